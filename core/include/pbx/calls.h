@@ -1,0 +1,203 @@
+/* pbx/calls.h - legs, the calls they belong to, and what a controller may do with them
+ * Served by the core as "pbx.calls/1". All of it: [loop].
+ *
+ * A leg is one party's dialog with the PBX: new, ringing, answered, ended. A call is the legs that belong together.
+ * A leg has exactly one controller: the state machine that hears what happens to the leg and decides what comes next. */
+#pragma once
+#include <pbx/plugin.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Why a leg ends: ITU-T Q.850 values, as carried in Reason headers (RFC 3326). */
+#define PBX_CAUSE_NOT_FOUND 1u       /* unallocated number: 404 */
+#define PBX_CAUSE_NORMAL 16u
+#define PBX_CAUSE_BUSY 17u           /* 486 */
+#define PBX_CAUSE_NO_RESPONSE 18u    /* 408 */
+#define PBX_CAUSE_NO_ANSWER 19u      /* 480 */
+#define PBX_CAUSE_REJECTED 21u       /* 403, 603 */
+#define PBX_CAUSE_ANSWERED_ELSEWHERE 26u
+#define PBX_CAUSE_OFFLINE 20u        /* subscriber absent: 480 */
+#define PBX_CAUSE_INVALID_NUMBER 28u /* 484 */
+#define PBX_CAUSE_CONGESTION 34u     /* 503 */
+#define PBX_CAUSE_FAILURE 41u        /* 500 */
+#define PBX_CAUSE_NOT_ACCEPTABLE 88u /* 488, no common codec */
+#define PBX_CAUSE_TIMER 102u         /* media or session timed out */
+
+#define PBX_LEG_NEW 1u
+#define PBX_LEG_RINGING 2u
+#define PBX_LEG_ANSWERED 3u
+#define PBX_LEG_ENDED 4u
+
+#define PBX_INBOUND 1u  /* they called us */
+#define PBX_OUTBOUND 2u /* we called them */
+
+/* What is known of a leg. Texts are borrowed until the callback returns; never NULL, "" when unknown. */
+struct pbx_leg_info {
+	uint32_t size;
+	pbx_leg leg;
+	pbx_call call;
+	uint32_t state, direction;
+	const char *id;        /* "01J…-2": the call's id and the leg's number in it; in events and records */
+	const char *call_id;   /* ULID of the call */
+	const char *linked_id; /* ULID that survives transfers, parking and pick-up */
+	const char *number, *name;     /* the party on this leg */
+	const char *dialled;           /* inbound: what they dialled */
+	const char *account;           /* authenticated user ("1001"), "" when none */
+	const char *endpoint;          /* outbound: where we called */
+	bool holds_us, held_by_us;     /* the party holds us; we hold the party */
+	pbx_bridge bridge;             /* none when alone */
+	uint64_t started_at_ms, answered_at_ms; /* 0: not yet */
+	const char *device;            /* user agent */
+	const char *music_class;       /* what this party's held peer hears; "" for default */
+	const char *argument;          /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004) */
+};
+
+#define PBX_MEDIA_FINISHED 1u  /* played to its end */
+#define PBX_MEDIA_STOPPED 2u   /* replaced or stopped */
+#define PBX_MEDIA_FAILED 3u    /* the file is missing or cannot be decoded */
+
+/* Who decides about a leg. Any function may be NULL. size = sizeof the plugin's structure. self is what control() was
+ * given. ended is the last word about a leg; lost says that somebody else took it, and is the last word too. */
+struct pbx_controller {
+	uint32_t size;
+	void (*answered)(void *self, pbx_leg leg);
+	void (*digit)(void *self, pbx_leg leg, char digit, uint32_t duration_ms); /* 0-9 * # A-D, from RFC 4733 or INFO, once each */
+	void (*media_done)(void *self, pbx_leg leg);  /* what play or tone began has finished by itself, or cannot be played */
+	void (*timeout)(void *self, pbx_leg leg);     /* set_timeout has passed */
+	void (*hold)(void *self, pbx_leg leg, bool on); /* the party put us on hold, or took us off */
+	void (*transfer)(void *self, pbx_leg leg, const char *target); /* the party asks to be replaced by target */
+	void (*lost)(void *self, pbx_leg leg);
+	void (*ended)(void *self, pbx_leg leg, uint32_t cause);
+	void (*media_lost)(void *self, pbx_leg leg); /* no packet for media.timeout_s: hang up, unless this is set and knows better */
+};
+
+/* Rings targets. text in every target: a number ("1001", goes through routing), an account's devices ("aor:1001") or a URI ("sip:…"). */
+#define PBX_DIAL_ALL 1u   /* all at once, each after its delay_ms */
+#define PBX_DIAL_ORDER 2u /* one after the other */
+
+#define PBX_DIAL_CONNECT 1u    /* when answered, answer `from` and bridge the two; control of both passes to the bridge */
+#define PBX_DIAL_NO_FORWARD 2u /* ignore forwarding of the dialled accounts and 3xx answers */
+#define PBX_DIAL_RINGBACK 4u   /* `from` is answered already: play it the ring-back tone (or music) while we ring */
+#define PBX_DIAL_NO_WAITING 8u /* a busy account counts as busy even when it takes a second call */
+
+struct pbx_dial_target {
+	const char *text;
+	uint32_t delay_ms; /* ALL: starts so much later (staggered) */
+	uint32_t ring_ms;  /* 0: the plan's */
+};
+
+struct pbx_dial_plan {
+	uint32_t size;
+	uint32_t strategy, flags;
+	const struct pbx_dial_target *targets;
+	uint32_t target_count;
+	uint32_t ring_ms; /* give up after; 0: the setting calls.ring_s */
+	const char *caller_number, *caller_name; /* shown to the targets; NULL: those of `from` */
+	const char *music_class; /* with RINGBACK: music instead of the tone; NULL: tone */
+};
+
+#define PBX_DIALLED_ANSWERED 1u
+#define PBX_DIALLED_BUSY 2u
+#define PBX_DIALLED_NO_ANSWER 3u
+#define PBX_DIALLED_DECLINED 4u
+#define PBX_DIALLED_OFFLINE 5u  /* no device is registered */
+#define PBX_DIALLED_NOT_FOUND 6u
+#define PBX_DIALLED_FAILED 7u
+#define PBX_DIALLED_CANCELLED 8u /* by us, or `from` hung up */
+
+struct pbx_dial_result {
+	uint32_t size;
+	uint32_t outcome; /* PBX_DIALLED_… */
+	uint32_t sip_code, cause; /* the best answer by RFC 3261 16.7 */
+	pbx_leg winner;   /* ANSWERED: controlled by us now, or bridged (CONNECT) */
+};
+
+struct pbx_dialler {
+	uint32_t size;
+	void (*ringing)(void *self, pbx_dial dial); /* once: the first device rings */
+	void (*done)(void *self, pbx_dial dial, const struct pbx_dial_result *result); /* always, exactly once, last */
+};
+
+/* A claimed number was dialled. The leg is new and ours to control() or refuse; left alone when we return, it gets 500. */
+typedef void (*pbx_dialled_fn)(void *self, pbx_leg leg);
+
+struct pbx_calls {
+	struct pbx_header header;
+
+	/* ---- reaching us -------------------------------------------------------------- */
+
+	/* "Who dials this talks to us": exact ("*43"), a range ("70-79"), or a pattern: X any digit, Z 1-9, N 2-9, [5-7], and as
+	 * last character '.' for one or more of anything. Placed among the feature codes (pbx/route.h has the full form).
+	 * PBX_OK, PBX_EINVAL (bad pattern), PBX_EEXIST (somebody has a number of it; the log names both), PBX_ENOMEM. */
+	int (*claim)(struct pbx_host *host, const char *pattern, pbx_dialled_fn dialled, void *self);
+
+	/* ---- control ------------------------------------------------------------------ */
+
+	/* We decide about this leg from now on; whoever did before hears lost. The leg leaves its bridge (the other side does
+	 * not end by that: its controller hears of it). PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
+	int (*control)(struct pbx_host *host, pbx_leg leg, const struct pbx_controller *controller, void *self);
+
+	/* ---- verbs: PBX_OK, PBX_ENOENT (leg has ended), PBX_ESTATE (cannot be done in this state), PBX_ENOMEM ------------ */
+
+	int (*ring)(pbx_leg leg);     /* 180 to an inbound leg */
+	int (*progress)(pbx_leg leg); /* 183 with media: the caller may hear us before the answer */
+	int (*answer)(pbx_leg leg);   /* 200; answered is called when the media is up. Already answered: PBX_OK, nothing happens */
+	int (*reject)(pbx_leg leg, uint32_t sip_code); /* 300-699 to an unanswered inbound leg */
+	int (*hangup)(pbx_leg leg, uint32_t cause);    /* any state: BYE, CANCEL or a refusal. ended follows */
+
+	/* Sends the leg to a number as though its party had dialled it: transfer, forwarding, end of a menu. Control passes
+	 * to routing. */
+	int (*route)(pbx_leg leg, const char *number);
+
+	/* Also PBX_EINVAL (no such prompt or tone). What played before stops. media_done when over. */
+	int (*play)(pbx_leg leg, const char *prompt); /* a prompt's name, or an absolute path of a WAV file */
+	int (*tone)(pbx_leg leg, const char *tone);   /* "dial", "ringback", "busy", "congestion", "beep", "confirm" in the leg's country; until stopped, but beep and confirm end */
+	int (*listen)(pbx_leg leg, pbx_source source); /* hears a shared source (pbx/media.h) from where it is now */
+	int (*music)(pbx_leg leg, const char *music_class); /* hears hold music; NULL: the default class. PBX_ENOTSUP: nobody offers music */
+	int (*stop_media)(pbx_leg leg);               /* silence; media_done is not called */
+	int (*echo)(pbx_leg leg);                     /* hears itself until stopped */
+	int (*send_digits)(pbx_leg leg, const char *digits); /* RFC 4733 (or INFO), 100 ms each, 50 ms apart */
+	int (*set_timeout)(pbx_leg leg, uint32_t after_ms); /* one a leg; 0 clears it */
+	int (*hold)(pbx_leg leg, bool on); /* we hold this party: re-INVITE inactive / sendrecv, its peer hears music */
+
+	/* ---- dialling ----------------------------------------------------------------- */
+
+	/* Rings what the plan says on behalf of `from` (none: we call by ourselves). `from` ending cancels the dial.
+	 * PBX_OK, PBX_EINVAL (empty plan), PBX_ENOENT (from has ended), PBX_ENOSPC (calls.limit), PBX_ENOMEM. */
+	int (*dial)(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler,
+		    void *self, pbx_dial *ret_dial);
+	int (*cancel)(pbx_dial dial); /* done follows with CANCELLED. PBX_OK, PBX_ENOENT */
+
+	/* ---- bridges ------------------------------------------------------------------ */
+
+	/* Two answered legs talk; control of both passes to the bridge, which ends the one when the other hangs up. Their
+	 * calls get one linked_id. PBX_OK, PBX_ENOENT, PBX_ESTATE (a leg is not answered), PBX_ENOMEM. */
+	int (*bridge)(struct pbx_host *host, pbx_leg a, pbx_leg b, pbx_bridge *ret_bridge);
+	/* The other member of a leg's two-party bridge. PBX_OK, PBX_ENOENT. */
+	int (*peer)(pbx_leg leg, pbx_leg *ret_peer);
+	/* Calls typed(self, leg) when a bridged party types these keys ("##"), which the other side then does not hear as a
+	 * command but as tones. PBX_OK, PBX_EEXIST (somebody has them), PBX_EINVAL, PBX_ENOMEM. */
+	int (*keys)(struct pbx_host *host, const char *keys, pbx_dialled_fn typed, void *self);
+
+	/* ---- looking ------------------------------------------------------------------ */
+
+	/* PBX_OK, PBX_ENOENT. Set size before: ret_info->size = sizeof *ret_info. */
+	int (*info)(pbx_leg leg, struct pbx_leg_info *ret_info);
+	/* The leg or call with an id as events show it. PBX_OK, PBX_ENOENT. */
+	int (*find_leg)(const char *leg_id, pbx_leg *ret_leg);
+	int (*find_call)(const char *call_id, pbx_call *ret_call);
+	/* Calls each(context, leg) for every living leg (of one call, or of all: call none), oldest first. each may end legs. */
+	void (*each)(pbx_call call, void (*each)(void *context, pbx_leg leg), void *context);
+	/* A name for records and displays: changes what the other side of a bridge or dial is told. PBX_OK, PBX_ENOENT */
+	int (*set_identity)(pbx_leg leg, const char *number, const char *name);
+	/* What this party's peers hear when held, over all else; NULL: back to the rules. PBX_OK, PBX_ENOENT */
+	int (*set_music)(pbx_leg leg, const char *music_class);
+};
+
+PBX_SERVICE(pbx_calls, "pbx.calls/1")
+
+#ifdef __cplusplus
+}
+#endif
