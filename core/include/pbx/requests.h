@@ -21,7 +21,7 @@ struct pbx_requests {
 	const struct pbx_json *(*json)(pbx_request request, const char *name); /* LIST, OBJECT, OBJECTS; NULL when not given */
 	const struct pbx_json *(*body)(pbx_request request);                   /* the whole JSON body, or NULL */
 	const char *(*raw)(pbx_request request, size_t *ret_size);             /* PBX_ROUTE_RAW_BODY */
-	const char *(*header)(pbx_request request, const char *name);          /* HTTP; NULL when absent or not HTTP */
+	const char *(*http_header)(pbx_request request, const char *name);     /* HTTP; NULL when absent or not HTTP */
 
 	/* Who asks: a user's name, "root@local" for the control socket; "" for a public route. */
 	const char *(*actor)(pbx_request request);

@@ -65,7 +65,7 @@ struct pbx_route_answer {
 	const char *text;                /* REJECT and PASS: said by explain and in the log: "1001 may not call outside" */
 };
 
-/* Answers at once by filling ret_answer and returning PBX_OK, or returns PBX_ELATER and calls pbx_route.answer within 5 s. */
+/* Answers at once by filling ret_answer and returning PBX_OK, or returns PBX_ELATER and calls pbx_routing.answer within 5 s. */
 typedef int (*pbx_hook_fn)(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer);
 
 /* Whether the open end of a claimed pattern names something that exists ("*761004": is 1004 known?). */
@@ -89,7 +89,7 @@ struct pbx_route_step {
 	const char *text;         /* in words */
 };
 
-struct pbx_route {
+struct pbx_routing {
 	struct pbx_header header;
 
 	/* PBX_OK, PBX_EINVAL, PBX_EEXIST (diag names the owner), PBX_ENOMEM. */
@@ -113,11 +113,7 @@ struct pbx_route {
 		       void (*done)(void *self, const struct pbx_route_answer *verdict), void *self);
 };
 
-/* Named pbx_routing() because struct pbx_route_… are the pieces and this is the whole. */
-static inline const struct pbx_route *pbx_routing(struct pbx_host *host)
-{
-	return (const struct pbx_route *)host->service(host, "pbx.route/1", (uint32_t)sizeof(struct pbx_route));
-}
+PBX_SERVICE(pbx_routing, "pbx.route/1")
 
 #ifdef __cplusplus
 }

@@ -26,14 +26,14 @@ struct pbx_value {
 	} as;
 };
 
-#define PBX_V_NULL ((struct pbx_value){ .type = PBX_VALUE_NULL })
-#define PBX_V_INT(value) ((struct pbx_value){ .type = PBX_VALUE_INT, .as.integer = (value) })
-#define PBX_V_NUMBER(value) ((struct pbx_value){ .type = PBX_VALUE_NUMBER, .as.number = (value) })
+#define PBX_V_NULL ((struct pbx_value){ .type = PBX_VALUE_NULL, .length = 0, .as = { .integer = 0 } })
+#define PBX_V_INT(value) ((struct pbx_value){ .type = PBX_VALUE_INT, .length = 0, .as = { .integer = (value) } })
+#define PBX_V_NUMBER(value) ((struct pbx_value){ .type = PBX_VALUE_NUMBER, .length = 0, .as = { .number = (value) } })
 
 /* NULL text is SQL NULL. The bytes are copied by the call that gets them. */
 static inline struct pbx_value pbx_v_text(const char *text)
 {
-	struct pbx_value value = { 0 };
+	struct pbx_value value = PBX_V_NULL;
 
 	if (text) {
 		value.type = PBX_VALUE_TEXT;

@@ -1,0 +1,40 @@
+/* core/host.h - loads plugins, gives them services, takes back what they had. All of it: [loop]. */
+#pragma once
+#include <pbx/json.h>
+#include "owner.h"
+
+int core_host_init(void);
+void core_host_fini(void);
+
+/* Makes a service of the daemon available to every owner. table begins with struct pbx_header and lives as long as the daemon.
+ * PBX_OK, PBX_EEXIST. */
+int core_host_offer(const char *id, const void *table);
+/* A service for the daemon's own use, as `size` bytes that the host keeps current, functions NULL while nobody offers it ("pbx.music/1").
+ * Several providers ("pbx.directory/1"): core_host_each_service walks them. Never NULL. */
+const void *core_host_service(const char *id, uint32_t size);
+void core_host_each_service(const char *id, uint32_t size, void (*each)(void *context, const void *table), void *context);
+
+/* Takes a linked-in part aboard: its settings must have been declared. started: its name is logged. PBX_OK or the part's error. */
+int core_host_add_part(const struct pbx_plugin *part, void *instance_or_null);
+/* Every .so of the search path: check, order by needs, load, start. Those that fail are marked; the rest start. done when all have settled.
+ * path: directories, later ones win. disable: names to leave out. */
+int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context), void *context);
+void core_host_stop_all(void (*done)(void *context), void *context);
+
+#define CORE_PLUGIN_FOUND 1u
+#define CORE_PLUGIN_LOADED 2u
+#define CORE_PLUGIN_RUNNING 3u
+#define CORE_PLUGIN_DRAINING 4u
+#define CORE_PLUGIN_FAILED 5u
+#define CORE_PLUGIN_DISABLED 6u
+
+/* done(context, result, diag) follows. reload and upgrade are one thing: a fresh copy of the file beside the old one. */
+typedef void (*core_plugin_done_fn)(void *context, int result, const struct pbx_diag *diag);
+void core_plugin_load(const char *name, core_plugin_done_fn done, void *context);
+void core_plugin_unload(const char *name, core_plugin_done_fn done, void *context); /* PBX_EBUSY: diag names the holders */
+void core_plugin_reload(const char *name, core_plugin_done_fn done, void *context);
+/* [{name, version, summary, state, reason, file, holds, loop_ms, needs, offers, instances}] */
+struct pbx_json *core_plugin_list(void);
+
+/* Offers new settings to the owner of a section (its .reload). PBX_OK: accepted and current. */
+int core_owner_apply_settings(const char *section, const void *block, struct pbx_diag *diag);

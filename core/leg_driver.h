@@ -1,0 +1,97 @@
+/* core/leg_driver.h - the seam between call control and a signalling protocol. All of it: [loop].
+ *
+ * Downwards the core calls a driver's functions with the driver's own object; upwards the driver calls core_leg_on_… with the core's
+ * handle, which may have gone stale and is then ignored. After on_ended, or after hangup() returns, the core never uses the driver's
+ * object again but for release(); the driver keeps what its transactions still need. */
+#pragma once
+#include <pbx/calls.h>
+#include "media_desc.h"
+
+/* A number that forwarded the call, and why (PBX_FORWARD_…). */
+struct core_diversion {
+	const char *number;
+	uint32_t reason;
+};
+
+/* An outbound leg's beginning. Borrowed. */
+struct core_invite {
+	const char *target;        /* "aor:1001" never arrives here: core resolves accounts to contacts. A SIP URI */
+	const char *received;      /* where to send it instead of what the URI says ("192.0.2.7:5060"), "" for nothing */
+	const char *transport, *path; /* of the contact; "" when not known */
+	const char *account;       /* whose device this is, "" for none */
+	const char *from_number, *from_name; /* shown to the callee: From, P-Asserted-Identity, Remote-Party-ID */
+	const char *to_number, *to_name;
+	const char *call_id;       /* our call's ULID: X-… never; for logs */
+	uint32_t max_forwards;
+	const struct core_diversion *diversions; /* newest first: Diversion (RFC 5806) and History-Info (RFC 7044) */
+	uint32_t diversion_count;
+	const struct core_media_desc *offer;
+};
+
+struct core_leg_driver {
+	const char *name; /* "sip" */
+
+	/* Begins an outbound leg: on success *ret_dialog is the driver's object. PBX_OK, PBX_EINVAL (target), PBX_ENOMEM, PBX_EIO. */
+	int (*invite)(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
+
+	/* To an unanswered inbound leg. early: the media description for a 183, NULL for a 180. PBX_OK, PBX_ESTATE. */
+	int (*ring)(void *dialog, const struct core_media_desc *early);
+	int (*answer)(void *dialog, const struct core_media_desc *answer);
+	int (*reject)(void *dialog, uint32_t sip_code, uint32_t cause, const char *text);
+	/* 302 to an inbound leg. */
+	int (*redirect)(void *dialog, const char *contact);
+
+	/* Ends a leg in whatever state it is: CANCEL with Reason (SIP;cause=200 for ANSWERED_ELSEWHERE), BYE with Reason Q.850, or a refusal. */
+	void (*hangup)(void *dialog, uint32_t cause);
+
+	/* Offers new media (re-INVITE). core_leg_on_update_done follows. PBX_OK, PBX_ESTATE, PBX_EBUSY (one is under way: try later). */
+	int (*update)(void *dialog, const struct core_media_desc *offer);
+	/* Answers the peer's re-INVITE or UPDATE that on_offer brought. */
+	int (*accept_offer)(void *dialog, const struct core_media_desc *answer);
+	int (*refuse_offer)(void *dialog, uint32_t sip_code);
+
+	/* A digit by INFO, for peers without telephone-event. PBX_OK, PBX_ENOTSUP. */
+	int (*send_digit)(void *dialog, char digit, uint32_t duration_ms);
+	/* Answers a REFER that on_transfer brought: progress 100, 180, 200, 4xx-6xx by NOTIFY sipfrag. */
+	void (*transfer_progress)(void *dialog, uint32_t sip_code);
+
+	/* What the peer should see of the other party (connected line): P-Asserted-Identity in the next message. May be NULL. */
+	void (*set_identity)(void *dialog, const char *number, const char *name);
+
+	void (*release)(void *dialog); /* the core forgets it */
+};
+
+/* A call comes in. Borrowed. */
+struct core_incoming {
+	const char *dialled;       /* user part of the Request-URI, unescaped */
+	const char *from_number, *from_name;
+	const char *account;       /* authenticated; "" for a configured peer or none */
+	const char *device;        /* User-Agent */
+	const char *address;       /* source, "192.0.2.7:5060" */
+	const char *protocol_id;   /* SIP Call-ID: for logs and records */
+	uint32_t max_forwards, forwarded; /* how many Diversion/History-Info entries came */
+	const struct core_media_desc *offer; /* present false: no SDP, a late offer: we offer in our 200 */
+};
+
+/* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),
+ * PBX_ENOMEM, PBX_ENOTSUP (no codec in common: answer 488), PBX_ESTATE (draining: 503). */
+int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg);
+
+void core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early); /* 18x; early NULL without SDP */
+void core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answer);
+void core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count);          /* 3xx: URIs, best first. on_ended is not called as well */
+void core_leg_on_offer(pbx_leg leg, const struct core_media_desc *offer);  /* the core answers by accept_offer or refuse_offer, at once or later */
+void core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);
+void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms);     /* by INFO */
+/* REFER: target is the user part of Refer-To. replaces: the leg its Replaces names, when it is one of ours. PBX_OK (202 was right),
+ * PBX_ESTATE, PBX_ENOENT. */
+int core_leg_on_transfer(pbx_leg leg, const char *target, pbx_leg replaces);
+/* The leg is over. sip_code: the final response to our INVITE, or 0; cause: Q.850 from Reason or mapped; by_peer: they hung up. */
+void core_leg_on_ended(pbx_leg leg, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);
+
+/* The driver for URIs and accounts. One today. */
+void core_legs_set_driver(const struct core_leg_driver *driver);
+
+/* Q.850 cause to SIP status and back (RFC 3398 7.2.4.1, 8.2.6.1 and the constants of pbx/calls.h). */
+uint32_t core_cause_to_sip(uint32_t cause);
+uint32_t core_cause_from_sip(uint32_t sip_code);

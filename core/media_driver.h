@@ -1,0 +1,81 @@
+/* core/media_driver.h - the seam between call control and the media workers. All of it: [loop].
+ *
+ * A stream is one leg's RTP association: its sockets, its own SSRC, sequence and timestamps, its statistics. Commands go to the stream's
+ * worker by a ring and take effect in order; what happens comes back as core_media_on_… on the loop. */
+#pragma once
+#include <pbx/media.h>
+#include "media_desc.h"
+
+typedef struct core_stream { uint64_t id; } core_stream;
+
+/* What negotiation found. Copied. */
+struct core_stream_config {
+	struct core_addr rtp, rtcp;   /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
+	bool rtcp_mux;
+	uint8_t direction;            /* ours: CORE_SEND we may send, CORE_RECV we accept */
+	uint8_t codec_count;          /* what may arrive, first is what we send; payload types as the peer numbers them for sending to it */
+	struct core_codec codecs[CORE_MOST_CODECS];
+	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
+	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
+	uint16_t ptime_ms;            /* of what we send */
+	bool renegotiated;            /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+};
+
+struct core_stream_stats {
+	uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late;
+	uint32_t jitter_us, round_trip_us; /* RFC 3550; 0: not known */
+	char codec[20];
+	struct core_addr local, remote;
+	uint32_t worker, receive_ssrc, send_ssrc;
+	uint64_t last_packet_at_ms;
+};
+
+/* What a stream plays to its peer. */
+#define CORE_PLAY_FILE 1u   /* path, once */
+#define CORE_PLAY_TONE 2u   /* name (pbx_calls.tone), with the cadence of the country in settings */
+#define CORE_PLAY_SOURCE 3u
+#define CORE_PLAY_ECHO 4u
+struct core_play {
+	uint32_t kind;
+	const char *text;
+	pbx_source source;
+	uint64_t tag;       /* comes back in on_play_done */
+};
+
+struct core_media_driver {
+	/* Takes ports and a worker: streams of one group (a call) share a worker. ret_local: what SDP shall say. family AF_INET or AF_INET6: what
+	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports left), PBX_ENOMEM, PBX_EIO. */
+	int (*open)(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local);
+	int (*configure)(core_stream stream, const struct core_stream_config *config);
+	/* From here on what one sends the other hears: packet by packet when the codec agrees, transcoded when not. On another worker, b moves to a's.
+	 * Playing on either side goes on and wins over the relay until it ends or is stopped. */
+	int (*connect)(core_stream a, core_stream b);
+	int (*disconnect)(core_stream stream); /* both sides of its connection */
+	/* Plays towards the peer; what played before is replaced without a gap (its on_play_done says STOPPED). */
+	int (*play)(core_stream stream, const struct core_play *play);
+	int (*stop)(core_stream stream);
+	/* Digits as RFC 4733 events. PBX_ENOTSUP when dtmf_type is 0. */
+	int (*send_digits)(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms);
+	/* A held stream has its own time-out (media.hold_timeout_s). */
+	int (*set_held)(core_stream stream, bool held);
+	/* As of the last tick (at most 100 ms ago). PBX_OK, PBX_ENOENT. */
+	int (*stats)(core_stream stream, struct core_stream_stats *ret_stats);
+	int (*close)(core_stream stream); /* ports go into quarantine. A stale stream: PBX_ENOENT */
+	/* Codecs it can decode and encode, best first, static payload types filled in; telephone-event last. */
+	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);
+	/* As pbx/media.h; owner is charged. */
+	int (*source_open)(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source);
+	int (*source_update)(pbx_source source, const struct pbx_source_spec *spec);
+	int (*source_close)(pbx_source source);
+	int (*source_listeners)(pbx_source source, uint32_t *ret_listeners);
+	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self);
+};
+
+void core_media_set_driver(const struct core_media_driver *driver);
+
+/* From the workers, on the loop. Stale streams are ignored. */
+void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how); /* PBX_MEDIA_FINISHED, STOPPED, FAILED */
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms);
+void core_media_on_silence(core_stream stream, uint32_t for_ms);   /* media.timeout_s without a packet */
+void core_media_on_first_packet(core_stream stream);
+void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */

@@ -1,0 +1,13 @@
+/* core/parts.h - how the daemon is put together
+ *
+ * The daemon's own parts are described by the same struct pbx_plugin as any plugin and linked in instead of loaded, so their
+ * settings, tables, routes, commands, metrics and events come the same way. "Nothing special about us" is what keeps the ABI honest.
+ * What a part needs beyond the public services it gets from the headers in core/. */
+#pragma once
+#include <pbx/plugin.h>
+
+extern const struct pbx_plugin core_part;   /* core/: status, plugin, config, route, log, events commands */
+extern const struct pbx_plugin calls_part;  /* core/: settings "calls", call events, commands `calls …` */
+extern const struct pbx_plugin sip_part;    /* sip/: settings "sip"; registrar; leg driver */
+extern const struct pbx_plugin media_part;  /* rtp/: settings "media"; media driver */
+extern const struct pbx_plugin api_part;    /* api/: settings "api"; gateway */

@@ -1,0 +1,33 @@
+/* core/settings.h - options declared once; from files and store to the structures their owners read. All of it: [loop].
+ *
+ * /etc/pbx/pbx.yml, then the .yml files of conf.d in order of name, pin what they say. What they leave out comes from the store (revisions with undo), the rest
+ * are defaults. ${env:NAME}, ${NAME} and ${file:PATH} are replaced in values; secret://name comes from $CREDENTIALS_DIRECTORY/name or
+ * secrets.d/name beside the file. A change is all or nothing. */
+#pragma once
+#include <pbx/json.h>
+
+int core_settings_init(const char *file); /* NULL: defaults only */
+void core_settings_fini(void);
+
+/* Declares a section. size: of the structure the rows describe. Declaring a section that a file already fills checks it at once.
+ * PBX_OK, PBX_EINVAL and diag ("pbx.yml:12:3: call_parking.range_stat: unknown setting, did you mean range_start?"), PBX_EEXIST, PBX_ENOMEM. */
+int core_settings_declare(const char *section, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag);
+void core_settings_undeclare(const char *section);
+/* The current values: immutable, valid until the second change after this one. NULL: not declared. */
+const void *core_settings_get(const char *section);
+
+/* Reads the files again and applies what changed. All or nothing. */
+int core_settings_reload(struct pbx_diag *diag);
+/* Checks a file (NULL: ours) without applying. Every problem is a line in problems (array of texts), best cure first. */
+int core_settings_check(const char *file, struct pbx_json **ret_problems);
+/* Stored values and revisions are loaded once the store is up. */
+void core_settings_attach_store(void (*done)(void *context, int result), void *context);
+/* Sets "section.name" to a text as a person writes it; done(context, result, diag, revision). Pinned by a file: PBX_EPERM and the file's line. */
+void core_settings_set(const char *actor, const char *path, const char *value, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context);
+/* Takes a revision back (a new revision with the old values). */
+void core_settings_undo(const char *actor, int64_t revision, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context);
+
+struct pbx_json *core_settings_show(const char *prefix); /* [{path, value, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)" */
+struct pbx_json *core_settings_diff(void);               /* what reload would change */
+struct pbx_json *core_settings_schema(void);             /* JSON Schema 2020-12 of everything declared */
+char *core_settings_manual(void);                        /* reference in Markdown, made from the rows; free() */
