@@ -1,0 +1,568 @@
+/*
+ * json - trees of cJSON behind the service's own type
+ *
+ * cJSON reads more than JSON (control characters, bytes that are not UTF-8, "01", a thousand levels) and prints fewer digits than
+ * a microsecond time has. So a text is looked over before cJSON sees it, and a whole number that 15 digits cannot hold is kept as
+ * the digits themselves: a node of cJSON_Raw, which for everybody here is a number.
+ */
+#include "json.h"
+#include <cjson/cJSON.h>
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MOST_LEVELS 64u
+#define EXACT_LIMIT 999999999999999.0     /* 15 digits: what cJSON prints exactly */
+#define INT64_LIMIT 9223372036854775808.0 /* 2^63 */
+
+static const cJSON *node(const struct pbx_json *json)
+{
+	return (const cJSON *)(const void *)json;
+}
+
+static cJSON *own(struct pbx_json *json)
+{
+	return (cJSON *)(void *)json;
+}
+
+static struct pbx_json *tree(const cJSON *item)
+{
+	return (struct pbx_json *)(uintptr_t)item;
+}
+
+/* ---- text ------------------------------------------------------------------------------ */
+
+size_t core_utf8_length(const char *text, size_t left)
+{
+	const unsigned char *at = (const unsigned char *)text;
+	/* Least second byte for leading bytes that could begin an overlong form, most for surrogates and beyond U+10FFFF. */
+	unsigned char least = 0x80, most = 0xBF;
+	size_t length;
+
+	if (!left)
+		return 0;
+	if (at[0] < 0x80)
+		return 1;
+	if (at[0] < 0xC2 || at[0] > 0xF4)
+		return 0;
+	length = at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
+	if (at[0] == 0xE0)
+		least = 0xA0;
+	else if (at[0] == 0xED)
+		most = 0x9F;
+	else if (at[0] == 0xF0)
+		least = 0x90;
+	else if (at[0] == 0xF4)
+		most = 0x8F;
+	if (left < length || at[1] < least || at[1] > most)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if (at[i] < 0x80 || at[i] > 0xBF)
+			return 0;
+	return length;
+}
+
+/* A copy in which every byte that is no part of a UTF-8 character has become U+FFFD. */
+static char *clean_utf8(const char *text)
+{
+	size_t left = strlen(text);
+	char *copy = malloc(left * 3 + 1), *end = copy;
+
+	if (!copy)
+		return NULL;
+	while (left) {
+		size_t length = core_utf8_length(text, left);
+
+		if (length) {
+			memcpy(end, text, length);
+			end += length;
+		} else {
+			memcpy(end, "\xEF\xBF\xBD", 3);
+			end += 3;
+			length = 1;
+		}
+		text += length;
+		left -= length;
+	}
+	*end = '\0';
+	return copy;
+}
+
+static bool is_utf8(const char *text)
+{
+	size_t left = strlen(text);
+
+	while (left) {
+		size_t length = core_utf8_length(text, left);
+
+		if (!length)
+			return false;
+		text += length;
+		left -= length;
+	}
+	return true;
+}
+
+/* ---- looking a text over before it is parsed ------------------------------------------- */
+
+struct scan {
+	const char *start, *at, *end;
+	const char *wrong;
+};
+
+static bool stop(struct scan *scan, const char *wrong)
+{
+	scan->wrong = wrong;
+	return false;
+}
+
+/* From behind the opening quote to behind the closing one. */
+static bool scan_text(struct scan *scan)
+{
+	while (scan->at < scan->end) {
+		size_t length = core_utf8_length(scan->at, (size_t)(scan->end - scan->at));
+
+		if (!length)
+			return stop(scan, "not UTF-8");
+		if ((unsigned char)*scan->at < 0x20)
+			return stop(scan, "a control character inside a text has to be written as \\n, \\t or \\u00…");
+		if (*scan->at == '"') {
+			scan->at++;
+			return true;
+		}
+		if (*scan->at == '\\') {
+			if (scan->end - scan->at >= 6 && strncmp(scan->at, "\\u0000", 6) == 0)
+				return stop(scan, "\\u0000 is not accepted inside a text");
+			scan->at++;
+			if (scan->at < scan->end && (unsigned char)*scan->at >= 0x20 && (unsigned char)*scan->at < 0x80)
+				scan->at++;
+			continue;
+		}
+		scan->at += length;
+	}
+	return stop(scan, "the text has no closing quote");
+}
+
+static const char *skip_digits(const char *at, const char *end)
+{
+	while (at < end && *at >= '0' && *at <= '9')
+		at++;
+	return at;
+}
+
+static bool scan_number(struct scan *scan)
+{
+	const char *at = scan->at + (*scan->at == '-'), *digits = at;
+
+	at = skip_digits(at, scan->end);
+	if (at == digits || (at - digits > 1 && *digits == '0'))
+		return stop(scan, "not a number");
+	if (at < scan->end && *at == '.') {
+		digits = ++at;
+		at = skip_digits(at, scan->end);
+		if (at == digits)
+			return stop(scan, "a number needs a digit behind its point");
+	}
+	if (at < scan->end && (*at == 'e' || *at == 'E')) {
+		at++;
+		if (at < scan->end && (*at == '+' || *at == '-'))
+			at++;
+		digits = at;
+		at = skip_digits(at, scan->end);
+		if (at == digits)
+			return stop(scan, "not a number");
+	}
+	scan->at = at;
+	return true;
+}
+
+/* What cJSON would let pass; the grammar of the rest is left to it. */
+static bool scan_all(struct scan *scan)
+{
+	uint32_t level = 0;
+
+	while (scan->at < scan->end) {
+		char c = *scan->at;
+
+		if (c == '"') {
+			scan->at++;
+			if (!scan_text(scan))
+				return false;
+			continue;
+		}
+		if (c == '-' || (c >= '0' && c <= '9')) {
+			if (!scan_number(scan))
+				return false;
+			continue;
+		}
+		if ((c == '{' || c == '[') && ++level > MOST_LEVELS)
+			return stop(scan, "nested deeper than 64 levels");
+		if ((c == '}' || c == ']') && level)
+			level--;
+		if ((unsigned char)c < 0x20 && c != '\n' && c != '\t' && c != '\r')
+			return stop(scan, "a control character between values");
+		if ((unsigned char)c >= 0x80)
+			return stop(scan, "text has to stand in quotes");
+		scan->at++;
+	}
+	return true;
+}
+
+static void say_where(struct pbx_diag *diag, const char *start, const char *at, const char *wrong)
+{
+	unsigned line = 1, column = 1;
+
+	for (; start < at; start++) {
+		if (*start == '\n') {
+			line++;
+			column = 1;
+		} else if (((unsigned char)*start & 0xC0u) != 0x80u) {
+			column++;
+		}
+	}
+	pbx_diag_set(diag, "", "line %u, column %u: %s", line, column, wrong);
+}
+
+/* ---- whole numbers that keep every digit ------------------------------------------------- */
+
+static bool is_number(const cJSON *item)
+{
+	return cJSON_IsNumber(item) || cJSON_IsRaw(item);
+}
+
+/* Makes an exact node of a number; what is small or not whole stays as it is. */
+static int keep_digits(cJSON *item, int64_t value)
+{
+	char *digits = cJSON_malloc(24);
+
+	if (!digits)
+		return PBX_ENOMEM;
+	(void)snprintf(digits, 24, "%" PRId64, value);
+	item->type = (item->type & ~0xFF) | cJSON_Raw;
+	item->valuestring = digits;
+	return PBX_OK;
+}
+
+static int keep_all_digits(cJSON *item)
+{
+	for (; item; item = item->next) {
+		double value = item->valuedouble;
+		int err = PBX_OK;
+
+		if (item->child)
+			err = keep_all_digits(item->child);
+		else if (cJSON_IsNumber(item) && fabs(value) > EXACT_LIMIT && value >= -INT64_LIMIT && value < INT64_LIMIT && floor(value) == value)
+			err = keep_digits(item, (int64_t)value);
+		if (err != PBX_OK)
+			return err;
+	}
+	return PBX_OK;
+}
+
+static cJSON *new_integer(int64_t value)
+{
+	cJSON *item = cJSON_CreateNumber((double)value);
+
+	if (item && fabs((double)value) > EXACT_LIMIT && keep_digits(item, value) != PBX_OK) {
+		cJSON_Delete(item);
+		return NULL;
+	}
+	return item;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+struct pbx_json *core_json_parse(const char *text, size_t length, struct pbx_diag *diag)
+{
+	struct scan scan = { .start = text, .at = text, .end = text + length };
+	const char *rest = NULL;
+	cJSON *item;
+
+	if (!scan_all(&scan)) {
+		say_where(diag, text, scan.at, scan.wrong);
+		return NULL;
+	}
+	item = cJSON_ParseWithLengthOpts(text, length, &rest, false);
+	if (!item) {
+		say_where(diag, text, rest && rest >= text && rest <= text + length ? rest : text, length ? "not valid JSON" : "there is no JSON");
+		return NULL;
+	}
+	while (rest < text + length && (*rest == ' ' || *rest == '\n' || *rest == '\t' || *rest == '\r'))
+		rest++;
+	if (rest < text + length) {
+		say_where(diag, text, rest, "more text behind the end of the JSON value");
+		cJSON_Delete(item);
+		return NULL;
+	}
+	if (keep_all_digits(item) != PBX_OK) {
+		pbx_diag_set(diag, "", "no memory");
+		cJSON_Delete(item);
+		return NULL;
+	}
+	return tree(item);
+}
+
+char *core_json_print(const struct pbx_json *json)
+{
+	return json ? cJSON_PrintUnformatted(node(json)) : NULL;
+}
+
+void core_json_free_text(char *text)
+{
+	cJSON_free(text);
+}
+
+void core_json_free(struct pbx_json *json)
+{
+	cJSON_Delete(own(json));
+}
+
+struct pbx_json *core_json_copy(const struct pbx_json *json)
+{
+	return tree(cJSON_Duplicate(node(json), true));
+}
+
+uint32_t core_json_type(const struct pbx_json *json)
+{
+	const cJSON *item = node(json);
+
+	if (!item)
+		return 0;
+	if (is_number(item))
+		return PBX_JSON_NUMBER;
+	if (cJSON_IsString(item))
+		return PBX_JSON_TEXT;
+	if (cJSON_IsObject(item))
+		return PBX_JSON_OBJECT;
+	if (cJSON_IsArray(item))
+		return PBX_JSON_ARRAY;
+	return cJSON_IsBool(item) ? PBX_JSON_BOOL : PBX_JSON_NULL;
+}
+
+const struct pbx_json *core_json_get(const struct pbx_json *object, const char *name)
+{
+	return tree(cJSON_GetObjectItemCaseSensitive(node(object), name));
+}
+
+const struct pbx_json *core_json_first(const struct pbx_json *list)
+{
+	return list ? tree(node(list)->child) : NULL;
+}
+
+const struct pbx_json *core_json_next(const struct pbx_json *member)
+{
+	return member ? tree(node(member)->next) : NULL;
+}
+
+const struct pbx_json *core_json_at(const struct pbx_json *list, uint32_t index)
+{
+	const struct pbx_json *item = core_json_first(list);
+
+	while (item && index--)
+		item = core_json_next(item);
+	return item;
+}
+
+uint32_t core_json_count(const struct pbx_json *list)
+{
+	uint32_t count = 0;
+
+	for (const struct pbx_json *item = core_json_first(list); item; item = core_json_next(item))
+		count++;
+	return count;
+}
+
+const char *core_json_name(const struct pbx_json *member)
+{
+	return member ? node(member)->string : NULL;
+}
+
+const char *core_json_text(const struct pbx_json *json)
+{
+	return json && cJSON_IsString(node(json)) ? node(json)->valuestring : NULL;
+}
+
+int64_t core_json_integer(const struct pbx_json *json, int64_t otherwise)
+{
+	const cJSON *item = node(json);
+	double value;
+
+	if (!item || !is_number(item))
+		return otherwise;
+	if (cJSON_IsRaw(item))
+		return strtoll(item->valuestring, NULL, 10);
+	value = item->valuedouble;
+	if (!(value >= -INT64_LIMIT && value < INT64_LIMIT) || floor(value) != value)
+		return otherwise;
+	return (int64_t)value;
+}
+
+double core_json_number(const struct pbx_json *json, double otherwise)
+{
+	return json && is_number(node(json)) ? node(json)->valuedouble : otherwise;
+}
+
+bool core_json_boolean(const struct pbx_json *json, bool otherwise)
+{
+	return json && cJSON_IsBool(node(json)) ? cJSON_IsTrue(node(json)) : otherwise;
+}
+
+bool core_json_same(const struct pbx_json *a, const struct pbx_json *b)
+{
+	return cJSON_Compare(node(a), node(b), true);
+}
+
+/* ---- making -------------------------------------------------------------------------------- */
+
+struct pbx_json *core_json_object(void)
+{
+	return tree(cJSON_CreateObject());
+}
+
+struct pbx_json *core_json_array(void)
+{
+	return tree(cJSON_CreateArray());
+}
+
+struct pbx_json *core_json_new_text(const char *text)
+{
+	char *clean;
+	cJSON *item;
+
+	if (!text)
+		return tree(cJSON_CreateNull());
+	if (is_utf8(text))
+		return tree(cJSON_CreateString(text));
+	clean = clean_utf8(text);
+	item = clean ? cJSON_CreateString(clean) : NULL;
+	free(clean);
+	return tree(item);
+}
+
+struct pbx_json *core_json_new_integer(int64_t value)
+{
+	return tree(new_integer(value));
+}
+
+struct pbx_json *core_json_new_number(double value)
+{
+	cJSON *item = cJSON_CreateNumber(value);
+
+	if (item && keep_all_digits(item) != PBX_OK) {
+		cJSON_Delete(item);
+		item = NULL;
+	}
+	return tree(item);
+}
+
+struct pbx_json *core_json_new_boolean(bool value)
+{
+	return tree(cJSON_CreateBool(value));
+}
+
+static int add_member(cJSON *object, const char *name, cJSON *taken)
+{
+	cJSON *old = cJSON_GetObjectItemCaseSensitive(object, name);
+
+	if (old)
+		return cJSON_ReplaceItemInObjectCaseSensitive(object, name, taken) ? PBX_OK : PBX_ENOMEM;
+	return cJSON_AddItemToObject(object, name, taken) ? PBX_OK : PBX_ENOMEM;
+}
+
+int core_json_set(struct pbx_json *object, const char *name, struct pbx_json *taken)
+{
+	int err = PBX_ENOMEM;
+
+	if (!taken)
+		return PBX_ENOMEM;
+	if (object && is_utf8(name)) {
+		err = add_member(own(object), name, own(taken));
+	} else if (object) {
+		char *clean = clean_utf8(name);
+
+		err = clean ? add_member(own(object), clean, own(taken)) : PBX_ENOMEM;
+		free(clean);
+	}
+	if (err != PBX_OK)
+		core_json_free(taken);
+	return err;
+}
+
+int core_json_set_text(struct pbx_json *object, const char *name, const char *text)
+{
+	return core_json_set(object, name, core_json_new_text(text));
+}
+
+int core_json_set_integer(struct pbx_json *object, const char *name, int64_t value)
+{
+	return core_json_set(object, name, core_json_new_integer(value));
+}
+
+int core_json_set_number(struct pbx_json *object, const char *name, double value)
+{
+	return core_json_set(object, name, core_json_new_number(value));
+}
+
+int core_json_set_boolean(struct pbx_json *object, const char *name, bool value)
+{
+	return core_json_set(object, name, core_json_new_boolean(value));
+}
+
+int core_json_set_time(struct pbx_json *object, const char *name, int64_t wall_us)
+{
+	int64_t ms = (wall_us - (wall_us < 0 ? 999 : 0)) / 1000; /* towards the past, also before 1970 */
+	int64_t in_second = ((ms % 1000) + 1000) % 1000;
+	time_t seconds = (time_t)((ms - in_second) / 1000);
+	char day[32], text[40];
+	struct tm tm;
+
+	if (!wall_us || !gmtime_r(&seconds, &tm) || !strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm))
+		return core_json_set(object, name, core_json_new_text(NULL));
+	(void)snprintf(text, sizeof text, "%s.%03dZ", day, (int)in_second);
+	return core_json_set_text(object, name, text);
+}
+
+int core_json_append(struct pbx_json *array, struct pbx_json *taken)
+{
+	if (taken && array && cJSON_AddItemToArray(own(array), own(taken)))
+		return PBX_OK;
+	core_json_free(taken);
+	return PBX_ENOMEM;
+}
+
+int core_json_append_text(struct pbx_json *array, const char *text)
+{
+	return core_json_append(array, core_json_new_text(text));
+}
+
+const struct pbx_jsons core_json_service = {
+	.header = PBX_HEADER(struct pbx_jsons),
+	.parse = core_json_parse,
+	.print = core_json_print,
+	.free_text = core_json_free_text,
+	.free = core_json_free,
+	.copy = core_json_copy,
+	.type = core_json_type,
+	.get = core_json_get,
+	.at = core_json_at,
+	.count = core_json_count,
+	.name = core_json_name,
+	.text = core_json_text,
+	.integer = core_json_integer,
+	.number = core_json_number,
+	.boolean = core_json_boolean,
+	.new_object = core_json_object,
+	.new_array = core_json_array,
+	.new_text = core_json_new_text,
+	.set = core_json_set,
+	.set_text = core_json_set_text,
+	.set_integer = core_json_set_integer,
+	.set_number = core_json_set_number,
+	.set_boolean = core_json_set_boolean,
+	.set_time = core_json_set_time,
+	.append = core_json_append,
+	.append_text = core_json_append_text,
+};
