@@ -1,0 +1,96 @@
+"""Every test gets a pbxd of its own and phones of its own; what they leave behind fails the test."""
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from pbx import Pbx          # noqa: E402
+from phone import Phone      # noqa: E402
+from sink import Sink        # noqa: E402
+from sipp import Sipp        # noqa: E402
+
+TONES = {"1001": 440, "1002": 660, "1003": 880, "1004": 1100, "1005": 1320, "1006": 1540}
+
+
+@pytest.fixture
+def make_pbx(tmp_path):
+    """make_pbx(settings="", …) starts a daemon."""
+    made = []
+
+    def make(settings="", start=True, **more):
+        pbx = Pbx(tmp_path / f"pbx{len(made)}", settings, **more)
+        made.append(pbx)
+        return pbx.start() if start else pbx
+
+    yield make
+    problems = []
+    for pbx in made:
+        try:
+            pbx.stop()
+        except Exception as problem:  # the others are to be stopped all the same
+            if pbx.process and pbx.process.poll() is None:
+                pbx.kill()
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+
+
+@pytest.fixture
+def pbx(make_pbx):
+    return make_pbx()
+
+
+@pytest.fixture
+def phones(tmp_path):
+    """phones(pbx, "1001", "1002") makes accounts where needed and gives registered phones, each with its tone of the cards."""
+    made, secrets = [], {}
+
+    def make(pbx, *numbers, **more):
+        given = []
+        for number in numbers:
+            if (pbx, number) not in secrets:
+                secrets[pbx, number] = pbx.account(number, name=f"Phone {number}")
+            phone = Phone(tmp_path / f"phone{len(made)}-{number}", pbx, number, secrets[pbx, number], TONES[number], **more)
+            made.append(phone)
+            given.append(phone.registered())
+        return given if len(given) > 1 else given[0]
+
+    make.secrets = secrets
+    yield make
+    for phone in made:
+        phone.stop()
+
+
+@pytest.fixture
+def talk(phones):
+    """talk(pbx, "1001", "1002") gives two phones in a call, both heard by the other."""
+    def make(pbx, a, b):
+        caller, callee = phones(pbx, a, b)
+        caller.dial(b)
+        callee.answer()
+        caller.established()
+        return caller, callee
+    return make
+
+
+@pytest.fixture
+def sink():
+    sink = Sink()
+    yield sink
+    sink.hang.set()
+    sink.down()
+
+
+@pytest.fixture
+def sipp(tmp_path):
+    made = []
+
+    def make(pbx, scenario, **more):
+        made.append(Sipp(tmp_path / f"sipp{len(made)}", pbx, scenario, **more))
+        return made[-1]
+
+    yield make
+    for process in made:
+        process.stop()

@@ -1,0 +1,243 @@
+"""A pbxd of one's own: started on free ports, asked by pbxctl and HTTP, and checked for leftovers when it stops."""
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ports import free_port, free_range
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("PBX_BUILD", ROOT / "build-asan"))
+
+
+class Refused(Exception):
+    """pbxctl said no."""
+
+    def __init__(self, code, text):
+        super().__init__(f"exit code {code}: {text}")
+        self.code, self.text = code, text
+
+
+class Pbx:
+    """One daemon and its data directory. `settings` are YAML lines added to what every test needs."""
+
+    def __init__(self, directory, settings="", plugins=(), environment=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.sip_port, self.http_port = free_port(), free_port()
+        self.rtp_port = free_range(200)
+        self.settings, self.plugins = settings, list(plugins)
+        self.environment = environment or {}
+        self.process = self.token = None
+        self.expect_clean = True
+        self._log = None
+
+    # ---- life ----------------------------------------------------------------------------
+
+    def write_settings(self):
+        folders = [str(folder) for folder in sorted((BUILD / "plugins").iterdir()) if any(folder.glob("*.so"))]
+        sections = {
+            "server": {"data_dir": str(self.directory / "data"), "run_dir": str(self.directory / "run")},
+            "log": {"level": "debug"},
+            "plugins": {"path": folders + [str(path) for path in self.plugins]},
+            "sip": {"listen": [f"udp:127.0.0.1:{self.sip_port}", f"tcp:127.0.0.1:{self.sip_port}"], "domain": "pbx.test"},
+            "media": {"bind": "127.0.0.1", "port_min": self.rtp_port, "port_max": self.rtp_port + 199, "workers": 2},
+            "api": {"listen": f"127.0.0.1:{self.http_port}"},
+            "music_on_hold": {"directory": str(self.music())},
+        }
+        for section, values in _parse(self.settings).items():
+            sections.setdefault(section, {}).update(values)
+        lines = []
+        for section, values in sections.items():
+            lines.append(f"{section}:")
+            lines += [f"  {name}: {value if isinstance(value, Raw) else json.dumps(value)}" for name, value in values.items()]
+        self.config.write_text("\n".join(lines) + "\n")
+
+    @property
+    def config(self):
+        return self.directory / "pbx.yml"
+
+    @property
+    def log_path(self):
+        return self.directory / "pbxd.log"
+
+    def music(self):
+        """Music class `default` is a 520 Hz tone, `sales` 740 Hz: who hears music hears exactly that."""
+        from tone import write_tone
+        folder = self.directory / "music"
+        for name, hertz in (("default", 520), ("sales", 740)):
+            if not (folder / name / "tone.wav").exists():
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                write_tone(folder / name / "tone.wav", hertz, seconds=5)
+        return folder
+
+    def start(self, wait=True):
+        self.write_settings()
+        notify_path = self.directory / "notify"
+        notify_path.unlink(missing_ok=True)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(str(notify_path))
+        self._log = open(self.log_path, "ab")
+        environment = dict(os.environ, NOTIFY_SOCKET=str(notify_path), ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99",
+                           UBSAN_OPTIONS="halt_on_error=1:exitcode=98:print_stacktrace=1", **self.environment)
+        self.process = subprocess.Popen([str(BUILD / "pbxd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
+                                        stdout=self._log, stderr=self._log, env=environment)
+        if wait:
+            self._await_ready(notify)
+        notify.close()
+        return self
+
+    def _await_ready(self, notify):
+        notify.settimeout(0.2)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"pbxd ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+            try:
+                if b"READY=1" in notify.recv(4096):
+                    return
+            except socket.timeout:
+                pass
+        raise RuntimeError(f"pbxd is not ready:\n{self.log()[-4000:]}")
+
+    def stop(self):
+        """SIGTERM; nothing may be left, the exit code is 0 and the sanitizers have said nothing."""
+        if not self.process or self.process.poll() is not None:
+            return
+        if self.expect_clean:
+            self.assert_nothing_left()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(60)
+        self._log.close()
+        log = self.log()
+        assert "ERROR: AddressSanitizer" not in log and "runtime error:" not in log and "LeakSanitizer" not in log, log[-8000:]
+        assert code == 0, f"pbxd ended with {code}:\n{log[-4000:]}"
+
+    def kill(self):
+        """kill -9, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+    def restart(self):
+        self.token = None
+        return self.start()
+
+    def assert_nothing_left(self):
+        """When everybody has hung up no leg, bridge, dial or stream may remain."""
+        status = self.wait_for(lambda: (lambda s: s if not (s["calls"] or s["legs"] or s["bridges"] or s["dials"]) else None)(self.ctl("status")),
+                               "all calls to end")
+        assert status
+        self.wait_for(lambda: self.ctl("media", "streams") == [], "all streams to close")
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def log_lines(self, event):
+        return [line for line in self.log().splitlines() if f" {event} " in line + " "]
+
+    # ---- asking --------------------------------------------------------------------------
+
+    @property
+    def control(self):
+        return self.directory / "run" / "pbxd.sock"
+
+    def ctl(self, *words):
+        """pbxctl --json words…: the answer as Python values; Refused when it says no."""
+        done = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(self.control), "--json", *map(str, words)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=40)
+        if done.returncode:
+            raise Refused(done.returncode, done.stderr.strip() or done.stdout.strip())
+        answer = json.loads(done.stdout) if done.stdout.strip() else None
+        if isinstance(answer, dict) and set(answer) <= {"items", "next_cursor", "total"} and "items" in answer:
+            return answer["items"]
+        return answer
+
+    def http(self, method, path, body=None, token=None, headers=None, raw=False):
+        """(status, answer) of a REST request below /api/v1, or of a whole path that begins with //."""
+        url = f"https://127.0.0.1:{self.http_port}" + (path[1:] if path.startswith("//") else "/api/v1" + path)
+        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
+        if data is not None and "Content-type" not in request.headers:
+            request.add_header("Content-Type", "application/json")
+        if token is None:
+            token = self.admin_token() if not path.startswith("//") else ""
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        context = ssl._create_unverified_context()
+        try:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
+                text, status, kind = answer.read(), answer.status, answer.headers.get("Content-Type", "")
+        except urllib.error.HTTPError as refused:
+            text, status, kind = refused.read(), refused.code, refused.headers.get("Content-Type", "")
+        if raw or "json" not in kind:
+            return status, text.decode(errors="replace")
+        return status, json.loads(text) if text else None
+
+    def admin_token(self):
+        """Logs in with the one-time password of the first start, once; later through a token made by pbxctl."""
+        if not self.token:
+            self.token = self.ctl("token", "create", f"test-{time.monotonic_ns()}", "*")["token"]
+        return self.token
+
+    # ---- what tests ask for over and over ---------------------------------------------------
+
+    def account(self, number, **values):
+        """An extension; returns its SIP secret."""
+        words = [f"{name}={value}" for name, value in values.items()]
+        return self.ctl("extension", "add", number, *words)["sip_secret"]
+
+    def events(self, pattern="*"):
+        found, after = [], 0
+        while True:
+            page = self.ctl("events", "list", f"pattern={pattern}", f"from={after}", "limit=500")
+            found += page
+            if len(page) < 500:
+                return found
+            after = page[-1]["seq"]
+
+    def wait_event(self, kind, after=0, where=lambda data: True, seconds=10):
+        def look():
+            for event in self.events(kind):
+                if event["seq"] > after and where(event["data"]):
+                    return event
+        return self.wait_for(look, f"event {kind}", seconds)
+
+    def last_seq(self):
+        events = self.events()
+        return events[-1]["seq"] if events else 0
+
+    @staticmethod
+    def wait_for(look, what, seconds=10):
+        """Asks until the answer is true. For states that no event tells of."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found:
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError(f"waited {seconds} s in vain for {what}")
+            time.sleep(0.05)
+
+
+class Raw(str):
+    """YAML as it is."""
+
+
+def _parse(text):
+    """Two levels of `section:` and `  name: value`; the values stay YAML."""
+    sections, section = {}, None
+    for line in text.splitlines():
+        if re.match(r"^\w+:\s*$", line):
+            section = sections.setdefault(line.strip()[:-1], {})
+        elif line.strip():
+            name, _, value = line.strip().partition(":")
+            section[name] = Raw(value.strip())
+    return sections

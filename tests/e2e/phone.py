@@ -1,0 +1,204 @@
+"""A real phone: a baresip process of its own, driven over ctrl_tcp. It sends a tone and records what it hears."""
+import json
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from ports import free_port, free_range
+from tone import RATE, hears, power_db, silent_at
+
+CONFIG = """\
+poll_method epoll
+sip_listen 127.0.0.1:{sip_port}
+call_local_timeout 120
+call_max_calls 4
+audio_player aubridge,nil
+audio_source ausine,{hertz}
+audio_alert aubridge,nil
+ausrc_srate 8000
+auplay_srate 8000
+ausrc_channels 1
+auplay_channels 1
+rtp_ports {rtp_port}-{rtp_last}
+rtp_stats no
+net_interface 127.0.0.1
+module_path /usr/lib/baresip/modules
+module g711.so
+module ausine.so
+module aubridge.so
+module sndfile.so
+module_tmp account.so
+module_app ctrl_tcp.so
+module_app menu.so
+ctrl_tcp_listen 127.0.0.1:{control_port}
+snd_path {directory}
+"""
+
+
+class Phone:
+    """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10."""
+
+    def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.number, self.hertz, self.pbx = number, hertz, pbx
+        self.sip_port = port or free_port()
+        control_port, rtp_port = free_port(), free_range(20)
+        (self.directory / "config").write_text(CONFIG.format(sip_port=self.sip_port, hertz=hertz, rtp_port=rtp_port, rtp_last=rtp_port + 19,
+                                                             control_port=control_port, directory=self.directory))
+        codecs = f";audio_codecs={codecs}" if codecs else ""
+        (self.directory / "accounts").write_text(
+            f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
+            f"outbound=\"sip:127.0.0.1:{pbx.sip_port};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}\n")
+        self._out = open(self.directory / "out.txt", "wb")
+        self.process = subprocess.Popen(["baresip", "-f", str(self.directory)], stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out)
+        self._events, self._buffer = [], b""
+        self._socket = self._connect(control_port)
+
+    def _connect(self, port):
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", port), 1)
+            except OSError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise AssertionError("baresip did not start: " + (self.directory / "out.txt").read_text(errors="replace"))
+                time.sleep(0.05)
+
+    # ---- its control connection: netstrings of JSON -----------------------------------------
+
+    def _read(self, seconds):
+        """One message, or None."""
+        deadline = time.monotonic() + seconds
+        while True:
+            size, colon, rest = self._buffer.partition(b":")
+            if colon and len(rest) > int(size):
+                self._buffer = rest[int(size) + 1:]
+                return json.loads(rest[:int(size)])
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(65536)
+            except socket.timeout:
+                return None
+            if not data:
+                return None
+            self._buffer += data
+
+    def command(self, name, params=""):
+        message = json.dumps({"command": name, "params": params, "token": "t"}).encode()
+        self._socket.sendall(b"%d:%s," % (len(message), message))
+        while True:
+            answer = self._read(5)
+            assert answer is not None, f"phone {self.number} does not answer {name}"
+            if answer.get("response"):
+                return answer
+            self._events.append(answer)
+
+    def wait(self, kind, seconds=10, where=lambda event: True):
+        """The next event of a type: REGISTER_OK, CALL_INCOMING, CALL_RINGING, CALL_ESTABLISHED, CALL_CLOSED…"""
+        deadline = time.monotonic() + seconds
+        while True:
+            for event in list(self._events):
+                self._events.remove(event)
+                if event.get("type") == kind and where(event):
+                    return event
+            left = deadline - time.monotonic()
+            event = self._read(left) if left > 0 else None
+            assert event is not None, f"phone {self.number}: no {kind} within {seconds} s\n{self.output()[-1500:]}"
+            self._events.append(event)
+
+    def saw(self, kind):
+        """Whether such an event has come so far, without waiting for it."""
+        while (event := self._read(0.01)) is not None:
+            self._events.append(event)
+        return any(event.get("type") == kind for event in self._events)
+
+    def output(self):
+        return (self.directory / "out.txt").read_text(errors="replace")
+
+    # ---- what a person does ---------------------------------------------------------------
+
+    def registered(self):
+        self.wait("REGISTER_OK")
+        return self
+
+    def dial(self, number):
+        self.command("dial", f"sip:{number}@pbx.test")
+        return self
+
+    def answer(self):
+        self.wait("CALL_INCOMING")
+        self.command("accept")
+        self.wait("CALL_ESTABLISHED")
+        return self
+
+    def established(self, seconds=10):
+        self.wait("CALL_ESTABLISHED", seconds)
+        return self
+
+    def hangup(self):
+        self.command("hangup")
+        return self
+
+    def closed(self, seconds=10):
+        return self.wait("CALL_CLOSED", seconds)
+
+    def hold(self):
+        self.command("hold")
+
+    def resume(self):
+        self.command("resume")
+
+    def press(self, keys):
+        for key in keys:
+            self.command("sndcode", key)
+            time.sleep(0.15)  # as fast as a finger: baresip sends a digit for as long as the key is down
+            self.command("sndcode", "\x04")
+
+    # ---- what it hears ----------------------------------------------------------------------
+
+    def heard(self):
+        """Every sample heard so far, over all calls, as the recorder has written it."""
+        samples = []
+        for path in sorted(self.directory.glob("dump-*-dec.wav")):
+            data = path.read_bytes()[44:]
+            samples += struct.unpack(f"<{len(data) // 2}h", data[:len(data) // 2 * 2])
+        return samples
+
+    def listen(self, seconds=1.0, limit=10):
+        """The next `seconds` of sound from now on, however long they take to arrive (at most limit)."""
+        before = len(self.heard())
+        deadline = time.monotonic() + limit
+        while len(self.heard()) < before + seconds * RATE:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        return self.heard()[before:][:int(seconds * RATE)]
+
+    def hears(self, hertz, others=(), seconds=1.0, within=3.0):
+        """From some moment within `within` seconds on, a whole `seconds` of this tone."""
+        deadline = time.monotonic() + within
+        while True:
+            samples = self.listen(seconds, limit=seconds + 1)
+            if len(samples) >= seconds * RATE * 0.9 and hears(samples, hertz, others):
+                return True
+            if time.monotonic() > deadline:
+                return False
+
+    def hears_nothing_of(self, hertz, seconds=1.0):
+        return silent_at(self.listen(seconds, limit=seconds + 0.5), hertz)
+
+    def level(self, hertz, seconds=0.5):
+        return power_db(self.listen(seconds), hertz)
+
+    def stop(self):
+        """Ends the process as a phone does that loses power: no BYE, no unregister."""
+        self.process.kill()
+        self.process.wait()
+        self._socket.close()
+        self._out.close()

@@ -1,0 +1,67 @@
+"""A webhook sink: keeps every POST with headers and raw body; told to answer any status, to hang, or to be down."""
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from ports import free_port
+
+
+class Sink:
+    def __init__(self):
+        self.port = free_port()
+        self.requests, self.changed = [], threading.Condition()
+        self.statuses, self.headers, self.hang = [], {}, threading.Event()
+        self.hang.set()
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                sink.hang.wait(60)
+                with sink.changed:
+                    status = sink.statuses.pop(0) if sink.statuses else 200
+                    sink.requests.append({"path": self.path, "headers": dict(self.headers), "raw": body, "body": json.loads(body), "status": status,
+                                          "at": time.monotonic()})
+                    sink.changed.notify_all()
+                self.send_response(status)
+                for name, value in sink.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self._handler, self._server = Handler, None
+        self.up()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/hook"
+
+    def up(self):
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def down(self):
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def types(self):
+        return [request["body"]["type"] for request in self.requests]
+
+    def wait(self, enough, what="requests", seconds=10):
+        """Until enough(requests) is true; returns the requests."""
+        deadline = time.monotonic() + seconds
+        with self.changed:
+            while not enough(self.requests):
+                left = deadline - time.monotonic()
+                assert left > 0, f"sink waited {seconds} s in vain for {what}; it has {self.types()}"
+                self.changed.wait(left)
+            return list(self.requests)

@@ -1,0 +1,42 @@
+"""SIPp with a scenario of ours: exact messages on the wire, where a phone would be too polite."""
+import subprocess
+from pathlib import Path
+
+from ports import free_port, free_range
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+class Sipp:
+    """Starts a scenario; join() waits for its verdict."""
+
+    def __init__(self, directory, pbx, scenario, service="1002", calls=1, keys=None, args=(), port=None, user=None, secret=None):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self.name = scenario
+        command = ["sipp", f"127.0.0.1:{pbx.sip_port}", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port),
+                   "-mi", "127.0.0.1", "-mp", str(free_range(40)), "-s", service, "-m", str(calls), "-nostdin", "-timeout", "40", "-timeout_error",
+                   "-trace_err", "-error_file", str(self.directory / f"{scenario}.errors"), "-trace_msg", "-message_file",
+                   str(self.directory / f"{scenario}.messages"), "-cp", str(free_port())]
+        for name, value in (keys or {}).items():
+            command += ["-key", name, str(value)]
+        if user:
+            command += ["-au", user, "-ap", secret]
+        self.process = subprocess.Popen(command + list(map(str, args)), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+
+    def join(self, seconds=60):
+        _, err = self.process.communicate(timeout=seconds)
+        errors = self.directory / f"{self.name}.errors"
+        assert self.process.returncode == 0, f"{self.name}: {err}\n{errors.read_text() if errors.exists() else ''}\n{self.messages()[-6000:]}"
+        return self
+
+    def messages(self):
+        path = self.directory / f"{self.name}.messages"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()

@@ -1,0 +1,49 @@
+"""Making tones and hearing them: Goertzel over windows of 100 ms, as the cards define "X hears F"."""
+import math
+import struct
+import wave
+
+RATE = 8000
+WINDOW = RATE // 10
+
+
+def write_tone(path, hertz, seconds=5.0, rate=RATE, level_db=-12.0, channels=1):
+    """A sine as 16-bit WAV; level in dBFS of a full-scale sine."""
+    peak = 32767 * 10 ** (level_db / 20)
+    frames = bytearray()
+    for n in range(int(seconds * rate)):
+        frames += struct.pack("<h", round(peak * math.sin(2 * math.pi * hertz * n / rate))) * channels
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(bytes(frames))
+
+
+def power_db(samples, hertz, rate=RATE):
+    """Power of one frequency in dBFS of a full-scale sine."""
+    if not samples:
+        return -120.0
+    coefficient = 2 * math.cos(2 * math.pi * hertz / rate)
+    before = last = 0.0
+    for sample in samples:
+        before, last = last, sample + coefficient * last - before
+    power = last * last + before * before - coefficient * last * before
+    return 10 * math.log10(max(power, 1e-9) / (len(samples) * 32768 / 2) ** 2)
+
+
+def windows(samples):
+    return [samples[at:at + WINDOW] for at in range(0, len(samples) - WINDOW + 1, WINDOW)]
+
+
+def hears(samples, hertz, others=(), share=0.9):
+    """Above -30 dBFS and 20 dB above the other tones, in 90 % of the windows."""
+    parts = windows(samples)
+    good = sum(1 for part in parts
+               if power_db(part, hertz) > -30 and all(power_db(part, other) < power_db(part, hertz) - 20 for other in others))
+    return bool(parts) and good >= share * len(parts)
+
+
+def silent_at(samples, hertz):
+    """Below -50 dBFS in every window. True of an empty recording."""
+    return all(power_db(part, hertz) < -50 for part in windows(samples))
