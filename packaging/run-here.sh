@@ -1,0 +1,69 @@
+#!/bin/sh
+# A PBX in ./run on this machine, as this user: run-here.sh BUILD. Settings, database and keys are made on the first start and kept.
+set -eu
+build=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+home=${PBX_HOME:-$root/run}
+address=${PBX_ADDRESS:-127.0.0.1}
+mkdir -p "$home"
+chmod 0750 "$home"
+config=$home/pbx.yml
+ctl="$build/api/pbxctl --socket $home/run/pbxd.sock"
+
+if [ ! -e "$config" ]; then
+	cat > "$config" <<END
+# Settings of the PBX started by \`make run\`. \`pbxctl config show\` lists every setting with its meaning.
+server:
+  data_dir: $home/data
+  run_dir: $home/run
+sip:
+  listen: ["udp:$address:5060", "tcp:$address:5060"]
+media:
+  bind: $address
+api:
+  listen: 127.0.0.1:9000
+plugins:
+  path: [$(for folder in "$build"/plugins/*/; do [ -d "$folder" ] && printf '%s, ' "${folder%/}"; done | sed 's/, $//')]
+music_on_hold:
+  directory: $build/etc/music
+END
+fi
+
+"$build/pbxd" --config "$config" > "$home/pbxd.log" 2>&1 &
+pbxd=$!
+trap 'kill $pbxd 2>/dev/null || true; wait $pbxd 2>/dev/null || true; exit 0' INT TERM
+tries=0
+until $ctl status > /dev/null 2>&1; do
+	if ! kill -0 $pbxd 2> /dev/null; then
+		echo "pbxd did not start:" >&2
+		tail -n 5 "$home/pbxd.log" >&2
+		exit 1
+	fi
+	tries=$((tries + 1))
+	[ $tries -lt 150 ] || { echo "pbxd is not ready after 30 s; see $home/pbxd.log" >&2; exit 1; }
+	sleep 0.2
+done
+
+echo
+echo "Warden PBX is running. Log: $home/pbxd.log. Stop it with Ctrl-C."
+echo
+echo "  Control socket  $home/run/pbxd.sock"
+echo "                  $ctl status"
+echo "  REST            https://127.0.0.1:9000/api/v1/openapi.json (its certificate is its own)"
+if [ -e "$home/data/first-login" ]; then
+	echo "  Log in          user admin, one-time password $(cat "$home/data/first-login")"
+else
+	echo "  Log in          as before; forgotten? $ctl user passwd admin"
+fi
+echo
+echo "  Phones          server $address, port 5060, UDP or TCP"
+for number in 1001 1002; do
+	if secret=$($ctl --json extension add $number name="Phone $number" 2> /dev/null | sed -n 's/.*"sip_secret": *"\([^"]*\)".*/\1/p') && [ -n "$secret" ]; then
+		echo "                  user $number, password $secret"
+	else
+		echo "                  user $number, password as before; a new one: $ctl extension secret $number"
+	fi
+done
+echo
+echo "  Dial 1002 from 1001. *74 parks, 70-79 fetch. README.md has the tour."
+wait $pbxd
