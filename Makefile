@@ -32,7 +32,7 @@ check: build ## unit tests only
 
 e2e: build ## call tests only; T=name runs what matches
 	@$(NEEDS) calls
-	@python3 -m pytest tests/e2e -q $(if $(T),-k $(T))
+	@/usr/bin/python3 -m pytest tests/e2e -q $(if $(T),-k $(T))
 
 fuzz: ## each fuzzer for SECONDS (60)
 	@$(NEEDS) build fuzz
