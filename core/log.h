@@ -35,3 +35,9 @@ void core_log_unfollow(struct core_log_reader *reader);
 
 const char *core_level_name(uint32_t level);
 int core_level_parse(const char *name, uint32_t *ret_level);
+
+/* How a call's handle becomes its ULID: calls.c tells. Without it, or off the loop, lines name no call. [loop] */
+void core_log_set_namer(const char *(*call_id)(pbx_call call));
+void core_log_call_id(pbx_call call, char ret_id[32]); /* "" when there is none. [any] */
+/* Says what the rate limit has kept back for more than a second. [any] */
+void core_log_flush(void);

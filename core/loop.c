@@ -1,0 +1,334 @@
+/* core/loop.c - one round after the other: what was posted, timers that are due, libuv, then waiting
+ *
+ * libuv runs without waiting; the wait is ours, on libuv's descriptor, or the SIP stack's (core_loop_set_waiter), which polls that
+ * descriptor among its own. Other threads reach the loop through core_post alone: a short list under a mutex and a uv_async that ends the
+ * wait. The clocks and the watchdog are in core/clock.c, the pool's jobs in core/work.c. */
+#include "loop.h"
+#include "loop_internal.h"
+#include "log.h"
+#include "owner_internal.h"
+#include "timer.h"
+#include <assert.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct post {
+	struct post *next;
+	struct pbx_host *owner;
+	void (*fn)(void *context, void *data);
+	void *context, *data;
+	void (*drop)(void *data);
+};
+
+struct queue {
+	struct post *first, **end;
+};
+
+static struct {
+	uv_loop_t uv;
+	uv_async_t wake;
+	pthread_t thread;
+	core_wait_fn wait;
+	void *wait_context;
+	struct queue batch;  /* posts of this round that have not run yet */
+	uint64_t rounds;
+	int busy;
+	bool running;
+} loop;
+
+static atomic_bool is_open, stopping;
+static pthread_mutex_t posted_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct queue posted; /* under posted_lock: from here on [any] */
+
+bool core_is_loop(void)
+{
+	return atomic_load(&is_open) && pthread_equal(pthread_self(), loop.thread);
+}
+
+uv_loop_t *core_loop_uv(void)
+{
+	return &loop.uv;
+}
+
+/* ---- posts ---- */
+
+static void queue_add(struct queue *queue, struct post *post)
+{
+	post->next = NULL;
+	*(queue->first ? queue->end : &queue->first) = post;
+	queue->end = &post->next;
+}
+
+static struct post *queue_take(struct queue *queue)
+{
+	struct post *post = queue->first;
+
+	if (post)
+		queue->first = post->next;
+	return post;
+}
+
+int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), void *context, void *data, void (*drop)(void *data))
+{
+	struct post *post = malloc(sizeof *post);
+
+	if (!post)
+		return PBX_ENOMEM;
+	*post = (struct post){ .owner = owner ? owner : core_self(), .fn = fn, .context = context, .data = data, .drop = drop };
+
+	(void)pthread_mutex_lock(&posted_lock);
+	bool open = atomic_load(&is_open);
+	if (open) {
+		if (!posted.first)
+			(void)uv_async_send(&loop.wake); /* fails only when it is being closed, which is_open excludes */
+		queue_add(&posted, post);
+	}
+	(void)pthread_mutex_unlock(&posted_lock);
+
+	if (!open)
+		free(post);
+	return open ? PBX_OK : PBX_ESTATE;
+}
+
+static void post_drop(struct post *post)
+{
+	if (post->drop)
+		post->drop(post->data);
+	free(post);
+}
+
+static void post_run(struct post *post)
+{
+	if (core_owner_of(post->owner)->stopped) {
+		post_drop(post);
+		return;
+	}
+	CORE_INTO(post->owner, post->fn(post->context, post->data));
+	free(post);
+}
+
+/* What a callback posts runs in the next round, so that the rest of the world gets its turn. */
+static void run_posts(void)
+{
+	(void)pthread_mutex_lock(&posted_lock);
+	loop.batch = posted;
+	posted.first = NULL;
+	(void)pthread_mutex_unlock(&posted_lock);
+
+	for (struct post *post; (post = queue_take(&loop.batch));)
+		post_run(post);
+}
+
+static bool has_posts(void)
+{
+	(void)pthread_mutex_lock(&posted_lock);
+	bool some = posted.first;
+	(void)pthread_mutex_unlock(&posted_lock);
+	return some;
+}
+
+/* Moves an owner's posts (all, when owner is NULL) from one queue to another. */
+static void sort_out(struct queue *from, const struct pbx_host *owner, struct queue *to)
+{
+	struct queue kept = { 0 };
+
+	for (struct post *post; (post = queue_take(from));)
+		queue_add(!owner || post->owner == owner ? to : &kept, post);
+	*from = kept;
+}
+
+void core_posts_drop(struct pbx_host *owner)
+{
+	struct queue dropped = { 0 };
+
+	sort_out(&loop.batch, owner, &dropped);
+	(void)pthread_mutex_lock(&posted_lock);
+	sort_out(&posted, owner, &dropped);
+	(void)pthread_mutex_unlock(&posted_lock);
+
+	for (struct post *post; (post = queue_take(&dropped));)
+		post_drop(post);
+}
+
+/* ---- rounds ---- */
+
+static void on_wake(uv_async_t *wake)
+{
+	(void)wake; /* to end the wait was all */
+}
+
+static void wait_on_uv(void *context, int timeout_ms)
+{
+	struct pollfd fd = { .fd = uv_backend_fd(&loop.uv), .events = POLLIN };
+
+	(void)context;
+	(void)poll(&fd, 1, timeout_ms); /* a signal ends it early: then the round is short */
+}
+
+void core_loop_set_waiter(core_wait_fn wait, void *context)
+{
+	loop.wait = wait ? wait : wait_on_uv;
+	loop.wait_context = context;
+}
+
+/* How long nothing can happen but by a descriptor: -1 for ever. */
+static int quiet_ms(void)
+{
+	if (has_posts() || atomic_load(&stopping))
+		return 0;
+	int uv_ms = uv_backend_timeout(&loop.uv);
+	uint64_t next_ms = core_timer_next_ms();
+	uint64_t now_ms = core_now_us() / 1000;
+	if (next_ms == UINT64_MAX || (core_clock_is_virtual() && next_ms > now_ms))
+		return uv_ms;
+
+	uint64_t left_ms = next_ms > now_ms ? next_ms - now_ms : 0;
+	if (left_ms > 3600000)
+		left_ms = 3600000;
+	return uv_ms >= 0 && (uint64_t)uv_ms < left_ms ? uv_ms : (int)left_ms;
+}
+
+static void work_off(void)
+{
+	core_clock_update();
+	loop.rounds++;
+	run_posts();
+	core_timer_fire(core_now_ms());
+	(void)uv_run(&loop.uv, UV_RUN_NOWAIT);
+}
+
+static void round_at_most(int most_ms)
+{
+	work_off();
+	int timeout_ms = quiet_ms();
+	if (most_ms >= 0 && (timeout_ms < 0 || timeout_ms > most_ms))
+		timeout_ms = most_ms;
+	loop.wait(loop.wait_context, timeout_ms);
+}
+
+int core_loop_run(void)
+{
+	core_assert_loop();
+	loop.running = true;
+	while (!atomic_load(&stopping))
+		round_at_most(-1);
+	loop.running = false;
+	atomic_store(&stopping, false);
+	return PBX_OK;
+}
+
+void core_loop_stop(void)
+{
+	atomic_store(&stopping, true);
+	(void)pthread_mutex_lock(&posted_lock);
+	if (atomic_load(&is_open))
+		(void)uv_async_send(&loop.wake); /* as above */
+	(void)pthread_mutex_unlock(&posted_lock);
+}
+
+void core_loop_step(void)
+{
+	core_assert_loop();
+	round_at_most(0);
+	work_off();
+}
+
+void core_busy(int by)
+{
+	core_assert_loop();
+	loop.busy += by;
+	assert(loop.busy >= 0);
+}
+
+static bool is_ready(void)
+{
+	struct pollfd fd = { .fd = uv_backend_fd(&loop.uv), .events = POLLIN };
+
+	return has_posts() || uv_backend_timeout(&loop.uv) == 0 || core_timer_next_ms() <= core_now_ms() || poll(&fd, 1, 0) > 0;
+}
+
+void core_loop_settle(void)
+{
+	core_assert_loop();
+	do {
+		work_off();
+		bool must_wait = (loop.busy > 0 || core_jobs() > 0) && !is_ready();
+		loop.wait(loop.wait_context, must_wait ? quiet_ms() : 0);
+	} while (loop.busy > 0 || core_jobs() > 0 || is_ready());
+}
+
+void core_loop_pass_ms(uint64_t ms)
+{
+	assert(core_clock_is_virtual());
+	uint64_t end_ms = core_now_ms() + ms;
+
+	core_loop_settle();
+	for (uint64_t next_ms; (next_ms = core_timer_next_ms()) <= end_ms;) {
+		core_clock_set_ms(next_ms);
+		core_loop_settle();
+	}
+	core_clock_set_ms(end_ms);
+	core_loop_settle();
+}
+
+void core_loop_take_stats(struct core_loop_stats *ret_stats)
+{
+	*ret_stats = (struct core_loop_stats){ .rounds = loop.rounds };
+	core_owner_take_worst(&ret_stats->stalls, &ret_stats->worst_us, ret_stats->worst_owner, sizeof ret_stats->worst_owner);
+}
+
+/* ---- beginning and end ---- */
+
+int core_loop_init(bool virtual_clock)
+{
+	assert(!atomic_load(&is_open));
+	if (uv_loop_init(&loop.uv))
+		return PBX_EIO;
+	if (uv_async_init(&loop.uv, &loop.wake, on_wake)) {
+		(void)uv_loop_close(&loop.uv); /* nothing is in it */
+		return PBX_EIO;
+	}
+	loop.thread = pthread_self();
+	loop.rounds = 0;
+	core_loop_set_waiter(NULL, NULL);
+	atomic_store(&stopping, false);
+	atomic_store(&is_open, true);
+	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write(), not our end */
+
+	core_owner_init(core_owner_of(core_self()), "core", NULL);
+	int err = core_clock_init(virtual_clock);
+	if (err != PBX_OK)
+		core_loop_fini();
+	return err;
+}
+
+/* Closes the door to other threads: from here on core_post refuses. */
+static void close_door(void)
+{
+	(void)pthread_mutex_lock(&posted_lock);
+	atomic_store(&is_open, false);
+	uv_close((uv_handle_t *)&loop.wake, NULL);
+	(void)pthread_mutex_unlock(&posted_lock);
+}
+
+void core_loop_fini(void)
+{
+	core_assert_loop();
+	core_clock_fini();
+	core_owner_revoke_all(core_owner_of(core_self()));
+	while (core_jobs() > 0)
+		(void)uv_run(&loop.uv, UV_RUN_ONCE);
+	core_posts_drop(NULL);
+	core_owner_fini(core_owner_of(core_self()));
+	core_timers_drop();
+
+	close_door();
+	(void)uv_run(&loop.uv, UV_RUN_NOWAIT);
+	if (uv_loop_close(&loop.uv)) {
+		uv_print_all_handles(&loop.uv, stderr);
+		assert(!"a handle is left open");
+	}
+}
