@@ -6,15 +6,27 @@
 #pragma once
 #include <pbx/json.h>
 
-int core_settings_init(const char *file); /* NULL: defaults only */
+/* NULL: defaults only. A file that cannot be read or is not YAML is told by the first declare, which has words for it. PBX_OK, PBX_ENOMEM. */
+int core_settings_init(const char *file);
 void core_settings_fini(void);
 
 /* Declares a section. size: of the structure the rows describe. Declaring a section that a file already fills checks it at once.
  * PBX_OK, PBX_EINVAL and diag ("pbx.yml:12:3: call_parking.range_stat: unknown setting, did you mean range_start?"), PBX_EEXIST, PBX_ENOMEM. */
 int core_settings_declare(const char *section, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag);
 void core_settings_undeclare(const char *section);
+/* A newer copy of the owner takes the section over, beside the older one: same results as declare, PBX_ENOENT; on failure all stays as it was.
+ * The older copy keeps reading its own block if it holds a reference. */
+int core_settings_redeclare(const char *section, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag);
 /* The current values: immutable, valid until the second change after this one. NULL: not declared. */
 const void *core_settings_get(const char *section);
+/* Keeps a block that core_settings_get or an offer gave, for as long as somebody reads it: an old instance that drains. Gives it back. */
+const void *core_settings_ref(const void *block);
+void core_settings_unref(const void *block); /* NULL is fine */
+
+/* Who is asked before new values of a section become current; PBX_OK: accepted. Without one, core_owner_apply_settings (host.h) is
+ * asked. One per section, a later one replaces it, accept NULL takes it away; the section need not be declared yet. When another section
+ * refuses afterwards, the old block is offered again. PBX_OK, PBX_ENOMEM. */
+int core_settings_on_change(const char *section, int (*accept)(void *context, const void *proposed, struct pbx_diag *diag), void *context);
 
 /* Reads the files again and applies what changed. All or nothing. */
 int core_settings_reload(struct pbx_diag *diag);
@@ -22,12 +34,13 @@ int core_settings_reload(struct pbx_diag *diag);
 int core_settings_check(const char *file, struct pbx_json **ret_problems);
 /* Stored values and revisions are loaded once the store is up. */
 void core_settings_attach_store(void (*done)(void *context, int result), void *context);
-/* Sets "section.name" to a text as a person writes it; done(context, result, diag, revision). Pinned by a file: PBX_EPERM and the file's line. */
+/* Sets "section.name" to a text as a person writes it (NULL: back to the default): 30, true, udp:0.0.0.0:5060, "a, b" or [a, b] for a list,
+ * [{name: x}] for objects. Changes wait for each other. done(context, result, diag, revision). Pinned by a file: PBX_EPERM and the file's line. */
 void core_settings_set(const char *actor, const char *path, const char *value, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context);
 /* Takes a revision back (a new revision with the old values). */
 void core_settings_undo(const char *actor, int64_t revision, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context);
 
 struct pbx_json *core_settings_show(const char *prefix); /* [{path, value, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)" */
-struct pbx_json *core_settings_diff(void);               /* what reload would change */
+struct pbx_json *core_settings_diff(void);               /* what reload would change: [{path, from, to, restart}], or [{problem}] */
 struct pbx_json *core_settings_schema(void);             /* JSON Schema 2020-12 of everything declared */
 char *core_settings_manual(void);                        /* reference in Markdown, made from the rows; free() */
