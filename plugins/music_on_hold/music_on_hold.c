@@ -1,0 +1,229 @@
+/*
+ * music_on_hold - music for anyone who is held, queued, parked or alone
+ *
+ * Offers pbx.music/1: the source behind a class. Every folder below settings.directory, and below the plugin's own data folder, is a
+ * class; the folders are looked at every rescan_s seconds, in the pool. What a class adds to its files (order, gain) is a row in
+ * music_on_hold_classes. One decoder a class, one encoder a codec, however many listen: that is the media engine's doing.
+ */
+#include "music.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const struct pbx_setting settings[] = {
+	PBX_TEXT(struct music_settings, directory, .initial_text = MUSIC_DIR, .help = "Folder whose sub-folders are music classes"),
+	PBX_TEXT(struct music_settings, default_class, .initial_text = "default", .least = 1, .most = MUSIC_NAME_LENGTH,
+		 .help = "Class that is heard when none, or an unknown one, is asked for"),
+	PBX_CHOICE(struct music_settings, sort, .initial_text = "randstart", .choices = PBX_CHOICES("alpha", "random", "randstart"),
+		   .help = "Order of the files of a class that has no order of its own"),
+	PBX_UINT(struct music_settings, rescan_s, .initial = 10, .least = 1, .most = 3600, .unit = "s",
+		 .help = "How often the folders are looked at for new and changed files"),
+};
+
+static const struct pbx_migration migrations[] = {
+	{ 1, "classes",
+	  "CREATE TABLE music_on_hold_classes (name TEXT PRIMARY KEY, sort TEXT NOT NULL, gain_cdb INTEGER NOT NULL DEFAULT 0,"
+	  " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)" },
+};
+
+/* ---- pbx.music/1 ---------------------------------------------------------------------- */
+
+static int service_source(void *self, const char *music_class, pbx_source *ret_source)
+{
+	struct music *music = self;
+	struct music_class *class = music_class && music_class[0] ? music_find(music, music_class) : NULL;
+
+	if (class && music_source(music, class, ret_source) == PBX_OK)
+		return PBX_OK;
+	class = music_find(music, music->settings->default_class);
+	return class ? music_source(music, class, ret_source) : PBX_ENOENT;
+}
+
+static const void *music_offer(void *self, const char *id)
+{
+	struct music *music = self;
+
+	(void)id; /* the only one we offer */
+	music->service = (struct pbx_music){ .header = PBX_HEADER(struct pbx_music), .self = music, .source = service_source };
+	return &music->service;
+}
+
+/* ---- looking at the folders ----------------------------------------------------------- */
+
+static void on_scanned(void *self, void *job, int status)
+{
+	struct music *music = self;
+
+	music->scanning = false;
+	if (status == PBX_OK) {
+		music_take_scan(music, job);
+		if (!music->loaded) {
+			music->loaded = true;
+			music->host->ready(music->host, PBX_OK, NULL);
+		}
+		if (music->scan_again)
+			music_rescan(music);
+	}
+	scan_free(job);
+}
+
+void music_rescan(struct music *music)
+{
+	struct scan *scan;
+
+	if (music->scanning) {
+		music->scan_again = true;
+		return;
+	}
+	music->scan_again = false;
+	scan = scan_new(music->settings->directory, music->uploads);
+	if (scan && music->host->work(music->host, scan_run, on_scanned, scan) == PBX_OK)
+		music->scanning = true;
+	else
+		scan_free(scan); /* no memory now; the next round may have some */
+}
+
+static void on_rescan(void *self, pbx_timer timer)
+{
+	(void)timer;
+	music_rescan(self);
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+static void on_rows(void *self, const struct pbx_rows *rows)
+{
+	struct music *music = self;
+
+	if (rows->status != PBX_OK) {
+		music->host->ready(music->host, rows->status, rows->error);
+		return;
+	}
+	for (uint32_t row = 0; row < rows->count; row++) {
+		struct music_class *class = music_add(music, pbx_cell_text(rows, row, 0));
+
+		if (!class)
+			break;
+		class->stored = true;
+		(void)snprintf(class->sort, sizeof class->sort, "%s", pbx_cell_text(rows, row, 1));
+		class->gain_cdb = (int32_t)pbx_cell_int(rows, row, 2);
+	}
+	music_rescan(music);
+}
+
+static int music_load(void *self)
+{
+	struct music *music = self;
+	const char *uploads = music->host->data_dir(music->host);
+
+	music->media = pbx_media(music->host);
+	music->store = pbx_store(music->host);
+	music->json = pbx_jsons(music->host);
+	music->requests = pbx_requests(music->host);
+	music->timers = pbx_timers(music->host);
+	if (uploads && !(music->uploads = strdup(uploads)))
+		return PBX_ENOMEM;
+	int err = music->store->run(music->host, "SELECT name, sort, gain_cdb FROM music_on_hold_classes ORDER BY name", NULL, 0, on_rows, music);
+	return err == PBX_OK ? PBX_ELATER : err;
+}
+
+static int music_start(void *self)
+{
+	struct music *music = self;
+	const uint64_t every_ms = (uint64_t)music->settings->rescan_s * 1000;
+
+	(void)music->timers->stop(music->rescan);
+	return music->timers->start(music->host, every_ms, every_ms, on_rescan, music, &music->rescan);
+}
+
+/* The folder may be another one now: look at once. The order of a class without a row follows the setting. */
+static void apply_settings(void *self, void *data)
+{
+	struct music *music = self;
+
+	(void)data;
+	for (struct music_class *class = music->classes; class; class = class->next)
+		if (!class->stored && strcmp(class->sort, music->settings->sort) != 0) {
+			(void)snprintf(class->sort, sizeof class->sort, "%s", music->settings->sort);
+			music_refresh(music, class);
+		}
+	(void)music_start(music); /* rescan_s may have changed; without memory the old rhythm is lost, and the log tells why */
+	music_rescan(music);
+}
+
+static int music_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	struct music *music = self;
+
+	(void)proposed, (void)diag;
+	return music->host->post(music->host, apply_settings, NULL, NULL);
+}
+
+static void music_unload(void *self)
+{
+	struct music *music = self;
+
+	music_clear(music);
+	free(music->uploads);
+}
+
+/* ---- what people may ask -------------------------------------------------------------- */
+
+static const struct pbx_arg class_arg[] = {
+	{ .name = "class", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Name of the class", .completes = "moh_class" },
+};
+static const struct pbx_arg class_args[] = {
+	{ .name = "class", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Name of the class: letters, digits, - and _" },
+	{ .name = "sort", .type = PBX_TYPE_CHOICE, .choices = PBX_CHOICES("alpha", "random", "randstart"), .help = "Order of its files" },
+	{ .name = "gain_db", .type = PBX_TYPE_INT, .least = -40, .most = 20, .help = "Louder or softer than the files are" },
+};
+static const struct pbx_arg file_args[] = {
+	{ .name = "class", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Name of the class" },
+	{ .name = "file", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "File name: .wav .flac .ogg .opus .mp3" },
+};
+static const struct pbx_field class_fields[] = {
+	{ "name", PBX_TYPE_TEXT, "Name of the class" },
+	{ "sort", PBX_TYPE_TEXT, "Order of its files: alpha, random, randstart" },
+	{ "gain_db", PBX_TYPE_INT, "Louder or softer than the files are" },
+	{ "file_count", PBX_TYPE_INT, "How many files it has" },
+	{ "listeners", PBX_TYPE_INT, "Legs that hear it now" },
+	{ "is_default", PBX_TYPE_BOOL, "Heard when no class, or an unknown one, is asked for" },
+	{ "files", PBX_TYPE_LIST, "File names, in order of name" },
+};
+
+static const struct pbx_route routes[] = {
+	{ .method = "GET", .path = "/moh/classes", .handle = music_on_list, .scope = "moh:read", .summary = "List the music classes",
+	  .reply = PBX_TABLE(class_fields) },
+	{ .method = "GET", .path = "/moh/classes/{class}", .handle = music_on_show, .scope = "moh:read", .summary = "One class with its files",
+	  .args = PBX_TABLE(class_arg), .reply = PBX_TABLE(class_fields) },
+	{ .method = "PUT", .path = "/moh/classes/{class}", .handle = music_on_set, .scope = "moh:write", .summary = "Make or change a class",
+	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(class_args), .reply = PBX_TABLE(class_fields) },
+	{ .method = "DELETE", .path = "/moh/classes/{class}", .handle = music_on_remove, .scope = "moh:write",
+	  .summary = "Remove a class and its uploaded files", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(class_arg) },
+	{ .method = "PUT", .path = "/moh/classes/{class}/files/{file}", .handle = music_on_upload, .scope = "moh:write",
+	  .summary = "Upload a tune: the body is the file", .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY, .args = PBX_TABLE(file_args) },
+	{ .method = "DELETE", .path = "/moh/classes/{class}/files/{file}", .handle = music_on_remove_file, .scope = "moh:write",
+	  .summary = "Remove an uploaded tune", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(file_args) },
+	{ .method = "GET", .path = "/moh/classes/{class}/files/{file}/audio", .handle = music_on_download, .scope = "moh:read",
+	  .summary = "A tune as it is stored", .args = PBX_TABLE(file_args) },
+};
+
+static const struct pbx_command commands[] = {
+	{ .words = "moh list", .handle = music_on_list, .help = "List the music classes",
+	  .columns = "name,sort,gain_db,file_count,listeners,is_default" },
+	{ .words = "moh show", .handle = music_on_show, .help = "One class with its files", .args = PBX_TABLE(class_arg) },
+	{ .words = "moh set", .handle = music_on_set, .help = "Make a class, or change its order or gain", .args = PBX_TABLE(class_args) },
+	{ .words = "moh remove", .handle = music_on_remove, .help = "Remove a class and its uploaded files", .args = PBX_TABLE(class_arg) },
+	{ .words = "moh rescan", .handle = music_on_rescan, .help = "Look at the folders now" },
+};
+
+PBX_PLUGIN(music_on_hold) = {
+	PBX_PLUGIN_HEADER,
+	.name = "music_on_hold", .version = "1.0.0", .summary = "Music for those who wait, in classes",
+	.needs = PBX_NEEDS("pbx.media/1", "pbx.store/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1"),
+	.offers = PBX_OFFERS("pbx.music/1"),
+	.instance_size = sizeof(struct music),
+	PBX_SETTINGS(struct music_settings, settings),
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
+	.load = music_load, .start = music_start, .reload = music_reload, .unload = music_unload, .offer = music_offer,
+};
