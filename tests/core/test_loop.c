@@ -1,0 +1,387 @@
+/* tests/core/test_loop.c - rounds, posts from any thread, the pool, settling, the watchdog */
+#include "check_main.h"
+#include "log.h"
+#include "loop.h"
+#include "owner_internal.h"
+#include "timer.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+static int count;
+static struct core_owner owner;
+
+static void setup(bool virtual_clock)
+{
+	ck_assert_int_eq(core_loop_init(virtual_clock), PBX_OK);
+	core_owner_init(&owner, "test", &count);
+}
+
+static void teardown(void)
+{
+	core_owner_fini(&owner);
+	core_loop_fini();
+}
+
+static void add_one(void *context, void *data)
+{
+	ck_assert(core_is_loop());
+	(void)data;
+	++*(int *)context;
+}
+
+static void dropped(void *data)
+{
+	++*(int *)data;
+}
+
+static void *post_many(void *unused)
+{
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_eq(core_post(&owner.host, add_one, &count, NULL, NULL), PBX_OK);
+	return unused;
+}
+
+START_TEST(posts_of_many_threads_all_run_on_the_loop)
+{
+	pthread_t threads[4];
+
+	setup(false);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, post_many, NULL), 0);
+	while (count < 4000)
+		core_loop_settle();
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	ck_assert_int_eq(count, 4000);
+	teardown();
+}
+END_TEST
+
+static void post_again(void *context, void *data)
+{
+	(void)data;
+	ck_assert_int_eq(*(int *)context, 0);
+	ck_assert_int_eq(core_post(&owner.host, add_one, context, NULL, NULL), PBX_OK);
+	ck_assert_int_eq(*(int *)context, 0); /* after this callback, not in it */
+}
+
+START_TEST(a_post_runs_after_the_callback_that_posted_it)
+{
+	setup(true);
+	ck_assert_int_eq(core_post(&owner.host, post_again, &count, NULL, NULL), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(count, 1);
+	teardown();
+}
+END_TEST
+
+START_TEST(what_is_posted_for_a_stopped_owner_is_dropped)
+{
+	int drops = 0;
+
+	setup(true);
+	ck_assert_int_eq(core_post(&owner.host, add_one, &count, &drops, dropped), PBX_OK);
+	core_owner_revoke_all(&owner);
+	ck_assert_int_eq(drops, 1);
+	ck_assert_int_eq(core_post(&owner.host, add_one, &count, &drops, dropped), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(drops, 2);
+	ck_assert_int_eq(count, 0);
+	teardown();
+}
+END_TEST
+
+static void revoke_owner(void *context, void *data)
+{
+	(void)data;
+	core_owner_revoke_all(context);
+}
+
+START_TEST(an_owner_stopped_by_one_post_gets_none_of_the_same_round)
+{
+	int drops = 0;
+
+	setup(true);
+	ck_assert_int_eq(core_post(NULL, revoke_owner, &owner, NULL, NULL), PBX_OK);
+	ck_assert_int_eq(core_post(&owner.host, add_one, &count, &drops, dropped), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(count, 0);
+	ck_assert_int_eq(drops, 1);
+	teardown();
+}
+END_TEST
+
+struct job {
+	atomic_bool go;
+	bool worked, done;
+	int status;
+};
+
+static void work(void *data)
+{
+	struct job *job = data;
+
+	ck_assert(!core_is_loop());
+	while (!atomic_load(&job->go))
+		(void)usleep(1000); /* a pool thread of the test's own, until it is let go */
+	job->worked = true;
+}
+
+static void worked(void *context, void *data, int status)
+{
+	struct job *job = data;
+
+	ck_assert(core_is_loop());
+	ck_assert_ptr_eq(context, &count);
+	ck_assert(core_current_owner() == &owner.host);
+	job->done = true;
+	job->status = status;
+}
+
+START_TEST(settling_waits_for_the_pool)
+{
+	struct job job = { .go = true };
+
+	setup(true);
+	ck_assert_int_eq(core_work(&owner.host, work, worked, &count, &job), PBX_OK);
+	core_loop_settle();
+	ck_assert(job.worked && job.done);
+	ck_assert_int_eq(job.status, PBX_OK);
+	teardown();
+}
+END_TEST
+
+static void is_idle(void *context)
+{
+	*(bool *)context = true;
+}
+
+START_TEST(work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle)
+{
+	struct job job = { 0 };
+	bool idle = false;
+
+	setup(true);
+	ck_assert_int_eq(core_work(&owner.host, work, worked, &count, &job), PBX_OK);
+	core_owner_revoke_all(&owner);
+	core_owner_when_idle(&owner, is_idle, &idle);
+	core_loop_step();
+	ck_assert(!idle || job.done); /* cancelled before a thread took it, or still running */
+	atomic_store(&job.go, true);
+	core_loop_settle();
+	ck_assert(idle && job.done);
+	ck_assert_int_eq(job.status, PBX_ECANCELLED);
+	teardown();
+}
+END_TEST
+
+static void finish_busy(void *context, void *data)
+{
+	(void)data;
+	core_busy(-1);
+	*(bool *)context = true;
+}
+
+static void *finish_elsewhere(void *finished)
+{
+	(void)usleep(20000); /* long enough that a settle that did not wait would have returned */
+	ck_assert_int_eq(core_post(NULL, finish_busy, finished, NULL, NULL), PBX_OK);
+	return NULL;
+}
+
+START_TEST(settling_waits_for_what_is_under_way_outside_without_spinning)
+{
+	struct core_loop_stats before, after;
+	pthread_t thread;
+	bool finished = false;
+
+	setup(true);
+	core_loop_take_stats(&before);
+	core_busy(1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, finish_elsewhere, &finished), 0);
+	core_loop_settle();
+	ck_assert(finished);
+	core_loop_take_stats(&after);
+	ck_assert_uint_lt(after.rounds - before.rounds, 20);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	teardown();
+}
+END_TEST
+
+static void stop_loop(void *self, pbx_timer timer)
+{
+	(void)self;
+	(void)timer;
+	core_loop_stop();
+}
+
+START_TEST(run_lasts_until_stop_and_fires_timers_on_the_real_clock)
+{
+	setup(false);
+	uint64_t begun_us = core_now_us();
+	ck_assert_int_eq(core_timer_start(&owner.host, 30, 0, stop_loop, NULL, NULL), PBX_OK);
+	ck_assert_int_eq(core_loop_run(), PBX_OK);
+	ck_assert_uint_ge(core_now_us() - begun_us, 29000);
+	teardown();
+}
+END_TEST
+
+static void *stop_elsewhere(void *unused)
+{
+	core_loop_stop();
+	return unused;
+}
+
+START_TEST(any_thread_may_stop_the_loop)
+{
+	pthread_t thread;
+
+	setup(false);
+	ck_assert_int_eq(pthread_create(&thread, NULL, stop_elsewhere, NULL), 0);
+	ck_assert_int_eq(core_loop_run(), PBX_OK);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	teardown();
+}
+END_TEST
+
+static void own_wait(void *context, int timeout_ms)
+{
+	++*(int *)context;
+	ck_assert_int_le(timeout_ms, 30);
+	(void)usleep((useconds_t)timeout_ms * 1000);
+}
+
+START_TEST(a_waiter_waits_no_longer_than_until_the_next_timer)
+{
+	int waits = 0;
+
+	setup(false);
+	core_loop_set_waiter(own_wait, &waits);
+	ck_assert_int_eq(core_timer_start(&owner.host, 30, 0, stop_loop, NULL, NULL), PBX_OK);
+	ck_assert_int_eq(core_loop_run(), PBX_OK);
+	ck_assert_int_ge(waits, 1);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_virtual_clock_begins_on_a_monday_and_stands_still)
+{
+	setup(true);
+	ck_assert_int_eq(core_wall_us(), 1767603600000000);
+	uint64_t begun_ms = core_now_ms();
+	core_loop_step();
+	ck_assert_uint_eq(core_now_ms(), begun_ms);
+	core_loop_pass_ms(90000);
+	ck_assert_uint_eq(core_now_ms(), begun_ms + 90000);
+	ck_assert_int_eq(core_wall_us(), 1767603690000000);
+	teardown();
+}
+END_TEST
+
+START_TEST(ulids_rise_within_and_over_milliseconds)
+{
+	char last[27] = "", next[27];
+
+	setup(true);
+	for (int i = 0; i < 10000; i++) {
+		core_ulid(next);
+		ck_assert_uint_eq(strspn(next, "0123456789ABCDEFGHJKMNPQRSTVWXYZ"), 26);
+		ck_assert_str_gt(next, last);
+		memcpy(last, next, sizeof last);
+		if (i % 1000 == 0)
+			core_loop_pass_ms(1);
+	}
+	ck_assert_int_eq(strncmp(next, "01KE6X", 4), 0); /* January 2026 */
+	teardown();
+}
+END_TEST
+
+/* ---- what a slow callback says ---- */
+
+static char *read_all(int fd)
+{
+	static char text[8192];
+	ssize_t got = read(fd, text, sizeof text - 1);
+
+	text[got > 0 ? got : 0] = '\0';
+	return text;
+}
+
+/* From here on stderr is a pipe that is read here. */
+static int catch_stderr(int *ret_saved)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	*ret_saved = dup(STDERR_FILENO);
+	ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+	ck_assert_int_eq(close(ends[1]), 0);
+	return ends[0];
+}
+
+static void give_back(int saved, int caught)
+{
+	ck_assert_int_ge(dup2(saved, STDERR_FILENO), 0);
+	ck_assert_int_eq(close(saved), 0);
+	ck_assert_int_eq(close(caught), 0);
+}
+
+static void dawdle(void *context, void *data)
+{
+	(void)data;
+	(void)usleep(*(useconds_t *)context);
+}
+
+START_TEST(a_slow_callback_is_named_afterwards_and_counted)
+{
+	struct core_loop_stats stats;
+	useconds_t for_us = 60000;
+	int saved;
+
+	setup(true);
+	int caught = catch_stderr(&saved);
+	ck_assert_int_eq(core_post(&owner.host, dawdle, &for_us, NULL, NULL), PBX_OK);
+	core_loop_settle();
+	ck_assert_ptr_nonnull(strstr(read_all(caught), "warn core - loop_stalled owner=test ms="));
+	give_back(saved, caught);
+	core_loop_take_stats(&stats);
+	ck_assert_uint_eq(stats.stalls, 1);
+	ck_assert_str_eq(stats.worst_owner, "test");
+	ck_assert_uint_ge(stats.worst_us, 60000);
+	core_loop_take_stats(&stats);
+	ck_assert_uint_eq(stats.worst_us, 0);
+	teardown();
+}
+END_TEST
+
+static void hang_until_named(void *context, void *data)
+{
+	int *caught = data;
+
+	ck_assert_ptr_nonnull(strstr(read_all(*caught), "error core - loop_hangs owner=test ms=2")); /* read waits for the line */
+	*(bool *)context = true;
+}
+
+START_TEST(a_callback_that_hangs_is_named_while_it_hangs)
+{
+	bool named = false;
+	int saved;
+
+	setup(false);
+	int caught = catch_stderr(&saved);
+	ck_assert_int_eq(core_post(&owner.host, hang_until_named, &named, &caught, NULL), PBX_OK);
+	core_loop_settle();
+	give_back(saved, caught);
+	ck_assert(named);
+	teardown();
+}
+END_TEST
+
+CHECK_MAIN("loop", posts_of_many_threads_all_run_on_the_loop, a_post_runs_after_the_callback_that_posted_it, what_is_posted_for_a_stopped_owner_is_dropped,
+	   an_owner_stopped_by_one_post_gets_none_of_the_same_round, settling_waits_for_the_pool,
+	   work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle, settling_waits_for_what_is_under_way_outside_without_spinning,
+	   run_lasts_until_stop_and_fires_timers_on_the_real_clock, any_thread_may_stop_the_loop, a_waiter_waits_no_longer_than_until_the_next_timer,
+	   a_virtual_clock_begins_on_a_monday_and_stands_still, ulids_rise_within_and_over_milliseconds, a_slow_callback_is_named_afterwards_and_counted,
+	   a_callback_that_hangs_is_named_while_it_hangs)
