@@ -26,6 +26,8 @@ struct core_answer_sink {
 	void (*begin)(void *context, const char *content_type);
 	int (*write)(void *context, const char *data, size_t size);
 	void (*end)(void *context);
+	/* A further header of the answer that follows (Allow, Retry-After, WWW-Authenticate). May be NULL: nobody wants them. */
+	void (*header)(void *context, const char *name, const char *value);
 };
 
 struct core_http_request {
