@@ -327,8 +327,8 @@ void core_loop_fini(void)
 
 	close_door();
 	(void)uv_run(&loop.uv, UV_RUN_NOWAIT);
-	if (uv_loop_close(&loop.uv)) {
+	int left_open = uv_loop_close(&loop.uv);
+	if (left_open)
 		uv_print_all_handles(&loop.uv, stderr);
-		assert(!"a handle is left open");
-	}
+	assert(!left_open);
 }

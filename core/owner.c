@@ -154,7 +154,7 @@ void core_enter(struct pbx_host *host)
 	stack.frames[stack.depth] = (struct frame){ .owner = owner, .entered_us = now_us };
 	if (!stack.depth++)
 		atomic_store_explicit(&running_since_us, now_us, memory_order_relaxed);
-	atomic_store_explicit(&running_name, owner->name, memory_order_relaxed);
+	atomic_store_explicit(&running_name, owner->name, memory_order_release);
 }
 
 static void on_stall(struct core_owner *owner, uint64_t self_us)
@@ -176,7 +176,7 @@ void core_leave(void)
 		stack.frames[stack.depth - 1].nested_us += whole_us;
 	else
 		atomic_store_explicit(&running_since_us, 0, memory_order_relaxed);
-	atomic_store_explicit(&running_name, core_owner_name(core_current_owner()), memory_order_relaxed);
+	atomic_store_explicit(&running_name, core_owner_name(core_current_owner()), memory_order_release);
 
 	owner->callbacks++;
 	owner->self_us += self_us;
@@ -192,7 +192,7 @@ void core_leave(void)
 
 uint64_t core_running(const char **ret_owner)
 {
-	*ret_owner = atomic_load_explicit(&running_name, memory_order_relaxed);
+	*ret_owner = atomic_load_explicit(&running_name, memory_order_acquire);
 	return atomic_load_explicit(&running_since_us, memory_order_relaxed);
 }
 

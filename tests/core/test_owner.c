@@ -30,7 +30,7 @@ static void teardown(void)
 	core_loop_fini();
 }
 
-static void revoke(struct core_charge *charge)
+static void take_back(struct core_charge *charge)
 {
 	const struct thing *thing = (const struct thing *)charge;
 
@@ -43,10 +43,10 @@ START_TEST(stopping_takes_everything_back_newest_first)
 	struct thing a = { .letter = 'a' }, b = { .letter = 'b' }, c = { .letter = 'c' }, d = { .letter = 'd' };
 
 	setup();
-	core_charge_add(&owner.host, &a.charge, "timer", false, revoke);
-	core_charge_add(&owner.host, &b.charge, "leg", true, revoke);
-	core_charge_add(&other.host, &c.charge, "leg", true, revoke);
-	core_charge_add(&owner.host, &d.charge, "timer", false, revoke);
+	core_charge_add(&owner.host, &a.charge, "timer", false, take_back);
+	core_charge_add(&owner.host, &b.charge, "leg", true, take_back);
+	core_charge_add(&other.host, &c.charge, "leg", true, take_back);
+	core_charge_add(&owner.host, &d.charge, "timer", false, take_back);
 	core_charge_remove(&b.charge);
 	core_charge_remove(&b.charge); /* does nothing: it is not charged */
 	core_owner_revoke_all(&owner);
@@ -62,7 +62,7 @@ static struct thing *companion;
 static void revoke_with_companion(struct core_charge *charge)
 {
 	core_charge_remove(&companion->charge);
-	revoke(charge);
+	take_back(charge);
 }
 
 START_TEST(taking_one_back_may_take_another_with_it)
@@ -70,8 +70,8 @@ START_TEST(taking_one_back_may_take_another_with_it)
 	struct thing a = { .letter = 'a' }, b = { .letter = 'b' }, c = { .letter = 'c' };
 
 	setup();
-	core_charge_add(&owner.host, &a.charge, "leg", true, revoke);
-	core_charge_add(&owner.host, &b.charge, "leg", true, revoke);
+	core_charge_add(&owner.host, &a.charge, "leg", true, take_back);
+	core_charge_add(&owner.host, &b.charge, "leg", true, take_back);
 	companion = &b;
 	core_charge_add(&owner.host, &c.charge, "dial", true, revoke_with_companion);
 	core_owner_revoke_all(&owner);
@@ -86,10 +86,10 @@ START_TEST(a_refusal_counts_holds_by_kind)
 	char text[64];
 
 	setup();
-	core_charge_add(&owner.host, &things[0].charge, "leg", true, revoke);
-	core_charge_add(&owner.host, &things[1].charge, "timer", false, revoke);
-	core_charge_add(&owner.host, &things[2].charge, "source", true, revoke);
-	core_charge_add(&owner.host, &things[3].charge, "leg", true, revoke);
+	core_charge_add(&owner.host, &things[0].charge, "leg", true, take_back);
+	core_charge_add(&owner.host, &things[1].charge, "timer", false, take_back);
+	core_charge_add(&owner.host, &things[2].charge, "source", true, take_back);
+	core_charge_add(&owner.host, &things[3].charge, "leg", true, take_back);
 	ck_assert_uint_eq(core_owner_holds(&owner, text, sizeof text), 3);
 	ck_assert_str_eq(text, "2 legs, 1 source");
 	ck_assert_uint_eq(core_owner_charges(&owner, text, sizeof text), 4);
