@@ -1,0 +1,116 @@
+/* extensions/extensions.h - what the plugin's files share. All of it: [loop]. */
+#pragma once
+#include <pbx/bus.h>
+#include <pbx/directory.h>
+#include <pbx/location.h>
+#include <pbx/requests.h>
+#include <pbx/route.h>
+#include <pbx/secrets.h>
+#include <pbx/store.h>
+
+#define ACCOUNT_NUMBER 20u
+#define ACCOUNT_DEST 51u
+#define ACCOUNT_BUCKETS 4096u
+#define ACCOUNT_SECRET_LENGTH 20u
+
+#define FORWARD_ALWAYS 0u
+#define FORWARD_BUSY 1u
+#define FORWARD_NO_ANSWER 2u
+#define FORWARD_OFFLINE 3u
+#define FORWARD_KINDS 4u
+extern const char *const forward_names[FORWARD_KINDS]; /* "always", "busy", "no_answer", "offline" */
+
+/* One extension, as the row has it. Plain values: an edit works on a copy. */
+struct account {
+	char number[ACCOUNT_NUMBER + 1], name[256], email[256], language[17], music_class[41], pickup_group[41], caller_id[51];
+	char sip_secret[256];              /* sealed */
+	char web_hash[256], pin_hash[256]; /* "" when none is set */
+	char forward[FORWARD_KINDS][ACCOUNT_DEST];
+	bool may_call_outside, is_admin, dnd;
+	uint32_t ring_s, max_contacts, max_calls; /* 0: the setting */
+	int64_t created_us, updated_us;
+};
+
+struct account_entry {
+	struct account_entry *next;
+	struct account account;
+};
+
+struct extension_settings {
+	uint32_t number_least, number_most, max_contacts, max_calls, ring_s, password_least, pin_least, pin_most;
+	const char *code_dnd_on, *code_dnd_off, *code_pickup, *code_directed_pickup;
+	const char *code_forward_always, *code_forward_always_off, *code_forward_busy, *code_forward_busy_off, *code_forward_no_answer,
+		*code_forward_no_answer_off;
+};
+
+struct extensions {
+	PBX_INSTANCE(struct extension_settings);
+	const struct pbx_calls *calls;
+	const struct pbx_routing *routing;
+	const struct pbx_store *store;
+	const struct pbx_secrets *secrets;
+	const struct pbx_location *location;
+	const struct pbx_requests *requests;
+	const struct pbx_jsons *json;
+	const struct pbx_bus *bus;
+	struct pbx_directory service;
+	struct account_entry *buckets[ACCOUNT_BUCKETS];
+	uint32_t count;
+	/* What the routing hook's answer points to, until the core has read it. */
+	struct pbx_dial_target target;
+	char target_text[ACCOUNT_NUMBER + 8];
+};
+
+/* ---- accounts.c: the accounts in memory ---- */
+const struct account *account_find(const struct extensions *extensions, const char *number); /* NULL: there is none */
+int account_put(struct extensions *extensions, const struct account *account);               /* adds or replaces; PBX_ENOMEM */
+void account_drop(struct extensions *extensions, const char *number);
+void accounts_clear(struct extensions *extensions);
+void accounts_each(const struct extensions *extensions, void (*each)(void *context, const struct account *account), void *context);
+int accounts_load(struct extensions *extensions); /* PBX_ELATER; host->ready when done */
+#define ACCOUNT_COLUMNS 20u
+extern const char account_insert_sql[], account_upsert_sql[]; /* ACCOUNT_COLUMNS parameters */
+void account_values(const struct account *account, struct pbx_value ret_values[ACCOUNT_COLUMNS]);
+
+/* ---- directory.c: pbx.directory/1 ---- */
+const void *directory_offer(void *self, const char *id);
+
+/* ---- routing.c: calls to and from extensions ---- */
+int routing_start(struct extensions *extensions);
+int routing_reserve(struct extensions *extensions, const char *number, struct pbx_diag *diag);
+
+/* ---- codes.c: *78 and its like ---- */
+int codes_start(struct extensions *extensions);
+
+/* ---- edit.c: one way for every change: check, hash, store, remember, tell ---- */
+struct edit {
+	struct extensions *extensions;
+	struct account account;            /* as it shall be */
+	bool creates;
+	char new_secret[64], new_password[129], new_pin[17]; /* in clear, "" when not changed; wiped with the edit */
+	bool secret_made;                  /* new_secret was made by us: the answer shows it, once */
+	/* Called once: PBX_OK, or an error with diag. The edit is freed afterwards. */
+	void (*done)(struct edit *edit, int result, const struct pbx_diag *diag);
+	pbx_request request;
+	pbx_leg leg;
+};
+struct edit *edit_new(struct extensions *extensions, const struct account *from, const char *number); /* from NULL: a new account */
+void edit_free(struct edit *edit);
+void edit_run(struct edit *edit);
+/* The checks of an account by itself: number, e-mail, destinations. PBX_OK, PBX_EINVAL and diag. */
+int account_check(const struct extensions *extensions, const struct account *account, struct pbx_diag *diag);
+
+/* ---- requests.c ---- */
+void extensions_on_list(void *self, pbx_request request);
+void extensions_on_show(void *self, pbx_request request);
+void extensions_on_create(void *self, pbx_request request);
+void extensions_on_change(void *self, pbx_request request);
+void extensions_on_remove(void *self, pbx_request request);
+void extensions_on_secret(void *self, pbx_request request);
+void extensions_on_forwarding(void *self, pbx_request request);
+void extensions_on_registrations(void *self, pbx_request request);
+void extensions_on_unregister(void *self, pbx_request request);
+struct pbx_json *account_describe(const struct extensions *extensions, const struct account *account);
+
+/* ---- import.c ---- */
+void extensions_on_import(void *self, pbx_request request);
