@@ -3,7 +3,7 @@
 #include <pbx/bus.h>
 
 int core_bus_init(void);
-void core_bus_fini(void);
+void core_bus_fini(void); /* after core_store_fini, which tells what became of the last events */
 /* Finds the last number and the followers' positions; events published before wait for it. */
 void core_bus_attach_store(void (*done)(void *context, int result), void *context);
 /* Types an owner may publish. The host calls it with each descriptor's table. */
@@ -12,6 +12,13 @@ void core_bus_undeclare(struct pbx_host *owner);
 
 /* As pbx_bus.publish, for the daemon's parts, with ids as text ("" for none). */
 int core_bus_publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, struct pbx_json *taken);
+
+/* How the ids of a call are found: core/calls sets it. Borrowed texts; false: there is no such call. */
+void core_bus_set_call_ids(bool (*find)(pbx_call call, const char **ret_call_id, const char **ret_linked_id));
+
+/* Forgets the events from before an instant; the last one is always kept, for its number. done may be NULL; it may be called before this
+ * returns when the store takes no more questions. */
+void core_bus_prune(int64_t before_wall_us, void (*done)(void *context, int result, int64_t forgotten), void *context);
 
 struct core_bus_stats { int64_t last_seq, stored_seq; uint64_t published; uint32_t subscribers, followers; };
 void core_bus_stats(struct core_bus_stats *ret_stats);

@@ -1,0 +1,406 @@
+/*
+ * bus_log.c - the event log: numbers without a gap, and every event in the store
+ *
+ * Numbers are given on the loop and continue after the highest in the table, once the store is up and its journal has
+ * been replayed. Events are written as records, several in one statement; a few statements may be under way, and while
+ * they are, more events gather. "Stored" is the number up to which all are safe. The latest stay in memory for followers
+ * that keep up; the rest is read back in windows.
+ */
+#include <assert.h>
+#include <string.h>
+#include "bus_internal.h"
+#include "json.h"
+#include "log.h"
+#include "loop.h"
+#include "store_engine.h"
+#include "timer.h"
+
+#define ROW_PARAMS 8u
+#define BATCH_ROWS 64u       /* of one statement */
+#define BATCHES_MOST 4u      /* under way */
+#define UNWRITTEN_MOST 65536u
+#define RECENT 1024u         /* in memory; a power of two */
+#define RETRY_MS 1000u
+#define PRUNE_ROWS 1000
+
+/* Events of one statement, in the order of their numbers. */
+struct batch {
+	struct batch *next;
+	struct bus_event *events[BATCH_ROWS];
+	uint32_t count;
+	bool under_way, stored, failed;
+};
+
+static struct {
+	bool has_numbers;
+	int64_t last_seq, stored_seq;
+	struct bus_event *first, *last; /* not in a batch yet */
+	uint32_t unwritten, batch_count;
+	struct batch *batches;          /* oldest first */
+	struct bus_event *recent[RECENT];
+	pbx_timer retry;
+	bool retrying;
+	void (*attached)(void *context, int result);
+	void *attached_context;
+} events;
+
+bool bus_log_has_numbers(void)
+{
+	return events.has_numbers;
+}
+
+bool bus_log_is_full(void)
+{
+	return events.unwritten >= UNWRITTEN_MOST;
+}
+
+int64_t bus_log_next_seq(void)
+{
+	return ++events.last_seq;
+}
+
+int64_t bus_log_last_seq(void)
+{
+	return events.last_seq;
+}
+
+int64_t bus_log_stored_seq(void)
+{
+	return events.stored_seq;
+}
+
+struct bus_event *bus_log_recent(int64_t seq)
+{
+	struct bus_event *event = events.recent[(uint64_t)seq & (RECENT - 1)];
+
+	return event && event->event.seq == seq ? event : NULL;
+}
+
+void bus_log_append(struct bus_event *event)
+{
+	event->next = NULL;
+	if (events.last)
+		events.last->next = event;
+	else
+		events.first = event;
+	events.last = event;
+	events.unwritten++;
+}
+
+/* ---- writing ---- */
+
+static void batch_free(struct batch *batch)
+{
+	for (uint32_t i = 0; i < batch->count; i++)
+		bus_event_unref(batch->events[i]);
+	free(batch);
+}
+
+/* What is safe stays at hand for followers. */
+static void remember(struct batch *batch)
+{
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct bus_event **place = &events.recent[(uint64_t)batch->events[i]->event.seq & (RECENT - 1)];
+
+		bus_event_unref(*place);
+		*place = bus_event_ref(batch->events[i]);
+		events.stored_seq = batch->events[i]->event.seq;
+	}
+}
+
+static void on_retry(void *self, pbx_timer timer)
+{
+	(void)self;
+	(void)timer;
+	events.retrying = false;
+	bus_log_flush();
+}
+
+static void retry_later(void)
+{
+	if (events.retrying)
+		return;
+	events.retrying = core_timer_start(core_self(), RETRY_MS, 0, on_retry, NULL, &events.retry) == PBX_OK;
+}
+
+static void on_written(void *self, const struct pbx_rows *rows)
+{
+	struct batch *batch = self;
+
+	batch->under_way = false;
+	batch->stored = rows->status == PBX_OK;
+	batch->failed = !batch->stored;
+	if (batch->failed) {
+		core_log(PBX_LOG_ERROR, "core", NULL, "events_not_stored", "from=%lld count=%u error=\"%s\"",
+			 (long long)batch->events[0]->event.seq, batch->count, rows->error);
+		retry_later();
+	}
+	while ((batch = events.batches) && batch->stored) {
+		events.batches = batch->next;
+		events.batch_count--;
+		events.unwritten -= batch->count;
+		remember(batch);
+		batch_free(batch);
+	}
+	bus_follow_stored();
+	if (rows->status == PBX_OK)
+		bus_log_flush();
+}
+
+/* INSERT … VALUES for so many rows. The sizes are few, so that the statements stay prepared. */
+static const char *insert_sql(uint32_t rows)
+{
+	static char one[512], eight[1024], sixty_four[6144];
+	char *sql = rows == 1 ? one : rows == 8 ? eight : sixty_four;
+	size_t size = rows == 1 ? sizeof one : rows == 8 ? sizeof eight : sizeof sixty_four;
+
+	if (*sql)
+		return sql;
+
+	FILE *out = fmemopen(sql, size, "w");
+	if (!out)
+		return NULL;
+	(void)fputs("INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES ", out);
+	for (uint32_t i = 0; i < rows; i++) {
+		uint32_t p = i * ROW_PARAMS;
+
+		(void)fprintf(out, "%s($%u, $%u, $%u, $%u, $%u, $%u, $%u, $%u)", i ? ", " : "", p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, p + 8);
+	}
+	(void)fputs(" ON CONFLICT (seq) DO NOTHING", out);
+	if (fclose(out) != 0) {
+		*sql = '\0';
+		return NULL;
+	}
+	return sql;
+}
+
+static void row_params(const struct bus_event *event, const char *data, struct pbx_value *params)
+{
+	params[0] = PBX_V_INT(event->event.seq);
+	params[1] = pbx_v_text(event->event.id);
+	params[2] = pbx_v_text(event->event.type);
+	params[3] = pbx_v_text(event->event.owner);
+	params[4] = PBX_V_INT(event->event.wall_us);
+	params[5] = pbx_v_text(event->event.call_id);
+	params[6] = pbx_v_text(event->event.linked_id);
+	params[7] = pbx_v_text(data);
+}
+
+static int batch_write(struct batch *batch)
+{
+	struct pbx_value params[BATCH_ROWS * ROW_PARAMS];
+	char *data[BATCH_ROWS] = { NULL };
+	const char *sql = insert_sql(batch->count);
+	int err = sql ? PBX_OK : PBX_ENOMEM;
+
+	for (uint32_t i = 0; i < batch->count && err == PBX_OK; i++) {
+		data[i] = batch->events[i]->data ? core_json_print(batch->events[i]->data) : NULL;
+		if (batch->events[i]->data && !data[i])
+			err = PBX_ENOMEM;
+		row_params(batch->events[i], data[i] ? data[i] : "{}", params + (size_t)i * ROW_PARAMS);
+	}
+	if (err == PBX_OK)
+		err = core_store_record(core_self(), sql, params, batch->count * ROW_PARAMS, on_written, batch);
+	for (uint32_t i = 0; i < batch->count; i++)
+		core_json_free_text(data[i]);
+	batch->under_way = err == PBX_OK;
+	batch->failed = !batch->under_way;
+	return err;
+}
+
+static struct batch *batch_take(void)
+{
+	struct batch *batch = calloc(1, sizeof *batch), **at = &events.batches;
+	uint32_t waiting = 0;
+
+	if (!batch)
+		return NULL;
+	for (const struct bus_event *event = events.first; event && waiting < BATCH_ROWS; event = event->next)
+		waiting++;
+	batch->count = waiting >= BATCH_ROWS ? BATCH_ROWS : waiting >= 8 ? 8 : 1;
+	for (uint32_t i = 0; i < batch->count; i++) {
+		batch->events[i] = events.first;
+		events.first = events.first->next;
+	}
+	if (!events.first)
+		events.last = NULL;
+	while (*at)
+		at = &(*at)->next;
+	*at = batch;
+	events.batch_count++;
+	return batch;
+}
+
+void bus_log_flush(void)
+{
+	int err = PBX_OK;
+
+	for (struct batch *batch = events.batches; batch && err == PBX_OK; batch = batch->next)
+		if (batch->failed)
+			err = batch_write(batch);
+	while (err == PBX_OK && events.first && events.batch_count < BATCHES_MOST) {
+		struct batch *batch = batch_take();
+
+		err = batch ? batch_write(batch) : PBX_ENOMEM;
+	}
+	if (err != PBX_OK)
+		retry_later();
+}
+
+/* ---- reading ---- */
+
+int bus_log_read(struct pbx_host *owner, int64_t from, int64_t since_us, pbx_rows_fn done, void *self)
+{
+	const struct pbx_value params[] = { PBX_V_INT(from), PBX_V_INT(since_us), PBX_V_INT(BUS_WINDOW) };
+
+	return store_read_apart(owner,
+				"SELECT seq, id, type, owner, wall_us, call_id, linked_id, data FROM event_log WHERE seq > $1 AND wall_us >= $2 "
+				"ORDER BY seq LIMIT $3",
+				params, 3, done, self);
+}
+
+struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row)
+{
+	const struct bus_texts texts = { pbx_cell_text(rows, row, 1), pbx_cell_text(rows, row, 2), pbx_cell_text(rows, row, 3),
+					 pbx_cell_text(rows, row, 5), pbx_cell_text(rows, row, 6) };
+	const struct pbx_value *data = pbx_cell(rows, row, 7);
+	struct pbx_json *json = data->type == PBX_VALUE_TEXT ? core_json_parse(data->as.bytes, data->length, NULL) : NULL;
+	struct bus_event *event = bus_event_new(&texts, json);
+
+	if (!event) {
+		core_json_free(json);
+		return NULL;
+	}
+	event->event.seq = pbx_cell_int(rows, row, 0);
+	event->event.wall_us = pbx_cell_int(rows, row, 4);
+	return event;
+}
+
+/* ---- where the numbers continue ---- */
+
+static void attach_end(int result)
+{
+	if (result == PBX_OK) {
+		events.has_numbers = true;
+		events.stored_seq = events.last_seq;
+		bus_release();
+		bus_follow_stored();
+	}
+	events.attached(events.attached_context, result);
+}
+
+static void on_positions(void *self, const struct pbx_rows *rows)
+{
+	(void)self;
+	if (rows->status == PBX_OK)
+		bus_follow_load(rows);
+	attach_end(rows->status);
+}
+
+static void on_last_seq(void *self, const struct pbx_rows *rows)
+{
+	int err = rows->status;
+
+	(void)self;
+	if (err == PBX_OK) {
+		events.last_seq = rows->count ? pbx_cell_int(rows, 0, 0) : 0;
+		err = core_store_run(core_self(), "SELECT owner, name, seq FROM event_followers", NULL, 0, on_positions, NULL);
+	}
+	if (err != PBX_OK)
+		attach_end(err);
+}
+
+static void on_whole(void *context)
+{
+	int err = core_store_run(core_self(), "SELECT MAX(seq) FROM event_log", NULL, 0, on_last_seq, NULL);
+
+	(void)context;
+	if (err != PBX_OK)
+		attach_end(err);
+}
+
+void core_bus_attach_store(void (*done)(void *context, int result), void *context)
+{
+	events.attached = done;
+	events.attached_context = context;
+	if (store_when_whole(on_whole, NULL) != PBX_OK)
+		attach_end(PBX_ENOMEM);
+}
+
+/* ---- forgetting ---- */
+
+struct pruning {
+	int64_t before_us, forgotten;
+	void (*done)(void *context, int result, int64_t forgotten);
+	void *context;
+};
+
+static void prune_some(struct pruning *pruning);
+
+static void prune_end(struct pruning *pruning, int result)
+{
+	if (pruning->done)
+		pruning->done(pruning->context, result, pruning->forgotten);
+	free(pruning);
+}
+
+static void on_pruned(void *self, const struct pbx_rows *rows)
+{
+	struct pruning *pruning = self;
+
+	pruning->forgotten += rows->changed;
+	if (rows->status == PBX_OK && rows->changed == PRUNE_ROWS)
+		prune_some(pruning);
+	else
+		prune_end(pruning, rows->status);
+}
+
+/* A few at a time, so that what is being written does not wait for long. */
+static void prune_some(struct pruning *pruning)
+{
+	const struct pbx_value params[] = { PBX_V_INT(pruning->before_us), PBX_V_INT(events.stored_seq), PBX_V_INT(PRUNE_ROWS) };
+	int err = core_store_run(core_self(),
+				 "DELETE FROM event_log WHERE seq IN (SELECT seq FROM event_log WHERE wall_us < $1 AND seq < $2 ORDER BY seq LIMIT $3)",
+				 params, 3, on_pruned, pruning);
+
+	if (err != PBX_OK)
+		prune_end(pruning, err);
+}
+
+void core_bus_prune(int64_t before_wall_us, void (*done)(void *context, int result, int64_t forgotten), void *context)
+{
+	struct pruning *pruning = calloc(1, sizeof *pruning);
+
+	if (!pruning) {
+		if (done)
+			done(context, PBX_ENOMEM, 0);
+		return;
+	}
+	*pruning = (struct pruning){ .before_us = before_wall_us, .done = done, .context = context };
+	prune_some(pruning);
+}
+
+/* ---- life ---- */
+
+int bus_log_init(void)
+{
+	memset(&events, 0, sizeof events);
+	return PBX_OK;
+}
+
+void bus_log_fini(void)
+{
+	if (events.retrying)
+		(void)core_timer_stop(events.retry);
+	for (struct bus_event *event; (event = events.first);) {
+		events.first = event->next;
+		bus_event_unref(event);
+	}
+	for (struct batch *batch; (batch = events.batches);) {
+		assert(!batch->under_way);
+		events.batches = batch->next;
+		batch_free(batch);
+	}
+	for (uint32_t i = 0; i < RECENT; i++)
+		bus_event_unref(events.recent[i]);
+}
