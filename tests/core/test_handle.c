@@ -1,5 +1,5 @@
 /* tests/core/test_handle.c - names for things that may be gone */
-#include "check_main.h"
+#include "../check_main.h"
 #include "handle.h"
 
 START_TEST(an_id_finds_its_thing_until_it_is_freed)

@@ -1,5 +1,5 @@
 /* tests/core/test_log.c - lines, levels, limits, files and readers */
-#include "check_main.h"
+#include "../check_main.h"
 #include "log.h"
 #include "loop.h"
 #include "owner_internal.h"

@@ -1,5 +1,5 @@
 /* tests/core/test_metrics.c - families, series and their text */
-#include "check_main.h"
+#include "../check_main.h"
 #include "loop.h"
 #include "metrics.h"
 #include "owner_internal.h"

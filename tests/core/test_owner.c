@@ -1,5 +1,5 @@
 /* tests/core/test_owner.c - charges are taken back, callbacks are measured, crashes name who ran */
-#include "check_main.h"
+#include "../check_main.h"
 #include "crash.h"
 #include "loop.h"
 #include "owner_internal.h"

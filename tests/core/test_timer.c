@@ -1,5 +1,5 @@
 /* tests/core/test_timer.c - timers on a clock that moves when told */
-#include "check_main.h"
+#include "../check_main.h"
 #include "loop.h"
 #include "owner_internal.h"
 #include "timer.h"

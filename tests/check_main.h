@@ -1,4 +1,4 @@
-/* tests/core/check_main.h - a main() that runs one case of tests: CHECK_MAIN("timer", fires_in_order, …) */
+/* tests/check_main.h - a main() that runs one case of tests: CHECK_MAIN("timer", fires_in_order, …) */
 #pragma once
 #include <check.h>
 #include <stdlib.h>

@@ -1,0 +1,98 @@
+/* tests/fake/fake.h - a whole core around a real plugin, with phones and media that do as they are told
+ *
+ * fake_pbx_with("call_parking") builds settings, SQLite store, bus, requests, calls and host in this process, on a clock that moves only by
+ * fake_pass_ms, and loads the real .so into it. Phones and media are drivers behind the same seams as SIP and RTP (core/leg_driver.h,
+ * core/media_driver.h). Every fake_ function returns when all that it caused has happened. A test runs in a process of its own (Check forks).
+ *
+ * The end (AUTO(fake_pbx), or fake_pbx_free) hangs up, unloads, and fails the test if a leg, dial, stream, hold, timer, charge or byte is left.
+ * Texts that come back belong to the fake pbx and live as long as it does. A leg is a phone's for the whole test: it may be asked
+ * about after it has ended. */
+#pragma once
+#include "auto.h"
+#include <check.h>
+#include <pbx/calls.h>
+#include <pbx/directory.h>
+
+struct fake_pbx;
+
+/* plugins: names separated by commas, in any order. They are searched in $PBX_TEST_PLUGIN_DIR, then in the build. */
+struct fake_pbx *fake_pbx_with(const char *plugins);
+struct fake_pbx *fake_pbx_with_settings(const char *plugins, const char *yaml); /* the text of pbx.yml */
+void fake_pbx_free(struct fake_pbx *pbx);
+AUTO_FREES(fake_pbx)
+/* Ends everything and starts again on the same database, as a restart of the daemon does. */
+void fake_restart(struct fake_pbx *pbx);
+
+/* ---- phones: who is a name or number, an account of that name, and what is shown ------------------------------------------ */
+
+pbx_leg fake_dial(struct fake_pbx *pbx, const char *who, const char *number);
+pbx_leg fake_dial_from_outside(struct fake_pbx *pbx, const char *caller, const char *number); /* no account: a trunk's call */
+/* The newest leg to or from `who` that has not ended: the phone that rings. Fails the test when there is none. */
+pbx_leg fake_leg(struct fake_pbx *pbx, const char *who);
+bool fake_has_leg(struct fake_pbx *pbx, const char *who);
+
+void fake_ring(struct fake_pbx *pbx, pbx_leg leg);   /* the called phone says 180 */
+void fake_answer(struct fake_pbx *pbx, pbx_leg leg); /* the called phone is picked up */
+void fake_refuse(struct fake_pbx *pbx, pbx_leg leg, uint32_t sip_code);
+void fake_hangup(struct fake_pbx *pbx, pbx_leg leg); /* BYE, or CANCEL by a caller still waiting */
+void fake_digits(struct fake_pbx *pbx, pbx_leg leg, const char *digits);
+void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on);           /* the party holds us */
+int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target); /* REFER: what the core answers */
+int fake_transfer_to(struct fake_pbx *pbx, pbx_leg leg, pbx_leg replaces); /* attended */
+
+uint32_t fake_state(struct fake_pbx *pbx, pbx_leg leg);    /* PBX_LEG_… as the phone sees it */
+uint32_t fake_cause(struct fake_pbx *pbx, pbx_leg leg);    /* how it ended: Q.850; fails the test when it has not */
+uint32_t fake_sip_code(struct fake_pbx *pbx, pbx_leg leg); /* of a refused or redirected call */
+bool fake_is_held(struct fake_pbx *pbx, pbx_leg leg);      /* we hold the party */
+uint32_t fake_transfer_code(struct fake_pbx *pbx, pbx_leg leg); /* last progress of its REFER; 0: none yet */
+const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg); /* the other party as the phone shows it: "1001 Alice" */
+
+/* ---- ears ---------------------------------------------------------------------------------------------------------------- */
+
+/* what: "prompt:NAME" or "prompt:/a/path.wav", "tone:busy", "source:NAME", "self", "nothing". */
+bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
+bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
+bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
+bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b); /* each hears the other */
+const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg); /* what it hears, in the words above, or "leg:NAME": for messages */
+const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
+void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg); /* what plays comes to its end */
+void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);   /* or turns out not to be playable */
+void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg);    /* no packet for media.timeout_s */
+/* The files of an open source, separated by newlines, NULL: no such source; and how many legs listen. */
+const char *fake_source_files(struct fake_pbx *pbx, const char *name);
+uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
+
+/* ---- time, accounts, questions --------------------------------------------------------------------------------------------- */
+
+void fake_pass_ms(struct fake_pbx *pbx, uint64_t ms);
+void fake_settle(struct fake_pbx *pbx); /* after a test did something behind the fake's back */
+
+/* A phone of this account is registered: numbers and "aor:…" reach it. Also makes the account. Several times: several phones. */
+void fake_registered(struct fake_pbx *pbx, const char *who);
+void fake_unregistered(struct fake_pbx *pbx, const char *who);
+/* What pbx.directory/1 says of it, to be changed at will. Made when there is none. */
+struct pbx_account *fake_account(struct fake_pbx *pbx, const char *who);
+
+/* Runs a command of pbxctl as root; the JSON it answers. Words may be quoted: "route explain '1001' 1002". */
+const char *fake_command(struct fake_pbx *pbx, const char *line);
+/* A REST request of an administrator. path is below /api/v1, with ?query; body NULL: none. The body of the answer, "" for none. */
+const char *fake_http(struct fake_pbx *pbx, const char *method, const char *path, const char *body);
+/* The same by somebody: scopes as "parking:read parking:write", own_account "" for none. */
+const char *fake_http_as(struct fake_pbx *pbx, const char *actor, const char *scopes, const char *own_account, const char *method,
+			 const char *path, const char *body);
+uint32_t fake_status(struct fake_pbx *pbx);             /* of the last answer to either */
+const char *fake_content_type(struct fake_pbx *pbx);
+
+/* Events so far whose type fits "call.*", oldest first, as JSON: [{seq, type, owner, call_id, linked_id, data}]. */
+const char *fake_events(struct fake_pbx *pbx, const char *pattern);
+uint32_t fake_event_count(struct fake_pbx *pbx, const char *pattern);
+const char *fake_event(struct fake_pbx *pbx, const char *pattern); /* the data of the newest, as JSON; fails the test when there is none */
+/* A value in JSON text by path, "0.data.slot": text as it is, others printed; NULL when it is not there. */
+const char *fake_json(struct fake_pbx *pbx, const char *json, const char *path);
+
+uint32_t fake_log_count(struct fake_pbx *pbx, const char *part); /* lines of the log that contain part */
+const char *fake_dir(struct fake_pbx *pbx);                      /* a folder for this test's files, gone at its end */
+struct pbx_host *fake_host(struct fake_pbx *pbx);                /* a host of the test's own, to call services with */
+int fake_reload_plugin(struct fake_pbx *pbx, const char *name);  /* as `pbxctl plugin reload`: a fresh copy beside the old one */
+int fake_unload_plugin(struct fake_pbx *pbx, const char *name);
