@@ -1,0 +1,19 @@
+/* sip/address.h - addresses as SIP spells them: text and back, networks of peers, our own address towards somebody. [any] */
+#pragma once
+#include "media_desc.h"
+#include <stddef.h>
+
+/* "192.0.2.7:5060", "[2001:db8::1]:5060"; IPv4 mapped into IPv6 is shown as IPv4. */
+void ua_address_print(const struct core_addr *addr, char *ret_text, size_t size);
+/* The same without a port and brackets. */
+void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t size);
+/* A host or host:port; the port is optional. False: not a numeric address. */
+bool ua_address_parse(const char *text, struct core_addr *ret_addr);
+uint16_t ua_address_port(const struct core_addr *addr);
+
+/* Whether an address lies in "192.0.2.0/24", "2001:db8::/32" or is "192.0.2.7". */
+bool ua_address_in(const struct core_addr *addr, const char *network);
+/* 10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, 100.64/10, fc00::/7, fe80::/10, ::1 */
+bool ua_address_is_private(const struct core_addr *addr);
+/* The address this machine would send from towards a peer. False: no route. */
+bool ua_address_towards(const struct core_addr *peer, struct core_addr *ret_local);

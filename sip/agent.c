@@ -1,0 +1,295 @@
+/*
+ * agent.c - Sofia's nta on our loop
+ *
+ * One thread: the loop's wait is a step of Sofia's root, which also watches libuv's descriptor. No default leg is set, so that
+ * every request outside a dialog comes to on_message() before anything is allocated for it: the flood guard is asked first, then
+ * the credentials, and only who has passed both gets a transaction. Retransmissions and dialogs are found by nta before that.
+ */
+#include "agent.h"
+#include "address.h"
+#include "auth.h"
+#include "dialog.h"
+#include "guard.h"
+#include "loop.h"
+#include "registrar.h"
+#include <assert.h>
+#include <sofia-sip/msg_addr.h>
+#include <sofia-sip/su_log.h>
+#include <sofia-sip/su_wait.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_MESSAGE 65535u
+
+/* ---- answers -------------------------------------------------------------------------- */
+
+static void count_response(struct ua *ua, const char *method, int status)
+{
+	char labels[48];
+
+	(void)snprintf(labels, sizeof labels, "%s,%dxx", method, status / 100);
+	ua_count(ua, UA_METRIC_RESPONSES, labels);
+}
+
+void ua_refuse(struct ua_request *request, int status, const char *phrase, const char *headers)
+{
+	count_response(request->ua, ua_method_label(request->sip->sip_request->rq_method), status);
+	(void)nta_msg_treply(request->ua->agent, request->msg, status, phrase, SIPTAG_SERVER_STR(request->ua->settings->user_agent),
+			     TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END()); /* lost: the peer asks again */
+	request->msg = NULL;
+	request->sip = NULL;
+}
+
+nta_incoming_t *ua_take_transaction(struct ua_request *request)
+{
+	msg_t *msg = request->msg;
+
+	request->msg = NULL;
+	return nta_incoming_create(request->ua->agent, NULL, msg, request->sip, TAG_END());
+}
+
+void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers)
+{
+	if (!irq)
+		return;
+	count_response(ua, ua_method_label(nta_incoming_method(irq)), status);
+	(void)nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(ua->settings->user_agent),
+				  TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END()); /* lost: the peer asks again */
+	if (status >= 200)
+		nta_incoming_destroy(irq);
+}
+
+/* ---- the road of a request ------------------------------------------------------------ */
+
+static void answer_options(struct ua_request *request)
+{
+	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\nSupported: replaces\n");
+}
+
+/* Any method that this PBX knows elsewhere, but not outside a dialog. */
+static bool needs_dialog(sip_method_t method)
+{
+	return method == sip_method_bye || method == sip_method_info || method == sip_method_update || method == sip_method_prack ||
+	       method == sip_method_cancel || method == sip_method_refer;
+}
+
+static bool requires_unknown(const sip_t *sip, char *ret_header, size_t size)
+{
+	if (!sip->sip_require || !sip->sip_require->k_items)
+		return false;
+	for (const msg_param_t *item = sip->sip_require->k_items; *item; item++)
+		if (strcasecmp(*item, "replaces") != 0) {
+			(void)snprintf(ret_header, size, "Unsupported: %.60s\n", *item);
+			return true;
+		}
+	return false;
+}
+
+static void dispatch(struct ua_request *request)
+{
+	sip_method_t method = request->sip->sip_request->rq_method;
+	char unsupported[96];
+
+	switch (method) {
+	case sip_method_register:
+		ua_register(request);
+		return;
+	case sip_method_invite:
+		if (requires_unknown(request->sip, unsupported, sizeof unsupported))
+			ua_refuse(request, SIP_420_BAD_EXTENSION, unsupported);
+		else
+			ua_dialog_incoming(request);
+		return;
+	case sip_method_options:
+		answer_options(request);
+		return;
+	case sip_method_unknown:
+		ua_refuse(request, SIP_501_NOT_IMPLEMENTED, NULL);
+		return;
+	default:
+		ua_refuse(request, SIP_405_METHOD_NOT_ALLOWED, "Allow: " UA_ALLOW "\n");
+		return;
+	}
+}
+
+/* Answers what needs no credentials because it gives nothing away. */
+static bool refuse_at_once(struct ua_request *request)
+{
+	sip_method_t method = request->sip->sip_request->rq_method;
+	const sip_t *sip = request->sip;
+
+	if (sip->sip_request->rq_url->url_type != url_sip && sip->sip_request->rq_url->url_type != url_sips &&
+	    sip->sip_request->rq_url->url_type != url_tel)
+		ua_refuse(request, SIP_416_UNSUPPORTED_URI, NULL);
+	else if (sip->sip_to->a_tag || needs_dialog(method))
+		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
+	else if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0 && method == sip_method_invite)
+		ua_refuse(request, SIP_483_TOO_MANY_HOPS, NULL);
+	else
+		return false;
+	return true;
+}
+
+static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
+{
+	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip, .transport = ua_agent_transport(ua, msg) };
+	const struct ua_settings *settings = ua->settings;
+	char labels[48];
+
+	(void)agent;
+	memcpy(&request.source, msg_addr(msg), sizeof request.source);
+	request.from_peer = ua_is_peer(ua, &request.source);
+	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {
+		ua_count(ua, UA_METRIC_FLOOD, NULL);
+		msg_destroy(msg);
+		return 0;
+	}
+	if (!sip->sip_request || sip->sip_request->rq_method == sip_method_ack) { /* a stray response or ACK: nobody waits for us */
+		msg_destroy(msg);
+		return 0;
+	}
+	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(sip->sip_request->rq_method));
+	ua_count(ua, UA_METRIC_REQUESTS, labels);
+	ua_address_print(&request.source, request.address, sizeof request.address);
+	if (!refuse_at_once(&request) && ua_authenticate(&request))
+		dispatch(&request);
+	if (request.msg)
+		msg_destroy(request.msg);
+	return 0;
+}
+
+/* ---- listeners ------------------------------------------------------------------------ */
+
+/* "udp:0.0.0.0:5060" becomes "sip:0.0.0.0:5060;transport=udp". */
+static bool listener_url(const char *text, char *ret_url, size_t size)
+{
+	const char *colon = strchr(text, ':');
+	struct core_addr addr;
+
+	if (!colon || (strncmp(text, "udp:", 4) != 0 && strncmp(text, "tcp:", 4) != 0) || !ua_address_parse(colon + 1, &addr))
+		return false;
+	(void)snprintf(ret_url, size, "sip:%s;transport=%.3s", colon + 1, text);
+	return true;
+}
+
+int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
+{
+	for (uint32_t i = 0; i < ua->settings->listen.count; i++) {
+		const char *text = ua->settings->listen.items[i];
+		char url[160];
+
+		if (!listener_url(text, url, sizeof url)) {
+			pbx_diag_set(diag, "listen", "'%s' is no listener: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT", text);
+			return PBX_EINVAL;
+		}
+		if (nta_agent_add_tport(ua->agent, ua_url(url), TPTAG_QUEUESIZE(64), TPTAG_IDLE(1800000), TPTAG_TIMEOUT(60000),
+					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TAG_END()) < 0) {
+			pbx_diag_set(diag, "listen", "cannot listen on %s: is another SIP server running?", text);
+			return PBX_EIO;
+		}
+		pbx_notice(ua->host, "sip_listening", "transport=%.3s address=%s", text, strchr(text, ':') + 1);
+	}
+	return PBX_OK;
+}
+
+const char *ua_agent_transport(const struct ua *ua, const msg_t *msg)
+{
+	tport_t *tport = tport_delivered_by(nta_agent_tports(ua->agent), msg);
+
+	return tport && tport_is_tcp(tport) ? "tcp" : "udp";
+}
+
+/* The port of the first listener of that transport and family; 5060 when there is none. */
+static const char *listener_for(const struct ua *ua, const char *transport, int family, struct core_addr *ret_addr)
+{
+	for (uint32_t i = 0; i < ua->settings->listen.count; i++) {
+		const char *text = ua->settings->listen.items[i];
+
+		if (strncmp(text, transport, 3) == 0 && ua_address_parse(text + 4, ret_addr) && ret_addr->sa.sa_family == family)
+			return text + 4;
+	}
+	return NULL;
+}
+
+static bool is_wildcard(const struct core_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr) : addr->in4.sin_addr.s_addr == 0;
+}
+
+void ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const char *transport, char *ret_hostport, size_t size)
+{
+	struct core_addr listener = { .in4.sin_family = AF_INET, .in4.sin_port = htons(5060) }, local;
+	const char *external = ua->settings->external_address;
+	const char *text = listener_for(ua, transport, peer->sa.sa_family, &listener);
+	char host[64];
+
+	if (external[0] && !ua_address_is_private(peer)) {
+		(void)snprintf(ret_hostport, size, strchr(external, ':') && external[0] != '[' ? "[%s]:%u" : "%s:%u", external, ua_address_port(&listener));
+		return;
+	}
+	if (text && !is_wildcard(&listener)) {
+		(void)snprintf(ret_hostport, size, "%s", text);
+		return;
+	}
+	if (!ua_address_towards(peer, &local))
+		local = *peer; /* no route: no message will get there anyway */
+	ua_address_print_host(&local, host, sizeof host);
+	(void)snprintf(ret_hostport, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ua_address_port(&listener));
+}
+
+/* ---- the loop ------------------------------------------------------------------------- */
+
+/* libuv has something to do: the loop's next round sees to it. */
+static int on_uv_ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *arg)
+{
+	(void)magic, (void)wait, (void)arg;
+	return 0;
+}
+
+static void wait_in_root(void *context, int timeout_ms)
+{
+	struct ua *ua = context;
+
+	(void)su_root_step(ua->root, timeout_ms < 0 ? 1000 : timeout_ms); /* what it says about its next timer the next step finds again */
+}
+
+static void swallow(void *stream, const char *format, va_list args)
+{
+	(void)stream, (void)format, (void)args;
+}
+
+int ua_agent_start(struct ua *ua)
+{
+	su_wait_t wait[1];
+
+	if (su_init() != 0)
+		return PBX_EIO;
+	su_log_redirect(NULL, swallow, NULL);
+	ua->root = su_root_create(NULL);
+	if (!ua->root)
+		return PBX_ENOMEM;
+	su_root_threading(ua->root, 0);
+	if (su_wait_create(wait, uv_backend_fd(core_loop_uv()), SU_WAIT_IN) != 0 ||
+	    su_root_register(ua->root, wait, on_uv_ready, NULL, 0) < 0)
+		return PBX_EIO;
+
+	ua->agent = nta_agent_create(ua->root, (url_string_t *)-1, on_message, ua, NTATAG_UA(1), NTATAG_MERGE_482(1), NTATAG_CLIENT_RPORT(1),
+				     NTATAG_MAXSIZE(MOST_MESSAGE), NTATAG_USE_NAPTR(0), NTATAG_UDP_MTU(65535), TAG_END());
+	if (!ua->agent)
+		return PBX_EIO;
+	core_loop_set_waiter(wait_in_root, ua);
+	return PBX_OK;
+}
+
+void ua_agent_stop(struct ua *ua)
+{
+	if (ua->root)
+		core_loop_set_waiter(NULL, NULL);
+	nta_agent_destroy(ua->agent);
+	ua->agent = NULL;
+	if (ua->root) {
+		su_root_destroy(ua->root);
+		su_deinit();
+	}
+	ua->root = NULL;
+}

@@ -1,0 +1,212 @@
+/*
+ * auth.c - who sent this request
+ *
+ * Whatever is not from a configured peer is challenged, SHA-256 first and MD5 second (RFC 8760): 401 for REGISTER, 407 for the rest.
+ * REGISTER is challenged even from a peer: a peer may make calls, but only the account says where its phones are. Challenges are
+ * sent without a transaction, so that who has proved nothing leaves nothing behind. An unknown user is put through the same steps
+ * as a known one with a wrong password, and gets the same answers.
+ */
+#include "auth.h"
+#include "address.h"
+#include "digest.h"
+#include "guard.h"
+#include "host.h"
+#include "loop.h"
+#include <pbx/directory.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool ua_is_peer(const struct ua *ua, const struct core_addr *source)
+{
+	for (uint32_t i = 0; i < ua->settings->peers.count; i++)
+		if (ua_address_in(source, ua->settings->peers.items[i]))
+			return true;
+	return false;
+}
+
+/* ---- the answers ---------------------------------------------------------------------- */
+
+static void challenge(struct ua_request *request, bool stale)
+{
+	bool is_register = request->sip->sip_request->rq_method == sip_method_register;
+	const char *name = is_register ? "WWW-Authenticate" : "Proxy-Authenticate", *tail = stale ? ", stale=true" : "";
+	const char *realm = request->ua->settings->domain;
+	char nonce[UA_NONCE_SIZE], host[64], headers[1024];
+
+	ua_address_print_host(&request->source, host, sizeof host);
+	ua_nonce_make(host, core_wall_us(), nonce);
+	(void)snprintf(headers, sizeof headers,
+		       "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n"
+		       "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n",
+		       name, realm, nonce, tail, name, realm, nonce, tail);
+	ua_count(request->ua, UA_METRIC_AUTH, stale ? "stale" : "challenged");
+	if (is_register)
+		ua_refuse(request, SIP_401_UNAUTHORIZED, headers);
+	else
+		ua_refuse(request, SIP_407_PROXY_AUTH_REQUIRED, headers);
+}
+
+static void forbid(struct ua_request *request)
+{
+	ua_count(request->ua, UA_METRIC_AUTH, "forbidden");
+	ua_refuse(request, SIP_403_FORBIDDEN, NULL);
+}
+
+static void fail(struct ua_request *request, const char *user)
+{
+	const struct ua_settings *settings = request->ua->settings;
+	uint32_t window_ms = settings->auth_window_s * 1000, block_ms = settings->auth_block_s * 1000;
+	uint64_t now_ms = core_now_ms();
+	char host[64];
+
+	ua_address_print_host(&request->source, host, sizeof host);
+	ua_count(request->ua, UA_METRIC_AUTH, "failed");
+	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user, request->sip->sip_request->rq_method_name);
+	if (ua_failure_add(host, settings->auth_failures, window_ms, block_ms, now_ms))
+		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
+	if (ua_failure_add(user, settings->auth_failures, window_ms, block_ms, now_ms))
+		pbx_warn(request->ua->host, "auth_blocked", "user=%.64s for_s=%u", user, settings->auth_block_s);
+	challenge(request, false);
+}
+
+/* ---- the credentials ------------------------------------------------------------------ */
+
+/* One parameter of an Authorization header without its quotes; "" when absent or too long for ret_value. */
+static void param(const sip_auth_t *auth, const char *name, char *ret_value, size_t size)
+{
+	const char *value = msg_header_find_param(auth->au_common, name);
+	size_t used = 0;
+
+	if (value && *value == '"') {
+		for (value++; *value && *value != '"' && used + 1 < size; value++) {
+			if (*value == '\\' && value[1])
+				value++;
+			ret_value[used++] = *value;
+		}
+	} else if (value && strlen(value) < size) {
+		used = strlen(value);
+		memcpy(ret_value, value, used);
+	}
+	ret_value[used] = '\0';
+}
+
+struct credentials {
+	struct ua_digest digest; /* points into the texts */
+	char username[64], realm[128], nonce[UA_NONCE_SIZE], uri[512], qop[16], nc[16], cnonce[128], response[UA_HEX_SIZE + 1];
+};
+
+static bool read_credentials(const sip_auth_t *auth, const char *realm, struct credentials *ret)
+{
+	char algorithm[16];
+
+	if (!auth->au_scheme || strcasecmp(auth->au_scheme, "Digest") != 0)
+		return false;
+	param(auth, "realm=", ret->realm, sizeof ret->realm);
+	param(auth, "username=", ret->username, sizeof ret->username);
+	param(auth, "nonce=", ret->nonce, sizeof ret->nonce);
+	param(auth, "uri=", ret->uri, sizeof ret->uri);
+	param(auth, "qop=", ret->qop, sizeof ret->qop);
+	param(auth, "nc=", ret->nc, sizeof ret->nc);
+	param(auth, "cnonce=", ret->cnonce, sizeof ret->cnonce);
+	param(auth, "response=", ret->response, sizeof ret->response);
+	param(auth, "algorithm=", algorithm, sizeof algorithm);
+	for (char *digit = ret->response; *digit; digit++)
+		*digit = (char)(*digit >= 'A' && *digit <= 'F' ? *digit + 32 : *digit);
+	ret->digest = (struct ua_digest){ .algorithm = strcasecmp(algorithm, "SHA-256") == 0 ? PBX_DIGEST_SHA256 : PBX_DIGEST_MD5,
+					  .username = ret->username, .realm = ret->realm, .nonce = ret->nonce, .uri = ret->uri,
+					  .qop = ret->qop, .nc = ret->nc, .cnonce = ret->cnonce, .response = ret->response };
+	bool known = !algorithm[0] || strcasecmp(algorithm, "MD5") == 0 || strcasecmp(algorithm, "SHA-256") == 0;
+	return known && strcmp(ret->realm, realm) == 0 && (!ret->qop[0] || strcasecmp(ret->qop, "auth") == 0);
+}
+
+/* The credentials meant for us: a proxy's on the way may stand beside them. */
+static bool find_credentials(const struct ua_request *request, struct credentials *ret)
+{
+	const sip_auth_t *lists[] = { request->sip->sip_authorization, request->sip->sip_proxy_authorization };
+
+	for (size_t i = 0; i < 2; i++)
+		for (const sip_auth_t *auth = lists[i]; auth; auth = auth->au_next)
+			if (read_credentials(auth, request->ua->settings->domain, ret))
+				return true;
+	return false;
+}
+
+struct lookup {
+	const struct credentials *credentials;
+	int result;
+	char ha1[UA_HEX_SIZE];
+};
+
+static void ask_directory(void *context, const void *table)
+{
+	const struct pbx_directory *directory = table;
+	struct lookup *lookup = context;
+	const struct ua_digest *digest = &lookup->credentials->digest;
+
+	if (lookup->result != PBX_OK && directory->digest)
+		lookup->result = directory->digest(directory->self, digest->username, digest->realm, digest->algorithm, lookup->ha1);
+}
+
+/* An unknown user is compared with a hash that nothing matches, in the same time. */
+static bool password_is_right(const struct credentials *credentials, const char *method)
+{
+	struct lookup lookup = { .credentials = credentials, .result = PBX_ENOENT };
+
+	core_host_each_service("pbx.directory/1", sizeof(struct pbx_directory), ask_directory, &lookup);
+	if (lookup.result != PBX_OK)
+		ua_hash(credentials->digest.algorithm, lookup.ha1, credentials->username, "", NULL);
+	return ua_digest_matches(&credentials->digest, lookup.ha1, method) && lookup.result == PBX_OK;
+}
+
+static const char *acts_for(const sip_t *sip)
+{
+	const sip_addr_t *whom = sip->sip_request->rq_method == sip_method_register ? sip->sip_to : sip->sip_from;
+
+	return whom->a_url->url_user ? whom->a_url->url_user : "";
+}
+
+bool ua_authenticate(struct ua_request *request)
+{
+	struct credentials credentials;
+	char host[64];
+
+	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
+		return true;
+	ua_address_print_host(&request->source, host, sizeof host);
+	if (ua_is_blocked(host, core_now_ms())) {
+		forbid(request);
+		return false;
+	}
+	if (!find_credentials(request, &credentials)) {
+		challenge(request, false);
+		return false;
+	}
+	if (ua_is_blocked(credentials.username, core_now_ms())) {
+		forbid(request);
+		return false;
+	}
+
+	int nonce = ua_nonce_check(credentials.nonce, host, core_wall_us());
+	uint32_t nc = credentials.qop[0] ? (uint32_t)strtoul(credentials.nc, NULL, 16) : 0;
+	if (nonce != UA_NONCE_FRESH || (credentials.qop[0] && nc == 0)) {
+		challenge(request, nonce == UA_NONCE_STALE);
+		return false;
+	}
+	if (!password_is_right(&credentials, request->sip->sip_request->rq_method_name)) {
+		fail(request, credentials.username);
+		return false;
+	}
+	if (!ua_nonce_use(credentials.nonce, nc)) {
+		challenge(request, true);
+		return false;
+	}
+	ua_failures_clear(host);
+	ua_failures_clear(credentials.username);
+	if (strcmp(acts_for(request->sip), credentials.username) != 0) {
+		forbid(request);
+		return false;
+	}
+	ua_count(request->ua, UA_METRIC_AUTH, "accepted");
+	(void)snprintf(request->account, sizeof request->account, "%s", credentials.username);
+	return true;
+}

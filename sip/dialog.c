@@ -1,0 +1,278 @@
+/*
+ * dialog.c - the object behind a leg: making, ending, letting go
+ *
+ * The core holds a dialog until it releases it, nta's transactions hold it until their last word; the later of the two frees it.
+ * After ENDED nothing is told to the core any more. A BYE is sent and forgotten: nta repeats it and swallows its answer.
+ */
+#include "dialog_internal.h"
+#include "agent.h"
+#include "identity.h"
+#include "loop.h"
+#include "timer.h"
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_DIALOGS 65536u
+
+const char *ua_method_label(sip_method_t method)
+{
+	static const char *const names[] = {
+		[sip_method_invite] = "INVITE", [sip_method_ack] = "ACK", [sip_method_cancel] = "CANCEL", [sip_method_bye] = "BYE",
+		[sip_method_options] = "OPTIONS", [sip_method_register] = "REGISTER", [sip_method_info] = "INFO",
+		[sip_method_prack] = "PRACK", [sip_method_update] = "UPDATE", [sip_method_message] = "MESSAGE",
+		[sip_method_subscribe] = "SUBSCRIBE", [sip_method_notify] = "NOTIFY", [sip_method_refer] = "REFER",
+		[sip_method_publish] = "PUBLISH",
+	};
+
+	if (method <= 0 || (size_t)method >= sizeof names / sizeof names[0] || !names[method])
+		return "other";
+	return names[method];
+}
+
+void ua_count_response_in(struct ua *ua, sip_method_t method, int status)
+{
+	char labels[48];
+
+	(void)snprintf(labels, sizeof labels, "%s,%dxx", ua_method_label(method), status / 100);
+	ua_count(ua, UA_METRIC_RESPONSES, labels);
+}
+
+struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
+{
+	struct ua_dialog *dialog;
+	uint64_t number = 0;
+
+	if (ua->dialog_count >= MOST_DIALOGS)
+		return NULL;
+	dialog = calloc(1, sizeof *dialog);
+	if (!dialog)
+		return NULL;
+	dialog->ua = ua;
+	dialog->inbound = inbound;
+	dialog->state = UA_NEW;
+	(void)RAND_bytes((unsigned char *)&number, sizeof number); /* a session id need only differ from the last one */
+	ua_sdp_init(&dialog->sdp, (number >> 2) + 1);
+	dialog->next = ua->dialogs;
+	dialog->at = &ua->dialogs;
+	if (ua->dialogs)
+		ua->dialogs->at = &dialog->next;
+	ua->dialogs = dialog;
+	ua->dialog_count++;
+	return dialog;
+}
+
+static void dialog_free(struct ua_dialog *dialog)
+{
+	*dialog->at = dialog->next;
+	if (dialog->next)
+		dialog->next->at = dialog->at;
+	dialog->ua->dialog_count--;
+	(void)core_timer_stop(dialog->timer); /* most have none */
+	nta_incoming_destroy(dialog->in);
+	nta_incoming_destroy(dialog->offer);
+	nta_outgoing_destroy(dialog->out);
+	nta_leg_destroy(dialog->nta);
+	free(dialog->update_body);
+	free(dialog->body);
+	free(dialog->route);
+	free(dialog->identity);
+	free(dialog);
+}
+
+void ua_dialog_free_when_done(struct ua_dialog *dialog)
+{
+	if (dialog->state == UA_ENDED && dialog->released && !dialog->busy && !dialog->in && !dialog->out)
+		dialog_free(dialog);
+}
+
+/* ---- bodies --------------------------------------------------------------------------- */
+
+int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc)
+{
+	char body[UA_SDP_SIZE];
+	int err = ua_sdp_write(&dialog->sdp, desc, body);
+	char *copy;
+
+	if (err != PBX_OK)
+		return err;
+	copy = strdup(body);
+	if (!copy)
+		return PBX_ENOMEM;
+	free(dialog->body);
+	dialog->body = copy;
+	return PBX_OK;
+}
+
+static bool is_sdp(const sip_content_type_t *type)
+{
+	return !type || (type->c_type && strcasecmp(type->c_type, "application/sdp") == 0);
+}
+
+int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, struct core_media_desc *ret_desc)
+{
+	memset(ret_desc, 0, sizeof *ret_desc);
+	if (!sip->sip_payload || sip->sip_payload->pl_len == 0)
+		return PBX_OK;
+	if (!is_sdp(sip->sip_content_type))
+		return PBX_EVERSION;
+	return ua_sdp_read(&dialog->sdp, sip->sip_payload->pl_data, sip->sip_payload->pl_len, is_answer, ret_desc);
+}
+
+/* ---- requests inside the dialog ------------------------------------------------------- */
+
+nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
+			       const char *content_type, const char *body, const char *headers)
+{
+	const sip_route_t *route = NULL;
+	const url_string_t *towards = NULL;
+	char labels[48];
+
+	if (!dialog->nta)
+		return NULL;
+	(void)nta_leg_get_route(dialog->nta, &route, NULL); /* fails for a leg without one */
+	if (!route && dialog->route)
+		towards = ua_url(dialog->route);
+	(void)snprintf(labels, sizeof labels, "%s,out", ua_method_label(method));
+	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
+	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
+				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
+				    TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)),
+				    TAG_IF(method == sip_method_invite, SIPTAG_ALLOW_STR(UA_ALLOW)),
+				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
+				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+}
+
+/* The number in an ACK is that of the INVITE, whatever has been sent since (RFC 3261 13.2.2.4). */
+void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response)
+{
+	const sip_route_t *route = NULL;
+	sip_cseq_t cseq[1];
+
+	(void)nta_leg_get_route(dialog->nta, &route, NULL); /* fails for a leg without one */
+	sip_cseq_init(cseq);
+	cseq->cs_seq = response->sip_cseq->cs_seq;
+	cseq->cs_method = sip_method_ack;
+	cseq->cs_method_name = "ACK";
+	nta_outgoing_destroy(nta_outgoing_tcreate(dialog->nta, NULL, NULL, !route && dialog->route ? ua_url(dialog->route) : NULL,
+						  SIP_METHOD_ACK, NULL, SIPTAG_CSEQ(cseq), TAG_END()));
+}
+
+void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause)
+{
+	char reason[64];
+
+	(void)snprintf(reason, sizeof reason, "Reason: Q.850;cause=%u\n", cause);
+	(void)ua_dialog_send(dialog, NULL, SIP_METHOD_BYE, NULL, NULL, reason); /* no memory: the peer's media time-out ends it */
+}
+
+/* ---- ending --------------------------------------------------------------------------- */
+
+uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code)
+{
+	for (const sip_reason_t *reason = sip ? sip->sip_reason : NULL; reason; reason = reason->re_next) {
+		unsigned long cause = reason->re_cause ? strtoul(reason->re_cause, NULL, 10) : 0;
+
+		if (reason->re_protocol && strcasecmp(reason->re_protocol, "Q.850") == 0 && cause > 0 && cause < 128)
+			return (uint32_t)cause;
+		if (reason->re_protocol && strcasecmp(reason->re_protocol, "SIP") == 0 && cause == 200)
+			return PBX_CAUSE_ANSWERED_ELSEWHERE;
+	}
+	return sip_code >= 300 ? core_cause_from_sip(sip_code) : PBX_CAUSE_NORMAL;
+}
+
+/* Nothing of nta can reach the dialog afterwards, but for an INVITE that is still being cancelled. */
+static void let_go_of_nta(struct ua_dialog *dialog)
+{
+	dialog->state = UA_ENDED;
+	if (dialog->offer)
+		ua_reply(dialog->ua, dialog->offer, SIP_487_REQUEST_CANCELLED, NULL);
+	dialog->offer = NULL;
+	if (!dialog->out || !dialog->cancelled) {
+		(void)core_timer_stop(dialog->timer); /* most have none */
+		nta_outgoing_destroy(dialog->out);
+		dialog->out = NULL;
+	}
+	if (!dialog->out) {
+		nta_leg_destroy(dialog->nta);
+		dialog->nta = NULL;
+	}
+	if (dialog->in) {
+		nta_incoming_destroy(dialog->in);
+		dialog->in = NULL;
+	}
+}
+
+void ua_dialog_end(struct ua_dialog *dialog, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text)
+{
+	pbx_leg leg = dialog->leg;
+
+	if (dialog->state == UA_ENDED && !dialog->leg.id)
+		return;
+	dialog->leg = (pbx_leg){ 0 };
+	dialog->busy = true;
+	let_go_of_nta(dialog);
+	if (leg.id)
+		core_leg_on_ended(leg, sip_code, cause, by_peer, text ? text : "");
+	dialog->busy = false;
+	ua_dialog_free_when_done(dialog);
+}
+
+static void ua_hangup(void *object, uint32_t cause)
+{
+	struct ua_dialog *dialog = object;
+
+	dialog->leg = (pbx_leg){ 0 };
+	if (dialog->state == UA_ENDED)
+		return;
+	if (dialog->inbound && dialog->state != UA_ANSWERED) {
+		(void)ua_reject(dialog, core_cause_to_sip(cause), cause, NULL); /* cannot be in the wrong state */
+		return;
+	}
+	if (!dialog->inbound && dialog->state != UA_ANSWERED) {
+		ua_cancel(dialog, cause);
+		return;
+	}
+	if (dialog->awaits_ack) {
+		dialog->bye_cause = cause ? cause : PBX_CAUSE_NORMAL; /* no BYE before the ACK (RFC 3261 15) */
+		return;
+	}
+	ua_dialog_bye(dialog, cause);
+	let_go_of_nta(dialog);
+}
+
+static void ua_release(void *object)
+{
+	struct ua_dialog *dialog = object;
+
+	if (dialog->state != UA_ENDED && !dialog->cancelled && !dialog->bye_cause)
+		ua_hangup(dialog, PBX_CAUSE_NORMAL);
+	dialog->released = true;
+	ua_dialog_free_when_done(dialog);
+}
+
+void ua_dialogs_close(struct ua *ua)
+{
+	struct ua_dialog *next;
+
+	for (struct ua_dialog *dialog = ua->dialogs; dialog; dialog = next) {
+		next = dialog->next;
+		if (dialog->state != UA_ENDED)
+			ua_hangup(dialog, PBX_CAUSE_NORMAL);
+		dialog_free(dialog);
+	}
+}
+
+static void ua_set_identity(void *object, const char *number, const char *name)
+{
+	struct ua_dialog *dialog = object;
+
+	free(dialog->identity);
+	dialog->identity = ua_identity_headers(dialog->ua, number, name);
+}
+
+const struct core_leg_driver ua_leg_driver = {
+	.name = "sip", .invite = ua_invite, .ring = ua_ring, .answer = ua_answer, .reject = ua_reject, .redirect = ua_redirect,
+	.hangup = ua_hangup, .update = ua_update, .accept_offer = ua_accept_offer, .refuse_offer = ua_refuse_offer,
+	.send_digit = ua_send_digit, .transfer_progress = ua_transfer_progress, .set_identity = ua_set_identity, .release = ua_release,
+};

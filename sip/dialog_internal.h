@@ -1,0 +1,77 @@
+/* sip/dialog_internal.h - a dialog as its own files see it. All of it: [loop].
+ *
+ *   NEW --180/183--> RINGING --200--> ANSWERED --BYE--> ENDED        each of the first three may go to ENDED at once
+ *
+ * A dialog is freed when it has ended, the core has released it and no transaction of it can call back any more. */
+#pragma once
+#include "dialog.h"
+#include "sdp.h"
+
+#define UA_NEW 1u
+#define UA_RINGING 2u
+#define UA_ANSWERED 3u
+#define UA_ENDED 4u
+
+struct ua_dialog {
+	struct ua *ua;
+	struct ua_dialog *next, **at;
+	pbx_leg leg;               /* none: the core does not know it yet, or has been told of its end */
+	uint8_t state;
+	bool inbound, released, busy; /* busy: the core is being told of it right now, do not free */
+	nta_leg_t *nta;
+	nta_incoming_t *in;        /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
+	nta_outgoing_t *out;       /* our INVITE without a final answer */
+	nta_incoming_t *offer;     /* a re-INVITE or UPDATE that waits for accept_offer or refuse_offer */
+	bool owes_offer;           /* our 200 carries the offer, their ACK the answer */
+	bool cancelled;            /* our INVITE is not wanted any more */
+	bool awaits_ack;           /* in: 200 is sent */
+	uint32_t bye_cause;        /* in: hang up as soon as the ACK is there; 0: no */
+	pbx_timer timer;           /* CANCEL without an end, or a glare that is tried again */
+	char *update_body;         /* our re-INVITE, until it has its answer */
+	char *body;                /* what we last said of our media */
+	char *route;               /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
+	char *identity;            /* header lines for the next message, or NULL */
+	char contact[96];
+	char call_id[27];          /* the call's ULID, for the log; "" when not known */
+	struct core_addr peer;
+	char transport[4];
+	uint32_t refer_cseq;       /* of the REFER whose progress is told; 0: none */
+	struct ua_sdp sdp;
+};
+
+/* NULL: no memory, or over the limit. */
+struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound);
+void ua_dialog_free_when_done(struct ua_dialog *dialog);
+/* Writes desc for this dialog; the text is dialog->body. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
+int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);
+/* Reads a message's SDP. *ret_desc.present false and PBX_OK: it has no body. Otherwise as ua_sdp_read; PBX_EVERSION: not SDP (415). */
+int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, struct core_media_desc *ret_desc);
+/* It is over: ends the nta side and tells the core, once. */
+void ua_dialog_end(struct ua_dialog *dialog, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);
+void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause);
+/* A request inside the dialog. callback NULL: nobody cares what comes back. */
+nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
+			       const char *content_type, const char *body, const char *headers);
+void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response);
+/* Whatever the peer's Reason header says in Q.850, or what the status means. */
+uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code);
+void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
+
+/* nta's callbacks. */
+int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip); /* midcall.c */
+int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);         /* midcall.c */
+int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);           /* incoming.c */
+
+/* Parts of the driver. */
+int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
+void ua_cancel(struct ua_dialog *dialog, uint32_t cause);
+int ua_ring(void *dialog, const struct core_media_desc *early);
+int ua_answer(void *dialog, const struct core_media_desc *answer);
+int ua_reject(void *dialog, uint32_t sip_code, uint32_t cause, const char *text);
+int ua_redirect(void *dialog, const char *contact);
+int ua_update(void *dialog, const struct core_media_desc *offer);
+int ua_accept_offer(void *dialog, const struct core_media_desc *answer);
+int ua_refuse_offer(void *dialog, uint32_t sip_code);
+int ua_send_digit(void *dialog, char digit, uint32_t duration_ms);
+void ua_transfer_progress(void *dialog, uint32_t sip_code);
+int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip); /* refer.c */

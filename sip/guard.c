@@ -1,0 +1,134 @@
+/*
+ * guard.c - what one address may do to us
+ *
+ * Two tables of fixed size, each of sets of four places. A new key takes the place in its set that has been quiet longest, so a
+ * flood from a million forged addresses wears out the table and nothing else. Keys are hashed with a secret of this process.
+ */
+#include "guard.h"
+#include <openssl/rand.h>
+#include <pbx/abi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SETS 4096u
+#define WAYS 4u
+
+struct bucket {
+	uint64_t key, at_ms;
+	uint32_t tokens_milli;
+};
+
+struct culprit {
+	uint64_t key, at_ms, blocked_until_ms; /* at_ms: of the first failure in the window */
+	uint32_t failures;
+};
+
+static struct {
+	uint64_t secret;
+	struct bucket *buckets;
+	struct culprit *culprits;
+} guard;
+
+int ua_guard_init(void)
+{
+	guard.buckets = calloc((size_t)SETS * WAYS, sizeof *guard.buckets);
+	guard.culprits = calloc((size_t)SETS * WAYS, sizeof *guard.culprits);
+	if (!guard.buckets || !guard.culprits || RAND_bytes((unsigned char *)&guard.secret, sizeof guard.secret) != 1)
+		return PBX_ENOMEM;
+	return PBX_OK;
+}
+
+void ua_guard_fini(void)
+{
+	free(guard.buckets);
+	free(guard.culprits);
+	memset(&guard, 0, sizeof guard);
+}
+
+/* FNV-1a from a secret start, then mixed (splitmix64): a set cannot be aimed at. Never 0, which marks a free place. */
+static uint64_t key_of(const void *bytes, size_t size)
+{
+	uint64_t key = 0xcbf29ce484222325u ^ guard.secret;
+
+	for (size_t i = 0; i < size; i++)
+		key = (key ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
+	key = (key ^ (key >> 30)) * 0xbf58476d1ce4e5b9u;
+	key = (key ^ (key >> 27)) * 0x94d049bb133111ebu;
+	key ^= key >> 31;
+	return key ? key : 1;
+}
+
+static struct bucket *bucket_get(uint64_t key, uint32_t burst, uint64_t now_ms)
+{
+	struct bucket *set = &guard.buckets[key % SETS * WAYS], *oldest = set;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].key == key)
+			return &set[i];
+		if (set[i].at_ms < oldest->at_ms)
+			oldest = &set[i];
+	}
+	*oldest = (struct bucket){ .key = key, .at_ms = now_ms, .tokens_milli = burst * 1000 };
+	return oldest;
+}
+
+bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms)
+{
+	uint64_t key = source->sa.sa_family == AF_INET6 ? key_of(source->in6.sin6_addr.s6_addr, 8) : key_of(&source->in4.sin_addr, 4);
+	struct bucket *bucket = bucket_get(key, burst, now_ms);
+	uint64_t tokens = bucket->tokens_milli + (now_ms - bucket->at_ms) * rate;
+	uint64_t most = (uint64_t)burst * 1000;
+
+	bucket->tokens_milli = (uint32_t)(tokens < most ? tokens : most);
+	bucket->at_ms = now_ms;
+	if (bucket->tokens_milli < 1000)
+		return false;
+	bucket->tokens_milli -= 1000;
+	return true;
+}
+
+/* NULL when the key is not there and make is false. */
+static struct culprit *culprit_find(uint64_t key, bool make, uint64_t now_ms)
+{
+	struct culprit *set = &guard.culprits[key % SETS * WAYS], *oldest = set;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		if (set[i].key == key)
+			return &set[i];
+		if (set[i].at_ms < oldest->at_ms)
+			oldest = &set[i];
+	}
+	if (!make)
+		return NULL;
+	*oldest = (struct culprit){ .key = key, .at_ms = now_ms };
+	return oldest;
+}
+
+bool ua_failure_add(const char *who, uint32_t failures, uint32_t window_ms, uint32_t block_ms, uint64_t now_ms)
+{
+	struct culprit *culprit = culprit_find(key_of(who, strlen(who)), true, now_ms);
+
+	if (now_ms - culprit->at_ms > window_ms) {
+		culprit->at_ms = now_ms;
+		culprit->failures = 0;
+	}
+	if (++culprit->failures < failures || culprit->blocked_until_ms > now_ms)
+		return false;
+	culprit->blocked_until_ms = now_ms + block_ms;
+	return true;
+}
+
+bool ua_is_blocked(const char *who, uint64_t now_ms)
+{
+	const struct culprit *culprit = culprit_find(key_of(who, strlen(who)), false, now_ms);
+
+	return culprit && culprit->blocked_until_ms > now_ms;
+}
+
+void ua_failures_clear(const char *who)
+{
+	struct culprit *culprit = culprit_find(key_of(who, strlen(who)), false, 0);
+
+	if (culprit && culprit->blocked_until_ms == 0)
+		culprit->failures = 0;
+}

@@ -1,0 +1,193 @@
+/*
+ * identity.c - who is calling, in SIP's many spellings
+ *
+ * Names and numbers come from outside and go out again: what would end a header, a quoted text or a URI is escaped or left out here,
+ * and nowhere else.
+ */
+#include "identity.h"
+#include <pbx/route.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* For between quotes: backslash before quote and backslash, no control characters. */
+static void quote(const char *text, char *ret_text, size_t size)
+{
+	size_t used = 0;
+
+	for (; text && *text && used + 3 < size; text++) {
+		if ((uint8_t)*text < ' ' || *text == 127)
+			continue;
+		if (*text == '"' || *text == '\\')
+			ret_text[used++] = '\\';
+		ret_text[used++] = *text;
+	}
+	ret_text[used] = '\0';
+}
+
+/* For the user part of a URI: everything else but the unreserved as %xx. */
+static void escape_user(const char *text, char *ret_text, size_t size)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,";
+	size_t used = 0;
+
+	for (; text && *text && used + 4 < size; text++)
+		if (strchr(plain, *text))
+			ret_text[used++] = *text;
+		else
+			used += (size_t)snprintf(ret_text + used, size - used, "%%%02X", (uint8_t)*text);
+	ret_text[used] = '\0';
+}
+
+void ua_identity_address(const struct ua *ua, const char *number, const char *name, char *ret_text, size_t size)
+{
+	char user[200], display[200];
+
+	escape_user(number && number[0] ? number : "anonymous", user, sizeof user);
+	quote(name, display, sizeof display);
+	if (display[0])
+		(void)snprintf(ret_text, size, "\"%s\" <sip:%s@%s>", display, user, ua->settings->domain);
+	else
+		(void)snprintf(ret_text, size, "<sip:%s@%s>", user, ua->settings->domain);
+}
+
+char *ua_identity_headers(const struct ua *ua, const char *number, const char *name)
+{
+	char address[512], text[1200];
+
+	if (!number || !number[0])
+		return NULL;
+	ua_identity_address(ua, number, name, address, sizeof address);
+	(void)snprintf(text, sizeof text, "P-Asserted-Identity: %s\nRemote-Party-ID: %s;party=calling;screen=yes;privacy=off\n", address, address);
+	return strdup(text);
+}
+
+/* ---- forwarding ----------------------------------------------------------------------- */
+
+static const char *diversion_reason(uint32_t reason)
+{
+	switch (reason) {
+	case PBX_FORWARD_UNCONDITIONAL:
+		return "unconditional";
+	case PBX_FORWARD_BUSY:
+		return "user-busy";
+	case PBX_FORWARD_NO_ANSWER:
+		return "no-answer";
+	case PBX_FORWARD_OFFLINE:
+		return "unavailable";
+	case PBX_FORWARD_DND:
+		return "do-not-disturb";
+	default:
+		return "unknown";
+	}
+}
+
+/* The status each reason would have been (RFC 4458, RFC 7044 A). */
+static unsigned history_cause(uint32_t reason)
+{
+	switch (reason) {
+	case PBX_FORWARD_BUSY:
+		return 486;
+	case PBX_FORWARD_NO_ANSWER:
+		return 408;
+	case PBX_FORWARD_OFFLINE:
+		return 404;
+	case PBX_FORWARD_DND:
+		return 480;
+	default:
+		return 302;
+	}
+}
+
+#define MOST_DIVERSIONS 10u
+
+void ua_identity_diversions(const struct ua *ua, const struct core_invite *invite, char *ret_text, size_t size)
+{
+	uint32_t count = invite->diversion_count < MOST_DIVERSIONS ? invite->diversion_count : MOST_DIVERSIONS;
+	char user[200], index[4 * MOST_DIVERSIONS] = "1";
+	size_t used = 0;
+
+	ret_text[0] = '\0';
+	for (uint32_t i = 0; i < count && used < size; i++) {
+		escape_user(invite->diversions[i].number, user, sizeof user);
+		used += (size_t)snprintf(ret_text + used, size - used, "Diversion: <sip:%s@%s>;reason=%s;counter=1\n", user, ua->settings->domain,
+					 diversion_reason(invite->diversions[i].reason));
+	}
+	for (uint32_t i = count; i > 0 && used < size; i--) { /* oldest first, each index below the one before */
+		escape_user(invite->diversions[i - 1].number, user, sizeof user);
+		used += (size_t)snprintf(ret_text + used, size - used, "History-Info: <sip:%s@%s?Reason=SIP%%3Bcause%%3D%u>;index=%s\n", user,
+					 ua->settings->domain, history_cause(invite->diversions[i - 1].reason), index);
+		strncat(index, ".1", sizeof index - strlen(index) - 1);
+	}
+	if (used >= size)
+		ret_text[0] = '\0'; /* half a header is worse than none */
+}
+
+uint32_t ua_identity_forwarded(const sip_t *sip)
+{
+	uint32_t diversions = 0, entries = 0;
+
+	for (const sip_unknown_t *header = sip->sip_unknown; header; header = header->un_next) {
+		if (strcasecmp(header->un_name, "Diversion") == 0)
+			diversions++;
+		if (strcasecmp(header->un_name, "History-Info") == 0)
+			entries++;
+	}
+	return diversions > entries ? diversions : entries;
+}
+
+/* ---- the caller ----------------------------------------------------------------------- */
+
+void ua_identity_user(const url_t *url, char *ret_user, size_t size)
+{
+	const char *user = url->url_user ? url->url_user : "";
+	size_t length = strcspn(user, ";"); /* telephone numbers may carry parameters in the user part */
+
+	if (length >= size)
+		length = 0;
+	length = url_unescape_to(ret_user, user, length);
+	ret_user[length] = '\0';
+}
+
+static void unquote(const char *display, char ret_name[128])
+{
+	size_t used = 0;
+
+	for (; display && *display && used < 127; display++) {
+		if (*display == '"')
+			continue;
+		if (*display == '\\' && display[1])
+			display++;
+		ret_name[used++] = *display;
+	}
+	ret_name[used] = '\0';
+}
+
+static bool read_asserted(const sip_t *sip, char ret_number[64], char ret_name[128])
+{
+	for (const sip_unknown_t *header = sip->sip_unknown; header; header = header->un_next) {
+		su_home_t home[1] = { SU_HOME_INIT(home) };
+		bool found;
+
+		if (strcasecmp(header->un_name, "P-Asserted-Identity") != 0 || !header->un_value)
+			continue;
+		(void)su_home_init(home);
+		const sip_from_t *address = sip_from_make(home, header->un_value);
+		found = address && address->a_url->url_user;
+		if (found) {
+			ua_identity_user(address->a_url, ret_number, 64);
+			unquote(address->a_display, ret_name);
+		}
+		su_home_deinit(home);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+void ua_identity_caller(const struct ua_request *request, char ret_number[64], char ret_name[128])
+{
+	if (request->from_peer && read_asserted(request->sip, ret_number, ret_name))
+		return;
+	ua_identity_user(request->sip->sip_from->a_url, ret_number, 64);
+	unquote(request->sip->sip_from->a_display, ret_name);
+}

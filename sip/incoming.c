@@ -1,0 +1,265 @@
+/*
+ * incoming.c - an INVITE from outside
+ *
+ * It has passed flood guard and credentials. The core is told at once and decides; what it says is sent as 180, 183, 200 or a
+ * refusal. The transaction is kept until the ACK of a 200, or until nta gives up waiting for it: then the call ends with a BYE.
+ */
+#include "dialog_internal.h"
+#include "address.h"
+#include "agent.h"
+#include "identity.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void refuse_sdp(struct ua_request *request, int err)
+{
+	if (err == PBX_EINVAL)
+		ua_refuse(request, 400, "Bad SDP", NULL);
+	else if (err == PBX_EVERSION)
+		ua_refuse(request, SIP_415_UNSUPPORTED_MEDIA, "Accept: application/sdp\n");
+	else
+		ua_refuse(request, SIP_488_NOT_ACCEPTABLE, "Warning: 304 pbx \"No audio stream here\"\n");
+}
+
+/* The nta side of a dialog that the peer began. */
+static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
+{
+	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_CALL_ID(sip->sip_call_id),
+				      SIPTAG_FROM(sip->sip_to), SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
+	if (!dialog->nta || nta_leg_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
+		return false;
+	return nta_leg_tag(dialog->nta, NULL) && nta_incoming_tag(dialog->in, nta_leg_get_tag(dialog->nta));
+}
+
+/* A device is reached where its INVITE came from, whatever NAT made of its Contact; a peer means what it says. */
+static bool remember_route(struct ua_dialog *dialog, const struct ua_request *request)
+{
+	if (request->from_peer)
+		return true;
+	return asprintf(&dialog->route, "sip:%s;transport=%s", request->address, request->transport) > 0;
+}
+
+static void remember_peer(struct ua_dialog *dialog, const struct ua_request *request)
+{
+	char hostport[72];
+
+	dialog->peer = request->source;
+	memcpy(dialog->transport, request->transport, 4);
+	ua_agent_contact(dialog->ua, &request->source, request->transport, hostport, sizeof hostport);
+	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport,
+		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "");
+}
+
+static void refuse_by(struct ua_dialog *dialog, int err)
+{
+	if (err == PBX_ENOTSUP)
+		ua_reply(dialog->ua, dialog->in, SIP_488_NOT_ACCEPTABLE, "Warning: 305 pbx \"No codec in common\"\n");
+	else if (err == PBX_ENOSPC || err == PBX_ESTATE)
+		ua_reply(dialog->ua, dialog->in, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5\n");
+	else
+		ua_reply(dialog->ua, dialog->in, SIP_500_INTERNAL_SERVER_ERROR, NULL);
+	dialog->in = NULL;
+}
+
+static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer)
+{
+	const sip_t *sip = request->sip;
+	char dialled[64], number[64], name[128];
+	pbx_leg leg = { 0 };
+	int err;
+
+	ua_identity_user(sip->sip_request->rq_url, dialled, sizeof dialled);
+	ua_identity_caller(request, number, name);
+	const struct core_incoming incoming = {
+		.dialled = dialled, .from_number = number, .from_name = name, .account = request->account,
+		.device = sip->sip_user_agent && sip->sip_user_agent->g_string ? sip->sip_user_agent->g_string : "",
+		.address = request->address, .protocol_id = sip->sip_call_id->i_id,
+		.max_forwards = sip->sip_max_forwards ? (uint32_t)sip->sip_max_forwards->mf_count : 70,
+		.forwarded = ua_identity_forwarded(sip), .offer = offer,
+	};
+	dialog->busy = true;
+	err = core_leg_on_incoming(&ua_leg_driver, dialog, &incoming, &leg);
+	dialog->busy = false;
+	if (err != PBX_OK) {
+		refuse_by(dialog, err);
+		dialog->state = UA_ENDED;
+		dialog->released = true;
+	} else if (dialog->state != UA_ENDED) {
+		dialog->leg = leg;
+	}
+	ua_dialog_free_when_done(dialog);
+}
+
+void ua_dialog_incoming(struct ua_request *request)
+{
+	struct ua_dialog *dialog = ua_dialog_new(request->ua, true);
+	struct core_media_desc offer;
+	int err;
+
+	if (!dialog) {
+		ua_refuse(request, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5\n");
+		return;
+	}
+	dialog->state = UA_ENDED; /* until it stands, it is freed as one that is over */
+	dialog->released = true;
+	if (!request->sip->sip_contact) {
+		ua_refuse(request, 400, "Contact is missing", NULL);
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	err = ua_dialog_read(dialog, request->sip, false, &offer);
+	if (err == PBX_OK && request->sip->sip_payload && !offer.present)
+		err = PBX_ENOTSUP;
+	if (err != PBX_OK) {
+		refuse_sdp(request, err);
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	dialog->in = ua_take_transaction(request);
+	if (!dialog->in || !open_leg(dialog, request->sip) || !remember_route(dialog, request)) {
+		ua_reply(dialog->ua, dialog->in, SIP_500_INTERNAL_SERVER_ERROR, NULL);
+		dialog->in = NULL;
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	remember_peer(dialog, request);
+	dialog->state = UA_NEW;
+	dialog->released = false;
+	dialog->owes_offer = !offer.present;
+	nta_incoming_bind(dialog->in, ua_dialog_on_ack_or_cancel, dialog);
+	(void)nta_incoming_treply(dialog->in, SIP_100_TRYING, TAG_END()); /* lost: the INVITE comes again */
+	tell_core(dialog, request, &offer);
+}
+
+/* ---- what the core says --------------------------------------------------------------- */
+
+static int reply_with(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
+{
+	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
+	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
+				   SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
+				   TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
+		       ? PBX_OK
+		       : PBX_EIO;
+}
+
+int ua_ring(void *object, const struct core_media_desc *early)
+{
+	struct ua_dialog *dialog = object;
+
+	if (!dialog->inbound || !dialog->in || dialog->state > UA_RINGING)
+		return PBX_ESTATE;
+	dialog->state = UA_RINGING;
+	if (!early || dialog->owes_offer) /* an offer in an unreliable 183 would not be one (RFC 3261 13.2.1) */
+		return reply_with(dialog, dialog->in, SIP_180_RINGING, NULL);
+
+	int err = ua_dialog_describe(dialog, early);
+	if (err != PBX_OK)
+		return err;
+	return reply_with(dialog, dialog->in, SIP_183_SESSION_PROGRESS, dialog->body);
+}
+
+int ua_answer(void *object, const struct core_media_desc *answer)
+{
+	struct ua_dialog *dialog = object;
+	int err;
+
+	if (!dialog->inbound || !dialog->in || dialog->state > UA_RINGING)
+		return PBX_ESTATE;
+	err = ua_dialog_describe(dialog, answer);
+	if (err != PBX_OK)
+		return err;
+	dialog->state = UA_ANSWERED;
+	dialog->awaits_ack = true;
+	return reply_with(dialog, dialog->in, SIP_200_OK, dialog->body);
+}
+
+static void finish_refused(struct ua_dialog *dialog)
+{
+	dialog->in = NULL;
+	dialog->leg = (pbx_leg){ 0 };
+	dialog->state = UA_ENDED;
+	ua_dialog_free_when_done(dialog);
+}
+
+int ua_reject(void *object, uint32_t sip_code, uint32_t cause, const char *text)
+{
+	struct ua_dialog *dialog = object;
+	char headers[160];
+
+	if (!dialog->inbound || !dialog->in || dialog->state > UA_RINGING)
+		return PBX_ESTATE;
+	if (sip_code < 300 || sip_code > 699)
+		sip_code = 500;
+	(void)snprintf(headers, sizeof headers, "Reason: Q.850;cause=%u\n%s", cause,
+		       sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : "");
+	ua_reply(dialog->ua, dialog->in, (int)sip_code, text && text[0] ? text : sip_status_phrase((int)sip_code), cause ? headers : NULL);
+	finish_refused(dialog);
+	return PBX_OK;
+}
+
+int ua_redirect(void *object, const char *contact)
+{
+	struct ua_dialog *dialog = object;
+	char headers[600];
+
+	if (!dialog->inbound || !dialog->in || dialog->state > UA_RINGING)
+		return PBX_ESTATE;
+	if (strpbrk(contact, "<>\r\n") || strlen(contact) > 512)
+		return PBX_EINVAL;
+	(void)snprintf(headers, sizeof headers, "Contact: <%s>\n", contact);
+	ua_reply(dialog->ua, dialog->in, SIP_302_MOVED_TEMPORARILY, headers);
+	finish_refused(dialog);
+	return PBX_OK;
+}
+
+/* ---- ACK, CANCEL, silence ------------------------------------------------------------- */
+
+static void on_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	if (dialog->state > UA_RINGING || irq != dialog->in)
+		return; /* the 200 was faster: it stands */
+	dialog->in = NULL;
+	nta_incoming_destroy(irq); /* nta says 487 */
+	ua_dialog_end(dialog, 487, sip->sip_reason ? ua_cause_of(sip, 0) : PBX_CAUSE_NORMAL, true, "cancelled");
+}
+
+/* The answer to the offer in our 200. */
+static void read_late_answer(struct ua_dialog *dialog, const sip_t *sip)
+{
+	struct core_media_desc answer;
+	int err = ua_dialog_read(dialog, sip, true, &answer);
+
+	dialog->owes_offer = false;
+	if (err == PBX_OK && !answer.present)
+		err = PBX_ENOTSUP;
+	core_leg_on_update_done(dialog->leg, err, err == PBX_OK ? &answer : NULL);
+}
+
+int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	bool initial = dialog && irq == dialog->in;
+
+	if (!dialog)
+		return 0;
+	if (sip && sip->sip_request->rq_method == sip_method_cancel) {
+		on_cancel(dialog, irq, sip);
+		return 0;
+	}
+	if (initial)
+		dialog->in = NULL;
+	nta_incoming_destroy(irq);
+	dialog->awaits_ack = false;
+	if (dialog->bye_cause || !sip) {
+		if (dialog->state == UA_ANSWERED) {
+			ua_dialog_bye(dialog, sip ? dialog->bye_cause : PBX_CAUSE_NO_RESPONSE);
+			ua_dialog_end(dialog, 0, PBX_CAUSE_NO_RESPONSE, true, sip ? "" : "no ACK");
+		} else {
+			ua_dialog_free_when_done(dialog);
+		}
+		return 0;
+	}
+	if (dialog->owes_offer)
+		read_late_answer(dialog, sip);
+	return 0;
+}

@@ -1,0 +1,41 @@
+/* sip/location.h - the bindings: where each account's devices are; serves "pbx.location/1". All of it: [loop].
+ *
+ * Held in memory, written through to the table `registrations`, read back at start: a restart needs no REGISTER. */
+#pragma once
+#include <pbx/location.h>
+
+#define UA_MOST_BINDINGS 200000u /* of everybody together */
+
+/* One binding. Texts are owned by it and never NULL. */
+struct ua_binding {
+	struct ua_binding *next_of_aor, *next_of_id;
+	struct ua_aor *aor;
+	pbx_timer expiry;
+	char id[27];
+	char *uri, *received, *transport, *user_agent, *instance, *path, *call_id;
+	uint32_t reg_id, q_milli, cseq;
+	int64_t registered_wall_us, expires_wall_us;
+};
+
+/* What a REGISTER says about one contact. Borrowed. */
+struct ua_binding_news {
+	const char *uri, *received, *transport, *user_agent, *instance, *path, *call_id;
+	uint32_t reg_id, q_milli, cseq, expires_s;
+};
+
+int ua_location_init(struct pbx_host *host); /* PBX_OK, PBX_ENOMEM */
+void ua_location_fini(void);
+/* Reads the table; done(context) whatever came of it (the log tells). */
+void ua_location_load(void (*done)(void *context), void *context);
+
+/* Bindings of an account, best q first, then newest first; walk by next_of_aor. NULL: none. */
+struct ua_binding *ua_location_find(const char *aor);
+/* The binding a contact means: same instance and reg-id (RFC 5626), or an equal URI (RFC 3261 19.1.4). NULL: none. */
+struct ua_binding *ua_location_match(const char *aor, const struct ua_binding_news *news);
+/* Adds (binding NULL) or refreshes; the oldest make room when there are more than `most`. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
+int ua_location_put(const char *aor, struct ua_binding *binding, const struct ua_binding_news *news, uint32_t most);
+/* reason: "expired", "removed", "replaced", "unregistered". */
+void ua_location_drop(struct ua_binding *binding, const char *reason);
+
+uint32_t ua_location_aors(void);  /* accounts with at least one binding */
+extern const struct pbx_location ua_location_service;

@@ -1,0 +1,311 @@
+/*
+ * midcall.c - what happens inside a dialog
+ *
+ * Offers: one at a time in either direction. A second one from the peer while its first waits gets 500, one that crosses ours 491;
+ * ours that gets a 491 is tried again after a time that depends on who made the call (RFC 3261 14.1).
+ */
+#include "dialog_internal.h"
+#include "loop.h"
+#include "timer.h"
+#include <sofia-sip/su_uniqueid.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- offers of the peer --------------------------------------------------------------- */
+
+static int answer_now(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
+{
+	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
+	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
+				   SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity && status < 300, SIPTAG_HEADER_STR(dialog->identity)),
+				   TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
+		       ? PBX_OK
+		       : PBX_EIO;
+}
+
+static void refuse(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *headers)
+{
+	ua_reply(dialog->ua, irq, status, sip_status_phrase(status), headers);
+}
+
+/* Sends the 200 and, for a re-INVITE, waits for its ACK. */
+static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq)
+{
+	bool is_invite = nta_incoming_method(irq) == sip_method_invite;
+	int err = answer_now(dialog, irq, SIP_200_OK, dialog->body);
+
+	if (is_invite && err == PBX_OK) {
+		dialog->in = irq;
+		dialog->awaits_ack = true;
+	} else {
+		nta_incoming_destroy(irq);
+	}
+	return err;
+}
+
+/* A re-INVITE or UPDATE. */
+static void on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	bool is_invite = nta_incoming_method(irq) == sip_method_invite;
+	struct core_media_desc offer;
+	int err;
+
+	if (dialog->state != UA_ANSWERED || dialog->offer || dialog->awaits_ack) {
+		refuse(dialog, irq, 500, "Retry-After: 2\n");
+		return;
+	}
+	if (dialog->out || dialog->update_body) {
+		refuse(dialog, irq, 491, NULL);
+		return;
+	}
+	err = ua_dialog_read(dialog, sip, false, &offer);
+	if (err != PBX_OK) {
+		refuse(dialog, irq, err == PBX_EINVAL ? 400 : err == PBX_EVERSION ? 415 : 488,
+		       err == PBX_ENOTSUP ? "Warning: 304 pbx \"No audio stream here\"\n" : NULL);
+		return;
+	}
+	if (sip->sip_contact)
+		(void)nta_leg_server_route(dialog->nta, NULL, sip->sip_contact); /* no memory: the old target serves on */
+	if (is_invite)
+		nta_incoming_bind(irq, ua_dialog_on_ack_or_cancel, dialog);
+	if (!sip->sip_payload) { /* asks what we have: what we had */
+		dialog->owes_offer = is_invite;
+		(void)confirm(dialog, irq);
+		return;
+	}
+	if (is_invite)
+		(void)nta_incoming_treply(irq, SIP_100_TRYING, TAG_END()); /* lost: it comes again */
+	dialog->offer = irq;
+	core_leg_on_offer(dialog->leg, &offer);
+}
+
+int ua_accept_offer(void *object, const struct core_media_desc *answer)
+{
+	struct ua_dialog *dialog = object;
+	nta_incoming_t *irq = dialog->offer;
+	int err;
+
+	if (!irq)
+		return PBX_ESTATE;
+	err = ua_dialog_describe(dialog, answer);
+	if (err != PBX_OK)
+		return err;
+	dialog->offer = NULL;
+	return confirm(dialog, irq);
+}
+
+int ua_refuse_offer(void *object, uint32_t sip_code)
+{
+	struct ua_dialog *dialog = object;
+	nta_incoming_t *irq = dialog->offer;
+
+	if (!irq)
+		return PBX_ESTATE;
+	dialog->offer = NULL;
+	refuse(dialog, irq, sip_code >= 400 && sip_code <= 699 ? (int)sip_code : 488, sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : NULL);
+	return PBX_OK;
+}
+
+/* ---- offers of ours ------------------------------------------------------------------- */
+
+static int send_update(struct ua_dialog *dialog)
+{
+	dialog->out = ua_dialog_send(dialog, ua_dialog_on_update_response, SIP_METHOD_INVITE, "application/sdp", dialog->update_body, dialog->identity);
+	return dialog->out ? PBX_OK : PBX_EIO;
+}
+
+static void update_done(struct ua_dialog *dialog, int result, const struct core_media_desc *answer)
+{
+	free(dialog->update_body);
+	dialog->update_body = NULL;
+	core_leg_on_update_done(dialog->leg, result, answer);
+}
+
+static void on_retry(void *self, pbx_timer timer)
+{
+	struct ua_dialog *dialog = self;
+
+	(void)timer;
+	dialog->timer = (pbx_timer){ 0 };
+	if (dialog->state == UA_ANSWERED && (dialog->offer || send_update(dialog) != PBX_OK))
+		update_done(dialog, PBX_EIO, NULL);
+}
+
+/* The one who made the call waits 2.1 to 4 s, the other up to 2 s, in steps of 10 ms. */
+static void retry_later(struct ua_dialog *dialog)
+{
+	uint32_t chance = (uint32_t)su_randint(0, 190);
+	uint64_t after_ms = dialog->inbound ? chance * 10 : 2100 + chance * 10;
+
+	if (core_timer_start(dialog->ua->host, after_ms, 0, on_retry, dialog, &dialog->timer) != PBX_OK)
+		update_done(dialog, PBX_ENOMEM, NULL);
+}
+
+static void on_update_accepted(struct ua_dialog *dialog, const sip_t *sip)
+{
+	struct core_media_desc answer;
+	int err;
+
+	if (sip->sip_contact)
+		(void)nta_leg_client_reroute(dialog->nta, NULL, sip->sip_contact, 0); /* no memory: the old target serves on */
+	ua_dialog_ack(dialog, sip);
+	err = ua_dialog_read(dialog, sip, true, &answer);
+	if (err == PBX_OK && !answer.present)
+		err = PBX_ENOTSUP;
+	update_done(dialog, err, err == PBX_OK ? &answer : NULL);
+}
+
+int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+{
+	int status = sip ? sip->sip_status->st_status : 408;
+
+	if (!dialog || status < 200)
+		return 0;
+	ua_count_response_in(dialog->ua, sip_method_invite, status);
+	dialog->out = NULL;
+	nta_outgoing_destroy(orq);
+	if (status < 300)
+		on_update_accepted(dialog, sip);
+	else if (status == 491)
+		retry_later(dialog);
+	else if (status == 408 || status == 481) { /* the other side has no such dialog any more (RFC 3261 12.2.1.2) */
+		ua_dialog_bye(dialog, PBX_CAUSE_NORMAL);
+		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(NULL, (uint32_t)status), true, "dialog is gone");
+	} else
+		update_done(dialog, status == 488 || status == 606 ? PBX_ENOTSUP : PBX_EIO, NULL);
+	return 0;
+}
+
+int ua_update(void *object, const struct core_media_desc *offer)
+{
+	struct ua_dialog *dialog = object;
+	int err;
+
+	if (dialog->state != UA_ANSWERED)
+		return PBX_ESTATE;
+	if (dialog->out || dialog->update_body || dialog->offer || dialog->awaits_ack)
+		return PBX_EBUSY;
+	err = ua_dialog_describe(dialog, offer);
+	if (err != PBX_OK)
+		return err;
+	dialog->update_body = strdup(dialog->body);
+	if (!dialog->update_body)
+		return PBX_ENOMEM;
+	err = send_update(dialog);
+	if (err != PBX_OK) {
+		free(dialog->update_body);
+		dialog->update_body = NULL;
+	}
+	return err;
+}
+
+/* ---- digits --------------------------------------------------------------------------- */
+
+/* "Signal=5", "Duration=160" in lines, or a single character (application/dtmf). */
+static bool read_digit(const sip_t *sip, char *ret_digit, uint32_t *ret_duration_ms)
+{
+	const char *type = sip->sip_content_type ? sip->sip_content_type->c_type : NULL;
+	bool is_relay = type && strcasecmp(type, "application/dtmf-relay") == 0;
+	const char *at;
+	char body[128];
+	size_t size;
+
+	if (!sip->sip_payload || !type || (!is_relay && strcasecmp(type, "application/dtmf") != 0))
+		return false;
+	size = sip->sip_payload->pl_len < sizeof body - 1 ? sip->sip_payload->pl_len : sizeof body - 1;
+	memcpy(body, sip->sip_payload->pl_data, size);
+	body[size] = '\0';
+
+	*ret_duration_ms = 160;
+	at = is_relay ? strcasestr(body, "signal=") : body;
+	if (!at)
+		return false;
+	at += is_relay ? 7 : 0;
+	at += strspn(at, " \t\r\n");
+	*ret_digit = *at >= 'a' && *at <= 'd' ? (char)(*at - 32) : *at;
+	if (strncmp(at, "10", 2) == 0)
+		*ret_digit = '*'; /* some say 10 and 11 */
+	if (strncmp(at, "11", 2) == 0)
+		*ret_digit = '#';
+	at = is_relay ? strcasestr(body, "duration=") : NULL;
+	if (at && strtoul(at + 9, NULL, 10) > 0 && strtoul(at + 9, NULL, 10) <= 10000)
+		*ret_duration_ms = (uint32_t)strtoul(at + 9, NULL, 10);
+	return *ret_digit != '\0' && strchr("0123456789*#ABCD", *ret_digit) != NULL;
+}
+
+static void on_info(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	uint32_t duration_ms;
+	char digit;
+
+	if (!sip->sip_payload) {
+		ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
+		return;
+	}
+	if (!read_digit(sip, &digit, &duration_ms)) {
+		ua_reply(dialog->ua, irq, SIP_415_UNSUPPORTED_MEDIA, "Accept: application/dtmf-relay, application/dtmf\n");
+		return;
+	}
+	ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
+	core_leg_on_digit(dialog->leg, digit, duration_ms);
+}
+
+int ua_send_digit(void *object, char digit, uint32_t duration_ms)
+{
+	struct ua_dialog *dialog = object;
+	char body[64];
+
+	if (dialog->state != UA_ANSWERED)
+		return PBX_ESTATE;
+	(void)snprintf(body, sizeof body, "Signal=%c\r\nDuration=%u\r\n", digit, duration_ms);
+	return ua_dialog_send(dialog, NULL, SIP_METHOD_INFO, "application/dtmf-relay", body, NULL) ? PBX_OK : PBX_EIO;
+}
+
+/* ---- the end, and the rest ------------------------------------------------------------ */
+
+static void on_bye(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	uint32_t cause = ua_cause_of(sip, 0);
+
+	ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
+	if (dialog->in && dialog->state != UA_ANSWERED) { /* a BYE instead of a CANCEL ends the INVITE too (RFC 3261 15.1.2) */
+		ua_reply(dialog->ua, dialog->in, SIP_487_REQUEST_CANCELLED, NULL);
+		dialog->in = NULL;
+	}
+	ua_dialog_end(dialog, 0, cause, true, "");
+}
+
+int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
+{
+	sip_method_t method = sip->sip_request->rq_method;
+	char labels[48];
+
+	(void)leg;
+	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(method));
+	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
+	switch (method) {
+	case sip_method_ack:
+		nta_incoming_destroy(irq);
+		return 0;
+	case sip_method_bye:
+		on_bye(dialog, irq, sip);
+		return 0;
+	case sip_method_invite:
+	case sip_method_update:
+		on_offer(dialog, irq, sip);
+		return 0;
+	case sip_method_info:
+		on_info(dialog, irq, sip);
+		return 0;
+	case sip_method_options:
+		ua_reply(dialog->ua, irq, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\n");
+		return 0;
+	case sip_method_refer:
+		return ua_on_refer(dialog, irq, sip);
+	case sip_method_unknown:
+		return 501;
+	default:
+		ua_reply(dialog->ua, irq, SIP_405_METHOD_NOT_ALLOWED, "Allow: " UA_ALLOW "\n");
+		return 0;
+	}
+}

@@ -1,0 +1,262 @@
+/*
+ * outgoing.c - an INVITE of ours
+ *
+ * A CANCEL is sent as soon as a provisional response allows it (nta waits for one); a 200 that crosses it is acknowledged and
+ * taken back with BYE. Whatever a fork answers later nta ends by itself. After a CANCEL the INVITE has 64*T1 to end
+ * (RFC 3261 9.1), then it is forgotten.
+ */
+#include "dialog_internal.h"
+#include "address.h"
+#include "agent.h"
+#include "identity.h"
+#include "timer.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CANCEL_MS 32000u
+#define MOST_TARGETS 10u
+
+/* ---- the INVITE ----------------------------------------------------------------------- */
+
+/* Where it goes: an address NAT left us, or the target itself. The transport is told in any case: nta would take TCP for long ones. */
+static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
+{
+	const char *transport = invite->transport;
+	char own[8] = "";
+
+	if (!transport[0] && url_param(target->url_params, "transport=", own, sizeof own) > 0)
+		transport = strcasecmp(own, "tcp") == 0 ? "tcp" : "udp";
+	if (!transport[0])
+		transport = "udp";
+	if (strcmp(transport, "udp") != 0 && strcmp(transport, "tcp") != 0)
+		return PBX_EINVAL;
+	memcpy(dialog->transport, transport, 4);
+
+	if (invite->received[0]) {
+		if (!ua_address_parse(invite->received, &dialog->peer))
+			return PBX_EINVAL;
+		return asprintf(&dialog->route, "sip:%s;transport=%s", invite->received, transport) > 0 ? PBX_OK : PBX_ENOMEM;
+	}
+	char hostport[160];
+	(void)snprintf(hostport, sizeof hostport, "%s%s%s", target->url_host, target->url_port ? ":" : "", target->url_port ? target->url_port : "");
+	if (!ua_address_parse(hostport, &dialog->peer)) /* a name: who answers it is known later */
+		dialog->peer = (struct core_addr){ .in4.sin_family = AF_INET, .in4.sin_addr.s_addr = htonl(0x08080808) };
+	return PBX_OK;
+}
+
+static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
+{
+	char from[512], to[600];
+
+	ua_identity_address(dialog->ua, invite->from_number, invite->from_name, from, sizeof from);
+	(void)snprintf(to, sizeof to, "<%s>", invite->target);
+	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
+	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
+}
+
+static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
+
+static int send_invite(struct ua_dialog *dialog, const struct core_invite *invite)
+{
+	char headers[4096], max_forwards[12], diversions[2048];
+	bool has_path = invite->path && invite->path[0];
+
+	ua_identity_diversions(dialog->ua, invite, diversions, sizeof diversions);
+	(void)snprintf(headers, sizeof headers, "%s%s", dialog->identity ? dialog->identity : "", diversions);
+	(void)snprintf(max_forwards, sizeof max_forwards, "%u", invite->max_forwards ? invite->max_forwards : 70);
+	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
+	dialog->out = nta_outgoing_tcreate(dialog->nta, ua_on_invite_response, dialog,
+					   dialog->route && !has_path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
+					   ua_url(invite->target), TAG_IF(has_path, SIPTAG_ROUTE_STR(invite->path)),
+					   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_MAX_FORWARDS_STR(max_forwards),
+					   SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW),
+					   TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
+					   TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+					   TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)), TAG_END());
+	return dialog->out ? PBX_OK : PBX_EIO;
+}
+
+static int begin(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
+{
+	char hostport[72];
+	int err = find_way(dialog, invite, target);
+
+	if (err == PBX_OK && invite->offer)
+		err = ua_dialog_describe(dialog, invite->offer);
+	if (err != PBX_OK)
+		return err;
+	ua_agent_contact(dialog->ua, &dialog->peer, dialog->transport, hostport, sizeof hostport);
+	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport, dialog->transport[0] == 't' ? ";transport=tcp" : "");
+	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
+	dialog->identity = ua_identity_headers(dialog->ua, invite->from_number, invite->from_name);
+	if (!open_leg(dialog, invite))
+		return PBX_ENOMEM;
+	return send_invite(dialog, invite);
+}
+
+/* Set by the part when it starts: there is one core and one of us. */
+extern struct ua *ua_part;
+
+int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	struct ua_dialog *dialog;
+	const url_t *target;
+	int err = PBX_EINVAL;
+
+	if (!ua_part || !ua_part->agent)
+		return PBX_EIO;
+	if (strlen(invite->target) > 512 || strpbrk(invite->target, "<>\r\n \""))
+		return PBX_EINVAL;
+	dialog = ua_dialog_new(ua_part, false);
+	if (!dialog)
+		return PBX_ENOMEM;
+	(void)su_home_init(home);
+	target = url_make(home, invite->target);
+	if (target && target->url_type == url_sip && target->url_host && target->url_host[0])
+		err = begin(dialog, invite, target);
+	su_home_deinit(home);
+	if (err != PBX_OK) {
+		dialog->state = UA_ENDED;
+		dialog->released = true;
+		ua_dialog_free_when_done(dialog);
+		return err;
+	}
+	dialog->leg = leg;
+	*ret_dialog = dialog;
+	return PBX_OK;
+}
+
+/* ---- responses ------------------------------------------------------------------------ */
+
+static void on_provisional(struct ua_dialog *dialog, const sip_t *sip)
+{
+	struct core_media_desc early;
+	bool has_media;
+
+	if (sip->sip_status->st_status <= 100 || dialog->cancelled)
+		return;
+	has_media = ua_dialog_read(dialog, sip, true, &early) == PBX_OK && early.present; /* early media we cannot read is none */
+	dialog->state = UA_RINGING;
+	core_leg_on_ringing(dialog->leg, (uint32_t)sip->sip_status->st_status, has_media ? &early : NULL);
+}
+
+static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+{
+	struct core_media_desc answer;
+	int err;
+
+	dialog->out = NULL;
+	(void)nta_leg_rtag(dialog->nta, sip->sip_to->a_tag); /* a 200 without tag is RFC 2543's: matched without one */
+	(void)nta_leg_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
+	ua_dialog_ack(dialog, sip);
+	nta_outgoing_destroy(orq);
+	dialog->state = UA_ANSWERED;
+	if (dialog->cancelled) {
+		ua_dialog_bye(dialog, PBX_CAUSE_NORMAL);
+		ua_dialog_end(dialog, 200, PBX_CAUSE_NORMAL, false, "");
+		return;
+	}
+	err = ua_dialog_read(dialog, sip, true, &answer);
+	if (err != PBX_OK || !answer.present) {
+		ua_dialog_bye(dialog, PBX_CAUSE_NOT_ACCEPTABLE);
+		ua_dialog_end(dialog, 488, PBX_CAUSE_NOT_ACCEPTABLE, false, "no usable SDP in the answer");
+		return;
+	}
+	core_leg_on_answered(dialog->leg, &answer);
+}
+
+/* Best q first; what has the same q stays in order. */
+static uint32_t sort_targets(const sip_contact_t *contacts, const sip_contact_t *ret_sorted[MOST_TARGETS])
+{
+	uint32_t count = 0;
+
+	for (const sip_contact_t *contact = contacts; contact && count < MOST_TARGETS; contact = contact->m_next) {
+		double q = contact->m_q ? strtod(contact->m_q, NULL) : 1.0;
+		uint32_t at = count++;
+
+		for (; at > 0 && (ret_sorted[at - 1]->m_q ? strtod(ret_sorted[at - 1]->m_q, NULL) : 1.0) < q; at--)
+			ret_sorted[at] = ret_sorted[at - 1];
+		ret_sorted[at] = contact;
+	}
+	return count;
+}
+
+static void on_redirected(struct ua_dialog *dialog, const sip_t *sip)
+{
+	const sip_contact_t *sorted[MOST_TARGETS];
+	char texts[MOST_TARGETS][256];
+	const char *targets[MOST_TARGETS];
+	uint32_t known = sort_targets(sip->sip_contact, sorted), count = 0;
+	pbx_leg leg = dialog->leg;
+
+	for (uint32_t i = 0; i < known; i++)
+		if (url_e(texts[count], sizeof texts[count], sorted[i]->m_url) < (isize_t)sizeof texts[count]) {
+			targets[count] = texts[count];
+			count++;
+		}
+	if (count == 0 || !leg.id) {
+		ua_dialog_end(dialog, (uint32_t)sip->sip_status->st_status, PBX_CAUSE_NO_ANSWER, true, sip->sip_status->st_phrase);
+		return;
+	}
+	dialog->busy = true;
+	dialog->leg = (pbx_leg){ 0 };
+	ua_dialog_end(dialog, 0, PBX_CAUSE_NORMAL, true, NULL);
+	dialog->busy = true;
+	dialog->state = UA_ENDED;
+	core_leg_on_redirected(leg, targets, count);
+	dialog->busy = false;
+	ua_dialog_free_when_done(dialog);
+}
+
+static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+{
+	int status = sip ? sip->sip_status->st_status : 408;
+
+	if (!dialog)
+		return 0;
+	ua_count_response_in(dialog->ua, sip_method_invite, status);
+	if (status < 200) {
+		on_provisional(dialog, sip);
+		return 0;
+	}
+	if (status < 300) {
+		on_success(dialog, orq, sip);
+		return 0;
+	}
+	dialog->out = NULL;
+	nta_outgoing_destroy(orq);
+	if (status < 400 && sip && !dialog->cancelled)
+		on_redirected(dialog, sip);
+	else
+		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(sip, (uint32_t)status), true, sip ? sip->sip_status->st_phrase : "no response");
+	return 0;
+}
+
+/* ---- CANCEL --------------------------------------------------------------------------- */
+
+static void on_cancel_forgotten(void *self, pbx_timer timer)
+{
+	struct ua_dialog *dialog = self;
+
+	(void)timer;
+	nta_outgoing_destroy(dialog->out);
+	dialog->out = NULL;
+	ua_dialog_end(dialog, 408, PBX_CAUSE_NO_RESPONSE, true, "no response to CANCEL");
+}
+
+void ua_cancel(struct ua_dialog *dialog, uint32_t cause)
+{
+	char reason[96];
+
+	if (dialog->cancelled || !dialog->out)
+		return;
+	dialog->cancelled = true;
+	if (cause == PBX_CAUSE_ANSWERED_ELSEWHERE)
+		(void)snprintf(reason, sizeof reason, "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\n");
+	else
+		(void)snprintf(reason, sizeof reason, "Reason: Q.850;cause=%u\n", cause);
+	ua_count(dialog->ua, UA_METRIC_REQUESTS, "CANCEL,out");
+	(void)nta_outgoing_tcancel(dialog->out, NULL, NULL, SIPTAG_HEADER_STR(reason), TAG_END()); /* refused: the final response is here already */
+	(void)core_timer_start(dialog->ua->host, CANCEL_MS, 0, on_cancel_forgotten, dialog, &dialog->timer); /* without it nta's own end must do */
+}

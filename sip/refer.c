@@ -1,0 +1,79 @@
+/*
+ * refer.c - the party asks to be replaced by somebody else
+ *
+ * 202 says that we try, NOTIFY with a piece of SIP (RFC 3515, RFC 3420) how far it has come; a final status ends the implicit
+ * subscription. A Replaces in Refer-To names one of our own dialogs: an attended transfer, which the core joins without a new call.
+ */
+#include "dialog_internal.h"
+#include "identity.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* "call-id%3Bto-tag%3D1%3Bfrom-tag%3D2" in the headers of Refer-To's URI. None: no Replaces, or not a dialog of ours. */
+static pbx_leg find_replaced(const struct ua_dialog *dialog, const url_t *target, bool *ret_asked)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	const sip_replaces_t *replaces;
+	struct ua_dialog *other = NULL;
+	char text[512] = "";
+	nta_leg_t *leg;
+
+	*ret_asked = target->url_headers && url_param(target->url_headers, "Replaces=", text, sizeof text) > 0;
+	if (!*ret_asked)
+		return (pbx_leg){ 0 };
+	(void)url_unescape(text, text);
+	(void)su_home_init(home);
+	replaces = sip_replaces_make(home, text);
+	leg = replaces ? nta_leg_by_replaces(dialog->ua->agent, replaces) : NULL;
+	if (leg)
+		other = nta_leg_magic(leg, ua_dialog_on_request);
+	su_home_deinit(home);
+	return other && other != dialog ? other->leg : (pbx_leg){ 0 };
+}
+
+int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	char target[64];
+	bool attended;
+	pbx_leg replaced;
+
+	if (dialog->state != UA_ANSWERED || dialog->refer_cseq) {
+		ua_reply(dialog->ua, irq, SIP_491_REQUEST_PENDING, NULL);
+		return 0;
+	}
+	if (!sip->sip_refer_to || sip->sip_refer_to->r_url->url_type == url_invalid)
+		return 400;
+	ua_identity_user(sip->sip_refer_to->r_url, target, sizeof target);
+	replaced = find_replaced(dialog, sip->sip_refer_to->r_url, &attended);
+	if (!target[0] || (attended && !replaced.id)) {
+		ua_reply(dialog->ua, irq, SIP_404_NOT_FOUND, NULL);
+		return 0;
+	}
+
+	dialog->refer_cseq = sip->sip_cseq->cs_seq;
+	ua_reply(dialog->ua, irq, SIP_202_ACCEPTED, NULL);
+	dialog->busy = true;
+	ua_transfer_progress(dialog, 100);
+	int err = core_leg_on_transfer(dialog->leg, target, replaced);
+	if (err != PBX_OK)
+		ua_transfer_progress(dialog, err == PBX_ENOENT ? 404 : 403);
+	dialog->busy = false;
+	ua_dialog_free_when_done(dialog);
+	return 0;
+}
+
+void ua_transfer_progress(void *object, uint32_t sip_code)
+{
+	struct ua_dialog *dialog = object;
+	bool is_final = sip_code >= 200;
+	char body[96], headers[160];
+
+	if (!dialog->refer_cseq || dialog->state != UA_ANSWERED)
+		return;
+	(void)snprintf(body, sizeof body, "SIP/2.0 %u %s\r\n", sip_code, sip_status_phrase((int)sip_code));
+	(void)snprintf(headers, sizeof headers, "Event: refer;id=%u\nSubscription-State: %s\n", dialog->refer_cseq,
+		       is_final ? "terminated;reason=noresource" : "active;expires=60");
+	if (is_final)
+		dialog->refer_cseq = 0;
+	(void)ua_dialog_send(dialog, NULL, SIP_METHOD_NOTIFY, "message/sipfrag;version=2.0", body, headers); /* lost: the phone gives up waiting by itself */
+}

@@ -1,0 +1,308 @@
+/*
+ * sdp.c - SDP and core/media_desc.h, one into the other
+ *
+ * Reading is Sofia's parser, forgiving about line ends and order, and our own checks after it: what cannot be an offer is malformed,
+ * what is one but has no RTP audio is not acceptable. Writing is ours: one audio line where the other side has it, every other line
+ * of theirs refused with port 0 in its place (RFC 3264 6).
+ */
+#include "sdp.h"
+#include <arpa/inet.h>
+#include <pbx/abi.h>
+#include <sofia-sip/sdp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void ua_sdp_init(struct ua_sdp *sdp, uint64_t id)
+{
+	memset(sdp, 0, sizeof *sdp);
+	sdp->id = id;
+}
+
+/* ---- reading -------------------------------------------------------------------------- */
+
+static bool read_address(const sdp_connection_t *connection, unsigned long port, struct core_addr *ret_addr)
+{
+	struct core_addr addr;
+
+	memset(&addr, 0, sizeof addr);
+	if (!connection || connection->c_nettype != sdp_net_in || !connection->c_address || port > 65535)
+		return false;
+	if (connection->c_addrtype == sdp_addr_ip4 && inet_pton(AF_INET, connection->c_address, &addr.in4.sin_addr) == 1) {
+		addr.in4.sin_family = AF_INET;
+		addr.in4.sin_port = htons((uint16_t)port);
+	} else if (connection->c_addrtype == sdp_addr_ip6 && inet_pton(AF_INET6, connection->c_address, &addr.in6.sin6_addr) == 1) {
+		addr.in6.sin6_family = AF_INET6;
+		addr.in6.sin6_port = htons((uint16_t)port);
+	} else {
+		return false;
+	}
+	*ret_addr = addr;
+	return true;
+}
+
+static bool is_nowhere(const struct core_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET ? addr->in4.sin_addr.s_addr == 0 : IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+static const char *attribute(const sdp_session_t *session, const sdp_media_t *media, const char *name)
+{
+	const sdp_attribute_t *found = sdp_attribute_find2(media->m_attributes, session->sdp_attributes, name);
+
+	return found && found->a_value ? found->a_value : NULL;
+}
+
+static uint16_t read_ms(const char *text)
+{
+	unsigned long ms = text ? strtoul(text, NULL, 10) : 0;
+
+	return ms <= 1000 ? (uint16_t)ms : 0;
+}
+
+/* "a=rtcp:53020" or "a=rtcp:53020 IN IP4 126.16.64.4" (RFC 3605). */
+static void read_rtcp(const char *text, struct core_media_desc *desc)
+{
+	char family[8], host[64];
+	unsigned port;
+	int fields = text ? sscanf(text, "%5u IN %7s %63s", &port, family, host) : 0;
+	struct core_addr addr = desc->rtp;
+
+	if (fields < 1 || port == 0 || port > 65535)
+		return;
+	if (fields == 3) {
+		const sdp_connection_t connection = {
+			.c_nettype = sdp_net_in, .c_addrtype = strcmp(family, "IP6") == 0 ? sdp_addr_ip6 : sdp_addr_ip4, .c_address = host,
+		};
+
+		if (!read_address(&connection, port, &addr))
+			return;
+	}
+	addr.in4.sin_port = htons((uint16_t)port); /* the same place in both families */
+	desc->rtcp = addr;
+}
+
+static void read_codecs(const sdp_media_t *media, struct core_media_desc *desc)
+{
+	for (const sdp_rtpmap_t *map = media->m_rtpmaps; map && desc->codec_count < CORE_MOST_CODECS; map = map->rm_next) {
+		struct core_codec *codec = &desc->codecs[desc->codec_count];
+		unsigned long channels = map->rm_params ? strtoul(map->rm_params, NULL, 10) : 1;
+
+		if (!map->rm_encoding || !map->rm_encoding[0] || strlen(map->rm_encoding) >= sizeof codec->name || map->rm_rate == 0 ||
+		    map->rm_rate > 384000 || (map->rm_fmtp && strlen(map->rm_fmtp) >= sizeof codec->fmtp))
+			continue;
+		memset(codec, 0, sizeof *codec);
+		memcpy(codec->name, map->rm_encoding, strlen(map->rm_encoding) + 1);
+		if (map->rm_fmtp)
+			memcpy(codec->fmtp, map->rm_fmtp, strlen(map->rm_fmtp) + 1);
+		codec->clock_hz = (uint32_t)map->rm_rate;
+		codec->channels = channels >= 1 && channels <= 8 ? (uint8_t)channels : 1;
+		codec->payload_type = (uint8_t)map->rm_pt;
+		desc->codec_count++;
+	}
+}
+
+static bool is_rtp(const sdp_media_t *media)
+{
+	return media->m_proto_name && (strncasecmp(media->m_proto_name, "RTP/", 4) == 0 || strncasecmp(media->m_proto_name, "UDP/TLS/RTP/", 12) == 0);
+}
+
+static bool is_secure(const sdp_media_t *media)
+{
+	return strstr(media->m_proto_name, "SAVP") != NULL;
+}
+
+/* How much we like a line as our audio: 0 not at all. */
+static int audio_rank(const sdp_media_t *media)
+{
+	if (media->m_type != sdp_media_audio || !is_rtp(media))
+		return 0;
+	if (media->m_rejected || media->m_port == 0)
+		return 1;
+	return is_secure(media) ? 2 : 3;
+}
+
+static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
+{
+	(void)snprintf(line->media, sizeof line->media, "%s", media->m_type_name ? media->m_type_name : "audio");
+	(void)snprintf(line->proto, sizeof line->proto, "%s", media->m_proto_name ? media->m_proto_name : "RTP/AVP");
+	if (media->m_rtpmaps)
+		(void)snprintf(line->format, sizeof line->format, "%u", media->m_rtpmaps->rm_pt);
+	else
+		(void)snprintf(line->format, sizeof line->format, "%.11s", media->m_format && media->m_format->l_text ? media->m_format->l_text : "0");
+}
+
+static int read_audio(const sdp_session_t *session, const sdp_media_t *media, struct core_media_desc *desc)
+{
+	const sdp_connection_t *connection = media->m_connections ? media->m_connections : session->sdp_connection;
+	const char *rtcp;
+
+	if (media->m_rejected || media->m_port == 0)
+		return PBX_OK; /* present stays false: a stream refused, or taken away */
+	if (!read_address(connection, media->m_port, &desc->rtp))
+		return connection && connection->c_address && connection->c_nettype == sdp_net_in ? PBX_ENOTSUP : PBX_EINVAL;
+	desc->present = true;
+	desc->secure = is_secure(media);
+	desc->direction = (uint8_t)media->m_mode; /* Sofia's bits are ours */
+	if (is_nowhere(&desc->rtp))
+		desc->direction &= (uint8_t)~CORE_RECV;
+	desc->ptime_ms = read_ms(attribute(session, media, "ptime"));
+	desc->maxptime_ms = read_ms(attribute(session, media, "maxptime"));
+	desc->rtcp_mux = sdp_attribute_find(media->m_attributes, "rtcp-mux") != NULL;
+	rtcp = attribute(session, media, "rtcp");
+	read_rtcp(rtcp, desc);
+	read_codecs(media, desc);
+	return PBX_OK;
+}
+
+static int read_session(struct ua_sdp *sdp, const sdp_session_t *session, bool is_answer, struct core_media_desc *ret_desc)
+{
+	struct ua_sdp next = *sdp;
+	struct core_media_desc desc;
+	const sdp_media_t *audio = NULL;
+	uint8_t count = 0;
+
+	memset(&desc, 0, sizeof desc);
+	if (!session->sdp_media)
+		return PBX_ENOTSUP;
+	for (const sdp_media_t *media = session->sdp_media; media; media = media->m_next, count++) {
+		if (count == UA_MOST_LINES)
+			return PBX_ENOTSUP;
+		if (!is_answer)
+			read_line(media, &next.lines[count]);
+		if (is_answer ? count == sdp->audio : audio_rank(media) > (audio ? audio_rank(audio) : 0)) {
+			audio = media;
+			next.audio = count;
+		}
+	}
+	if (!audio || audio_rank(audio) == 0 || (is_answer && sdp->line_count > 0 && count != sdp->line_count))
+		return PBX_ENOTSUP;
+	next.line_count = count;
+
+	int err = read_audio(session, audio, &desc);
+	if (err != PBX_OK)
+		return err;
+	*sdp = next;
+	*ret_desc = desc;
+	return PBX_OK;
+}
+
+int ua_sdp_read(struct ua_sdp *sdp, const char *body, size_t size, bool is_answer, struct core_media_desc *ret_desc)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	sdp_parser_t *parser;
+	const sdp_session_t *session;
+	int err = PBX_EINVAL;
+
+	if (size == 0 || size > UA_MOST_SDP || memchr(body, '\0', size))
+		return PBX_EINVAL;
+	(void)su_home_init(home);
+	parser = sdp_parse(home, body, (issize_t)size, sdp_f_insane);
+	session = sdp_session(parser);
+	if (session && session->sdp_origin)
+		err = read_session(sdp, session, is_answer, ret_desc);
+	sdp_parser_free(parser);
+	su_home_deinit(home);
+	return err;
+}
+
+/* ---- writing -------------------------------------------------------------------------- */
+
+struct text {
+	char *at;
+	size_t used, size;
+};
+
+static void PBX_PRINTF(2, 3) put(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int length;
+
+	if (text->used >= text->size)
+		return;
+	va_start(args, format);
+	length = vsnprintf(text->at + text->used, text->size - text->used, format, args);
+	va_end(args);
+	text->used += length > 0 ? (size_t)length : 0; /* beyond size: full, told at the end */
+}
+
+static void put_codec(struct text *text, const struct core_codec *codec)
+{
+	if (codec->channels > 1)
+		put(text, "a=rtpmap:%u %s/%u/%u\r\n", codec->payload_type, codec->name, codec->clock_hz, codec->channels);
+	else
+		put(text, "a=rtpmap:%u %s/%u\r\n", codec->payload_type, codec->name, codec->clock_hz);
+	if (codec->fmtp[0])
+		put(text, "a=fmtp:%u %s\r\n", codec->payload_type, codec->fmtp);
+}
+
+static uint16_t port_of(const struct core_addr *addr)
+{
+	return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in4.sin_port);
+}
+
+static void put_audio(struct text *text, const struct core_media_desc *desc, const char *proto)
+{
+	static const char *const directions[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
+
+	put(text, "m=audio %u %s", port_of(&desc->rtp), proto);
+	for (uint8_t i = 0; i < desc->codec_count; i++)
+		put(text, " %u", desc->codecs[i].payload_type);
+	put(text, "\r\n");
+	for (uint8_t i = 0; i < desc->codec_count; i++)
+		put_codec(text, &desc->codecs[i]);
+	if (desc->ptime_ms)
+		put(text, "a=ptime:%u\r\n", desc->ptime_ms);
+	if (desc->maxptime_ms)
+		put(text, "a=maxptime:%u\r\n", desc->maxptime_ms);
+	if (desc->rtcp.sa.sa_family && port_of(&desc->rtcp) != port_of(&desc->rtp) + 1)
+		put(text, "a=rtcp:%u\r\n", port_of(&desc->rtcp));
+	if (desc->rtcp_mux)
+		put(text, "a=rtcp-mux\r\n");
+	put(text, "a=%s\r\n", directions[desc->direction & 3]);
+}
+
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (; *text; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+	return hash;
+}
+
+int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char ret_body[UA_SDP_SIZE])
+{
+	char rest[UA_SDP_SIZE], host[INET6_ADDRSTRLEN] = "0.0.0.0";
+	struct text text = { rest, 0, sizeof rest };
+	bool is6 = desc->rtp.sa.sa_family == AF_INET6;
+
+	if (desc->rtp.sa.sa_family)
+		(void)inet_ntop(desc->rtp.sa.sa_family, is6 ? (const void *)&desc->rtp.in6.sin6_addr : (const void *)&desc->rtp.in4.sin_addr,
+				host, sizeof host); /* a known family and room enough */
+	if (sdp->line_count == 0) {
+		sdp->line_count = 1;
+		sdp->lines[0] = (struct ua_sdp_line){ .media = "audio", .proto = "RTP/AVP", .format = "0" };
+	}
+	put(&text, "s=-\r\nc=IN %s %s\r\nt=0 0\r\n", is6 ? "IP6" : "IP4", host);
+	for (uint8_t i = 0; i < sdp->line_count; i++) {
+		if (i == sdp->audio && desc->present && desc->codec_count > 0)
+			put_audio(&text, desc, sdp->lines[i].proto);
+		else
+			put(&text, "m=%s 0 %s %s\r\n", sdp->lines[i].media, sdp->lines[i].proto, sdp->lines[i].format);
+	}
+	if (text.used >= text.size)
+		return PBX_ENOSPC;
+
+	uint64_t hash = hash_of(rest);
+	uint32_t version = sdp->version + (hash != sdp->body_hash ? 1 : 0);
+	int length = snprintf(ret_body, UA_SDP_SIZE, "v=0\r\no=- %llu %u IN %s %s\r\n%s", (unsigned long long)sdp->id, version,
+			      is6 ? "IP6" : "IP4", host, rest);
+	if (length < 0 || (size_t)length >= UA_SDP_SIZE)
+		return PBX_ENOSPC;
+	sdp->version = version;
+	sdp->body_hash = hash;
+	return PBX_OK;
+}

@@ -1,0 +1,282 @@
+/*
+ * sip_part.c - the SIP part's card: settings, metrics, events, commands, routes, and its life
+ *
+ * load makes the tables, start makes the stack, offers "pbx.location/1" and reads the registrations; sip_open() opens the sockets
+ * when everybody else is in place.
+ */
+#include "sip.h"
+#include "ua.h"
+#include "address.h"
+#include "agent.h"
+#include "dialog.h"
+#include "digest.h"
+#include "guard.h"
+#include "host.h"
+#include "json.h"
+#include "location.h"
+#include "loop.h"
+#include "metrics.h"
+#include "parts.h"
+#include "request.h"
+#include <string.h>
+
+/* One core in a process, and one of us. */
+struct ua *ua_part;
+static bool registrations_read, open_wanted, listening;
+
+void ua_count(struct ua *ua, uint32_t metric, const char *labels)
+{
+	(void)core_metrics_service.add(ua->host, metric, labels, 1); /* a lost count is no reason to stop */
+}
+
+/* ---- registrations by command and REST ------------------------------------------------ */
+
+static void list_contact(void *context, const struct pbx_contact *contact)
+{
+	struct pbx_json *list = context, *item = core_json_object();
+
+	(void)core_json_set_text(item, "id", contact->id); /* no memory shows as a member missing */
+	(void)core_json_set_text(item, "aor", contact->aor);
+	(void)core_json_set_text(item, "contact", contact->uri);
+	(void)core_json_set_text(item, "received", contact->received);
+	(void)core_json_set_text(item, "transport", contact->transport);
+	(void)core_json_set_text(item, "user_agent", contact->user_agent);
+	(void)core_json_set_number(item, "q", contact->q_milli / 1000.0);
+	(void)core_json_set_time(item, "registered", contact->registered_wall_us);
+	(void)core_json_set_time(item, "expires", contact->expires_wall_us);
+	(void)core_json_append(list, item);
+}
+
+static void on_list(void *self, pbx_request request)
+{
+	const char *own = core_requests_service.own_account(request), *aor = core_requests_service.text(request, "aor");
+	struct pbx_json *list = core_json_array();
+
+	(void)self;
+	if (own[0])
+		aor = own; /* a user sees their own phones */
+	(void)ua_location_service.each(aor && aor[0] ? aor : NULL, list_contact, list);
+	(void)core_requests_service.reply(request, 200, list); /* the asker may have left */
+}
+
+struct owner_search {
+	const char *id, *account;
+	bool found;
+};
+
+static void match_owner(void *context, const struct pbx_contact *contact)
+{
+	struct owner_search *search = context;
+
+	search->found = search->found || strcmp(contact->id, search->id) == 0;
+}
+
+static void on_remove(void *self, pbx_request request)
+{
+	struct ua *ua = self;
+	struct owner_search search = { .id = core_requests_service.text(request, "id"), .account = core_requests_service.own_account(request) };
+
+	if (search.account[0])
+		(void)ua_location_service.each(search.account, match_owner, &search); /* how many does not matter */
+	if ((search.account[0] && !search.found) || ua_location_service.remove(ua->host, search.id) != PBX_OK)
+		(void)core_requests_service.fail(request, 404, "no_such_registration", "id", "there is no registration %.40s", search.id);
+	else
+		(void)core_requests_service.reply(request, 204, NULL); /* the asker may have left */
+}
+
+/* ---- life ----------------------------------------------------------------------------- */
+
+static void set_gauges(void *self)
+{
+	const struct ua *ua = self;
+
+	(void)core_metrics_service.set(ua->host, UA_METRIC_EXTENSIONS, NULL, ua_location_aors()); /* as in ua_count */
+	(void)core_metrics_service.set(ua->host, UA_METRIC_REGISTRATIONS, NULL, ua_location_service.count());
+	(void)core_metrics_service.set(ua->host, UA_METRIC_DIALOGS, NULL, ua->dialog_count);
+}
+
+static int open_now(struct pbx_diag *diag)
+{
+	int err = ua_agent_listen(ua_part, diag);
+
+	listening = err == PBX_OK;
+	return err;
+}
+
+static void on_registrations_read(void *context)
+{
+	struct pbx_diag diag = { 0 };
+
+	(void)context;
+	registrations_read = true;
+	if (open_wanted && open_now(&diag) != PBX_OK)
+		pbx_error(ua_part->host, "sip_not_listening", "reason=%s", diag.text);
+}
+
+int sip_open(struct pbx_diag *diag)
+{
+	if (!ua_part)
+		return PBX_ESTATE;
+	open_wanted = true;
+	return registrations_read && !listening ? open_now(diag) : PBX_OK;
+}
+
+static int sip_load(void *self)
+{
+	struct ua *ua = self;
+	int err = ua_nonces_init();
+
+	if (err == PBX_OK)
+		err = ua_guard_init();
+	if (err == PBX_OK)
+		err = ua_location_init(ua->host);
+	return err;
+}
+
+static int sip_start(void *self)
+{
+	struct ua *ua = self;
+	int err = ua_agent_start(ua);
+
+	if (err == PBX_OK)
+		err = core_host_offer("pbx.location/1", &ua_location_service);
+	if (err == PBX_OK)
+		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
+	if (err != PBX_OK)
+		return err;
+	ua_part = ua;
+	core_legs_set_driver(&ua_leg_driver);
+	ua_location_load(on_registrations_read, ua);
+	return PBX_OK;
+}
+
+static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	const struct ua_settings *settings = proposed;
+
+	(void)self;
+	if (settings->min_expires_s > settings->max_expires_s) {
+		pbx_diag_set(diag, "min_expires_s", "sip.min_expires_s must not be above sip.max_expires_s");
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
+static void sip_stop(void *self)
+{
+	struct ua *ua = self;
+
+	core_legs_set_driver(NULL);
+	ua_dialogs_close(ua);
+	ua_agent_stop(ua);
+	ua_part = NULL;
+	registrations_read = open_wanted = listening = false;
+}
+
+static void sip_unload(void *self)
+{
+	(void)self;
+	ua_location_fini();
+	ua_guard_fini();
+	ua_nonces_fini();
+}
+
+/* ---- the card ------------------------------------------------------------------------- */
+
+static const struct pbx_setting settings[] = {
+	PBX_LIST(struct ua_settings, listen, .initial_text = "udp:0.0.0.0:5060,tcp:0.0.0.0:5060,udp:[::]:5060,tcp:[::]:5060",
+		 .flags = PBX_SETTING_RESTART, .help = "Where phones reach us, as transport:address:port"),
+	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
+		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
+	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
+	PBX_LIST(struct ua_settings, peers, .initial_text = "", .help = "Addresses or networks that may call without credentials"),
+	PBX_TEXT(struct ua_settings, user_agent, .initial_text = "Warden PBX", .help = "What we call ourselves in messages"),
+	PBX_UINT(struct ua_settings, min_expires_s, .initial = 60, .least = 1, .most = 3600, .unit = "s",
+		 .help = "Shorter registrations are refused with 423"),
+	PBX_UINT(struct ua_settings, max_expires_s, .initial = 7200, .least = 60, .most = 86400, .unit = "s",
+		 .help = "Longer registrations are shortened to this"),
+	PBX_UINT(struct ua_settings, default_expires_s, .initial = 3600, .least = 60, .most = 86400, .unit = "s",
+		 .help = "For registrations that do not say how long"),
+	PBX_UINT(struct ua_settings, max_contacts, .initial = 5, .least = 1, .most = 50, .help = "Devices of an account that sets no limit of its own"),
+	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
+		 .help = "Requests a second one address may send outside of calls; more are dropped"),
+	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000, .help = "Requests one address may send at once"),
+	PBX_UINT(struct ua_settings, auth_failures, .initial = 5, .least = 1, .most = 1000, .help = "Wrong passwords that block an address or user"),
+	PBX_UINT(struct ua_settings, auth_window_s, .initial = 300, .least = 1, .most = 86400, .unit = "s", .help = "Within what time they count"),
+	PBX_UINT(struct ua_settings, auth_block_s, .initial = 900, .least = 1, .most = 86400, .unit = "s", .help = "For how long they block"),
+};
+
+static const struct pbx_metric metrics[] = {
+	[UA_METRIC_REQUESTS] = { "pbx_sip_requests_total", PBX_METRIC_COUNTER, "SIP requests", "method,dir", NULL },
+	[UA_METRIC_RESPONSES] = { "pbx_sip_responses_total", PBX_METRIC_COUNTER, "SIP responses to requests of either side", "method,class", NULL },
+	[UA_METRIC_EXTENSIONS] = { "pbx_registered_extensions", PBX_METRIC_GAUGE, "Accounts with at least one phone registered", NULL, NULL },
+	[UA_METRIC_REGISTRATIONS] = { "pbx_registrations", PBX_METRIC_GAUGE, "Phones registered", NULL, NULL },
+	[UA_METRIC_AUTH] = { "pbx_sip_auth_total", PBX_METRIC_COUNTER, "Outcomes of authentication", "result", NULL },
+	[UA_METRIC_FLOOD] = { "pbx_sip_flood_dropped_total", PBX_METRIC_COUNTER, "Requests dropped because their address sent too many", NULL, NULL },
+	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
+};
+
+static const struct pbx_field registration_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "Stays the same over refreshes and restarts" },
+	{ "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
+	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "expires_s", PBX_TYPE_INT, "What is left of it" },
+};
+static const struct pbx_field removed_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "Of the registration" },
+	{ "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
+	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "expires_s", PBX_TYPE_INT, "What was left of it" },
+	{ "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
+};
+static const struct pbx_event_type events[] = {
+	{ "registration.added", "A phone has registered", PBX_TABLE(registration_fields) },
+	{ "registration.refreshed", "A phone has registered again", PBX_TABLE(registration_fields) },
+	{ "registration.removed", "A registration has ended", PBX_TABLE(removed_fields) },
+};
+
+static const struct pbx_field listed_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "Stays the same over refreshes and restarts" },
+	{ "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
+	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "q", PBX_TYPE_NUMBER, "Preference, 0 to 1" },
+	{ "registered", PBX_TYPE_TIME, "Since when" },
+	{ "expires", PBX_TYPE_TIME, "Until when" },
+};
+static const struct pbx_arg list_args[] = {
+	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },
+};
+static const struct pbx_arg list_words[] = {
+	{ .name = "aor", .type = PBX_TYPE_TEXT, .help = "Only this account's", .completes = "extension" },
+};
+static const struct pbx_arg remove_args[] = {
+	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "As the list shows it" },
+};
+static const struct pbx_route routes[] = {
+	{ .method = "GET", .path = "/registrations", .handle = on_list, .scope = "registrations:read", .summary = "Registered phones",
+	  .args = PBX_TABLE(list_args), .reply = PBX_TABLE(listed_fields) },
+	{ .method = "DELETE", .path = "/registrations/{id}", .handle = on_remove, .scope = "registrations:write",
+	  .summary = "Take a registration away", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(remove_args) },
+};
+static const struct pbx_command commands[] = {
+	{ .words = "registrations list", .handle = on_list, .help = "Show registered phones", .args = PBX_TABLE(list_words),
+	  .columns = "aor,contact,received,transport,user_agent,expires,id" },
+	{ .words = "registrations remove", .handle = on_remove, .help = "Take a registration away", .args = PBX_TABLE(remove_args) },
+};
+
+const struct pbx_plugin sip_part = {
+	PBX_PLUGIN_HEADER,
+	.name = "sip", .version = PBX_VERSION, .summary = "SIP: transports, authentication, registrar, calls",
+	.instance_size = sizeof(struct ua), PBX_SETTINGS(struct ua_settings, settings), .metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
+	.load = sip_load, .start = sip_start, .reload = sip_reload, .stop = sip_stop, .unload = sip_unload,
+};

@@ -1,0 +1,75 @@
+/* sip/ua.h - what the files of sip/ share: the part's instance, its settings, and a request that has come in. All of it: [loop]. */
+#pragma once
+#include "media_desc.h"
+#include "leg_driver.h"
+#include <pbx/json.h>
+#include <pbx/location.h>
+
+/* What Sofia hands back to our callbacks. */
+struct ua;
+struct ua_dialog;
+#define NTA_AGENT_MAGIC_T struct ua
+#define NTA_LEG_MAGIC_T struct ua_dialog
+#define NTA_OUTGOING_MAGIC_T struct ua_dialog
+#define NTA_INCOMING_MAGIC_T struct ua_dialog
+#include <sofia-sip/nta.h>
+#include <sofia-sip/nta_stateless.h>
+#include <sofia-sip/nta_tport.h>
+#include <sofia-sip/sip_header.h>
+#include <sofia-sip/sip_status.h>
+#include <sofia-sip/tport.h>
+
+struct ua_settings {
+	struct pbx_list listen, peers;
+	const char *domain, *external_address, *user_agent;
+	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts;
+	uint32_t flood_rate, flood_burst;
+	uint32_t auth_failures, auth_window_s, auth_block_s;
+};
+
+/* Rows of the metrics table. */
+#define UA_METRIC_REQUESTS 0u
+#define UA_METRIC_RESPONSES 1u
+#define UA_METRIC_EXTENSIONS 2u
+#define UA_METRIC_REGISTRATIONS 3u
+#define UA_METRIC_AUTH 4u
+#define UA_METRIC_FLOOD 5u
+#define UA_METRIC_DIALOGS 6u
+
+/* The part itself. */
+struct ua {
+	PBX_INSTANCE(struct ua_settings);
+	su_root_t *root;
+	nta_agent_t *agent;
+	struct ua_dialog *dialogs; /* every one that still has memory */
+	uint32_t dialog_count;
+};
+
+/* An out-of-dialog request on its way through flood guard, authentication and its method. Borrowed until the callback returns. */
+struct ua_request {
+	struct ua *ua;
+	msg_t *msg;          /* owned until a reply or a transaction has taken it */
+	sip_t *sip;
+	struct core_addr source;
+	char address[80];    /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
+	const char *transport; /* "udp", "tcp" */
+	bool from_peer;
+	char account[64];    /* whom the credentials proved, "" for none */
+};
+
+void ua_count(struct ua *ua, uint32_t metric, const char *labels);
+
+/* Answers without a transaction and gives the message back: nothing remains of a request that proved nothing. */
+void ua_refuse(struct ua_request *request, int status, const char *phrase, const char *headers);
+/* Makes a server transaction of it. The request's message belongs to it. NULL: no memory. */
+nta_incoming_t *ua_take_transaction(struct ua_request *request);
+/* A final answer of a transaction that nobody wants to hear about again. headers: complete lines separated by newlines, or NULL. */
+void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
+
+/* Sofia takes a URI as text through a pointer of another name. */
+static inline const url_string_t *ua_url(const char *text)
+{
+	return (const url_string_t *)text;
+}
+
+#define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, REGISTER"
