@@ -51,7 +51,9 @@ struct pbx_leg_info {
 	uint64_t started_at_ms, answered_at_ms; /* 0: not yet */
 	const char *device;            /* user agent */
 	const char *music_class;       /* what this party's held peer hears; "" for default */
-	const char *argument;          /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004) */
+	const char *argument;          /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
+	const char *sent_by;           /* number of the party who transferred or forwarded the leg to where it is now; "" when nobody did */
+	const char *referred_by;       /* number of who transferred this party to where it is now; "" when nobody did */
 };
 
 #define PBX_MEDIA_FINISHED 1u  /* played to its end */
@@ -144,7 +146,9 @@ struct pbx_calls {
 	int (*ring)(pbx_leg leg);     /* 180 to an inbound leg */
 	int (*progress)(pbx_leg leg); /* 183 with media: the caller may hear us before the answer */
 	int (*answer)(pbx_leg leg);   /* 200; answered is called when the media is up. Already answered: PBX_OK, nothing happens */
-	int (*reject)(pbx_leg leg, uint32_t sip_code); /* 300-699 to an unanswered inbound leg */
+	/* 300-699 to an unanswered inbound leg. In dialled() also for a leg that was answered before and is being sent to us: who transferred it
+	 * is told the code and keeps it. */
+	int (*reject)(pbx_leg leg, uint32_t sip_code);
 	int (*hangup)(pbx_leg leg, uint32_t cause);    /* any state: BYE, CANCEL or a refusal. ended follows */
 
 	/* Sends the leg to a number as though its party had dialled it: transfer, forwarding, end of a menu. Control passes

@@ -1,0 +1,94 @@
+/* call_parking/lot.h - what the plugin's files share. All of it: [loop].
+ *
+ *                park                    fetch dialled
+ *   free ─────────────────▶ occupied ─────────────────▶ retrieving ──▶ free (bridged)
+ *    ▲                        │    ▲                        │
+ *    │ caller hangs up        │    └── fetcher hangs up ────┘
+ *    ├────────────────────────┤    ▲
+ *    │             recall due │    │ nobody answered, parked again
+ *    │                        ▼    │
+ *    └────────────────────── comeback ──▶ free (bridged to the parker, or sent to comeback_to) */
+#pragma once
+#include <pbx/bus.h>
+#include <pbx/metrics.h>
+#include <pbx/parking.h>
+#include <pbx/requests.h>
+#include <pbx/route.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+
+#define MOST_SLOTS 1000u
+#define PARTY_TEXT 128u
+
+enum slot_state { SLOT_FREE, SLOT_OCCUPIED, SLOT_RETRIEVING, SLOT_COMEBACK };
+
+/* One range of slots with its own music and rules. */
+struct lot_settings {
+	const char *name, *music_class;
+	uint32_t range_start, range_end;
+};
+
+struct parking_settings {
+	uint32_t range_start, range_end, timeout_s, comeback_ring_s, max_comebacks;
+	const char *slot_choice, *music_class, *comeback_to, *courtesy_tone, *keys, *code_park, *code_fetch;
+	struct pbx_objects lots; /* struct lot_settings */
+};
+
+struct parking;
+
+struct slot {
+	struct parking *parking;
+	uint32_t number;
+	const char *lot, *music_class; /* borrowed from the settings the plugin started with */
+	enum slot_state state;
+	pbx_leg leg, fetcher;          /* who waits; who comes to fetch */
+	pbx_dial dial;                 /* the comeback, or a fetch by REST */
+	pbx_timer recall;
+	uint32_t recall_ms, comebacks;
+	uint64_t parked_at_ms;
+	int64_t parked_wall_us;
+	pbx_call call;
+	char call_id[32], parker[PARTY_TEXT], caller[PARTY_TEXT], caller_name[PARTY_TEXT];
+};
+
+struct parking {
+	PBX_INSTANCE(struct parking_settings);
+	const struct pbx_calls *calls;
+	const struct pbx_routing *routing;
+	const struct pbx_store *store;
+	const struct pbx_requests *requests;
+	const struct pbx_jsons *json;
+	const struct pbx_bus *bus;
+	const struct pbx_timers *timers;
+	const struct pbx_metrics *metrics;
+	const struct pbx_parking *successor; /* pbx.parking/1 as others see it: our own, or after an upgrade the next one's */
+	struct pbx_parking service;
+	struct slot *slots; /* in order of number within each lot, the default lot first */
+	uint32_t slot_count, last_used;
+};
+
+#define METRIC_OCCUPIED 0u
+#define METRIC_PARKED 1u
+
+/* ---- lot.c: which slots there are ---- */
+int lot_make(struct parking *parking, struct pbx_diag *diag);  /* from the settings. PBX_EINVAL: ranges overlap or are too long */
+int lot_check(const struct parking_settings *settings, struct pbx_diag *diag);
+struct slot *lot_find(struct parking *parking, uint32_t number);     /* NULL: no such slot */
+struct slot *lot_choose(struct parking *parking, const char *lot);   /* a free one by slot_choice; NULL: full */
+void lot_free(struct parking *parking);
+
+/* ---- park.c: what happens in a slot ---- */
+/* number 0: any. PBX_OK, PBX_ENOSPC, PBX_EBUSY, PBX_EINVAL, PBX_ENOENT. */
+int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t recall_ms, uint32_t number, struct slot **ret_slot);
+void slot_fetch(struct slot *slot, pbx_leg fetcher);                 /* a new leg has dialled the slot; it is refused when nobody is there */
+int slot_bring(struct slot *slot, const char *extension);            /* rings the extension and connects. PBX_ESTATE: nobody is there */
+int slot_drop(struct slot *slot);                                    /* hangs up on who waits. PBX_ENOENT: nobody is there */
+int park_peer(struct parking *parking, pbx_leg parker, uint32_t number, struct slot **ret_slot); /* parks who talks with `parker`, who then hears a tone */
+void park_hand_over(struct parking *parking);                        /* gives every waiting leg to the successor */
+int park_start(struct parking *parking);
+
+/* ---- requests.c ---- */
+void parking_on_list(void *self, pbx_request request);
+void parking_on_park(void *self, pbx_request request);
+void parking_on_fetch(void *self, pbx_request request);
+void parking_on_drop(void *self, pbx_request request);
