@@ -3,7 +3,8 @@
  * store.c          the front: copies what is asked into jobs, keeps each owner's order, tells the answers
  * store_job.c      a job's memory and the rows it brings back
  * store_sql.c      looks at SQL text: kind of statement, splitting a script, PostgreSQL's names of our types
- * store_sqlite.c, store_postgres.c   the engines
+ * store_sqlite.c   an engine: SQLite in threads
+ * store_postgres.c, store_pg_connection.c, store_pg_values.c   the other: a pool of PostgreSQL connections on the loop
  * store_journal.c  records on disk while the engine is away
  * store_migrate.c  schema steps
  *
@@ -44,7 +45,8 @@ struct store_job {
 	bool record;     /* to the journal when the engine cannot take it */
 	bool replayed;   /* comes from the journal */
 	bool aside;      /* runs on a reader: set by the front */
-	bool retried, finished;
+	bool may_repeat, retried; /* the engine's: nothing was done, a second try may succeed */
+	bool finished;
 	uint64_t asked_us;
 	struct store_rows result;
 };
