@@ -1,0 +1,50 @@
+/* tests/fake/fake_internal.h - what the files of the fake pbx know of each other. All of it: [loop] */
+#pragma once
+#include "fake.h"
+#include "host.h"
+#include "leg_driver.h"
+#include "media_driver.h"
+
+/* ---- pbx.c ---- */
+char *fake_keep(char *text);        /* makes an owned text live as long as the fake pbx */
+const char *fake_format(const char *format, ...) PBX_PRINTF(1, 2);
+struct pbx_host *fake_part_host(void);
+
+/* ---- media.c: streams and sources ---- */
+struct fake_stream {
+	core_stream handle;
+	uint64_t group;
+	struct core_addr local;
+	struct core_stream_config config;
+	bool configured, held;
+	struct fake_stream *peer;
+	uint32_t plays;      /* CORE_PLAY_…; 0: nothing */
+	char *play_text;
+	pbx_source source;
+	uint64_t tag;
+	char digits[64];
+	struct fake_stream *next;
+};
+
+extern const struct core_media_driver fake_media_driver;
+struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none has this port */
+/* What it sends to its peer. name_of tells whose stream a peer is. */
+const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));
+bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other);
+void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
+void fake_media_init(void);
+void fake_media_fini(void);         /* fails the test when a stream or source is left */
+uint32_t fake_media_streams(void);
+uint32_t fake_media_sources(void);
+
+/* ---- phones.c ---- */
+extern const struct core_leg_driver fake_leg_driver;
+void fake_phones_hang_up(void);
+void fake_phones_fini(void);        /* fails the test when the core still knows a phone's dialog */
+
+/* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
+struct pbx_account;
+extern const struct pbx_plugin fake_part;
+extern const struct pbx_location fake_location_service;
+void *fake_part_instance(void);
+void fake_part_fini(void);

@@ -1,0 +1,474 @@
+/* tests/fake/media.c - media without a packet: who is connected to whom, what plays to whom, and when a test says that it is over
+ *
+ * Everything the driver reports comes after the present callback, as it does from the workers. */
+#include "fake_internal.h"
+#include "handle.h"
+#include "loop.h"
+#include "owner.h"
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FIRST_PORT 20000u
+
+struct source {
+	struct core_charge charge; /* first */
+	pbx_source handle;
+	char *name, *files;
+	bool runs_always;
+	struct source *next;
+};
+
+struct play_done {
+	core_stream stream;
+	uint64_t tag;
+	uint32_t how;
+};
+
+static struct core_handles stream_table, source_table;
+static struct fake_stream *streams;
+static struct source *sources;
+static uint16_t next_port;
+
+/* ---- streams ---- */
+
+static struct fake_stream *find(core_stream handle)
+{
+	return core_handle_find(&stream_table, handle.id);
+}
+
+static int media_open(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local)
+{
+	struct fake_stream *stream = calloc(1, sizeof *stream);
+
+	ck_assert_ptr_nonnull(stream);
+	stream->handle.id = core_handle_new(&stream_table, stream);
+	stream->group = group;
+	next_port = (uint16_t)(next_port + 2);
+	if (family == AF_INET6)
+		stream->local.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(next_port), .sin6_addr = in6addr_loopback };
+	else
+		stream->local.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(next_port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	stream->next = streams;
+	streams = stream;
+	*ret_stream = stream->handle;
+	*ret_local = stream->local;
+	return PBX_OK;
+}
+
+static int media_configure(core_stream handle, const struct core_stream_config *config)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	stream->config = *config;
+	stream->configured = true;
+	return PBX_OK;
+}
+
+static int media_disconnect(core_stream handle)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (stream->peer)
+		stream->peer->peer = NULL;
+	stream->peer = NULL;
+	return PBX_OK;
+}
+
+static int media_connect(core_stream a, core_stream b)
+{
+	struct fake_stream *first = find(a), *second = find(b);
+
+	if (!first || !second)
+		return PBX_ENOENT;
+	(void)media_disconnect(a); /* both are there */
+	(void)media_disconnect(b);
+	first->peer = second;
+	second->peer = first;
+	return PBX_OK;
+}
+
+static void tell_play_done(void *context, void *data)
+{
+	const struct play_done *done = data;
+
+	(void)context;
+	core_media_on_play_done(done->stream, done->tag, done->how);
+	free(data);
+}
+
+void fake_stream_play_over(struct fake_stream *stream, uint32_t how)
+{
+	struct play_done *done = malloc(sizeof *done);
+
+	ck_assert_ptr_nonnull(done);
+	*done = (struct play_done){ stream->handle, stream->tag, how };
+	free(stream->play_text);
+	stream->play_text = NULL;
+	stream->plays = 0;
+	stream->source.id = 0;
+	ck_assert_int_eq(core_post(NULL, tell_play_done, NULL, done, free), PBX_OK);
+}
+
+static int media_play(core_stream handle, const struct core_play *play)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (play->kind == CORE_PLAY_SOURCE && !core_handle_find(&source_table, play->source.id))
+		return PBX_ENOENT;
+	if (stream->plays)
+		fake_stream_play_over(stream, PBX_MEDIA_STOPPED);
+	stream->plays = play->kind;
+	stream->play_text = play->text ? strdup(play->text) : NULL;
+	stream->source = play->source;
+	stream->tag = play->tag;
+	return PBX_OK;
+}
+
+static int media_stop(core_stream handle)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (stream->plays)
+		fake_stream_play_over(stream, PBX_MEDIA_STOPPED);
+	return PBX_OK;
+}
+
+static int media_send_digits(core_stream handle, const char *digits, uint32_t each_ms, uint32_t gap_ms)
+{
+	struct fake_stream *stream = find(handle);
+
+	(void)each_ms;
+	(void)gap_ms;
+	if (!stream)
+		return PBX_ENOENT;
+	if (!stream->config.dtmf_type)
+		return PBX_ENOTSUP;
+	strncat(stream->digits, digits, sizeof stream->digits - strlen(stream->digits) - 1);
+	return PBX_OK;
+}
+
+static int media_set_held(core_stream handle, bool held)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	stream->held = held;
+	return PBX_OK;
+}
+
+static int media_stats(core_stream handle, struct core_stream_stats *ret_stats)
+{
+	const struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	*ret_stats = (struct core_stream_stats){ .packets_in = 500, .packets_out = 500, .jitter_us = 1000, .local = stream->local,
+						 .remote = stream->config.rtp };
+	if (stream->config.codec_count)
+		(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", stream->config.codecs[0].name);
+	return PBX_OK;
+}
+
+static void stream_free(struct fake_stream *stream)
+{
+	struct fake_stream **at = &streams;
+
+	while (*at != stream)
+		at = &(*at)->next;
+	*at = stream->next;
+	core_handle_free(&stream_table, stream->handle.id);
+	free(stream->play_text);
+	free(stream);
+}
+
+static int media_close(core_stream handle)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	(void)media_disconnect(handle); /* it is there */
+	stream_free(stream);
+	return PBX_OK;
+}
+
+static uint8_t media_codecs(struct core_codec *ret_codecs, uint8_t size)
+{
+	static const struct core_codec codecs[] = {
+		{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
+		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
+		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15" },
+	};
+	uint8_t count = size < 3 ? size : 3;
+
+	memcpy(ret_codecs, codecs, count * sizeof codecs[0]);
+	return count;
+}
+
+struct fake_stream *fake_stream_at(const struct core_addr *local)
+{
+	struct fake_stream *stream = streams;
+
+	while (stream && stream->local.in4.sin_port != local->in4.sin_port) /* the port is at the same place in IPv6 */
+		stream = stream->next;
+	return stream;
+}
+
+/* ---- sources ---- */
+
+static struct source *find_source_named(const char *name)
+{
+	struct source *source = sources;
+
+	while (source && strcmp(source->name, name))
+		source = source->next;
+	return source;
+}
+
+static char *join_files(const struct pbx_source_spec *spec)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (uint32_t i = 0; i < spec->file_count; i++)
+		(void)fprintf(out, "%s%s", i ? "\n" : "", spec->files[i]);
+	(void)fclose(out); /* memory */
+	return text;
+}
+
+static void source_free(struct source *source)
+{
+	struct source **at = &sources;
+
+	for (struct fake_stream *stream = streams; stream; stream = stream->next)
+		if (stream->plays == CORE_PLAY_SOURCE && stream->source.id == source->handle.id)
+			fake_stream_play_over(stream, PBX_MEDIA_FINISHED);
+	while (*at != source)
+		at = &(*at)->next;
+	*at = source->next;
+	core_charge_remove(&source->charge);
+	core_handle_free(&source_table, source->handle.id);
+	free(source->name);
+	free(source->files);
+	free(source);
+}
+
+static void source_revoke(struct core_charge *charge)
+{
+	source_free((struct source *)charge);
+}
+
+static int media_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source)
+{
+	if (!spec->file_count)
+		return PBX_EINVAL;
+	struct source *source = calloc(1, sizeof *source);
+	ck_assert_ptr_nonnull(source);
+
+	source->handle.id = core_handle_new(&source_table, source);
+	source->name = strdup(spec->name);
+	source->files = join_files(spec);
+	source->runs_always = spec->runs_always;
+	source->next = sources;
+	sources = source;
+	core_charge_add(owner, &source->charge, "source", false, source_revoke);
+	*ret_source = source->handle;
+	return PBX_OK;
+}
+
+static int media_source_update(pbx_source handle, const struct pbx_source_spec *spec)
+{
+	struct source *source = core_handle_find(&source_table, handle.id);
+
+	if (!source)
+		return PBX_ENOENT;
+	if (!spec->file_count)
+		return PBX_EINVAL;
+	free(source->files);
+	source->files = join_files(spec);
+	return PBX_OK;
+}
+
+static int media_source_close(pbx_source handle)
+{
+	struct source *source = core_handle_find(&source_table, handle.id);
+
+	if (!source)
+		return PBX_ENOENT;
+	source_free(source);
+	return PBX_OK;
+}
+
+static int media_source_listeners(pbx_source handle, uint32_t *ret_listeners)
+{
+	if (!core_handle_find(&source_table, handle.id))
+		return PBX_ENOENT;
+	*ret_listeners = 0;
+	for (const struct fake_stream *stream = streams; stream; stream = stream->next)
+		*ret_listeners += stream->plays == CORE_PLAY_SOURCE && stream->source.id == handle.id;
+	return PBX_OK;
+}
+
+/* ---- probing: a file that begins as WAV does can be played ---- */
+
+struct probe {
+	char *path;
+	void (*done)(void *self, int result, const struct pbx_file_info *info);
+	void *self;
+	int result;
+	struct pbx_file_info info;
+};
+
+static void probe_work(void *job)
+{
+	struct probe *probe = job;
+	char begin[44] = "";
+	FILE *file = fopen(probe->path, "rb");
+
+	probe->result = !file ? PBX_ENOENT : fread(begin, 1, sizeof begin, file) == sizeof begin && !memcmp(begin, "RIFF", 4) ? PBX_OK : PBX_EINVAL;
+	if (!file)
+		return;
+	(void)fseek(file, 0, SEEK_END);
+	probe->info = (struct pbx_file_info){ .size = sizeof probe->info, .rate_hz = 8000, .channels = 1,
+					      .duration_ms = (uint64_t)(ftell(file) - 44) / 16 };
+	(void)fclose(file); /* was only read */
+}
+
+static void probe_worked(void *context, void *job, int status)
+{
+	struct probe *probe = job;
+
+	(void)context;
+	probe->done(probe->self, status == PBX_OK ? probe->result : status, &probe->info);
+	free(probe->path);
+	free(probe);
+}
+
+static int media_probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self)
+{
+	struct probe *probe = calloc(1, sizeof *probe);
+
+	ck_assert_ptr_nonnull(probe);
+	*probe = (struct probe){ .path = strdup(path), .done = done, .self = self };
+	return core_work(host, probe_work, probe_worked, NULL, probe);
+}
+
+const struct core_media_driver fake_media_driver = {
+	.open = media_open,
+	.configure = media_configure,
+	.connect = media_connect,
+	.disconnect = media_disconnect,
+	.play = media_play,
+	.stop = media_stop,
+	.send_digits = media_send_digits,
+	.set_held = media_set_held,
+	.stats = media_stats,
+	.close = media_close,
+	.codecs = media_codecs,
+	.source_open = media_source_open,
+	.source_update = media_source_update,
+	.source_close = media_source_close,
+	.source_listeners = media_source_listeners,
+	.probe = media_probe,
+};
+
+/* ---- ears ---- */
+
+static bool may_send(const struct fake_stream *stream)
+{
+	return stream->configured && stream->config.direction & CORE_SEND;
+}
+
+bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other)
+{
+	return stream->peer == other && !stream->plays && may_send(stream) && other->configured && other->config.direction & CORE_RECV;
+}
+
+/* A prompt's name is its file's without folder and ending. */
+static const char *prompt_name(const char *text)
+{
+	const char *slash = strrchr(text, '/');
+	const char *name = slash ? slash + 1 : text;
+	const char *dot = strrchr(name, '.');
+
+	return fake_format("prompt:%.*s", (int)(dot ? dot - name : (int)strlen(name)), name);
+}
+
+const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream))
+{
+	const struct source *source = core_handle_find(&source_table, stream->source.id);
+
+	if (!may_send(stream))
+		return "nothing";
+	switch (stream->plays) {
+	case CORE_PLAY_FILE:
+		return prompt_name(stream->play_text);
+	case CORE_PLAY_TONE:
+		return fake_format("tone:%s", stream->play_text);
+	case CORE_PLAY_SOURCE:
+		return source ? fake_format("source:%s", source->name) : "nothing";
+	case CORE_PLAY_ECHO:
+		return "self";
+	default:
+		return stream->peer && fake_stream_hears(stream, stream->peer) ? fake_format("leg:%s", name_of(stream->peer)) : "nothing";
+	}
+}
+
+const char *fake_source_files(struct fake_pbx *pbx, const char *name)
+{
+	const struct source *source = find_source_named(name);
+
+	(void)pbx;
+	return source ? fake_format("%s", source->files) : NULL;
+}
+
+uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name)
+{
+	const struct source *source = find_source_named(name);
+	uint32_t listeners;
+
+	(void)pbx;
+	ck_assert_msg(source != NULL, "there is no source %s", name);
+	ck_assert_int_eq(media_source_listeners(source->handle, &listeners), PBX_OK);
+	return listeners;
+}
+
+/* ---- beginning and end ---- */
+
+void fake_media_init(void)
+{
+	core_handles_init(&stream_table, 'M');
+	core_handles_init(&source_table, 'P');
+	next_port = FIRST_PORT;
+	core_media_set_driver(&fake_media_driver);
+}
+
+uint32_t fake_media_streams(void)
+{
+	return core_handles_count(&stream_table);
+}
+
+uint32_t fake_media_sources(void)
+{
+	return core_handles_count(&source_table);
+}
+
+void fake_media_fini(void)
+{
+	ck_assert_msg(!streams, "%u streams are left open", fake_media_streams());
+	ck_assert_msg(!sources, "a source is left open: %s", sources ? sources->name : "");
+	core_handles_fini(&stream_table);
+	core_handles_fini(&source_table);
+}
