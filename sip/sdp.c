@@ -84,24 +84,47 @@ static void read_rtcp(const char *text, struct core_media_desc *desc)
 	desc->rtcp = addr;
 }
 
+static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels, const char *fmtp)
+{
+	struct core_codec *codec = &desc->codecs[desc->codec_count];
+	unsigned long count = channels ? strtoul(channels, NULL, 10) : 1;
+
+	if (desc->codec_count == CORE_MOST_CODECS || !name || !name[0] || strlen(name) >= sizeof codec->name || clock_hz == 0 ||
+	    clock_hz > 384000 || (fmtp && strlen(fmtp) >= sizeof codec->fmtp))
+		return;
+	memset(codec, 0, sizeof *codec);
+	memcpy(codec->name, name, strlen(name) + 1);
+	if (fmtp)
+		memcpy(codec->fmtp, fmtp, strlen(fmtp) + 1);
+	codec->clock_hz = (uint32_t)clock_hz;
+	codec->channels = count >= 1 && count <= 8 ? (uint8_t)count : 1;
+	codec->payload_type = type;
+	desc->codec_count++;
+}
+
+/* Sofia knows RTP/AVP and RTP/SAVP; the formats of every other profile it leaves as text. */
+static void read_format(const sdp_media_t *media, const char *format, struct core_media_desc *desc)
+{
+	char *end, *map = NULL, *fmtp = NULL, name[20], channels[4] = "1";
+	unsigned long type = strtoul(format, &end, 10);
+	unsigned clock_hz;
+
+	if (*end || end == format || type > 127)
+		return;
+	(void)sdp_attribute_mapped_find(media->m_attributes, "rtpmap", (int)type, &map);
+	(void)sdp_attribute_mapped_find(media->m_attributes, "fmtp", (int)type, &fmtp);
+	if (map && sscanf(map, "%19[^/ ]/%6u/%3s", name, &clock_hz, channels) >= 2)
+		add_codec(desc, (uint8_t)type, name, clock_hz, channels, fmtp);
+	else if (!map && sdp_rtpmap_well_known[type])
+		add_codec(desc, (uint8_t)type, sdp_rtpmap_well_known[type]->rm_encoding, sdp_rtpmap_well_known[type]->rm_rate, NULL, fmtp);
+}
+
 static void read_codecs(const sdp_media_t *media, struct core_media_desc *desc)
 {
-	for (const sdp_rtpmap_t *map = media->m_rtpmaps; map && desc->codec_count < CORE_MOST_CODECS; map = map->rm_next) {
-		struct core_codec *codec = &desc->codecs[desc->codec_count];
-		unsigned long channels = map->rm_params ? strtoul(map->rm_params, NULL, 10) : 1;
-
-		if (!map->rm_encoding || !map->rm_encoding[0] || strlen(map->rm_encoding) >= sizeof codec->name || map->rm_rate == 0 ||
-		    map->rm_rate > 384000 || (map->rm_fmtp && strlen(map->rm_fmtp) >= sizeof codec->fmtp))
-			continue;
-		memset(codec, 0, sizeof *codec);
-		memcpy(codec->name, map->rm_encoding, strlen(map->rm_encoding) + 1);
-		if (map->rm_fmtp)
-			memcpy(codec->fmtp, map->rm_fmtp, strlen(map->rm_fmtp) + 1);
-		codec->clock_hz = (uint32_t)map->rm_rate;
-		codec->channels = channels >= 1 && channels <= 8 ? (uint8_t)channels : 1;
-		codec->payload_type = (uint8_t)map->rm_pt;
-		desc->codec_count++;
-	}
+	for (const sdp_rtpmap_t *map = media->m_rtpmaps; map; map = map->rm_next)
+		add_codec(desc, (uint8_t)map->rm_pt, map->rm_encoding, map->rm_rate, map->rm_params, map->rm_fmtp);
+	for (const sdp_list_t *format = media->m_rtpmaps ? NULL : media->m_format; format; format = format->l_next)
+		read_format(media, format->l_text, desc);
 }
 
 static bool is_rtp(const sdp_media_t *media)
@@ -141,6 +164,8 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, st
 
 	if (media->m_rejected || media->m_port == 0)
 		return PBX_OK; /* present stays false: a stream refused, or taken away */
+	if (media->m_port > 65535)
+		return PBX_EINVAL;
 	if (!read_address(connection, media->m_port, &desc->rtp))
 		return connection && connection->c_address && connection->c_nettype == sdp_net_in ? PBX_ENOTSUP : PBX_EINVAL;
 	desc->present = true;

@@ -1,0 +1,269 @@
+/*
+ * test_sdp - offers as the world writes them, and what we make of each
+ *
+ * A table of offers, well-formed, odd and broken; every answer is put through a validator that shares no code with the writer.
+ */
+#include "sdp.h"
+#include <arpa/inet.h>
+#include <check.h>
+#include <pbx/abi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEAD "v=0\r\no=alice 2890844526 2890844526 IN IP4 192.0.2.1\r\ns=-\r\n"
+#define C4 "c=IN IP4 192.0.2.1\r\n"
+#define T "t=0 0\r\n"
+
+struct offer {
+	const char *what, *body;
+	int expected;
+	bool present, secure;
+	uint16_t port;
+	uint8_t direction, codecs, audio, lines;
+	const char *first; /* name of the first codec */
+};
+
+static const struct offer offers[] = {
+	{ "RFC 4317 2.1: three codecs", HEAD C4 T "m=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:97 iLBC/8000\r\n"
+	  "m=video 51372 RTP/AVP 31 32\r\na=rtpmap:31 H261/90000\r\na=rtpmap:32 MPV/90000\r\n", PBX_OK, true, false, 49170, 3, 3, 0, 2, "PCMU" },
+	{ "static types without rtpmap", HEAD C4 T "m=audio 4000 RTP/AVP 0 8 9 18\r\n", PBX_OK, true, false, 4000, 3, 4, 0, 1, "PCMU" },
+	{ "a dynamic type without rtpmap is not offered", HEAD C4 T "m=audio 4000 RTP/AVP 8 120\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMA" },
+	{ "line feeds only", "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 4000 RTP/AVP 8\na=sendonly\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMA" },
+	{ "no line end at the end", HEAD C4 T "m=audio 4000 RTP/AVP 0", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "connection in the media section only", HEAD T "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 198.51.100.9\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "IPv6", "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "a range of ports", HEAD C4 T "m=audio 4000/2 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "direction of the session", HEAD C4 T "a=recvonly\r\nm=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 2, 1, 0, 1, "PCMU" },
+	{ "the media's direction over the session's", HEAD C4 T "a=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMU" },
+	{ "inactive", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\na=inactive\r\n", PBX_OK, true, false, 4000, 0, 1, 0, 1, "PCMU" },
+	{ "hold in the old way", HEAD "c=IN IP4 0.0.0.0\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMU" },
+	{ "video before audio", HEAD C4 T "m=video 5000 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\nm=audio 4000 RTP/AVP 8\r\n", PBX_OK, true, false, 4000, 3, 1, 1, 2, "PCMA" },
+	{ "two audio lines: the first", HEAD C4 T "m=audio 4000 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 2, "PCMA" },
+	{ "two audio lines, the first refused", HEAD C4 T "m=audio 0 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4002, 3, 1, 1, 2, "PCMU" },
+	{ "secure and plain: the plain one", HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\nm=audio 4002 RTP/AVP 8\r\n", PBX_OK, true, false, 4002, 3, 1, 1, 2, "PCMA" },
+	{ "secure only", HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", PBX_OK, true, true, 4000, 3, 1, 0, 1, "PCMA" },
+	{ "a browser's profile", HEAD C4 T "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n", PBX_OK, true, true, 9, 3, 1, 0, 1, "opus" },
+	{ "a profile with feedback", HEAD C4 T "m=audio 4000 RTP/AVPF 8 98\r\na=rtpmap:98 speex/16000\r\na=rtcp-fb:* nack\r\n", PBX_OK, true, false, 4000, 3, 2, 0, 1, "PCMA" },
+	{ "audio, video and application", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 31\r\nm=application 4004 udp wb\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 3, "PCMU" },
+	{ "fax beside audio", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=image 4002 udptl t38\r\na=T38FaxVersion:0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 2, "PCMU" },
+	{ "unknown lines and attributes", HEAD C4 T "a=x-odd:1\r\nm=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\na=ssrc:1 cname:x\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "numbers of the offerer", HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\na=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n", PBX_OK, true, false, 4000, 3, 2, 0, 1, "opus" },
+	{ "bandwidth, email, zone", "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=x\r\ni=y\r\nu=http://x/\r\ne=a@b\r\np=+1\r\nc=IN IP4 192.0.2.1\r\nb=AS:64\r\n" T "m=audio 4000 RTP/AVP 0\r\nb=TIAS:64000\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "audio taken away", HEAD C4 T "m=audio 0 RTP/AVP 0\r\n", PBX_OK, false, false, 0, 0, 0, 0, 1, "" },
+	{ "no audio line", HEAD C4 T "m=video 5000 RTP/AVP 31\r\n", PBX_ENOTSUP },
+	{ "no media at all", HEAD C4 T, PBX_ENOTSUP },
+	{ "audio over something else", HEAD C4 T "m=audio 4000 TCP/MRCPv2 1\r\n", PBX_ENOTSUP },
+	{ "an address by name", HEAD "c=IN IP4 media.example.com\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_ENOTSUP },
+	{ "no connection anywhere", HEAD T "m=audio 4000 RTP/AVP 0\r\n", PBX_EINVAL },
+	{ "port beyond the end", HEAD C4 T "m=audio 70000 RTP/AVP 0\r\n", PBX_EINVAL },
+	{ "port that is no number", HEAD C4 T "m=audio x RTP/AVP 0\r\n", PBX_EINVAL },
+	{ "no version", "o=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n" C4 T "m=audio 4000 RTP/AVP 0\r\n", PBX_EINVAL },
+	{ "cut in the origin", "v=0\r\no=alice 28908", PBX_EINVAL },
+	{ "cut in the media line", HEAD C4 T "m=audio 40", PBX_EINVAL },
+	{ "no SDP at all", "<html>hello</html>", PBX_EINVAL },
+	{ "empty lines only", "\r\n\r\n\r\n", PBX_EINVAL },
+	{ "a later version of SDP", "v=1\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\n" C4 T "m=audio 4000 RTP/AVP 0\r\n", PBX_EINVAL },
+};
+#define OFFER_COUNT (sizeof offers / sizeof offers[0])
+
+/* What RFC 3264 asks of an answer, read line by line. */
+static void validate(const char *body, const struct offer *offer)
+{
+	unsigned lines = 0, live = 0;
+	unsigned long long id;
+	unsigned version;
+
+	ck_assert_int_eq(strncmp(body, "v=0\r\no=- ", 9), 0);
+	ck_assert_int_eq(sscanf(body + 9, "%llu %u IN IP", &id, &version), 2);
+	for (const char *line = body; *line; line = strstr(line, "\r\n") + 2) {
+		char media[16], proto[32], first[16];
+		unsigned port;
+
+		ck_assert_msg(strstr(line, "\r\n") != NULL && line[1] == '=', "%s: bad line", offer->what);
+		if (line[0] != 'm')
+			continue;
+		ck_assert_int_eq(sscanf(line, "m=%15s %u %31s %15s", media, &port, proto, first), 4);
+		if (lines == offer->audio && offer->present)
+			ck_assert_msg(port != 0 && strcmp(media, "audio") == 0, "%s: audio not answered in its place", offer->what);
+		else
+			ck_assert_msg(port == 0, "%s: line %u not refused", offer->what, lines);
+		live += port != 0;
+		lines++;
+	}
+	ck_assert_msg(lines == offer->lines, "%s: %u lines for %u", offer->what, lines, offer->lines);
+	ck_assert_uint_le(live, 1);
+}
+
+START_TEST(offer_is_understood_or_refused)
+{
+	const struct offer *offer = &offers[_i];
+	struct core_media_desc desc;
+	char body[UA_SDP_SIZE];
+	struct ua_sdp sdp;
+	int result;
+
+	ua_sdp_init(&sdp, 4711);
+	memset(&desc, 0xaa, sizeof desc);
+	result = ua_sdp_read(&sdp, offer->body, strlen(offer->body), false, &desc);
+	ck_assert_msg(result == offer->expected, "%s: %d", offer->what, result);
+	if (result != PBX_OK) {
+		ck_assert_msg(sdp.line_count == 0, "%s: a refused offer left its lines behind", offer->what);
+		return;
+	}
+	ck_assert_msg(desc.present == offer->present, "%s: present", offer->what);
+	if (desc.present) {
+		ck_assert_msg(desc.secure == offer->secure, "%s: secure", offer->what);
+		ck_assert_msg(desc.codec_count == offer->codecs, "%s: %u codecs", offer->what, desc.codec_count);
+		ck_assert_str_eq(desc.codecs[0].name, offer->first);
+		ck_assert_msg(desc.direction == offer->direction, "%s: direction %u", offer->what, desc.direction);
+		ck_assert_uint_eq(ntohs(desc.rtp.in4.sin_port), offer->port);
+	}
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	validate(body, offer);
+}
+END_TEST
+
+static struct core_media_desc read_offer(struct ua_sdp *sdp, const char *body)
+{
+	struct core_media_desc desc;
+
+	ck_assert_int_eq(ua_sdp_read(sdp, body, strlen(body), false, &desc), PBX_OK);
+	return desc;
+}
+
+START_TEST(details_of_a_codec_survive)
+{
+	struct ua_sdp sdp;
+	char body[UA_SDP_SIZE];
+
+	ua_sdp_init(&sdp, 1);
+	struct core_media_desc desc = read_offer(&sdp, HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\n"
+						  "a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\na=ptime:30\r\na=maxptime:60\r\na=rtcp:5000\r\n");
+	ck_assert_uint_eq(desc.codecs[0].channels, 2);
+	ck_assert_uint_eq(desc.codecs[0].clock_hz, 48000);
+	ck_assert_str_eq(desc.codecs[0].fmtp, "useinbandfec=1");
+	ck_assert_uint_eq(desc.codecs[1].payload_type, 96);
+	ck_assert_uint_eq(desc.ptime_ms, 30);
+	ck_assert_uint_eq(desc.maxptime_ms, 60);
+	ck_assert_uint_eq(ntohs(desc.rtcp.in4.sin_port), 5000);
+
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(body, "a=rtpmap:107 opus/48000/2\r\n"));
+	ck_assert_ptr_nonnull(strstr(body, "a=fmtp:96 0-16\r\n"));
+	ck_assert_ptr_nonnull(strstr(body, "a=rtcp:5000\r\n"));
+}
+END_TEST
+
+START_TEST(ipv6_is_written_as_it_was_read)
+{
+	struct ua_sdp sdp;
+	char body[UA_SDP_SIZE];
+
+	ua_sdp_init(&sdp, 1);
+	struct core_media_desc desc = read_offer(&sdp, "v=0\r\no=- 1 1 IN IP6 ::1\r\ns=-\r\nc=IN IP6 2001:db8::7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
+	ck_assert_int_eq(desc.rtp.sa.sa_family, AF_INET6);
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(body, "c=IN IP6 2001:db8::7\r\n"));
+}
+END_TEST
+
+START_TEST(version_rises_only_when_the_body_changes)
+{
+	struct ua_sdp sdp;
+	char first[UA_SDP_SIZE], second[UA_SDP_SIZE], third[UA_SDP_SIZE];
+
+	ua_sdp_init(&sdp, 77);
+	struct core_media_desc desc = read_offer(&sdp, HEAD C4 T "m=audio 4000 RTP/AVP 0\r\n");
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, first), PBX_OK);
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, second), PBX_OK);
+	ck_assert_str_eq(first, second);
+	desc.direction = CORE_SEND;
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, third), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(first, "o=- 77 1 IN"));
+	ck_assert_ptr_nonnull(strstr(third, "o=- 77 2 IN"));
+}
+END_TEST
+
+START_TEST(our_own_offers_keep_the_lines_of_the_dialog)
+{
+	struct ua_sdp sdp;
+	char body[UA_SDP_SIZE];
+
+	ua_sdp_init(&sdp, 77);
+	struct core_media_desc desc = read_offer(&sdp, HEAD C4 T "m=video 5000 RTP/AVP 31\r\nm=audio 4000 RTP/AVP 0\r\n");
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	const char *video = strstr(body, "m=video 0 RTP/AVP 31\r\n"), *audio = strstr(body, "m=audio 4000 RTP/AVP 0\r\n");
+	ck_assert(video && audio && video < audio);
+}
+END_TEST
+
+START_TEST(an_answer_needs_as_many_lines_as_the_offer)
+{
+	static const char two[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n", one[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\n";
+	struct core_media_desc desc;
+	char body[UA_SDP_SIZE];
+	struct ua_sdp sdp;
+
+	ua_sdp_init(&sdp, 1);
+	desc = (struct core_media_desc){ .present = true, .rtp.in4 = { .sin_family = AF_INET, .sin_port = 1 }, .codec_count = 1,
+					 .codecs = { { .name = "PCMU", .clock_hz = 8000, .channels = 1 } } };
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_int_eq(ua_sdp_read(&sdp, two, sizeof two - 1, true, &desc), PBX_ENOTSUP);
+	ck_assert_int_eq(ua_sdp_read(&sdp, one, sizeof one - 1, true, &desc), PBX_OK);
+}
+END_TEST
+
+START_TEST(too_many_lines_are_refused)
+{
+	struct core_media_desc desc;
+	struct ua_sdp sdp;
+	char body[4096] = HEAD C4 T;
+
+	for (unsigned i = 0; i <= UA_MOST_LINES; i++)
+		strcat(body, "m=audio 4000 RTP/AVP 0\r\n");
+	ua_sdp_init(&sdp, 1);
+	ck_assert_int_eq(ua_sdp_read(&sdp, body, strlen(body), false, &desc), PBX_ENOTSUP);
+}
+END_TEST
+
+START_TEST(every_truncation_of_an_offer_is_survived)
+{
+	const char *whole = offers[0].body;
+	struct core_media_desc desc;
+	struct ua_sdp sdp;
+
+	for (size_t size = 0; size < strlen(whole); size++) {
+		char *part = malloc(size + 1); /* so that a read past the end is seen */
+
+		ck_assert_ptr_nonnull(part);
+		memcpy(part, whole, size);
+		part[size] = '\0';
+		ua_sdp_init(&sdp, 1);
+		(void)ua_sdp_read(&sdp, part, size, false, &desc); /* any answer is right but a crash */
+		free(part);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sdp");
+	TCase *cases = tcase_create("sdp");
+
+	tcase_add_loop_test(cases, offer_is_understood_or_refused, 0, (int)OFFER_COUNT);
+	tcase_add_test(cases, details_of_a_codec_survive);
+	tcase_add_test(cases, ipv6_is_written_as_it_was_read);
+	tcase_add_test(cases, version_rises_only_when_the_body_changes);
+	tcase_add_test(cases, our_own_offers_keep_the_lines_of_the_dialog);
+	tcase_add_test(cases, an_answer_needs_as_many_lines_as_the_offer);
+	tcase_add_test(cases, too_many_lines_are_refused);
+	tcase_add_test(cases, every_truncation_of_an_offer_is_survived);
+	suite_add_tcase(suite, cases);
+
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
