@@ -1,0 +1,393 @@
+/* calls.c - calls: what people mean by the word, made of legs, with one id that events, records and logs carry
+ *
+ * A call begins with an incoming leg, or with a dial that nobody is behind (click to call), and ends when its last leg and its last dial are
+ * over. What it remembers (who, whom, when, the final answer, who hung up) is what call.ended tells: records are made from that alone.
+ *
+ *    incoming leg ──► started ──► ringing ──► answered ──► ended
+ *                        └────────────┴─────────────────────┘       legs may come, go, and meet those of other calls meanwhile
+ *
+ * Two calls whose legs meet in a bridge keep their ids and share the linked_id of the older one. */
+#include "calls_inner.h"
+#include "host.h"
+#include "json.h"
+#include <assert.h>
+#include <stdlib.h>
+
+#define LIMIT_INITIAL 1000u
+#define RING_S_INITIAL 30u
+#define MAX_DURATION_S_INITIAL 7200u
+
+static const struct core_calls_settings default_settings = {
+	.limit = LIMIT_INITIAL, .ring_s = RING_S_INITIAL, .max_duration_s = MAX_DURATION_S_INITIAL, .country = "us",
+};
+
+static struct core_handles call_table;
+static const struct core_calls_settings *const *current_settings;
+static struct pbx_host *part_host;
+static const struct pbx_jsons *const json = &core_json_service;
+static struct core_calls_stats totals;
+
+static struct {
+	bool on;
+	void (*idle)(void *context);
+	void *context;
+	pbx_timer deadline;
+} draining;
+
+/* ---- what the other files ask for ---- */
+
+struct pbx_host *core_calls_host(void)
+{
+	return part_host ? part_host : core_self();
+}
+
+void core_calls_set_part(struct pbx_host *host, const struct core_calls_settings *const *settings)
+{
+	part_host = host;
+	current_settings = settings;
+}
+
+const struct core_calls_settings *core_calls_settings(void)
+{
+	return current_settings && *current_settings ? *current_settings : &default_settings;
+}
+
+struct core_handles *core_calls_table(void)
+{
+	return &call_table;
+}
+
+void core_calls_later(void (*fn)(void *context, void *id), uint64_t id)
+{
+	if (core_post(core_self(), fn, NULL, (void *)(uintptr_t)id, NULL) != PBX_OK)
+		core_log(PBX_LOG_ERROR, "calls", NULL, "out_of_memory", "what=post");
+}
+
+/* ---- life of a call ---- */
+
+struct core_call *core_call_find(pbx_call call)
+{
+	return core_handle_find(&call_table, call.id);
+}
+
+int core_call_new(struct core_call **ret_call)
+{
+	uint32_t limit = core_calls_settings()->limit;
+
+	if (draining.on)
+		return PBX_ESTATE;
+	if (limit && core_handles_count(&call_table) >= limit)
+		return PBX_ENOSPC;
+
+	struct core_call *call = calloc(1, sizeof *call);
+	if (!call)
+		return PBX_ENOMEM;
+
+	call->handle.id = core_handle_new(&call_table, call);
+	if (!call->handle.id) {
+		free(call);
+		return PBX_ENOMEM;
+	}
+	core_ulid(call->id);
+	CORE_TEXT(call->linked_id, call->id);
+	call->direction = "internal";
+	call->started_at_ms = core_now_ms();
+	call->started_wall_us = core_wall_us();
+	totals.started++;
+	*ret_call = call;
+	return PBX_OK;
+}
+
+void core_call_drop(struct core_call *call)
+{
+	core_handle_free(&call_table, call->handle.id);
+	free(call);
+	totals.started--;
+}
+
+static void tell_idle(void)
+{
+	if (!draining.on || !draining.idle || core_handles_count(&call_table) > 0)
+		return;
+
+	void (*idle)(void *context) = draining.idle;
+	draining.idle = NULL;
+	(void)core_timer_stop(draining.deadline);
+	idle(draining.context);
+}
+
+void core_call_check(struct core_call *call)
+{
+	if (call->legs || call->dials)
+		return;
+
+	(void)core_timer_stop(call->limit_timer);
+	if (!call->answered_at_ms)
+		totals.failed++;
+	core_event_call_ended(call);
+	core_handle_free(&call_table, call->handle.id);
+	free(call);
+	tell_idle();
+}
+
+void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool early_media)
+{
+	if (call->ringing_at_ms || call->answered_at_ms)
+		return;
+	call->ringing_at_ms = core_now_ms();
+	core_event_call_ringing(call, leg, early_media);
+}
+
+static void hang_up_legs(struct core_call *call, uint32_t cause)
+{
+	pbx_leg legs[64];
+
+	/* A leg that ends may take others with it: look again after each round. */
+	for (;;) {
+		uint32_t count = 0;
+		for (struct core_leg *leg = call->legs; leg && count < 64; leg = leg->next)
+			if (leg->state != PBX_LEG_ENDED)
+				legs[count++] = leg->handle;
+		if (count == 0)
+			return;
+		for (uint32_t i = 0; i < count; i++) {
+			struct core_leg *leg = core_leg_alive(legs[i]);
+			if (leg)
+				core_leg_end(leg, 0, cause, false, NULL);
+		}
+	}
+}
+
+static void on_call_limit(void *self, pbx_timer timer)
+{
+	struct core_call *call = self;
+
+	(void)timer;
+	core_log(PBX_LOG_NOTICE, "calls", call->id, "duration_limit_reached", "max_duration_s=%u", core_calls_settings()->max_duration_s);
+	call->reason = "max_duration";
+	call->hangup_by = "system";
+	hang_up_legs(call, PBX_CAUSE_TIMER);
+}
+
+void core_call_answered(struct core_call *call, const struct core_leg *leg, const char *by_number, const char *by_name)
+{
+	uint32_t max_duration_s = core_calls_settings()->max_duration_s;
+
+	if (call->answered_at_ms)
+		return;
+	call->answered_at_ms = core_now_ms();
+	call->sip_code = 200;
+	call->cause = PBX_CAUSE_NORMAL;
+	totals.answered++;
+	if (max_duration_s)
+		(void)core_timer_start(core_self(), (uint64_t)max_duration_s * 1000u, 0, on_call_limit, call, &call->limit_timer);
+	core_event_call_answered(call, leg, by_number, by_name);
+}
+
+void core_call_link(struct core_call *a, struct core_call *b)
+{
+	if (strcmp(a->linked_id, b->linked_id) == 0)
+		return;
+
+	/* ULIDs rise with time: the smaller one is the older story. Everybody who has the younger linked_id moves along. */
+	struct core_call *older = strcmp(a->linked_id, b->linked_id) < 0 ? a : b;
+	struct core_call *younger = older == a ? b : a;
+	char left[27];
+	uint32_t at = 0;
+	struct core_call *call;
+
+	CORE_TEXT(left, younger->linked_id);
+	while ((call = core_handles_next(&call_table, &at)))
+		if (strcmp(call->linked_id, left) == 0) {
+			CORE_TEXT(call->linked_id, older->linked_id);
+			core_event_call_linked(call, older);
+		}
+}
+
+int core_call_hangup(const char *call_id, uint32_t cause)
+{
+	uint32_t at = 0;
+	struct core_call *call;
+
+	while ((call = core_handles_next(&call_table, &at)))
+		if (strcmp(call->id, call_id) == 0) {
+			if (!call->hangup_by)
+				call->hangup_by = "system";
+			hang_up_legs(call, cause);
+			return PBX_OK;
+		}
+	return PBX_ENOENT;
+}
+
+/* ---- draining ---- */
+
+static void on_drain_deadline(void *self, pbx_timer timer)
+{
+	uint32_t at = 0;
+	struct core_call *call;
+
+	(void)self;
+	(void)timer;
+	while ((call = core_handles_next(&call_table, &at)))
+		hang_up_legs(call, PBX_CAUSE_NORMAL);
+}
+
+static void idle_already(void *context, void *data)
+{
+	(void)context;
+	(void)data;
+	tell_idle();
+}
+
+void core_calls_drain(uint64_t deadline_ms, void (*idle)(void *context), void *context)
+{
+	draining.on = true;
+	draining.idle = idle;
+	draining.context = context;
+	(void)core_timer_start(core_self(), deadline_ms, 0, on_drain_deadline, NULL, &draining.deadline);
+	core_calls_later(idle_already, 0);
+}
+
+bool core_calls_draining(void)
+{
+	return draining.on;
+}
+
+void core_calls_stats(struct core_calls_stats *ret_stats)
+{
+	*ret_stats = totals;
+	ret_stats->calls = core_handles_count(&call_table);
+	ret_stats->legs = core_handles_count(&core_leg_table);
+	ret_stats->bridges = core_bridge_count();
+	ret_stats->dials = core_dial_count();
+}
+
+/* ---- for people ---- */
+
+static const char *const leg_states[] = { "", "new", "ringing", "answered", "ended" };
+
+static struct pbx_json *leg_json(const struct core_leg *leg)
+{
+	struct pbx_json *object = json->new_object();
+
+	if (!object)
+		return NULL;
+	(void)json->set_text(object, "leg_id", leg->id);
+	(void)json->set_text(object, "state", leg_states[leg->state]);
+	(void)json->set_text(object, "direction", leg->direction == PBX_INBOUND ? "inbound" : "outbound");
+	(void)json->set_text(object, "number", leg->number);
+	(void)json->set_text(object, "name", leg->name);
+	(void)json->set_text(object, "account", leg->account);
+	(void)json->set_text(object, "endpoint", leg->endpoint);
+	(void)json->set_text(object, "device", leg->device);
+	(void)json->set_text(object, "address", leg->address);
+	(void)json->set_text(object, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
+	const struct core_leg *peer = core_bridge_peer(leg);
+	(void)json->set_text(object, "peer_leg_id", peer ? peer->id : NULL);
+	return object;
+}
+
+static const char *call_state(const struct core_call *call)
+{
+	if (call->answered_at_ms)
+		return "answered";
+	return call->ringing_at_ms ? "ringing" : "new";
+}
+
+static struct pbx_json *call_json(const struct core_call *call)
+{
+	struct pbx_json *object = json->new_object();
+	struct pbx_json *legs = json->new_array();
+
+	if (!object || !legs) {
+		json->free(object);
+		json->free(legs);
+		return NULL;
+	}
+	(void)json->set_text(object, "call_id", call->id);
+	(void)json->set_text(object, "linked_id", call->linked_id);
+	(void)json->set_text(object, "state", call_state(call));
+	(void)json->set_text(object, "direction", call->direction);
+	(void)json->set_text(object, "from", call->from_number);
+	(void)json->set_text(object, "to", call->to_number);
+	(void)json->set_time(object, "since", call->started_wall_us);
+	(void)json->set_integer(object, "duration_ms", (int64_t)(core_now_ms() - call->started_at_ms));
+	for (const struct core_leg *leg = call->legs; leg; leg = leg->next) {
+		struct pbx_json *item = leg_json(leg);
+		if (item)
+			(void)json->append(legs, item);
+	}
+	(void)json->set(object, "legs", legs);
+	return object;
+}
+
+struct pbx_json *core_calls_list(void)
+{
+	struct pbx_json *list = json->new_array();
+	uint32_t at = 0;
+	const struct core_call *call;
+
+	while (list && (call = core_handles_next(&call_table, &at))) {
+		struct pbx_json *item = call_json(call);
+		if (item)
+			(void)json->append(list, item);
+	}
+	return list;
+}
+
+struct pbx_json *core_calls_show(const char *call_id)
+{
+	uint32_t at = 0;
+	const struct core_call *call;
+
+	while ((call = core_handles_next(&call_table, &at)))
+		if (strcmp(call->id, call_id) == 0)
+			return call_json(call);
+	return NULL;
+}
+
+/* ---- the beginning and the end ---- */
+
+int core_calls_init(void)
+{
+	core_handles_init(&call_table, 'C');
+	core_handles_init(&core_leg_table, 'L');
+	core_dials_init();
+	core_bridges_init();
+	core_route_init();
+	memset(&totals, 0, sizeof totals);
+	memset(&draining, 0, sizeof draining);
+
+	static const struct { const char *id; const void *table; } services[] = {
+		{ "pbx.calls/1", &core_calls_service }, { "pbx.route/1", &core_route_service }, { "pbx.media/1", &core_media_service },
+	};
+	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
+		int err = core_host_offer(services[i].id, services[i].table);
+		if (err != PBX_OK)
+			return err;
+	}
+	return PBX_OK;
+}
+
+void core_calls_fini(void)
+{
+	uint32_t at = 0;
+	struct core_call *call;
+
+	(void)core_timer_stop(draining.deadline);
+	core_dials_fini();
+	core_bridges_fini();
+	core_legs_fini();
+	while ((call = core_handles_next(&call_table, &at))) {
+		(void)core_timer_stop(call->limit_timer);
+		core_handle_free(&call_table, call->handle.id);
+		free(call);
+	}
+	core_handles_fini(&call_table);
+	core_route_fini();
+	core_plan_fini();
+	core_leg_media_fini();
+	part_host = NULL;
+	current_settings = NULL;
+}

@@ -1,0 +1,328 @@
+/* calls_events.c - what call control tells the bus, exactly as the table "Events of the core" in CONTRIBUTING.md says
+ *
+ * Call records and webhooks are made from these events and nothing else. Durations come from the monotonic clock. A bridge says bridge.entered
+ * once for each of its legs, under that leg's call, and bridge.left likewise. The legs of an unanswered call have no talk_ms. */
+#include "bus.h"
+#include "calls_inner.h"
+#include "calls_part.h"
+#include "json.h"
+
+static const struct pbx_jsons *const json = &core_json_service;
+
+/* A member that does not fit into memory is missing; the event itself is refused by publish when there is no object at all. */
+static void text(struct pbx_json *object, const char *name, const char *value)
+{
+	if (object)
+		(void)json->set_text(object, name, value ? value : "");
+}
+
+static void integer(struct pbx_json *object, const char *name, uint64_t value)
+{
+	if (object)
+		(void)json->set_integer(object, name, (int64_t)value);
+}
+
+static void boolean(struct pbx_json *object, const char *name, bool value)
+{
+	if (object)
+		(void)json->set_boolean(object, name, value);
+}
+
+static void child(struct pbx_json *object, const char *name, struct pbx_json *taken)
+{
+	if (object && taken)
+		(void)json->set(object, name, taken);
+	else
+		json->free(taken);
+}
+
+static void publish(const struct core_call *call, const char *type, struct pbx_json *taken)
+{
+	int err = core_bus_publish(core_calls_host(), type, call->id, call->linked_id, taken);
+
+	if (err != PBX_OK)
+		core_log(PBX_LOG_ERROR, "calls", call->id, "event_lost", "type=%s result=%d", type, err);
+}
+
+static struct pbx_json *party(const char *number, const char *name, const char *extension)
+{
+	struct pbx_json *object = json->new_object();
+
+	text(object, "number", number);
+	if (name)
+		text(object, "name", name);
+	if (extension)
+		text(object, "extension", extension);
+	return object;
+}
+
+/* ---- verdicts about a call ---- */
+
+const char *core_call_disposition(const struct core_call *call)
+{
+	if (call->answered_at_ms)
+		return "answered";
+	if (call->hangup_by && strcmp(call->hangup_by, "caller") == 0)
+		return "cancelled";
+	switch (call->sip_code) {
+	case 486: case 600:
+		return "busy";
+	case 408: case 480:
+		return "no_answer";
+	case 487:
+		return "cancelled";
+	case 603:
+		return "declined";
+	case 403:
+		return call->callee_said ? "declined" : "failed";
+	}
+	return "failed";
+}
+
+const char *core_call_reason(const struct core_call *call)
+{
+	static const struct { uint32_t sip_code; const char *reason; } reasons[] = {
+		{ 404, "not_found" }, { 410, "not_found" }, { 604, "not_found" }, { 484, "invalid_number" }, { 482, "forwarded_too_often" }, { 483, "forwarded_too_often" },
+		{ 486, "busy" }, { 600, "busy" }, { 408, "no_response" }, { 480, "no_answer" }, { 487, "cancelled" }, { 488, "no_common_codec" },
+		{ 606, "no_common_codec" }, { 603, "declined" }, { 401, "auth_failed" }, { 407, "auth_failed" }, { 503, "congestion" },
+	};
+
+	if (call->reason)
+		return call->reason;
+	if (call->answered_at_ms)
+		return call->cause == PBX_CAUSE_TIMER ? "timer" : "normal_clearing";
+	if (call->hangup_by && strcmp(call->hangup_by, "caller") == 0)
+		return "cancelled";
+	if (call->sip_code == 480 && call->cause == PBX_CAUSE_OFFLINE)
+		return "offline";
+	if (call->sip_code == 403)
+		return call->callee_said ? "declined" : "not_permitted";
+	if (call->sip_code == 404 && call->cause == 3)
+		return "no_route";
+	for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+		if (reasons[i].sip_code == call->sip_code)
+			return reasons[i].reason;
+	return "failure";
+}
+
+const char *core_forward_name(uint32_t reason)
+{
+	static const char *const names[] = { "unconditional", "unconditional", "busy", "no_answer", "offline", "dnd" };
+
+	return reason < sizeof names / sizeof names[0] ? names[reason] : "unconditional";
+}
+
+/* ---- calls ---- */
+
+void core_event_call_started(const struct core_call *call, const struct core_leg *leg)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg ? leg->id : "");
+	text(data, "direction", call->direction);
+	child(data, "from", party(call->from_number, call->from_name, call->from_account));
+	child(data, "to", party(call->to_number, NULL, NULL));
+	text(data, "dialled", call->dialled);
+	text(data, "device", leg ? leg->device : "");
+	text(data, "address", leg ? leg->address : "");
+	publish(call, "call.started", data);
+}
+
+void core_event_call_ringing(const struct core_call *call, const struct core_leg *leg, bool early_media)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	boolean(data, "early_media", early_media);
+	core_metric_post_dial(call->ringing_at_ms - call->started_at_ms);
+	publish(call, "call.ringing", data);
+}
+
+static uint64_t ring_ms_of(const struct core_call *call)
+{
+	uint64_t until_ms = call->answered_at_ms ? call->answered_at_ms : core_now_ms();
+
+	return call->ringing_at_ms ? until_ms - call->ringing_at_ms : 0;
+}
+
+void core_event_call_answered(const struct core_call *call, const struct core_leg *leg, const char *number, const char *name)
+{
+	struct pbx_json *data = json->new_object();
+	uint64_t first_sign_at_ms = call->ringing_at_ms ? call->ringing_at_ms : call->answered_at_ms;
+
+	text(data, "leg_id", leg->id);
+	child(data, "answered_by", party(number, name ? name : "", NULL));
+	integer(data, "ring_ms", ring_ms_of(call));
+	integer(data, "pdd_ms", first_sign_at_ms - call->started_at_ms);
+	core_metric_answered(call->answered_at_ms - call->started_at_ms);
+	publish(call, "call.answered", data);
+}
+
+void core_event_call_forwarded(const struct core_call *call, const char *from, const char *to, const char *reason)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "from", from);
+	text(data, "to", to);
+	text(data, "reason", reason);
+	publish(call, "call.forwarded", data);
+}
+
+void core_event_hold(const struct core_leg *by, const struct core_leg *held, bool on, uint64_t hold_ms)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "by", by->id);
+	text(data, "held", held ? held->id : "");
+	if (!on)
+		integer(data, "hold_ms", hold_ms);
+	publish(by->call, on ? "call.hold" : "call.resume", data);
+}
+
+void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", moved->id);
+	text(data, "transfer_type", type);
+	text(data, "transferor", transferor);
+	text(data, "target", target);
+	text(data, "result", result);
+	publish(moved->call, "call.transfer", data);
+}
+
+void core_event_call_linked(const struct core_call *call, const struct core_call *other)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "other_call_id", other->id);
+	publish(call, "call.linked", data);
+}
+
+void core_event_call_ended(const struct core_call *call)
+{
+	struct pbx_json *data = json->new_object();
+	uint64_t now_ms = core_now_ms();
+	uint64_t duration_ms = now_ms - call->started_at_ms, billsec_ms = call->answered_at_ms ? now_ms - call->answered_at_ms : 0;
+
+	text(data, "disposition", core_call_disposition(call));
+	integer(data, "sip_code", call->sip_code);
+	integer(data, "q850_cause", call->cause);
+	text(data, "hangup_by", call->hangup_by ? call->hangup_by : "system");
+	text(data, "cause", core_call_reason(call));
+	text(data, "direction", call->direction);
+	integer(data, "duration_ms", duration_ms);
+	integer(data, "billsec_ms", billsec_ms);
+	integer(data, "ring_ms", ring_ms_of(call));
+	integer(data, "hold_ms", call->hold_ms);
+	child(data, "from", party(call->from_number, call->from_name, call->from_account));
+	child(data, "to", party(call->to_number, NULL, NULL));
+	text(data, "dialled", call->dialled);
+	core_metric_ended(core_call_disposition(call), call->direction, call->answered_at_ms ? billsec_ms : 0);
+	publish(call, "call.ended", data);
+}
+
+/* ---- legs ---- */
+
+void core_event_leg(const char *type, const struct core_leg *leg)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	if (strcmp(type, "leg.started") == 0) {
+		text(data, "direction", leg->direction == PBX_INBOUND ? "inbound" : "outbound");
+		text(data, "number", leg->number);
+		text(data, "name", leg->name);
+		text(data, "endpoint", leg->endpoint);
+		text(data, "account", leg->account);
+		text(data, "device", leg->device);
+	}
+	publish(leg->call, type, data);
+}
+
+void core_event_leg_ended(const struct core_leg *leg)
+{
+	struct pbx_json *data = json->new_object();
+	uint64_t now_ms = core_now_ms();
+
+	text(data, "leg_id", leg->id);
+	integer(data, "sip_code", leg->end_sip_code);
+	integer(data, "q850_cause", leg->end_cause);
+	text(data, "hangup_by", leg->ended_by_peer ? "peer" : "us");
+	text(data, "reason", leg->end_text);
+	boolean(data, "answered", leg->answered_at_ms != 0);
+	integer(data, "duration_ms", now_ms - leg->started_at_ms);
+	integer(data, "talk_ms", leg->answered_at_ms ? now_ms - leg->answered_at_ms : 0);
+	text(data, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	integer(data, "packets_in", leg->has_stats ? leg->stats.packets_in : 0);
+	integer(data, "packets_out", leg->has_stats ? leg->stats.packets_out : 0);
+	integer(data, "lost", leg->has_stats ? leg->stats.lost : 0);
+	if (data)
+		(void)json->set_number(data, "jitter_ms", leg->has_stats ? leg->stats.jitter_us / 1000.0 : 0);
+	publish(leg->call, "leg.ended", data);
+}
+
+/* ---- bridges ---- */
+
+void core_event_bridge(const char *type, const struct core_bridge *bridge)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct core_leg *leg = bridge->legs[i], *peer = bridge->legs[1 - i];
+		struct pbx_json *data = json->new_object();
+
+		text(data, "bridge_id", bridge->id);
+		text(data, "leg_id", leg->id);
+		text(data, "peer_leg_id", peer->id);
+		text(data, "number", leg->number);
+		text(data, "peer_number", peer->number);
+		publish(leg->call, type, data);
+	}
+}
+
+/* ---- declared types ---- */
+
+#define FIELDS(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
+#define T(name, help) { name, PBX_TYPE_TEXT, help }
+#define I(name, help) { name, PBX_TYPE_INT, help }
+
+const struct pbx_event_type core_calls_event_types[] = {
+	{ "call.started", "A call came in, or we began one",
+	  FIELDS(T("leg_id", "The caller's leg"), T("direction", "internal, inbound or outbound"), { "from", PBX_TYPE_OBJECT, "number, name, extension" },
+		 { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled"), T("device", "The caller's user agent"), T("address", "Where it came from")) },
+	{ "call.ringing", "The first device rings",
+	  FIELDS(T("leg_id", "Its leg"), T("number", "Whose it is"), { "early_media", PBX_TYPE_BOOL, "The caller hears it before the answer" }) },
+	{ "call.answered", "Somebody, or a service, has answered",
+	  FIELDS(T("leg_id", "Who answered"), { "answered_by", PBX_TYPE_OBJECT, "number, name" }, I("ring_ms", "Ringing until the answer"),
+		 I("pdd_ms", "From the start to the first ring")) },
+	{ "call.forwarded", "The called party, or its rules, sent the call elsewhere",
+	  FIELDS(T("from", "Who forwarded"), T("to", "Where to"), T("reason", "unconditional, busy, no_answer, offline, dnd, 302")) },
+	{ "call.hold", "A party is put on hold", FIELDS(T("by", "Leg that holds"), T("held", "Leg that is held")) },
+	{ "call.resume", "A party is taken off hold", FIELDS(T("by", "Leg that held"), T("held", "Leg that was held"), I("hold_ms", "For how long")) },
+	{ "call.transfer", "A transfer has ended well or not",
+	  FIELDS(T("leg_id", "The leg that was moved"), T("transfer_type", "blind or attended"), T("transferor", "Number of who asked for it"),
+		 T("target", "Number it went to"), T("result", "ok or failed")) },
+	{ "call.linked", "Calls have met: from now on this one has the other's linked_id", FIELDS(T("other_call_id", "The older call")) },
+	{ "call.ended", "A call is over",
+	  FIELDS(T("disposition", "answered, busy, no_answer, cancelled, declined, failed"), I("sip_code", "The caller's final response"),
+		 I("q850_cause", "ITU-T Q.850"), T("hangup_by", "caller, callee or system"), T("cause", "In a word: normal_clearing, not_found, …"),
+		 T("direction", "internal, inbound or outbound"), I("duration_ms", "From start to end"), I("billsec_ms", "From answer to end"),
+		 I("ring_ms", "Ringing"), I("hold_ms", "On hold"), { "from", PBX_TYPE_OBJECT, "number, name, extension" },
+		 { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled")) },
+	{ "leg.started", "A party's dialog begins",
+	  FIELDS(T("leg_id", "The leg"), T("direction", "inbound or outbound"), T("number", "The party"), T("name", "Its name"),
+		 T("endpoint", "Where we called"), T("account", "Whose device it is"), T("device", "User agent")) },
+	{ "leg.ringing", "The party's phone rings, or its caller hears ringing", FIELDS(T("leg_id", "The leg")) },
+	{ "leg.answered", "The dialog is answered", FIELDS(T("leg_id", "The leg")) },
+	{ "leg.ended", "A party's dialog is over",
+	  FIELDS(T("leg_id", "The leg"), I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"), T("hangup_by", "peer or us"),
+		 T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" }, I("duration_ms", "From start to end"),
+		 I("talk_ms", "From answer to end"), T("codec", "What we sent"), I("packets_in", "RTP received"), I("packets_out", "RTP sent"),
+		 I("lost", "Packets that did not arrive"), { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }) },
+	{ "bridge.entered", "Two legs talk; said for each of them",
+	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"), T("peer_number", "The other party")) },
+	{ "bridge.left", "Two legs talk no more; said for each of them",
+	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"), T("peer_number", "The other party")) },
+};
+
+_Static_assert(sizeof core_calls_event_types / sizeof core_calls_event_types[0] == CORE_CALLS_EVENT_TYPES, "calls_part.h counts them");

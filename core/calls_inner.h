@@ -1,0 +1,272 @@
+/* core/calls_inner.h - what the files of call control share: calls, legs, dials and bridges, and how they hand things to each other
+ *
+ * Nobody outside core/calls*.c, leg*.c, dial*.c, bridge.c, transfer.c and route.c includes this. All of it: [loop].
+ *
+ * Memory: a leg, dial or call that is over stays at its address until a posted function has said the last word about it, so code may hold a
+ * pointer until it returns to the loop, and checks `state` or `over` after every call that leaves this folder. */
+#pragma once
+#include "calls.h"
+#include "handle.h"
+#include "log.h"
+#include "loop.h"
+#include "owner.h"
+#include "timer.h"
+#include <pbx/json.h>
+#include <string.h>
+#include <strings.h>
+
+#define CORE_MOST_FORWARDS 5u
+#define CORE_LONELY_MS 10000u      /* a leg that nobody decides about is hung up after so long */
+#define CORE_UPDATE_RETRY_MS 2100u /* re-INVITE glare, RFC 3261 14.1 */
+#define CORE_KEYS_GAP_MS 3000u     /* a longer pause begins a key sequence anew */
+#define CORE_MOST_KEYS 8u
+
+struct core_leg;
+struct core_dial;
+struct core_branch;
+struct core_bridge;
+
+struct core_calls_settings {
+	uint32_t limit, ring_s, max_duration_s;
+	const char *country;
+};
+
+struct core_call {
+	pbx_call handle;
+	char id[27], linked_id[27];
+	struct core_leg *legs, *last_leg; /* oldest first */
+	uint32_t legs_made;
+	uint32_t dials;           /* under way on behalf of this call */
+	bool answer_at_bridge;    /* click to call: the first leg's answer is not the call's */
+	const char *direction;    /* "internal", "inbound", "outbound" */
+	char from_number[64], from_name[128], from_account[64], dialled[128], to_number[64], to_name[128];
+	uint64_t started_at_ms, ringing_at_ms, answered_at_ms;
+	int64_t started_wall_us;
+	uint64_t hold_ms;
+	uint32_t sip_code, cause;
+	bool callee_said;         /* sip_code is the callee's own answer, not ours */
+	const char *hangup_by;    /* "caller", "callee", "system"; NULL: not known yet */
+	const char *reason;       /* in words for call.ended; NULL: derived from sip_code and cause */
+	pbx_timer limit_timer;
+};
+
+struct core_leg {
+	pbx_leg handle;
+	struct core_call *call;
+	struct core_leg *next, *prev; /* in its call */
+	char id[40];
+	uint32_t state, direction;
+	bool is_caller;
+	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64];
+	char music_class[64], argument[64], referred_by[64];
+	uint32_t max_forwards, forwarded;
+
+	const struct core_leg_driver *driver;
+	void *dialog;
+
+	core_stream stream;
+	struct core_leg *next_by_stream;
+	struct core_addr local_addr;
+	struct core_media_desc remote, local; /* what each side said last */
+	struct core_stream_config config;
+	bool has_stream, configured;
+	bool answer_said;  /* local went out in a 183 or 200 */
+	bool late_offer;   /* our 200 carries an offer: the answer is in the ACK */
+	bool updating, update_due;
+	pbx_timer update_timer;
+	uint64_t play_tag; /* of what plays now; 0: nothing that anybody waits for */
+	uint32_t play_for; /* CORE_PLAY_FOR_… */
+	struct core_stream_stats stats;
+	bool has_stats;
+
+	struct pbx_controller controller;
+	void *self;
+	struct core_charge charge; /* .owner is the controller's host; NULL: no plugin decides about this leg */
+	bool answered_due;
+	pbx_timer timeout, lonely;
+
+	struct core_branch *branch; /* outbound, until a dial is decided */
+	struct core_dial *dials;    /* under way on behalf of this leg */
+	struct core_bridge *bridge;
+	bool referring;             /* it has sent its partner elsewhere and waits for the outcome */
+	bool is_offered;            /* answered, and being handed to a claim: reject() means "not with me" */
+	uint32_t refused_code;
+	bool driver_knows;          /* it has refused or ended the dialog already */
+
+	bool holds_us, held_by_us;
+	uint64_t hold_since_ms;
+	char typed[CORE_MOST_KEYS + 1];
+	uint64_t typed_at_ms;
+
+	uint64_t started_at_ms, ringing_at_ms, answered_at_ms;
+	uint32_t end_sip_code, end_cause;
+	bool ended_by_peer;
+	char end_text[64];
+};
+
+#define CORE_PLAY_FOR_CONTROLLER 1u
+#define CORE_PLAY_FOR_HOLD 2u
+#define CORE_PLAY_FOR_RINGBACK 3u
+
+static inline void core_text_copy(char *to, size_t size, const char *from)
+{
+	size_t length = from ? strlen(from) : 0;
+
+	if (length > size - 1)
+		length = size - 1;
+	if (length)
+		memcpy(to, from, length);
+	to[length] = '\0';
+}
+
+#define CORE_TEXT(array, from) core_text_copy((array), sizeof(array), (from))
+
+/* ---- calls.c ---- */
+struct pbx_host *core_calls_host(void); /* whom our events, metrics and timers are charged to */
+void core_calls_set_part(struct pbx_host *host, const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
+const struct core_calls_settings *core_calls_settings(void);
+/* Runs fn(NULL, id) when the present callback is over. */
+void core_calls_later(void (*fn)(void *context, void *id), uint64_t id);
+int core_call_new(struct core_call **ret_call); /* PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining) */
+void core_call_drop(struct core_call *call);    /* one that never had a leg: no event tells of it */
+struct core_call *core_call_find(pbx_call call);
+void core_call_check(struct core_call *call);   /* ends and frees it when nothing is left of it */
+void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool early_media);
+void core_call_answered(struct core_call *call, const struct core_leg *leg, const char *by_number, const char *by_name);
+void core_call_link(struct core_call *a, struct core_call *b);
+struct core_handles *core_calls_table(void);
+
+/* ---- leg.c ---- */
+extern struct core_handles core_leg_table;
+int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **ret_leg);
+struct core_leg *core_leg_find(pbx_leg leg);   /* living or saying its last word; NULL */
+struct core_leg *core_leg_alive(pbx_leg leg);  /* NULL when ended */
+void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text); /* tells the driver unless by_peer */
+void core_leg_answered_now(struct core_leg *leg);
+void core_leg_lose_controller(struct core_leg *leg);
+/* Nobody's any more: leaves bridge, dials, branch and controller. The other side of a bridge is returned, on its own now. */
+struct core_leg *core_leg_let_go(struct core_leg *leg);
+void core_leg_watch(struct core_leg *leg);     /* hangs it up after a while unless somebody takes it */
+void core_legs_fini(void);
+const struct core_leg_driver *core_leg_driver(void);
+void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms); /* by RFC 4733 */
+
+/* ---- leg_verbs.c ---- other: the leg it will talk to, whose codecs are preferred; NULL */
+int core_leg_progress(struct core_leg *leg, const struct core_leg *other); /* 183 with media */
+int core_leg_answer(struct core_leg *leg, const struct core_leg *other);
+void core_leg_refuse(struct core_leg *leg, uint32_t sip_code, uint32_t cause, const char *text);
+void core_leg_rings(struct core_leg *leg);
+
+/* ---- leg_media.c ---- */
+extern const struct core_media_driver *core_media;
+int core_leg_open_stream(struct core_leg *leg, int family);
+void core_leg_close_stream(struct core_leg *leg);
+int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction); /* into leg->local */
+int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer);
+/* The answer to leg->remote into leg->local, preferring what other agreed to; or our offer when there was none. Opens and configures the stream. */
+int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
+int core_leg_update(struct core_leg *leg);     /* re-INVITE with what the hold flags say; retries by itself */
+void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
+int core_leg_send_digits(struct core_leg *leg, const char *digits);
+int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
+int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
+void core_leg_stop_play(struct core_leg *leg);
+bool core_leg_wants_hold(const struct core_media_desc *offer);
+void core_leg_media_fini(void);
+
+/* ---- dial.c ---- */
+struct core_dial_wish {
+	struct pbx_host *host;   /* NULL: routing itself */
+	struct core_leg *from;
+	const struct pbx_dial_plan *plan;
+	const struct pbx_dialler *dialler;
+	void *self;
+	pbx_leg transferor;      /* a blind transfer */
+	bool answer_at_bridge;   /* without from: the first answer is not the call's (click to call) */
+	const char *account;     /* whose permission counts; NULL: from's */
+	const char *call_from, *call_to; /* without from: what the call is said to be; NULL: caller and first target */
+};
+int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial);
+int core_dial_cancel(pbx_dial dial);
+const struct core_call *core_dial_call(pbx_dial dial); /* NULL: stale */
+void core_dial_leg_ringing(struct core_leg *leg, bool early_media);
+void core_dial_leg_answered(struct core_leg *leg);
+void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, uint32_t count);
+void core_dial_leg_over(struct core_leg *leg);
+void core_dial_from_gone(struct core_leg *from, const struct pbx_host *but); /* cancels its dials, but those of one host */
+uint32_t core_dial_count(void);
+void core_dials_init(void);
+void core_dials_fini(void);
+int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor);
+
+/* ---- bridge.c ---- */
+struct core_bridge {
+	pbx_bridge handle;
+	char id[27];
+	struct core_leg *legs[2];
+	bool connected;
+};
+int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bridge);
+struct core_leg *core_bridge_peer(const struct core_leg *leg);
+struct core_leg *core_bridge_dissolve(struct core_leg *leg); /* the other one, NULL when there was no bridge */
+void core_bridge_settle(struct core_bridge *bridge);         /* brings media to what the hold flags ask for */
+void core_hold_changed(struct core_leg *leg, bool was);      /* events, and music for the other side */
+bool core_bridge_digit(struct core_leg *leg, char digit);    /* a key sequence was completed */
+int core_keys_add(struct pbx_host *host, const char *keys, pbx_dialled_fn typed, void *self);
+uint32_t core_bridge_count(void);
+void core_bridges_init(void);
+void core_bridges_fini(void);
+
+/* ---- transfer.c ---- */
+void core_transfer_progress(pbx_leg transferor, uint32_t sip_code);
+/* The moved leg's way has ended: well (code 200) or not. true: it talks to the transferor again. */
+bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
+
+/* ---- route.c ---- */
+struct core_walk_wish {
+	pbx_leg leg;
+	const char *number, *caller, *account;
+	int64_t wall_us;
+	bool explaining;
+	uint32_t forwarded;
+	void (*step)(void *context, const struct pbx_route_step *step);                         /* may be NULL */
+	void (*forward)(void *context, const char *number, const char *to, uint32_t reason);    /* may be NULL */
+	/* owner: whose hook gave the verdict. argument: what a claim's open end matched. */
+	void (*done)(void *context, const struct pbx_route_answer *verdict, struct pbx_host *owner, const char *argument);
+	void *context;
+};
+int core_walk_start(const struct core_walk_wish *wish, pbx_route_query *ret_query);
+void core_walk_cancel(pbx_route_query query); /* done is not called */
+void core_route_init(void);
+void core_route_fini(void);
+
+/* ---- plan.c ---- */
+struct core_claim_match {
+	struct pbx_host *owner;
+	const char *pattern, *help, *argument;
+	pbx_dialled_fn dialled;
+	void *self;
+};
+bool core_plan_match(const char *number, uint32_t order, struct core_claim_match *ret_match);
+int core_plan_claim(struct pbx_host *host, const struct pbx_claim *claim, struct pbx_diag *diag);
+int core_plan_unclaim(struct pbx_host *host, const char *pattern);
+int core_plan_reserve(struct pbx_host *host, const char *number, struct pbx_diag *diag);
+int core_plan_unreserve(struct pbx_host *host, const char *number);
+int core_plan_owner(const char *number, const char **ret_owner);
+void core_plan_fini(void);
+
+/* ---- calls_events.c ---- */
+void core_event_call_started(const struct core_call *call, const struct core_leg *leg);
+void core_event_call_ringing(const struct core_call *call, const struct core_leg *leg, bool early_media);
+void core_event_call_answered(const struct core_call *call, const struct core_leg *leg, const char *number, const char *name);
+void core_event_call_forwarded(const struct core_call *call, const char *from, const char *to, const char *reason);
+void core_event_hold(const struct core_leg *by, const struct core_leg *held, bool on, uint64_t hold_ms);
+void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result);
+void core_event_call_linked(const struct core_call *call, const struct core_call *other);
+void core_event_call_ended(const struct core_call *call);
+void core_event_leg(const char *type, const struct core_leg *leg);
+void core_event_leg_ended(const struct core_leg *leg);
+void core_event_bridge(const char *type, const struct core_bridge *bridge);
+const char *core_call_disposition(const struct core_call *call);
+const char *core_call_reason(const struct core_call *call);
+const char *core_forward_name(uint32_t reason);

@@ -1,0 +1,245 @@
+/* calls_requests.c - calls as people ask for them: pbxctl's `calls …` and REST's /calls
+ *
+ * A user sees, and may act on, the calls their own account is in; whoever else asks for one is told that it does not exist. */
+#include "calls_part.h"
+#include "json.h"
+#include "request.h"
+#include "dial_inner.h"
+
+static const struct pbx_jsons *const json = &core_json_service;
+static const struct pbx_requests *const requests = &core_requests_service;
+
+/* ---- whose call ---- */
+
+static struct core_call *call_by_id(const char *id)
+{
+	uint32_t at = 0;
+	struct core_call *call;
+
+	while ((call = core_handles_next(core_calls_table(), &at)))
+		if (strcmp(call->id, id) == 0)
+			return call;
+	return NULL;
+}
+
+static bool is_in(const struct core_call *call, const char *account)
+{
+	if (!account[0] || strcmp(call->from_account, account) == 0)
+		return true;
+	for (const struct core_leg *leg = call->legs; leg; leg = leg->next)
+		if (strcmp(leg->account, account) == 0)
+			return true;
+	return false;
+}
+
+/* The call a request is about, or NULL after refusing it. */
+static struct core_call *call_asked(pbx_request request)
+{
+	const char *id = requests->text(request, "id");
+	struct core_call *call = id ? call_by_id(id) : NULL;
+
+	if (call && is_in(call, requests->own_account(request)))
+		return call;
+	(void)requests->fail(request, 404, "no_such_call", "id", "there is no call %s", id ? id : "");
+	return NULL;
+}
+
+/* ---- looking ---- */
+
+static struct pbx_json *visible_calls(pbx_request request)
+{
+	struct pbx_json *all = core_calls_list(), *list = json->new_array();
+	const char *account = requests->own_account(request);
+
+	for (uint32_t i = 0; list && i < json->count(all); i++) {
+		const struct pbx_json *item = json->at(all, i);
+		const struct core_call *call = call_by_id(json->text(json->get(item, "call_id")));
+
+		if (call && is_in(call, account))
+			(void)json->append(list, json->copy(item));
+	}
+	json->free(all);
+	return list;
+}
+
+static void list_command(void *self, pbx_request request)
+{
+	(void)self;
+	(void)requests->reply(request, 200, visible_calls(request));
+}
+
+static void list_route(void *self, pbx_request request)
+{
+	struct pbx_json *object = json->new_object();
+
+	(void)self;
+	if (object)
+		(void)json->set(object, "items", visible_calls(request));
+	(void)requests->reply(request, 200, object);
+}
+
+static void show(void *self, pbx_request request)
+{
+	const struct core_call *call = call_asked(request);
+
+	(void)self;
+	if (call)
+		(void)requests->reply(request, 200, core_calls_show(call->id));
+}
+
+/* ---- acting ---- */
+
+static void hang_up(void *self, pbx_request request)
+{
+	const struct core_call *call = call_asked(request);
+
+	(void)self;
+	if (!call)
+		return;
+
+	struct pbx_json *object = json->new_object();
+	if (object)
+		(void)json->set_text(object, "call_id", call->id);
+	(void)core_call_hangup(call->id, PBX_CAUSE_NORMAL);
+	(void)requests->reply(request, 200, object);
+}
+
+/* Who holds: the leg that is named, else the asker's own, else the caller. */
+static struct core_leg *holder_asked(pbx_request request, const struct core_call *call)
+{
+	const char *leg_id = requests->text(request, "leg_id"), *account = requests->own_account(request);
+	struct core_leg *fallback = NULL;
+
+	for (struct core_leg *leg = call->legs; leg; leg = leg->next) {
+		bool is_own = !account[0] || strcmp(leg->account, account) == 0;
+
+		if (leg->state != PBX_LEG_ANSWERED || !is_own)
+			continue;
+		if (leg_id ? strcmp(leg->id, leg_id) == 0 : leg->is_caller)
+			return leg;
+		if (!leg_id && !fallback)
+			fallback = leg;
+	}
+	return fallback;
+}
+
+static void hold_or_resume(pbx_request request, bool on)
+{
+	const struct core_call *call = call_asked(request);
+
+	if (!call)
+		return;
+
+	const struct core_leg *leg = holder_asked(request, call);
+	int err = leg ? core_calls_service.hold(leg->handle, on) : PBX_ENOENT;
+	if (err != PBX_OK) {
+		(void)requests->fail(request, 409, "not_answered", leg ? NULL : "leg_id", "nobody in this call can %s it now", on ? "hold" : "resume");
+		return;
+	}
+
+	struct pbx_json *object = json->new_object();
+	if (object) {
+		(void)json->set_text(object, "call_id", call->id);
+		(void)json->set_text(object, "leg_id", leg->id);
+		(void)json->set_boolean(object, "on_hold", on);
+	}
+	(void)requests->reply(request, 200, object);
+}
+
+static void hold(void *self, pbx_request request)
+{
+	(void)self;
+	hold_or_resume(request, true);
+}
+
+static void resume(void *self, pbx_request request)
+{
+	(void)self;
+	hold_or_resume(request, false);
+}
+
+/* ---- click to call: the first phone has answered, now it calls ---- */
+
+static void on_first_done(void *self, pbx_dial dial, const struct pbx_dial_result *result)
+{
+	struct core_leg *leg = core_leg_alive(result->winner);
+
+	(void)self;
+	(void)dial;
+	if (leg && core_leg_route(leg, leg->call->to_number, (pbx_leg){ 0 }) != PBX_OK)
+		core_leg_end(leg, 0, PBX_CAUSE_FAILURE, false, "cannot route");
+}
+
+static const struct pbx_dialler click_dialler = { .size = sizeof click_dialler, .done = on_first_done };
+
+static bool is_number(const char *text)
+{
+	return text && text[0] && text[strspn(text, "0123456789*#+")] == '\0';
+}
+
+static void originate(void *self, pbx_request request)
+{
+	const char *from = requests->text(request, "from"), *to = requests->text(request, "to"), *account = requests->own_account(request);
+
+	(void)self;
+	if (!is_number(from) || !is_number(to)) {
+		(void)requests->fail(request, 422, "not_a_number", is_number(from) ? "to" : "from", "digits, *, # and + make a number");
+		return;
+	}
+	if (account[0] && strcmp(account, from) != 0) {
+		(void)requests->fail(request, 403, "not_yours", "from", "you may call from %s", account);
+		return;
+	}
+
+	const struct pbx_dial_target target = { .text = from };
+	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_NO_FORWARD, .targets = &target, .target_count = 1,
+		.ring_ms = (uint32_t)requests->integer(request, "ring_s", 30) * 1000u, .caller_number = to };
+	const struct core_dial_wish wish = { .host = core_calls_host(), .plan = &plan, .dialler = &click_dialler, .answer_at_bridge = true,
+		.call_from = from, .call_to = to, .account = from };
+	pbx_dial dial;
+	int err = core_dial_start(&wish, &dial);
+	if (err != PBX_OK) {
+		(void)requests->fail(request, 503, "no_capacity", NULL, "there is no room for another call");
+		return;
+	}
+
+	const struct core_call *call = core_dial_call(dial);
+	struct pbx_json *object = core_calls_show(call->id);
+	char location[64];
+	(void)snprintf(location, sizeof location, "/calls/%s", call->id);
+	(void)requests->created(request, location, object);
+}
+
+/* ---- tables ---- */
+
+#define ARGS(...) PBX_TABLE(((const struct pbx_arg[]){ __VA_ARGS__ }))
+#define REPLY(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
+#define ID { .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The call's id", .completes = "call" }
+#define LEG { .name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given" }
+#define HELD REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
+#define CALL                                                                                                                                       \
+	REPLY({ "call_id", PBX_TYPE_TEXT, "ULID" }, { "linked_id", PBX_TYPE_TEXT, "Shared by calls that have met" },                               \
+	      { "state", PBX_TYPE_TEXT, "new, ringing, answered" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },                 \
+	      { "from", PBX_TYPE_TEXT, "Caller's number" }, { "to", PBX_TYPE_TEXT, "Called number" }, { "since", PBX_TYPE_TIME, "Its beginning" }, \
+	      { "duration_ms", PBX_TYPE_INT, "So far" }, { "legs", PBX_TYPE_OBJECTS, "Its parties" })
+
+const struct pbx_route core_calls_routes[] = {
+	{ "GET", "/calls", list_route, "calls:read", "Calls under way", 0, { NULL, 0, 0 }, CALL },
+	{ "GET", "/calls/{id}", show, "calls:read", "One call with its legs", 0, ARGS(ID), CALL },
+	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID), REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }) },
+	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls", originate, "calls:write", "Ring a number, and when it answers call another from it", PBX_ROUTE_WRITES,
+	  ARGS({ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Rings first", .completes = "extension" },
+	       { .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Is called then" },
+	       { .name = "ring_s", .type = PBX_TYPE_INT, .help = "How long the first rings", .least = 5, .most = 600 }),
+	  CALL },
+};
+_Static_assert(sizeof core_calls_routes / sizeof core_calls_routes[0] == CORE_CALLS_ROUTES, "calls_part.h counts them");
+
+const struct pbx_command core_calls_commands[] = {
+	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
+	{ "calls show", show, "One call with its legs", ARGS(ID), NULL, 0 },
+	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },
+};
+_Static_assert(sizeof core_calls_commands / sizeof core_calls_commands[0] == CORE_CALLS_COMMANDS, "calls_part.h counts them");

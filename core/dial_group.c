@@ -1,0 +1,556 @@
+/* dial_group.c - one target of a dial: routed, resolved into devices, rung, and perhaps forwarded
+ *
+ *    waiting ──► routing (numbers) ──► ringing ──► over
+ *       └───────── aor:, sip: ───────────┘  │ ▲
+ *                                           └─┘ nobody answered and somebody is named for that case: routing again,
+ *                                               with a diversion more, at most CORE_MOST_FORWARDS times
+ *
+ * What every device said is weighed by RFC 3261 16.7; a 6xx speaks for all devices of the group. */
+#include "dial_inner.h"
+#include "host.h"
+#include <pbx/location.h>
+#include <stdlib.h>
+
+static void group_check(struct core_group *group);
+static void group_over(struct core_group *group);
+
+struct core_group *core_group_new(struct core_dial *dial, const char *text, uint32_t delay_ms, uint32_t ring_ms)
+{
+	if (dial->group_count == CORE_MOST_GROUPS)
+		return NULL;
+
+	struct core_group *group = calloc(1, sizeof *group);
+	if (!group)
+		return NULL;
+	group->dial = dial;
+	group->delay_ms = delay_ms;
+	group->ring_ms = ring_ms;
+	CORE_TEXT(group->text, text);
+
+	struct core_group **at = &dial->groups;
+	while (*at)
+		at = &(*at)->next;
+	*at = group;
+	dial->group_count++;
+	return group;
+}
+
+static void note(struct core_group *group, uint32_t sip_code, uint32_t cause, bool callee_said)
+{
+	struct core_final final = { sip_code, cause, callee_said };
+
+	if (core_final_better(&final, &group->best))
+		group->best = final;
+}
+
+/* ---- branches ---- */
+
+static struct core_branch *branch_add(struct core_group *group, const char *uri, const struct pbx_dial_target *target)
+{
+	if (group->dial->branch_count == CORE_MOST_BRANCHES)
+		return NULL;
+
+	struct core_branch *branch = calloc(1, sizeof *branch);
+	if (!branch)
+		return NULL;
+	branch->group = group;
+	branch->delay_ms = target->delay_ms;
+	branch->ring_ms = target->ring_ms;
+	CORE_TEXT(branch->uri, uri);
+
+	struct core_branch **at = &group->branches;
+	while (*at)
+		at = &(*at)->next;
+	*at = branch;
+	group->dial->branch_count++;
+	return branch;
+}
+
+static void branch_quiet(struct core_branch *branch)
+{
+	(void)core_timer_stop(branch->delay);
+	(void)core_timer_stop(branch->ring);
+	branch->delay = branch->ring = (pbx_timer){ 0 };
+	branch->over = true;
+}
+
+/* Ends its leg; the leg says no more to us. */
+static void branch_stop(struct core_branch *branch, uint32_t cause)
+{
+	struct core_leg *leg = branch->leg;
+
+	branch_quiet(branch);
+	branch->leg = NULL;
+	if (!leg)
+		return;
+	core_dial_drop_early(branch->group->dial, leg);
+	leg->branch = NULL;
+	core_leg_end(leg, 0, cause, false, cause == PBX_CAUSE_ANSWERED_ELSEWHERE ? "answered elsewhere" : NULL);
+}
+
+void core_group_branch_over(struct core_branch *branch, const struct core_final *final)
+{
+	struct core_group *group = branch->group;
+
+	branch_quiet(branch);
+	branch->leg = NULL;
+	note(group, final->sip_code, final->cause, final->callee_said);
+	if (final->sip_code >= 600)
+		core_group_stop(group, PBX_CAUSE_NORMAL, NULL);
+	group_check(group);
+}
+
+static void on_branch_ring_timer(void *self, pbx_timer timer)
+{
+	struct core_branch *branch = self;
+
+	(void)timer;
+	branch_stop(branch, PBX_CAUSE_NO_ANSWER);
+	note(branch->group, 480, PBX_CAUSE_NO_ANSWER, false);
+	group_check(branch->group);
+}
+
+/* The user part of "sip:1001@192.0.2.1;…". */
+static void uri_user(const char *uri, char ret_user[64])
+{
+	const char *begin = strchr(uri, ':');
+	size_t length;
+
+	begin = begin ? begin + 1 : uri;
+	length = strcspn(begin, "@;?>");
+	if (begin[length] != '@')
+		length = 0;
+	if (length > 63)
+		length = 63;
+	memcpy(ret_user, begin, length);
+	ret_user[length] = '\0';
+}
+
+static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
+{
+	const struct core_group *group = branch->group;
+
+	if (group->owner_number[0])
+		CORE_TEXT(leg->number, group->owner_number);
+	else if (branch->account[0])
+		CORE_TEXT(leg->number, branch->account);
+	else
+		uri_user(branch->uri, leg->number);
+	CORE_TEXT(leg->name, group->owner_name);
+	CORE_TEXT(leg->account, branch->account);
+	CORE_TEXT(leg->endpoint, branch->uri);
+	CORE_TEXT(leg->address, branch->received);
+}
+
+static bool speaks_ipv6(const struct core_branch *branch)
+{
+	return branch->received[0] ? branch->received[0] == '[' : strchr(branch->uri, '[') != NULL;
+}
+
+static int branch_invite(struct core_branch *branch, struct core_leg *leg)
+{
+	struct core_group *group = branch->group;
+	struct core_dial *dial = group->dial;
+	const struct core_leg_driver *driver = core_leg_driver();
+	struct core_diversion diversions[CORE_MOST_FORWARDS + 1];
+
+	if (!driver)
+		return PBX_ESTATE;
+	for (uint32_t i = 0; i < group->forwarded; i++)
+		diversions[i] = (struct core_diversion){ group->diversions[group->forwarded - 1 - i].number, group->diversions[group->forwarded - 1 - i].reason };
+
+	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
+	if (err == PBX_OK)
+		err = core_leg_make_offer(leg, dial->from, CORE_SEND | CORE_RECV);
+	if (err != PBX_OK)
+		return err;
+
+	uint32_t max_forwards = dial->from && dial->from->max_forwards ? dial->from->max_forwards - 1 : 70;
+	const struct core_invite invite = {
+		.target = branch->uri, .received = branch->received, .transport = branch->transport, .path = branch->path, .account = branch->account,
+		.from_number = dial->caller_number, .from_name = dial->caller_name, .to_number = leg->number, .to_name = leg->name,
+		.call_id = dial->call->id, .max_forwards = max_forwards, .diversions = diversions, .diversion_count = group->forwarded, .offer = &leg->local,
+	};
+	leg->driver = driver;
+	leg->max_forwards = max_forwards;
+	return driver->invite(leg->handle, &invite, &leg->dialog);
+}
+
+static uint32_t ring_ms_of(const struct core_group *group)
+{
+	if (group->ring_ms)
+		return group->ring_ms;
+	if (group->answer_ring_ms)
+		return group->answer_ring_ms;
+	return group->dial->ring_ms ? 0 : core_calls_settings()->ring_s * 1000u; /* the whole dial has a limit of its own */
+}
+
+static void branch_start(struct core_branch *branch)
+{
+	struct core_leg *leg;
+
+	branch->started = true;
+	if (core_leg_new(branch->group->dial->call, PBX_OUTBOUND, &leg) != PBX_OK) {
+		core_group_branch_over(branch, &(struct core_final){ 500, PBX_CAUSE_FAILURE, false });
+		return;
+	}
+	branch->leg = leg;
+	leg->branch = branch;
+	leg_describe(leg, branch);
+	core_event_leg("leg.started", leg);
+
+	int err = branch_invite(branch, leg);
+	if (err != PBX_OK) {
+		bool is_full = err == PBX_ENOSPC || err == PBX_ENOMEM;
+		core_leg_end(leg, is_full ? 503 : 500, is_full ? PBX_CAUSE_CONGESTION : PBX_CAUSE_FAILURE, false, "cannot call");
+		return;
+	}
+	if (branch->ring_ms)
+		(void)core_timer_start(core_self(), branch->ring_ms, 0, on_branch_ring_timer, branch, &branch->ring);
+}
+
+static void on_branch_delay(void *self, pbx_timer timer)
+{
+	struct core_branch *branch = self;
+
+	(void)timer;
+	branch->delay = (pbx_timer){ 0 };
+	branch_start(branch);
+}
+
+/* ---- resolving ---- */
+
+struct resolving {
+	struct core_group *group;
+	const struct pbx_dial_target *target;
+	const char *aor;
+	uint32_t found;
+};
+
+static void add_contact(void *context, const struct pbx_contact *contact)
+{
+	struct resolving *resolving = context;
+	struct core_branch *branch = branch_add(resolving->group, contact->uri, resolving->target);
+
+	if (!branch)
+		return;
+	CORE_TEXT(branch->received, contact->received);
+	CORE_TEXT(branch->transport, contact->transport);
+	CORE_TEXT(branch->path, contact->path);
+	CORE_TEXT(branch->account, resolving->aor);
+	resolving->found++;
+}
+
+static void resolve(struct core_group *group, const struct pbx_dial_target *target)
+{
+	const char *text = target->text;
+
+	if (strncmp(text, "aor:", 4) == 0) {
+		const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
+		struct resolving resolving = { group, target, text + 4, 0 };
+
+		if (location->each)
+			(void)location->each(text + 4, add_contact, &resolving);
+		if (resolving.found == 0)
+			group->offline = true;
+	} else if (strncasecmp(text, "sip:", 4) == 0 || strncasecmp(text, "sips:", 5) == 0) {
+		if (!branch_add(group, text, target))
+			note(group, 503, PBX_CAUSE_CONGESTION, false);
+	} else {
+		struct core_group *nested = core_group_new(group->dial, text, target->delay_ms, target->ring_ms);
+
+		if (!nested)
+			return;
+		nested->forwarded = group->forwarded;
+		memcpy(nested->diversions, group->diversions, sizeof nested->diversions);
+	}
+}
+
+static void on_group_ring_timer(void *self, pbx_timer timer)
+{
+	struct core_group *group = self;
+
+	(void)timer;
+	group->ring = (pbx_timer){ 0 };
+	note(group, 480, PBX_CAUSE_NO_ANSWER, false);
+	core_group_stop(group, PBX_CAUSE_NO_ANSWER, NULL);
+	group_check(group);
+}
+
+static void ring_branches(struct core_group *group)
+{
+	uint32_t ring_ms = ring_ms_of(group);
+
+	group->state = CORE_GROUP_RINGING;
+	if (ring_ms && group->branches)
+		(void)core_timer_start(core_self(), ring_ms, 0, on_group_ring_timer, group, &group->ring);
+	for (struct core_branch *branch = group->branches, *next; branch && !group->dial->over; branch = next) {
+		next = branch->next;
+		if (branch->started || branch->over)
+			continue;
+		if (branch->delay_ms)
+			(void)core_timer_start(core_self(), branch->delay_ms, 0, on_branch_delay, branch, &branch->delay);
+		else
+			branch_start(branch);
+	}
+	group_check(group);
+	core_dial_check(group->dial); /* a target that is a number has become a group of its own */
+}
+
+/* ---- routing ---- */
+
+/* Calls an account is in, besides this one. */
+static uint32_t calls_of(const struct core_call *but, const char *account)
+{
+	uint32_t count = 0, at = 0;
+	const struct core_call *call;
+
+	while ((call = core_handles_next(core_calls_table(), &at))) {
+		const struct core_leg *leg = call == but ? NULL : call->legs;
+
+		while (leg && (leg->state == PBX_LEG_ENDED || strcmp(leg->account, account) != 0))
+			leg = leg->next;
+		count += leg != NULL;
+	}
+	return count;
+}
+
+static bool is_busy(const struct core_group *group)
+{
+	uint32_t most = group->dial->flags & PBX_DIAL_NO_WAITING ? 1 : group->max_calls;
+
+	return most && group->owner_number[0] && calls_of(group->dial->call, group->owner_number) >= most;
+}
+
+static void take_targets(struct core_group *group, const struct pbx_route_answer *answer)
+{
+	CORE_TEXT(group->owner_number, answer->owner_number);
+	CORE_TEXT(group->owner_name, answer->owner_name);
+	CORE_TEXT(group->busy_to, answer->busy_to);
+	CORE_TEXT(group->no_answer_to, answer->no_answer_to);
+	CORE_TEXT(group->offline_to, answer->offline_to);
+	group->answer_ring_ms = answer->ring_ms;
+	group->max_calls = answer->max_calls;
+	if (is_busy(group)) {
+		note(group, 486, PBX_CAUSE_BUSY, false);
+		group_over(group);
+		return;
+	}
+	for (uint32_t i = 0; i < answer->target_count; i++)
+		resolve(group, &answer->targets[i]);
+	ring_branches(group);
+}
+
+static void add_diversion(struct core_group *group, const char *number, uint32_t reason)
+{
+	if (group->forwarded >= CORE_MOST_FORWARDS)
+		return;
+	CORE_TEXT(group->diversions[group->forwarded].number, number);
+	group->diversions[group->forwarded++].reason = reason;
+}
+
+static void on_walk_forward(void *context, const char *number, const char *to, uint32_t reason)
+{
+	struct core_group *group = context;
+
+	core_event_call_forwarded(group->dial->call, number, to, core_forward_name(reason));
+	add_diversion(group, number, reason);
+	CORE_TEXT(group->text, to);
+}
+
+static void on_walk_done(void *context, const struct pbx_route_answer *verdict, struct pbx_host *owner, const char *argument)
+{
+	struct core_group *group = context;
+
+	group->walk = (pbx_route_query){ 0 };
+	switch (verdict->verdict) {
+	case PBX_ROUTE_TARGETS:
+		take_targets(group, verdict);
+		break;
+	case PBX_ROUTE_CONTROL:
+		core_dial_hand_over(group, verdict, owner, argument);
+		break;
+	default: {
+		uint32_t sip_code = verdict->sip_code >= 300 ? verdict->sip_code : 404;
+
+		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text, sip_code,
+			 verdict->text ? verdict->text : "");
+		note(group, sip_code, core_cause_from_sip(sip_code), false);
+		group_over(group);
+	}
+	}
+}
+
+static void walk_start(struct core_group *group)
+{
+	struct core_dial *dial = group->dial;
+	const struct core_walk_wish wish = {
+		.leg = dial->is_routing && dial->from ? dial->from->handle : (pbx_leg){ 0 }, .number = group->text, .caller = dial->caller_number,
+		.account = dial->account, .wall_us = core_wall_us(), .forwarded = group->forwarded + (dial->from ? dial->from->forwarded : 0),
+		.forward = on_walk_forward, .done = on_walk_done, .context = group,
+	};
+
+	group->state = CORE_GROUP_ROUTING;
+	if (core_walk_start(&wish, &group->walk) != PBX_OK) {
+		note(group, 500, PBX_CAUSE_FAILURE, false);
+		group_over(group);
+	}
+}
+
+static void group_begin(struct core_group *group)
+{
+	if (strncmp(group->text, "aor:", 4) != 0 && strncasecmp(group->text, "sip", 3) != 0) {
+		walk_start(group);
+		return;
+	}
+
+	char text[256];
+	CORE_TEXT(text, group->text);
+	resolve(group, &(struct pbx_dial_target){ .text = text });
+	ring_branches(group);
+}
+
+static void on_group_delay(void *self, pbx_timer timer)
+{
+	struct core_group *group = self;
+
+	(void)timer;
+	group->delay = (pbx_timer){ 0 };
+	group_begin(group);
+}
+
+void core_group_start(struct core_group *group)
+{
+	group->state = CORE_GROUP_ROUTING;
+	if (group->delay_ms && group->dial->strategy == PBX_DIAL_ALL)
+		(void)core_timer_start(core_self(), group->delay_ms, 0, on_group_delay, group, &group->delay);
+	else
+		group_begin(group);
+}
+
+/* ---- over ---- */
+
+void core_group_stop(struct core_group *group, uint32_t cause, const struct core_leg *but)
+{
+	(void)core_timer_stop(group->delay);
+	(void)core_timer_stop(group->ring);
+	group->delay = group->ring = (pbx_timer){ 0 };
+	core_walk_cancel(group->walk);
+	group->walk = (pbx_route_query){ 0 };
+	for (struct core_branch *branch = group->branches; branch; branch = branch->next)
+		if (!branch->over && (!but || branch->leg != but))
+			branch_stop(branch, cause);
+}
+
+/* Where to instead, and why; NULL: nowhere. */
+static const char *forward_of(const struct core_group *group, uint32_t *ret_reason)
+{
+	const char *to = "";
+
+	if (group->dial->flags & PBX_DIAL_NO_FORWARD)
+		return NULL;
+	switch (group->best.sip_code) {
+	case 486:
+	case 600:
+		*ret_reason = PBX_FORWARD_BUSY;
+		to = group->busy_to;
+		break;
+	case 408:
+	case 480:
+		*ret_reason = group->best.cause == PBX_CAUSE_OFFLINE ? PBX_FORWARD_OFFLINE : PBX_FORWARD_NO_ANSWER;
+		to = group->best.cause == PBX_CAUSE_OFFLINE ? group->offline_to : group->no_answer_to;
+		break;
+	}
+	return to[0] ? to : NULL;
+}
+
+static void branches_free(struct core_group *group)
+{
+	while (group->branches) {
+		struct core_branch *branch = group->branches;
+
+		group->branches = branch->next;
+		branch_quiet(branch);
+		free(branch);
+		group->dial->branch_count--;
+	}
+}
+
+static void group_forward(struct core_group *group, const char *to, uint32_t reason)
+{
+	core_event_call_forwarded(group->dial->call, group->owner_number, to, core_forward_name(reason));
+	add_diversion(group, group->owner_number, reason);
+	CORE_TEXT(group->text, to);
+	branches_free(group);
+	group->owner_number[0] = group->owner_name[0] = group->busy_to[0] = group->no_answer_to[0] = group->offline_to[0] = '\0';
+	group->best = (struct core_final){ 0 };
+	group->offline = false;
+	group->ring_ms = 0; /* was for the one who forwarded */
+	walk_start(group);
+}
+
+static void group_over(struct core_group *group)
+{
+	uint32_t reason = 0;
+	const char *to;
+
+	(void)core_timer_stop(group->ring);
+	group->ring = (pbx_timer){ 0 };
+	if (group->offline && !group->best.sip_code)
+		note(group, 480, PBX_CAUSE_OFFLINE, false);
+	to = forward_of(group, &reason);
+	if (to && group->forwarded >= CORE_MOST_FORWARDS)
+		group->best = (struct core_final){ 482, 25, false };
+	else if (to) {
+		group_forward(group, to, reason);
+		return;
+	}
+	group->state = CORE_GROUP_OVER;
+	if (core_final_better(&group->best, &group->dial->best))
+		group->dial->best = group->best;
+	core_dial_check(group->dial);
+}
+
+void core_group_branchless(struct core_group *group, uint32_t sip_code, uint32_t cause)
+{
+	note(group, sip_code, cause, false);
+	group_over(group);
+}
+
+static void group_check(struct core_group *group)
+{
+	if (group->state != CORE_GROUP_RINGING || group->dial->over)
+		return;
+	for (const struct core_branch *branch = group->branches; branch; branch = branch->next)
+		if (!branch->over)
+			return;
+	group_over(group);
+}
+
+void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count)
+{
+	struct core_group *group = branch->group;
+
+	if (group->dial->flags & PBX_DIAL_NO_FORWARD || group->forwarded >= CORE_MOST_FORWARDS || count == 0) {
+		note(group, 480, PBX_CAUSE_NO_ANSWER, true);
+		return;
+	}
+	core_event_call_forwarded(group->dial->call, branch->leg->number, targets[0], "302");
+	add_diversion(group, branch->leg->number, PBX_FORWARD_UNCONDITIONAL);
+	for (uint32_t i = 0; i < count; i++) {
+		char user[64];
+
+		/* A number goes through routing with its permissions; only what is none is called as it stands. */
+		uri_user(targets[i], user);
+		bool is_number = user[0] && user[strspn(user, "0123456789*#+")] == '\0';
+		resolve(group, &(struct pbx_dial_target){ .text = is_number ? user : targets[i] });
+	}
+	ring_branches(group);
+}
+
+void core_group_free(struct core_group *group)
+{
+	core_group_stop(group, PBX_CAUSE_NORMAL, NULL);
+	branches_free(group);
+	free(group);
+}

@@ -1,0 +1,387 @@
+/* leg_media.c - a leg and its stream: what is offered and answered, what is played, and what the media workers tell
+ *
+ * Here the pure decisions of negotiate.c meet the leg they are for: whose codecs are preferred, which direction the hold flags ask for. */
+#include "calls_inner.h"
+#include "host.h"
+#include <pbx/directory.h>
+#include <pbx/music.h>
+
+#define STREAM_BUCKETS 4096u
+
+const struct core_media_driver *core_media;
+static struct core_leg *by_stream[STREAM_BUCKETS];
+static uint64_t last_tag;
+
+void core_media_set_driver(const struct core_media_driver *driver)
+{
+	core_media = driver;
+}
+
+/* ---- the stream itself ---- */
+
+static struct core_leg **bucket_of(core_stream stream)
+{
+	return &by_stream[(stream.id * 0x9E3779B97F4A7C15u) >> 52];
+}
+
+static struct core_leg *leg_of(core_stream stream)
+{
+	struct core_leg *leg = *bucket_of(stream);
+
+	while (leg && leg->stream.id != stream.id)
+		leg = leg->next_by_stream;
+	return leg;
+}
+
+int core_leg_open_stream(struct core_leg *leg, int family)
+{
+	if (leg->has_stream)
+		return PBX_OK;
+	if (!core_media)
+		return PBX_ESTATE;
+
+	int err = core_media->open(leg->call->handle.id, family == AF_INET6 ? AF_INET6 : AF_INET, &leg->stream, &leg->local_addr);
+	if (err != PBX_OK)
+		return err;
+	leg->has_stream = true;
+	leg->next_by_stream = *bucket_of(leg->stream);
+	*bucket_of(leg->stream) = leg;
+	return PBX_OK;
+}
+
+void core_leg_close_stream(struct core_leg *leg)
+{
+	if (!leg->has_stream)
+		return;
+	leg->has_stats = core_media->stats(leg->stream, &leg->stats) == PBX_OK;
+
+	struct core_leg **at = bucket_of(leg->stream);
+	while (*at != leg)
+		at = &(*at)->next_by_stream;
+	*at = leg->next_by_stream;
+	leg->has_stream = false;
+	leg->play_tag = 0;
+	(void)core_media->close(leg->stream);
+}
+
+/* ---- lists of codecs ---- */
+
+static void list_add(struct core_media_desc *list, const struct core_codec *codec)
+{
+	for (uint8_t i = 0; i < list->codec_count; i++)
+		if (core_codec_same(&list->codecs[i], codec))
+			return;
+	if (list->codec_count < CORE_MOST_CODECS)
+		list->codecs[list->codec_count++] = *codec;
+}
+
+/* What a leg has agreed to speak, with its keys. */
+static void list_add_agreed(struct core_media_desc *list, const struct core_leg *leg)
+{
+	for (uint8_t i = 0; i < leg->config.codec_count; i++)
+		list_add(list, &leg->config.codecs[i]);
+	if (leg->config.dtmf_type) {
+		struct core_codec events = { .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = leg->config.dtmf_type, .fmtp = "0-16" };
+		list_add(list, &events);
+	}
+}
+
+static void list_add_own(struct core_media_desc *list, bool speech)
+{
+	struct core_codec own[CORE_MOST_CODECS];
+	uint8_t count = core_media->codecs(own, CORE_MOST_CODECS);
+
+	for (uint8_t i = 0; i < count; i++)
+		if (speech || strcasecmp(own[i].name, "telephone-event") == 0)
+			list_add(list, &own[i]);
+}
+
+/* ---- offer and answer ---- */
+
+int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction)
+{
+	int err = core_leg_open_stream(leg, leg->remote.rtp.sa.sa_family);
+
+	if (err != PBX_OK)
+		return err;
+
+	struct core_media_desc wanted = { .present = true };
+	struct core_codec own[CORE_MOST_CODECS];
+	uint8_t own_count = core_media->codecs(own, CORE_MOST_CODECS);
+	if (other && other->configured)
+		list_add_agreed(&wanted, other);
+	else if (other && other->remote.present)
+		wanted = other->remote;
+	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
+	return PBX_OK;
+}
+
+static int configure(struct core_leg *leg, const struct core_stream_config *config)
+{
+	int err = core_media->configure(leg->stream, config);
+
+	if (err == PBX_OK) {
+		leg->config = *config;
+		leg->configured = true;
+	}
+	return err;
+}
+
+int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer)
+{
+	struct core_stream_config config;
+	int err = core_answer_apply(&leg->local, answer, &config);
+
+	if (err != PBX_OK)
+		return err;
+	config.renegotiated = leg->configured;
+	leg->remote = *answer;
+	return configure(leg, &config);
+}
+
+/* Tries lists of what we may answer, the one that avoids transcoding first. */
+static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, uint8_t direction, struct core_media_desc *ret_answer,
+			     struct core_stream_config *ret_config)
+{
+	const struct core_leg *preferred[] = { leg, other, core_bridge_peer(leg) };
+
+	for (size_t i = 0; i < sizeof preferred / sizeof preferred[0]; i++) {
+		struct core_media_desc may = { 0 };
+
+		if (!preferred[i] || !preferred[i]->configured)
+			continue;
+		list_add_agreed(&may, preferred[i]);
+		list_add_own(&may, false); /* keys work even when the other side has none */
+		if (core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config) == PBX_OK)
+			return PBX_OK;
+	}
+
+	struct core_media_desc may = { 0 };
+	list_add_own(&may, true);
+	return core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config);
+}
+
+int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated)
+{
+	if (leg->answer_said && !renegotiated)
+		return PBX_OK; /* the 200 repeats what the 183 said */
+
+	int err = core_leg_open_stream(leg, leg->remote.rtp.sa.sa_family);
+	if (err != PBX_OK)
+		return err;
+	if (!leg->remote.present) {
+		leg->late_offer = true;
+		return core_leg_make_offer(leg, other, direction);
+	}
+
+	struct core_media_desc answer;
+	struct core_stream_config config;
+	err = answer_from_lists(leg, other, direction, &answer, &config);
+	if (err != PBX_OK)
+		return err;
+	config.renegotiated = renegotiated;
+	leg->local = answer;
+	return configure(leg, &config);
+}
+
+bool core_leg_wants_hold(const struct core_media_desc *offer)
+{
+	const struct core_addr *to = &offer->rtp;
+
+	if (!(offer->direction & CORE_RECV))
+		return true;
+	if (to->sa.sa_family == AF_INET)
+		return to->in4.sin_port == 0 || to->in4.sin_addr.s_addr == INADDR_ANY;
+	if (to->sa.sa_family == AF_INET6)
+		return to->in6.sin6_port == 0 || IN6_IS_ADDR_UNSPECIFIED(&to->in6.sin6_addr);
+	return true;
+}
+
+/* ---- re-INVITE ---- */
+
+static void on_update_timer(void *self, pbx_timer timer)
+{
+	struct core_leg *leg = self;
+
+	(void)timer;
+	if (leg->state == PBX_LEG_ANSWERED && leg->update_due)
+		(void)core_leg_update(leg);
+}
+
+void core_leg_update_later(struct core_leg *leg, uint64_t after_ms)
+{
+	leg->update_due = true;
+	(void)core_timer_stop(leg->update_timer);
+	(void)core_timer_start(core_self(), after_ms, 0, on_update_timer, leg, &leg->update_timer);
+}
+
+int core_leg_update(struct core_leg *leg)
+{
+	if (leg->updating || leg->late_offer) {
+		leg->update_due = true; /* on_update_done comes back to it */
+		return PBX_OK;
+	}
+
+	struct core_media_desc before = leg->local;
+	int err = core_leg_make_offer(leg, leg, leg->held_by_us ? 0 : CORE_SEND | CORE_RECV);
+	if (err == PBX_OK)
+		err = leg->driver->update(leg->dialog, &leg->local);
+	if (err == PBX_OK) {
+		leg->updating = true;
+		leg->update_due = false;
+		return PBX_OK;
+	}
+	leg->local = before;
+	if (err != PBX_EBUSY)
+		return err;
+	core_leg_update_later(leg, CORE_UPDATE_RETRY_MS);
+	return PBX_OK;
+}
+
+/* ---- playing ---- */
+
+int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
+{
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+
+	struct core_play play = { .kind = kind, .text = text, .source = source, .tag = ++last_tag };
+	int err = core_media->play(leg->stream, &play);
+	if (err != PBX_OK)
+		return err;
+	leg->play_tag = play.tag;
+	leg->play_for = play_for;
+	return PBX_OK;
+}
+
+int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for)
+{
+	const struct pbx_music *music = core_host_service("pbx.music/1", (uint32_t)sizeof *music);
+	pbx_source source;
+
+	if (!music->source || music->source(music->self, music_class, &source) != PBX_OK)
+		return PBX_ENOTSUP;
+	return core_leg_play(leg, CORE_PLAY_SOURCE, NULL, source, play_for);
+}
+
+void core_leg_stop_play(struct core_leg *leg)
+{
+	leg->play_tag = 0;
+	leg->play_for = 0;
+	if (leg->has_stream)
+		(void)core_media->stop(leg->stream);
+}
+
+int core_leg_send_digits(struct core_leg *leg, const char *digits)
+{
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+
+	int err = core_media->send_digits(leg->stream, digits, 100, 50);
+	if (err != PBX_ENOTSUP || !leg->driver->send_digit)
+		return err;
+	for (; *digits; digits++) {
+		err = leg->driver->send_digit(leg->dialog, *digits, 100);
+		if (err != PBX_OK)
+			return err;
+	}
+	return PBX_OK;
+}
+
+/* ---- what the workers tell ---- */
+
+void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
+{
+	struct core_leg *leg = leg_of(stream);
+
+	if (!leg || leg->play_tag != tag || tag == 0)
+		return;
+
+	uint32_t play_for = leg->play_for;
+	leg->play_tag = 0;
+	leg->play_for = 0;
+	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
+		core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
+		return;
+	}
+	if (play_for == CORE_PLAY_FOR_CONTROLLER && how != PBX_MEDIA_STOPPED && leg->charge.owner && leg->controller.media_done)
+		CORE_INTO(leg->charge.owner, leg->controller.media_done(leg->self, leg->handle));
+}
+
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
+{
+	struct core_leg *leg = leg_of(stream);
+
+	if (leg)
+		core_leg_media_digit(leg, digit, duration_ms);
+}
+
+void core_media_on_silence(core_stream stream, uint32_t for_ms)
+{
+	struct core_leg *leg = leg_of(stream);
+
+	if (!leg || leg->state != PBX_LEG_ANSWERED)
+		return;
+	if (leg->charge.owner && leg->controller.media_lost) {
+		CORE_INTO(leg->charge.owner, leg->controller.media_lost(leg->self, leg->handle));
+		return;
+	}
+	core_log(PBX_LOG_NOTICE, "calls", leg->call->id, "media_lost", "leg=%s for_ms=%u", leg->id, for_ms);
+	leg->call->reason = "media_timeout";
+	core_leg_end(leg, 0, PBX_CAUSE_TIMER, false, "media_timeout");
+}
+
+void core_media_on_first_packet(core_stream stream)
+{
+	const struct core_leg *leg = leg_of(stream);
+
+	if (leg)
+		core_log(PBX_LOG_DEBUG, "calls", leg->call->id, "first_packet", "leg=%s", leg->id);
+}
+
+void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
+{
+	const struct core_leg *leg = leg_of(stream);
+
+	(void)remote;
+	if (leg)
+		core_log(PBX_LOG_INFO, "calls", leg->call->id, "media_source_changed", "leg=%s", leg->id);
+}
+
+void core_leg_media_fini(void)
+{
+	memset(by_stream, 0, sizeof by_stream);
+	core_media = NULL;
+}
+
+/* ---- "pbx.media/1": the driver's own, looked up at call time because it may come later than we ---- */
+
+static int source_open(struct pbx_host *host, const struct pbx_source_spec *spec, pbx_source *ret_source)
+{
+	return core_media ? core_media->source_open(host, spec, ret_source) : PBX_ENOTSUP;
+}
+
+static int source_update(pbx_source source, const struct pbx_source_spec *spec)
+{
+	return core_media ? core_media->source_update(source, spec) : PBX_ENOENT;
+}
+
+static int source_close(pbx_source source)
+{
+	return core_media ? core_media->source_close(source) : PBX_ENOENT;
+}
+
+static int source_listeners(pbx_source source, uint32_t *ret_listeners)
+{
+	return core_media ? core_media->source_listeners(source, ret_listeners) : PBX_ENOENT;
+}
+
+static int probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self)
+{
+	return core_media ? core_media->probe(host, path, done, self) : PBX_ENOTSUP;
+}
+
+const struct pbx_media core_media_service = {
+	.header = PBX_HEADER(struct pbx_media),
+	.source_open = source_open, .source_update = source_update, .source_close = source_close, .source_listeners = source_listeners, .probe = probe,
+};

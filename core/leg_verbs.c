@@ -1,0 +1,437 @@
+/* leg_verbs.c - "pbx.calls/1": what a controller may do with its legs
+ *
+ * Each verb checks the handle and the state, then leaves the work to the file whose story it is. */
+#include "calls_inner.h"
+#include <stdlib.h>
+
+/* ---- control ---- */
+
+static void revoke_leg(struct core_charge *charge)
+{
+	struct core_leg *leg = (struct core_leg *)((char *)charge - offsetof(struct core_leg, charge));
+
+	core_charge_remove(charge); /* its owner has stopped: nothing of it is called any more */
+	memset(&leg->controller, 0, sizeof leg->controller);
+	leg->self = NULL;
+	core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "owner stopped");
+}
+
+static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_controller *controller, void *self)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (!controller)
+		return PBX_EINVAL;
+
+	struct core_leg *other = core_bridge_dissolve(leg);
+	core_dial_from_gone(leg, host);
+	if (leg->branch)
+		core_dial_leg_over(leg);
+	if (leg->charge.owner && leg->charge.owner == host && leg->self == self)
+		core_charge_remove(&leg->charge); /* the same state machine goes on with another table: it has lost nothing */
+	else
+		core_leg_lose_controller(leg);
+	if (other)
+		core_leg_watch(other);
+	if (leg->state == PBX_LEG_ENDED || leg->charge.owner)
+		return PBX_ENOENT; /* who lost it has ended it, or has taken it back */
+
+	memset(&leg->controller, 0, sizeof leg->controller);
+	memcpy(&leg->controller, controller, controller->size < sizeof *controller ? controller->size : sizeof *controller);
+	leg->self = self;
+	core_charge_add(host, &leg->charge, "leg", true, revoke_leg);
+	core_leg_stop_play(leg);
+	return PBX_OK;
+}
+
+/* ---- before the answer ---- */
+
+static bool is_waiting(const struct core_leg *leg)
+{
+	return leg->direction == PBX_INBOUND && (leg->state == PBX_LEG_NEW || leg->state == PBX_LEG_RINGING);
+}
+
+void core_leg_rings(struct core_leg *leg)
+{
+	if (leg->state != PBX_LEG_NEW)
+		return;
+	leg->state = PBX_LEG_RINGING;
+	leg->ringing_at_ms = core_now_ms();
+	core_event_leg("leg.ringing", leg);
+}
+
+static int ring(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (!is_waiting(leg))
+		return PBX_ESTATE;
+
+	int err = leg->driver->ring(leg->dialog, NULL);
+	if (err == PBX_OK)
+		core_leg_rings(leg);
+	return err;
+}
+
+int core_leg_progress(struct core_leg *leg, const struct core_leg *other)
+{
+	if (!is_waiting(leg) || !leg->remote.present)
+		return PBX_ESTATE; /* without an offer there is nothing to answer early */
+
+	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
+	if (err == PBX_OK)
+		err = leg->driver->ring(leg->dialog, &leg->local);
+	if (err == PBX_OK) {
+		leg->answer_said = true;
+		core_leg_rings(leg);
+	}
+	return err;
+}
+
+static int progress(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_progress(leg, NULL) : PBX_ENOENT;
+}
+
+int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
+{
+	if (leg->state == PBX_LEG_ANSWERED)
+		return PBX_OK;
+	if (!is_waiting(leg))
+		return PBX_ESTATE;
+
+	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
+	if (err == PBX_OK)
+		err = leg->driver->answer(leg->dialog, &leg->local);
+	if (err != PBX_OK)
+		return err;
+	leg->answer_said = true;
+	core_leg_answered_now(leg);
+	return PBX_OK;
+}
+
+static int answer(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+
+	int err = core_leg_answer(leg, NULL);
+	if (err == PBX_OK && leg->is_caller)
+		core_call_answered(leg->call, leg, leg->call->to_number, leg->call->to_name);
+	return err;
+}
+
+void core_leg_refuse(struct core_leg *leg, uint32_t sip_code, uint32_t cause, const char *text)
+{
+	if (is_waiting(leg)) {
+		(void)leg->driver->reject(leg->dialog, sip_code, cause, text); /* a dialog that is gone needs no refusal */
+		leg->driver_knows = true;
+		core_leg_end(leg, sip_code, cause, false, text);
+	} else {
+		core_leg_end(leg, 0, cause, false, text);
+	}
+}
+
+static int reject(pbx_leg handle, uint32_t sip_code)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (sip_code < 300 || sip_code > 699)
+		return PBX_EINVAL;
+	if (leg->is_offered) {
+		leg->refused_code = sip_code;
+		return PBX_OK;
+	}
+	if (!is_waiting(leg))
+		return PBX_ESTATE;
+	core_leg_refuse(leg, sip_code, core_cause_from_sip(sip_code), NULL);
+	return PBX_OK;
+}
+
+static int hangup(pbx_leg handle, uint32_t cause)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	core_leg_end(leg, 0, cause ? cause : PBX_CAUSE_NORMAL, false, NULL);
+	return PBX_OK;
+}
+
+static int route(pbx_leg handle, const char *number)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_route(leg, number, (pbx_leg){ 0 }) : PBX_ENOENT;
+}
+
+/* ---- what the party hears ---- */
+
+static int play(pbx_leg handle, const char *prompt)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_play(leg, CORE_PLAY_FILE, prompt, (pbx_source){ 0 }, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+}
+
+static int tone(pbx_leg handle, const char *name)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_play(leg, CORE_PLAY_TONE, name, (pbx_source){ 0 }, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+}
+
+static int hear(pbx_leg handle, pbx_source source)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_play(leg, CORE_PLAY_SOURCE, NULL, source, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+}
+
+static int music(pbx_leg handle, const char *music_class)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_play_music(leg, music_class, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+}
+
+static int stop_media(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	core_leg_stop_play(leg);
+	return PBX_OK;
+}
+
+static int echo(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_play(leg, CORE_PLAY_ECHO, NULL, (pbx_source){ 0 }, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+}
+
+static int send_digits(pbx_leg handle, const char *digits)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (digits[strspn(digits, "0123456789*#ABCD")] != '\0')
+		return PBX_EINVAL;
+	return core_leg_send_digits(leg, digits);
+}
+
+/* ---- timers, hold ---- */
+
+static void on_timeout(void *self, pbx_timer timer)
+{
+	struct core_leg *leg = self;
+
+	(void)timer;
+	leg->timeout = (pbx_timer){ 0 };
+	if (leg->state != PBX_LEG_ENDED && leg->charge.owner && leg->controller.timeout)
+		CORE_INTO(leg->charge.owner, leg->controller.timeout(leg->self, leg->handle));
+}
+
+static int set_timeout(pbx_leg handle, uint32_t after_ms)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	(void)core_timer_stop(leg->timeout);
+	leg->timeout = (pbx_timer){ 0 };
+	return after_ms ? core_timer_start(core_self(), after_ms, 0, on_timeout, leg, &leg->timeout) : PBX_OK;
+}
+
+static int hold(pbx_leg handle, bool on)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (leg->state != PBX_LEG_ANSWERED)
+		return PBX_ESTATE;
+	if (leg->held_by_us == on)
+		return PBX_OK;
+
+	bool was = leg->holds_us || leg->held_by_us;
+	leg->held_by_us = on;
+	int err = core_leg_update(leg);
+	if (err != PBX_OK) {
+		leg->held_by_us = !on;
+		return err;
+	}
+	core_hold_changed(leg, was);
+	return PBX_OK;
+}
+
+/* ---- dialling and bridging ---- */
+
+static int dial(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler, void *self, pbx_dial *ret_dial)
+{
+	struct core_dial_wish wish = { .host = host, .plan = plan, .dialler = dialler, .self = self };
+
+	if (from.id) {
+		wish.from = core_leg_alive(from);
+		if (!wish.from)
+			return PBX_ENOENT;
+	}
+	return core_dial_start(&wish, ret_dial);
+}
+
+static int bridge(struct pbx_host *host, pbx_leg a, pbx_leg b, pbx_bridge *ret_bridge)
+{
+	struct core_leg *one = core_leg_alive(a), *two = core_leg_alive(b);
+
+	(void)host; /* control passes to the bridge: nothing is charged */
+	if (!one || !two)
+		return PBX_ENOENT;
+	return core_bridge_make(one, two, ret_bridge);
+}
+
+static int peer(pbx_leg handle, pbx_leg *ret_peer)
+{
+	const struct core_leg *leg = core_leg_alive(handle);
+	const struct core_leg *other = leg ? core_bridge_peer(leg) : NULL;
+
+	if (!other)
+		return PBX_ENOENT;
+	*ret_peer = other->handle;
+	return PBX_OK;
+}
+
+/* ---- looking ---- */
+
+static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
+{
+	const struct core_leg *leg = core_leg_find(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+
+	uint32_t size = ret_info->size < sizeof *ret_info ? ret_info->size : (uint32_t)sizeof *ret_info;
+	struct pbx_leg_info known = {
+		.size = size, .leg = leg->handle, .call = leg->call->handle, .state = leg->state, .direction = leg->direction,
+		.id = leg->id, .call_id = leg->call->id, .linked_id = leg->call->linked_id, .number = leg->number, .name = leg->name,
+		.dialled = leg->dialled, .account = leg->account, .endpoint = leg->endpoint, .holds_us = leg->holds_us, .held_by_us = leg->held_by_us,
+		.bridge = leg->bridge ? leg->bridge->handle : (pbx_bridge){ 0 }, .started_at_ms = leg->started_at_ms, .answered_at_ms = leg->answered_at_ms,
+		.device = leg->device, .music_class = leg->music_class, .argument = leg->argument, .referred_by = leg->referred_by,
+	};
+	memcpy(ret_info, &known, size);
+	return PBX_OK;
+}
+
+static int find_leg(const char *leg_id, pbx_leg *ret_leg)
+{
+	uint32_t at = 0;
+	const struct core_leg *leg;
+
+	while ((leg = core_handles_next(&core_leg_table, &at)))
+		if (leg->state != PBX_LEG_ENDED && strcmp(leg->id, leg_id) == 0) {
+			*ret_leg = leg->handle;
+			return PBX_OK;
+		}
+	return PBX_ENOENT;
+}
+
+static int find_call(const char *call_id, pbx_call *ret_call)
+{
+	uint32_t at = 0;
+	const struct core_call *call;
+
+	while ((call = core_handles_next(core_calls_table(), &at)))
+		if (strcmp(call->id, call_id) == 0) {
+			*ret_call = call->handle;
+			return PBX_OK;
+		}
+	return PBX_ENOENT;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct core_leg *one = core_leg_find(*(const pbx_leg *)a), *two = core_leg_find(*(const pbx_leg *)b);
+	int calls = strcmp(one->call->id, two->call->id); /* ULIDs rise with time */
+
+	if (calls != 0)
+		return calls;
+	return one->started_at_ms < two->started_at_ms ? -1 : one->started_at_ms > two->started_at_ms;
+}
+
+static void each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *context)
+{
+	uint32_t most = core_handles_count(&core_leg_table), count = 0, at = 0;
+	pbx_leg *legs = calloc(most ? most : 1, sizeof *legs);
+	const struct core_leg *leg;
+
+	if (!legs)
+		return;
+	while (count < most && (leg = core_handles_next(&core_leg_table, &at)))
+		if (leg->state != PBX_LEG_ENDED && (!call.id || leg->call->handle.id == call.id))
+			legs[count++] = leg->handle;
+	qsort(legs, count, sizeof *legs, by_age);
+	for (uint32_t i = 0; i < count; i++)
+		if (core_leg_alive(legs[i]))
+			tell(context, legs[i]);
+	free(legs);
+}
+
+static int set_identity(pbx_leg handle, const char *number, const char *name)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (number)
+		CORE_TEXT(leg->number, number);
+	if (name)
+		CORE_TEXT(leg->name, name);
+
+	const struct core_leg *other = core_bridge_peer(leg);
+	if (other && other->driver->set_identity)
+		other->driver->set_identity(other->dialog, leg->number, leg->name);
+	return PBX_OK;
+}
+
+static int set_music(pbx_leg handle, const char *music_class)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	CORE_TEXT(leg->music_class, music_class);
+	return PBX_OK;
+}
+
+static int claim(struct pbx_host *host, const char *pattern, pbx_dialled_fn dialled, void *self)
+{
+	const struct pbx_claim wish = { .size = sizeof wish, .pattern = pattern, .dialled = dialled, .self = self };
+	struct pbx_diag diag = { "", "" };
+	int err = core_plan_claim(host, &wish, &diag);
+
+	if (err != PBX_OK)
+		core_log(PBX_LOG_ERROR, core_owner_name(host), NULL, "claim_refused", "pattern=%s reason=\"%s\"", pattern, diag.text);
+	return err;
+}
+
+const struct pbx_calls core_calls_service = {
+	.header = PBX_HEADER(struct pbx_calls),
+	.claim = claim, .control = control,
+	.ring = ring, .progress = progress, .answer = answer, .reject = reject, .hangup = hangup, .route = route,
+	.play = play, .tone = tone, .listen = hear, .music = music, .stop_media = stop_media, .echo = echo, .send_digits = send_digits,
+	.set_timeout = set_timeout, .hold = hold,
+	.dial = dial, .cancel = core_dial_cancel, .bridge = bridge, .peer = peer, .keys = core_keys_add,
+	.info = info, .find_leg = find_leg, .find_call = find_call, .each = each, .set_identity = set_identity, .set_music = set_music,
+};

@@ -1,0 +1,218 @@
+/* negotiate.c - offer and answer (RFC 3264, RFC 3551): which codecs two sides share, under which numbers, in which direction
+ *
+ * Pure functions over core/media_desc.h. A codec is its name, clock and channels; its payload type only says how one side numbers it.
+ * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead. */
+#include "calls.h"
+#include <string.h>
+#include <strings.h>
+
+#define DYNAMIC_LEAST 96u
+#define DYNAMIC_MOST 127u
+#define PTIME_DEFAULT_MS 20u
+
+static uint8_t channels_of(const struct core_codec *codec)
+{
+	return codec->channels ? codec->channels : 1;
+}
+
+bool core_codec_same(const struct core_codec *a, const struct core_codec *b)
+{
+	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && channels_of(a) == channels_of(b);
+}
+
+static bool is_events(const struct core_codec *codec)
+{
+	return strcasecmp(codec->name, "telephone-event") == 0;
+}
+
+static bool is_companion(const struct core_codec *codec)
+{
+	return is_events(codec) || strcasecmp(codec->name, "CN") == 0;
+}
+
+static const struct core_codec *find_codec(const struct core_codec *codecs, uint8_t count, const struct core_codec *wanted)
+{
+	for (uint8_t i = 0; i < count; i++)
+		if (core_codec_same(&codecs[i], wanted))
+			return &codecs[i];
+	return NULL;
+}
+
+static bool is_nowhere(const struct core_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return addr->in4.sin_port == 0 || addr->in4.sin_addr.s_addr == INADDR_ANY;
+	if (addr->sa.sa_family == AF_INET6)
+		return addr->in6.sin6_port == 0 || IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+	return true;
+}
+
+static uint8_t mirrored(uint8_t direction)
+{
+	return (uint8_t)((direction & CORE_SEND ? CORE_RECV : 0u) | (direction & CORE_RECV ? CORE_SEND : 0u));
+}
+
+/* What the describer means: nowhere to send to is as good as not receiving (RFC 2543's hold). */
+static uint8_t meant_direction(const struct core_media_desc *desc)
+{
+	return (uint8_t)(is_nowhere(&desc->rtp) ? desc->direction & ~CORE_RECV : desc->direction);
+}
+
+/* ---- offering ---- */
+
+struct numbers {
+	bool used[128];
+};
+
+static uint8_t number_take(struct numbers *numbers, uint8_t wanted)
+{
+	if (wanted < 128 && !numbers->used[wanted]) {
+		numbers->used[wanted] = true;
+		return wanted;
+	}
+	for (uint32_t type = DYNAMIC_LEAST; type <= DYNAMIC_MOST; type++)
+		if (!numbers->used[type]) {
+			numbers->used[type] = true;
+			return (uint8_t)type;
+		}
+	return 0; /* 32 dynamic codecs do not fit into CORE_MOST_CODECS */
+}
+
+static void offer_add(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codec)
+{
+	if (offer->codec_count == CORE_MOST_CODECS || find_codec(offer->codecs, offer->codec_count, codec))
+		return;
+
+	struct core_codec *added = &offer->codecs[offer->codec_count++];
+	*added = *codec;
+	added->channels = channels_of(codec);
+	added->payload_type = number_take(numbers, codec->payload_type);
+}
+
+/* One place is kept for telephone-event: a caller with a long list must not lose its keys. */
+static void offer_add_all(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codecs, uint8_t count, bool companions)
+{
+	for (uint8_t i = 0; i < count; i++)
+		if (is_companion(&codecs[i]) == companions && (companions || offer->codec_count < CORE_MOST_CODECS - 1))
+			offer_add(offer, numbers, &codecs[i]);
+}
+
+void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local, uint8_t direction,
+		     struct core_media_desc *ret_offer)
+{
+	struct core_media_desc offer = { .present = true, .rtp = *local, .direction = direction };
+	struct numbers numbers = { { false } };
+	bool has_wanted = wanted && wanted->present;
+
+	for (uint32_t pass = 0; pass < 2; pass++) {
+		if (has_wanted)
+			offer_add_all(&offer, &numbers, wanted->codecs, wanted->codec_count, pass == 1);
+		offer_add_all(&offer, &numbers, own, own_count, pass == 1);
+	}
+	if (has_wanted) {
+		offer.ptime_ms = wanted->ptime_ms;
+		offer.maxptime_ms = wanted->maxptime_ms;
+	}
+	*ret_offer = offer;
+}
+
+/* ---- what a stream is told ---- */
+
+static void config_begin(struct core_stream_config *config, const struct core_media_desc *peer, uint8_t direction)
+{
+	memset(config, 0, sizeof *config);
+	if (!is_nowhere(&peer->rtp)) {
+		config->rtp = peer->rtp;
+		config->rtcp = peer->rtcp;
+	}
+	config->rtcp_mux = peer->rtcp_mux;
+	config->direction = direction;
+	config->ptime_ms = peer->ptime_ms ? peer->ptime_ms : PTIME_DEFAULT_MS;
+	if (peer->maxptime_ms && config->ptime_ms > peer->maxptime_ms)
+		config->ptime_ms = peer->maxptime_ms;
+}
+
+static void config_add(struct core_stream_config *config, const struct core_codec *codec, uint8_t send_type, uint8_t receive_type)
+{
+	if (is_events(codec)) {
+		if (!config->dtmf_type) {
+			config->dtmf_type = send_type;
+			config->dtmf_receive_type = receive_type;
+		}
+		return;
+	}
+	config->codecs[config->codec_count] = *codec;
+	config->codecs[config->codec_count].payload_type = send_type;
+	config->receive_types[config->codec_count++] = receive_type;
+}
+
+/* ---- answering ---- */
+
+static void answer_add(struct core_media_desc *answer, struct core_stream_config *config, const struct core_codec *offered, const struct core_codec *ours)
+{
+	struct core_codec *added = &answer->codecs[answer->codec_count++];
+
+	*added = *offered;
+	added->channels = channels_of(offered);
+	memcpy(added->fmtp, ours->fmtp, sizeof added->fmtp);
+	config_add(config, offered, offered->payload_type, offered->payload_type);
+}
+
+static void answer_add_all(struct core_media_desc *answer, struct core_stream_config *config, const struct core_media_desc *offer,
+			   const struct core_codec *may, uint8_t may_count, bool companions)
+{
+	for (uint8_t i = 0; i < offer->codec_count; i++) {
+		const struct core_codec *offered = &offer->codecs[i];
+		const struct core_codec *ours = find_codec(may, may_count, offered);
+
+		if (ours && is_companion(offered) == companions && !find_codec(answer->codecs, answer->codec_count, offered))
+			answer_add(answer, config, offered, ours);
+	}
+}
+
+int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local, uint8_t direction,
+		     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
+{
+	if (!offer->present || offer->secure)
+		return PBX_ENOTSUP;
+
+	struct core_media_desc answer = { .present = true, .rtp = *local, .rtcp_mux = offer->rtcp_mux,
+		.direction = (uint8_t)(mirrored(meant_direction(offer)) & direction), .ptime_ms = offer->ptime_ms, .maxptime_ms = offer->maxptime_ms };
+	struct core_stream_config config;
+
+	config_begin(&config, offer, answer.direction);
+	answer_add_all(&answer, &config, offer, may, may_count, false);
+	if (answer.codec_count == 0)
+		return PBX_ENOTSUP;
+
+	answer_add_all(&answer, &config, offer, may, may_count, true);
+	*ret_answer = answer;
+	*ret_config = config;
+	return PBX_OK;
+}
+
+int core_answer_apply(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *ret_config)
+{
+	if (!answer->present || answer->secure)
+		return PBX_ENOTSUP;
+
+	struct core_stream_config config;
+	config_begin(&config, answer, (uint8_t)(mirrored(meant_direction(answer)) & offer->direction));
+
+	bool has_speech = false;
+	for (uint32_t pass = 0; pass < 2; pass++)
+		for (uint8_t i = 0; i < answer->codec_count; i++) {
+			const struct core_codec *agreed = &answer->codecs[i];
+			const struct core_codec *offered = find_codec(offer->codecs, offer->codec_count, agreed);
+
+			if (!offered || is_companion(agreed) != (pass == 1) || find_codec(config.codecs, config.codec_count, agreed))
+				continue;
+			config_add(&config, agreed, agreed->payload_type, offered->payload_type);
+			has_speech = has_speech || pass == 0;
+		}
+	if (!has_speech)
+		return PBX_ENOTSUP;
+
+	*ret_config = config;
+	return PBX_OK;
+}
