@@ -25,6 +25,7 @@
 #include "settings.h"
 #include "store.h"
 #include "timer.h"
+#include "../sip/sip.h"
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
@@ -339,6 +340,10 @@ static void on_plugins_loaded(void *context)
 	}
 	if (core_host_add_part(&api_part, NULL) != PBX_OK) {
 		fail(EX_CONFIG, "part_not_started", api_part.name);
+		return;
+	}
+	if (sip_open(&diag) != PBX_OK) {
+		fail(EX_CONFIG, "sip_not_listening", diag.text);
 		return;
 	}
 	ready = true;
