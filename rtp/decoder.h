@@ -1,0 +1,14 @@
+/* rtp/decoder.h - a sound file as 8 kHz mono samples. [work]: one thread at a time, it reads a disk. */
+#pragma once
+#include <pbx/media.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct rtp_decoder;
+
+/* PBX_OK, PBX_ENOENT, PBX_EINVAL (cannot be decoded), PBX_ENOMEM. */
+int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder);
+void rtp_decoder_close(struct rtp_decoder *decoder);
+void rtp_decoder_info(const struct rtp_decoder *decoder, struct pbx_file_info *ret_info);
+/* Up to count samples; fewer only at the end. What cannot be read any further is the end: a file plays as far as it goes. */
+size_t rtp_decoder_read(struct rtp_decoder *decoder, int16_t *ret_samples, size_t count);

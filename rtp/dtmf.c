@@ -1,0 +1,135 @@
+/*
+ * dtmf - key presses as RFC 4733 events
+ *
+ * An event is named by its SSRC and timestamp, however many of its packets arrive; it is told once, at its end, or when a
+ * new one begins, or when nothing more has come for a while because all three end packets were lost. Ours are sent in the
+ * stream's own sequence: one timestamp, rising duration, the end three times; the audio waits meanwhile.
+ */
+#include "worker.h"
+
+#define EVENT_BYTES 4u
+#define LOST_END_MS 200u  /* several packet times of the slowest phones */
+#define MOST_OVERTAKEN 40000 /* timestamp units: an event older than the last one by less than this was overtaken, not new */
+#define LEAST_ON_MS 70u
+#define LEAST_OFF_MS 50u
+#define END_PACKETS 3u
+#define VOLUME 10u        /* -10 dBm0 */
+
+static const char keys[] = "0123456789*#ABCD";
+
+/* ---- receiving ---- */
+
+static void tell_digit(struct rtp_session *session)
+{
+	struct rtp_event_receiver *event = &session->event;
+
+	event->open = false;
+	/* A full ring has been counted; a key that nobody could take for a thousand events is better lost than late. */
+	(void)rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_DIGIT, .digit = event->digit,
+								    .for_ms = event->duration_ms });
+}
+
+static bool is_new_event(const struct rtp_event_receiver *event, const struct rtp_packet *packet)
+{
+	int32_t later = (int32_t)(packet->timestamp - event->timestamp);
+
+	return !event->known || packet->ssrc != event->ssrc || later > 0 || later < -MOST_OVERTAKEN;
+}
+
+void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *packet)
+{
+	struct rtp_event_receiver *event = &session->event;
+	const uint8_t *data = packet->payload;
+
+	if (packet->payload_bytes < EVENT_BYTES || data[0] >= sizeof keys - 1)
+		return; /* flash and the like are for the peer, if it wants them */
+	if (is_new_event(event, packet)) {
+		if (event->open)
+			tell_digit(session);
+		*event = (struct rtp_event_receiver){ .open = true, .known = true, .timestamp = packet->timestamp, .ssrc = packet->ssrc,
+						      .digit = keys[data[0]] };
+	}
+	if (!event->open || packet->timestamp != event->timestamp)
+		return; /* the end again, or an old packet that was overtaken */
+	uint32_t duration = (uint32_t)data[2] << 8 | data[3], ms = duration / session->plan->clock_khz[packet->type];
+
+	event->duration_ms = ms > event->duration_ms ? ms : event->duration_ms;
+	event->updated_at_ms = session->worker->now_ms;
+	if (data[1] & 0x80)
+		tell_digit(session);
+}
+
+void rtp_dtmf_look_after(struct rtp_session *session)
+{
+	if (session->event.open && session->worker->now_ms - session->event.updated_at_ms >= LOST_END_MS)
+		tell_digit(session);
+}
+
+/* ---- sending ---- */
+
+static uint8_t code_of(char key)
+{
+	for (uint8_t code = 0; code < sizeof keys - 1; code++) {
+		if (keys[code] == key)
+			return code;
+	}
+	return 0; /* checked on the loop */
+}
+
+static void send_event(struct rtp_session *session, struct rtp_digits *digits, bool marker, bool end)
+{
+	uint8_t packet[RTP_HEADER_BYTES + EVENT_BYTES], *payload = packet + RTP_HEADER_BYTES;
+	uint32_t lasted = digits->sent_ms * session->plan->send_khz;
+	uint16_t duration = (uint16_t)(lasted > 0xffff ? 0xffff : lasted);
+
+	payload[0] = code_of(digits->text[digits->at]);
+	payload[1] = (uint8_t)((end ? 0x80 : 0) | VOLUME);
+	payload[2] = (uint8_t)(duration >> 8);
+	payload[3] = (uint8_t)duration;
+	if (rtp_can_send(session) && session->plan->dtmf_type)
+		rtp_send(session, payload, EVENT_BYTES, session->plan->dtmf_type, marker, (uint16_t)(session->sender.sequence + 1u), digits->timestamp);
+}
+
+static void next_digit(struct rtp_session *session)
+{
+	struct rtp_digits *digits = session->digits;
+
+	digits->at++;
+	digits->begun = false;
+	digits->sent_ms = 0;
+	digits->ends = 0;
+	if (digits->text[digits->at])
+		return;
+	session->digits = digits->after;
+	rtp_worker_return(session->worker, &digits->command);
+}
+
+static uint32_t at_least(uint32_t value, uint32_t least)
+{
+	return value > least ? value : least;
+}
+
+bool rtp_dtmf_send_next(struct rtp_session *session)
+{
+	struct rtp_digits *digits = session->digits;
+	uint32_t on_ms = at_least(digits->each_ms, LEAST_ON_MS), off_ms = at_least(digits->gap_ms, LEAST_OFF_MS), ptime_ms = session->plan->ptime_ms;
+	bool begins = !digits->begun;
+
+	if (begins) {
+		rtp_relay_interrupted(session);
+		digits->begun = true;
+		digits->timestamp = rtp_next_timestamp(session, session->plan->send_khz);
+	}
+	if (digits->sent_ms < on_ms) {
+		digits->sent_ms += ptime_ms;
+		send_event(session, digits, begins, false);
+	} else if (digits->ends < END_PACKETS) {
+		digits->ends++;
+		send_event(session, digits, false, true);
+	} else {
+		digits->ends++;
+	}
+	if (digits->ends * ptime_ms >= off_ms && digits->ends >= END_PACKETS)
+		next_digit(session);
+	return session->digits;
+}

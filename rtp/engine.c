@@ -1,0 +1,417 @@
+/*
+ * engine - workers started and stopped, commands sent and taken back, what the workers tell
+ *
+ * Commands reach a worker in the order they were given. A stream that is connected to one on another worker has to move: its
+ * sockets leave the one and join the other, with everything the kernel holds for them. That takes one round trip, during
+ * which all other commands wait, so that none overtakes.
+ */
+#include "engine_inner.h"
+#include "source.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <core/log.h>
+#include <core/loop.h>
+#include <pbx/calls.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_WORKERS 64u
+#define BACK_FROM_LOW 5u /* free ports are plenty again at one in five */
+#define LOW 10u          /* and low at one in ten */
+
+struct rtp_engine rtp_engine;
+static uv_async_t wakeup;
+static uint64_t cpu_us_before[MOST_WORKERS], asked_at_us[MOST_WORKERS];
+
+/* ---- commands ---- */
+
+struct rtp_command *rtp_command_new(uint32_t kind, struct rtp_stream *stream)
+{
+	struct rtp_command *command = calloc(1, sizeof *command);
+
+	if (command)
+		*command = (struct rtp_command){ .kind = kind, .settles = true, .session = &stream->session, .stream = stream->id };
+	return command;
+}
+
+void rtp_command_free(struct rtp_command *command)
+{
+	if (!command)
+		return;
+	free(command->plan);
+	free(command->route);
+	free(command->route_back);
+	free(command);
+}
+
+static struct rtp_stream *stream_of(struct rtp_session *session)
+{
+	return (struct rtp_stream *)session; /* its first member */
+}
+
+static void post(struct rtp_command *command, uint32_t worker)
+{
+	rtp_worker_send(&rtp_engine.workers[worker], command);
+}
+
+/* The peer leaves its worker; when that has come back it joins the other's. */
+static bool starts_move(struct rtp_command *command)
+{
+	struct rtp_stream *a = stream_of(command->session), *b = command->peer ? stream_of(command->peer) : NULL;
+
+	if (command->kind != RTP_CONNECT || a->worker == b->worker)
+		return false;
+	struct rtp_command *leave = rtp_command_new(RTP_LEAVE, b);
+
+	if (!leave) {
+		core_log(PBX_LOG_ERROR, RTP_OWNER, NULL, "connect_failed", "reason=memory");
+		return false;
+	}
+	core_busy(1);
+	rtp_engine.moving = command;
+	post(leave, b->worker);
+	return true;
+}
+
+static void dispatch(struct rtp_command *command)
+{
+	if (!starts_move(command))
+		post(command, stream_of(command->session)->worker);
+}
+
+void rtp_engine_send(struct rtp_command *command)
+{
+	if (command->settles)
+		core_busy(1);
+	if (rtp_engine.moving)
+		rtp_queue_push(&rtp_engine.held, &command->node);
+	else
+		dispatch(command);
+}
+
+static void finish_move(struct rtp_command *leave)
+{
+	struct rtp_command *connect = rtp_engine.moving;
+	struct rtp_stream *a = stream_of(connect->session), *b = stream_of(connect->peer);
+	struct rtp_node *node;
+
+	rtp_engine.worker_streams[b->worker]--;
+	rtp_engine.worker_streams[a->worker]++;
+	b->worker = a->worker;
+	leave->kind = RTP_JOIN; /* the same command goes on */
+	post(leave, b->worker);
+	rtp_engine.moving = NULL;
+	post(connect, a->worker);
+	while (!rtp_engine.moving && (node = rtp_queue_pop(&rtp_engine.held)))
+		dispatch((struct rtp_command *)node);
+}
+
+static void on_return(struct rtp_command *command)
+{
+	if (command->kind >= RTP_SOURCE_COMMANDS) {
+		rtp_source_returned(command);
+		return;
+	}
+	switch (command->kind) {
+	case RTP_LEAVE:
+		finish_move(command);
+		return;
+	case RTP_PLAY:
+		rtp_stream_played((struct rtp_play *)command);
+		return;
+	case RTP_CLOSE:
+		rtp_stream_closed(stream_of(command->session));
+		break;
+	default:
+		break;
+	}
+	if (command->settles)
+		core_busy(-1);
+	rtp_command_free(command);
+}
+
+/* ---- what the workers tell ---- */
+
+static void on_source_changed(struct rtp_stream *stream, const struct rtp_event *event)
+{
+	stream->learned = event->remote;
+	if (rtp_engine.observer.source_changed)
+		rtp_engine.observer.source_changed(&event->remote, stream->group);
+	core_media_on_source_changed((core_stream){ stream->id }, &event->remote);
+}
+
+static void on_event(const struct rtp_event *event)
+{
+	core_stream name = { event->stream };
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return;
+	switch (event->kind) {
+	case RTP_EVENT_FIRST_PACKET:
+		core_media_on_first_packet(name);
+		break;
+	case RTP_EVENT_DIGIT:
+		core_media_on_digit(name, event->digit, event->for_ms);
+		break;
+	case RTP_EVENT_SOURCE_CHANGED:
+		on_source_changed(stream, event);
+		break;
+	default:
+		if (rtp_engine.observer.timeout)
+			rtp_engine.observer.timeout(stream->group, event->for_ms);
+		core_media_on_silence(name, event->for_ms);
+		break;
+	}
+}
+
+static void drain(void)
+{
+	struct rtp_event event;
+	struct rtp_node *node;
+
+	for (uint32_t i = 0; i < rtp_engine.worker_count; i++) {
+		while (rtp_ring_take(&rtp_engine.workers[i].events, &event))
+			on_event(&event);
+	}
+	while ((node = rtp_queue_pop(&rtp_engine.common.returns)))
+		on_return((struct rtp_command *)node);
+}
+
+static void on_wakeup(uv_async_t *async)
+{
+	(void)async;
+	drain();
+}
+
+static void wake(void)
+{
+	(void)uv_async_send(&wakeup); /* fails only on a handle that is no async */
+}
+
+/* ---- starting and stopping ---- */
+
+static uint32_t how_many_workers(const struct rtp_settings *settings)
+{
+	long cores = settings->workers ? (long)settings->workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return cores < 1 ? 1 : cores > (long)MOST_WORKERS ? MOST_WORKERS : (uint32_t)cores;
+}
+
+static void make_cname(char ret_cname[40])
+{
+	unsigned char random[12];
+
+	arc4random_buf(random, sizeof random); /* RFC 7022 4.2: short-term persistent, not our host's name */
+	for (size_t i = 0; i < sizeof random; i++)
+		(void)snprintf(ret_cname + 2 * i, 3, "%02x", random[i]);
+}
+
+static int check_ip(const char *name, const char *text, int family, struct pbx_diag *diag)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	if (!text || !*text || inet_pton(family, text, address) == 1)
+		return PBX_OK;
+	pbx_diag_set(diag, name, "'%s' is no IPv%c address", text, family == AF_INET ? '4' : '6');
+	return PBX_EINVAL;
+}
+
+static int check_settings(const struct rtp_settings *settings, struct pbx_diag *diag)
+{
+	int err = check_ip("bind", settings->bind, AF_INET, diag);
+
+	if (err == PBX_OK)
+		err = check_ip("external_ip", settings->external_ip, AF_INET, diag);
+	if (err == PBX_OK)
+		err = check_ip("bind6", settings->bind6, AF_INET6, diag);
+	if (err == PBX_OK)
+		err = check_ip("external_ip6", settings->external_ip6, AF_INET6, diag);
+	if (err != PBX_OK)
+		return err;
+	if (settings->port_max < settings->port_min + 2) {
+		pbx_diag_set(diag, "port_max", "no pair of ports between %u and %u", settings->port_min, settings->port_max);
+		return PBX_EINVAL;
+	}
+	if (!rtp_tones_has(settings->country)) {
+		pbx_diag_set(diag, "country", "no tones are known for '%s'", settings->country);
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
+static void take_settings(const struct rtp_settings *settings)
+{
+	rtp_engine.settings = settings;
+	rtp_engine.nat = strcmp(settings->nat, "off") == 0 ? RTP_NAT_OFF : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT : RTP_NAT_AUTO;
+	rtp_write(&rtp_engine.common.timeout_ms, settings->timeout_s * 1000);
+	rtp_write(&rtp_engine.common.hold_timeout_ms, settings->hold_timeout_s * 1000);
+}
+
+static int start_workers(uint32_t count)
+{
+	rtp_engine.workers = calloc(count, sizeof *rtp_engine.workers);
+	rtp_engine.worker_streams = calloc(count, sizeof *rtp_engine.worker_streams);
+	if (!rtp_engine.workers || !rtp_engine.worker_streams)
+		return PBX_ENOMEM;
+	while (rtp_engine.worker_count < count) {
+		int err = rtp_worker_start(&rtp_engine.workers[rtp_engine.worker_count], rtp_engine.worker_count, &rtp_engine.common);
+
+		if (err != PBX_OK)
+			return err;
+		rtp_engine.worker_count++;
+	}
+	return PBX_OK;
+}
+
+int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_observer *observer, struct pbx_diag *diag)
+{
+	assert(!rtp_engine.running);
+	int err = check_settings(settings, diag);
+
+	if (err != PBX_OK)
+		return err;
+	memset(&rtp_engine, 0, sizeof rtp_engine);
+	rtp_engine.observer = *observer;
+	rtp_engine.common.wake = wake;
+	rtp_queue_init(&rtp_engine.common.returns);
+	rtp_queue_init(&rtp_engine.held);
+	core_handles_init(&rtp_engine.streams, 'M');
+	make_cname(rtp_engine.common.cname);
+	rtp_g711_init();
+	take_settings(settings);
+	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0)
+		return PBX_EIO;
+	rtp_engine.running = true;
+	rtp_engine.ports = rtp_ports_new((uint16_t)settings->port_min, (uint16_t)settings->port_max, settings->quarantine_s * 1000);
+	err = rtp_engine.ports ? start_workers(how_many_workers(settings)) : PBX_ENOMEM;
+	if (err == PBX_OK)
+		err = rtp_sources_start(&rtp_engine.common);
+	if (err != PBX_OK)
+		rtp_engine_stop();
+	return err;
+}
+
+int rtp_engine_configure(const struct rtp_settings *settings, struct pbx_diag *diag)
+{
+	int err = check_settings(settings, diag);
+
+	if (err != PBX_OK)
+		return err;
+	take_settings(settings);
+	rtp_ports_set_quarantine(rtp_engine.ports, settings->quarantine_s * 1000);
+	return PBX_OK;
+}
+
+static void close_streams(void)
+{
+	uint32_t at = 0;
+	struct rtp_stream *stream;
+
+	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
+		(void)rtp_driver.close((core_stream){ stream->id });
+	while (rtp_engine.closing > 0) { /* workers answer at once; nobody talks any more */
+		drain();
+		(void)usleep(200);
+	}
+}
+
+void rtp_engine_stop(void)
+{
+	if (!rtp_engine.running)
+		return;
+	if (rtp_engine.worker_count > 0)
+		close_streams();
+	rtp_sources_stop();
+	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
+		rtp_worker_stop(&rtp_engine.workers[i]);
+	drain();
+	rtp_sounds_fini();
+	uv_close((uv_handle_t *)&wakeup, NULL);
+	rtp_ports_free(rtp_engine.ports);
+	free(rtp_engine.workers);
+	free(rtp_engine.worker_streams);
+	core_handles_fini(&rtp_engine.streams);
+	rtp_engine.running = false;
+}
+
+/* ---- looking ---- */
+
+void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counters)
+{
+	totals->packets_in += rtp_read(&counters->packets_in);
+	totals->packets_out += rtp_read(&counters->packets_out);
+	totals->lost += rtp_read(&counters->lost);
+	totals->foreign += rtp_read(&counters->foreign);
+	totals->malformed += rtp_read(&counters->malformed);
+}
+
+void rtp_engine_totals(struct rtp_totals *ret_totals)
+{
+	uint32_t at = 0;
+	struct rtp_stream *stream;
+	struct rtp_source_totals sources;
+
+	rtp_sources_totals(&sources);
+	*ret_totals = rtp_engine.gone;
+	ret_totals->workers = rtp_engine.worker_count;
+	ret_totals->sources = sources.sources;
+	ret_totals->listeners = sources.listeners;
+	ret_totals->streams = core_handles_count(&rtp_engine.streams);
+	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
+		rtp_totals_add(ret_totals, &stream->session.counters);
+}
+
+/* Says once that ports run low, and again only after there were plenty. */
+static void watch_ports(const struct rtp_ports_count *count)
+{
+	bool low = count->free < count->total / LOW;
+
+	if (low && !rtp_engine.was_low && rtp_engine.observer.ports_low)
+		rtp_engine.observer.ports_low(count);
+	if (low || count->free >= count->total / BACK_FROM_LOW)
+		rtp_engine.was_low = low;
+}
+
+void rtp_engine_ports(struct rtp_ports_count *ret_count)
+{
+	rtp_ports_count(rtp_engine.ports, core_now_ms(), ret_count);
+	watch_ports(ret_count);
+}
+
+double rtp_engine_take_busy(uint32_t worker)
+{
+	uint64_t now_us = core_now_us(), cpu_us = rtp_worker_cpu_us(&rtp_engine.workers[worker]);
+	uint64_t used_us = cpu_us - cpu_us_before[worker], passed_us = now_us - asked_at_us[worker];
+
+	cpu_us_before[worker] = cpu_us;
+	asked_at_us[worker] = now_us;
+	return passed_us ? (double)used_us / (double)passed_us : 0;
+}
+
+void rtp_engine_each(void (*each)(void *context, const struct rtp_stream_info *info), void *context)
+{
+	uint32_t at = 0;
+	struct rtp_stream *stream;
+
+	while ((stream = core_handles_next(&rtp_engine.streams, &at))) {
+		struct rtp_stream_info info = { .stream = stream->id, .group = stream->group, .peer = stream->peer ? stream->peer->id : 0,
+						.playing = stream->playing || stream->awaiting, .held = stream->held };
+
+		if (rtp_driver.stats((core_stream){ stream->id }, &info.stats) == PBX_OK)
+			each(context, &info);
+	}
+}
+
+void rtp_addr_text(const struct core_addr *addr, char *ret_text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+
+	*ret_text = 0;
+	if (addr->sa.sa_family == AF_INET && inet_ntop(AF_INET, &addr->in4.sin_addr, host, sizeof host))
+		(void)snprintf(ret_text, size, "%s:%u", host, ntohs(addr->in4.sin_port));
+	else if (addr->sa.sa_family == AF_INET6 && inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof host))
+		(void)snprintf(ret_text, size, "[%s]:%u", host, ntohs(addr->in6.sin6_port));
+}

@@ -1,0 +1,50 @@
+/* rtp/engine.h - the loop's side of the media: streams, the workers they are on, sounds and sources. All of it: [loop]. */
+#pragma once
+#include <core/media_driver.h>
+#include "ports.h"
+#include "worker.h"
+
+/* Settings section "media". */
+struct rtp_settings {
+	const char *bind, *external_ip, *bind6, *external_ip6;
+	uint32_t port_min, port_max, quarantine_s, workers;
+	const char *nat;
+	uint32_t timeout_s, hold_timeout_s, dscp;
+	struct pbx_list sounds_dir;
+	const char *country;
+};
+
+/* What the part publishes. Any function may be NULL. */
+struct rtp_observer {
+	void (*source_changed)(const struct core_addr *remote, uint64_t group);
+	void (*timeout)(uint64_t group, uint32_t for_ms);
+	void (*ports_low)(const struct rtp_ports_count *count);
+};
+
+/* settings is kept until the engine is stopped or configured again. PBX_OK, PBX_EINVAL and diag, PBX_ENOMEM, PBX_EIO. */
+int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_observer *observer, struct pbx_diag *diag);
+/* Takes what may change while calls run; bind addresses, ports and workers stay. PBX_OK, PBX_EINVAL and diag. */
+int rtp_engine_configure(const struct rtp_settings *settings, struct pbx_diag *diag);
+/* Closes what is open, waits for the workers. */
+void rtp_engine_stop(void);
+
+extern const struct core_media_driver rtp_driver;
+
+struct rtp_totals {
+	uint64_t packets_in, packets_out, lost, foreign, malformed;
+	uint32_t streams, sources, listeners, workers;
+};
+void rtp_engine_totals(struct rtp_totals *ret_totals);
+void rtp_engine_ports(struct rtp_ports_count *ret_count);
+/* The share of a core that a worker has used since this was last asked. */
+double rtp_engine_take_busy(uint32_t worker);
+/* each for every open stream. */
+struct rtp_stream_info {
+	uint64_t stream, group, peer;
+	bool playing, held;
+	struct core_stream_stats stats;
+};
+void rtp_engine_each(void (*each)(void *context, const struct rtp_stream_info *info), void *context);
+
+/* "192.0.2.7:10000", "[2001:db8::7]:10000", "" when not known. */
+void rtp_addr_text(const struct core_addr *addr, char *ret_text, size_t size);

@@ -1,0 +1,56 @@
+/* rtp/engine_inner.h - what the files of the loop's side share: one engine in a process. All of it: [loop]. */
+#pragma once
+#include "engine.h"
+#include "sound.h"
+#include <core/handle.h>
+
+#define RTP_GROUP_BUCKETS 1024u
+#define RTP_OWNER "media" /* in log lines */
+
+/* A stream: the session that its worker owns, and what the loop knows about it. */
+struct rtp_stream {
+	struct rtp_session session; /* first; counters apart, the worker's */
+	uint64_t id, group;
+	struct rtp_stream *group_next; /* of the same bucket */
+	uint32_t worker;
+	uint16_t port;
+	bool configured, held;
+	struct core_addr local, learned; /* learned: AF_UNSPEC while SDP's is good */
+	struct core_stream_config config;
+	struct rtp_stream *peer;
+	struct rtp_play *playing;  /* the newest that was sent to the worker and has not come back */
+	struct rtp_play *awaiting; /* waits for its sound to be read */
+};
+
+struct rtp_engine {
+	bool running, was_low;
+	const struct rtp_settings *settings;
+	struct rtp_observer observer;
+	struct rtp_ports *ports;
+	struct rtp_worker *workers;
+	uint32_t worker_count;
+	uint32_t *worker_streams; /* how many each has */
+	struct rtp_common common;
+	struct core_handles streams;
+	struct rtp_stream *groups[RTP_GROUP_BUCKETS];
+	uint8_t nat;
+	struct rtp_command *moving; /* a CONNECT whose peer is on its way from one worker to another */
+	struct rtp_queue held;      /* commands that wait until it has arrived */
+	struct rtp_totals gone;     /* of closed streams */
+	uint32_t closing;           /* streams whose CLOSE is not back */
+};
+
+extern struct rtp_engine rtp_engine;
+
+struct rtp_stream *rtp_stream_find(core_stream stream); /* NULL: stale */
+struct rtp_command *rtp_command_new(uint32_t kind, struct rtp_stream *stream); /* NULL: no memory */
+void rtp_command_free(struct rtp_command *command);
+/* To the stream's worker, behind what was sent before. command is taken. */
+void rtp_engine_send(struct rtp_command *command);
+
+/* stream.c: commands that have come back. */
+void rtp_stream_closed(struct rtp_stream *stream);
+void rtp_stream_played(struct rtp_play *play);
+
+/* Adds a session's counters. */
+void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counters);

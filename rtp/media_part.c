@@ -1,0 +1,315 @@
+/*
+ * media_part - the media's card: settings, metrics, events, and what an operator may see of streams and ports
+ *
+ * Starting it starts the engine and makes it the core's media driver.
+ */
+#include "engine.h"
+
+#include <core/bus.h>
+#include <core/metrics.h>
+#include <core/parts.h>
+#include <pbx/requests.h>
+#include <string.h>
+
+struct media_part {
+	PBX_INSTANCE(struct rtp_settings);
+	const struct pbx_jsons *json;
+	const struct pbx_requests *requests;
+	const struct pbx_metrics *metrics;
+	struct rtp_totals counted; /* as of the last scrape */
+};
+
+static struct media_part *part; /* there is one engine: its observers have no context */
+
+/* ---- events ---- */
+
+static void publish(const char *type, struct pbx_json *taken)
+{
+	(void)core_bus_publish(part->host, type, "", "", taken); /* the event log says itself what it cannot store */
+}
+
+static struct pbx_json *stream_event(uint64_t group)
+{
+	struct pbx_json *data = part->json->new_object();
+	char text[24];
+
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)group);
+	if (data)
+		(void)part->json->set_text(data, "group", text);
+	return data;
+}
+
+static void on_source_changed(const struct core_addr *remote, uint64_t group)
+{
+	struct pbx_json *data = stream_event(group);
+	char text[64];
+
+	rtp_addr_text(remote, text, sizeof text);
+	if (data)
+		(void)part->json->set_text(data, "address", text);
+	publish("media.source_changed", data);
+}
+
+static void on_timeout(uint64_t group, uint32_t for_ms)
+{
+	struct pbx_json *data = stream_event(group);
+
+	if (data)
+		(void)part->json->set_integer(data, "for_ms", for_ms);
+	publish("media.timeout", data);
+}
+
+static struct pbx_json *ports_json(const struct rtp_ports_count *count)
+{
+	struct pbx_json *data = part->json->new_object();
+
+	if (!data)
+		return NULL;
+	(void)part->json->set_integer(data, "total", count->total);
+	(void)part->json->set_integer(data, "free", count->free);
+	(void)part->json->set_integer(data, "used", count->used);
+	(void)part->json->set_integer(data, "quarantined", count->quarantined);
+	return data;
+}
+
+static void on_ports_low(const struct rtp_ports_count *count)
+{
+	pbx_warn(part->host, "ports_low", "free=%u total=%u", count->free, count->total);
+	publish("media.ports_low", ports_json(count));
+}
+
+static const struct rtp_observer observer = { .source_changed = on_source_changed, .timeout = on_timeout, .ports_low = on_ports_low };
+
+/* ---- metrics ---- */
+
+enum family { PACKETS, FOREIGN, LOST, MALFORMED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS };
+
+static const struct pbx_metric metrics[] = {
+	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
+	[FOREIGN] = { "pbx_rtp_foreign_total", PBX_METRIC_COUNTER, "Packets dropped because they came from somebody else", NULL, NULL },
+	[LOST] = { "pbx_rtp_lost_total", PBX_METRIC_COUNTER, "RTP packets that did not arrive", NULL, NULL },
+	[MALFORMED] = { "pbx_rtp_malformed_total", PBX_METRIC_COUNTER, "Packets that were no RTP or RTCP as agreed", NULL, NULL },
+	[SESSIONS] = { "pbx_rtp_sessions", PBX_METRIC_GAUGE, "Open RTP streams", NULL, NULL },
+	[PORTS] = { "pbx_rtp_ports", PBX_METRIC_GAUGE, "Pairs of ports by state", "state", NULL },
+	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape", "worker", NULL },
+	[SOURCES] = { "pbx_media_sources", PBX_METRIC_GAUGE, "Shared sources that are open", NULL, NULL },
+	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
+};
+
+static void add_since(uint32_t family, const char *labels, uint64_t now, uint64_t before)
+{
+	(void)part->metrics->add(part->host, family, labels, (double)(now > before ? now - before : 0));
+}
+
+static void scrape_ports(void)
+{
+	struct rtp_ports_count count;
+
+	rtp_engine_ports(&count);
+	(void)part->metrics->set(part->host, PORTS, "free", count.free);
+	(void)part->metrics->set(part->host, PORTS, "used", count.used);
+	(void)part->metrics->set(part->host, PORTS, "quarantined", count.quarantined);
+}
+
+static void on_scrape(void *self)
+{
+	struct rtp_totals now;
+	char label[12];
+
+	(void)self;
+	rtp_engine_totals(&now);
+	add_since(PACKETS, "in", now.packets_in, part->counted.packets_in);
+	add_since(PACKETS, "out", now.packets_out, part->counted.packets_out);
+	add_since(FOREIGN, NULL, now.foreign, part->counted.foreign);
+	add_since(LOST, NULL, now.lost, part->counted.lost);
+	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
+	part->counted = now;
+	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
+	(void)part->metrics->set(part->host, SOURCES, NULL, now.sources);
+	(void)part->metrics->set(part->host, LISTENERS, NULL, now.listeners);
+	for (uint32_t i = 0; i < now.workers; i++) {
+		(void)snprintf(label, sizeof label, "%u", i);
+		(void)part->metrics->set(part->host, BUSY, label, rtp_engine_take_busy(i));
+	}
+	scrape_ports();
+}
+
+/* ---- what an operator sees ---- */
+
+static void set_counts(struct pbx_json *leg, const struct core_stream_stats *stats)
+{
+	(void)part->json->set_integer(leg, "packets_in", (int64_t)stats->packets_in);
+	(void)part->json->set_integer(leg, "packets_out", (int64_t)stats->packets_out);
+	(void)part->json->set_integer(leg, "bytes_in", (int64_t)stats->bytes_in);
+	(void)part->json->set_integer(leg, "bytes_out", (int64_t)stats->bytes_out);
+	(void)part->json->set_integer(leg, "lost", (int64_t)stats->lost);
+	(void)part->json->set_integer(leg, "late", (int64_t)stats->late);
+	(void)part->json->set_integer(leg, "foreign", (int64_t)stats->foreign);
+	(void)part->json->set_integer(leg, "malformed", (int64_t)stats->malformed);
+	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
+	(void)part->json->set_integer(leg, "round_trip_us", stats->round_trip_us);
+	(void)part->json->set_integer(leg, "worker", stats->worker);
+}
+
+static void add_leg(void *list, const struct rtp_stream_info *info)
+{
+	struct pbx_json *leg = part->json->new_object();
+	char text[64];
+
+	if (!leg)
+		return;
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)info->stream);
+	(void)part->json->set_text(leg, "stream", text);
+	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)info->peer);
+	(void)part->json->set_text(leg, "peer", info->peer ? text : "");
+	rtp_addr_text(&info->stats.local, text, sizeof text);
+	(void)part->json->set_text(leg, "local", text);
+	rtp_addr_text(&info->stats.remote, text, sizeof text);
+	(void)part->json->set_text(leg, "remote", text);
+	(void)part->json->set_text(leg, "codec", info->stats.codec);
+	(void)part->json->set_boolean(leg, "playing", info->playing);
+	(void)part->json->set_boolean(leg, "held", info->held);
+	set_counts(leg, &info->stats);
+	(void)part->json->append(list, leg);
+}
+
+static void on_streams(void *self, pbx_request request)
+{
+	const struct media_part *media = self;
+	struct pbx_json *list = media->json->new_array();
+
+	if (list)
+		rtp_engine_each(add_leg, list);
+	(void)media->requests->reply(request, 200, list); /* an asker who has gone misses nothing */
+}
+
+static void on_ports(void *self, pbx_request request)
+{
+	const struct media_part *media = self;
+	struct rtp_ports_count count;
+
+	rtp_engine_ports(&count);
+	(void)media->requests->reply(request, 200, ports_json(&count));
+}
+
+static const struct pbx_field port_fields[] = {
+	{ "total", PBX_TYPE_INT, "Pairs of ports in the range" },
+	{ "free", PBX_TYPE_INT, "Pairs that may be taken" },
+	{ "used", PBX_TYPE_INT, "Pairs that a stream has" },
+	{ "quarantined", PBX_TYPE_INT, "Pairs that rest after use" },
+};
+
+static const struct pbx_field leg_fields[] = {
+	{ "stream", PBX_TYPE_TEXT, "The stream" },
+	{ "peer", PBX_TYPE_TEXT, "The stream it is connected to" },
+	{ "local", PBX_TYPE_TEXT, "Our address and port, as SDP says" },
+	{ "remote", PBX_TYPE_TEXT, "Where we send" },
+	{ "codec", PBX_TYPE_TEXT, "What we send" },
+	{ "playing", PBX_TYPE_BOOL, "It hears a prompt, a tone or music from us" },
+	{ "held", PBX_TYPE_BOOL, "It is on hold" },
+	{ "packets_in", PBX_TYPE_INT, "Packets received" },
+	{ "packets_out", PBX_TYPE_INT, "Packets sent" },
+	{ "bytes_in", PBX_TYPE_INT, "Octets received" },
+	{ "bytes_out", PBX_TYPE_INT, "Octets sent" },
+	{ "lost", PBX_TYPE_INT, "Packets that did not arrive" },
+	{ "late", PBX_TYPE_INT, "Packets that were overtaken" },
+	{ "foreign", PBX_TYPE_INT, "Packets from somebody else, dropped" },
+	{ "malformed", PBX_TYPE_INT, "Packets that were not as agreed, dropped" },
+	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
+	{ "round_trip_us", PBX_TYPE_INT, "From us to the peer and back; 0: not known" },
+	{ "worker", PBX_TYPE_INT, "The media worker" },
+};
+
+static const struct pbx_route routes[] = {
+	{ .method = "GET", .path = "/media/legs", .handle = on_streams, .scope = "media:read", .summary = "Open RTP streams with their counts",
+	  .reply = PBX_TABLE(leg_fields) },
+	{ .method = "GET", .path = "/media/ports", .handle = on_ports, .scope = "media:read", .summary = "Pairs of RTP ports by state",
+	  .reply = PBX_TABLE(port_fields) },
+};
+
+static const struct pbx_command commands[] = {
+	{ .words = "media streams", .handle = on_streams, .help = "Shows open RTP streams",
+	  .columns = "stream,peer,local,remote,codec,packets_in,packets_out,lost,jitter_us,foreign" },
+	{ .words = "media ports", .handle = on_ports, .help = "Shows how many RTP ports are free", .columns = "total,free,used,quarantined" },
+};
+
+static const struct pbx_field source_fields[] = {
+	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
+	{ "address", PBX_TYPE_TEXT, "Where its packets come from now" },
+};
+static const struct pbx_field timeout_fields[] = {
+	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
+	{ "for_ms", PBX_TYPE_INT, "How long nothing has come" },
+};
+
+static const struct pbx_event_type events[] = {
+	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed", PBX_TABLE(source_fields) },
+	{ "media.timeout", "No packet has come for media.timeout_s", PBX_TABLE(timeout_fields) },
+	{ "media.ports_low", "Fewer than one in ten pairs of ports is free", PBX_TABLE(port_fields) },
+};
+
+static const struct pbx_setting settings[] = {
+	PBX_TEXT(struct rtp_settings, bind, .initial_text = "0.0.0.0", .flags = PBX_SETTING_RESTART, .help = "IPv4 address that RTP sockets are bound to"),
+	PBX_TEXT(struct rtp_settings, external_ip, .initial_text = "", .help = "IPv4 address in SDP; empty: the one bound to, or the default route's"),
+	PBX_TEXT(struct rtp_settings, bind6, .initial_text = "::", .flags = PBX_SETTING_RESTART, .help = "IPv6 address that RTP sockets are bound to"),
+	PBX_TEXT(struct rtp_settings, external_ip6, .initial_text = "", .help = "IPv6 address in SDP; empty: the one bound to, or the default route's"),
+	PBX_UINT(struct rtp_settings, port_min, .initial = 10000, .least = 1024, .most = 65532, .flags = PBX_SETTING_RESTART, .help = "First port for RTP"),
+	PBX_UINT(struct rtp_settings, port_max, .initial = 20000, .least = 1026, .most = 65535, .flags = PBX_SETTING_RESTART,
+		 .help = "RTP ports end before this one"),
+	PBX_UINT(struct rtp_settings, quarantine_s, .initial = 10, .least = 0, .most = 600, .unit = "s", .help = "How long ports rest after a call"),
+	PBX_UINT(struct rtp_settings, workers, .initial = 0, .least = 0, .most = 64, .flags = PBX_SETTING_RESTART,
+		 .help = "Media threads; 0: one for each core"),
+	PBX_CHOICE(struct rtp_settings, nat, .initial_text = "auto", .choices = PBX_CHOICES("auto", "strict", "off"),
+		   .help = "Whom we believe besides SDP's address: another address (auto), another port of it (strict), nobody (off)"),
+	PBX_UINT(struct rtp_settings, timeout_s, .initial = 60, .least = 0, .most = 86400, .unit = "s", .help = "A call ends after so long without a packet; 0: never"),
+	PBX_UINT(struct rtp_settings, hold_timeout_s, .initial = 300, .least = 0, .most = 86400, .unit = "s", .help = "The same while on hold; 0: never"),
+	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63, .help = "Differentiated services code point of RTP packets"),
+	PBX_LIST(struct rtp_settings, sounds_dir, .initial_text = PBX_SHARE_DIR "/sounds", .help = "Folders with prompts, the first that has one wins"),
+	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
+};
+
+/* ---- life ---- */
+
+static int media_start(void *self)
+{
+	struct pbx_diag diag = { 0 };
+
+	part = self;
+	part->json = pbx_jsons(part->host);
+	part->requests = pbx_requests(part->host);
+	part->metrics = pbx_metrics(part->host);
+	int err = rtp_engine_start(part->settings, &observer, &diag);
+
+	if (err == PBX_OK)
+		err = core_metrics_on_scrape(part->host, on_scrape, part);
+	if (err != PBX_OK) {
+		pbx_error(part->host, "media_not_started", "result=%d field=%s reason=\"%s\"", err, diag.field, diag.text);
+		rtp_engine_stop();
+		return err;
+	}
+	core_media_set_driver(&rtp_driver);
+	return PBX_OK;
+}
+
+static int media_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	(void)self;
+	return rtp_engine_configure(proposed, diag);
+}
+
+static void media_stop(void *self)
+{
+	(void)self;
+	core_media_set_driver(NULL);
+	rtp_engine_stop();
+}
+
+const struct pbx_plugin media_part = {
+	PBX_PLUGIN_HEADER,
+	.name = "media", .version = PBX_VERSION, .summary = "RTP: ports, relay, players, digits",
+	.needs = PBX_NEEDS("pbx.json/1", "pbx.requests/1", "pbx.metrics/1"),
+	.instance_size = sizeof(struct media_part),
+	PBX_SETTINGS(struct rtp_settings, settings),
+	.routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands), .metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
+	.start = media_start, .reload = media_reload, .stop = media_stop,
+};

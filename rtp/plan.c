@@ -1,0 +1,116 @@
+/*
+ * plan - names of codecs become numbers to look up
+ *
+ * Codecs are matched by name, clock and channels, never by number. What both sides speak passes as it is, whatever it is;
+ * between the two laws of G.711 we translate; everything else has no way and is dropped.
+ */
+#include "plan.h"
+
+#include <string.h>
+#include <strings.h>
+
+static uint32_t channels(const struct core_codec *codec)
+{
+	return codec->channels ? codec->channels : 1;
+}
+
+static bool same_codec(const struct core_codec *a, const struct core_codec *b)
+{
+	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && channels(a) == channels(b);
+}
+
+static uint8_t kind_of(const struct core_codec *codec)
+{
+	if (strcasecmp(codec->name, "telephone-event") == 0)
+		return RTP_KIND_EVENT;
+	if (codec->clock_hz != 8000 || channels(codec) != 1)
+		return RTP_KIND_OPAQUE;
+	if (strcasecmp(codec->name, "PCMU") == 0)
+		return RTP_KIND_MU;
+	return strcasecmp(codec->name, "PCMA") == 0 ? RTP_KIND_A : RTP_KIND_OPAQUE;
+}
+
+static uint16_t khz_of(const struct core_codec *codec)
+{
+	uint32_t khz = codec->clock_hz / 1000;
+
+	return (uint16_t)(khz == 0 ? 8 : khz > 192 ? 192 : khz);
+}
+
+static const struct core_codec *first_g711(const struct core_stream_config *config)
+{
+	for (uint8_t i = 0; i < config->codec_count; i++) {
+		if (rtp_kind_is_g711(kind_of(&config->codecs[i])))
+			return &config->codecs[i];
+	}
+	return NULL;
+}
+
+static uint16_t sane_ptime(uint16_t ptime_ms)
+{
+	if (ptime_ms == 0)
+		return 20;
+	if (ptime_ms < RTP_LEAST_PTIME_MS)
+		return RTP_LEAST_PTIME_MS;
+	return (uint16_t)(ptime_ms > RTP_MOST_PTIME_MS ? RTP_MOST_PTIME_MS : ptime_ms - ptime_ms % 10u);
+}
+
+void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct rtp_plan *ret_plan)
+{
+	const struct core_codec *g711 = first_g711(config);
+
+	*ret_plan = (struct rtp_plan){ .rtp = config->rtp, .rtcp = config->rtcp, .rtcp_mux = config->rtcp_mux, .renegotiated = config->renegotiated,
+				       .direction = config->direction, .nat = nat, .dtmf_type = config->dtmf_type & 0x7f,
+				       .ptime_ms = sane_ptime(config->ptime_ms), .send_khz = 8 };
+	if (g711) {
+		ret_plan->send_kind = kind_of(g711);
+		ret_plan->send_type = g711->payload_type & 0x7f;
+	}
+	if (config->codec_count > 0)
+		ret_plan->send_khz = khz_of(&config->codecs[0]);
+	for (int type = 0; type < 128; type++)
+		ret_plan->clock_khz[type] = 8;
+	for (uint8_t i = 0; i < config->codec_count; i++) {
+		uint8_t type = config->receive_types[i] & 0x7f;
+
+		ret_plan->receive[type] = kind_of(&config->codecs[i]);
+		ret_plan->clock_khz[type] = khz_of(&config->codecs[i]);
+	}
+	uint8_t event = config->dtmf_receive_type & 0x7f;
+
+	if (event != 0 && ret_plan->receive[event] != RTP_KIND_EVENT) {
+		ret_plan->receive[event] = RTP_KIND_EVENT;
+		ret_plan->clock_khz[event] = ret_plan->send_khz;
+	}
+}
+
+static uint8_t way_of(const struct core_codec *codec, const struct core_stream_config *to)
+{
+	const struct core_codec *g711 = first_g711(to);
+
+	if (kind_of(codec) == RTP_KIND_EVENT)
+		return to->dtmf_type ? to->dtmf_type & 0x7f : RTP_OUT_NONE;
+	for (uint8_t i = 0; i < to->codec_count; i++) {
+		if (same_codec(codec, &to->codecs[i]))
+			return to->codecs[i].payload_type & 0x7f;
+	}
+	if (g711 && rtp_kind_is_g711(kind_of(codec)))
+		return RTP_OUT_TRANSCODE | (g711->payload_type & 0x7f);
+	return RTP_OUT_NONE;
+}
+
+void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route)
+{
+	memset(ret_route->out, RTP_OUT_NONE, sizeof ret_route->out);
+	if (!from || !to)
+		return;
+	for (uint8_t i = 0; i < from->codec_count; i++)
+		ret_route->out[from->receive_types[i] & 0x7f] = way_of(&from->codecs[i], to);
+	if (from->dtmf_receive_type != 0 && to->dtmf_type != 0)
+		ret_route->out[from->dtmf_receive_type & 0x7f] = to->dtmf_type & 0x7f;
+}
+
+const char *rtp_config_codec(const struct core_stream_config *config)
+{
+	return config->codec_count > 0 ? config->codecs[0].name : "";
+}

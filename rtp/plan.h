@@ -1,0 +1,13 @@
+/* rtp/plan.h - from what was negotiated to what a worker looks up. Pure functions. */
+#pragma once
+#include <core/media_driver.h>
+#include "session.h"
+
+#define RTP_LEAST_PTIME_MS 10u
+#define RTP_MOST_PTIME_MS 100u
+
+void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct rtp_plan *ret_plan);
+/* What `from` sends, on its way to `to`. Either may be NULL (not configured): nothing passes. */
+void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route);
+/* The codec we send: the first, by name. "" when there is none. */
+const char *rtp_config_codec(const struct core_stream_config *config);

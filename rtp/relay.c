@@ -1,0 +1,202 @@
+/*
+ * relay - from one leg to the other, without leaving the worker
+ *
+ * A packet is sent from the buffer it was received in, behind a header of our own: our SSRC, the receiver's payload type, and
+ * the sender's sequence and timestamp shifted into ours, so that what was lost or overtaken on the way here is lost or
+ * overtaken there too, and the receiver's own repair sees it. Whenever somebody else begins to feed the receiver (another
+ * source, a player, the relay again), the shift is chosen anew: sequence one further, timestamp as much later as time has
+ * passed, marker set. G.711 changes its law by table. G.711 in frames of another length waits in a small FIFO and leaves by
+ * the clock.
+ */
+#include "worker.h"
+
+#include <string.h>
+
+#define MOST_JUMP 3000 /* RFC 3550 A.1: further than this the source has begun anew */
+#define FIFO_MOST_FRAMES 3u /* more than this waits: our clock is slower than theirs, send two */
+
+static void put16(uint8_t *at, uint16_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	put16(at, (uint16_t)(value >> 16));
+	put16(at + 2, (uint16_t)value);
+}
+
+bool rtp_can_send(const struct rtp_session *session)
+{
+	return session->plan && session->plan->direction & CORE_SEND && session->remote_size > 0;
+}
+
+/* Newest of what we sent, for the next one's sake; one that overtakes does not take us back. */
+static void note_sent(struct rtp_session *session, uint16_t sequence, uint32_t timestamp, uint32_t bytes)
+{
+	struct rtp_sender *sender = &session->sender;
+
+	if (!sender->started || (int16_t)(sequence - sender->sequence) > 0) {
+		if (!sender->started || timestamp != sender->timestamp) /* the packets of an event share the instant of its beginning */
+			sender->sent_at_us = session->worker->now_us;
+		sender->started = true;
+		sender->sequence = sequence;
+		sender->timestamp = timestamp;
+		sender->khz = session->plan->send_khz;
+	}
+	sender->packets++;
+	sender->octets += bytes;
+	rtp_count(&session->counters.packets_out, 1);
+	rtp_count(&session->counters.bytes_out, bytes + RTP_HEADER_BYTES);
+}
+
+void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence, uint32_t timestamp)
+{
+	uint8_t *packet = payload - RTP_HEADER_BYTES;
+
+	packet[0] = 0x80;
+	packet[1] = (uint8_t)(type | (marker ? 0x80 : 0));
+	put16(packet + 2, sequence);
+	put32(packet + 4, timestamp);
+	put32(packet + 8, session->sender.ssrc);
+	/* What the kernel does not take now is lost, as it may be on any later stretch of the way. */
+	(void)sendto(session->rtp_fd, packet, bytes + RTP_HEADER_BYTES, 0, &session->remote.sa, session->remote_size);
+	note_sent(session, sequence, timestamp, bytes);
+}
+
+uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz)
+{
+	const struct rtp_sender *sender = &session->sender;
+	uint32_t frame = (uint32_t)session->plan->ptime_ms * khz;
+	uint64_t passed = (session->worker->now_us - sender->sent_at_us) * khz / 1000;
+
+	if (!sender->started)
+		return sender->timestamp;
+	return sender->timestamp + (passed > frame ? (uint32_t)passed : frame);
+}
+
+void rtp_relay_interrupted(struct rtp_session *session)
+{
+	session->map.synced = false;
+	session->fifo_bytes = 0;
+}
+
+/* The source begins, or begins anew: its next packet follows our newest one. */
+static void sync_map(struct rtp_session *to, const struct rtp_packet *packet)
+{
+	struct rtp_map *map = &to->map;
+
+	*map = (struct rtp_map){ .synced = true, .source_ssrc = packet->ssrc, .newest = packet->sequence };
+	map->sequence_shift = (uint16_t)(to->sender.sequence + 1u - packet->sequence);
+	map->timestamp_shift = rtp_next_timestamp(to, to->plan->send_khz) - packet->timestamp;
+	to->talking = false;
+	to->fifo_bytes = 0;
+}
+
+/* Where a packet stands in its source's sequence. False: older than the beginning of this talkspurt, it has no place in ours. */
+static bool map_packet(struct rtp_session *to, const struct rtp_packet *packet, bool *ret_begins)
+{
+	struct rtp_map *map = &to->map;
+	int16_t ahead = (int16_t)(packet->sequence - map->newest);
+
+	*ret_begins = !map->synced || packet->ssrc != map->source_ssrc || ahead > MOST_JUMP || ahead < -MOST_JUMP;
+	if (*ret_begins) {
+		sync_map(to, packet);
+		return true;
+	}
+	if (ahead <= 0)
+		return (uint32_t)-ahead <= map->since_sync && !map->counted;
+	map->newest = packet->sequence;
+	if (map->since_sync <= MOST_JUMP)
+		map->since_sync += (uint16_t)ahead;
+	return true;
+}
+
+/* Cut to other lengths once, and again of the right one: the source's sequence is good enough again. */
+static void uncount(struct rtp_session *to, const struct rtp_packet *packet)
+{
+	to->map.counted = false;
+	to->map.since_sync = 0;
+	to->map.sequence_shift = (uint16_t)(to->sender.sequence + 1u - packet->sequence);
+}
+
+/* Waits for the clock to cut it to our ptime. */
+static void relay_by_fifo(struct rtp_session *to, const struct rtp_packet *packet, uint8_t type, bool begins)
+{
+	uint32_t timestamp = packet->timestamp + to->map.timestamp_shift;
+	bool continues = to->fifo_bytes > 0 && type == to->fifo_type && timestamp == to->fifo_timestamp + to->fifo_bytes;
+
+	to->map.counted = true;
+	if (to->fifo_bytes + packet->payload_bytes > RTP_FIFO_BYTES)
+		continues = false;
+	if (!continues) {
+		if (packet->payload_bytes > RTP_FIFO_BYTES)
+			return;
+		to->fifo_bytes = 0;
+		to->fifo_type = type;
+		to->fifo_timestamp = timestamp;
+		to->fifo_marker = begins || packet->marker;
+	}
+	memcpy(to->fifo + to->fifo_bytes, packet->payload, packet->payload_bytes);
+	to->fifo_bytes += packet->payload_bytes;
+	rtp_worker_wind(to);
+}
+
+static bool needs_cutting(const struct rtp_session *to, uint8_t kind, const struct rtp_packet *packet)
+{
+	if (!rtp_kind_is_g711(kind) || to->plan->ptime_ms == 0)
+		return false;
+	return to->fifo_bytes > 0 || packet->payload_bytes != 8u * to->plan->ptime_ms;
+}
+
+void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const struct rtp_route *route, const struct rtp_packet *packet)
+{
+	uint8_t out = route->out[packet->type], kind = from->plan->receive[packet->type];
+	bool busy = to->digits || (to->play && to->play->kind != CORE_PLAY_ECHO), begins;
+
+	if (out == RTP_OUT_NONE || !rtp_can_send(to))
+		return;
+	if (busy || (to->play && from != to))
+		return;
+	if (!map_packet(to, packet, &begins)) {
+		rtp_count(&to->counters.late, 1);
+		return;
+	}
+	if (out & RTP_OUT_TRANSCODE)
+		rtp_g711_convert(rtp_kind_law(kind), packet->payload, packet->payload_bytes);
+	if (needs_cutting(to, kind, packet)) {
+		relay_by_fifo(to, packet, out & 0x7f, begins);
+		return;
+	}
+	if (to->map.counted && kind != RTP_KIND_EVENT)
+		uncount(to, packet);
+	uint16_t sequence = (uint16_t)(to->map.counted ? to->sender.sequence + 1u : packet->sequence + to->map.sequence_shift);
+
+	rtp_send(to, packet->payload, packet->payload_bytes, out & 0x7f, packet->marker || begins, sequence, packet->timestamp + to->map.timestamp_shift);
+}
+
+static void send_cut(struct rtp_session *session, uint32_t bytes)
+{
+	uint8_t packet[RTP_HEADER_BYTES + RTP_FIFO_BYTES];
+
+	memcpy(packet + RTP_HEADER_BYTES, session->fifo, bytes);
+	rtp_send(session, packet + RTP_HEADER_BYTES, bytes, session->fifo_type, session->fifo_marker, (uint16_t)(session->sender.sequence + 1u),
+		 session->fifo_timestamp);
+	session->fifo_marker = false;
+	session->fifo_timestamp += bytes;
+	session->fifo_bytes -= bytes;
+	memmove(session->fifo, session->fifo + bytes, session->fifo_bytes);
+}
+
+bool rtp_relay_frame(struct rtp_session *session)
+{
+	uint32_t frame = 8u * session->plan->ptime_ms;
+
+	if (frame == 0 || frame > RTP_FIFO_BYTES || session->fifo_bytes < frame || !rtp_can_send(session))
+		return false;
+	if (session->fifo_bytes > FIFO_MOST_FRAMES * frame)
+		send_cut(session, frame);
+	send_cut(session, frame);
+	return true;
+}

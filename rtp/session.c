@@ -1,0 +1,298 @@
+/*
+ * session - what arrives at a leg's sockets, and from whom we believe it
+ *
+ * A datagram is read, told apart (RFC 7983), checked against its own lengths (RFC 3550 5.1) and against the source policy:
+ * SDP's address first; another one only when four packets in a row, of one SSRC, rising in sequence and with payload types
+ * that were agreed on, come within five seconds of an offer and answer, and SDP's address has been silent so far. Whoever is
+ * heard then stays until the next offer and answer. Everybody else is counted and dropped.
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b)
+{
+	if (a->sa.sa_family != b->sa.sa_family)
+		return false;
+	if (a->sa.sa_family == AF_INET)
+		return a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
+	return a->sa.sa_family == AF_INET6 && memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof a->in6.sin6_addr) == 0;
+}
+
+bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b)
+{
+	return rtp_addr_same_host(a, b) && (a->sa.sa_family == AF_INET ? a->in4.sin_port == b->in4.sin_port : a->in6.sin6_port == b->in6.sin6_port);
+}
+
+socklen_t rtp_addr_size(const struct core_addr *addr)
+{
+	if (addr->sa.sa_family == AF_INET)
+		return sizeof addr->in4;
+	return addr->sa.sa_family == AF_INET6 ? sizeof addr->in6 : 0;
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static uint16_t get16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+/* Octets of header, CSRCs and extension; 0 when they do not fit. */
+static size_t header_bytes(const uint8_t *data, size_t size)
+{
+	if (size < RTP_HEADER_BYTES || data[0] >> 6 != 2)
+		return 0;
+	size_t bytes = RTP_HEADER_BYTES + 4u * (data[0] & 15u);
+
+	if (data[0] & 0x10) {
+		if (size < bytes + 4)
+			return 0;
+		bytes += 4u + 4u * get16(data + bytes + 2);
+	}
+	return bytes <= size ? bytes : 0;
+}
+
+bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet)
+{
+	size_t header = header_bytes(data, size), padding = 0;
+
+	if (header == 0)
+		return false;
+	if (data[0] & 0x20) {
+		padding = data[size - 1];
+		if (padding == 0 || header + padding > size)
+			return false;
+	}
+	*ret_packet = (struct rtp_packet){
+		.payload = data + header,
+		.payload_bytes = (uint32_t)(size - header - padding),
+		.ssrc = get32(data + 8),
+		.timestamp = get32(data + 4),
+		.sequence = get16(data + 2),
+		.type = data[1] & 0x7f,
+		.marker = data[1] & 0x80,
+	};
+	return true;
+}
+
+static void set_remote(struct rtp_session *session, const struct core_addr *remote)
+{
+	session->remote = *remote;
+	session->remote_size = rtp_addr_size(remote);
+}
+
+/* May this address, which SDP does not name, be learned at all? */
+static bool may_learn(const struct rtp_session *session, const struct core_addr *from)
+{
+	const struct rtp_plan *plan = session->plan;
+
+	if (plan->nat == RTP_NAT_OFF || session->locked || session->worker->now_ms > session->learn_until_ms)
+		return false;
+	return plan->nat == RTP_NAT_AUTO || rtp_addr_same_host(from, &plan->rtp);
+}
+
+/* One more packet of a candidate; true when it has sent enough of them. */
+static bool learned(struct rtp_session *session, const struct core_addr *from, const struct rtp_packet *packet)
+{
+	struct rtp_candidate *candidate = &session->candidate;
+	bool goes_on = candidate->packets > 0 && packet->ssrc == candidate->ssrc && rtp_addr_same(from, &candidate->from) &&
+		       (int16_t)(packet->sequence - candidate->sequence) > 0;
+
+	if (session->plan->receive[packet->type] == RTP_KIND_NONE) {
+		candidate->packets = 0;
+		return false;
+	}
+	*candidate = (struct rtp_candidate){ .from = *from, .ssrc = packet->ssrc, .sequence = packet->sequence,
+					     .packets = (uint8_t)(goes_on ? candidate->packets + 1 : 1) };
+	return candidate->packets >= RTP_LATCH_PACKETS;
+}
+
+static void tell_source(struct rtp_session *session)
+{
+	struct rtp_event event = { .stream = session->stream, .kind = RTP_EVENT_SOURCE_CHANGED, .remote = session->remote };
+
+	session->changed_source = !rtp_worker_tell(session->worker, &event);
+}
+
+/* From now on this is the source, and where we send to. */
+static void lock_source(struct rtp_session *session, const struct core_addr *from)
+{
+	bool moved = !rtp_addr_same(&session->remote, from);
+
+	session->locked = true;
+	session->candidate.packets = 0;
+	if (!moved)
+		return;
+	if (!rtp_addr_same_host(&session->remote, from))
+		session->remote_rtcp = (struct core_addr){ 0 }; /* learned from RTCP itself */
+	set_remote(session, from);
+	if (!rtp_addr_same(from, &session->plan->rtp))
+		tell_source(session);
+}
+
+/* Do we take a packet from here? */
+static bool is_our_source(struct rtp_session *session, const struct core_addr *from, const struct rtp_packet *packet)
+{
+	bool named = rtp_addr_same(from, &session->plan->rtp);
+
+	if (session->locked && rtp_addr_same(from, &session->remote))
+		return true;
+	if (named && (!session->locked || session->worker->now_ms <= session->learn_until_ms)) {
+		lock_source(session, from); /* SDP's word is better than whoever came first */
+		return true;
+	}
+	if (may_learn(session, from) && learned(session, from, packet)) {
+		lock_source(session, from);
+		return true;
+	}
+	return false;
+}
+
+static void heard_something(struct rtp_session *session)
+{
+	session->quiet_since_ms = session->worker->now_ms;
+	session->told_silence = false;
+	session->heard = true;
+	rtp_write(&session->counters.last_packet_at_ms, session->worker->now_ms);
+	if (!session->told_heard)
+		session->told_heard = rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_FIRST_PACKET });
+}
+
+static void use_packet(struct rtp_session *session, const struct rtp_packet *packet, uint8_t kind)
+{
+	if (!(session->plan->direction & CORE_RECV))
+		return;
+	if (kind == RTP_KIND_EVENT)
+		rtp_dtmf_receive(session, packet);
+	if (session->play && session->play->kind == CORE_PLAY_ECHO)
+		rtp_relay(session, session, session->play->echo, packet);
+	else if (session->peer)
+		rtp_relay(session, session->peer, session->route, packet);
+}
+
+static void take_rtp(struct rtp_session *session, uint8_t *data, size_t size, const struct core_addr *from)
+{
+	struct rtp_packet packet;
+
+	if (!rtp_packet_parse(data, size, &packet)) {
+		rtp_count(&session->counters.malformed, 1);
+		return;
+	}
+	if (!is_our_source(session, from, &packet)) {
+		rtp_count(&session->counters.foreign, 1);
+		return;
+	}
+	uint8_t kind = session->plan->receive[packet.type];
+
+	if (kind == RTP_KIND_NONE) {
+		rtp_count(&session->counters.malformed, 1);
+		return;
+	}
+	rtp_count(&session->counters.packets_in, 1);
+	rtp_count(&session->counters.bytes_in, size);
+	heard_something(session);
+	rtp_receiver_note(session, &packet, session->plan->clock_khz[packet.type]);
+	use_packet(session, &packet, kind);
+}
+
+/* RTCP comes from the host that RTP comes from; its port behind a NAT is what it is. */
+static void take_rtcp(struct rtp_session *session, const uint8_t *data, size_t size, const struct core_addr *from)
+{
+	if (!rtp_addr_same_host(from, &session->remote) && !rtp_addr_same(from, &session->remote_rtcp)) {
+		rtp_count(&session->counters.foreign, 1);
+		return;
+	}
+	if (session->locked || rtp_addr_same(from, &session->plan->rtcp))
+		session->remote_rtcp = *from;
+	session->quiet_since_ms = session->worker->now_ms;
+	session->told_silence = false;
+	rtp_rtcp_receive(session, data, size);
+}
+
+void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from)
+{
+	if (!session->plan || size == 0)
+		return; /* nothing is agreed yet: nobody has a right to be heard */
+	if (data[0] < 128 || data[0] > 191) { /* STUN, DTLS and what else shares ports (RFC 7983): we have offered none of it */
+		rtp_count(&session->counters.malformed, 1);
+		return;
+	}
+	bool rtcp = rtcp_socket || (session->plan->rtcp_mux && size > 1 && data[1] >= 192 && data[1] <= 223); /* RFC 5761 4 */
+
+	if (rtcp)
+		take_rtcp(session, data, size, from);
+	else
+		take_rtp(session, data, size, from);
+}
+
+void rtp_session_read(struct rtp_session *session, bool rtcp_socket)
+{
+	uint8_t *data = session->worker->data;
+	struct core_addr from;
+	socklen_t from_size = sizeof from;
+	ssize_t size = recvfrom(rtcp_socket ? session->rtcp_fd : session->rtp_fd, data, RTP_MOST_BYTES, MSG_TRUNC, &from.sa, &from_size);
+
+	if (size > (ssize_t)RTP_MOST_BYTES)
+		rtp_count(&session->counters.malformed, 1);
+	else if (size > 0)
+		rtp_session_take(session, rtcp_socket, data, (size_t)size, &from);
+}
+
+/* A peer that moved is believed at once; one that stayed keeps the address we learned. */
+static void follow_plan(struct rtp_session *session, const struct rtp_plan *old)
+{
+	const struct rtp_plan *plan = session->plan;
+
+	if (!old || !rtp_addr_same(&old->rtp, &plan->rtp)) {
+		set_remote(session, &plan->rtp);
+		session->remote_rtcp = plan->rtcp;
+		session->locked = false;
+	}
+	if (!old || plan->renegotiated) {
+		session->learn_until_ms = session->worker->now_ms + RTP_LATCH_WINDOW_MS;
+		session->locked = false;
+		session->candidate.packets = 0;
+	}
+	if (plan->rtcp_mux)
+		session->remote_rtcp = session->remote;
+}
+
+struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_plan *plan)
+{
+	struct rtp_plan *old = session->plan;
+
+	session->plan = plan;
+	follow_plan(session, old);
+	session->quiet_since_ms = session->worker->now_ms;
+	session->told_silence = false;
+	return old;
+}
+
+static void look_for_silence(struct rtp_session *session)
+{
+	const struct rtp_common *common = session->worker->common;
+	bool held = session->held || !(session->plan->direction & CORE_RECV);
+	uint32_t timeout_ms = rtp_read(held ? &common->hold_timeout_ms : &common->timeout_ms);
+	uint64_t quiet_ms = session->worker->now_ms - session->quiet_since_ms;
+
+	if (timeout_ms == 0 || session->told_silence || quiet_ms < timeout_ms)
+		return;
+	session->told_silence = rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_SILENCE,
+										     .for_ms = (uint32_t)quiet_ms });
+}
+
+void rtp_session_look_after(struct rtp_session *session)
+{
+	if (!session->plan)
+		return;
+	if (session->changed_source)
+		tell_source(session);
+	look_for_silence(session);
+	rtp_dtmf_look_after(session);
+	rtp_rtcp_look_after(session);
+}

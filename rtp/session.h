@@ -1,0 +1,239 @@
+/* rtp/session.h - one leg's RTP as its worker sees it
+ *
+ * The loop allocates a session, opens its sockets and gives it to a worker by a command; from then on the worker owns every
+ * member but `counters` (which anybody may read) until the CLOSE command has come back. What the loop knows about codecs
+ * reaches the worker as a plan: numbers to look up, no names to compare. Unless marked otherwise: [media]. */
+#pragma once
+#include "g711.h"
+#include "queue.h"
+
+#define RTP_HEADER_BYTES 12u
+#define RTP_MOST_BYTES 2048u    /* of a datagram; longer ones are cut by the kernel and refused by us */
+#define RTP_LATCH_PACKETS 4u    /* from another source than SDP names, before we believe it */
+#define RTP_LATCH_WINDOW_MS 5000u
+#define RTP_FIFO_BYTES 1280u    /* G.711 waiting to be cut to another ptime */
+#define RTP_TICK_MS 5u          /* what the clock of a worker counts */
+#define RTP_WHEEL_SLOTS 64u
+
+/* What arrives with a payload type. */
+#define RTP_KIND_NONE 0u   /* not negotiated */
+#define RTP_KIND_OPAQUE 1u /* some codec we pass on unopened */
+#define RTP_KIND_MU 2u
+#define RTP_KIND_A 3u
+#define RTP_KIND_EVENT 4u /* RFC 4733 */
+
+static inline bool rtp_kind_is_g711(uint8_t kind)
+{
+	return kind == RTP_KIND_MU || kind == RTP_KIND_A;
+}
+
+static inline uint32_t rtp_kind_law(uint8_t kind)
+{
+	return kind == RTP_KIND_A ? RTP_LAW_A : RTP_LAW_MU;
+}
+
+#define RTP_NAT_AUTO 0u   /* another address may be learned after each offer and answer */
+#define RTP_NAT_STRICT 1u /* another port of SDP's address only */
+#define RTP_NAT_OFF 2u    /* SDP's address and port, nothing else */
+
+/* What was negotiated, as lookups. Made on the loop, never changed afterwards. */
+struct rtp_plan {
+	struct core_addr rtp, rtcp; /* SDP's; AF_UNSPEC: not told */
+	bool rtcp_mux, renegotiated;
+	uint8_t direction;      /* CORE_SEND | CORE_RECV */
+	uint8_t nat;            /* RTP_NAT_… */
+	uint8_t receive[128];   /* RTP_KIND_… of a payload type that arrives */
+	uint16_t clock_khz[128]; /* of the same */
+	uint8_t send_kind;      /* what players encode: MU, A, or NONE when the peer takes neither */
+	uint8_t send_type;      /* its payload type, in the peer's numbering */
+	uint8_t dtmf_type;      /* 0: not agreed */
+	uint16_t send_khz;      /* clock of the first codec, which our timestamps count */
+	uint16_t ptime_ms;
+};
+
+#define RTP_OUT_NONE 0xffu      /* the receiver cannot take it */
+#define RTP_OUT_TRANSCODE 0x80u /* set beside the payload type: other law of G.711 */
+
+/* What becomes of a payload type of the sender on its way to the receiver. Made on the loop from both plans. */
+struct rtp_route {
+	uint8_t out[128];
+};
+
+/* Written by the worker only, so that a plain load and store will do; read by the loop at any time. */
+struct rtp_counters {
+	_Atomic uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late, last_packet_at_ms;
+	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost;
+};
+
+static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
+}
+
+#define rtp_read(counter) atomic_load_explicit((counter), memory_order_relaxed)
+#define rtp_write(counter, value) atomic_store_explicit((counter), (value), memory_order_relaxed)
+
+/* A valid packet, pointing into the worker's buffer. payload has at least RTP_HEADER_BYTES before it. */
+struct rtp_packet {
+	uint8_t *payload;
+	uint32_t payload_bytes;
+	uint32_t ssrc, timestamp;
+	uint16_t sequence;
+	uint8_t type;
+	bool marker;
+};
+
+/* Where we send from: one SSRC and one rising sequence for the whole life of a stream, whoever feeds it. */
+struct rtp_sender {
+	uint32_t ssrc;
+	uint32_t timestamp;  /* of the newest packet */
+	uint16_t sequence;
+	uint16_t khz;        /* of the newest packet */
+	bool started;
+	uint64_t sent_at_us; /* when the first packet with this timestamp was */
+	uint32_t packets, octets; /* for sender reports, modulo 2^32 as RFC 3550 has it */
+};
+
+/* How what a peer sends is renumbered into our own sequence and timestamps. */
+struct rtp_map {
+	bool synced;         /* false: begin anew with the next packet */
+	bool counted;        /* our sequence is our own (cut anew), not the peer's shifted */
+	uint32_t source_ssrc;
+	uint16_t sequence_shift, newest; /* newest: of the source's own */
+	uint32_t timestamp_shift;
+	uint32_t since_sync; /* how far newest has moved */
+};
+
+/* RFC 3550 appendix A: what we know of what arrives. */
+struct rtp_receiver {
+	bool started;
+	uint32_t ssrc;
+	uint16_t first_sequence, newest;
+	uint32_t cycles, received, expected_before, received_before;
+	uint32_t transit, jitter16; /* jitter in clock units, times 16 */
+	uint16_t khz;
+	uint64_t lost_before;       /* of earlier SSRCs */
+};
+
+struct rtp_rtcp {
+	uint64_t due_at_ms;         /* our next report; 0: not scheduled */
+	uint32_t heard_ntp;         /* middle 32 bits of the peer's last SR */
+	uint64_t heard_at_us;
+	uint32_t packets_at_report; /* of the sender: have we sent since? */
+	uint64_t sent, received;
+};
+
+/* The event (key press) that arrives now. */
+struct rtp_event_receiver {
+	bool open, known;
+	uint32_t timestamp, ssrc; /* known: of the last one, open or not */
+	char digit;
+	uint32_t duration_ms;
+	uint64_t updated_at_ms;
+};
+
+/* Somebody else than SDP named sends to us. */
+struct rtp_candidate {
+	struct core_addr from;
+	uint32_t ssrc;
+	uint16_t sequence;
+	uint8_t packets;
+};
+
+struct rtp_play;
+struct rtp_digits;
+struct rtp_worker;
+
+struct rtp_session {
+	struct rtp_session *next, *prev; /* of the worker's sessions */
+	struct rtp_worker *worker;
+	uint64_t stream;         /* core_stream.id */
+	int rtp_fd, rtcp_fd;
+	struct rtp_plan *plan;   /* NULL until configured */
+
+	struct core_addr remote; /* where we send; AF_UNSPEC: nowhere yet */
+	struct core_addr remote_rtcp;
+	socklen_t remote_size;
+	bool locked;             /* the source is decided until the next offer and answer */
+	bool heard, told_heard;  /* since the beginning: for first_packet */
+	bool changed_source;     /* and could not tell yet */
+	uint64_t learn_until_ms;
+	struct rtp_candidate candidate;
+
+	bool held, told_silence;
+	uint64_t quiet_since_ms; /* the newest packet, or the change that started the wait for one */
+
+	struct rtp_session *peer;
+	struct rtp_route *route; /* of what we receive, towards the peer */
+	struct rtp_map map;      /* of what the peer sends, into our sender */
+	struct rtp_sender sender;
+	struct rtp_receiver receiver;
+	struct rtp_rtcp rtcp;
+	struct rtp_event_receiver event;
+
+	struct rtp_play *play;   /* what we play to the peer; wins over the relay */
+	struct rtp_digits *digits; /* waiting to be sent, oldest first; wins over both */
+	bool talking;            /* the newest packet was the player's: the next needs no marker */
+
+	struct rtp_session *wheel_next, *wheel_prev;
+	bool on_wheel;
+	uint64_t due_tick;
+
+	uint32_t fifo_bytes;     /* G.711 in our sending law that waits for the clock */
+	uint32_t fifo_timestamp; /* of its first octet */
+	uint8_t fifo_type;
+	bool fifo_marker;
+	uint8_t fifo[RTP_FIFO_BYTES];
+
+	struct rtp_counters counters;
+};
+
+_Static_assert(sizeof(struct rtp_session) < 4096, "two of these are in every bridged call");
+
+/* ---- session.c: what arrives ---- */
+
+/* Reads one datagram of a ready socket and does what it asks for. */
+void rtp_session_read(struct rtp_session *session, bool rtcp_socket);
+/* The same for a datagram that is here already (fuzzing). data has RTP_MOST_BYTES of room. */
+void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from);
+/* Version, CSRCs, extension, padding. False: not RTP as RFC 3550 has it. */
+bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet);
+/* plan is taken; the one before is returned. */
+struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_plan *plan);
+/* Every 100 ms: silence, lost ends of digits, reports. */
+void rtp_session_look_after(struct rtp_session *session);
+bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b);      /* address and port */
+bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b); /* address alone */
+socklen_t rtp_addr_size(const struct core_addr *addr);
+
+/* ---- receiver.c: RFC 3550 A.1, A.3, A.8 ---- */
+
+void rtp_receiver_note(struct rtp_session *session, const struct rtp_packet *packet, uint16_t khz);
+uint64_t rtp_receiver_lost(const struct rtp_receiver *receiver);
+
+/* ---- relay.c: what goes out ---- */
+
+/* A packet of `from` on its way to `to` (which may be `from` itself: echo). route: of from's payload types. */
+void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const struct rtp_route *route, const struct rtp_packet *packet);
+/* Sends payload, which has RTP_HEADER_BYTES of room before it, with our own header. */
+void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence, uint32_t timestamp);
+/* The timestamp of a packet that begins something new now: as much later than the newest as time has passed, one frame at least. */
+uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz);
+/* Sends a frame of what waits in the FIFO. False: there is no whole frame. */
+bool rtp_relay_frame(struct rtp_session *session);
+bool rtp_can_send(const struct rtp_session *session);
+/* Somebody else feeds the sender from now on: the next relayed packet begins a new talkspurt. */
+void rtp_relay_interrupted(struct rtp_session *session);
+
+/* ---- rtcp.c ---- */
+
+void rtp_rtcp_receive(struct rtp_session *session, const uint8_t *data, size_t size);
+void rtp_rtcp_look_after(struct rtp_session *session); /* sends a report when one is due */
+void rtp_rtcp_bye(struct rtp_session *session);
+
+/* ---- dtmf.c ---- */
+
+void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *packet);
+void rtp_dtmf_look_after(struct rtp_session *session); /* closes what has lost its end */
+/* The clock has come round: sends the next packet of the digits. False: nothing left to send. */
+bool rtp_dtmf_send_next(struct rtp_session *session);

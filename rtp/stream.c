@@ -1,0 +1,634 @@
+/*
+ * stream - the media driver: what call control asks for, turned into commands
+ *
+ * Everything here happens at once for the loop: a handle is valid or stale, ports are taken or given back, a configuration is
+ * remembered. The worker follows a moment later, in the same order. Memory that a worker knows is freed when the command that
+ * took it away from there has come back.
+ */
+#include "engine_inner.h"
+#include "plan.h"
+#include "probe.h"
+#include "source.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <core/log.h>
+#include <core/loop.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/ip.h>
+#include <pbx/calls.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_BIND_TRIES 16 /* ports of ours that somebody else sits on */
+#define MOST_DIGITS 256u
+
+struct rtp_stream *rtp_stream_find(core_stream stream)
+{
+	return core_handle_find(&rtp_engine.streams, stream.id);
+}
+
+/* ---- groups: the streams of a call share a worker ---- */
+
+static struct rtp_stream **bucket_of(uint64_t group)
+{
+	return &rtp_engine.groups[(group * 0x9e3779b97f4a7c15u) >> 54];
+}
+
+static uint32_t choose_worker(uint64_t group)
+{
+	uint32_t best = 0;
+
+	for (const struct rtp_stream *other = *bucket_of(group); other; other = other->group_next) {
+		if (other->group == group)
+			return other->worker;
+	}
+	for (uint32_t i = 1; i < rtp_engine.worker_count; i++)
+		best = rtp_engine.worker_streams[i] < rtp_engine.worker_streams[best] ? i : best;
+	return best;
+}
+
+static void add_to_group(struct rtp_stream *stream)
+{
+	stream->group_next = *bucket_of(stream->group);
+	*bucket_of(stream->group) = stream;
+}
+
+static void remove_from_group(struct rtp_stream *stream)
+{
+	struct rtp_stream **at = bucket_of(stream->group);
+
+	while (*at && *at != stream)
+		at = &(*at)->group_next;
+	if (*at)
+		*at = stream->group_next;
+}
+
+/* ---- sockets ---- */
+
+static struct core_addr addr_of(int family, const char *host, uint16_t port)
+{
+	struct core_addr addr = { 0 };
+
+	if (family == AF_INET) {
+		addr.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
+		(void)inet_pton(AF_INET, host, &addr.in4.sin_addr); /* checked with the settings; empty: any */
+	} else {
+		addr.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+		(void)inet_pton(AF_INET6, host, &addr.in6.sin6_addr);
+	}
+	return addr;
+}
+
+static void set_dscp(int fd, int family)
+{
+	int class = (int)rtp_engine.settings->dscp << 2;
+
+	/* A kernel that will not mark still sends. */
+	if (family == AF_INET)
+		(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &class, sizeof class);
+	else
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+}
+
+static int bound_socket(int family, uint16_t port)
+{
+	const char *host = family == AF_INET ? rtp_engine.settings->bind : rtp_engine.settings->bind6;
+	struct core_addr addr = addr_of(family, host, port);
+	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), only = 1;
+
+	if (fd < 0)
+		return -1;
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only); /* IPv4 has sockets of its own */
+	set_dscp(fd, family);
+	if (bind(fd, &addr.sa, rtp_addr_size(&addr)) == 0)
+		return fd;
+	int why = errno;
+
+	(void)close(fd);
+	errno = why;
+	return -1;
+}
+
+static void close_sockets(struct rtp_session *session)
+{
+	if (session->rtp_fd >= 0)
+		(void)close(session->rtp_fd);
+	if (session->rtcp_fd >= 0)
+		(void)close(session->rtcp_fd);
+	session->rtp_fd = session->rtcp_fd = -1;
+}
+
+/* A pair of ports that is free with us and with the kernel. */
+static int take_ports(struct rtp_stream *stream, int family)
+{
+	struct rtp_session *session = &stream->session;
+
+	for (int tries = 0; tries < MOST_BIND_TRIES; tries++) {
+		int err = rtp_ports_take(rtp_engine.ports, core_now_ms(), &stream->port);
+
+		if (err != PBX_OK)
+			return err;
+		session->rtp_fd = bound_socket(family, stream->port);
+		session->rtcp_fd = session->rtp_fd >= 0 ? bound_socket(family, (uint16_t)(stream->port + 1)) : -1;
+		if (session->rtcp_fd >= 0)
+			return PBX_OK;
+		int why = errno;
+
+		close_sockets(session);
+		rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+		if (why != EADDRINUSE)
+			return PBX_EIO;
+	}
+	return PBX_EIO;
+}
+
+/* The address that a packet to the outside world would leave from. */
+static struct core_addr default_route(int family)
+{
+	struct core_addr far = addr_of(family, family == AF_INET ? "192.0.2.1" : "2001:db8::1", 9), here = { 0 };
+	socklen_t size = sizeof here;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, &far.sa, rtp_addr_size(&far)) < 0 || getsockname(fd, &here.sa, &size) < 0)
+		here = addr_of(family, family == AF_INET ? "127.0.0.1" : "::1", 0);
+	if (fd >= 0)
+		(void)close(fd);
+	return here;
+}
+
+static bool is_any(const struct core_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET ? addr->in4.sin_addr.s_addr == INADDR_ANY : IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+/* What SDP shall say: the external address, else the bound one, else the default route's. */
+static struct core_addr advertised(int family, uint16_t port)
+{
+	const struct rtp_settings *settings = rtp_engine.settings;
+	const char *external = family == AF_INET ? settings->external_ip : settings->external_ip6;
+	const char *bound = family == AF_INET ? settings->bind : settings->bind6;
+	struct core_addr addr = addr_of(family, external && *external ? external : bound, port);
+
+	if (is_any(&addr))
+		addr = default_route(family);
+	if (family == AF_INET)
+		addr.in4.sin_port = htons(port);
+	else
+		addr.in6.sin6_port = htons(port);
+	return addr;
+}
+
+/* ---- open and close ---- */
+
+static void stream_free(struct rtp_stream *stream)
+{
+	if (!stream)
+		return;
+	close_sockets(&stream->session);
+	free(stream->session.plan);
+	free(stream->session.route);
+	free(stream);
+}
+
+static struct rtp_stream *stream_new(uint64_t group)
+{
+	struct rtp_stream *stream = calloc(1, sizeof *stream);
+
+	if (!stream)
+		return NULL;
+	stream->group = group;
+	stream->session.rtp_fd = stream->session.rtcp_fd = -1;
+	stream->session.sender = (struct rtp_sender){ .ssrc = arc4random(), .sequence = (uint16_t)arc4random(), .timestamp = arc4random(), .khz = 8 };
+	return stream;
+}
+
+/* Gives the session to its worker; from here on it is not ours. */
+static int start_stream(struct rtp_stream *stream)
+{
+	stream->id = core_handle_new(&rtp_engine.streams, stream);
+	if (stream->id == 0)
+		return PBX_ENOMEM;
+	stream->session.stream = stream->id;
+	struct rtp_command *join = rtp_command_new(RTP_JOIN, stream);
+
+	if (!join) {
+		core_handle_free(&rtp_engine.streams, stream->id);
+		return PBX_ENOMEM;
+	}
+	stream->worker = choose_worker(stream->group);
+	rtp_engine.worker_streams[stream->worker]++;
+	add_to_group(stream);
+	rtp_engine_send(join);
+	return PBX_OK;
+}
+
+static int driver_open(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local)
+{
+	struct rtp_stream *stream = stream_new(group);
+
+	if (!stream)
+		return PBX_ENOMEM;
+	int err = take_ports(stream, family == AF_INET6 ? AF_INET6 : AF_INET);
+
+	if (err != PBX_OK) {
+		stream_free(stream);
+		return err;
+	}
+	err = start_stream(stream);
+	if (err != PBX_OK) {
+		rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+		stream_free(stream);
+		return err;
+	}
+	struct rtp_ports_count count;
+
+	rtp_engine_ports(&count); /* says so when they run low */
+	stream->local = advertised(family == AF_INET6 ? AF_INET6 : AF_INET, stream->port);
+	*ret_local = stream->local;
+	*ret_stream = (core_stream){ stream->id };
+	return PBX_OK;
+}
+
+/* It goes the way of those that were played, so that its end is told after this callback and not within. */
+static void cancel_awaiting(struct rtp_stream *stream)
+{
+	struct rtp_play *play = stream->awaiting;
+
+	if (!play)
+		return;
+	stream->awaiting = NULL;
+	rtp_sound_forget(play->sound, play);
+	play->how = PBX_MEDIA_STOPPED;
+	rtp_queue_push(&rtp_engine.common.returns, &play->command.node);
+	rtp_engine.common.wake();
+}
+
+static void unlink_peer(struct rtp_stream *stream)
+{
+	if (stream->peer)
+		stream->peer->peer = NULL;
+	stream->peer = NULL;
+}
+
+static int driver_close(core_stream name)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	struct rtp_command *command = rtp_command_new(RTP_CLOSE, stream);
+
+	if (!command)
+		return PBX_ENOMEM;
+	cancel_awaiting(stream);
+	unlink_peer(stream);
+	remove_from_group(stream);
+	core_handle_free(&rtp_engine.streams, stream->id);
+	rtp_engine.closing++;
+	rtp_engine_send(command);
+	return PBX_OK;
+}
+
+void rtp_stream_closed(struct rtp_stream *stream)
+{
+	rtp_totals_add(&rtp_engine.gone, &stream->session.counters);
+	rtp_engine.worker_streams[stream->worker]--;
+	rtp_engine.closing--;
+	close_sockets(&stream->session);
+	rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+	stream_free(stream);
+}
+
+/* ---- configure and connect ---- */
+
+static const struct core_stream_config *config_of(const struct rtp_stream *stream)
+{
+	return stream->configured ? &stream->config : NULL;
+}
+
+/* Both ways between two streams, as they are configured now. */
+static int add_routes(struct rtp_command *command, const struct rtp_stream *a, const struct rtp_stream *b)
+{
+	command->route = malloc(sizeof *command->route);
+	command->route_back = malloc(sizeof *command->route_back);
+	if (!command->route || !command->route_back)
+		return PBX_ENOMEM;
+	rtp_route_make(config_of(a), config_of(b), command->route);
+	rtp_route_make(config_of(b), config_of(a), command->route_back);
+	return PBX_OK;
+}
+
+static int send_routes(uint32_t kind, struct rtp_stream *a, struct rtp_stream *b)
+{
+	struct rtp_command *command = rtp_command_new(kind, a);
+
+	if (!command)
+		return PBX_ENOMEM;
+	command->peer = &b->session;
+	if (add_routes(command, a, b) != PBX_OK) {
+		rtp_command_free(command);
+		return PBX_ENOMEM;
+	}
+	rtp_engine_send(command);
+	return PBX_OK;
+}
+
+static int driver_configure(core_stream name, const struct core_stream_config *config)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (config->codec_count > CORE_MOST_CODECS)
+		return PBX_EINVAL;
+	struct rtp_command *command = rtp_command_new(RTP_CONFIGURE, stream);
+
+	if (command)
+		command->plan = malloc(sizeof *command->plan);
+	if (!command || !command->plan) {
+		rtp_command_free(command);
+		return PBX_ENOMEM;
+	}
+	rtp_plan_make(config, rtp_engine.nat, command->plan);
+	if (!stream->configured || !rtp_addr_same(&stream->config.rtp, &config->rtp))
+		stream->learned = (struct core_addr){ 0 };
+	stream->config = *config;
+	stream->configured = true;
+	rtp_engine_send(command);
+	return stream->peer ? send_routes(RTP_ROUTE, stream, stream->peer) : PBX_OK;
+}
+
+static int driver_connect(core_stream first, core_stream second)
+{
+	struct rtp_stream *a = rtp_stream_find(first), *b = rtp_stream_find(second);
+
+	if (!a || !b)
+		return PBX_ENOENT;
+	if (a == b)
+		return PBX_EINVAL;
+	int err = send_routes(RTP_CONNECT, a, b);
+
+	if (err != PBX_OK)
+		return err;
+	unlink_peer(a);
+	unlink_peer(b);
+	a->peer = b;
+	b->peer = a;
+	return PBX_OK;
+}
+
+static int send_simple(struct rtp_stream *stream, uint32_t kind, bool held)
+{
+	struct rtp_command *command = rtp_command_new(kind, stream);
+
+	if (!command)
+		return PBX_ENOMEM;
+	command->held = held;
+	rtp_engine_send(command);
+	return PBX_OK;
+}
+
+static int driver_disconnect(core_stream name)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	unlink_peer(stream);
+	return send_simple(stream, RTP_DISCONNECT, false);
+}
+
+static int driver_set_held(core_stream name, bool held)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	stream->held = held;
+	return send_simple(stream, RTP_HOLD, held);
+}
+
+/* ---- playing ---- */
+
+/* A prompt's name becomes a file of the sound folders. False: there is none. */
+static bool find_file(const char *text, char *ret_path, size_t size)
+{
+	static const char *const endings[] = { "", ".wav", ".flac", ".ogg", ".mp3" };
+	const struct pbx_list *dirs = &rtp_engine.settings->sounds_dir;
+
+	if (*text == '/') {
+		(void)snprintf(ret_path, size, "%s", text);
+		return strlen(text) < size && access(ret_path, R_OK) == 0;
+	}
+	if (!*text || strstr(text, ".."))
+		return false;
+	for (uint32_t d = 0; d < dirs->count; d++) {
+		for (size_t e = 0; e < sizeof endings / sizeof endings[0]; e++) {
+			int length = snprintf(ret_path, size, "%s/%s%s", dirs->items[d], text, endings[e]);
+
+			if (length > 0 && (size_t)length < size && access(ret_path, R_OK) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void on_listener_revoked(struct core_charge *charge)
+{
+	struct rtp_play *play = (struct rtp_play *)((char *)charge - offsetof(struct rtp_play, charge));
+
+	core_charge_remove(charge);
+	(void)rtp_driver.stop((core_stream){ play->command.stream }); /* or it is gone: as good */
+}
+
+static int prepare_echo(struct rtp_stream *stream, struct rtp_play *play)
+{
+	play->echo = malloc(sizeof *play->echo);
+	if (!play->echo)
+		return PBX_ENOMEM;
+	rtp_route_make(config_of(stream), config_of(stream), play->echo);
+	return PBX_OK;
+}
+
+/* Finds what is to be played. */
+static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struct core_play *wanted)
+{
+	char path[4096];
+
+	switch (wanted->kind) {
+	case CORE_PLAY_FILE:
+		if (!wanted->text || !find_file(wanted->text, path, sizeof path))
+			return PBX_EINVAL;
+		play->sound = rtp_sound_open(path);
+		return play->sound ? PBX_OK : PBX_ENOMEM;
+	case CORE_PLAY_TONE:
+		play->sound = wanted->text ? rtp_sound_tone(rtp_engine.settings->country, wanted->text) : NULL;
+		return play->sound ? PBX_OK : PBX_EINVAL;
+	case CORE_PLAY_SOURCE:
+		return rtp_source_join(wanted->source, play, on_listener_revoked);
+	case CORE_PLAY_ECHO:
+		return prepare_echo(stream, play);
+	default:
+		return PBX_EINVAL;
+	}
+}
+
+static void play_free(struct rtp_play *play)
+{
+	rtp_sound_unref(play->sound);
+	rtp_source_part(play);
+	free(play->echo);
+	free(play);
+}
+
+static void begin_play(struct rtp_stream *stream, struct rtp_play *play)
+{
+	play->repeats = play->sound && play->sound->repeats;
+	stream->playing = play;
+	rtp_engine_send(&play->command);
+}
+
+static int driver_play(core_stream name, const struct core_play *wanted)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	struct rtp_play *play = calloc(1, sizeof *play);
+
+	if (!play)
+		return PBX_ENOMEM;
+	play->command = (struct rtp_command){ .kind = RTP_PLAY, .session = &stream->session, .stream = stream->id };
+	play->kind = wanted->kind;
+	play->tag = wanted->tag;
+	int err = prepare(stream, play, wanted);
+
+	if (err != PBX_OK) {
+		free(play);
+		return err;
+	}
+	cancel_awaiting(stream);
+	if (play->sound && !play->sound->ready) {
+		stream->awaiting = play;
+		rtp_sound_await(play->sound, play);
+	} else {
+		begin_play(stream, play);
+	}
+	return PBX_OK;
+}
+
+void rtp_stream_sound_ready(struct rtp_play *play)
+{
+	core_stream name = { play->command.stream };
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	assert(stream && stream->awaiting == play); /* a closed stream has stopped waiting */
+	stream->awaiting = NULL;
+	if (play->sound->result == PBX_OK) {
+		begin_play(stream, play);
+		return;
+	}
+	uint64_t tag = play->tag;
+
+	play_free(play);
+	(void)rtp_driver.stop(name); /* what it should have replaced */
+	core_media_on_play_done(name, tag, PBX_MEDIA_FAILED);
+}
+
+void rtp_stream_played(struct rtp_play *play)
+{
+	core_stream name = { play->command.stream };
+	struct rtp_stream *stream = rtp_stream_find(name);
+	uint64_t tag = play->tag;
+	uint32_t how = play->how;
+
+	if (stream && stream->playing == play)
+		stream->playing = NULL;
+	play_free(play);
+	if (stream)
+		core_media_on_play_done(name, tag, how);
+}
+
+static int driver_stop(core_stream name)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	cancel_awaiting(stream);
+	return send_simple(stream, RTP_STOP, false);
+}
+
+static int driver_send_digits(core_stream name, const char *digits, uint32_t each_ms, uint32_t gap_ms)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+	size_t count = strlen(digits);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (count == 0 || count > MOST_DIGITS || strspn(digits, "0123456789*#ABCDabcd") != count || each_ms > 8000)
+		return PBX_EINVAL;
+	if (!stream->configured || stream->config.dtmf_type == 0)
+		return PBX_ENOTSUP;
+	struct rtp_digits *command = calloc(1, sizeof *command + count + 1);
+
+	if (!command)
+		return PBX_ENOMEM;
+	command->command = (struct rtp_command){ .kind = RTP_DIGITS, .session = &stream->session, .stream = stream->id };
+	command->each_ms = each_ms;
+	command->gap_ms = gap_ms;
+	for (size_t i = 0; i < count; i++)
+		command->text[i] = (char)toupper((unsigned char)digits[i]);
+	rtp_engine_send(&command->command);
+	return PBX_OK;
+}
+
+/* ---- looking ---- */
+
+static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
+{
+	const struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	const struct rtp_counters *counters = &stream->session.counters;
+
+	*ret_stats = (struct core_stream_stats){
+		.packets_in = rtp_read(&counters->packets_in), .bytes_in = rtp_read(&counters->bytes_in),
+		.packets_out = rtp_read(&counters->packets_out), .bytes_out = rtp_read(&counters->bytes_out),
+		.lost = rtp_read(&counters->lost), .foreign = rtp_read(&counters->foreign),
+		.malformed = rtp_read(&counters->malformed), .late = rtp_read(&counters->late),
+		.jitter_us = rtp_read(&counters->jitter_us), .round_trip_us = rtp_read(&counters->round_trip_us),
+		.local = stream->local, .worker = stream->worker,
+		.remote = stream->learned.sa.sa_family != AF_UNSPEC ? stream->learned : stream->config.rtp,
+		.receive_ssrc = rtp_read(&counters->receive_ssrc), .send_ssrc = stream->session.sender.ssrc,
+		.last_packet_at_ms = rtp_read(&counters->last_packet_at_ms),
+	};
+	(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", rtp_config_codec(&stream->config));
+	return PBX_OK;
+}
+
+static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
+{
+	static const struct core_codec own[] = {
+		{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
+		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
+		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15" },
+	};
+	uint8_t count = sizeof own / sizeof own[0] < size ? sizeof own / sizeof own[0] : size;
+
+	memcpy(ret_codecs, own, count * sizeof own[0]);
+	return count;
+}
+
+const struct core_media_driver rtp_driver = {
+	.open = driver_open, .configure = driver_configure, .connect = driver_connect, .disconnect = driver_disconnect,
+	.play = driver_play, .stop = driver_stop, .send_digits = driver_send_digits, .set_held = driver_set_held,
+	.stats = driver_stats, .close = driver_close, .codecs = driver_codecs,
+	.source_open = rtp_source_open, .source_update = rtp_source_update, .source_close = rtp_source_close,
+	.source_listeners = rtp_source_listeners, .probe = rtp_probe,
+};

@@ -1,0 +1,138 @@
+/*
+ * tones - what a telephone network says without words: ITU-T E.180 and its national tables
+ *
+ * A tone is a row: its name, the country, and its cadence as frequencies and lengths. It is rendered once into a sound that
+ * repeats, so that a worker plays tones as it plays files. Levels: -13 dBm0 for each frequency, where 0 dBm0 is 3.14 dB
+ * below a full-scale sine.
+ */
+#include "sound.h"
+
+#include <math.h>
+#include <pbx/abi.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_STEPS 6
+#define AMPLITUDE 5110.0 /* 32768 * 10^(-16.14 / 20) */
+#define RAMP_SAMPLES 16  /* 2 ms: without it each beginning is a click */
+
+struct step {
+	uint16_t first_hz, second_hz; /* 0: none */
+	uint16_t ms;                  /* 0: the last one was the last */
+};
+
+struct tone {
+	const char *country; /* NULL: everywhere */
+	const char *name;
+	bool ends;
+	struct step steps[MOST_STEPS];
+};
+
+/* Steady tones are a second long: every whole frequency then ends where it began. */
+static const struct tone tones[] = {
+	{ NULL, "beep", true, { { 1000, 0, 500 } } },
+	{ NULL, "confirm", true, { { 600, 0, 100 }, { 0, 0, 50 }, { 900, 0, 150 } } },
+
+	{ "us", "dial", false, { { 350, 440, 1000 } } },
+	{ "us", "ringback", false, { { 440, 480, 2000 }, { 0, 0, 4000 } } },
+	{ "us", "busy", false, { { 480, 620, 500 }, { 0, 0, 500 } } },
+	{ "us", "congestion", false, { { 480, 620, 250 }, { 0, 0, 250 } } },
+
+	{ "uk", "dial", false, { { 350, 440, 1000 } } },
+	{ "uk", "ringback", false, { { 400, 450, 400 }, { 0, 0, 200 }, { 400, 450, 400 }, { 0, 0, 2000 } } },
+	{ "uk", "busy", false, { { 400, 0, 375 }, { 0, 0, 375 } } },
+	{ "uk", "congestion", false, { { 400, 0, 400 }, { 0, 0, 350 }, { 400, 0, 225 }, { 0, 0, 525 } } },
+
+	{ "de", "dial", false, { { 425, 0, 1000 } } },
+	{ "de", "ringback", false, { { 425, 0, 1000 }, { 0, 0, 4000 } } },
+	{ "de", "busy", false, { { 425, 0, 480 }, { 0, 0, 480 } } },
+	{ "de", "congestion", false, { { 425, 0, 240 }, { 0, 0, 240 } } },
+
+	{ "fr", "dial", false, { { 440, 0, 1000 } } },
+	{ "fr", "ringback", false, { { 440, 0, 1500 }, { 0, 0, 3500 } } },
+	{ "fr", "busy", false, { { 440, 0, 500 }, { 0, 0, 500 } } },
+	{ "fr", "congestion", false, { { 440, 0, 250 }, { 0, 0, 250 } } },
+
+	{ "it", "dial", false, { { 425, 0, 200 }, { 0, 0, 200 }, { 425, 0, 600 }, { 0, 0, 1000 } } },
+	{ "it", "ringback", false, { { 425, 0, 1000 }, { 0, 0, 4000 } } },
+	{ "it", "busy", false, { { 425, 0, 500 }, { 0, 0, 500 } } },
+	{ "it", "congestion", false, { { 425, 0, 200 }, { 0, 0, 200 } } },
+};
+
+#define TONES (sizeof tones / sizeof tones[0])
+
+bool rtp_tones_has(const char *country)
+{
+	for (size_t i = 0; i < TONES; i++) {
+		if (tones[i].country && strcmp(tones[i].country, country) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const struct tone *find_tone(const char *country, const char *name)
+{
+	for (size_t i = 0; i < TONES; i++) {
+		if (strcmp(tones[i].name, name) == 0 && (!tones[i].country || strcmp(tones[i].country, country) == 0))
+			return &tones[i];
+	}
+	return NULL;
+}
+
+/* A step that repeats without a pause keeps its level; one that begins or ends in silence is ramped. */
+static double level_at(const struct tone *tone, uint32_t at, uint32_t count)
+{
+	bool steady = tone->steps[1].ms == 0 && !tone->ends;
+	uint32_t edge = at < count - at - 1 ? at : count - at - 1;
+
+	return steady || edge >= RAMP_SAMPLES ? AMPLITUDE : AMPLITUDE * (edge + 1) / (RAMP_SAMPLES + 1);
+}
+
+static int16_t sample_at(const struct tone *tone, const struct step *step, uint32_t at, uint32_t count)
+{
+	double phase = 2 * M_PI * at / RTP_SOUND_HZ, value = 0;
+
+	if (step->first_hz)
+		value += sin(phase * step->first_hz);
+	if (step->second_hz)
+		value += sin(phase * step->second_hz);
+	return (int16_t)lrint(value * level_at(tone, at, count));
+}
+
+/* Adds a sample to the last block, or begins another. */
+static int add_sample(struct rtp_sound_block **last, int16_t sample)
+{
+	uint32_t used = rtp_read(&(*last)->used);
+
+	if (used == RTP_BLOCK_SAMPLES) {
+		struct rtp_sound_block *block = rtp_sound_block_new();
+
+		if (!block)
+			return PBX_ENOMEM;
+		rtp_write(&(*last)->next, block);
+		*last = block;
+		used = 0;
+	}
+	(*last)->samples[used] = sample;
+	rtp_write(&(*last)->used, used + 1);
+	return PBX_OK;
+}
+
+int rtp_tone_render(const char *country, const char *name, struct rtp_sound_block **ret_first, bool *ret_repeats)
+{
+	const struct tone *tone = find_tone(country, name);
+
+	if (!tone)
+		return PBX_ENOENT;
+	struct rtp_sound_block *last = *ret_first = rtp_sound_block_new();
+	int err = last ? PBX_OK : PBX_ENOMEM;
+
+	*ret_repeats = !tone->ends;
+	for (const struct step *step = tone->steps; step < tone->steps + MOST_STEPS && step->ms; step++) {
+		uint32_t count = step->ms * RTP_SOUND_HZ / 1000;
+
+		for (uint32_t at = 0; err == PBX_OK && at < count; at++)
+			err = add_sample(&last, sample_at(tone, step, at, count));
+	}
+	return err;
+}

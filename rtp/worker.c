@@ -1,0 +1,419 @@
+/*
+ * worker - the thread that owns sockets and packets
+ *
+ * One epoll set with the sockets of its sessions, a command eventfd and a clock. The clock ticks every 5 ms while somebody is
+ * on the wheel (players, digits, frames to be cut) and stands still otherwise; a session on the wheel comes round every ptime,
+ * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
+ */
+#include "worker.h"
+
+#include <pbx/calls.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READY_AT_ONCE 128
+#define LOOK_AFTER_MS 100
+#define MOST_TICKS_LATE 40 /* what was missed in a longer stall is not caught up with */
+
+/* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
+#define FOR_RTCP 1u
+
+static void read_clock(struct rtp_worker *worker)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	worker->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	worker->now_ms = worker->now_us / 1000;
+}
+
+bool rtp_worker_tell(struct rtp_worker *worker, const struct rtp_event *event)
+{
+	bool told = rtp_ring_put(&worker->events, event);
+
+	if (!told)
+		rtp_count(&worker->events_lost, event->kind == RTP_EVENT_DIGIT);
+	worker->common->wake();
+	return told;
+}
+
+void rtp_worker_return(struct rtp_worker *worker, struct rtp_command *command)
+{
+	command->worker = worker->index;
+	rtp_queue_push(&worker->common->returns, &command->node);
+	worker->common->wake();
+}
+
+/* ---- the clock ---- */
+
+static void set_ticking(struct rtp_worker *worker, bool on)
+{
+	struct timespec every = { .tv_nsec = on ? RTP_TICK_MS * 1000000 : 0 };
+
+	worker->ticking = on;
+	(void)timerfd_settime(worker->timer_fd, 0, &(struct itimerspec){ .it_interval = every, .it_value = every }, NULL);
+}
+
+static void put_on_wheel(struct rtp_session *session, uint64_t due_tick)
+{
+	struct rtp_worker *worker = session->worker;
+	struct rtp_session **slot = &worker->wheel[due_tick % RTP_WHEEL_SLOTS];
+
+	session->due_tick = due_tick;
+	session->on_wheel = true;
+	session->wheel_prev = NULL;
+	session->wheel_next = *slot;
+	if (*slot)
+		(*slot)->wheel_prev = session;
+	*slot = session;
+	worker->wheel_count++;
+}
+
+static void take_off_wheel(struct rtp_session *session)
+{
+	if (!session->on_wheel)
+		return;
+	if (session->wheel_prev)
+		session->wheel_prev->wheel_next = session->wheel_next;
+	else
+		session->worker->wheel[session->due_tick % RTP_WHEEL_SLOTS] = session->wheel_next;
+	if (session->wheel_next)
+		session->wheel_next->wheel_prev = session->wheel_prev;
+	session->on_wheel = false;
+	session->worker->wheel_count--;
+}
+
+void rtp_worker_wind(struct rtp_session *session)
+{
+	struct rtp_worker *worker = session->worker;
+
+	if (session->on_wheel)
+		return;
+	put_on_wheel(session, worker->tick + 1);
+	if (!worker->ticking)
+		set_ticking(worker, true);
+}
+
+static uint64_t ticks_of_frame(const struct rtp_session *session)
+{
+	uint64_t ticks = session->plan ? session->plan->ptime_ms / RTP_TICK_MS : 0;
+
+	return ticks == 0 ? 20 / RTP_TICK_MS : ticks < RTP_WHEEL_SLOTS ? ticks : RTP_WHEEL_SLOTS - 1;
+}
+
+static void tick(struct rtp_worker *worker)
+{
+	struct rtp_session *session = worker->wheel[++worker->tick % RTP_WHEEL_SLOTS], *next;
+
+	for (; session; session = next) {
+		next = session->wheel_next;
+		take_off_wheel(session);
+		if (rtp_player_step(session) && !session->on_wheel)
+			put_on_wheel(session, worker->tick + ticks_of_frame(session));
+	}
+}
+
+static void on_clock(struct rtp_worker *worker)
+{
+	uint64_t ticks = 0;
+
+	if (read(worker->timer_fd, &ticks, sizeof ticks) != (ssize_t)sizeof ticks)
+		return;
+	if (ticks > MOST_TICKS_LATE)
+		ticks = MOST_TICKS_LATE;
+	for (; ticks > 0; ticks--)
+		tick(worker);
+	if (worker->wheel_count == 0)
+		set_ticking(worker, false);
+}
+
+/* ---- commands ---- */
+
+static void watch(struct rtp_worker *worker, struct rtp_session *session, int operation)
+{
+	uintptr_t datum = (uintptr_t)session;
+	struct epoll_event rtp = { .events = EPOLLIN, .data.u64 = datum }, rtcp = { .events = EPOLLIN, .data.u64 = datum | FOR_RTCP };
+
+	/* Adding fails only without memory: the leg is deaf then, which its silence will tell. */
+	(void)epoll_ctl(worker->epoll_fd, operation, session->rtp_fd, &rtp);
+	(void)epoll_ctl(worker->epoll_fd, operation, session->rtcp_fd, &rtcp);
+}
+
+static void join(struct rtp_worker *worker, struct rtp_session *session)
+{
+	session->worker = worker;
+	session->prev = NULL;
+	session->next = worker->sessions;
+	if (session->next)
+		session->next->prev = session;
+	worker->sessions = session;
+	watch(worker, session, EPOLL_CTL_ADD);
+	if (session->play || session->digits)
+		rtp_worker_wind(session);
+}
+
+static void part(struct rtp_session *session)
+{
+	struct rtp_session *peer = session->peer;
+
+	session->peer = NULL;
+	rtp_relay_interrupted(session);
+	if (!peer)
+		return;
+	peer->peer = NULL;
+	rtp_relay_interrupted(peer);
+}
+
+static void leave(struct rtp_worker *worker, struct rtp_session *session)
+{
+	part(session);
+	take_off_wheel(session);
+	watch(worker, session, EPOLL_CTL_DEL);
+	if (session->prev)
+		session->prev->next = session->next;
+	else
+		worker->sessions = session->next;
+	if (session->next)
+		session->next->prev = session->prev;
+}
+
+static void swap_route(struct rtp_route **held, struct rtp_route **given)
+{
+	struct rtp_route *old = *held;
+
+	*held = *given;
+	*given = old;
+}
+
+static void set_routes(struct rtp_command *command)
+{
+	struct rtp_session *a = command->session, *b = command->peer;
+
+	if (a->peer != b)
+		return; /* they have parted meanwhile */
+	swap_route(&a->route, &command->route);
+	swap_route(&b->route, &command->route_back);
+}
+
+static void connect_sessions(struct rtp_command *command)
+{
+	struct rtp_session *a = command->session, *b = command->peer;
+
+	if (a->peer != b) {
+		part(a);
+		part(b);
+	}
+	a->peer = b;
+	b->peer = a;
+	set_routes(command);
+}
+
+static void queue_digits(struct rtp_session *session, struct rtp_digits *digits)
+{
+	struct rtp_digits **last = &session->digits;
+
+	while (*last)
+		last = &(*last)->after;
+	*last = digits;
+	rtp_worker_wind(session);
+}
+
+static void return_digits(struct rtp_session *session)
+{
+	while (session->digits) {
+		struct rtp_digits *digits = session->digits;
+
+		session->digits = digits->after;
+		rtp_worker_return(session->worker, &digits->command);
+	}
+}
+
+static void close_session(struct rtp_worker *worker, struct rtp_session *session)
+{
+	rtp_player_end(session, PBX_MEDIA_STOPPED);
+	return_digits(session);
+	rtp_rtcp_bye(session);
+	leave(worker, session);
+}
+
+/* True: it is done and goes back. */
+static bool obey(struct rtp_worker *worker, struct rtp_command *command)
+{
+	struct rtp_session *session = command->session;
+
+	switch (command->kind) {
+	case RTP_JOIN:
+		join(worker, session);
+		return true;
+	case RTP_LEAVE:
+		leave(worker, session);
+		return true;
+	case RTP_CONFIGURE:
+		command->plan = rtp_session_configure(session, command->plan);
+		if (session->play || session->digits)
+			rtp_worker_wind(session);
+		return true;
+	case RTP_ROUTE:
+		set_routes(command);
+		return true;
+	case RTP_CONNECT:
+		connect_sessions(command);
+		return true;
+	case RTP_DISCONNECT:
+		part(session);
+		return true;
+	case RTP_PLAY:
+		rtp_player_start(session, (struct rtp_play *)command);
+		return false;
+	case RTP_STOP:
+		rtp_player_end(session, PBX_MEDIA_STOPPED);
+		return true;
+	case RTP_DIGITS:
+		queue_digits(session, (struct rtp_digits *)command);
+		return false;
+	case RTP_HOLD:
+		session->held = command->held;
+		session->quiet_since_ms = worker->now_ms;
+		return true;
+	case RTP_CLOSE:
+		close_session(worker, session);
+		return true;
+	default:
+		worker->quit = true; /* the command is on the stack of the one who waits for us */
+		return false;
+	}
+}
+
+static void on_commands(struct rtp_worker *worker)
+{
+	uint64_t wakes;
+	struct rtp_node *node;
+
+	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again */
+	while ((node = rtp_queue_pop(&worker->commands))) {
+		struct rtp_command *command = (struct rtp_command *)node;
+
+		if (obey(worker, command))
+			rtp_worker_return(worker, command);
+	}
+}
+
+/* ---- the thread ---- */
+
+static void look_after(struct rtp_worker *worker)
+{
+	if (worker->now_ms < worker->look_after_at_ms)
+		return;
+	worker->look_after_at_ms = worker->now_ms + LOOK_AFTER_MS;
+	for (struct rtp_session *session = worker->sessions; session; session = session->next)
+		rtp_session_look_after(session);
+}
+
+/* Commands change what the other events of a round are about (a session may leave), so they come last. */
+static bool on_ready(struct rtp_worker *worker, const struct epoll_event *event)
+{
+	if (event->data.u64 == 0)
+		return true;
+	if (event->data.u64 == 1) {
+		on_clock(worker);
+		return false;
+	}
+	struct rtp_session *session = (struct rtp_session *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_RTCP);
+
+	rtp_session_read(session, event->data.u64 & FOR_RTCP);
+	return false;
+}
+
+static void *worker_main(void *argument)
+{
+	struct rtp_worker *worker = argument;
+	struct epoll_event ready[READY_AT_ONCE];
+
+	while (!worker->quit) {
+		int count = epoll_wait(worker->epoll_fd, ready, READY_AT_ONCE, worker->sessions ? LOOK_AFTER_MS : -1);
+		bool commands = false;
+
+		read_clock(worker);
+		for (int i = 0; i < count; i++)
+			commands |= on_ready(worker, &ready[i]);
+		if (commands)
+			on_commands(worker);
+		look_after(worker);
+	}
+	return NULL;
+}
+
+static int open_files(struct rtp_worker *worker)
+{
+	struct epoll_event command = { .events = EPOLLIN, .data.u64 = 0 }, clock = { .events = EPOLLIN, .data.u64 = 1 };
+
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	worker->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (worker->epoll_fd < 0 || worker->command_fd < 0 || worker->timer_fd < 0)
+		return PBX_EIO;
+	if (epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->command_fd, &command) < 0 ||
+	    epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->timer_fd, &clock) < 0)
+		return PBX_EIO;
+	return PBX_OK;
+}
+
+static void close_files(struct rtp_worker *worker)
+{
+	const int fds[] = { worker->epoll_fd, worker->command_fd, worker->timer_fd };
+
+	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	}
+}
+
+int rtp_worker_start(struct rtp_worker *worker, uint32_t index, struct rtp_common *common)
+{
+	worker->index = index;
+	worker->common = common;
+	rtp_queue_init(&worker->commands);
+	int err = open_files(worker);
+
+	if (err == PBX_OK && pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+		err = PBX_ENOMEM;
+	if (err != PBX_OK) {
+		close_files(worker);
+		return err;
+	}
+	char name[16];
+
+	(void)snprintf(name, sizeof name, "media-%u", index);
+	(void)pthread_setname_np(worker->thread, name);
+	return PBX_OK;
+}
+
+void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command)
+{
+	const uint64_t one = 1;
+
+	rtp_queue_push(&worker->commands, &command->node);
+	(void)!write(worker->command_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+}
+
+void rtp_worker_stop(struct rtp_worker *worker)
+{
+	struct rtp_command quit = { .kind = RTP_QUIT };
+
+	rtp_worker_send(worker, &quit);
+	(void)pthread_join(worker->thread, NULL);
+	close_files(worker);
+}
+
+uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker)
+{
+	clockid_t clock;
+	struct timespec used;
+
+	if (pthread_getcpuclockid(worker->thread, &clock) != 0 || clock_gettime(clock, &used) != 0)
+		return 0;
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}

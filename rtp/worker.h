@@ -1,0 +1,120 @@
+/* rtp/worker.h - a thread with sockets of its own, a clock of its own, and two ways to the loop
+ *
+ * Commands come in by a queue, are done in order, and go back to the loop the same way, which frees them: a worker allocates
+ * and frees nothing. A PLAY or DIGITS command stays with its session until it is over; it coming back is how the loop learns. */
+#pragma once
+#include "session.h"
+#include <core/media_driver.h>
+#include <core/owner.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#define RTP_JOIN 1u       /* session: becomes the worker's */
+#define RTP_LEAVE 2u      /* session: stops being the worker's, goes to another with all it has */
+#define RTP_CONFIGURE 3u  /* plan; comes back with the old one */
+#define RTP_CONNECT 4u    /* session, peer, route, route_back; come back with the old ones */
+#define RTP_ROUTE 5u      /* new routes between those that are connected */
+#define RTP_DISCONNECT 6u
+#define RTP_PLAY 7u       /* play */
+#define RTP_STOP 8u       /* what plays */
+#define RTP_DIGITS 9u
+#define RTP_HOLD 10u      /* held */
+#define RTP_CLOSE 11u     /* says goodbye, lets go of everything */
+#define RTP_QUIT 12u      /* the thread ends */
+#define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
+
+struct rtp_command {
+	struct rtp_node node; /* first: a node is its command */
+	uint32_t kind;
+	bool settles;         /* the loop is busy until it comes back */
+	bool held;
+	struct rtp_session *session, *peer;
+	uint64_t stream;      /* of the session: still a name when that is gone */
+	uint32_t worker;      /* where it was done */
+	struct rtp_plan *plan;
+	struct rtp_route *route, *route_back;
+};
+
+struct rtp_sound;
+struct rtp_sound_block;
+struct rtp_source;
+
+/* PLAY. Kept by the session while it plays. */
+struct rtp_play {
+	struct rtp_command command;
+	uint32_t kind;   /* CORE_PLAY_… */
+	uint64_t tag;
+	uint32_t how;    /* PBX_MEDIA_…, written when over */
+	struct rtp_sound *sound; /* FILE, TONE: shared, the loop holds a reference for us */
+	const struct rtp_sound_block *block; /* where we are in it */
+	uint32_t block_at;
+	bool repeats;
+	struct rtp_source *source; /* SOURCE, likewise */
+	bool source_begun;
+	uint64_t source_frame;     /* the one we are in */
+	uint32_t source_at;        /* samples of it that we have had */
+	struct rtp_route *echo;    /* ECHO: of what we receive, back to its sender */
+	struct core_charge charge; /* the loop's: a listener holds the source's owner */
+	struct rtp_play *after;    /* the loop's: what waits for the same sound */
+};
+
+/* DIGITS. */
+struct rtp_digits {
+	struct rtp_command command;
+	struct rtp_digits *after;
+	uint32_t each_ms, gap_ms;
+	uint32_t at;               /* which digit */
+	uint32_t timestamp;        /* of the event */
+	uint32_t sent_ms;          /* how long it has lasted */
+	uint8_t ends;              /* end packets sent */
+	bool begun;
+	char text[];
+};
+
+/* What all workers read and the loop may change at any time. */
+struct rtp_common {
+	_Atomic uint32_t timeout_ms, hold_timeout_ms;
+	struct rtp_queue returns; /* commands, back to the loop */
+	void (*wake)(void);       /* the loop: there is something in returns or in a ring. Any thread, any time */
+	char cname[40];           /* RFC 3550 6.5.1: the same for all our streams, and says nothing about us */
+};
+
+struct rtp_worker {
+	uint32_t index;
+	struct rtp_common *common;
+	pthread_t thread;
+	int epoll_fd, command_fd, timer_fd;
+	struct rtp_queue commands;
+	struct rtp_ring events;
+	_Atomic uint64_t events_lost; /* the ring was full: digits only, all else is told again */
+
+	/* The thread's own. */
+	uint64_t now_us, now_ms;
+	struct rtp_session *sessions;
+	struct rtp_session *wheel[RTP_WHEEL_SLOTS];
+	uint32_t wheel_count;
+	uint64_t tick;           /* how often the clock has ticked */
+	bool ticking, quit;
+	uint64_t look_after_at_ms;
+	uint8_t data[RTP_MOST_BYTES];
+};
+
+/* [loop] worker: zeroed memory, kept until it is stopped. PBX_OK, PBX_ENOMEM, PBX_EIO. */
+int rtp_worker_start(struct rtp_worker *worker, uint32_t index, struct rtp_common *common);
+/* [loop] Waits for the thread; what it still has is the caller's again. */
+void rtp_worker_stop(struct rtp_worker *worker);
+void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command); /* [loop] */
+uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker);                  /* [loop] what the thread has used */
+
+/* The rest: [media]. */
+bool rtp_worker_tell(struct rtp_worker *worker, const struct rtp_event *event);
+void rtp_worker_return(struct rtp_worker *worker, struct rtp_command *command);
+/* Has the session's clock come round at the next tick, unless it is wound up already. */
+void rtp_worker_wind(struct rtp_session *session);
+
+/* ---- player.c ---- [media] */
+
+/* Sends one frame of what is due. False: nothing more to send by the clock. */
+bool rtp_player_step(struct rtp_session *session);
+void rtp_player_start(struct rtp_session *session, struct rtp_play *play); /* replaces what plays */
+void rtp_player_end(struct rtp_session *session, uint32_t how);            /* it goes back to the loop */
