@@ -1,0 +1,98 @@
+/* cdr/cdr.h - what the plugin's files share. All of it: [loop].
+ *
+ * A record (segment) is a conversation of two parties: hold, and a park that the same party fetches, do not break it; a transfer or a
+ * fetch by somebody else closes it and begins the next, same linked_id, next sequence. Records are made from events and from nothing else. */
+#pragma once
+#include <pbx/bus.h>
+#include <pbx/calls.h>
+#include <pbx/metrics.h>
+#include <pbx/requests.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+
+#define CDR_TEXT 128u
+#define CDR_BUCKETS 1024u
+#define CDR_HEARTBEAT_MS 5000u
+
+struct cdr_settings {
+	uint32_t retention_days, anonymise_days;
+	bool legs;
+};
+
+/* One row of cdr_segments. */
+struct segment {
+	char id[48]; /* CALL-sequence */
+	char call_id[32], linked_id[32];
+	uint32_t sequence;
+	char direction[12], from_number[CDR_TEXT], from_name[CDR_TEXT], to_number[CDR_TEXT], dialled[CDR_TEXT], device[CDR_TEXT];
+	int64_t started_us, answered_us, ended_us; /* 0: not yet */
+	char disposition[16], cause[32], hangup_by[12];
+	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms;
+};
+
+/* A call in progress. */
+struct open_call {
+	struct open_call *next;
+	char call_id[32];
+	struct segment segment;     /* the conversation that goes on now */
+	int64_t earlier_talk_ms;    /* of segments that are closed */
+	int64_t bridged_us, parked_us; /* since when; 0: not */
+	bool conversed;             /* its own legs have talked with each other */
+	bool absorbed;              /* went into another call: has no record any more */
+};
+
+struct cdr {
+	PBX_INSTANCE(struct cdr_settings);
+	const struct pbx_calls *calls;
+	const struct pbx_store *store;
+	const struct pbx_bus *bus;
+	const struct pbx_jsons *json;
+	const struct pbx_requests *requests;
+	const struct pbx_timers *timers;
+	const struct pbx_metrics *metrics;
+	pbx_subscription follower;
+	struct open_call *open[CDR_BUCKETS];
+};
+
+#define METRIC_RECORDS 0u
+
+/* ---- segments.c: events to records ---- */
+void segments_on_event(void *self, const struct pbx_event *event);
+/* A record whose call began before we did goes on. */
+void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms);
+void segments_clear(struct cdr *cdr);
+
+/* ---- rows.c: records to tables ---- */
+/* Each write is journalled while the database is away. seq: acknowledged to the bus when the row is safe, 0: nothing to acknowledge. */
+void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq);
+void row_remove(struct cdr *cdr, const char *id, int64_t seq);
+void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin */
+void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
+void rows_heartbeat(struct cdr *cdr);
+int rows_restore(struct cdr *cdr); /* open rows: of calls that go on, or to be closed. PBX_ELATER; host->ready when done */
+void rows_retire(struct cdr *cdr);                       /* old ones are anonymised, older ones removed */
+struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segment);
+
+/* ---- query.c: what is asked of the tables ---- */
+extern const char segment_columns[];
+void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint32_t row);
+
+#define FILTER_PARAMS 16u
+struct filter {
+	char sql[2048];
+	char texts[FILTER_PARAMS][CDR_TEXT + 4]; /* what params point to */
+	struct pbx_value params[FILTER_PARAMS];
+	uint32_t count;
+};
+/* WHERE and its parameters from a request's arguments; PBX_EINVAL when it has been refused. */
+int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter);
+/* One more condition, "name op $n". */
+void filter_add(struct filter *filter, const char *condition, struct pbx_value value);
+
+/* ---- requests.c ---- */
+void cdr_on_list(void *self, pbx_request request);
+void cdr_on_show(void *self, pbx_request request);
+void cdr_on_change(void *self, pbx_request request);
+void cdr_on_legs(void *self, pbx_request request);
+void cdr_on_events(void *self, pbx_request request);
+void cdr_on_export(void *self, pbx_request request);

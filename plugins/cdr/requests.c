@@ -1,0 +1,433 @@
+/*
+ * requests - records as people ask for them: pages, one with its legs and events, notes on it, CSV
+ */
+#include "cdr.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_DEFAULT 50
+#define EXPORT_PAGE 500
+#define EVENTS_MOST 5000
+
+struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segment)
+{
+	const struct pbx_jsons *json = cdr->json;
+	struct pbx_json *object = json->new_object();
+
+	(void)json->set_text(object, "id", segment->id);
+	(void)json->set_text(object, "call_id", segment->call_id);
+	(void)json->set_text(object, "linked_id", segment->linked_id);
+	(void)json->set_integer(object, "sequence", segment->sequence);
+	(void)json->set_text(object, "direction", segment->direction);
+	(void)json->set_text(object, "from_number", segment->from_number);
+	(void)json->set_text(object, "from_name", segment->from_name);
+	(void)json->set_text(object, "to_number", segment->to_number);
+	(void)json->set_text(object, "dialled", segment->dialled);
+	(void)json->set_text(object, "device", segment->device);
+	(void)json->set_time(object, "started_at", segment->started_us);
+	(void)json->set_time(object, "answered_at", segment->answered_us);
+	(void)json->set_time(object, "ended_at", segment->ended_us);
+	(void)json->set_text(object, "disposition", segment->disposition[0] ? segment->disposition : NULL);
+	(void)json->set_text(object, "cause", segment->cause[0] ? segment->cause : NULL);
+	(void)json->set_text(object, "hangup_by", segment->hangup_by[0] ? segment->hangup_by : NULL);
+	(void)json->set_integer(object, "sip_code", segment->sip_code);
+	(void)json->set_integer(object, "q850_cause", segment->q850_cause);
+	(void)json->set_integer(object, "ring_ms", segment->ring_ms);
+	(void)json->set_integer(object, "duration_ms", segment->duration_ms);
+	(void)json->set_integer(object, "billsec_ms", segment->billsec_ms);
+	(void)json->set_integer(object, "hold_ms", segment->hold_ms);
+	(void)json->set_integer(object, "park_ms", segment->park_ms);
+	return object;
+}
+
+static struct pbx_json *row_json(const struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
+{
+	static const char *const added[] = { "account_code", "user_field", "notes" };
+	struct segment segment;
+	struct pbx_json *object;
+
+	segment_from_row(&segment, rows, row);
+	object = segment_json(cdr, &segment);
+	for (uint32_t i = 0; i < 3; i++) {
+		const char *text = pbx_cell_text(rows, row, 23 + i);
+
+		(void)cdr->json->set_text(object, added[i], text[0] ? text : NULL);
+	}
+	return object;
+}
+
+/* What goes along with a query. */
+struct asked {
+	struct cdr *cdr;
+	pbx_request request;
+	int64_t limit;
+	/* export */
+	struct filter filter;
+	char after[48];
+	bool waiting, gone;
+	/* events */
+	struct pbx_json *items;
+	char linked_id[32];
+};
+
+static struct asked *asked_new(struct cdr *cdr, pbx_request request)
+{
+	struct asked *asked = calloc(1, sizeof *asked);
+
+	if (!asked) {
+		(void)cdr->requests->fail(request, 503, "no_memory", NULL, "there is no memory");
+		return NULL;
+	}
+	asked->cdr = cdr;
+	asked->request = request;
+	return asked;
+}
+
+static bool refused(struct asked *asked, const struct pbx_rows *rows)
+{
+	if (rows->status == PBX_OK)
+		return false;
+	(void)asked->cdr->requests->fail(asked->request, 503, "store_unavailable", NULL, "the records cannot be read now: %s", rows->error);
+	free(asked);
+	return true;
+}
+
+static void run(struct asked *asked, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done)
+{
+	if (asked->cdr->store->run(asked->cdr->host, sql, params, count, done, asked) == PBX_OK)
+		return;
+	(void)asked->cdr->requests->fail(asked->request, 503, "store_unavailable", NULL, "the store takes nothing now; try again");
+	free(asked);
+}
+
+/* ---- pages ---------------------------------------------------------------------------- */
+
+static void on_page(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+	struct cdr *cdr = asked->cdr;
+	struct pbx_json *answer, *items;
+	bool more = rows->count > asked->limit;
+
+	if (refused(asked, rows))
+		return;
+	answer = cdr->json->new_object();
+	items = cdr->json->new_array();
+	for (uint32_t row = 0; row < rows->count && row < asked->limit; row++)
+		(void)cdr->json->append(items, row_json(cdr, rows, row));
+	(void)cdr->json->set(answer, "items", items);
+	(void)cdr->json->set_text(answer, "next_cursor", more ? pbx_cell_text(rows, (uint32_t)asked->limit - 1, 0) : NULL);
+	(void)cdr->requests->reply(asked->request, 200, answer);
+	free(asked);
+}
+
+/* Ids begin with the call's ULID: their order is the order of time. */
+void cdr_on_list(void *self, pbx_request request)
+{
+	struct cdr *cdr = self;
+	const char *accept = cdr->requests->http_header(request, "Accept"), *cursor = cdr->requests->text(request, "cursor");
+	struct filter filter;
+	struct asked *asked;
+	char sql[4096];
+
+	if (accept && strstr(accept, "text/csv")) {
+		cdr_on_export(self, request);
+		return;
+	}
+	if (filter_make(cdr, request, &filter) != PBX_OK || !(asked = asked_new(cdr, request)))
+		return;
+	asked->limit = cdr->requests->integer(request, "limit", PAGE_DEFAULT);
+	if (cursor)
+		filter_add(&filter, "id < $", pbx_v_text(cursor));
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id DESC LIMIT %lld", segment_columns, filter.sql, (long long)asked->limit + 1);
+	run(asked, sql, filter.params, filter.count, on_page);
+}
+
+/* ---- one ------------------------------------------------------------------------------ */
+
+static bool found_one(struct asked *asked, const struct pbx_rows *rows)
+{
+	struct cdr *cdr = asked->cdr;
+	const char *own = cdr->requests->own_account(asked->request);
+
+	if (rows->count > 0 && (!own[0] || strcmp(pbx_cell_text(rows, 0, 5), own) == 0 || strcmp(pbx_cell_text(rows, 0, 7), own) == 0))
+		return true;
+	(void)cdr->requests->fail(asked->request, 404, "not_found", "id", "there is no such record");
+	free(asked);
+	return false;
+}
+
+static void ask_one(struct cdr *cdr, pbx_request request, pbx_rows_fn done)
+{
+	struct asked *asked = asked_new(cdr, request);
+	const struct pbx_value params[] = { pbx_v_text(cdr->requests->text(request, "id")) };
+	char sql[1024];
+
+	if (!asked)
+		return;
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments WHERE id = $1", segment_columns);
+	run(asked, sql, params, 1, done);
+}
+
+static void on_one(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+
+	if (refused(asked, rows) || !found_one(asked, rows))
+		return;
+	(void)asked->cdr->requests->reply(asked->request, 200, row_json(asked->cdr, rows, 0));
+	free(asked);
+}
+
+void cdr_on_show(void *self, pbx_request request)
+{
+	ask_one(self, request, on_one);
+}
+
+/* ---- notes on it ---------------------------------------------------------------------- */
+
+static void on_changed(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+
+	if (refused(asked, rows))
+		return;
+	if (rows->changed > 0)
+		ask_one(asked->cdr, asked->request, on_one);
+	else
+		(void)asked->cdr->requests->fail(asked->request, 404, "not_found", "id", "there is no such record");
+	free(asked);
+}
+
+void cdr_on_change(void *self, pbx_request request)
+{
+	struct cdr *cdr = self;
+	const struct pbx_requests *requests = cdr->requests;
+	struct asked *asked = asked_new(cdr, request);
+	const struct pbx_value params[] = { pbx_v_text(requests->text(request, "id")), pbx_v_text(requests->text(request, "account_code")),
+					    pbx_v_text(requests->text(request, "user_field")), pbx_v_text(requests->text(request, "notes")) };
+
+	if (asked)
+		run(asked, "UPDATE cdr_segments SET account_code = COALESCE($2, account_code), user_field = COALESCE($3, user_field),"
+			   " notes = COALESCE($4, notes) WHERE id = $1",
+		    params, 4, on_changed);
+}
+
+/* ---- its legs and events -------------------------------------------------------------- */
+
+static void reply_items(struct asked *asked, struct pbx_json *items)
+{
+	struct pbx_json *answer = asked->cdr->json->new_object();
+
+	(void)asked->cdr->json->set(answer, "items", items);
+	(void)asked->cdr->requests->reply(asked->request, 200, answer);
+	free(asked);
+}
+
+static void on_legs(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+	const struct pbx_jsons *json = asked->cdr->json;
+	struct pbx_json *items;
+
+	if (refused(asked, rows))
+		return;
+	items = json->new_array();
+	for (uint32_t row = 0; row < rows->count; row++) {
+		const struct pbx_value *cell = pbx_cell(rows, row, 0);
+		struct pbx_json *leg = cell->type == PBX_VALUE_TEXT ? json->parse(cell->as.bytes, cell->length, NULL) : NULL;
+
+		if (leg)
+			(void)json->append(items, leg);
+	}
+	reply_items(asked, items);
+}
+
+static void on_one_for_legs(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+
+	if (refused(asked, rows) || !found_one(asked, rows))
+		return;
+	const struct pbx_value params[] = { pbx_v_text(pbx_cell_text(rows, 0, 2)) };
+	run(asked, "SELECT data FROM cdr_legs WHERE linked_id = $1 ORDER BY id", params, 1, on_legs);
+}
+
+void cdr_on_legs(void *self, pbx_request request)
+{
+	ask_one(self, request, on_one_for_legs);
+}
+
+static void on_event(void *self, const struct pbx_event *event)
+{
+	struct asked *asked = self;
+	const struct pbx_jsons *json = asked->cdr->json;
+	struct pbx_json *item;
+
+	if (strcmp(event->linked_id, asked->linked_id) != 0 && strcmp(event->call_id, asked->linked_id) != 0)
+		return;
+	item = json->new_object();
+	(void)json->set_integer(item, "seq", event->seq);
+	(void)json->set_text(item, "id", event->id);
+	(void)json->set_text(item, "type", event->type);
+	(void)json->set_time(item, "time", event->wall_us);
+	(void)json->set_text(item, "call_id", event->call_id);
+	(void)json->set(item, "data", json->copy(event->data));
+	(void)json->append(asked->items, item);
+}
+
+static void on_replayed(void *self, int result, int64_t last_seq)
+{
+	struct asked *asked = self;
+
+	(void)last_seq;
+	if (result == PBX_OK) {
+		reply_items(asked, asked->items);
+		return;
+	}
+	(void)asked->cdr->requests->fail(asked->request, 503, "store_unavailable", NULL, "the event log cannot be read now");
+	asked->cdr->json->free(asked->items);
+	free(asked);
+}
+
+static void on_one_for_events(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+	struct cdr *cdr = asked->cdr;
+
+	if (refused(asked, rows) || !found_one(asked, rows))
+		return;
+	(void)snprintf(asked->linked_id, sizeof asked->linked_id, "%s", pbx_cell_text(rows, 0, 2));
+	asked->items = cdr->json->new_array();
+	/* A transfer's first record began earlier than this one: look from an hour before. */
+	if (cdr->bus->replay(cdr->host, 0, pbx_cell_int(rows, 0, 10) - (int64_t)3600 * 1000000, "*", EVENTS_MOST, on_event, on_replayed, asked) == PBX_OK)
+		return;
+	cdr->json->free(asked->items);
+	(void)cdr->requests->fail(asked->request, 503, "no_memory", NULL, "there is no memory");
+	free(asked);
+}
+
+void cdr_on_events(void *self, pbx_request request)
+{
+	ask_one(self, request, on_one_for_events);
+}
+
+/* ---- CSV (RFC 4180), page by page, as fast as the asker takes it ---------------------- */
+
+static const char csv_head[] = "id,linked_id,sequence,direction,from_number,from_name,to_number,dialled,started_at,answered_at,ended_at,disposition,"
+			       "cause,hangup_by,sip_code,ring_ms,duration_ms,billsec_ms,hold_ms,park_ms,account_code,user_field\r\n";
+static const char *const csv_members[] = { "id",          "linked_id", "sequence",  "direction", "from_number", "from_name",   "to_number",  "dialled",
+					   "started_at",  "answered_at", "ended_at", "disposition", "cause",    "hangup_by",   "sip_code",   "ring_ms",
+					   "duration_ms", "billsec_ms", "hold_ms",  "park_ms",   "account_code", "user_field" };
+
+static size_t csv_field(char *out, size_t size, const struct pbx_jsons *json, const struct pbx_json *value)
+{
+	const char *text = json->text(value);
+	size_t at = 0;
+
+	if (json->type(value) == PBX_JSON_NUMBER)
+		return (size_t)snprintf(out, size, "%lld", (long long)json->integer(value, 0));
+	if (!text)
+		return 0;
+	out[at++] = '"';
+	if (strchr("=@\t\r", text[0]) && text[0])
+		out[at++] = '\''; /* a spreadsheet would run it */
+	for (; *text && at + 3 < size; text++) {
+		if (*text == '"')
+			out[at++] = '"';
+		out[at++] = *text;
+	}
+	out[at++] = '"';
+	return at;
+}
+
+static int write_row(struct asked *asked, const struct pbx_rows *rows, uint32_t row)
+{
+	struct cdr *cdr = asked->cdr;
+	struct pbx_json *object = row_json(cdr, rows, row);
+	char line[8192];
+	size_t at = 0;
+
+	for (size_t i = 0; i < sizeof csv_members / sizeof csv_members[0]; i++) {
+		if (i)
+			line[at++] = ',';
+		at += csv_field(line + at, 320, cdr->json, cdr->json->get(object, csv_members[i]));
+	}
+	line[at++] = '\r';
+	line[at++] = '\n';
+	cdr->json->free(object);
+	return cdr->requests->write(asked->request, line, at);
+}
+
+static void export_next(struct asked *asked);
+
+static void on_export_page(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+	int err = rows->status;
+
+	asked->waiting = false;
+	for (uint32_t row = 0; row < rows->count && !asked->gone && (err == PBX_OK || err == PBX_EBUSY); row++)
+		err = write_row(asked, rows, row);
+	if (asked->gone || (err != PBX_OK && err != PBX_EBUSY)) {
+		free(asked);
+		return;
+	}
+	if (rows->count < EXPORT_PAGE) {
+		(void)asked->cdr->requests->end(asked->request);
+		free(asked);
+		return;
+	}
+	(void)snprintf(asked->after, sizeof asked->after, "%s", pbx_cell_text(rows, rows->count - 1, 0));
+	if (err == PBX_OK)
+		export_next(asked); /* busy: on_drained goes on */
+}
+
+static void export_next(struct asked *asked)
+{
+	struct filter filter = asked->filter;
+	char sql[4096];
+
+	if (asked->after[0])
+		filter_add(&filter, "id > $", pbx_v_text(asked->after));
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id LIMIT %d", segment_columns, filter.sql, EXPORT_PAGE);
+	asked->waiting = asked->cdr->store->run(asked->cdr->host, sql, filter.params, filter.count, on_export_page, asked) == PBX_OK;
+	if (!asked->waiting) {
+		(void)asked->cdr->requests->end(asked->request);
+		free(asked);
+	}
+}
+
+static void on_drained(void *self, pbx_request request)
+{
+	struct asked *asked = self;
+
+	(void)request;
+	if (!asked->waiting)
+		export_next(asked);
+}
+
+static void on_gone(void *self, pbx_request request)
+{
+	struct asked *asked = self;
+
+	(void)request;
+	asked->gone = true;
+	if (!asked->waiting)
+		free(asked); /* else on_export_page does */
+}
+
+void cdr_on_export(void *self, pbx_request request)
+{
+	struct cdr *cdr = self;
+	struct asked *asked = asked_new(cdr, request);
+
+	if (!asked)
+		return;
+	if (filter_make(cdr, request, &asked->filter) != PBX_OK || cdr->requests->begin(request, "text/csv; charset=utf-8", on_drained, on_gone, asked) != PBX_OK) {
+		free(asked);
+		return;
+	}
+	(void)cdr->requests->write(request, csv_head, sizeof csv_head - 1);
+	export_next(asked);
+}

@@ -1,0 +1,171 @@
+/*
+ * rows - records to tables, journalled while the database is away
+ */
+#include "cdr.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct safe {
+	struct cdr *cdr;
+	int64_t seq;
+};
+
+/* The row is in the table or in the journal: the event that made it need not come again. */
+static void on_safe(void *self, const struct pbx_rows *rows)
+{
+	struct safe *safe = self;
+
+	if (rows->status == PBX_OK)
+		(void)safe->cdr->bus->acknowledge(safe->cdr->follower, safe->seq);
+	free(safe);
+}
+
+static void record(struct cdr *cdr, const char *sql, const struct pbx_value *params, uint32_t count, int64_t seq)
+{
+	struct safe *safe = seq ? malloc(sizeof *safe) : NULL;
+
+	if (safe)
+		*safe = (struct safe){ cdr, seq };
+	int err = cdr->store->record(cdr->host, sql, params, count, safe ? on_safe : NULL, safe);
+	if (err != PBX_OK) {
+		pbx_error(cdr->host, "record_not_written", "error=%d", err);
+		free(safe);
+	}
+}
+
+const char segment_columns[] = "id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
+			       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
+			       " hold_ms, park_ms, account_code, user_field, notes";
+
+void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
+{
+	const struct pbx_value params[] = {
+		pbx_v_text(segment->id), pbx_v_text(segment->call_id), pbx_v_text(segment->linked_id), PBX_V_INT(segment->sequence),
+		pbx_v_text(segment->direction), pbx_v_text(segment->from_number), pbx_v_text(segment->from_name), pbx_v_text(segment->to_number),
+		pbx_v_text(segment->dialled), pbx_v_text(segment->device), PBX_V_INT(segment->started_us), PBX_V_INT(segment->answered_us),
+		PBX_V_INT(segment->ended_us), pbx_v_text(segment->disposition), pbx_v_text(segment->cause), pbx_v_text(segment->hangup_by),
+		PBX_V_INT(segment->sip_code), PBX_V_INT(segment->q850_cause), PBX_V_INT(segment->ring_ms), PBX_V_INT(segment->duration_ms),
+		PBX_V_INT(segment->billsec_ms), PBX_V_INT(segment->hold_ms), PBX_V_INT(segment->park_ms),
+	};
+
+	record(cdr,
+	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
+	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms)"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
+	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, to_number = $8, answered_at = $12, ended_at = $13, disposition = $14, cause = $15,"
+	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, park_ms = $23",
+	       params, sizeof params / sizeof params[0], seq);
+}
+
+void row_remove(struct cdr *cdr, const char *id, int64_t seq)
+{
+	const struct pbx_value params[] = { pbx_v_text(id) };
+
+	record(cdr, "DELETE FROM cdr_segments WHERE id = $1", params, 1, seq);
+}
+
+void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int64_t seq)
+{
+	const struct pbx_value params[] = {
+		pbx_v_text(closing->call_id), PBX_V_INT(closing->ended_us), pbx_v_text(closing->disposition), pbx_v_text(closing->cause),
+		pbx_v_text(closing->hangup_by), PBX_V_INT(closing->sip_code), PBX_V_INT(closing->q850_cause), PBX_V_INT(closing->duration_ms),
+		PBX_V_INT(closing->billsec_ms),
+	};
+
+	record(cdr,
+	       "UPDATE cdr_segments SET ended_at = $2, disposition = $3, cause = $4, hangup_by = $5, sip_code = $6, q850_cause = $7,"
+	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND cause = 'system_restart'",
+	       params, sizeof params / sizeof params[0], seq);
+}
+
+void row_write_leg(struct cdr *cdr, const struct pbx_event *event)
+{
+	const struct pbx_jsons *json = cdr->json;
+	const char *leg_id = json->text(json->get(event->data, "leg_id"));
+	char *data = json->print(event->data);
+	const struct pbx_value params[] = { pbx_v_text(leg_id), pbx_v_text(event->call_id), pbx_v_text(event->linked_id), PBX_V_INT(event->wall_us),
+					    pbx_v_text(data ? data : "{}") };
+
+	if (leg_id)
+		record(cdr, "INSERT INTO cdr_legs (id, call_id, linked_id, ended_at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+		       params, 5, 0);
+	json->free_text(data);
+}
+
+/* ---- after a crash or a reload -------------------------------------------------------------------- */
+
+void rows_heartbeat(struct cdr *cdr)
+{
+	const struct pbx_value params[] = { PBX_V_INT(cdr->host->wall_us(cdr->host)) };
+
+	/* Not journalled: an old heartbeat is worth nothing. */
+	(void)cdr->store->run(cdr->host, "INSERT INTO cdr_heartbeat (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1", params, 1, NULL, NULL);
+}
+
+/* A record that is open in the table: its call goes on (we were reloaded), or died with the PBX. */
+static void restore(struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
+{
+	struct segment segment;
+	int64_t alive_us = pbx_cell_int(rows, row, 26);
+	pbx_call call;
+
+	segment_from_row(&segment, rows, row);
+	if (cdr->calls->find_call(segment.call_id, &call) == PBX_OK) {
+		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 27));
+		return;
+	}
+	/* Younger than the last heartbeat: it lasted a few seconds at most. */
+	segment.ended_us = alive_us > segment.started_us ? alive_us : segment.started_us;
+	segment.duration_ms = (segment.ended_us - segment.started_us) / 1000;
+	segment.billsec_ms = segment.answered_us && segment.ended_us > segment.answered_us ? (segment.ended_us - segment.answered_us) / 1000 : 0;
+	(void)snprintf(segment.disposition, sizeof segment.disposition, "%s", segment.answered_us ? "answered" : "failed");
+	(void)snprintf(segment.cause, sizeof segment.cause, "system_restart");
+	(void)snprintf(segment.hangup_by, sizeof segment.hangup_by, "system");
+	row_write(cdr, &segment, 0);
+}
+
+static void on_open_rows(void *self, const struct pbx_rows *rows)
+{
+	struct cdr *cdr = self;
+
+	for (uint32_t row = 0; row < rows->count; row++)
+		restore(cdr, rows, row);
+	cdr->host->ready(cdr->host, rows->status, rows->error);
+}
+
+int rows_restore(struct cdr *cdr)
+{
+	char sql[2048];
+
+	(void)snprintf(sql, sizeof sql,
+		       "SELECT %s, COALESCE((SELECT at FROM cdr_heartbeat WHERE id = 1), 0),"
+		       " COALESCE((SELECT SUM(e.billsec_ms) FROM cdr_segments e WHERE e.call_id = s.call_id AND e.ended_at > 0), 0)"
+		       " FROM cdr_segments s WHERE s.ended_at = 0",
+		       segment_columns);
+	int err = cdr->store->run(cdr->host, sql, NULL, 0, on_open_rows, cdr);
+	return err == PBX_OK ? PBX_ELATER : err;
+}
+
+/* ---- old records ---------------------------------------------------------------------- */
+
+#define DAY_US ((int64_t)86400 * 1000000)
+
+void rows_retire(struct cdr *cdr)
+{
+	int64_t now_us = cdr->host->wall_us(cdr->host);
+	struct pbx_value params[] = { PBX_V_INT(now_us - (int64_t)cdr->settings->retention_days * DAY_US) };
+
+	if (cdr->settings->retention_days > 0) {
+		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_segments WHERE started_at < $1", params, 1, NULL, NULL);
+		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_legs WHERE ended_at < $1", params, 1, NULL, NULL);
+	}
+	if (cdr->settings->anonymise_days > 0) {
+		params[0] = PBX_V_INT(now_us - (int64_t)cdr->settings->anonymise_days * DAY_US);
+		(void)cdr->store->run(cdr->host,
+				      "UPDATE cdr_segments SET anonymised = 1, from_name = '',"
+				      " from_number = SUBSTR(from_number, 1, CASE WHEN LENGTH(from_number) > 4 THEN LENGTH(from_number) - 4 ELSE 0 END) || 'xxxx',"
+				      " to_number = SUBSTR(to_number, 1, CASE WHEN LENGTH(to_number) > 4 THEN LENGTH(to_number) - 4 ELSE 0 END) || 'xxxx',"
+				      " dialled = '' WHERE anonymised = 0 AND started_at < $1",
+				      params, 1, NULL, NULL);
+	}
+}

@@ -1,0 +1,283 @@
+/*
+ * segments - from the events of a call to its records
+ *
+ *   call.started    a record begins (its row is there from now on)
+ *   call.answered   talking begins
+ *   bridge.entered  with somebody new: this record ends, the next begins; with the same party (fetched from a slot): it goes on
+ *   call.linked     the call went into an older one; without a conversation of its own it leaves no record
+ *   call.ended      the last record ends
+ *
+ * Times are the events' own. The core measures duration and talk on the monotonic clock; a record that is its call's only one has
+ * exactly these figures, of several the last has what the earlier ones leave.
+ */
+#include "cdr.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void copy(char *into, size_t size, const char *text)
+{
+	(void)snprintf(into, size, "%s", text ? text : "");
+}
+#define COPY(into, text) copy(into, sizeof(into), text)
+
+static const char *text_of(const struct cdr *cdr, const struct pbx_json *data, const char *name)
+{
+	return cdr->json->text(cdr->json->get(data, name));
+}
+
+static int64_t int_of(const struct cdr *cdr, const struct pbx_json *data, const char *name)
+{
+	return cdr->json->integer(cdr->json->get(data, name), 0);
+}
+
+static const char *number_of(const struct cdr *cdr, const struct pbx_json *data, const char *party)
+{
+	return text_of(cdr, cdr->json->get(data, party), "number");
+}
+
+/* ---- calls in progress ---------------------------------------------------------------- */
+
+static struct open_call **place_of(struct cdr *cdr, const char *call_id)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *at = call_id; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 16777619u;
+	struct open_call **place = &cdr->open[hash % CDR_BUCKETS];
+	while (*place && strcmp((*place)->call_id, call_id) != 0)
+		place = &(*place)->next;
+	return place;
+}
+
+static struct open_call *find(struct cdr *cdr, const char *call_id)
+{
+	return call_id ? *place_of(cdr, call_id) : NULL;
+}
+
+static void forget(struct cdr *cdr, const char *call_id)
+{
+	struct open_call **place = place_of(cdr, call_id), *call = *place;
+
+	if (!call)
+		return;
+	*place = call->next;
+	free(call);
+}
+
+void segments_clear(struct cdr *cdr)
+{
+	for (uint32_t bucket = 0; bucket < CDR_BUCKETS; bucket++)
+		while (cdr->open[bucket]) {
+			struct open_call *call = cdr->open[bucket];
+
+			cdr->open[bucket] = call->next;
+			free(call);
+		}
+}
+
+void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms)
+{
+	struct open_call **place = place_of(cdr, segment->call_id);
+
+	if (!*place && !(*place = calloc(1, sizeof **place)))
+		return; /* its end closes the row all the same */
+	(*place)->segment = *segment;
+	(*place)->earlier_talk_ms = earlier_talk_ms;
+	COPY((*place)->call_id, segment->call_id);
+}
+
+static void number_segment(struct segment *segment, uint32_t sequence)
+{
+	segment->sequence = sequence;
+	(void)snprintf(segment->id, sizeof segment->id, "%.30s-%u", segment->call_id, sequence);
+}
+
+/* ---- one event each ------------------------------------------------------------------- */
+
+static bool on_started(struct cdr *cdr, const struct pbx_event *event)
+{
+	struct open_call **place = place_of(cdr, event->call_id), *call;
+	const struct pbx_json *data = event->data, *from = cdr->json->get(data, "from");
+
+	if (*place)
+		return false;
+	call = calloc(1, sizeof *call);
+	if (!call)
+		return false;
+	*place = call;
+	COPY(call->call_id, event->call_id);
+	COPY(call->segment.call_id, event->call_id);
+	COPY(call->segment.linked_id, event->linked_id);
+	number_segment(&call->segment, 1);
+	COPY(call->segment.direction, text_of(cdr, data, "direction"));
+	COPY(call->segment.from_number, text_of(cdr, from, "number"));
+	COPY(call->segment.from_name, text_of(cdr, from, "name"));
+	COPY(call->segment.to_number, number_of(cdr, data, "to"));
+	COPY(call->segment.dialled, text_of(cdr, data, "dialled"));
+	COPY(call->segment.device, text_of(cdr, data, "device"));
+	call->segment.started_us = event->wall_us;
+	row_write(cdr, &call->segment, event->seq);
+	return true;
+}
+
+static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	const char *by = number_of(cdr, event->data, "answered_by");
+
+	if (!call || call->segment.answered_us)
+		return false;
+	call->segment.answered_us = event->wall_us;
+	call->segment.ring_ms = int_of(cdr, event->data, "ring_ms");
+	COPY(call->segment.disposition, "answered");
+	if (by && by[0])
+		COPY(call->segment.to_number, by);
+	row_write(cdr, &call->segment, event->seq);
+	return true;
+}
+
+/* The next conversation of the same caller. */
+static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, int64_t now_us)
+{
+	struct segment *segment = &call->segment;
+	int64_t since_us = call->parked_us ? call->parked_us : now_us;
+
+	segment->ended_us = since_us;
+	segment->duration_ms = (segment->ended_us - segment->started_us) / 1000;
+	segment->billsec_ms = segment->answered_us ? (segment->ended_us - segment->answered_us) / 1000 : 0;
+	COPY(segment->cause, call->parked_us ? "parked" : "transferred");
+	COPY(segment->hangup_by, "system");
+	row_write(cdr, segment, 0);
+	call->earlier_talk_ms += segment->billsec_ms;
+
+	number_segment(segment, segment->sequence + 1);
+	COPY(segment->to_number, to);
+	segment->started_us = segment->answered_us = now_us;
+	segment->ended_us = segment->ring_ms = segment->duration_ms = segment->billsec_ms = segment->hold_ms = segment->park_ms = 0;
+	COPY(segment->cause, "");
+	COPY(segment->hangup_by, "");
+}
+
+static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	const char *leg = text_of(cdr, event->data, "leg_id"), *peer = text_of(cdr, event->data, "peer_leg_id");
+	const char *peer_number = text_of(cdr, event->data, "peer_number");
+	size_t length;
+
+	if (!call || !leg || !peer || !peer_number)
+		return false;
+	length = strlen(call->call_id);
+	if (strncmp(leg, peer, length) == 0 && peer[length] == '-')
+		call->conversed = true;
+	if (strcmp(leg + length, "-1") != 0)
+		return false; /* the record is written from the caller's side: their leg is the call's first */
+
+	call->bridged_us = event->wall_us;
+	if (strcmp(peer_number, call->segment.to_number) == 0 || !call->segment.answered_us) {
+		if (call->parked_us)
+			call->segment.park_ms += (event->wall_us - call->parked_us) / 1000;
+		COPY(call->segment.to_number, peer_number);
+	} else {
+		begin_next(cdr, call, peer_number, event->wall_us);
+	}
+	call->parked_us = 0;
+	row_write(cdr, &call->segment, event->seq);
+	return true;
+}
+
+static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	if (!call)
+		return false;
+	COPY(call->segment.linked_id, event->linked_id);
+	if (call->conversed) {
+		row_write(cdr, &call->segment, event->seq);
+	} else {
+		call->absorbed = true;
+		row_remove(cdr, call->segment.id, event->seq);
+	}
+	return true;
+}
+
+static bool on_resumed(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	if (!call)
+		return false;
+	call->segment.hold_ms += int_of(cdr, event->data, "hold_ms");
+	row_write(cdr, &call->segment, event->seq);
+	return true;
+}
+
+static bool on_parked(const struct pbx_event *event, struct open_call *call)
+{
+	if (call)
+		call->parked_us = event->wall_us;
+	return false;
+}
+
+static void publish(struct cdr *cdr, const struct segment *segment)
+{
+	(void)cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
+	(void)cdr->metrics->add(cdr->host, METRIC_RECORDS, segment->disposition, 1);
+}
+
+static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	const struct pbx_json *data = event->data;
+	struct segment unseen = { .sequence = 0 }, *segment = call ? &call->segment : &unseen;
+
+	COPY(segment->call_id, event->call_id);
+	segment->ended_us = event->wall_us;
+	COPY(segment->disposition, text_of(cdr, data, "disposition"));
+	COPY(segment->cause, text_of(cdr, data, "cause"));
+	COPY(segment->hangup_by, text_of(cdr, data, "hangup_by"));
+	segment->sip_code = int_of(cdr, data, "sip_code");
+	segment->q850_cause = int_of(cdr, data, "q850_cause");
+	segment->duration_ms = int_of(cdr, data, "duration_ms");
+	segment->billsec_ms = int_of(cdr, data, "billsec_ms");
+	if (!call) {
+		row_close_after_restart(cdr, segment, event->seq);
+		return true;
+	}
+	if (call->absorbed) {
+		forget(cdr, event->call_id);
+		return false;
+	}
+	if (segment->sequence > 1) {
+		segment->duration_ms = (segment->ended_us - segment->started_us) / 1000;
+		segment->billsec_ms = segment->billsec_ms > call->earlier_talk_ms ? segment->billsec_ms - call->earlier_talk_ms : 0;
+	} else {
+		segment->hold_ms = int_of(cdr, data, "hold_ms");
+		segment->ring_ms = int_of(cdr, data, "ring_ms");
+	}
+	row_write(cdr, segment, event->seq);
+	publish(cdr, segment);
+	forget(cdr, event->call_id);
+	return true;
+}
+
+void segments_on_event(void *self, const struct pbx_event *event)
+{
+	struct cdr *cdr = self;
+	struct open_call *call = find(cdr, event->call_id);
+	const char *type = event->type;
+	bool written = false;
+
+	if (strcmp(type, "call.started") == 0)
+		written = on_started(cdr, event);
+	else if (strcmp(type, "call.answered") == 0)
+		written = on_answered(cdr, event, call);
+	else if (strcmp(type, "bridge.entered") == 0)
+		written = on_bridged(cdr, event, call);
+	else if (strcmp(type, "call.linked") == 0)
+		written = on_linked(cdr, event, call);
+	else if (strcmp(type, "call.resume") == 0)
+		written = on_resumed(cdr, event, call);
+	else if (strcmp(type, "call.parked") == 0)
+		written = on_parked(event, call);
+	else if (strcmp(type, "call.ended") == 0)
+		written = on_ended(cdr, event, call);
+	else if (strcmp(type, "leg.ended") == 0 && cdr->settings->legs)
+		row_write_leg(cdr, event);
+	if (!written)
+		(void)cdr->bus->acknowledge(cdr->follower, event->seq);
+}
