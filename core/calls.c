@@ -7,8 +7,8 @@
  *                        └────────────┴─────────────────────┘       legs may come, go, and meet those of other calls meanwhile
  *
  * Two calls whose legs meet in a bridge keep their ids and share the linked_id of the older one. */
+#include "bus.h"
 #include "calls_inner.h"
-#include "host.h"
 #include "json.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -349,6 +349,17 @@ struct pbx_json *core_calls_show(const char *call_id)
 
 /* ---- the beginning and the end ---- */
 
+static bool call_ids(pbx_call handle, const char **ret_call_id, const char **ret_linked_id)
+{
+	const struct core_call *call = core_call_find(handle);
+
+	if (!call)
+		return false;
+	*ret_call_id = call->id;
+	*ret_linked_id = call->linked_id;
+	return true;
+}
+
 int core_calls_init(void)
 {
 	core_handles_init(&call_table, 'C');
@@ -359,14 +370,7 @@ int core_calls_init(void)
 	memset(&totals, 0, sizeof totals);
 	memset(&draining, 0, sizeof draining);
 
-	static const struct { const char *id; const void *table; } services[] = {
-		{ "pbx.calls/1", &core_calls_service }, { "pbx.route/1", &core_route_service }, { "pbx.media/1", &core_media_service },
-	};
-	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
-		int err = core_host_offer(services[i].id, services[i].table);
-		if (err != PBX_OK)
-			return err;
-	}
+	core_bus_set_call_ids(call_ids);
 	return PBX_OK;
 }
 
