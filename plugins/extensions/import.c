@@ -161,11 +161,19 @@ static void seal(struct import *import, struct imported *row, bool exists)
 	secrets->wipe(sealed);
 }
 
-#define COPY(column, member)                    \
-	do {                                    \
-		if (import->given[column])      \
-			(void)snprintf(row->account.member, sizeof row->account.member, "%s", import->fields[column]); \
-	} while (0)
+/* A field that does not fit is a mistake to be told, never cut. */
+static void copy_field(struct import *import, enum column column, char *into, size_t size)
+{
+	const char *text = import->fields[column];
+
+	if (!import->given[column])
+		return;
+	if (strlen(text) >= size)
+		problem(import, "%s has more than %zu characters", column_names[column], size - 1);
+	else
+		memcpy(into, text, strlen(text) + 1);
+}
+#define COPY(column, into) copy_field(import, column, into, sizeof(into))
 
 static void take_row(struct import *import)
 {
@@ -184,17 +192,16 @@ static void take_row(struct import *import)
 		row->account = *old;
 	else
 		row->account.may_call_outside = true, row->account.created_us = extensions->host->wall_us(extensions->host);
-	COPY(NUMBER, number);
-	COPY(NAME, name);
-	COPY(EMAIL, email);
-	COPY(CALLER_ID, caller_id);
-	COPY(PICKUP_GROUP, pickup_group);
-	COPY(MUSIC_CLASS, music_class);
-	COPY(LANGUAGE, language);
+	COPY(NUMBER, row->account.number);
+	COPY(NAME, row->account.name);
+	COPY(EMAIL, row->account.email);
+	COPY(CALLER_ID, row->account.caller_id);
+	COPY(PICKUP_GROUP, row->account.pickup_group);
+	COPY(MUSIC_CLASS, row->account.music_class);
+	COPY(LANGUAGE, row->account.language);
 	if (import->given[ALLOW_EXTERNAL] && import->fields[ALLOW_EXTERNAL][0])
 		take_flag(import, import->fields[ALLOW_EXTERNAL], &row->account.may_call_outside);
-	if (import->given[SIP_SECRET])
-		(void)snprintf(row->secret, sizeof row->secret, "%s", import->fields[SIP_SECRET]);
+	COPY(SIP_SECRET, row->secret);
 	row->account.updated_us = extensions->host->wall_us(extensions->host);
 	if (account_check(extensions, &row->account, &diag) != PBX_OK)
 		problem(import, "%s: %s", diag.field, diag.text);
