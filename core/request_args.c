@@ -348,6 +348,11 @@ int core_arg_from_text(struct core_bound *bound, const struct pbx_arg *arg, cons
 	return PBX_OK;
 }
 
+static inline void printed_auto_(char **at)
+{
+	core_json_free_text(*at);
+}
+
 static bool is_list_of(const struct pbx_json *json, uint32_t type)
 {
 	if (core_json_type(json) != PBX_JSON_ARRAY)
@@ -402,6 +407,11 @@ int core_arg_from_json(struct core_bound *bound, const struct pbx_arg *arg, cons
 		return PBX_OK;
 	}
 
+	if (!arg->type) { /* whatever it is, as its text */
+		AUTO(printed) char *printed = core_json_text(json) ? NULL : core_json_print(json);
+
+		return core_arg_from_text(bound, arg, "body", printed ? printed : core_json_text(json) ? core_json_text(json) : "", problem);
+	}
 	const char *text = scalar_text(arg, json, buffer);
 	if (!text) {
 		wrong_type(arg, "body", problem);

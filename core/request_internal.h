@@ -1,14 +1,8 @@
 /* core/request_internal.h - what request.c, request_args.c, request_command.c, request_reply.c and openapi.c know of each other. [loop] */
 #pragma once
-#include "auto.h"
-#include "json.h"
+#include "json_auto.h"
 #include "owner.h"
 #include "request.h"
-
-static inline void json_auto_(struct pbx_json **at)
-{
-	core_json_free(*at);
-}
 
 /* ---- declared tables (request.c) ------------------------------------------------------ */
 
