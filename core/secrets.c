@@ -351,7 +351,7 @@ static int tell(const char *file, const char *why)
 /* PBX_OK, PBX_ENOENT, PBX_EIO (told). */
 static int read_key(const char *file)
 {
-	int descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int descriptor = open(file, O_RDONLY | O_CLOEXEC);
 	uint8_t bytes[KEY_BYTES + 1];
 	struct stat info;
 	ssize_t size;
