@@ -193,6 +193,15 @@ void store_finish(struct store_job *job)
 		store_settle(job);
 }
 
+void store_resubmit(struct store_job *job)
+{
+	job->replayed = true;
+	if (store.state == UP)
+		store.engine->submit(job);
+	else
+		fail_soon(job, PBX_EIO, "the database is away");
+}
+
 static void on_answers(uv_async_t *async)
 {
 	(void)async;
@@ -305,22 +314,29 @@ int store_ask(struct pbx_host *owner, struct store_job *taken, pbx_rows_fn done,
 	return ask_in(line_of(owner), taken, done, self);
 }
 
-int store_read_apart(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self)
+int store_ask_apart(struct pbx_host *owner, struct store_job *taken, pbx_rows_fn done, void *self)
 {
-	const struct pbx_statement statement = { sql, params, count };
-
-	if (!is_open() || store.stats.waiting >= JOBS_MOST)
-		return PBX_ENOSPC;
-
-	struct store_job *job = store_job_new(&statement, 1);
-	if (!job)
+	if (!taken)
 		return PBX_ENOMEM;
+	if (!is_open() || store.stats.waiting >= JOBS_MOST) {
+		store_job_free(taken);
+		return PBX_ENOSPC;
+	}
 
 	struct store_line *line = line_new(owner);
 	if (line)
 		line->apart = true;
-	job->reads = true;
-	return ask_in(line, job, done, self);
+	return ask_in(line, taken, done, self);
+}
+
+int store_read_apart(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self)
+{
+	const struct pbx_statement statement = { sql, params, count };
+	struct store_job *job = store_job_new(&statement, 1);
+
+	if (job)
+		job->reads = true;
+	return store_ask_apart(owner, job, done, self);
 }
 
 static struct store_job *job_for(const struct pbx_statement *statements, uint32_t count)

@@ -5,7 +5,7 @@
  * store_sql.c      looks at SQL text: kind of statement, splitting a script, PostgreSQL's names of our types
  * store_sqlite.c   an engine: SQLite in threads
  * store_postgres.c, store_pg_connection.c, store_pg_values.c   the other: a pool of PostgreSQL connections on the loop
- * store_journal.c  records on disk while the engine is away
+ * store_journal.c  records on disk while the engine is away; store_journal_file.c, what they look like there
  * store_migrate.c  schema steps
  *
  * A job belongs to one thread at a time: the loop hands it to an engine, which may pass it to a thread of its own, and gets it back
@@ -113,10 +113,14 @@ void **store_job_lane(struct store_job *job);
 bool store_engine_has_types(void);
 /* As core_store_batch, for a job made and marked by a neighbour, which is taken whatever is answered. */
 int store_ask(struct pbx_host *owner, struct store_job *taken, pbx_rows_fn done, void *self);
+/* The same in a line of its own: it neither waits for what its owner asked before nor holds up what comes after. */
+int store_ask_apart(struct pbx_host *owner, struct store_job *taken, pbx_rows_fn done, void *self);
 /* As core_store_run for a SELECT that need not see its owner's unfinished writes and does not wait for them. */
 int store_read_apart(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self);
 /* The job is done with, for good: its owner is told. The journal calls it for a record it has taken over. */
 void store_settle(struct store_job *job);
+/* The journal gives a record back to the engine without having written it. */
+void store_resubmit(struct store_job *job);
 /* The engine is up and the journal has been replayed: what the tables say is the whole truth. fn(context) is called once when that is so; it is
  * forgotten when the store is closed. */
 bool store_has_everything(void);
