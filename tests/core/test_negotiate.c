@@ -1,0 +1,319 @@
+/* tests/core/test_negotiate.c - offer and answer by table
+ *
+ * A description is written "PCMU/8000@0 opus/48000/2@111" with its direction behind a bar: "… | sendrecv". Results are written the same way,
+ * so that a row reads like the SDP it stands for. */
+#include "../check_main.h"
+#include "calls.h"
+#include <arpa/inet.h>
+#include <string.h>
+
+static const char *const directions[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
+
+static struct core_addr addr(const char *text, uint16_t port)
+{
+	struct core_addr addr = { .in4 = { .sin_family = AF_INET, .sin_port = htons(port) } };
+
+	if (strchr(text, ':')) {
+		addr.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+		ck_assert_int_eq(inet_pton(AF_INET6, text, &addr.in6.sin6_addr), 1);
+	} else {
+		ck_assert_int_eq(inet_pton(AF_INET, text, &addr.in4.sin_addr), 1);
+	}
+	return addr;
+}
+
+static void read_codec(char *word, struct core_codec *codec)
+{
+	char *number = strchr(word, '@'), *clock = strchr(word, '/'), *fmtp = strchr(word, ';');
+	unsigned hz, channels = 1;
+
+	ck_assert_msg(number && clock, "codec %s", word);
+	if (fmtp) {
+		*fmtp = '\0';
+		(void)snprintf(codec->fmtp, sizeof codec->fmtp, "%s", fmtp + 1);
+	}
+	codec->payload_type = (uint8_t)atoi(number + 1);
+	*number = '\0';
+	*clock = '\0';
+	(void)snprintf(codec->name, sizeof codec->name, "%.19s", word);
+	ck_assert_int_ge(sscanf(clock + 1, "%u/%u", &hz, &channels), 1);
+	codec->clock_hz = hz;
+	codec->channels = (uint8_t)channels;
+}
+
+static uint8_t read_direction(const char *text)
+{
+	for (uint8_t i = 0; i < 4; i++)
+		if (strcmp(text, directions[i]) == 0)
+			return i;
+	ck_abort_msg("direction %s", text);
+}
+
+/* "" is no description at all: an INVITE without SDP. */
+static struct core_media_desc desc(const char *text)
+{
+	struct core_media_desc desc = { .present = text[0] != '\0', .rtp = addr("192.0.2.1", 4000), .direction = CORE_SEND | CORE_RECV };
+	char copy[1024], *words = copy, *word;
+	bool bar = false;
+
+	(void)snprintf(copy, sizeof copy, "%s", text);
+	while ((word = strsep(&words, " "))) {
+		if (strcmp(word, "|") == 0)
+			bar = true;
+		else if (bar)
+			desc.direction = read_direction(word);
+		else if (word[0])
+			read_codec(word, &desc.codecs[desc.codec_count++]);
+	}
+	return desc;
+}
+
+static const char *write_codecs(const struct core_codec *codecs, uint8_t count)
+{
+	static char text[4][1024];
+	static unsigned turn;
+	char *at = text[turn++ % 4], *begin = at;
+
+	*at = '\0';
+	for (uint8_t i = 0; i < count; i++) {
+		at += sprintf(at, "%s%s/%u", i ? " " : "", codecs[i].name, codecs[i].clock_hz);
+		if (codecs[i].channels > 1)
+			at += sprintf(at, "/%u", codecs[i].channels);
+		at += sprintf(at, "@%u", codecs[i].payload_type);
+		if (codecs[i].fmtp[0])
+			at += sprintf(at, ";%s", codecs[i].fmtp);
+	}
+	return begin;
+}
+
+static const char own[] = "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16";
+
+/* ---- our offer ---- */
+
+START_TEST(an_offer_has_the_callers_codecs_first_then_ours_without_doubles)
+{
+	static const struct { const char *caller, *offer; } rows[] = {
+		{ "", "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+		{ "PCMA/8000@8", "PCMA/8000@8 PCMU/8000@0 telephone-event/8000@101;0-16" },
+		{ "pcma/8000@8 PCMU/8000@0", "pcma/8000@8 PCMU/8000@0 telephone-event/8000@101;0-16" },
+		/* what we cannot do ourselves passes through, with its number and parameters */
+		{ "opus/48000/2@111;useinbandfec=1 PCMU/8000@0", "opus/48000/2@111;useinbandfec=1 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+		/* the caller's 101 is Opus: our telephone-event gets another number */
+		{ "opus/48000/2@101", "opus/48000/2@101 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@96;0-16" },
+		/* keys keep the caller's number, and stand behind speech wherever they stood before */
+		{ "telephone-event/8000@97 G729/8000@18", "G729/8000@18 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@97" },
+		/* the same name at another clock is another codec */
+		{ "speex/16000@98 speex/8000@97", "speex/16000@98 speex/8000@97 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+		{ "CN/8000@13 PCMU/8000@0", "PCMU/8000@0 PCMA/8000@8 CN/8000@13 telephone-event/8000@101;0-16" },
+		{ "PCMU/8000@0 PCMU/8000@0", "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+	};
+	const struct core_media_desc ours = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct core_media_desc caller = desc(rows[i].caller), offer;
+
+		core_offer_make(&caller, ours.codecs, ours.codec_count, &local, CORE_SEND | CORE_RECV, &offer);
+		ck_assert_str_eq(write_codecs(offer.codecs, offer.codec_count), rows[i].offer);
+		ck_assert(offer.present && offer.direction == (CORE_SEND | CORE_RECV));
+		ck_assert_uint_eq(ntohs(offer.rtp.in4.sin_port), 20000);
+	}
+}
+END_TEST
+
+START_TEST(a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number)
+{
+	const struct core_media_desc ours = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_media_desc caller = { .present = true }, offer;
+	bool used[128] = { false };
+
+	for (uint8_t i = 0; i < CORE_MOST_CODECS; i++) {
+		(void)snprintf(caller.codecs[i].name, sizeof caller.codecs[i].name, "strange-%u", i);
+		caller.codecs[i].clock_hz = 8000;
+		caller.codecs[i].payload_type = 96; /* a careless caller: all the same */
+	}
+	caller.codec_count = CORE_MOST_CODECS;
+	core_offer_make(&caller, ours.codecs, ours.codec_count, &local, CORE_SEND | CORE_RECV, &offer);
+	ck_assert_uint_eq(offer.codec_count, CORE_MOST_CODECS);
+	ck_assert_str_eq(offer.codecs[CORE_MOST_CODECS - 1].name, "telephone-event");
+	for (uint8_t i = 0; i < offer.codec_count; i++) {
+		ck_assert(!used[offer.codecs[i].payload_type]);
+		used[offer.codecs[i].payload_type] = true;
+	}
+}
+END_TEST
+
+/* ---- our answer ---- */
+
+START_TEST(an_answer_keeps_the_offerers_numbers_and_order)
+{
+	static const struct { const char *offer, *may, *answer; } rows[] = {
+		{ "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101", own, "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+		{ "PCMA/8000@8 PCMU/8000@0", own, "PCMA/8000@8 PCMU/8000@0" },
+		/* dynamic numbers are the offerer's, whatever ours are */
+		{ "PCMU/8000@118 telephone-event/8000@96", own, "PCMU/8000@118 telephone-event/8000@96;0-16" },
+		/* what the callee chose is all the caller gets: no transcoding */
+		{ "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101", "PCMA/8000@8", "PCMA/8000@8" },
+		/* Opus passes through under the caller's number with the callee's parameters */
+		{ "opus/48000/2@107 PCMU/8000@0 telephone-event/8000@96", "opus/48000/2@111;usedtx=1 telephone-event/8000@101",
+		  "opus/48000/2@107;usedtx=1 telephone-event/8000@96" },
+		/* mono Opus is not the Opus of RFC 7587 */
+		{ "opus/48000@107 PCMA/8000@8", "opus/48000/2@111 PCMA/8000@8", "PCMA/8000@8" },
+		{ "pcmu/8000@0", own, "pcmu/8000@0" },
+		{ "PCMU/16000@97 PCMA/8000@8", own, "PCMA/8000@8" },
+		{ "G729/8000@18", own, NULL },
+		{ "telephone-event/8000@101", own, NULL }, /* keys without speech are no conversation */
+		{ "CN/8000@13", "CN/8000@13", NULL },
+		{ "", own, NULL },
+	};
+	const struct core_addr local = addr("198.51.100.1", 20000);
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct core_media_desc offer = desc(rows[i].offer), may = desc(rows[i].may);
+		struct core_media_desc answer;
+		struct core_stream_config config;
+		int result = core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config);
+
+		if (!rows[i].answer) {
+			ck_assert_int_eq(result, PBX_ENOTSUP);
+			continue;
+		}
+		ck_assert_int_eq(result, PBX_OK);
+		ck_assert_str_eq(write_codecs(answer.codecs, answer.codec_count), rows[i].answer);
+	}
+}
+END_TEST
+
+START_TEST(an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold)
+{
+	static const struct { const char *address; uint16_t port; const char *offered, *ours, *answered; } rows[] = {
+		{ "192.0.2.1", 4000, "sendrecv", "sendrecv", "sendrecv" }, { "192.0.2.1", 4000, "sendonly", "sendrecv", "recvonly" },
+		{ "192.0.2.1", 4000, "recvonly", "sendrecv", "sendonly" }, { "192.0.2.1", 4000, "inactive", "sendrecv", "inactive" },
+		{ "192.0.2.1", 4000, "sendrecv", "inactive", "inactive" }, { "192.0.2.1", 4000, "sendonly", "sendonly", "inactive" },
+		{ "0.0.0.0", 4000, "sendrecv", "sendrecv", "recvonly" },   { "192.0.2.1", 0, "sendrecv", "sendrecv", "recvonly" },
+		{ "0.0.0.0", 4000, "sendonly", "sendrecv", "recvonly" },   { "::", 4000, "sendrecv", "sendrecv", "recvonly" },
+		{ "2001:db8::1", 4000, "sendrecv", "sendrecv", "sendrecv" },
+	};
+	const struct core_media_desc may = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct core_media_desc offer = desc("PCMU/8000@0"), answer;
+		struct core_stream_config config;
+
+		offer.rtp = addr(rows[i].address, rows[i].port);
+		offer.direction = read_direction(rows[i].offered);
+		ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, read_direction(rows[i].ours), &answer, &config), PBX_OK);
+		ck_assert_msg(answer.direction == read_direction(rows[i].answered), "row %zu: %s", i, directions[answer.direction]);
+		ck_assert_uint_eq(config.direction, answer.direction);
+		bool nowhere = strcmp(rows[i].address, "0.0.0.0") == 0 || strcmp(rows[i].address, "::") == 0 || rows[i].port == 0;
+		ck_assert_msg((config.rtp.sa.sa_family == AF_UNSPEC) == nowhere, "row %zu: packets are sent to nowhere", i);
+	}
+}
+END_TEST
+
+START_TEST(a_secure_offer_has_no_common_ground)
+{
+	struct core_media_desc offer = desc("PCMU/8000@0"), answer;
+	const struct core_media_desc may = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_stream_config config;
+
+	offer.secure = true;
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_ENOTSUP);
+}
+END_TEST
+
+START_TEST(the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made)
+{
+	struct core_media_desc offer = desc("telephone-event/8000@96 PCMA/8000@8 PCMU/8000@0"), answer;
+	const struct core_media_desc may = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_stream_config config;
+
+	offer.ptime_ms = 40;
+	offer.maxptime_ms = 30;
+	offer.rtcp_mux = true;
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
+	ck_assert_str_eq(write_codecs(config.codecs, config.codec_count), "PCMA/8000@8 PCMU/8000@0");
+	ck_assert_uint_eq(config.dtmf_type, 96);
+	ck_assert_uint_eq(config.dtmf_receive_type, 96);
+	ck_assert_uint_eq(config.ptime_ms, 30);
+	ck_assert(config.rtcp_mux && answer.rtcp_mux);
+	ck_assert_uint_eq(ntohs(config.rtp.in4.sin_port), 4000);
+}
+END_TEST
+
+/* ---- the peer's answer ---- */
+
+START_TEST(an_answer_taken_says_what_each_side_may_send)
+{
+	static const struct { const char *offer, *answer, *codecs; uint8_t receive[3], dtmf, dtmf_receive; } rows[] = {
+		{ own, "PCMA/8000@8 telephone-event/8000@101", "PCMA/8000@8", { 8 }, 101, 101 },
+		{ own, "PCMA/8000@8 PCMU/8000@0", "PCMA/8000@8 PCMU/8000@0", { 8, 0 }, 0, 0 },
+		/* a peer that renumbers: its number for what we send, ours for what it sends */
+		{ "opus/48000/2@111 PCMU/8000@0 telephone-event/8000@101", "opus/48000/2@96 telephone-event/8000@97", "opus/48000/2@96", { 111 }, 97, 101 },
+		/* what we did not offer is not agreed */
+		{ own, "G722/8000@9 PCMU/8000@0", "PCMU/8000@0", { 0 }, 0, 0 },
+		{ own, "G722/8000@9", NULL, { 0 }, 0, 0 },
+		{ own, "telephone-event/8000@101", NULL, { 0 }, 0, 0 },
+		{ own, "", NULL, { 0 }, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const struct core_media_desc offer = desc(rows[i].offer), answer = desc(rows[i].answer);
+		struct core_stream_config config;
+		int result = core_answer_apply(&offer, &answer, &config);
+
+		ck_assert_int_eq(result, rows[i].codecs ? PBX_OK : PBX_ENOTSUP);
+		if (result != PBX_OK)
+			continue;
+		ck_assert_str_eq(write_codecs(config.codecs, config.codec_count), rows[i].codecs);
+		for (uint8_t j = 0; j < config.codec_count; j++)
+			ck_assert_uint_eq(config.receive_types[j], rows[i].receive[j]);
+		ck_assert_uint_eq(config.dtmf_type, rows[i].dtmf);
+		ck_assert_uint_eq(config.dtmf_receive_type, rows[i].dtmf_receive);
+	}
+}
+END_TEST
+
+START_TEST(an_answer_taken_cannot_widen_the_direction_we_offered)
+{
+	struct core_media_desc offer = desc(own), answer = desc("PCMU/8000@0");
+	struct core_stream_config config;
+
+	offer.direction = 0;
+	ck_assert_int_eq(core_answer_apply(&offer, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.direction, 0);
+
+	offer.direction = CORE_SEND | CORE_RECV;
+	answer.direction = CORE_RECV;
+	ck_assert_int_eq(core_answer_apply(&offer, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.direction, CORE_SEND);
+}
+END_TEST
+
+/* ---- both together: a caller, us, a callee ---- */
+
+START_TEST(caller_and_callee_end_up_with_one_codec_when_they_have_one)
+{
+	const struct core_media_desc caller = desc("opus/48000/2@107 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@96"), ours = desc(own);
+	const struct core_media_desc callee = desc("PCMA/8000@8 telephone-event/8000@96");
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_media_desc offer, answer;
+	struct core_stream_config to_callee, to_caller;
+
+	core_offer_make(&caller, ours.codecs, ours.codec_count, &local, CORE_SEND | CORE_RECV, &offer);
+	ck_assert_int_eq(core_answer_apply(&offer, &callee, &to_callee), PBX_OK);
+	ck_assert_int_eq(core_answer_make(&caller, to_callee.codecs, to_callee.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &to_caller), PBX_OK);
+	ck_assert(core_codec_same(&to_caller.codecs[0], &to_callee.codecs[0]));
+	ck_assert_str_eq(write_codecs(answer.codecs, answer.codec_count), "PCMA/8000@8");
+}
+END_TEST
+
+CHECK_MAIN("negotiate", an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
+	   an_answer_keeps_the_offerers_numbers_and_order, an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
+	   a_secure_offer_has_no_common_ground, the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made,
+	   an_answer_taken_says_what_each_side_may_send, an_answer_taken_cannot_widen_the_direction_we_offered,
+	   caller_and_callee_end_up_with_one_codec_when_they_have_one)
