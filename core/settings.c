@@ -133,14 +133,32 @@ void core_stored_free(struct core_stored *list)
 	}
 }
 
+static struct core_stored *stored_remove(struct core_stored *list, const char *path)
+{
+	for (struct core_stored **at = &list; *at; at = &(*at)->next) {
+		struct core_stored *one = *at;
+
+		if (strcmp(one->path, path) != 0)
+			continue;
+		*at = one->next;
+		one->next = NULL;
+		core_stored_free(one);
+		break;
+	}
+	return list;
+}
+
 struct core_stored *core_stored_put(struct core_stored *list, const char *path, const char *value, bool *ret_no_memory)
 {
-	struct core_stored *one = calloc(1, sizeof *one);
+	struct core_stored *one;
 
+	list = stored_remove(list, path);
+	if (!value)
+		return list;
+	one = calloc(1, sizeof *one);
 	if (one) {
 		one->path = strdup(path);
 		one->value = strdup(value);
-		one->next = NULL;
 	}
 	if (!one || !one->path || !one->value) {
 		core_stored_free(one);
@@ -151,14 +169,13 @@ struct core_stored *core_stored_put(struct core_stored *list, const char *path, 
 	return one;
 }
 
-struct core_stored *core_stored_copy_with(const char *path, const char *value, bool *ret_no_memory)
+struct core_stored *core_stored_copy(bool *ret_no_memory)
 {
 	struct core_stored *copy = NULL;
 
 	for (const struct core_stored *one = stored; one; one = one->next)
-		if (strcmp(one->path, path) != 0)
-			copy = core_stored_put(copy, one->path, one->value, ret_no_memory);
-	return value ? core_stored_put(copy, path, value, ret_no_memory) : copy;
+		copy = core_stored_put(copy, one->path, one->value, ret_no_memory);
+	return copy;
 }
 
 /* A list or objects may be typed as YAML; every other text is taken as it is. */

@@ -145,7 +145,8 @@ const char *core_setting_stored(const char *path);             /* NULL: not stor
 int core_setting_check(const char *path, const char *value, struct pbx_diag *diag);
 /* Makes other stored values current; takes them, also when it fails. changed: paths that differ now, may be NULL. */
 int core_stored_apply(struct core_stored *taken, struct pbx_diag *diag, struct pbx_json **ret_changed);
-struct core_stored *core_stored_copy_with(const char *path, const char *value, bool *ret_no_memory); /* value NULL: without it */
+struct core_stored *core_stored_copy(bool *ret_no_memory); /* of what is current */
+/* value NULL: takes it away. Writes *ret_no_memory only when there was none. */
 struct core_stored *core_stored_put(struct core_stored *list, const char *path, const char *value, bool *ret_no_memory);
 void core_stored_free(struct core_stored *list);
 /* Hears of changes by reload, to tell the bus; NULL: nobody. */
