@@ -1,0 +1,54 @@
+/* rig.h - the SIP part on a real loop, store and sockets, and a phone made of one UDP socket
+ *
+ * The test stands where the core's call control stands: test programs define the core_leg_on_ functions they care about in rig_core.
+ * What is sent is text with ~ for a line end; what comes back is waited for by stepping the loop, never by sleeping. */
+#pragma once
+#include "leg_driver.h"
+#include "ua.h"
+#include <check.h>
+
+struct rig {
+	char dir[64];
+	uint16_t port;         /* where we listen, UDP and TCP on 127.0.0.1 and ::1 */
+	int phone;             /* a UDP socket on 127.0.0.1 */
+	uint16_t phone_port;
+	char last[65536];      /* what came last */
+	char nonce[128];       /* of the last challenge */
+	uint32_t nc;
+};
+
+/* What the stand-in for call control hears. Any may be NULL. */
+struct rig_core {
+	int (*incoming)(void *dialog, const struct core_incoming *incoming);
+	void (*ringing)(uint32_t sip_code, const struct core_media_desc *early);
+	void (*answered)(const struct core_media_desc *answer);
+	void (*redirected)(const char *const *targets, uint32_t count);
+	void (*offer)(const struct core_media_desc *offer);
+	void (*update_done)(int result, const struct core_media_desc *answer);
+	void (*digit)(char digit, uint32_t duration_ms);
+	int (*transfer)(const char *target, pbx_leg replaces);
+	void (*ended)(uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);
+};
+extern struct rig_core rig_core;
+
+/* yaml: further lines of the section sip, each indented by two spaces. Accounts 1001 to 1009 have the password "secret". */
+struct rig *rig_start(const char *yaml);
+void rig_stop(struct rig *rig);
+/* Stops and starts again over the same store. */
+void rig_restart(struct rig *rig, const char *yaml);
+
+/* %P the phone's port, %S ours; ~ is a line end. Other % as printf, after those. */
+void rig_send(struct rig *rig, const char *format, ...) PBX_PRINTF(2, 3);
+/* Steps until a message comes whose first line begins so; others are skipped. Fails the test after five seconds. */
+const char *rig_expect(struct rig *rig, const char *start);
+/* A header's value in the last message, in a buffer that the next call overwrites; "" when absent. */
+const char *rig_header(struct rig *rig, const char *name);
+/* Steps until *flag is true. */
+void rig_until(const bool *flag);
+/* Some rounds, and then checks that nothing has come. */
+void rig_expect_nothing(struct rig *rig);
+
+/* Reads the nonce of the last message's challenge, and writes the header that answers it. */
+void rig_challenged(struct rig *rig);
+const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri, bool sha256);
+uint32_t rig_dialogs(void);
