@@ -2,8 +2,8 @@
  * g711 - ITU-T G.711 by table, the tables computed from the Recommendation's formulas
  *
  * Samples are 16 bits wide; the µ law's own 14 bits are the upper ones of these, the A law's 13 bits likewise. Encoding
- * finds the nearest value that can be decoded again. All decision values are multiples of 4 (µ) and 16 (A), so the table
- * needs one entry for each such step and is still exact for each of the 65,536 inputs.
+ * goes by the Recommendation's decision values, half a step below and above what is decoded. All of them are multiples of 4
+ * (µ) and 16 (A), so the table needs one entry for each such step and is still exact for each of the 65,536 inputs.
  */
 #include "g711.h"
 
@@ -52,7 +52,22 @@ static int codes_in_order(uint32_t law, uint8_t ret_codes[256])
 	return count;
 }
 
-/* Walks up the inputs and the codes together: the nearest code only ever moves up. */
+static int half_step(uint32_t law, uint8_t code)
+{
+	unsigned segment = (law == RTP_LAW_MU ? (unsigned)(uint8_t)~code : code ^ 0x55u) >> 4 & 7u;
+
+	return law == RTP_LAW_MU ? 4 << segment : 8 << (segment ? segment - 1 : 0);
+}
+
+/* The decision value between two neighbours, which belongs to the one further from zero: steps grow outwards. */
+static int decision(uint32_t law, uint8_t lower, uint8_t upper)
+{
+	int above = decoded[law][upper];
+
+	return above > 0 ? above - half_step(law, upper) : decoded[law][lower] + half_step(law, lower);
+}
+
+/* Walks up the inputs and the codes together. */
 static void fill_encoder(uint32_t law, uint8_t *ret_table, int shift)
 {
 	uint8_t codes[256];
@@ -61,7 +76,7 @@ static void fill_encoder(uint32_t law, uint8_t *ret_table, int shift)
 	for (int step = 0; step < 65536 >> shift; step++) {
 		int middle = (step << shift) - 32768 + half;
 
-		while (at + 1 < count && 2 * middle > decoded[law][codes[at]] + decoded[law][codes[at + 1]])
+		while (at + 1 < count && middle > decision(law, codes[at], codes[at + 1]))
 			at++;
 		ret_table[step] = codes[at];
 	}

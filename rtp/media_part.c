@@ -300,8 +300,7 @@ static int media_reload(void *self, const void *proposed, struct pbx_diag *diag)
 static void media_stop(void *self)
 {
 	(void)self;
-	core_media_set_driver(NULL);
-	rtp_engine_stop();
+	rtp_engine_stop(); /* the driver stays known: a leg that ends after us gets PBX_ENOENT */
 }
 
 const struct pbx_plugin media_part = {

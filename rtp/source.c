@@ -14,7 +14,6 @@
 #include <string.h>
 
 static struct core_handles sources;
-static struct rtp_common *common;
 static uint32_t listening;
 static bool running;
 
@@ -163,6 +162,8 @@ int rtp_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, 
 {
 	if (spec->file_count == 0)
 		return PBX_EINVAL;
+	if (!running)
+		return PBX_EIO;
 	struct rtp_playlist *list = playlist_new(spec);
 	struct rtp_source *source = list ? source_new(spec->name) : NULL;
 
@@ -252,11 +253,10 @@ void rtp_source_part(struct rtp_play *play)
 	source_unref(source);
 }
 
-int rtp_sources_start(struct rtp_common *shared)
+int rtp_sources_start(struct rtp_common *common)
 {
-	common = shared;
 	core_handles_init(&sources, 'S');
-	int err = rtp_reader_start(shared);
+	int err = rtp_reader_start(common);
 
 	running = err == PBX_OK;
 	return err;

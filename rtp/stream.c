@@ -228,6 +228,8 @@ static int start_stream(struct rtp_stream *stream)
 
 static int driver_open(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local)
 {
+	if (!rtp_engine.running)
+		return PBX_EIO;
 	struct rtp_stream *stream = stream_new(group);
 
 	if (!stream)

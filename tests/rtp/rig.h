@@ -1,0 +1,87 @@
+/* tests/rtp/rig.h - the engine on a real loop, phones that are real sockets, and what the workers told us */
+#pragma once
+#include <check.h>
+#include <core/loop.h>
+#include <pbx/calls.h>
+#include <rtp/engine.h>
+#include <string.h>
+
+/* ---- the engine ---- */
+
+/* Ports of this test's own, two workers, no time-outs, quarantine 0: change what the test is about before rig_start. */
+extern struct rtp_settings rig_settings;
+void rig_start(void);
+void rig_stop(void); /* fails the test when a stream, a source or a port is left */
+
+/* Rounds of the loop until it is so; a test that waits 20 s has failed. */
+#define rig_until(condition)                                                                     \
+	do {                                                                                     \
+		uint64_t give_up_at_ms_ = rig_now_ms() + 20000;                                  \
+		while (!(condition)) {                                                           \
+			ck_assert_msg(rig_now_ms() < give_up_at_ms_, "never came: " #condition); \
+			rig_round();                                                             \
+		}                                                                                \
+	} while (0)
+void rig_round(void); /* one round, waiting a millisecond at most */
+uint64_t rig_now_ms(void);
+
+/* What came by core_media_on_…, of all streams. */
+struct rig_heard {
+	int first_packets, silences, sources, plays;
+	uint64_t tag;      /* of the latest play_done */
+	uint32_t how, silent_ms, duration_ms;
+	char digits[512];
+	struct core_addr source;
+	int ports_low;
+};
+extern struct rig_heard rig_heard;
+
+/* ---- phones ---- */
+
+struct phone {
+	int rtp_fd, rtcp_fd;
+	struct core_addr rtp, rtcp; /* its own */
+	struct core_addr pbx;       /* where it sends */
+	core_stream stream;         /* its counterpart */
+	uint32_t ssrc, timestamp;
+	uint16_t sequence;
+	uint8_t type;
+};
+
+struct heard_packet {
+	uint8_t type;
+	bool marker;
+	uint16_t sequence;
+	uint32_t timestamp, ssrc;
+	size_t bytes;
+	uint8_t payload[1500];
+	uint64_t at_us;
+};
+
+/* Sockets on a free pair of ports of 127.0.0.1 or ::1. */
+void phone_init(struct phone *phone, int family);
+void phone_fini(struct phone *phone);
+/* Opens a stream for it and configures that as if SDP had named the phone. codecs: "PCMU PCMA", numbers as in RFC 3551. */
+void phone_call(struct phone *phone, uint64_t group, const char *codecs);
+void phone_config(const struct phone *phone, const char *codecs, struct core_stream_config *ret_config);
+
+void phone_send(struct phone *phone, const void *payload, size_t bytes); /* sequence and timestamp move on, 8 units a ms of G.711 */
+void phone_send_type(struct phone *phone, uint8_t type, bool marker, const void *payload, size_t bytes);
+void phone_send_raw(const struct phone *phone, const void *data, size_t size);
+void phone_say(struct phone *phone, uint8_t filled_with); /* 160 octets */
+/* The next packet that comes, waiting (and running the loop) for at most timeout_ms. */
+bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int timeout_ms);
+int phone_forget(const struct phone *phone); /* drops what has come; how many */
+
+struct core_stream_stats rig_stats(core_stream stream);
+void rig_play(core_stream stream, uint32_t kind, const char *text, uint64_t tag);
+
+/* ---- ears ---- */
+
+/* Power at a frequency as a share of the whole, 0 to 1. */
+double share_of(const int16_t *samples, size_t count, double hz);
+double level_dbfs(const int16_t *samples, size_t count); /* rms against a full-scale sine */
+/* Samples of G.711 packets heard by a phone until there are `count`. */
+void phone_record(const struct phone *phone, uint32_t law, int16_t *ret_samples, size_t count);
+/* A WAV of a sine in a fresh temporary file; path is written. */
+void make_wav(char ret_path[64], double hz, int rate_hz, int channels, double seconds);
