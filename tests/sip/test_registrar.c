@@ -25,7 +25,7 @@ static void send_register(const char *user, const char *call_id, const char *ext
 	branch++;
 	rig_send(rig, "REGISTER sip:pbx.local SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-r%u;rport~Max-Forwards: 70~From: <sip:%s@pbx.local>;tag=f%u~"
 		 "To: <sip:%s@pbx.local>~Call-ID: %s~CSeq: %u REGISTER~User-Agent: probe/1~%s%sContent-Length: 0~~",
-		 branch, user, cseq, user, call_id, cseq, extra, authorization);
+		 branch, user, branch, user, call_id, cseq, extra, authorization);
 }
 
 static const char *authorization(const char *user, const char *password, bool sha256)
