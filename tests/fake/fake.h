@@ -5,6 +5,7 @@
  * core/media_driver.h). Every fake_ function returns when all that it caused has happened. A test runs in a process of its own (Check forks).
  *
  * The end (AUTO(fake_pbx), or fake_pbx_free) hangs up, unloads, and fails the test if a leg, dial, stream, hold, timer, charge or byte is left.
+ * A test that fails leaves its folder, $TMPDIR/pbx-fake-XXXXXX with log and database, for a look.
  * Texts that come back belong to the fake pbx and live as long as it does. A leg is a phone's for the whole test: it may be asked
  * about after it has ended. */
 #pragma once

@@ -31,7 +31,7 @@ struct kept {
 };
 
 struct fake_pbx {
-	char dir[64];
+	char dir[128];
 	struct kept *kept;
 };
 
@@ -350,7 +350,8 @@ struct fake_pbx *fake_pbx_with_settings(const char *plugins, const char *yaml)
 	ck_assert_ptr_nonnull(pbx);
 	ck_assert_msg(!the_pbx, "one fake pbx at a time");
 	the_pbx = pbx;
-	(void)snprintf(pbx->dir, sizeof pbx->dir, "/tmp/pbx-fake-XXXXXX");
+	const char *parent = getenv("TMPDIR");
+	(void)snprintf(pbx->dir, sizeof pbx->dir, "%s/pbx-fake-XXXXXX", parent ? parent : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(pbx->dir));
 	make_dir("plugins");
 	make_dir("journal");
