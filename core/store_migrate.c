@@ -25,7 +25,7 @@ struct migration {
 	struct pbx_table rows;
 	uint32_t at;      /* the next step to look at */
 	char (*known)[65]; /* checksum of each step that has run, "" when it has not */
-	bool again;       /* somebody else made the tables at the same time: one more look */
+	uint32_t looked_for; /* a step that somebody else may have run at the same time: one more look was taken */
 	void (*done)(void *context, int result, const struct pbx_diag *diag);
 	void *context;
 };
@@ -127,8 +127,8 @@ static void on_step(void *self, const struct pbx_rows *rows)
 	struct migration *migration = self;
 	struct pbx_migration step = step_at(migration, migration->at);
 
-	if (rows->status == PBX_EEXIST && !migration->again) {
-		migration->again = true;
+	if (rows->status == PBX_EEXIST && migration->looked_for != step.number) {
+		migration->looked_for = step.number;
 		look(migration);
 		return;
 	}

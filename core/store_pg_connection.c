@@ -276,6 +276,8 @@ static void take_result(struct pg_connection *connection, struct pg_step *step, 
 		if (step->kind == STEP_PREPARE)
 			unprepare(connection, step->sql);
 		fail(step->job, result);
+	} else if (status == PGRES_EMPTY_QUERY) {
+		store_rows_fail(&step->job->result, PBX_EINVAL, "no statement");
 	} else if (step->kind == STEP_EXECUTE && status != PGRES_PIPELINE_ABORTED && !has_failed(step->job)) {
 		if (step->last)
 			pg_rows_read(&step->job->result, result);

@@ -259,10 +259,13 @@ static int add_row(struct store_rows *rows, sqlite3_stmt *stmt)
 
 static int step(struct connection *connection, sqlite3_stmt *stmt, struct store_rows *rows)
 {
-	int err = shape(rows, stmt), code = SQLITE_ROW;
+	int code = sqlite3_step(stmt); /* prepares anew when a table has changed: the columns are known after it */
+	int err = shape(rows, stmt);
 
-	while (err == PBX_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW)
+	while (err == PBX_OK && code == SQLITE_ROW) {
 		err = add_row(rows, stmt);
+		code = sqlite3_step(stmt);
+	}
 	if (err != PBX_OK) {
 		store_rows_fail(rows, err, "the rows are too many for the memory, or have too many columns");
 		return err;
