@@ -1,0 +1,150 @@
+/* api.h - what the files of the gateway know of each other
+ *
+ * gateway.c      CivetWeb: the server, reading requests, writing answers [http]
+ * exchange.c     one request between an HTTP thread and the loop, the only place where the two meet
+ * dispatch.c     a request's way on the loop: limits, who asks, core/request.h
+ * health.c       /healthz, /readyz, /metrics, the API document
+ * events.c       the events of the bus as a stream (SSE)
+ * certificate.c  the certificate the daemon makes for itself
+ * limits.c       how often somebody may try
+ * tokens.c       bearer tokens;  login.c  log-in, password;  users.c  people who may use the API
+ * api.c          settings, tables, start and stop
+ *
+ * All of it: [loop], unless a comment says otherwise. */
+#pragma once
+#include <pbx/requests.h>
+#include <pbx/secrets.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+#include <pbx/bus.h>
+
+#include "auto.h"
+#include "json.h"
+
+#define API_BASE "/api/v1"
+#define API_NAME_MOST 64u     /* characters of a user's name */
+#define API_PASSWORD_LEAST 10 /* characters */
+#define API_PASSWORD_MOST 256
+#define API_SCOPES_MOST 1024u
+#define API_TOKEN_SIZE 48u    /* "pbx_", 43 characters, a zero */
+
+struct api_settings {
+	const char *listen, *certificate, *key, *static_dir;
+	bool plain_http;
+	uint32_t threads, max_body_bytes, requests_per_minute, requests_burst, session_s;
+	struct pbx_list user_scopes;
+};
+
+struct api {
+	PBX_INSTANCE(struct api_settings);
+	const struct pbx_requests *requests;
+	const struct pbx_secrets *secrets;
+	const struct pbx_store *store;
+	const struct pbx_bus *bus;
+	const struct pbx_timers *timers;
+	char *data_dir;                /* server.data_dir */
+	struct api_server *server;     /* gateway.c */
+	struct api_exchange *open;     /* those whose request runs; dispatch.c */
+	struct api_limits *limits;
+	struct api_stream *streams;    /* events.c */
+	uint32_t stream_count;
+	bool users_ready;              /* the first user has been made, or was there */
+};
+
+/* ---- the server (gateway.c) ------------------------------------------------------------- */
+
+/* Whether the settings can be served. PBX_OK, or PBX_EINVAL and diag. */
+int api_server_check(const struct api_settings *settings, struct pbx_diag *diag);
+/* PBX_OK, PBX_ENOMEM, PBX_EIO; diag tells why. */
+int api_server_start(struct api *api, struct pbx_diag *diag);
+/* Answers 503 to whoever waits, then ends the HTTP threads. */
+void api_server_stop(struct api *api);
+
+/* ---- the certificate (certificate.c) ---------------------------------------------------- */
+
+struct ssl_ctx_st;
+/* The certificate and key files named, else our own in the data directory, made when missing, damaged or about to expire; then loaded
+ * into the context. [any] PBX_OK, PBX_EIO; diag tells why. */
+int api_certificate_load(const struct api_settings *settings, const char *data_dir, struct ssl_ctx_st *context, struct pbx_diag *diag);
+
+/* ---- limits (limits.c) ------------------------------------------------------------------ */
+
+struct api_limits *api_limits_new(void);
+void api_limits_free(struct api_limits *limits);
+/* One request of a bucket that fills with per_minute and holds burst. False: wait for *ret_wait_s. */
+bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms, uint32_t per_minute, uint32_t burst, uint32_t *ret_wait_s);
+/* Counts a try to log in before it is judged. False: too many have failed, *ret_wait_s until the next may be made. */
+bool api_limits_try_login(struct api_limits *limits, const char *address, const char *user, uint64_t now_ms, uint32_t *ret_wait_s);
+/* The try was right: what this user failed from this address is forgotten. */
+void api_limits_logged_in(struct api_limits *limits, const char *address, const char *user);
+
+/* ---- tokens (tokens.c) ------------------------------------------------------------------ */
+
+/* Whom a token stands for. Borrowed. */
+struct api_bearer {
+	const char *token_id, *user, *account, *scopes; /* user or account is "" */
+};
+/* Finds who a token belongs to; done(context, PBX_OK, bearer), PBX_ENOENT (unknown, expired, its owner has gone) or PBX_EIO. It may be
+ * called before this returns. */
+void api_token_find(struct api *api, const char *token, void (*done)(void *context, int result, const struct api_bearer *bearer), void *context);
+
+struct api_token_wish {
+	const char *kind, *name, *user, *account, *scopes;
+	uint32_t life_s; /* 0: for ever */
+};
+/* Answers request with the new token: {token, id, expires_at, scopes, must_change}, 200 for a session, else 201. */
+void api_token_issue(struct api *api, pbx_request request, const struct api_token_wish *wish, bool must_change);
+/* The token a request came with, as its hash. False: it came without. */
+bool api_token_hash_of(const struct api *api, pbx_request request, char ret_hash[65]);
+/* A list of scopes as asked for ("admin" is all) to one text. PBX_OK, PBX_EINVAL (not a scope), PBX_EPERM (asker has not got it), PBX_ENOSPC; answered then. */
+int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text, char ret_scopes[API_SCOPES_MOST]);
+int api_tokens_start(struct api *api);
+
+/* ---- users (users.c, login.c) ----------------------------------------------------------- */
+
+#define API_ONE_TIME_LENGTH 20u
+
+/* Hashes and stores a user's password and ends the user's sessions; done(context, PBX_OK), PBX_ENOENT (no such user), PBX_EIO. */
+void api_password_set(struct api *api, const char *user, const char *password, bool must_change, void (*done)(void *context, int result), void *context);
+/* Makes "admin" with a one-time password when there is no user yet. */
+void api_first_user(struct api *api);
+void api_first_login_forget(const struct api *api); /* the file with the one-time password has served */
+
+/* ---- answering (dispatch.c) ------------------------------------------------------------- */
+
+struct api_exchange;
+/* A new request, from its HTTP thread by core_post. Takes a reference. */
+void api_dispatch(void *api, void *exchange);
+/* Its HTTP thread has left. */
+void api_dispatch_gone(void *api, void *exchange);
+/* Its HTTP thread has written what it had. */
+void api_dispatch_drained(void *api, void *exchange);
+void api_dispatch_stop(struct api *api);
+/* Ends the streams that were begun with this token. */
+void api_dispatch_revoke(struct api *api, const char *token_id);
+/* As pbx_requests.fail, with Retry-After. */
+void api_fail_later(struct api *api, pbx_request request, uint32_t status, const char *code, uint32_t wait_s, const char *text);
+/* The address a request came from. */
+const char *api_address_of(const struct api *api, pbx_request request);
+
+void api_health(struct api_exchange *exchange);
+void api_ready(struct api *api, struct api_exchange *exchange);
+
+/* ---- tables ----------------------------------------------------------------------------- */
+
+void api_on_metrics(void *self, pbx_request request);
+void api_on_openapi(void *self, pbx_request request);
+void api_on_events(void *self, pbx_request request);
+void api_on_login(void *self, pbx_request request);
+void api_on_logout(void *self, pbx_request request);
+void api_on_me(void *self, pbx_request request);
+void api_on_password(void *self, pbx_request request);
+void api_on_tokens(void *self, pbx_request request);
+void api_on_token_create(void *self, pbx_request request);
+void api_on_token_revoke(void *self, pbx_request request);
+void api_on_users(void *self, pbx_request request);
+void api_on_user(void *self, pbx_request request);
+void api_on_user_add(void *self, pbx_request request);
+void api_on_user_change(void *self, pbx_request request);
+void api_on_user_remove(void *self, pbx_request request);
+void api_on_user_passwd(void *self, pbx_request request);

@@ -1,0 +1,277 @@
+/*
+ * dispatch.c - a request's way on the loop
+ *
+ * How often has this address asked? Whose token is it? How often has that one asked? Then the request runs through the tables of
+ * core/request.h, where routes, scopes and arguments are checked, and the answer goes back into the exchange.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "api.h"
+#include "exchange.h"
+#include "loop.h"
+#include "request.h"
+
+/* ---- the exchanges whose request runs --------------------------------------------------- */
+
+static void open_add(struct api *api, struct api_exchange *exchange)
+{
+	exchange->next_open = api->open;
+	exchange->at_open = &api->open;
+	if (api->open)
+		api->open->at_open = &exchange->next_open;
+	api->open = exchange;
+}
+
+/* Takes it off, with the loop's reference. */
+static void open_remove(struct api_exchange *exchange)
+{
+	if (!exchange->at_open)
+		return;
+	*exchange->at_open = exchange->next_open;
+	if (exchange->next_open)
+		exchange->next_open->at_open = exchange->at_open;
+	exchange->at_open = NULL;
+	exchange->next_open = NULL;
+	exchange_unref(exchange);
+}
+
+/* The asker has left, or has to: nobody hears the rest. */
+static void open_abandon(struct api_exchange *exchange)
+{
+	pbx_request request = exchange->request;
+
+	exchange_end(exchange);
+	open_remove(exchange);
+	core_request_gone(request);
+}
+
+/* ---- where answers go ------------------------------------------------------------------- */
+
+static void on_header(void *context, const char *name, const char *value)
+{
+	exchange_set_header(context, name, value);
+}
+
+static void on_answer(void *context, uint32_t status, const char *content_type, const char *location, const char *body, size_t size)
+{
+	struct api_exchange *exchange = context;
+	char text[512];
+
+	if (location && *location) {
+		(void)snprintf(text, sizeof text, "%s%s", location[0] == '/' ? API_BASE : "", location);
+		exchange_set_header(exchange, "Location", text);
+	}
+	exchange_answer(exchange, status, content_type, body, size);
+	open_remove(exchange);
+}
+
+static void on_begin(void *context, const char *content_type)
+{
+	struct api_exchange *exchange = context;
+
+	exchange->streams = true;
+	exchange_begin(exchange, content_type);
+}
+
+static int on_write(void *context, const char *data, size_t size)
+{
+	return exchange_write(context, data, size);
+}
+
+static void on_end(void *context)
+{
+	struct api_exchange *exchange = context;
+
+	exchange_end(exchange);
+	open_remove(exchange);
+}
+
+static const struct core_answer_sink sink = {
+	.answer = on_answer, .begin = on_begin, .write = on_write, .end = on_end, .header = on_header
+};
+
+/* ---- who asks --------------------------------------------------------------------------- */
+
+/* False: refused with 429. */
+static bool take_turn(struct api_exchange *exchange, const char *key)
+{
+	const struct api *api = exchange->api;
+	const struct api_settings *settings = api->settings;
+	uint32_t wait_s;
+	char seconds[16];
+
+	if (api_limits_take(api->limits, key, core_now_ms(), settings->requests_per_minute, settings->requests_burst, &wait_s))
+		return true;
+	(void)snprintf(seconds, sizeof seconds, "%u", wait_s);
+	exchange_set_header(exchange, "Retry-After", seconds);
+	exchange_problem(exchange, 429, "too_many_requests", "too many requests, try again later");
+	return false;
+}
+
+/* "Authorization: Bearer …", or NULL. */
+static const char *bearer_of(const char *authorization)
+{
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7) != 0)
+		return NULL;
+	return authorization + 7 + strspn(authorization + 7, " ");
+}
+
+static bool is_rest(const struct api_exchange *exchange)
+{
+	return strncmp(exchange->path, API_BASE "/", sizeof API_BASE) == 0;
+}
+
+static void run(struct api_exchange *exchange, const struct api_bearer *bearer)
+{
+	struct api *api = exchange->api;
+	const struct core_asker asker = {
+		.actor = !bearer         ? ""
+			 : *bearer->user ? bearer->user
+					 : bearer->account,
+		.own_account = bearer ? bearer->account : "",
+		.scopes = bearer ? bearer->scopes : NULL,
+		.address = exchange->address,
+		.request_id = exchange->request_id,
+	};
+	const struct core_http_request http = {
+		.method = exchange->method,
+		.path = exchange->path + (is_rest(exchange) ? strlen(API_BASE) : 0),
+		.query = exchange->query,
+		.header_names = (const char *const *)exchange->names,
+		.header_values = (const char *const *)exchange->values,
+		.header_count = exchange->header_count,
+		.body = exchange->body,
+		.body_size = exchange->body_size,
+	};
+
+	open_add(api, exchange_ref(exchange));
+	core_request_http(&asker, &http, &sink, exchange, &exchange->request);
+}
+
+/* The reference that waited for the token ends here. */
+static void on_bearer(void *context, int result, const struct api_bearer *bearer)
+{
+	struct api_exchange *exchange = context;
+	char key[128];
+
+	if (result == PBX_OK) {
+		(void)snprintf(exchange->token_id, sizeof exchange->token_id, "%s", bearer->token_id);
+		(void)snprintf(key, sizeof key, "token %s", bearer->token_id);
+		if (take_turn(exchange, key))
+			run(exchange, bearer);
+	} else if (result == PBX_ENOENT) {
+		exchange_set_header(exchange, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+		exchange_problem(exchange, 401, "invalid_token", "this token is not valid, or no longer: log in again");
+	} else {
+		exchange_set_header(exchange, "Retry-After", "5");
+		exchange_problem(exchange, 503, "store_away", "the database does not answer, so tokens cannot be checked");
+	}
+	exchange_unref(exchange);
+}
+
+static void dispatch_rest(struct api_exchange *exchange)
+{
+	const char *token = bearer_of(exchange_header(exchange, "Authorization"));
+	char key[64];
+
+	(void)snprintf(key, sizeof key, "address %s", exchange->address);
+	if (!token) {
+		if (take_turn(exchange, key))
+			run(exchange, NULL);
+		return;
+	}
+	/* A wrong token costs a question to the store: the address pays for its tries, the owner of a right one for its requests. */
+	api_token_find(exchange->api, token, on_bearer, exchange_ref(exchange));
+}
+
+/* A scraper on this machine needs no token. The route stands in our table, below /api/v1 too. */
+static void dispatch_metrics(struct api_exchange *exchange)
+{
+	static const struct api_bearer local = { .token_id = "", .user = "", .account = "", .scopes = "metrics:read" };
+
+	if (strncmp(exchange->address, "127.", 4) == 0 && !exchange_header(exchange, "Authorization"))
+		run(exchange, &local);
+	else
+		dispatch_rest(exchange);
+}
+
+/* ---- the loop's end of an exchange ------------------------------------------------------ */
+
+void api_dispatch(void *context, void *data)
+{
+	struct api *api = context;
+	struct api_exchange *exchange = data;
+	const char *path = exchange->path;
+
+	if (is_rest(exchange))
+		dispatch_rest(exchange);
+	else if (strcmp(path, "/healthz") == 0)
+		api_health(exchange);
+	else if (strcmp(path, "/readyz") == 0)
+		api_ready(api, exchange);
+	else if (strcmp(path, "/metrics") == 0)
+		dispatch_metrics(exchange);
+	else
+		exchange_problem(exchange, 404, "not_found", "there is no such resource; the API is below " API_BASE);
+	exchange_unref(exchange);
+}
+
+void api_dispatch_gone(void *api, void *data)
+{
+	struct api_exchange *exchange = data;
+
+	(void)api;
+	if (exchange->at_open)
+		open_abandon(exchange);
+	exchange_unref(exchange);
+}
+
+void api_dispatch_drained(void *api, void *data)
+{
+	struct api_exchange *exchange = data;
+
+	(void)api;
+	if (exchange->at_open)
+		core_request_drained(exchange->request);
+	exchange_unref(exchange);
+}
+
+void api_dispatch_stop(struct api *api)
+{
+	while (api->open)
+		open_abandon(api->open);
+}
+
+void api_dispatch_revoke(struct api *api, const char *token_id)
+{
+	for (struct api_exchange *exchange = api->open, *next; exchange; exchange = next) {
+		next = exchange->next_open;
+		if (strcmp(exchange->token_id, token_id) == 0 && exchange->streams) {
+			open_abandon(exchange);
+			next = api->open; /* leaving may have ended others */
+		}
+	}
+}
+
+/* ---- for handlers ----------------------------------------------------------------------- */
+
+void api_fail_later(struct api *api, pbx_request request, uint32_t status, const char *code, uint32_t wait_s, const char *text)
+{
+	char seconds[16];
+
+	for (struct api_exchange *exchange = api->open; exchange; exchange = exchange->next_open) {
+		if (exchange->request.id != request.id)
+			continue;
+		(void)snprintf(seconds, sizeof seconds, "%u", wait_s);
+		exchange_set_header(exchange, "Retry-After", seconds);
+	}
+	(void)api->requests->fail(request, status, code, NULL, "%s", text); /* or the asker has left */
+}
+
+const char *api_address_of(const struct api *api, pbx_request request)
+{
+	const char *address = api->requests->http_header(request, ":address");
+
+	return address ? address : "local";
+}

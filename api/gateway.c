@@ -1,0 +1,502 @@
+/*
+ * gateway.c - CivetWeb: reading requests, writing answers
+ *
+ * CivetWeb runs a thread for each connection. Such a thread reads a request, posts it to the loop as an exchange, waits, and writes what
+ * comes back: it decides nothing and sees nothing of the PBX. What a slow or hostile client can hold is one thread, for a limited time.
+ *
+ * Of Debian's CivetWeb it was measured: no IPv6; TLS only with the objects in shim/; directory listing, CGI, SSI and CORS are on unless
+ * switched off.
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include <civetweb.h>
+#include <openssl/ssl.h>
+
+#include "api.h"
+#include "exchange.h"
+#include "log.h"
+#include "loop.h"
+
+#define READ_TIMEOUT_MS 10000u /* for a request's head, and for each further piece of its body */
+#define BODY_TIMEOUT_MS 30000u /* for the whole body */
+#define KEEP_ALIVE_MS 5000u
+#define ANSWER_TIMEOUT_MS 35000u /* the loop says 504 after 30 s; this is for a loop that hangs */
+#define HEALTH_TIMEOUT_MS 1000u
+#define MOST_OPTIONS 34
+
+extern const char api_shim_ssl[], api_shim_crypto[];
+
+/* A request that an HTTP thread waits for. On its stack. */
+struct visit {
+	struct api_exchange *exchange;
+	struct visit *next, **at;
+};
+
+struct api_server {
+	struct api *api;
+	struct mg_context *civetweb;
+	const char *shims[2]; /* holds on to the objects that CivetWeb will look for */
+	pthread_t starter;    /* the loop's thread, */
+	struct pbx_diag diag; /* and what went wrong while it started us */
+	uint32_t max_body_bytes;
+	bool serves_files;
+	pthread_mutex_t lock;
+	struct visit *visits; /* under the lock */
+	bool stopping;        /* under the lock */
+};
+
+/* ---- where to listen -------------------------------------------------------------------- */
+
+struct listen {
+	char host[64];
+	uint32_t port;
+};
+
+static int parse_listen(const char *text, struct listen *ret_listen)
+{
+	const char *colon = strrchr(text, ':');
+	struct in_addr address;
+	char *end;
+
+	if (!colon || (size_t)(colon - text) >= sizeof ret_listen->host || colon[1] < '0' || colon[1] > '9')
+		return PBX_EINVAL;
+	unsigned long port = strtoul(colon + 1, &end, 10);
+	if (*end || port > 65535)
+		return PBX_EINVAL;
+
+	struct listen listen = { .port = (uint32_t)port };
+	memcpy(listen.host, text, (size_t)(colon - text));
+	if (strcmp(listen.host, "localhost") == 0)
+		(void)strcpy(listen.host, "127.0.0.1");
+	if (listen.host[0] == '\0' || strcmp(listen.host, "*") == 0)
+		(void)strcpy(listen.host, "0.0.0.0");
+	if (inet_pton(AF_INET, listen.host, &address) != 1)
+		return PBX_EINVAL;
+	*ret_listen = listen;
+	return PBX_OK;
+}
+
+int api_server_check(const struct api_settings *settings, struct pbx_diag *diag)
+{
+	struct listen listen;
+
+	if (parse_listen(settings->listen, &listen) != PBX_OK) {
+		pbx_diag_set(diag, "api.listen", "%s: expected an IPv4 address and a port, as 127.0.0.1:9000", settings->listen);
+		return PBX_EINVAL;
+	}
+	if (settings->plain_http && strncmp(listen.host, "127.", 4) != 0) {
+		pbx_diag_set(diag, "api.plain_http",
+			     "passwords would travel in the clear: with plain_http listen on 127.0.0.1 and put a TLS proxy in front");
+		return PBX_EINVAL;
+	}
+	if (!*settings->certificate != !*settings->key) {
+		pbx_diag_set(diag, "api.key", "certificate and key go together: set both, or none for one of our own making");
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+static void write_head(struct mg_connection *connection, const struct api_exchange *exchange, const struct exchange_answer *answer,
+		       bool chunked)
+{
+	const struct mg_request_info *info = mg_get_request_info(connection);
+	char length[24];
+
+	(void)mg_response_header_start(connection, (int)answer->status);
+	if (*answer->content_type)
+		(void)mg_response_header_add(connection, "Content-Type", answer->content_type, -1);
+	if (chunked) {
+		(void)mg_response_header_add(connection, "Transfer-Encoding", "chunked", -1);
+	} else if (!answer->streams && answer->status != 204) {
+		(void)snprintf(length, sizeof length, "%zu", answer->size);
+		(void)mg_response_header_add(connection, "Content-Length", length, -1);
+	}
+	(void)mg_response_header_add(connection, "X-Request-Id", exchange->request_id, -1);
+	(void)mg_response_header_add(connection, "Cache-Control", "no-store", -1);
+	(void)mg_response_header_add(connection, "X-Content-Type-Options", "nosniff", -1);
+	(void)mg_response_header_add(connection, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'", -1);
+	(void)mg_response_header_add(connection, "Referrer-Policy", "no-referrer", -1);
+	if (info->is_ssl)
+		(void)mg_response_header_add(connection, "Strict-Transport-Security", "max-age=31536000", -1);
+	if (*answer->headers)
+		(void)mg_response_header_add_lines(connection, answer->headers);
+	(void)mg_response_header_send(connection);
+}
+
+static bool write_bytes(struct mg_connection *connection, const char *data, size_t size, bool chunked)
+{
+	if (chunked)
+		return mg_send_chunk(connection, data, (unsigned)size) > 0;
+	return size == 0 || mg_write(connection, data, size) == (int)size;
+}
+
+/* Piece after piece until the loop ends the stream. False: the client has gone. */
+static bool write_stream(struct mg_connection *connection, struct api_exchange *exchange, bool chunked)
+{
+	char *data;
+	size_t size;
+	bool drained;
+
+	while (exchange_take(exchange, &data, &size, &drained)) {
+		bool written = write_bytes(connection, data, size, chunked);
+		free(data);
+		if (!written)
+			return false;
+		if (drained && core_post(exchange->api->host, api_dispatch_drained, exchange->api, exchange_ref(exchange),
+					 (void (*)(void *))exchange_unref) != PBX_OK) {
+			exchange_unref(exchange);
+			return false;
+		}
+	}
+	if (chunked)
+		(void)mg_send_chunk(connection, "", 0);
+	return true;
+}
+
+static void write_answer(struct mg_connection *connection, struct api_exchange *exchange, const struct exchange_answer *answer)
+{
+	const struct mg_request_info *info = mg_get_request_info(connection);
+	bool is_head = strcmp(info->request_method, "HEAD") == 0;
+	bool chunked = answer->streams && info->http_version && strcmp(info->http_version, "1.1") == 0;
+
+	if (answer->streams && !chunked)
+		mg_disable_connection_keep_alive(connection);
+	write_head(connection, exchange, answer, chunked);
+	if (answer->streams && !is_head) {
+		if (!write_stream(connection, exchange, chunked))
+			mg_disable_connection_keep_alive(connection);
+	} else if (!is_head) {
+		(void)write_bytes(connection, answer->body, answer->size, false); /* who does not read has left */
+	}
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static void make_request_id(char ret_id[33])
+{
+	uint8_t bytes[16];
+
+	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+		memset(bytes, 0, sizeof bytes); /* an id to look for in the log, not a secret */
+	for (size_t i = 0; i < sizeof bytes; i++)
+		(void)snprintf(ret_id + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static struct api_exchange *read_head(const struct api_server *server, const struct mg_request_info *info)
+{
+	struct api_exchange *exchange = exchange_new();
+
+	if (!exchange)
+		return NULL;
+	exchange->api = server->api;
+	make_request_id(exchange->request_id);
+	(void)snprintf(exchange->address, sizeof exchange->address, "%s", info->remote_addr);
+	exchange->method = strdup(info->request_method);
+	exchange->path = strdup(info->local_uri_raw ? info->local_uri_raw : "/");
+	exchange->query = strdup(info->query_string ? info->query_string : "");
+
+	bool complete = exchange->method && exchange->path && exchange->query;
+	/* Names with a colon are ours: no client can send one. */
+	complete = complete && exchange_add_header(exchange, ":address", exchange->address) == PBX_OK;
+	for (int i = 0; complete && i < info->num_headers; i++) {
+		if (info->http_headers[i].name[0] != ':')
+			complete = exchange_add_header(exchange, info->http_headers[i].name, info->http_headers[i].value) == PBX_OK;
+	}
+	if (!complete) {
+		exchange_unref(exchange);
+		return NULL;
+	}
+	return exchange;
+}
+
+/* At most max bytes, and one more to see that there are more. Negative: the client was too slow or has left. */
+static ssize_t read_some(struct mg_connection *connection, struct api_exchange *exchange, size_t room, uint64_t deadline_us)
+{
+	size_t size = 0;
+
+	while (size < room) {
+		int got = mg_read(connection, exchange->body + size, room - size);
+		if (got < 0 || core_now_us() > deadline_us)
+			return -1;
+		if (got == 0)
+			break;
+		size += (size_t)got;
+	}
+	return (ssize_t)size;
+}
+
+static void refuse_body(struct mg_connection *connection, struct api_exchange *exchange, uint32_t status, const char *code,
+			const char *detail)
+{
+	mg_disable_connection_keep_alive(connection);
+	exchange_problem(exchange, status, code, detail);
+}
+
+/* True: the body is there. False: the exchange has been answered with a refusal. */
+static bool read_body(const struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange)
+{
+	long long announced = mg_get_request_info(connection)->content_length;
+	bool is_chunked = exchange_header(exchange, "Transfer-Encoding") != NULL;
+	size_t room = is_chunked ? (size_t)server->max_body_bytes + 1 : announced > 0 ? (size_t)announced : 0;
+
+	if (!is_chunked && room == 0)
+		return true;
+	if (!is_chunked && room > server->max_body_bytes) {
+		refuse_body(connection, exchange, 413, "too_large", "the body is larger than api.max_body_bytes");
+		return false;
+	}
+
+	exchange->body = malloc(room + 1);
+	if (!exchange->body) {
+		refuse_body(connection, exchange, 503, "no_memory", "out of memory, try again later");
+		return false;
+	}
+	ssize_t size = read_some(connection, exchange, room, core_now_us() + BODY_TIMEOUT_MS * 1000ull);
+	if (size < 0 || (!is_chunked && (size_t)size < room)) {
+		refuse_body(connection, exchange, 408, "too_slow", "the body did not arrive in time");
+		return false;
+	}
+	if ((size_t)size > server->max_body_bytes) {
+		refuse_body(connection, exchange, 413, "too_large", "the body is larger than api.max_body_bytes");
+		return false;
+	}
+	exchange->body_size = (size_t)size;
+	exchange->body[size] = '\0';
+	return true;
+}
+
+/* ---- a request's thread ----------------------------------------------------------------- */
+
+/* Puts the visit where a stop finds it. False: we are being stopped. */
+static bool visit_begin(struct api_server *server, struct visit *visit)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	bool welcome = !server->stopping;
+	if (welcome) {
+		visit->next = server->visits;
+		visit->at = &server->visits;
+		if (visit->next)
+			visit->next->at = &visit->next;
+		server->visits = visit;
+	}
+	(void)pthread_mutex_unlock(&server->lock);
+	return welcome;
+}
+
+static void visit_end(struct api_server *server, struct visit *visit)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	*visit->at = visit->next;
+	if (visit->next)
+		visit->next->at = visit->at;
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
+static void drop(void *data)
+{
+	struct api_exchange *exchange = data;
+
+	exchange_end(exchange);
+	exchange_unref(exchange);
+}
+
+static void ask_loop(struct api_exchange *exchange)
+{
+	if (core_post(exchange->api->host, api_dispatch, exchange->api, exchange_ref(exchange), drop) != PBX_OK)
+		drop(exchange);
+}
+
+static void tell_gone(struct api_exchange *exchange)
+{
+	if (core_post(exchange->api->host, api_dispatch_gone, exchange->api, exchange_ref(exchange), (void (*)(void *))exchange_unref) !=
+	    PBX_OK)
+		exchange_unref(exchange);
+}
+
+static void serve(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange)
+{
+	struct visit visit = { .exchange = exchange };
+	struct exchange_answer answer;
+	bool is_health = strcmp(exchange->path, "/healthz") == 0;
+	bool welcome = visit_begin(server, &visit);
+
+	if (!welcome)
+		exchange_end(exchange);
+	else if (read_body(server, connection, exchange))
+		ask_loop(exchange);
+
+	if (exchange_wait(exchange, is_health ? HEALTH_TIMEOUT_MS : ANSWER_TIMEOUT_MS, &answer) != PBX_OK) {
+		exchange_problem(exchange, is_health ? 503 : 504, "loop_stalled", "the PBX does not answer");
+		(void)exchange_wait(exchange, 0, &answer); /* it is there now */
+	}
+	write_answer(connection, exchange, &answer);
+	if (exchange_leave(exchange))
+		tell_gone(exchange);
+	if (welcome)
+		visit_end(server, &visit);
+}
+
+static bool is_file(const struct api_server *server, const struct mg_request_info *info)
+{
+	static const char *const ours[] = { "/api/", "/healthz", "/readyz", "/metrics" };
+	const char *path = info->local_uri ? info->local_uri : "/";
+
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+		if (strncmp(path, ours[i], strlen(ours[i])) == 0)
+			return false;
+	}
+	return server->serves_files && (strcmp(info->request_method, "GET") == 0 || strcmp(info->request_method, "HEAD") == 0);
+}
+
+static int on_request(struct mg_connection *connection, void *context)
+{
+	struct api_server *server = context;
+	const struct mg_request_info *info = mg_get_request_info(connection);
+
+	if (is_file(server, info))
+		return 0; /* CivetWeb does files */
+
+	struct api_exchange *exchange = read_head(server, info);
+	if (!exchange)
+		return mg_send_http_error(connection, 503, "%s", "out of memory");
+	serve(server, connection, exchange);
+	exchange_unref(exchange);
+	return 200;
+}
+
+static int on_message(const struct mg_connection *connection, const char *message)
+{
+	struct api_server *server = mg_get_user_data(mg_get_context(connection));
+
+	core_log(PBX_LOG_DEBUG, "api", NULL, "http", "text=\"%.200s\"", message);
+	if (server && pthread_equal(pthread_self(), server->starter))
+		pbx_diag_set(&server->diag, "api.listen", "%s", message);
+	return 1;
+}
+
+static int on_ssl(void *context, void *user)
+{
+	struct api_server *server = user;
+	SSL_CTX *ssl = context;
+
+	(void)SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION);
+	(void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	if (SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+		return -1;
+	return api_certificate_load(server->api->settings, server->api->data_dir, ssl, &server->diag) == PBX_OK ? 1 : -1;
+}
+
+/* ---- start and stop --------------------------------------------------------------------- */
+
+static void server_free(struct api_server *server)
+{
+	(void)pthread_mutex_destroy(&server->lock);
+	free(server);
+}
+
+static struct mg_context *civetweb_start(struct api_server *server, const struct api_settings *settings, const struct listen *listen)
+{
+	const struct mg_callbacks callbacks = { .log_message = on_message, .log_access = on_message, .init_ssl = on_ssl };
+	char port[96], threads[16], timeout[16], keep_alive[16];
+	const char *options[MOST_OPTIONS] = {
+		"listening_ports",
+		port,
+		"num_threads",
+		threads,
+		"request_timeout_ms",
+		timeout,
+		"keep_alive_timeout_ms",
+		keep_alive,
+		"enable_keep_alive",
+		"yes",
+		"tcp_nodelay",
+		"1",
+		"decode_url",
+		"no",
+		"enable_auth_domain_check",
+		"no",
+		"enable_directory_listing",
+		"no",
+		"cgi_pattern",
+		"",
+		"ssi_pattern",
+		"",
+		"access_control_allow_origin",
+		"",
+		"access_control_allow_methods",
+		"",
+		"access_control_allow_headers",
+		"",
+	};
+	size_t count = 28;
+
+	(void)snprintf(port, sizeof port, "%s:%u%s", listen->host, listen->port, settings->plain_http ? "" : "s");
+	(void)snprintf(threads, sizeof threads, "%u", settings->threads);
+	(void)snprintf(timeout, sizeof timeout, "%u", READ_TIMEOUT_MS);
+	(void)snprintf(keep_alive, sizeof keep_alive, "%u", KEEP_ALIVE_MS);
+	if (server->serves_files) {
+		options[count++] = "document_root";
+		options[count++] = settings->static_dir;
+		options[count++] = "additional_header";
+		options[count++] =
+			"Content-Security-Policy: default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'\r\n"
+			"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer";
+	}
+	(void)mg_init_library(settings->plain_http ? 0 : MG_FEATURES_TLS);
+	return mg_start(&callbacks, server, options);
+}
+
+int api_server_start(struct api *api, struct pbx_diag *diag)
+{
+	struct api_server *server = calloc(1, sizeof *server);
+	struct listen listen;
+
+	if (!server)
+		return PBX_ENOMEM;
+	if (api_server_check(api->settings, diag) != PBX_OK || parse_listen(api->settings->listen, &listen) != PBX_OK) {
+		free(server);
+		return PBX_EINVAL;
+	}
+	server->api = api;
+	server->starter = pthread_self();
+	server->shims[0] = api_shim_ssl;
+	server->shims[1] = api_shim_crypto;
+	server->max_body_bytes = api->settings->max_body_bytes;
+	server->serves_files = *api->settings->static_dir != '\0';
+	(void)pthread_mutex_init(&server->lock, NULL);
+
+	server->civetweb = civetweb_start(server, api->settings, &listen);
+	if (!server->civetweb) {
+		*diag = server->diag;
+		server_free(server);
+		return PBX_EIO;
+	}
+	mg_set_request_handler(server->civetweb, "/", on_request, server);
+	api->server = server;
+	return PBX_OK;
+}
+
+void api_server_stop(struct api *api)
+{
+	struct api_server *server = api->server;
+
+	if (!server)
+		return;
+	(void)pthread_mutex_lock(&server->lock);
+	server->stopping = true;
+	for (struct visit *visit = server->visits; visit; visit = visit->next)
+		exchange_end(visit->exchange);
+	(void)pthread_mutex_unlock(&server->lock);
+
+	mg_stop(server->civetweb); /* waits for threads that have nothing left to wait for */
+	(void)mg_exit_library();
+	api->server = NULL;
+	server_free(server);
+}

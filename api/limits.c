@@ -1,0 +1,198 @@
+/*
+ * limits.c - how often somebody may try
+ *
+ * Two questions with one table. A bucket fills slowly and is emptied by requests: who has a full one may hurry for a moment. A log-in is
+ * counted before it is judged, so that a thousand tries at once are not a thousand guesses: five per user and address in five minutes, then
+ * that pair waits a quarter of an hour; twenty from one address whomever they name, fifty against one user wherever they come from.
+ *
+ * The table has a size. When it is full the entry that was used longest ago makes room: an attacker with that many addresses has other means.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.h"
+
+#define CHAINS 1024u
+#define ENTRIES_MOST 8192u
+#define KEY_SIZE 128u
+
+#define TRIES_WITHIN_MS (5u * 60 * 1000)
+#define LOCKED_MS (15u * 60 * 1000)
+#define TRIES_PER_PAIR 5u
+#define TRIES_PER_ADDRESS 20u
+#define TRIES_PER_USER 50u
+
+struct entry {
+	struct entry *next; /* of its chain */
+	char key[KEY_SIZE];
+	uint64_t used_at_ms;
+	double tokens; /* of a bucket, as of used_at_ms */
+	uint64_t tries_since_ms, locked_until_ms;
+	uint32_t tries;
+};
+
+struct api_limits {
+	struct entry *chains[CHAINS];
+	uint32_t count;
+};
+
+struct api_limits *api_limits_new(void)
+{
+	return calloc(1, sizeof(struct api_limits));
+}
+
+void api_limits_free(struct api_limits *limits)
+{
+	for (uint32_t i = 0; limits && i < CHAINS; i++) {
+		while (limits->chains[i]) {
+			struct entry *entry = limits->chains[i];
+			limits->chains[i] = entry->next;
+			free(entry);
+		}
+	}
+	free(limits);
+}
+
+static uint32_t chain_of(const char *key)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	while (*key)
+		hash = (hash ^ (uint8_t)*key++) * 16777619u;
+	return hash % CHAINS;
+}
+
+static void evict_oldest(struct api_limits *limits)
+{
+	struct entry **oldest = NULL;
+
+	for (uint32_t i = 0; i < CHAINS; i++) {
+		for (struct entry **at = &limits->chains[i]; *at; at = &(*at)->next) {
+			if (!oldest || (*at)->used_at_ms < (*oldest)->used_at_ms)
+				oldest = at;
+		}
+	}
+	if (!oldest)
+		return;
+	struct entry *entry = *oldest;
+	*oldest = entry->next;
+	free(entry);
+	limits->count--;
+}
+
+static struct entry *find(const struct api_limits *limits, const char *key)
+{
+	struct entry *entry = limits->chains[chain_of(key)];
+
+	while (entry && strcmp(entry->key, key) != 0)
+		entry = entry->next;
+	return entry;
+}
+
+/* The key's entry, a new one when there is none. NULL: no memory. */
+static struct entry *need(struct api_limits *limits, const char *key, uint64_t now_ms, double tokens)
+{
+	struct entry *entry = find(limits, key);
+
+	if (entry)
+		return entry;
+	if (limits->count >= ENTRIES_MOST)
+		evict_oldest(limits);
+	entry = calloc(1, sizeof *entry);
+	if (!entry)
+		return NULL;
+	(void)snprintf(entry->key, sizeof entry->key, "%s", key);
+	entry->used_at_ms = entry->tries_since_ms = now_ms;
+	entry->tokens = tokens;
+	entry->next = limits->chains[chain_of(key)];
+	limits->chains[chain_of(key)] = entry;
+	limits->count++;
+	return entry;
+}
+
+bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms, uint32_t per_minute, uint32_t burst, uint32_t *ret_wait_s)
+{
+	struct entry *entry = need(limits, key, now_ms, burst);
+	double per_ms = per_minute / 60000.0;
+
+	if (!entry)
+		return true; /* no memory to count with is no reason to refuse */
+	entry->tokens += (double)(now_ms - entry->used_at_ms) * per_ms;
+	if (entry->tokens > burst)
+		entry->tokens = burst;
+	entry->used_at_ms = now_ms;
+	if (entry->tokens >= 1) {
+		entry->tokens -= 1;
+		return true;
+	}
+	*ret_wait_s = (uint32_t)((1 - entry->tokens) / per_ms / 1000) + 1;
+	return false;
+}
+
+/* How long this key has to wait, 0: it may try. Counts the try. */
+static uint64_t wait_of(struct api_limits *limits, const char *key, uint32_t tries, uint64_t now_ms)
+{
+	struct entry *entry = need(limits, key, now_ms, 0);
+
+	if (!entry)
+		return 0;
+	entry->used_at_ms = now_ms;
+	if (now_ms < entry->locked_until_ms)
+		return entry->locked_until_ms - now_ms;
+	if (entry->locked_until_ms > 0 || now_ms - entry->tries_since_ms >= TRIES_WITHIN_MS) {
+		entry->tries = 0;
+		entry->tries_since_ms = now_ms;
+		entry->locked_until_ms = 0;
+	}
+	if (entry->tries < tries) {
+		entry->tries++;
+		return 0;
+	}
+	entry->locked_until_ms = now_ms + LOCKED_MS;
+	return LOCKED_MS;
+}
+
+static void pair_key(const char *address, const char *user, char ret_key[KEY_SIZE])
+{
+	(void)snprintf(ret_key, KEY_SIZE, "login %.45s %.64s", address, user);
+}
+
+bool api_limits_try_login(struct api_limits *limits, const char *address, const char *user, uint64_t now_ms, uint32_t *ret_wait_s)
+{
+	char pair[KEY_SIZE], from[KEY_SIZE], against[KEY_SIZE];
+
+	pair_key(address, user, pair);
+	(void)snprintf(from, sizeof from, "from %.45s", address);
+	(void)snprintf(against, sizeof against, "against %.64s", user);
+
+	uint64_t wait_ms = wait_of(limits, pair, TRIES_PER_PAIR, now_ms);
+	if (wait_ms == 0)
+		wait_ms = wait_of(limits, from, TRIES_PER_ADDRESS, now_ms);
+	if (wait_ms == 0)
+		wait_ms = wait_of(limits, against, TRIES_PER_USER, now_ms);
+	*ret_wait_s = (uint32_t)((wait_ms + 999) / 1000);
+	return wait_ms == 0;
+}
+
+/* Gives the try back to an address or user that had it right: only wrong ones should add up. */
+static void give_back(const struct api_limits *limits, const char *kind, const char *name)
+{
+	char key[KEY_SIZE];
+
+	(void)snprintf(key, sizeof key, "%s %.64s", kind, name);
+	struct entry *entry = find(limits, key);
+	if (entry && entry->tries > 0)
+		entry->tries--;
+}
+
+void api_limits_logged_in(struct api_limits *limits, const char *address, const char *user)
+{
+	char pair[KEY_SIZE];
+
+	pair_key(address, user, pair);
+	struct entry *entry = find(limits, pair);
+	if (entry)
+		entry->tries = 0;
+	give_back(limits, "from", address);
+	give_back(limits, "against", user);
+}
