@@ -1,0 +1,156 @@
+/*
+ * filter - which events a subscription wants, and what of them it is shown
+ */
+#include "webhooks.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---- JSON pointer (RFC 6901) ---------------------------------------------------------- */
+
+static void unescape(char *token)
+{
+	char *to = token;
+
+	for (const char *from = token; *from; from++) {
+		if (from[0] == '~' && (from[1] == '0' || from[1] == '1'))
+			*to++ = *++from == '1' ? '/' : '~';
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+}
+
+const struct pbx_json *filter_pointer(const struct webhooks *webhooks, const struct pbx_json *json, const char *pointer)
+{
+	char token[128];
+
+	while (json && *pointer == '/') {
+		size_t length = strcspn(++pointer, "/");
+
+		if (length >= sizeof token)
+			return NULL;
+		memcpy(token, pointer, length);
+		token[length] = '\0';
+		pointer += length;
+		unescape(token);
+		if (webhooks->json->type(json) == PBX_JSON_ARRAY)
+			json = webhooks->json->at(json, (uint32_t)strtoul(token, NULL, 10));
+		else
+			json = webhooks->json->get(json, token);
+	}
+	return *pointer ? NULL : json;
+}
+
+static bool same(const struct pbx_jsons *json, const struct pbx_json *a, const struct pbx_json *b)
+{
+	char *left = a ? json->print(a) : NULL, *right = b ? json->print(b) : NULL;
+	bool is_same = left && right && strcmp(left, right) == 0;
+
+	json->free_text(left);
+	json->free_text(right);
+	return is_same;
+}
+
+/* ---- wants ---------------------------------------------------------------------------- */
+
+static bool is_about(const struct webhooks *webhooks, const struct pbx_json *data, const char *extension)
+{
+	static const char *const places[] = { "/extension", "/from/number", "/from/extension", "/to/number", "/to/extension", "/answered_by/number",
+					      "/parked_by", "/retrieved_by", "/number", "/account", "/aor", "/from_number", "/to_number" };
+
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+		const char *text = webhooks->json->text(filter_pointer(webhooks, data, places[i]));
+
+		if (text && strcmp(text, extension) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool filter_wants(const struct subscription *subscription, const struct pbx_event *event)
+{
+	const struct webhooks *webhooks = subscription->webhooks;
+	const struct pbx_jsons *json = webhooks->json;
+	bool wanted = true;
+
+	/* Telling an endpoint of its own deliveries would never end. */
+	if (strncmp(event->type, "webhook.", 8) == 0)
+		return false;
+	if (subscription->extension[0] && !is_about(webhooks, event->data, subscription->extension))
+		return false;
+	for (uint32_t i = 0; wanted && i < json->count(subscription->match); i++) {
+		const struct pbx_json *value = json->at(subscription->match, i);
+
+		wanted = same(json, filter_pointer(webhooks, event->data, json->name(value)), value);
+	}
+	return wanted;
+}
+
+/* ---- what is sent --------------------------------------------------------------------- */
+
+struct pbx_json *filter_envelope(const struct subscription *subscription, const struct pbx_event *event)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+	struct pbx_json *envelope = json->new_object(), *data = event->data ? json->copy(event->data) : json->new_object();
+
+	if (!envelope || !data) {
+		json->free(envelope);
+		json->free(data);
+		return NULL;
+	}
+	for (uint32_t i = 0; i < json->count(subscription->omit); i++) {
+		const char *name = json->text(json->at(subscription->omit, i));
+
+		if (name && json->get(data, name))
+			(void)json->set_text(data, name, NULL);
+	}
+	(void)json->set_text(envelope, "id", event->id);
+	(void)json->set_integer(envelope, "seq", event->seq);
+	(void)json->set_text(envelope, "type", event->type);
+	(void)json->set_time(envelope, "time", event->wall_us);
+	(void)json->set_text(envelope, "call_id", event->call_id[0] ? event->call_id : NULL);
+	(void)json->set_text(envelope, "linked_id", event->linked_id[0] ? event->linked_id : NULL);
+	(void)json->set(envelope, "data", data);
+	return envelope;
+}
+
+/* ---- headers of one's own ------------------------------------------------------------- */
+
+/* Those that belong to the connection (RFC 9110 7.6.1) or to us. */
+static const char *const reserved[] = { "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer",
+					"Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Content-Type", "webhook-id", "webhook-timestamp",
+					"webhook-signature" };
+
+static bool is_token(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 0 && length < 64 &&
+	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") == length;
+}
+
+int filter_check_headers(const struct webhooks *webhooks, const struct pbx_json *headers, struct pbx_diag *diag)
+{
+	const struct pbx_jsons *json = webhooks->json;
+
+	if (json->count(headers) > MOST_HEADERS) {
+		pbx_diag_set(diag, "headers", "at most %u headers", MOST_HEADERS);
+		return PBX_EINVAL;
+	}
+	for (uint32_t i = 0; i < json->count(headers); i++) {
+		const struct pbx_json *header = json->at(headers, i);
+		const char *name = json->name(header), *value = json->text(header);
+
+		if (!name || !is_token(name) || !value || strlen(value) > 900 || strpbrk(value, "\r\n")) {
+			pbx_diag_set(diag, "headers", "\"%.60s\" is no header name with a text of one line", name ? name : "");
+			return PBX_EINVAL;
+		}
+		for (size_t at = 0; at < sizeof reserved / sizeof reserved[0]; at++)
+			if (strcasecmp(name, reserved[at]) == 0) {
+				pbx_diag_set(diag, "headers", "%s cannot be set", name);
+				return PBX_EINVAL;
+			}
+	}
+	return PBX_OK;
+}
