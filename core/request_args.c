@@ -46,7 +46,7 @@ uint32_t core_arg_find(const struct pbx_table *args, const char *name)
 	return CORE_ARG_NOT_FOUND;
 }
 
-const char *core_type_name(uint32_t type)
+const char *core_arg_type_name(uint32_t type)
 {
 	static const char *const names[] = { "value", "boolean", "integer", "number", "text", "choice", "list of texts",
 					     "object", "list of objects", "text", "time" };
@@ -250,7 +250,7 @@ static void check_range(const struct pbx_arg *arg, const char *in, int64_t value
 static void wrong_type(const struct pbx_arg *arg, const char *in, struct core_problem *problem)
 {
 	core_problem_add(problem, 400, "wrong_type", in, arg->name, "%s: expected %s%s", arg->name,
-			 strchr("aeiou", core_type_name(arg->type)[0]) ? "an " : "a ", core_type_name(arg->type));
+			 strchr("aeiou", core_arg_type_name(arg->type)[0]) ? "an " : "a ", core_arg_type_name(arg->type));
 }
 
 static int parse_integer(const char *text, int64_t *ret_value)

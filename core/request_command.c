@@ -316,7 +316,7 @@ static struct pbx_json *arg_json(const struct pbx_arg *arg)
 	AUTO(json) struct pbx_json *json = core_json_object();
 	struct pbx_json *choices = arg->choices ? core_json_array() : NULL;
 
-	if (!json || core_json_set_text(json, "name", arg->name) != PBX_OK || core_json_set_text(json, "type", core_type_name(arg->type)) != PBX_OK ||
+	if (!json || core_json_set_text(json, "name", arg->name) != PBX_OK || core_json_set_text(json, "type", core_arg_type_name(arg->type)) != PBX_OK ||
 	    core_json_set_text(json, "help", arg->help ? arg->help : "") != PBX_OK ||
 	    core_json_set_boolean(json, "required", (arg->flags & PBX_ARG_REQUIRED) != 0) != PBX_OK ||
 	    core_json_set_boolean(json, "rest", (arg->flags & PBX_ARG_REST) != 0) != PBX_OK ||

@@ -60,7 +60,7 @@ void core_row_copy(const struct pbx_table *table, uint32_t index, void *ret_row,
 struct pbx_arg core_arg_at(const struct pbx_table *args, uint32_t index);
 struct pbx_field core_field_at(const struct pbx_table *fields, uint32_t index);
 uint32_t core_arg_find(const struct pbx_table *args, const char *name);
-const char *core_type_name(uint32_t type); /* "integer", "text": for people */
+const char *core_arg_type_name(uint32_t type); /* "integer", "text": for people */
 
 /* Notes a fault at an argument. in: "path", "query", "body", "command". */
 void core_problem_add(struct core_problem *problem, uint32_t status, const char *code, const char *in, const char *field,
