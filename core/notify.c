@@ -1,6 +1,6 @@
 /* notify - sd_notify without libsystemd: one datagram to $NOTIFY_SOCKET (sd_notify(3)) */
 #include "notify.h"
-#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
