@@ -1,0 +1,671 @@
+/* tests/core/test_settings.c - files, values, sentences about mistakes, and changes that happen wholly or not at all */
+#include <dirent.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "../check_main.h"
+#include "json.h"
+#include "log.h"
+#include "settings.h"
+
+/* ---- a section with one of everything ------------------------------------------------------------ */
+
+struct source {
+	const char *name, *key;
+	uint32_t weight;
+	struct pbx_list tags;
+};
+
+struct lot {
+	bool enabled;
+	uint32_t range_start, recall_ms;
+	int64_t offset;
+	double gain;
+	const char *label, *mode, *password;
+	struct pbx_list listen;
+	struct pbx_objects sources;
+	uint32_t tls_port;
+};
+
+static const struct pbx_setting source_rows[] = {
+	PBX_TEXT(struct source, name, .flags = PBX_SETTING_NEEDED, .help = "What it is called"),
+	PBX_SECRET(struct source, key, .initial_text = "", .help = "Its key"),
+	PBX_UINT(struct source, weight, .initial = 5, .least = 1, .most = 10, .help = "How often it is chosen"),
+	PBX_LIST(struct source, tags, .initial_text = "x, y", .help = "Words"),
+};
+
+static const struct pbx_setting lot_rows[] = {
+	PBX_BOOL(struct lot, enabled, .initial = true, .help = "Whether calls can be parked"),
+	PBX_UINT(struct lot, range_start, .initial = 70, .least = 1, .most = 9999, .help = "First slot"),
+	PBX_UINT(struct lot, recall_ms, .initial = 60000, .least = 1000, .most = 3600000, .unit = "ms", .flags = PBX_SETTING_RESTART, .help = "Ring back after"),
+	PBX_INT(struct lot, offset, .initial = -3, .help = "Any whole number"),
+	PBX_NUMBER(struct lot, gain, .initial_number = 1.5, .least_number = 0, .most_number = 4, .help = "Loudness"),
+	PBX_TEXT(struct lot, label, .initial_text = "Lot", .least = 0, .most = 8, .help = "A | b"),
+	PBX_CHOICE(struct lot, mode, .initial_text = "random", .choices = PBX_CHOICES("random", "linear"), .help = "Order"),
+	PBX_SECRET(struct lot, password, .initial_text = "", .help = "Known to few"),
+	PBX_LIST(struct lot, listen, .initial_text = "udp:5060, tcp:5060", .help = "Where"),
+	PBX_OBJECTS(struct lot, sources, .fields = PBX_TABLE(source_rows), .object_size = sizeof(struct source), .help = "Where music comes from"),
+	{ .name = "tls.port", .type = PBX_TYPE_INT, .offset = offsetof(struct lot, tls_port), .width = 4, .initial = 5061, .least = 1, .most = 65535,
+	  .help = "Behind a dot" },
+};
+
+static const struct pbx_table lot_table = PBX_TABLE(lot_rows);
+
+/* ---- files in a folder of the test's own ----------------------------------------------------------- */
+
+static char folder[64];
+static char file[128];
+
+static void write_file(const char *name, const char *text)
+{
+	char path[256];
+	FILE *out;
+
+	(void)snprintf(path, sizeof path, "%s/%s", folder, name);
+	out = fopen(path, "w");
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_ge(fputs(text, out), 0);
+	ck_assert_int_eq(fclose(out), 0);
+}
+
+static void remove_folder(const char *path)
+{
+	DIR *entries = opendir(path);
+	struct dirent *entry;
+
+	while ((entry = readdir(entries))) {
+		char inner[512];
+
+		if (entry->d_name[0] == '.')
+			continue;
+		(void)snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+		if (unlink(inner) != 0)
+			remove_folder(inner);
+	}
+	(void)closedir(entries);
+	ck_assert_int_eq(rmdir(path), 0);
+}
+
+static void setup(const char *text)
+{
+	char inner[128];
+
+	(void)snprintf(folder, sizeof folder, "/tmp/settings-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	(void)snprintf(inner, sizeof inner, "%s/conf.d", folder);
+	ck_assert_int_eq(mkdir(inner, 0700), 0);
+	(void)snprintf(inner, sizeof inner, "%s/secrets.d", folder);
+	ck_assert_int_eq(mkdir(inner, 0700), 0);
+	(void)snprintf(file, sizeof file, "%s/pbx.yml", folder);
+	write_file("pbx.yml", text);
+	ck_assert_int_eq(core_log_init(), PBX_OK);
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+}
+
+static void teardown(void)
+{
+	core_settings_fini();
+	core_log_fini();
+	remove_folder(folder);
+}
+
+static const struct lot *lot(void)
+{
+	return core_settings_get("lot");
+}
+
+/* Declares "lot" over a file and tells what was wrong, without the folder's name; "" when it was fine. */
+static const char *wrong_with(const char *text)
+{
+	static struct pbx_diag diag;
+	const char *said;
+
+	setup(text);
+	diag = (struct pbx_diag){ 0 };
+	if (core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag) != PBX_OK)
+		ck_assert_str_ne(diag.text, "");
+	said = strncmp(diag.text, folder, strlen(folder)) == 0 ? diag.text + strlen(folder) + 1 : diag.text;
+	teardown();
+	return said;
+}
+
+static void declare_lot(void)
+{
+	struct pbx_diag diag = { 0 };
+	int err = core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag);
+
+	ck_assert_msg(err == PBX_OK, "%s", diag.text);
+}
+
+/* ---- values ------------------------------------------------------------------------------------------- */
+
+START_TEST(what_no_file_says_has_its_default)
+{
+	setup("");
+	declare_lot();
+	ck_assert(lot()->enabled);
+	ck_assert_uint_eq(lot()->range_start, 70);
+	ck_assert_int_eq(lot()->offset, -3);
+	ck_assert_double_eq(lot()->gain, 1.5);
+	ck_assert_str_eq(lot()->label, "Lot");
+	ck_assert_str_eq(lot()->mode, "random");
+	ck_assert_str_eq(lot()->password, "");
+	ck_assert_uint_eq(lot()->listen.count, 2);
+	ck_assert_str_eq(lot()->listen.items[1], "tcp:5060");
+	ck_assert_uint_eq(lot()->sources.count, 0);
+	ck_assert_uint_eq(lot()->tls_port, 5061);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_file_says_every_type)
+{
+	setup("lot:\n"
+	      "  enabled: off\n"
+	      "  range_start: 100\n"
+	      "  offset: -9007199254740993\n"
+	      "  gain: 0.25\n"
+	      "  label: ünïcödé\n"
+	      "  mode: linear\n"
+	      "  password: 'a: b #c'\n"
+	      "  listen:\n"
+	      "    - \"udp:[::]:5060\"\n"
+	      "  sources:\n"
+	      "    - name: first\n"
+	      "      key: k\n"
+	      "      weight: 10\n"
+	      "      tags: [one]\n"
+	      "    - {name: second}\n"
+	      "  tls:\n"
+	      "    port: 6000\n");
+	declare_lot();
+	const struct source *sources = lot()->sources.rows;
+
+	ck_assert(!lot()->enabled);
+	ck_assert_uint_eq(lot()->range_start, 100);
+	ck_assert(lot()->offset == -INT64_C(9007199254740993));
+	ck_assert_double_eq(lot()->gain, 0.25);
+	ck_assert_str_eq(lot()->label, "ünïcödé");
+	ck_assert_str_eq(lot()->mode, "linear");
+	ck_assert_str_eq(lot()->password, "a: b #c");
+	ck_assert_uint_eq(lot()->listen.count, 1);
+	ck_assert_str_eq(lot()->listen.items[0], "udp:[::]:5060");
+	ck_assert_uint_eq(lot()->sources.count, 2);
+	ck_assert_uint_eq(lot()->sources.row_size, sizeof(struct source));
+	ck_assert_str_eq(sources[0].key, "k");
+	ck_assert_uint_eq(sources[0].weight, 10);
+	ck_assert_str_eq(sources[0].tags.items[0], "one");
+	ck_assert_str_eq(sources[1].name, "second");
+	ck_assert_uint_eq(sources[1].weight, 5);
+	ck_assert_str_eq(sources[1].tags.items[1], "y");
+	ck_assert_uint_eq(lot()->tls_port, 6000);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_dotted_key_is_a_nested_one)
+{
+	setup("lot.tls.port: 7\nlot:\n  range_start: 71\n");
+	declare_lot();
+	ck_assert_uint_eq(lot()->tls_port, 7);
+	ck_assert_uint_eq(lot()->range_start, 71);
+	teardown();
+}
+END_TEST
+
+START_TEST(conf_d_is_read_in_order_of_name_and_the_later_wins)
+{
+	setup("lot:\n  range_start: 1\n  label: main\n  listen: [a, b]\n  tls:\n    port: 1\n");
+	write_file("conf.d/20-b.yml", "lot:\n  range_start: 20\n");
+	write_file("conf.d/10-a.yml", "lot:\n  range_start: 10\n  listen: [c]\n");
+	write_file("conf.d/30-ignored.yaml", "lot:\n  range_start: 30\n");
+	write_file("conf.d/40-empty.yml", "lot:\n  # nothing\n");
+	core_settings_fini();
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+	declare_lot();
+	ck_assert_uint_eq(lot()->range_start, 20);
+	ck_assert_str_eq(lot()->label, "main");
+	ck_assert_uint_eq(lot()->listen.count, 1);
+	ck_assert_uint_eq(lot()->tls_port, 1);
+	teardown();
+}
+END_TEST
+
+START_TEST(environment_and_files_are_put_in)
+{
+	ck_assert_int_eq(setenv("SETTINGS_PORT", "6001", 1), 0);
+	setup("lot:\n"
+	      "  label: a${SETTINGS_PORT}b\n"
+	      "  tls.port: ${env:SETTINGS_PORT}\n"
+	      "  listen: ['$${kept}', '${file:listen.txt}']\n"
+	      "  password: secret://lot\n");
+	write_file("listen.txt", "udp:1\n");
+	write_file("secrets.d/lot", "hunter2\n");
+	declare_lot();
+	ck_assert_str_eq(lot()->label, "a6001b");
+	ck_assert_uint_eq(lot()->tls_port, 6001);
+	ck_assert_str_eq(lot()->listen.items[0], "${kept}");
+	ck_assert_str_eq(lot()->listen.items[1], "udp:1");
+	ck_assert_str_eq(lot()->password, "hunter2");
+	teardown();
+}
+END_TEST
+
+START_TEST(a_systemd_credential_goes_before_the_file_of_that_name)
+{
+	char credentials[128];
+
+	setup("lot:\n  password: secret://lot\n");
+	write_file("secrets.d/lot", "from secrets.d");
+	(void)snprintf(credentials, sizeof credentials, "%s/credentials", folder);
+	ck_assert_int_eq(mkdir(credentials, 0700), 0);
+	write_file("credentials/lot", "from systemd");
+	ck_assert_int_eq(setenv("CREDENTIALS_DIRECTORY", credentials, 1), 0);
+	declare_lot();
+	ck_assert_str_eq(lot()->password, "from systemd");
+	ck_assert_int_eq(unsetenv("CREDENTIALS_DIRECTORY"), 0);
+	teardown();
+}
+END_TEST
+
+/* ---- mistakes ------------------------------------------------------------------------------------------- */
+
+START_TEST(a_mistake_is_told_with_its_place_and_its_cure)
+{
+	static const struct { const char *text, *said; } cases[] = {
+		{ "lot:\n  range_stat: 5\n", "pbx.yml:2:3: lot.range_stat: unknown setting, did you mean range_start?" },
+		{ "lot:\n  qqqqqqqq: 5\n", "pbx.yml:2:3: lot.qqqqqqqq: unknown setting" },
+		{ "lot:\n  tls:\n    prot: 5\n", "pbx.yml:3:5: lot.tls.prot: unknown setting, did you mean tls.port?" },
+		{ "lot:\n  recall_ms: 30s\n", "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"30s\"" },
+		{ "lot:\n  recall_ms: 999\n", "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"999\"" },
+		{ "lot:\n  offset: 1.5\n", "pbx.yml:2:11: lot.offset: expected a whole number, found \"1.5\"" },
+		{ "lot:\n  offset: 9223372036854775808\n", "pbx.yml:2:11: lot.offset: expected a whole number, found \"9223372036854775808\"" },
+		{ "lot:\n  gain: nan\n", "pbx.yml:2:9: lot.gain: expected a number from 0 to 4, found \"nan\"" },
+		{ "lot:\n  enabled: 2\n", "pbx.yml:2:12: lot.enabled: expected true or false, found \"2\"" },
+		{ "lot:\n  mode: radnom\n", "pbx.yml:2:9: lot.mode: expected one of random, linear, found \"radnom\", did you mean random?" },
+		{ "lot:\n  label: 123456789\n", "pbx.yml:2:10: lot.label: expected a text of 0 to 8 characters, found \"123456789\"" },
+		{ "lot:\n  label: [a]\n", "pbx.yml:2:10: lot.label: expected a text of 0 to 8 characters, found a list" },
+		{ "lot:\n  range_start:\n", "pbx.yml:2:15: lot.range_start: expected a whole number from 1 to 9999, found nothing (leave the line out for the default, "
+					    "write \"\" for an empty text)" },
+		{ "lot:\n  password: {a: b}\n", "pbx.yml:2:13: lot.password: expected a text, found a mapping" },
+		{ "lot:\n  listen: {a: b}\n", "pbx.yml:2:11: lot.listen: expected a list of texts, found a mapping" },
+		{ "lot:\n  sources: x\n", "pbx.yml:2:12: lot.sources: expected a list of mappings with name, key, weight, tags, found \"x\"" },
+		{ "lot:\n  sources:\n    - weight: 3\n", "pbx.yml:3:7: lot.sources[0].name: is needed here, it has no default" },
+		{ "lot:\n  sources: [{name: a}, {name: b, wieght: 3}]\n", "pbx.yml:2:34: lot.sources[1].wieght: unknown setting, did you mean weight?" },
+		{ "lot:\n  sources: [{name: a, weight: 11}]\n", "pbx.yml:2:31: lot.sources[0].weight: expected a whole number from 1 to 10, found \"11\"" },
+		{ "lot: 5\n", "pbx.yml:1:6: lot: this is a section: a mapping has to stand here" },
+		{ "lot:\n  tls: 5\n", "pbx.yml:2:8: lot: tls is a group of settings: a mapping has to stand here" },
+		{ "lot:\n  label: ${env:NOT_SET_ANYWHERE}\n", "pbx.yml:2:10: lot.label: the environment variable NOT_SET_ANYWHERE is not set" },
+		{ "lot:\n  label: ${NOT_SET\n", "pbx.yml:2:10: lot.label: ${ without its }; a plain ${ is written $${" },
+		{ "lot:\n  label: ${file:/nowhere}\n", "pbx.yml:2:10: lot.label: the file /nowhere cannot be read: No such file or directory" },
+		{ "lot:\n  password: secret://../pbx.yml\n", "pbx.yml:2:13: lot.password: secret:// takes the name of a file, without a path" },
+		{ "lot:\n  label: secret://a\n",
+		  "pbx.yml:2:10: lot.label: secret:// is for settings that are secrets; this one is shown to people, ${file:PATH} will do" },
+		{ "lot:\n  label: a\n  label: b\n", "pbx.yml:3:3: label: said twice, first in line 2" },
+		{ "lot:\n\tlabel: a\n", "pbx.yml:2:1: a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs" },
+		{ "lot:\n  label: a: b\n", "pbx.yml:2:11: a second colon here: put the value in quotes, or mend the indentation" },
+		{ "lot: &a\n  label: x\n", "pbx.yml:1:6: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
+		{ "lot:\n  label: *a\n", "pbx.yml:2:10: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
+		{ "lot:\n  label: !x a\n", "pbx.yml:2:10: tags (!name) are not accepted here: put the value in quotes" },
+		{ "a: 1\n---\nb: 2\n", "pbx.yml:2:1: a second document: one is read, take the --- away" },
+		{ "- a\n", "pbx.yml:1:1: sections have to stand here, such as \"sip:\"" },
+		{ "lot:\n  label: \"a\\0b\"\n", "pbx.yml:2:10: a zero byte is not accepted inside a text" },
+		{ "lot:\n  label: \xFF\n", "pbx.yml:1:1: not UTF-8 text: invalid leading UTF-8 octet at byte 14" },
+		{ "a: [[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]\n", "pbx.yml:1:19: nested deeper than 16 levels" },
+		{ "? [a]\n: b\n", "pbx.yml:1:3: a name has to stand here" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		ck_assert_str_eq(wrong_with(cases[i].text), cases[i].said);
+}
+END_TEST
+
+START_TEST(a_secret_of_the_wrong_kind_is_not_repeated)
+{
+	static const struct pbx_setting rows[] = { PBX_SECRET(struct source, key, .initial_text = "", .least = 8, .most = 64, .help = "Long") };
+	static const struct pbx_table table = PBX_TABLE(rows);
+	struct pbx_diag diag = { 0 };
+
+	setup("s:\n  key: hunter2\n");
+	ck_assert_int_eq(core_settings_declare("s", &table, sizeof(struct source), &diag), PBX_EINVAL);
+	ck_assert_ptr_null(strstr(diag.text, "hunter2"));
+	ck_assert_ptr_nonnull(strstr(diag.text, "s.key: expected a text of 8 to 64 characters"));
+	teardown();
+}
+END_TEST
+
+START_TEST(what_is_needed_has_to_be_said)
+{
+	struct pbx_diag diag = { 0 };
+	static const struct pbx_table table = PBX_TABLE(source_rows);
+
+	setup("");
+	ck_assert_int_eq(core_settings_declare("source", &table, sizeof(struct source), &diag), PBX_EINVAL);
+	ck_assert_str_eq(diag.text, "source.name: is needed, it has no default");
+	ck_assert_str_eq(diag.field, "source.name");
+	ck_assert_ptr_null(core_settings_get("source"));
+	teardown();
+}
+END_TEST
+
+START_TEST(a_missing_file_is_told_by_the_first_declare)
+{
+	struct pbx_diag diag = { 0 };
+
+	ck_assert_int_eq(core_log_init(), PBX_OK);
+	ck_assert_int_eq(core_settings_init("/nowhere/pbx.yml"), PBX_OK);
+	ck_assert_int_eq(core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_str_eq(diag.text, "/nowhere/pbx.yml:1:1: cannot be read: No such file or directory");
+	core_settings_fini();
+	core_log_fini();
+}
+END_TEST
+
+START_TEST(a_row_that_would_write_outside_its_structure_is_refused)
+{
+	const struct pbx_setting outside = { .name = "x", .type = PBX_TYPE_INT, .offset = 4, .width = 8 };
+	const struct pbx_setting narrow = { .name = "x", .type = PBX_TYPE_TEXT, .offset = 0, .width = 4 };
+	const struct pbx_setting *const bad[] = { &outside, &narrow };
+
+	setup("");
+	for (size_t i = 0; i < 2; i++) {
+		const struct pbx_table table = { bad[i], 1, sizeof(struct pbx_setting) };
+		struct pbx_diag diag = { 0 };
+
+		ck_assert_int_eq(core_settings_declare("bad", &table, 8, &diag), PBX_EINVAL);
+		ck_assert_ptr_nonnull(strstr(diag.text, "declared wrongly"));
+	}
+	teardown();
+}
+END_TEST
+
+START_TEST(rows_of_an_older_and_a_newer_plugin_are_read)
+{
+	struct { struct pbx_setting row; uint64_t of_tomorrow[3]; } newer[2] = {
+		{ lot_rows[0], { 1, 2, 3 } }, { lot_rows[1], { 4, 5, 6 } }
+	};
+	const struct pbx_table table = { newer, 2, sizeof newer[0] };
+	/* A row that ends before .fields, as an older header had it. */
+	char older[offsetof(struct pbx_setting, fields)];
+	const struct pbx_table old_table = { older, 1, sizeof older };
+	struct pbx_diag diag = { 0 };
+
+	memcpy(older, &lot_rows[1], sizeof older);
+	setup("lot:\n  range_start: 9\nold:\n  range_start: 8\n");
+	ck_assert_int_eq(core_settings_declare("lot", &table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_uint_eq(lot()->range_start, 9);
+	ck_assert_int_eq(core_settings_declare("old", &old_table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_uint_eq(((const struct lot *)core_settings_get("old"))->range_start, 8);
+	teardown();
+}
+END_TEST
+
+/* ---- changes ------------------------------------------------------------------------------------------------ */
+
+struct witness {
+	uint32_t asked, seen;
+	bool refuses;
+};
+
+static int accept_lot(void *context, const void *proposed, struct pbx_diag *diag)
+{
+	struct witness *witness = context;
+
+	witness->asked++;
+	witness->seen = ((const struct lot *)proposed)->range_start;
+	if (witness->refuses)
+		pbx_diag_set(diag, "range_start", "slots are taken");
+	return witness->refuses ? PBX_EBUSY : PBX_OK;
+}
+
+START_TEST(a_reload_asks_those_whose_settings_differ_and_only_those)
+{
+	struct witness first = { 0 }, second = { 0 };
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  range_start: 1\nother:\n  range_start: 2\n");
+	declare_lot();
+	ck_assert_int_eq(core_settings_declare("other", &lot_table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_int_eq(core_settings_on_change("lot", accept_lot, &first), PBX_OK);
+	ck_assert_int_eq(core_settings_on_change("other", accept_lot, &second), PBX_OK);
+	write_file("pbx.yml", "# another comment\nlot:\n  range_start: 1\nother:\n  range_start: 3\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_OK);
+	ck_assert_uint_eq(first.asked, 0);
+	ck_assert_uint_eq(second.asked, 1);
+	ck_assert_uint_eq(second.seen, 3);
+	ck_assert_uint_eq(((const struct lot *)core_settings_get("other"))->range_start, 3);
+	teardown();
+}
+END_TEST
+
+START_TEST(when_one_refuses_the_others_get_their_old_settings_back)
+{
+	struct witness first = { 0 }, second = { .refuses = true };
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  range_start: 1\nother:\n  range_start: 2\n");
+	declare_lot();
+	ck_assert_int_eq(core_settings_declare("other", &lot_table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_int_eq(core_settings_on_change("lot", accept_lot, &first), PBX_OK);
+	ck_assert_int_eq(core_settings_on_change("other", accept_lot, &second), PBX_OK);
+	write_file("pbx.yml", "lot:\n  range_start: 11\nother:\n  range_start: 12\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_EBUSY);
+	ck_assert_str_eq(diag.text, "other refused: slots are taken");
+	ck_assert_uint_eq(first.asked, 2);
+	ck_assert_uint_eq(first.seen, 1);
+	ck_assert_uint_eq(lot()->range_start, 1);
+	ck_assert_uint_eq(((const struct lot *)core_settings_get("other"))->range_start, 2);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_bad_file_changes_nothing)
+{
+	struct witness witness = { 0 };
+	struct pbx_diag diag = { 0 };
+	const struct lot *before;
+
+	setup("lot:\n  range_start: 1\nother:\n  range_start: 2\n");
+	declare_lot();
+	ck_assert_int_eq(core_settings_declare("other", &lot_table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_int_eq(core_settings_on_change("lot", accept_lot, &witness), PBX_OK);
+	before = lot();
+	write_file("pbx.yml", "lot:\n  range_start: 5\nother:\n  range_start: x\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_EINVAL);
+	ck_assert_ptr_nonnull(strstr(diag.text, "pbx.yml:4:16: other.range_start: expected"));
+	ck_assert_uint_eq(witness.asked, 0);
+	ck_assert_ptr_eq(lot(), before);
+	teardown();
+}
+END_TEST
+
+START_TEST(values_stay_readable_until_the_second_change)
+{
+	struct pbx_diag diag = { 0 };
+	const struct lot *oldest;
+
+	setup("lot:\n  label: one\n");
+	declare_lot();
+	oldest = lot();
+	write_file("pbx.yml", "lot:\n  label: two\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_OK);
+	ck_assert_str_eq(lot()->label, "two");
+	ck_assert_str_eq(oldest->label, "one");
+	teardown();
+}
+END_TEST
+
+START_TEST(a_successor_takes_the_section_over_and_the_old_instance_reads_on)
+{
+	static const struct pbx_setting fewer[] = { PBX_UINT(struct lot, range_start, .initial = 4, .help = "First slot") };
+	static const struct pbx_table table = PBX_TABLE(fewer);
+	struct pbx_diag diag = { 0 };
+	const struct lot *old;
+
+	setup("lot:\n  range_start: 12\n");
+	declare_lot();
+	old = core_settings_ref(lot());
+	ck_assert_int_eq(core_settings_redeclare("lot", &table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_uint_eq(lot()->range_start, 12);
+	core_settings_undeclare("lot");
+	ck_assert_ptr_null(lot());
+	ck_assert_str_eq(old->label, "Lot");
+	core_settings_unref(old);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_successor_that_does_not_fit_leaves_the_section_alone)
+{
+	static const struct pbx_setting other[] = { PBX_UINT(struct lot, recall_ms, .initial = 4, .help = "Only this") };
+	static const struct pbx_table table = PBX_TABLE(other);
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  range_start: 12\n");
+	declare_lot();
+	ck_assert_int_eq(core_settings_redeclare("lot", &table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_uint_eq(lot()->range_start, 12);
+	ck_assert_int_eq(core_settings_redeclare("lto", &table, sizeof(struct lot), &diag), PBX_ENOENT);
+	teardown();
+}
+END_TEST
+
+/* ---- what people are shown -------------------------------------------------------------------------------------- */
+
+/* The text of a member, or of a whole tree; kept until the next call. */
+static const char *printed(const struct pbx_json *json)
+{
+	static char kept[65536];
+	char *text = core_json_print(json);
+
+	(void)snprintf(kept, sizeof kept, "%s", text ? text : "");
+	core_json_free_text(text);
+	return kept;
+}
+
+START_TEST(check_tells_every_problem_once_all_are_loaded)
+{
+	struct pbx_json *problems = NULL;
+
+	setup("lot:\n  range_stat: 1\n  mode: x\nlto:\n  a: b\n");
+	write_file("pbx.yml", "");
+	core_settings_fini();
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+	declare_lot();
+	write_file("pbx.yml", "lot:\n  range_stat: 1\n  mode: x\nlto:\n  a: b\nstranger: {}\n");
+	ck_assert_int_eq(core_settings_check(NULL, &problems), PBX_OK);
+	ck_assert_uint_eq(core_json_count(problems), 4);
+	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 0)), ":2:3: lot.range_stat: unknown setting, did you mean range_start?"));
+	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 1)), ":3:9: lot.mode: expected one of random, linear"));
+	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 2)), ":4:1: lto: unknown section, did you mean lot?"));
+	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 3)), ":6:1: stranger: unknown section: no part"));
+	core_json_free(problems);
+	ck_assert_uint_eq(lot()->range_start, 70);
+	teardown();
+}
+END_TEST
+
+START_TEST(show_tells_where_a_value_comes_from_and_no_secret)
+{
+	struct pbx_json *shown;
+	const struct pbx_json *one;
+	char pinned[160];
+
+	setup("lot:\n  range_start: 5\n  password: hunter2\n  sources: [{name: a, key: hunter2}]\n");
+	declare_lot();
+	shown = core_settings_show("lot.range_start");
+	ck_assert_uint_eq(core_json_count(shown), 1);
+	one = core_json_at(shown, 0);
+	(void)snprintf(pinned, sizeof pinned, "%s:2", file);
+	ck_assert_int_eq(core_json_integer(core_json_get(one, "value"), 0), 5);
+	ck_assert_str_eq(core_json_text(core_json_get(one, "origin")), "file");
+	ck_assert_str_eq(core_json_text(core_json_get(one, "pinned")), pinned);
+	ck_assert_int_eq(core_json_integer(core_json_get(one, "default"), 0), 70);
+	core_json_free(shown);
+	shown = core_settings_show("");
+	ck_assert_uint_eq(core_json_count(shown), 11);
+	ck_assert_ptr_null(strstr(printed(shown), "hunter2"));
+	ck_assert_ptr_nonnull(strstr(printed(shown), "\"(set)\""));
+	core_json_free(shown);
+	shown = core_settings_show("lo");
+	ck_assert_uint_eq(core_json_count(shown), 0);
+	core_json_free(shown);
+	teardown();
+}
+END_TEST
+
+START_TEST(diff_tells_what_a_reload_would_change_and_changes_nothing)
+{
+	struct pbx_json *diff;
+
+	setup("lot:\n  range_start: 5\n");
+	declare_lot();
+	write_file("pbx.yml", "lot:\n  range_start: 6\n  recall_ms: 2000\n");
+	diff = core_settings_diff();
+	ck_assert_str_eq(printed(diff), "[{\"path\":\"lot.range_start\",\"from\":5,\"to\":6,\"restart\":false},"
+					"{\"path\":\"lot.recall_ms\",\"from\":60000,\"to\":2000,\"restart\":true}]");
+	core_json_free(diff);
+	ck_assert_uint_eq(lot()->range_start, 5);
+	write_file("pbx.yml", "lot: [");
+	diff = core_settings_diff();
+	ck_assert_ptr_nonnull(core_json_get(core_json_at(diff, 0), "problem"));
+	core_json_free(diff);
+	teardown();
+}
+END_TEST
+
+START_TEST(the_schema_says_what_the_rows_say)
+{
+	static const struct { const char *path[6]; const char *text; } facts[] = {
+		{ { "lot", "additionalProperties" }, "false" },
+		{ { "lot", "properties", "range_start", "maximum" }, "9999" },
+		{ { "lot", "properties", "tls", "properties", "port", "default" }, "5061" },
+		{ { "lot", "properties", "password", "writeOnly" }, "true" },
+		{ { "lot", "properties", "mode", "enum" }, "[\"random\",\"linear\"]" },
+		{ { "lot", "properties", "recall_ms", "x-restart" }, "true" },
+		{ { "lot", "properties", "sources", "items", "required" }, "[\"name\"]" },
+		{ { "lot", "properties", "listen", "default" }, "[\"udp:5060\",\"tcp:5060\"]" },
+	};
+	struct pbx_json *schema;
+
+	setup("");
+	declare_lot();
+	schema = core_settings_schema();
+	for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
+		const struct pbx_json *at = core_json_get(schema, "properties");
+
+		for (size_t j = 0; j < 6 && facts[i].path[j]; j++)
+			at = core_json_get(at, facts[i].path[j]);
+		ck_assert_str_eq(printed(at), facts[i].text);
+	}
+	core_json_free(schema);
+	teardown();
+}
+END_TEST
+
+START_TEST(the_manual_has_a_line_for_every_setting)
+{
+	char *manual;
+
+	setup("");
+	declare_lot();
+	manual = core_settings_manual();
+	ck_assert_ptr_nonnull(strstr(manual, "\n## lot\n"));
+	ck_assert_ptr_nonnull(strstr(manual, "| `lot.recall_ms` | a whole number from 1000 to 3600000 (ms) | `60000` | Ring back after (takes effect after a restart) |\n"));
+	ck_assert_ptr_nonnull(strstr(manual, "| `lot.label` | a text of 0 to 8 characters | `Lot` | A \\| b |\n"));
+	ck_assert_ptr_nonnull(strstr(manual, "| `lot.sources[].name` | a text | **needed** | What it is called |\n"));
+	ck_assert_ptr_nonnull(strstr(manual, "| `lot.listen` | a list of texts | `[\"udp:5060\",\"tcp:5060\"]` | Where |\n"));
+	free(manual);
+	teardown();
+}
+END_TEST
+
+CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type, a_dotted_key_is_a_nested_one,
+	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in, a_systemd_credential_goes_before_the_file_of_that_name,
+	   a_mistake_is_told_with_its_place_and_its_cure, a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said,
+	   a_missing_file_is_told_by_the_first_declare, a_row_that_would_write_outside_its_structure_is_refused,
+	   rows_of_an_older_and_a_newer_plugin_are_read, a_reload_asks_those_whose_settings_differ_and_only_those,
+	   when_one_refuses_the_others_get_their_old_settings_back, a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
+	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
+	   check_tells_every_problem_once_all_are_loaded, show_tells_where_a_value_comes_from_and_no_secret,
+	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting)
