@@ -26,6 +26,7 @@ static struct {
 } watchdog = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static bool is_virtual; /* set before other threads begin */
+static bool waiting;    /* [loop] */
 static _Atomic(uint64_t) round_ms;
 
 bool core_clock_is_virtual(void)
@@ -33,8 +34,26 @@ bool core_clock_is_virtual(void)
 	return is_virtual;
 }
 
+void core_clock_set_ms(uint64_t now_ms)
+{
+	atomic_store_explicit(&round_ms, now_ms, memory_order_relaxed);
+}
+
+void core_clock_update(void)
+{
+	if (!is_virtual)
+		core_clock_set_ms(core_clock_us() / 1000);
+}
+
+void core_clock_waits(bool waits)
+{
+	waiting = waits;
+}
+
 uint64_t core_now_ms(void)
 {
+	if (core_is_loop() && waiting)
+		core_clock_update();
 	return atomic_load_explicit(&round_ms, memory_order_relaxed);
 }
 
@@ -51,17 +70,6 @@ int64_t core_wall_us(void)
 		return VIRTUAL_START_WALL_US + ((int64_t)core_now_ms() - VIRTUAL_START_MS) * 1000;
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail with this clock */
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-void core_clock_update(void)
-{
-	if (!is_virtual)
-		core_clock_set_ms(core_clock_us() / 1000);
-}
-
-void core_clock_set_ms(uint64_t now_ms)
-{
-	atomic_store_explicit(&round_ms, now_ms, memory_order_relaxed);
 }
 
 /* ---- the watchdog ---- */

@@ -197,7 +197,15 @@ static void work_off(void)
 	loop.rounds++;
 	run_posts();
 	core_timer_fire(core_now_ms());
-	(void)uv_run(&loop.uv, UV_RUN_NOWAIT);
+	CORE_INTO(core_self(), uv_run(&loop.uv, UV_RUN_NOWAIT));
+}
+
+/* The SIP stack calls back from within its wait: there the round's time is that of the call. */
+static void wait_at_most(int timeout_ms)
+{
+	core_clock_waits(true);
+	loop.wait(loop.wait_context, timeout_ms);
+	core_clock_waits(false);
 }
 
 static void round_at_most(int most_ms)
@@ -206,7 +214,7 @@ static void round_at_most(int most_ms)
 	int timeout_ms = quiet_ms();
 	if (most_ms >= 0 && (timeout_ms < 0 || timeout_ms > most_ms))
 		timeout_ms = most_ms;
-	loop.wait(loop.wait_context, timeout_ms);
+	wait_at_most(timeout_ms);
 }
 
 int core_loop_run(void)
@@ -256,7 +264,7 @@ void core_loop_settle(void)
 	do {
 		work_off();
 		bool must_wait = (loop.busy > 0 || core_jobs() > 0) && !is_ready();
-		loop.wait(loop.wait_context, must_wait ? quiet_ms() : 0);
+		wait_at_most(must_wait ? quiet_ms() : 0);
 	} while (loop.busy > 0 || core_jobs() > 0 || is_ready());
 }
 

@@ -266,6 +266,28 @@ START_TEST(a_waiter_waits_no_longer_than_until_the_next_timer)
 }
 END_TEST
 
+static void call_back_late(void *context, int timeout_ms)
+{
+	uint64_t before_ms = core_now_ms();
+
+	(void)timeout_ms;
+	(void)usleep(20000); /* a wait, at whose end the waiter calls back */
+	ck_assert_uint_ge(core_now_ms(), before_ms + 19);
+	*(bool *)context = true;
+}
+
+START_TEST(what_a_waiter_calls_sees_the_time_after_the_wait)
+{
+	bool called = false;
+
+	setup(false);
+	core_loop_set_waiter(call_back_late, &called);
+	core_loop_step();
+	ck_assert(called);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_virtual_clock_begins_on_a_monday_and_stands_still)
 {
 	setup(true);
@@ -385,5 +407,5 @@ CHECK_MAIN("loop", posts_of_many_threads_all_run_on_the_loop, a_post_runs_after_
 	   an_owner_stopped_by_one_post_gets_none_of_the_same_round, settling_waits_for_the_pool,
 	   work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle, settling_waits_for_what_is_under_way_outside_without_spinning,
 	   run_lasts_until_stop_and_fires_timers_on_the_real_clock, any_thread_may_stop_the_loop, a_waiter_waits_no_longer_than_until_the_next_timer,
-	   a_virtual_clock_begins_on_a_monday_and_stands_still, ulids_rise_within_and_over_milliseconds, a_slow_callback_is_named_afterwards_and_counted,
+	   what_a_waiter_calls_sees_the_time_after_the_wait, a_virtual_clock_begins_on_a_monday_and_stands_still, ulids_rise_within_and_over_milliseconds, a_slow_callback_is_named_afterwards_and_counted,
 	   a_callback_that_hangs_is_named_while_it_hangs)
