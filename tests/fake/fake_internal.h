@@ -4,6 +4,7 @@
 #include "host.h"
 #include "leg_driver.h"
 #include "media_driver.h"
+#include <pbx/location.h>
 
 /* ---- pbx.c ---- */
 char *fake_keep(char *text);        /* makes an owned text live as long as the fake pbx */
@@ -43,7 +44,6 @@ void fake_phones_hang_up(void);
 void fake_phones_fini(void);        /* fails the test when the core still knows a phone's dialog */
 
 /* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
-struct pbx_account;
 extern const struct pbx_plugin fake_part;
 extern const struct pbx_location fake_location_service;
 void *fake_part_instance(void);

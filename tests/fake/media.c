@@ -16,7 +16,6 @@ struct source {
 	struct core_charge charge; /* first */
 	pbx_source handle;
 	char *name, *files;
-	bool runs_always;
 	struct source *next;
 };
 
@@ -280,7 +279,6 @@ static int media_source_open(struct pbx_host *owner, const struct pbx_source_spe
 	source->handle.id = core_handle_new(&source_table, source);
 	source->name = strdup(spec->name);
 	source->files = join_files(spec);
-	source->runs_always = spec->runs_always;
 	source->next = sources;
 	sources = source;
 	core_charge_add(owner, &source->charge, "source", false, source_revoke);

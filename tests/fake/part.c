@@ -29,12 +29,8 @@ struct event {
 	struct pbx_json *data;
 };
 
-struct settings {
-	bool unused;
-};
-
 static struct part {
-	PBX_INSTANCE(struct settings);
+	PBX_INSTANCE(void);
 	const struct pbx_routing *routing;
 	const struct pbx_bus *bus;
 	struct account *accounts;

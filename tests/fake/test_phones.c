@@ -100,7 +100,7 @@ START_TEST(a_party_that_is_transferred_talks_to_somebody_else)
 }
 END_TEST
 
-START_TEST(digits_reach_the_other_party)
+START_TEST(digits_in_a_bridge_leave_the_two_talking)
 {
 	pbx_leg alice, bob;
 	AUTO(fake_pbx) struct fake_pbx *pbx = with_alice_talking_to_bob(&alice, &bob);
@@ -191,5 +191,5 @@ END_TEST
 
 CHECK_MAIN("fake", a_phone_that_refuses_is_told_to_the_caller, a_caller_who_gives_up_stops_the_ringing,
 	   every_phone_of_an_account_rings_and_the_first_answer_wins, nobody_is_reached_who_is_not_registered, a_held_party_does_not_hear_the_other,
-	   a_party_that_is_transferred_talks_to_somebody_else, digits_reach_the_other_party, the_database_is_the_same_after_a_restart,
+	   a_party_that_is_transferred_talks_to_somebody_else, digits_in_a_bridge_leave_the_two_talking, the_database_is_the_same_after_a_restart,
 	   the_end_finds_what_is_left)
