@@ -66,7 +66,7 @@ void store_fixture_close(void)
 	core_store_fini(5000);
 }
 
-static void start(int engine, const char *url)
+static void place(int engine, const char *url)
 {
 	fixture.engine = engine;
 	(void)snprintf(fixture.dir, sizeof fixture.dir, "/tmp/pbx-store-XXXXXX");
@@ -74,6 +74,17 @@ static void start(int engine, const char *url)
 	(void)snprintf(fixture.file, sizeof fixture.file, "%s/pbx.db", fixture.dir);
 	(void)snprintf(fixture.journal, sizeof fixture.journal, "%s/journal", fixture.dir);
 	(void)snprintf(fixture.url, sizeof fixture.url, "%s", url);
+}
+
+void store_fixture_place(int engine)
+{
+	if (engine == ENGINE_POSTGRES)
+		postgres_empty(server);
+	place(engine, engine == ENGINE_POSTGRES ? postgres_url(server) : "");
+}
+
+void store_fixture_run(void)
+{
 	ck_assert_int_eq(core_log_init(), PBX_OK);
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
 	store_fixture_open();
@@ -81,15 +92,15 @@ static void start(int engine, const char *url)
 
 void store_fixture_start(int engine)
 {
-	if (engine == ENGINE_POSTGRES)
-		postgres_empty(server);
-	start(engine, engine == ENGINE_POSTGRES ? postgres_url(server) : "");
+	store_fixture_place(engine);
+	store_fixture_run();
 }
 
 void store_fixture_start_on(struct postgres *taken)
 {
 	fixture.own = taken;
-	start(ENGINE_POSTGRES, postgres_url(taken));
+	place(ENGINE_POSTGRES, postgres_url(taken));
+	store_fixture_run();
 }
 
 void store_fixture_stop(void)

@@ -11,6 +11,8 @@
 #define ENGINE_POSTGRES 1
 
 void store_fixture_start(int engine);     /* loop, log, an empty database, an open store */
+void store_fixture_place(int engine);     /* the first half of it: an empty database, no process state: before a fork */
+void store_fixture_run(void);             /* and the second */
 void store_fixture_start_on(struct postgres *taken); /* the same on a server of its own, which the test may halt */
 void store_fixture_stop(void);            /* all of it; asserts that nothing is left */
 void store_fixture_open(void);            /* the store alone, on the database that is there; waits until it is up */

@@ -122,4 +122,184 @@ START_TEST(writes_every_event_down_with_its_data)
 }
 END_TEST
 
-STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, writes_every_event_down_with_its_data)
+START_TEST(only_what_is_declared_may_be_published)
+{
+	struct pbx_json *list;
+
+	start(_i);
+	ck_assert_int_eq(core_bus_publish(&plugin.host, "call.invented", "", "", core_json_object()), PBX_EINVAL);
+	ck_assert_int_eq(core_bus_publish(core_self(), "call.parked", "", "", NULL), PBX_EINVAL);
+	list = core_bus_service.types();
+	ck_assert_uint_eq(core_json_count(list), 3);
+	char *text = core_json_print(core_json_at(list, 1));
+	ck_assert_str_eq(text, "{\"name\":\"call.parked\",\"owner\":\"parking\",\"help\":\"A call waits\","
+			       "\"fields\":[{\"name\":\"slot\",\"type\":\"int\",\"help\":\"Where\"}]}");
+	core_json_free_text(text);
+	core_json_free(list);
+	core_bus_undeclare(&plugin.host);
+	ck_assert_int_eq(core_bus_publish(&plugin.host, "call.parked", "", "", NULL), PBX_EINVAL);
+	stop();
+}
+END_TEST
+
+START_TEST(patterns_are_checked)
+{
+	static const char *const good[] = { "*", "call.*", "*.started", "call.parked,leg.*", "call.*.x_1" };
+	static const char *const bad[] = { "", ",", "call.*,", "Call.*", "call.parked, leg", "a*b*c*d*e*" };
+	pbx_subscription subscription;
+
+	start(_i);
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+		(void)subscribe(good[i], "");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		ck_assert_int_eq(core_bus_service.subscribe(&plugin.host, bad[i], hear, NULL, &subscription), PBX_EINVAL);
+	publish("leg.started");
+	core_loop_settle();
+	ck_assert_str_eq(heard, "1:leg.started 1:leg.started 1:leg.started ");
+	stop();
+}
+END_TEST
+
+static pbx_subscription second;
+
+static void hear_and_change(void *self, const struct pbx_event *event)
+{
+	hear(self, event);
+	if (event->seq == 1) {
+		ck_assert_int_eq(core_bus_service.unsubscribe(second), PBX_OK);
+		(void)subscribe("*", "late");
+		publish("leg.started");
+	}
+}
+
+START_TEST(subscribers_may_come_and_go_while_they_are_told)
+{
+	pbx_subscription first;
+
+	start(_i);
+	ck_assert_int_eq(core_bus_service.subscribe(&plugin.host, "*", hear_and_change, (void *)(uintptr_t) "first", &first), PBX_OK);
+	second = subscribe("*", "second");
+	publish("call.started");
+	publish("call.parked");
+	core_loop_settle();
+	ck_assert_str_eq(heard, "first1:call.started first2:call.parked first3:leg.started late3:leg.started ");
+	ck_assert_int_eq(core_bus_service.unsubscribe(second), PBX_ENOENT);
+	stop();
+}
+END_TEST
+
+START_TEST(a_stopped_owner_hears_nothing_more)
+{
+	start(_i);
+	(void)subscribe("*", "a");
+	publish("call.started");
+	core_owner_revoke_all(&plugin);
+	core_loop_settle();
+	ck_assert_str_eq(heard, "");
+	stop();
+}
+END_TEST
+
+START_TEST(what_is_published_before_the_numbers_are_known_waits_for_them)
+{
+	heard[0] = '\0';
+	store_fixture_start(_i);
+	declare();
+	(void)subscribe("*", "a");
+	publish("call.started");
+	publish("call.parked");
+	core_loop_settle();
+	ck_assert_str_eq(heard, "");
+	attach();
+	publish("leg.started");
+	core_loop_settle();
+	ck_assert_str_eq(heard, "a1:call.started a2:call.parked a3:leg.started ");
+	stop();
+}
+END_TEST
+
+START_TEST(many_events_have_numbers_without_a_gap_over_restarts)
+{
+	start(_i);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 1000; i++) {
+			publish(i % 3 ? "call.started" : "leg.started");
+			if (i % 97 == 0)
+				core_loop_step();
+		}
+		end_bus();
+		store_fixture_open();
+		declare();
+		attach();
+	}
+	ck_assert_str_eq(ask("SELECT COUNT(*), MIN(seq), MAX(seq) FROM event_log"), "3000|1|3000");
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_log WHERE type = 'leg.started'"), "1002");
+	stop();
+}
+END_TEST
+
+static void on_pruned(void *context, int result, int64_t forgotten)
+{
+	ck_assert_int_eq(result, PBX_OK);
+	*(int64_t *)context = forgotten;
+}
+
+START_TEST(forgetting_keeps_the_last_so_that_numbers_go_on)
+{
+	int64_t forgotten = -1;
+
+	start(_i);
+	for (int i = 0; i < 2500; i++)
+		publish("call.started");
+	core_loop_settle();
+	core_bus_prune(core_wall_us() + 1000000, on_pruned, &forgotten);
+	core_loop_settle();
+	ck_assert_int_eq(forgotten, 2499);
+	end_bus();
+	store_fixture_open();
+	declare();
+	attach();
+	publish("call.parked");
+	core_loop_settle();
+	ck_assert_str_eq(ask("SELECT seq, type FROM event_log ORDER BY seq"), "2500|call.started;2501|call.parked");
+	stop();
+}
+END_TEST
+
+static int64_t replayed_to;
+
+static void on_replayed(void *self, int result, int64_t last_seq)
+{
+	(void)self;
+	ck_assert_int_eq(result, PBX_OK);
+	replayed_to = last_seq;
+}
+
+START_TEST(replay_looks_back_from_a_number)
+{
+	start(_i);
+	for (int i = 1; i <= 700; i++)
+		publish(i % 100 ? "leg.started" : "call.parked");
+	core_loop_settle();
+	ck_assert_int_eq(core_bus_service.replay(&plugin.host, 150, 0, "call.*", 4, hear, on_replayed, NULL), PBX_OK);
+	core_loop_settle();
+	ck_assert_str_eq(heard, "200:call.parked 300:call.parked 400:call.parked 500:call.parked ");
+	ck_assert_int_eq(replayed_to, 500);
+	heard[0] = '\0';
+	ck_assert_int_eq(core_bus_service.replay(&plugin.host, 500, 0, "call.*", 99, hear, on_replayed, NULL), PBX_OK);
+	core_loop_settle();
+	ck_assert_str_eq(heard, "600:call.parked 700:call.parked ");
+	ck_assert_int_eq(replayed_to, 700);
+	heard[0] = '\0';
+	ck_assert_int_eq(core_bus_service.replay(&plugin.host, 0, core_wall_us() + 1000000, "*", 99, hear, on_replayed, NULL), PBX_OK);
+	core_loop_settle();
+	ck_assert_str_eq(heard, "");
+	ck_assert_int_eq(core_bus_service.replay(&plugin.host, 0, 0, "bad pattern", 99, hear, on_replayed, NULL), PBX_EINVAL);
+	stop();
+}
+END_TEST
+
+STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, writes_every_event_down_with_its_data,
+	   only_what_is_declared_may_be_published, patterns_are_checked, subscribers_may_come_and_go_while_they_are_told,
+	   a_stopped_owner_hears_nothing_more, what_is_published_before_the_numbers_are_known_waits_for_them,
+	   many_events_have_numbers_without_a_gap_over_restarts, forgetting_keeps_the_last_so_that_numbers_go_on, replay_looks_back_from_a_number)

@@ -1,0 +1,397 @@
+/* tests/core/test_bus_follow.c - followers miss nothing: over restarts, kills, and while the database is away */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "bus.h"
+#include "json.h"
+#include "loop.h"
+#include "owner.h"
+#include "owner_internal.h"
+#include "schema.h"
+#include "store.h"
+#include "store_fixture.h"
+
+static const struct pbx_event_type types[] = { { "call.started", "A call begins", { 0 } }, { "call.parked", "A call waits", { 0 } } };
+
+/* What a follower has heard: every number must be the one after the last, when it follows everything. */
+struct ear {
+	pbx_subscription subscription;
+	int64_t first, last, count;
+	bool acknowledges, skipped;
+};
+
+static struct core_owner plugin;
+
+static void on_done(void *context, int result)
+{
+	ck_assert_int_eq(result, PBX_OK);
+	*(bool *)context = true;
+}
+
+static void on_migrated(void *context, int result, const struct pbx_diag *diag)
+{
+	ck_assert_msg(result == PBX_OK, "%s", diag->text);
+	*(bool *)context = true;
+}
+
+static void start_bus(void)
+{
+	const struct pbx_table table = PBX_TABLE(types);
+	bool migrated = false, attached = false;
+
+	core_owner_init(&plugin, "webhooks", NULL);
+	ck_assert_int_eq(core_bus_init(), PBX_OK);
+	ck_assert_int_eq(core_bus_declare(&plugin.host, &table), PBX_OK);
+	core_store_migrate("core", &CORE_SCHEMA_TABLE, on_migrated, &migrated);
+	wait_for(&migrated);
+	core_bus_attach_store(on_done, &attached);
+	wait_for(&attached);
+}
+
+static void end_bus(void)
+{
+	core_store_fini(5000);
+	core_owner_fini(&plugin);
+	core_bus_fini();
+}
+
+static void restart(void)
+{
+	end_bus();
+	store_fixture_open();
+	start_bus();
+}
+
+static void start(int engine)
+{
+	store_fixture_start(engine);
+	start_bus();
+}
+
+static void stop(void)
+{
+	end_bus();
+	store_fixture_stop();
+}
+
+static void hear(void *self, const struct pbx_event *event)
+{
+	struct ear *ear = self;
+
+	if (ear->count == 0)
+		ear->first = event->seq;
+	else if (event->seq != ear->last + 1)
+		ear->skipped = true;
+	ear->last = event->seq;
+	ear->count++;
+	if (ear->acknowledges)
+		ck_assert_int_eq(core_bus_service.acknowledge(ear->subscription, event->seq), PBX_OK);
+}
+
+static void follow(struct ear *ear, const char *name, const char *pattern)
+{
+	ck_assert_int_eq(core_bus_service.follow(&plugin.host, name, pattern, hear, ear, &ear->subscription), PBX_OK);
+	core_loop_settle();
+}
+
+static void acknowledge(struct ear *ear, int64_t seq)
+{
+	ck_assert_int_eq(core_bus_service.acknowledge(ear->subscription, seq), PBX_OK);
+	core_loop_settle();
+}
+
+static void publish(int count)
+{
+	for (int i = 0; i < count; i++)
+		ck_assert_int_eq(core_bus_publish(&plugin.host, "call.started", "CALL", "LINK", NULL), PBX_OK);
+}
+
+START_TEST(a_new_follower_begins_with_now)
+{
+	struct ear ear = { 0 };
+
+	start(_i);
+	publish(5);
+	core_loop_settle();
+	follow(&ear, "sink", "*");
+	publish(3);
+	core_loop_settle();
+	ck_assert_int_eq(ear.first, 6);
+	ck_assert_int_eq(ear.count, 3);
+	stop();
+}
+END_TEST
+
+START_TEST(goes_on_after_the_last_acknowledged_when_it_comes_back)
+{
+	struct ear ear = { 0 }, again = { 0 };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	acknowledge(&ear, 4);
+	restart();
+	publish(2);
+	follow(&again, "sink", "*");
+	ck_assert_int_eq(again.first, 5);
+	ck_assert_int_eq(again.last, 12);
+	ck_assert(!again.skipped);
+	stop();
+}
+END_TEST
+
+START_TEST(no_more_than_256_are_out)
+{
+	struct ear ear = { 0 };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(1000);
+	core_loop_settle();
+	ck_assert_int_eq(ear.count, 256);
+	acknowledge(&ear, 100);
+	ck_assert_int_eq(ear.count, 356);
+	acknowledge(&ear, 356);
+	ck_assert_int_eq(ear.count, 612);
+	ck_assert(!ear.skipped);
+	ck_assert_int_eq(core_bus_service.acknowledge((pbx_subscription){ 99 }, 1), PBX_ENOENT);
+	stop();
+}
+END_TEST
+
+START_TEST(catches_up_from_the_table_and_stays_live)
+{
+	struct ear ear = { .acknowledges = true };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	ck_assert_int_eq(core_bus_service.unsubscribe(ear.subscription), PBX_OK);
+	publish(5000);
+	core_loop_settle();
+	ck_assert_int_eq(ear.count, 0);
+	follow(&ear, "sink", "*");
+	publish(50);
+	core_loop_settle();
+	ck_assert_int_eq(ear.first, 1);
+	ck_assert_int_eq(ear.last, 5050);
+	ck_assert_int_eq(ear.count, 5050);
+	ck_assert(!ear.skipped);
+	stop();
+}
+END_TEST
+
+START_TEST(what_does_not_match_moves_its_place_too)
+{
+	struct ear ear = { .acknowledges = true }, again = { 0 };
+
+	start(_i);
+	follow(&ear, "sink", "call.parked");
+	publish(3000);
+	ck_assert_int_eq(core_bus_publish(&plugin.host, "call.parked", "", "", NULL), PBX_OK);
+	publish(2500);
+	core_loop_settle();
+	ck_assert_int_eq(ear.count, 1);
+	ck_assert_int_eq(ear.last, 3001);
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_followers WHERE owner = 'webhooks' AND name = 'sink' AND seq > 5000"), "1");
+	restart();
+	follow(&again, "sink", "call.parked");
+	ck_assert_int_eq(again.count, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(goes_back_when_told)
+{
+	struct ear ear = { .acknowledges = true };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(20);
+	core_loop_settle();
+	ck_assert_int_eq(ear.last, 20);
+	ear.count = 0;
+	ck_assert_int_eq(core_bus_service.rewind(ear.subscription, 5), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(ear.first, 6);
+	ck_assert_int_eq(ear.count, 15);
+	stop();
+}
+END_TEST
+
+START_TEST(what_has_been_forgotten_is_passed_over)
+{
+	struct ear ear = { .acknowledges = true };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(3000);
+	core_loop_settle();
+	core_bus_prune(core_wall_us() + 1000000, NULL, NULL);
+	core_loop_settle();
+	restart();
+	ear = (struct ear){ .acknowledges = true };
+	follow(&ear, "sink", "*");
+	ck_assert_int_eq(core_bus_service.rewind(ear.subscription, 5), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(ear.first, 3000);
+	ck_assert_int_eq(ear.count, 1);
+	stop();
+}
+END_TEST
+
+START_TEST(a_forgotten_follower_is_new_when_it_comes_again)
+{
+	struct ear ear = { 0 }, again = { 0 };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(5);
+	core_loop_settle();
+	ck_assert_int_eq(core_bus_service.forget(&plugin.host, "sink"), PBX_OK);
+	ck_assert_int_eq(core_bus_service.acknowledge(ear.subscription, 1), PBX_ENOENT);
+	core_loop_settle();
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_followers"), "0");
+	follow(&again, "sink", "*");
+	publish(1);
+	core_loop_settle();
+	ck_assert_int_eq(again.first, 6);
+	ck_assert_int_eq(ear.last, 5);
+	stop();
+}
+END_TEST
+
+START_TEST(a_successor_takes_over)
+{
+	struct core_owner next;
+	struct ear ear = { 0 }, other = { 0 };
+
+	start(_i);
+	follow(&ear, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	acknowledge(&ear, 7);
+	core_owner_init(&next, "webhooks", NULL);
+	ck_assert_int_eq(core_bus_service.follow(&next.host, "sink", "*", hear, &other, &other.subscription), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(other.first, 8);
+	ck_assert_int_eq(other.last, 10);
+	ck_assert_int_eq(core_bus_service.acknowledge(ear.subscription, 10), PBX_ENOENT);
+	core_owner_revoke_all(&next);
+	publish(1);
+	core_loop_settle();
+	ck_assert_int_eq(other.last, 10);
+	core_owner_fini(&next);
+	stop();
+}
+END_TEST
+
+/* The child's life: publishes without end, acknowledges what it hears, and is killed in the middle of it. Its last word is how far it came. */
+static void live_until_killed(int out)
+{
+	struct ear ear = { .acknowledges = true };
+
+	store_fixture_run();
+	start_bus();
+	follow(&ear, "sink", "*");
+	for (int64_t told = 0;;) {
+		publish(7);
+		core_loop_step();
+		if (ear.last == told)
+			continue;
+		told = ear.last;
+		if (write(out, &told, sizeof told) != sizeof told)
+			_exit(1);
+	}
+}
+
+static int64_t kill_one(int64_t after)
+{
+	int ends[2], status;
+	int64_t heard = 0;
+
+	ck_assert_int_eq(pipe(ends), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		(void)close(ends[0]);
+		live_until_killed(ends[1]);
+	}
+	(void)close(ends[1]);
+	while (heard < after)
+		ck_assert_int_eq(read(ends[0], &heard, sizeof heard), sizeof heard);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	for (int64_t more; read(ends[0], &more, sizeof more) == sizeof more;)
+		heard = more;
+	(void)close(ends[0]);
+	return heard;
+}
+
+START_TEST(a_kill_loses_nothing_that_was_told)
+{
+	struct ear ear = { .acknowledges = true };
+	char expected[64];
+
+	store_fixture_place(_i);
+	int64_t heard = kill_one(1000);
+	heard = kill_one(heard + 1000);
+	store_fixture_run();
+	start_bus();
+	struct core_bus_stats stats;
+	core_bus_stats(&stats);
+	ck_assert_int_ge(stats.last_seq, heard);
+	(void)snprintf(expected, sizeof expected, "%lld|1|%lld", (long long)stats.last_seq, (long long)stats.last_seq);
+	ck_assert_str_eq(ask("SELECT COUNT(*), MIN(seq), MAX(seq) FROM event_log"), expected);
+	follow(&ear, "sink", "*");
+	publish(1);
+	core_loop_settle();
+	ck_assert_int_le(ear.first, heard + 1);
+	ck_assert_int_eq(ear.last, stats.last_seq + 1);
+	ck_assert(!ear.skipped);
+	stop();
+}
+END_TEST
+
+START_TEST(goes_on_while_the_database_is_away)
+{
+	struct ear ear = { .acknowledges = true };
+	struct postgres *postgres;
+
+	if (_i != ENGINE_POSTGRES)
+		return;
+	postgres = postgres_start();
+	store_fixture_start_on(postgres);
+	start_bus();
+	follow(&ear, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	postgres_halt(postgres);
+	for (bool down = false; !down; down = !core_store_is_up())
+		core_loop_step();
+	for (int i = 0; i < 20; i++) {
+		publish(100);
+		core_loop_settle();
+	}
+	ck_assert_int_eq(ear.last, 2010);
+	end_bus();
+
+	postgres_resume(postgres);
+	store_fixture_open();
+	start_bus();
+	ck_assert_str_eq(ask("SELECT COUNT(*), MIN(seq), MAX(seq) FROM event_log"), "2010|1|2010");
+	publish(1);
+	core_loop_settle();
+	ck_assert_str_eq(ask("SELECT MAX(seq) FROM event_log"), "2011");
+	ear = (struct ear){ 0 };
+	follow(&ear, "sink", "*");
+	ck_assert_int_eq(ear.first, 2011);
+	stop();
+}
+END_TEST
+
+STORE_MAIN("bus_follow", a_new_follower_begins_with_now, goes_on_after_the_last_acknowledged_when_it_comes_back, no_more_than_256_are_out,
+	   catches_up_from_the_table_and_stays_live, what_does_not_match_moves_its_place_too, goes_back_when_told, what_has_been_forgotten_is_passed_over,
+	   a_forgotten_follower_is_new_when_it_comes_again, a_successor_takes_over, a_kill_loses_nothing_that_was_told, goes_on_while_the_database_is_away)
