@@ -436,6 +436,12 @@ int core_bus_init(void)
 	return err;
 }
 
+void core_bus_flush(void)
+{
+	if (bus.open)
+		bus_log_flush();
+}
+
 void core_bus_fini(void)
 {
 	struct bus_subscription *subscription;

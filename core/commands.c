@@ -403,7 +403,7 @@ static const struct pbx_route routes[] = {
 	{ "GET", "/numbers/{number}", core_route_owner, .scope = "calls:read", .summary = "Who has a number", ARGS(number_args) },
 	{ "GET", "/logs", core_log_recent, .scope = "logs:read", .summary = "The last lines of the log", ARGS(recent_args) },
 	{ "POST", "/logs:level", core_log_level, .scope = "logs:write", .summary = "Change how much is logged", .flags = PBX_ROUTE_WRITES, ARGS(level_args) },
-	{ "GET", "/events", core_events_list, .scope = "events:read", .summary = "What has happened, by number", ARGS(events_args), REPLY(event_fields) },
+	{ "GET", "/event-log", core_events_list, .scope = "events:read", .summary = "What has happened, by number", ARGS(events_args), REPLY(event_fields) },
 	{ "GET", "/event-types", core_events_types, .scope = "events:read", .summary = "Types of events and their fields" },
 };
 

@@ -103,6 +103,8 @@ static void on_settings_attached(void *context, int result);
 static void on_bus_attached(void *context, int result);
 static void on_plugins_loaded(void *context);
 
+static void on_plugins_stopped(void *context);
+
 static int exit_code = EX_OK;
 static uint32_t stop_signals;
 static bool ready;
@@ -112,7 +114,7 @@ static void fail(int code, const char *event, const char *text)
 {
 	core_log(PBX_LOG_ERROR, "core", NULL, event, "%s", text);
 	exit_code = code;
-	core_loop_stop();
+	core_host_stop_all(on_plugins_stopped, NULL); /* whoever runs already gives back what it has */
 }
 
 /* ---- settings and log ----------------------------------------------------------------- */
@@ -400,8 +402,9 @@ static int run(const char *file)
 	core_calls_fini();
 	core_host_fini();
 	core_fetch_fini();
-	core_bus_fini();
+	core_bus_flush();
 	core_store_fini(10000);
+	core_bus_fini();
 	core_secrets_fini();
 	core_metrics_fini();
 	core_requests_fini();
