@@ -5,12 +5,12 @@
  */
 #include "decoder.h"
 
-#include <errno.h>
 #include <math.h>
 #include <sndfile.h>
 #include <speex/speex_resampler.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define OUT_HZ 8000
 #define QUALITY 10 /* files have time */
@@ -55,11 +55,11 @@ int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
 
 	if (!decoder)
 		return PBX_ENOMEM;
-	errno = 0;
 	decoder->file = sf_open(path, SFM_READ, &decoder->info);
+	int err = decoder->file && is_playable(&decoder->info) ? open_resampler(decoder) : PBX_EINVAL;
 
-	int err = decoder->file ? (is_playable(&decoder->info) ? open_resampler(decoder) : PBX_EINVAL) : errno == ENOENT ? PBX_ENOENT : PBX_EINVAL;
-
+	if (!decoder->file && access(path, F_OK) != 0)
+		err = PBX_ENOENT;
 	if (err != PBX_OK) {
 		rtp_decoder_close(decoder);
 		return err;

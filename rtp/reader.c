@@ -72,8 +72,18 @@ static void take_list(struct rtp_source *source, struct rtp_playlist *list)
 		rtp_playlist_free(source->list);
 	source->sequence = sequence;
 	source->list = list;
-	source->failures = 0;
+	source->failures = source->rounds = 0;
 	arrange(source);
+}
+
+/* The end of the list: round again. */
+static void begin_round(struct rtp_source *source)
+{
+	source->rounds++;
+	if (source->list->order == PBX_SOURCE_RANDOM_START)
+		source->at = 0; /* once round is as good as the beginning */
+	else
+		arrange(source);
 }
 
 /* Opens the next file that can be played. False: none of them can now. */
@@ -86,12 +96,8 @@ static bool open_next(struct rtp_source *source)
 		take_list(source, list);
 	}
 	while (source->list && source->failures < source->list->count) {
-		if (source->at == source->list->count) {
-			if (source->list->order == PBX_SOURCE_RANDOM_START)
-				source->at = 0; /* once round is as good as the beginning */
-			else
-				arrange(source);
-		}
+		if (source->at == source->list->count)
+			begin_round(source);
 		const char *file = source->list->files[source->sequence[source->at++]];
 		int err = rtp_decoder_open(file, &source->decoder);
 
@@ -99,7 +105,8 @@ static bool open_next(struct rtp_source *source)
 		if (err == PBX_OK)
 			return true;
 		source->failures++;
-		core_log(PBX_LOG_WARN, "media", NULL, "source_file_skipped", "source=\"%s\" file=%s result=%d", source->name, file, err);
+		if (source->rounds == 0) /* said once a list */
+			core_log(PBX_LOG_WARN, "media", NULL, "source_file_skipped", "source=\"%s\" file=%s result=%d", source->name, file, err);
 	}
 	source->failures = 0;
 	return false;
@@ -164,7 +171,7 @@ static void fill(struct rtp_source *source)
 	while (rtp_read(&source->written) < until) {
 		uint32_t frames = next_frame(source, samples) ? 1 : SILENT_FRAMES;
 
-		apply_gain(samples, source->list ? source->list->gain : 1);
+		apply_gain(samples, source->gain);
 		rtp_count(&reader.frames, frames == 1);
 		for (; frames > 0; frames--)
 			publish(source, samples);
@@ -175,7 +182,7 @@ static void fill(struct rtp_source *source)
 
 static bool runs(const struct rtp_source *source)
 {
-	return rtp_read(&source->listeners) > 0 || (source->list && source->list->runs_always);
+	return rtp_read(&source->listeners) > 0 || source->runs_always;
 }
 
 static void pass_time(struct rtp_source *source)
@@ -238,6 +245,8 @@ static void change_list(struct rtp_source_command *command)
 	}
 	command->list = source->next_list; /* one that was never begun */
 	source->next_list = list;
+	source->gain = list->gain; /* these at once */
+	source->runs_always = list->runs_always;
 }
 
 static void obey(struct rtp_source_command *command)

@@ -39,7 +39,9 @@ struct rtp_source {
 	struct rtp_source *next;
 	struct rtp_playlist *list, *next_list; /* next_list: from the end of this file on */
 	uint32_t *sequence;   /* of files, this round */
-	uint32_t at, failures; /* in sequence; failures in a row */
+	uint32_t at, failures, rounds; /* in sequence; in a row; of this list */
+	float gain;
+	bool runs_always;
 	struct rtp_decoder *decoder;
 	bool gave;            /* a sample, this file */
 	uint64_t clock_us;    /* up to here time has been counted; 0: stands still */
