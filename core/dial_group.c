@@ -282,7 +282,7 @@ static void ring_branches(struct core_group *group)
 	uint32_t ring_ms = ring_ms_of(group);
 
 	group->state = CORE_GROUP_RINGING;
-	if (ring_ms && group->branches)
+	if (ring_ms && group->branches && !group->ring.id) /* who is redirected to rings for what is left of it */
 		(void)core_timer_start(core_self(), ring_ms, 0, on_group_ring_timer, group, &group->ring);
 	for (struct core_branch *branch = group->branches, *next; branch && !group->dial->over; branch = next) {
 		next = branch->next;
