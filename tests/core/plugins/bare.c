@@ -1,0 +1,153 @@
+/*
+ * bare - a plugin with one thing wrong, or one thing special; the build says which
+ *
+ * Each .so of the host's tests is made from this file by a few definitions: what is not defined is as it should be.
+ */
+#include <pbx/timers.h>
+#include <signal.h>
+#include <unistd.h>
+
+#ifndef MAJOR
+#define MAJOR PBX_ABI_MAJOR
+#endif
+#ifndef MINOR
+#define MINOR PBX_ABI_MINOR
+#endif
+#ifndef SYMBOL
+#define SYMBOL pbx_plugin
+#endif
+#ifndef MAGIC
+#define MAGIC PBX_MAGIC
+#endif
+#ifndef INSTANCE_SIZE
+#define INSTANCE_SIZE sizeof(struct bare)
+#endif
+
+struct bare {
+	PBX_INSTANCE(void);
+	pbx_timer timer;
+};
+
+#if defined CHECK_CRASHES
+static int bare_check(void *self, struct pbx_diag *diag)
+{
+	(void)self, (void)diag;
+	(void)raise(SIGSEGV);
+	return PBX_OK;
+}
+#elif defined CHECK_EXITS
+static int bare_check(void *self, struct pbx_diag *diag)
+{
+	(void)self, (void)diag;
+	_exit(3);
+}
+#elif defined CHECK_REFUSES
+static int bare_check(void *self, struct pbx_diag *diag)
+{
+	const struct bare *bare = self;
+
+	pbx_error(bare->host, "never_seen", "it is the child's");
+	pbx_diag_set(diag, "", "the licence file is missing\n\"ask\" for one");
+	return PBX_ENOENT;
+}
+#else
+#define bare_check NULL
+#endif
+
+#if defined CRASHES_WHEN_LOADED
+static void __attribute__((constructor)) crash(void)
+{
+	(void)raise(SIGILL);
+}
+#endif
+
+#if defined LOAD_FAILS
+static int bare_load(void *self)
+{
+	(void)self;
+	return PBX_EIO;
+}
+#elif defined LOAD_IS_LATE
+static void on_timer(void *self, pbx_timer timer)
+{
+	const struct bare *bare = self;
+
+	(void)timer;
+	bare->host->ready(bare->host, READY_RESULT, "the file is damaged");
+}
+
+static int bare_load(void *self)
+{
+	struct bare *bare = self;
+	int err = pbx_timers(bare->host)->start(bare->host, LOAD_IS_LATE, 0, on_timer, bare, &bare->timer);
+
+	return err == PBX_OK ? PBX_ELATER : err;
+}
+#else
+#define bare_load NULL
+#endif
+
+#if defined START_FAILS
+static void on_never(void *self, pbx_timer timer)
+{
+	(void)self, (void)timer;
+	(void)raise(SIGSEGV);
+}
+
+static int bare_start(void *self)
+{
+	struct bare *bare = self;
+	int err = pbx_timers(bare->host)->start(bare->host, 1, 1, on_never, bare, &bare->timer);
+
+	if (err == PBX_OK)
+		err = bare->host->hold(bare->host, "hold of the dead");
+	return err == PBX_OK ? PBX_EPERM : err;
+}
+#else
+#define bare_start NULL
+#endif
+
+#if defined UNDEFINED_SYMBOL
+extern int nobody_has_this(void);
+static void bare_unload(void *self)
+{
+	(void)self;
+	(void)nobody_has_this();
+}
+#else
+#define bare_unload NULL
+#endif
+
+/* A longer descriptor than ours: what a later minor of the same family would have. */
+struct card {
+	struct pbx_plugin plugin;
+#if defined LONG_CARD
+	void *later[8];
+#endif
+};
+
+extern PBX_EXPORT const struct card SYMBOL;
+const struct card SYMBOL = {
+	.plugin = {
+		.header = { MAGIC, MAJOR, MINOR,
+#if defined SHORT_CARD
+			    (uint32_t)offsetof(struct pbx_plugin, check),
+#elif defined TINY_CARD
+			    24,
+#else
+			    (uint32_t)sizeof(struct card),
+#endif
+			    0 },
+		.name = NAME, .version = "1.0.0", .summary = "One thing is special",
+		.needs = PBX_NEEDS(NEEDS "pbx.timers/1"), .offers = PBX_OFFERS(NULL), .instance_size = INSTANCE_SIZE,
+#if defined SHORT_CARD
+		/* Behind the end of what its header says there is: not to be called. */
+		.check = (int (*)(void *, struct pbx_diag *))16, .load = (int (*)(void *))16, .start = (int (*)(void *))16,
+#else
+		.check = bare_check, .load = bare_load, .start = bare_start, .unload = bare_unload,
+#endif
+	},
+#if defined LONG_CARD
+	.later = { (void *)16 },
+#endif
+};
