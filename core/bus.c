@@ -45,7 +45,8 @@ static const char *put_text(char **at, const char *text)
 
 struct bus_event *bus_event_new(const struct bus_texts *texts, struct pbx_json *taken)
 {
-	size_t size = strlen(texts->id) + strlen(texts->type) + strlen(texts->owner) + strlen(texts->call_id) + strlen(texts->linked_id) + 5;
+	size_t size =
+		strlen(texts->id) + strlen(texts->type) + strlen(texts->owner) + strlen(texts->call_id) + strlen(texts->linked_id) + 5;
 	struct bus_event *event = calloc(1, sizeof *event + size);
 
 	if (!event)
@@ -136,7 +137,8 @@ static struct pbx_event_type type_at(const struct pbx_table *events, uint32_t at
 {
 	struct pbx_event_type type = { 0 };
 
-	memcpy(&type, (const char *)events->rows + (size_t)at * events->row_size, events->row_size < sizeof type ? events->row_size : sizeof type);
+	memcpy(&type, (const char *)events->rows + (size_t)at * events->row_size,
+	       events->row_size < sizeof type ? events->row_size : sizeof type);
 	return type;
 }
 
@@ -185,7 +187,8 @@ static void deliver(struct bus_event *event)
 	uint32_t at = 0;
 
 	while ((subscription = core_handles_next(&bus.subscriptions, &at))) {
-		if (subscription->follower || event->ordinal <= subscription->since || !bus_pattern_matches(subscription->pattern, event->event.type))
+		if (subscription->follower || event->ordinal <= subscription->since ||
+		    !bus_pattern_matches(subscription->pattern, event->event.type))
 			continue;
 		CORE_INTO(subscription->owner, subscription->fn(subscription->self, &event->event));
 	}
@@ -230,7 +233,7 @@ void bus_release(void)
 		if (event->event.seq == 0)
 			event->event.seq = bus_log_next_seq();
 	if (bus.first)
-		(void)post_drain();  /* no memory: the next event posts it */
+		(void)post_drain(); /* no memory: the next event posts it */
 }
 
 static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, struct pbx_json *taken)
@@ -288,7 +291,8 @@ static void on_revoke(struct core_charge *charge)
 	bus_subscription_remove((struct bus_subscription *)(void *)((char *)charge - offsetof(struct bus_subscription, charge)));
 }
 
-int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_fn fn, void *self, struct bus_subscription **ret_subscription)
+int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_fn fn, void *self,
+			 struct bus_subscription **ret_subscription)
 {
 	if (!bus_pattern_is_good(pattern))
 		return PBX_EINVAL;
@@ -377,7 +381,8 @@ static struct pbx_json *fields_json(const struct pbx_table *fields)
 	for (uint32_t i = 0; i < fields->count && err == PBX_OK; i++) {
 		struct pbx_field field = { 0 };
 
-		memcpy(&field, (const char *)fields->rows + (size_t)i * fields->row_size, fields->row_size < sizeof field ? fields->row_size : sizeof field);
+		memcpy(&field, (const char *)fields->rows + (size_t)i * fields->row_size,
+		       fields->row_size < sizeof field ? fields->row_size : sizeof field);
 		err = core_json_append(list, field_json(&field));
 	}
 	if (err == PBX_OK)
@@ -391,7 +396,8 @@ static struct pbx_json *type_json(const struct declared *declared, uint32_t at)
 	struct pbx_event_type type = type_at(&declared->events, at);
 	struct pbx_json *json = core_json_object();
 
-	if (core_json_set_text(json, "name", type.name) != PBX_OK || core_json_set_text(json, "owner", core_owner_name(declared->owner)) != PBX_OK ||
+	if (core_json_set_text(json, "name", type.name) != PBX_OK ||
+	    core_json_set_text(json, "owner", core_owner_name(declared->owner)) != PBX_OK ||
 	    core_json_set_text(json, "help", type.help) != PBX_OK || core_json_set(json, "fields", fields_json(&type.fields)) != PBX_OK) {
 		core_json_free(json);
 		return NULL;

@@ -21,14 +21,14 @@ struct bus_follower {
 	struct bus_follower *next;
 	char *owner, *name;
 	int64_t acked, saved;
-	bool has_place;     /* else it begins with what is stored when the numbers are known */
+	bool has_place; /* else it begins with what is stored when the numbers are known */
 	bool saving, forgotten;
 	struct bus_subscription *subscription; /* NULL: nobody follows now */
 	int64_t sent;                          /* the last one shown, or passed over */
 	int64_t out[BUS_WINDOW];               /* shown and not acknowledged: a ring */
 	uint32_t out_first, out_count;
-	bool reading;                          /* a window has been asked for */
-	uint64_t generation;                   /* a rewind or another subscription makes old answers void */
+	bool reading;        /* a window has been asked for */
+	uint64_t generation; /* a rewind or another subscription makes old answers void */
 };
 
 static struct {
@@ -102,14 +102,15 @@ static void on_saved(void *self, const struct pbx_rows *rows)
 		return;
 	}
 	if (rows->status != PBX_OK)
-		follower->saved = -1;  /* the next acknowledgement tries again */
+		follower->saved = -1; /* the next acknowledgement tries again */
 	else if (follower->saved != follower->acked)
 		save(follower);
 }
 
 static void save(struct bus_follower *follower)
 {
-	const struct pbx_value params[] = { pbx_v_text(follower->owner), pbx_v_text(follower->name), PBX_V_INT(follower->acked), PBX_V_INT(core_wall_us()) };
+	const struct pbx_value params[] = { pbx_v_text(follower->owner), pbx_v_text(follower->name), PBX_V_INT(follower->acked),
+					    PBX_V_INT(core_wall_us()) };
 
 	if (follower->saving || !follower->has_place)
 		return;
@@ -197,7 +198,7 @@ static void show_rows(struct bus_follower *follower, const struct pbx_rows *rows
 		bus_event_unref(event);
 	}
 	if (rows->count == 0 && follower->sent < stored_seq)
-		follower->sent = stored_seq;  /* what was there has been forgotten */
+		follower->sent = stored_seq; /* what was there has been forgotten */
 }
 
 static void on_window(void *self, const struct pbx_rows *rows)
@@ -323,7 +324,8 @@ static void begin_at(struct bus_follower *follower, int64_t seq)
 	follower->out_first = follower->out_count = 0;
 }
 
-int bus_follow(struct pbx_host *host, const char *name, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription)
+int bus_follow(struct pbx_host *host, const char *name, const char *pattern, pbx_event_fn fn, void *self,
+	       pbx_subscription *ret_subscription)
 {
 	struct bus_subscription *subscription;
 	struct bus_follower *follower = follower_find(core_owner_name(host), name);
@@ -337,7 +339,7 @@ int bus_follow(struct pbx_host *host, const char *name, const char *pattern, pbx
 	if (err != PBX_OK)
 		return err;
 
-	if (follower->subscription)  /* a successor takes over from the instance that drains */
+	if (follower->subscription) /* a successor takes over from the instance that drains */
 		bus_subscription_remove(follower->subscription);
 	subscription->follower = follower;
 	follower->subscription = subscription;

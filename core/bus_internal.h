@@ -38,12 +38,13 @@ struct bus_subscription {
 	char *pattern;
 	pbx_event_fn fn;
 	void *self;
-	uint64_t since;              /* ordinal: only what is published later */
+	uint64_t since;                /* ordinal: only what is published later */
 	struct bus_follower *follower; /* NULL: only hears what happens */
 };
 
 /* Charged to its owner and findable by its handle. PBX_OK, PBX_EINVAL, PBX_ENOMEM. */
-int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_fn fn, void *self, struct bus_subscription **ret_subscription);
+int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_fn fn, void *self,
+			 struct bus_subscription **ret_subscription);
 void bus_subscription_remove(struct bus_subscription *subscription);
 struct bus_subscription *bus_subscription_find(pbx_subscription subscription);
 
@@ -56,10 +57,10 @@ uint64_t bus_published(void);
 int bus_log_init(void);
 void bus_log_fini(void);
 bool bus_log_has_numbers(void);
-bool bus_log_is_full(void);           /* too many events wait to be written */
+bool bus_log_is_full(void); /* too many events wait to be written */
 int64_t bus_log_next_seq(void);
 int64_t bus_log_last_seq(void);
-int64_t bus_log_stored_seq(void);     /* everything up to it is safe */
+int64_t bus_log_stored_seq(void);             /* everything up to it is safe */
 void bus_log_append(struct bus_event *event); /* takes a reference; written by the next flush */
 void bus_log_flush(void);
 struct bus_event *bus_log_recent(int64_t seq); /* borrowed; NULL: not in memory any more */
@@ -73,12 +74,13 @@ struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row);
 
 int bus_follow_init(void);
 void bus_follow_fini(void);
-void bus_follow_load(const struct pbx_rows *rows); /* owner, name, seq: the positions kept */
-void bus_follow_stored(void);                      /* more is safe than before */
+void bus_follow_load(const struct pbx_rows *rows);          /* owner, name, seq: the positions kept */
+void bus_follow_stored(void);                               /* more is safe than before */
 void bus_follow_end(struct bus_subscription *subscription); /* it is being removed */
 uint32_t bus_follow_count(void);
 
-int bus_follow(struct pbx_host *host, const char *follower, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription);
+int bus_follow(struct pbx_host *host, const char *follower, const char *pattern, pbx_event_fn fn, void *self,
+	       pbx_subscription *ret_subscription);
 int bus_acknowledge(pbx_subscription subscription, int64_t seq);
 int bus_rewind(pbx_subscription subscription, int64_t seq);
 int bus_forget(struct pbx_host *host, const char *follower);

@@ -16,10 +16,10 @@
 #include "timer.h"
 
 #define ROW_PARAMS 8u
-#define BATCH_ROWS 64u       /* of one statement */
-#define BATCHES_MOST 4u      /* under way */
+#define BATCH_ROWS 64u  /* of one statement */
+#define BATCHES_MOST 4u /* under way */
 #define UNWRITTEN_MOST 65536u
-#define RECENT 1024u         /* in memory; a power of two */
+#define RECENT 1024u /* in memory; a power of two */
 #define RETRY_MS 1000u
 #define PRUNE_ROWS 1000
 
@@ -36,7 +36,7 @@ static struct {
 	int64_t last_seq, stored_seq;
 	struct bus_event *first, *last; /* not in a batch yet */
 	uint32_t unwritten, batch_count;
-	struct batch *batches;          /* oldest first */
+	struct batch *batches; /* oldest first */
 	struct bus_event *recent[RECENT];
 	pbx_timer retry;
 	bool retrying;
@@ -164,7 +164,8 @@ static const char *insert_sql(uint32_t rows)
 	for (uint32_t i = 0; i < rows; i++) {
 		uint32_t p = i * ROW_PARAMS;
 
-		(void)fprintf(out, "%s($%u, $%u, $%u, $%u, $%u, $%u, $%u, $%u)", i ? ", " : "", p + 1, p + 2, p + 3, p + 4, p + 5, p + 6, p + 7, p + 8);
+		(void)fprintf(out, "%s($%u, $%u, $%u, $%u, $%u, $%u, $%u, $%u)", i ? ", " : "", p + 1, p + 2, p + 3, p + 4, p + 5, p + 6,
+			      p + 7, p + 8);
 	}
 	(void)fputs(" ON CONFLICT (seq) DO NOTHING", out);
 	if (fclose(out) != 0) {
@@ -253,10 +254,11 @@ int bus_log_read(struct pbx_host *owner, int64_t from, int64_t since_us, pbx_row
 {
 	const struct pbx_value params[] = { PBX_V_INT(from), PBX_V_INT(since_us), PBX_V_INT(BUS_WINDOW) };
 
-	return store_read_apart(owner,
-				"SELECT seq, id, type, owner, wall_us, call_id, linked_id, data FROM event_log WHERE seq > $1 AND wall_us >= $2 "
-				"ORDER BY seq LIMIT $3",
-				params, 3, done, self);
+	return store_read_apart(
+		owner,
+		"SELECT seq, id, type, owner, wall_us, call_id, linked_id, data FROM event_log WHERE seq > $1 AND wall_us >= $2 "
+		"ORDER BY seq LIMIT $3",
+		params, 3, done, self);
 }
 
 struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row)
@@ -359,9 +361,10 @@ static void on_pruned(void *self, const struct pbx_rows *rows)
 static void prune_some(struct pruning *pruning)
 {
 	const struct pbx_value params[] = { PBX_V_INT(pruning->before_us), PBX_V_INT(events.stored_seq), PBX_V_INT(PRUNE_ROWS) };
-	int err = core_store_run(core_self(),
-				 "DELETE FROM event_log WHERE seq IN (SELECT seq FROM event_log WHERE wall_us < $1 AND seq < $2 ORDER BY seq LIMIT $3)",
-				 params, 3, on_pruned, pruning);
+	int err = core_store_run(
+		core_self(),
+		"DELETE FROM event_log WHERE seq IN (SELECT seq FROM event_log WHERE wall_us < $1 AND seq < $2 ORDER BY seq LIMIT $3)",
+		params, 3, on_pruned, pruning);
 
 	if (err != PBX_OK)
 		prune_end(pruning, err);

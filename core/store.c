@@ -49,7 +49,7 @@ static struct {
 	struct whole_waiter *waiters;
 	struct core_store_stats stats;
 	uv_async_t answers;
-	uv_mutex_t lock;             /* guards answered */
+	uv_mutex_t lock; /* guards answered */
 	struct store_queue answered;
 	bool answers_open;
 } store;
@@ -77,7 +77,8 @@ static void tell(struct store_line *line, struct store_job *job)
 	uint64_t took_us = core_now_us() - job->asked_us;
 
 	if (took_us > SLOW_US && rows->status == PBX_OK)
-		core_log(PBX_LOG_WARN, line->name, NULL, "query_slow", "ms=%llu sql=\"%.120s\"", (unsigned long long)(took_us / 1000), sql_of(job));
+		core_log(PBX_LOG_WARN, line->name, NULL, "query_slow", "ms=%llu sql=\"%.120s\"", (unsigned long long)(took_us / 1000),
+			 sql_of(job));
 	if (rows->status != PBX_OK)
 		store.stats.errors++;
 	if (job->done)
@@ -219,7 +220,7 @@ void store_finish_soon(struct store_job *job)
 	uv_mutex_lock(&store.lock);
 	store_queue_put(&store.answered, job);
 	uv_mutex_unlock(&store.lock);
-	(void)uv_async_send(&store.answers);  /* fails only when closed, and then nobody sends */
+	(void)uv_async_send(&store.answers); /* fails only when closed, and then nobody sends */
 }
 
 void **store_job_lane(struct store_job *job)

@@ -40,11 +40,11 @@ struct store_job {
 	void *self;
 	struct store_statement *statements; /* in the same piece of memory */
 	uint32_t count;
-	bool reads;      /* one SELECT: may run beside a writer */
-	bool once;       /* changes tables: not worth, and not safe, to keep prepared */
-	bool record;     /* to the journal when the engine cannot take it */
-	bool replayed;   /* comes from the journal */
-	bool aside;      /* runs on a reader: set by the front */
+	bool reads;               /* one SELECT: may run beside a writer */
+	bool once;                /* changes tables: not worth, and not safe, to keep prepared */
+	bool record;              /* to the journal when the engine cannot take it */
+	bool replayed;            /* comes from the journal */
+	bool aside;               /* runs on a reader: set by the front */
 	bool may_repeat, retried; /* the engine's: nothing was done, a second try may succeed */
 	bool finished;
 	uint64_t asked_us;

@@ -23,20 +23,20 @@
 #include "store_journal_file.h"
 #include "timer.h"
 
-#define FILE_BYTES 8388608        /* then the next file begins */
-#define WAITING_BYTES 16777216u   /* in memory, while the disk is full */
+#define FILE_BYTES 8388608      /* then the next file begins */
+#define WAITING_BYTES 16777216u /* in memory, while the disk is full */
 #define READ_BYTES 262144u
-#define GROUP_FRAMES 128u         /* records of one transaction */
+#define GROUP_FRAMES 128u /* records of one transaction */
 #define RETRY_MS 1000u
 
 /* One append. [work] sees this only. */
 struct writing {
 	char path[512];
-	int fd;               /* -1: to be opened */
+	int fd; /* -1: to be opened */
 	char *bytes;
 	size_t size;
 	off_t at;
-	int error;            /* errno; 0: safe on disk */
+	int error;               /* errno; 0: safe on disk */
 	struct store_queue jobs; /* not for [work] */
 };
 
@@ -70,10 +70,10 @@ static struct {
 	struct store_queue waiting; /* for the disk */
 	size_t waiting_bytes;
 	struct writing *writing;
-	uint64_t file;              /* number of the one that is written */
+	uint64_t file; /* number of the one that is written */
 	int fd;
 	off_t end;
-	uint64_t stored, bytes;     /* on disk, not sent yet */
+	uint64_t stored, bytes; /* on disk, not sent yet */
 	bool disk_full, timing;
 	pbx_timer timer;
 
@@ -82,8 +82,8 @@ static struct {
 	uint64_t read_file;
 	off_t read_at;
 	size_t read_wanted;
-	struct reading *chunk;      /* what has been read, while it is sent */
-	size_t sent, group_size;    /* bytes of the chunk that are done with; that are on their way */
+	struct reading *chunk;         /* what has been read, while it is sent */
+	size_t sent, group_size;       /* bytes of the chunk that are done with; that are on their way */
 	uint32_t group_frames, singly; /* singly: so many records go one by one, since their transaction failed */
 } journal;
 
@@ -141,7 +141,7 @@ static int open_file(struct writing *writing)
 	int dir = open(writing->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	*slash = '/';
 	if (dir >= 0) {
-		(void)fsync(dir);  /* without it a power cut may lose the name, never a crash of ours */
+		(void)fsync(dir); /* without it a power cut may lose the name, never a crash of ours */
 		(void)close(dir);
 	}
 	return 0;
@@ -173,14 +173,15 @@ static void write_out(void *job)
 		return;
 	writing->error = write_all(writing->fd, writing->bytes, writing->size, writing->at);
 	if (writing->error)
-		(void)ftruncate(writing->fd, writing->at);  /* else the torn end is cut when the file is opened again */
+		(void)ftruncate(writing->fd, writing->at); /* else the torn end is cut when the file is opened again */
 }
 
 static void note_disk(int error)
 {
 	if (error && !journal.disk_full)
-		core_log(PBX_LOG_ERROR, "core", NULL, "journal_not_written", "dir=%s reason=\"%s\" waiting=%u: calls go on, records wait in memory",
-			 journal.dir, strerror(error), journal.waiting.count);
+		core_log(PBX_LOG_ERROR, "core", NULL, "journal_not_written",
+			 "dir=%s reason=\"%s\" waiting=%u: calls go on, records wait in memory", journal.dir, strerror(error),
+			 journal.waiting.count);
 	if (!error && journal.disk_full)
 		core_log(PBX_LOG_NOTICE, "core", NULL, "journal_written_again", "dir=%s", journal.dir);
 	journal.disk_full = error != 0;
@@ -306,7 +307,7 @@ void store_journal_add(struct store_job *job)
 
 	if (journal.waiting_bytes + size > WAITING_BYTES || job->statements->count > FRAME_PARAMS_MOST) {
 		store_rows_fail(&job->result, PBX_EIO, "neither the database nor the disk takes the record");
-		job->replayed = true;  /* it does not come here again */
+		job->replayed = true; /* it does not come here again */
 		store_finish_soon(job);
 		return;
 	}
@@ -334,7 +335,7 @@ static void put_aside(void *job)
 
 	if (fd < 0)
 		return;
-	(void)!write(fd, refused->frame, refused->size);  /* the log has said that it was refused, and why */
+	(void)!write(fd, refused->frame, refused->size); /* the log has said that it was refused, and why */
 	(void)close(fd);
 }
 
@@ -365,7 +366,7 @@ static void save_position(const struct reading *reading)
 
 	if (fd < 0)
 		return;
-	(void)!pwrite(fd, reading->position, sizeof reading->position, 0);  /* an old position repeats records, which they can bear */
+	(void)!pwrite(fd, reading->position, sizeof reading->position, 0); /* an old position repeats records, which they can bear */
 	(void)close(fd);
 }
 
@@ -481,7 +482,7 @@ static void on_group(void *self, const struct pbx_rows *rows)
 		journal.singly = journal.group_frames;
 		send_group();
 	} else {
-		if (rows->status != PBX_EEXIST)  /* it is there already */
+		if (rows->status != PBX_EEXIST) /* it is there already */
 			refuse(journal.chunk->bytes + journal.sent, journal.group_size, rows->error);
 		group_done();
 	}
@@ -559,7 +560,7 @@ static void replay_next(void)
 			drained();
 			return;
 		}
-		close_file();  /* new records begin another, while this one is sent */
+		close_file(); /* new records begin another, while this one is sent */
 	}
 	journal.replaying = true;
 	read_on();
@@ -628,8 +629,7 @@ static int open_one(uint64_t file, uint64_t from)
 	if (err != PBX_OK)
 		return err;
 	if (count.cut_bytes)
-		core_log(PBX_LOG_WARN, "core", NULL, "journal_cut", "file=%s bytes=%" PRIu64 ": a record was being written when we ended", path,
-			 count.cut_bytes);
+		core_log(PBX_LOG_WARN, "core", NULL, "journal_cut", "file=%s bytes=%" PRIu64 " kept=%s.cut", path, count.cut_bytes, path);
 	journal.stored += count.frames;
 	journal.bytes += count.bytes;
 	return PBX_OK;
@@ -654,7 +654,8 @@ static int open_files(void)
 	journal.read_file = position[0] > first ? position[0] : first;
 	journal.read_at = journal.read_file == position[0] ? (off_t)position[1] : 0;
 	for (uint64_t file = first; err == PBX_OK && file && file <= last; file++)
-		err = file < journal.read_file ? remove_file(file) : open_one(file, file == journal.read_file ? (uint64_t)journal.read_at : 0);
+		err = file < journal.read_file ? remove_file(file)
+					       : open_one(file, file == journal.read_file ? (uint64_t)journal.read_at : 0);
 	journal.file = (last > position[0] ? last : position[0]) + 1;
 	if (!first)
 		journal.read_file = journal.file;

@@ -170,6 +170,19 @@ static uint64_t walk(const char *data, size_t size, uint64_t from, struct frame_
 	return at;
 }
 
+/* What is cut off is put beside the file: it may be damage, and somebody may want to look. */
+static void keep_cut(const char *path, const char *bytes, size_t size)
+{
+	char cut_path[600];
+
+	(void)snprintf(cut_path, sizeof cut_path, "%s.cut", path);
+	int fd = open(cut_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	(void)!write(fd, bytes, size); /* as much as the disk takes */
+	(void)close(fd);
+}
+
 int frame_scan(const char *path, uint64_t from, struct frame_count *ret_count)
 {
 	struct frame_count count = { 0 };
@@ -190,8 +203,10 @@ int frame_scan(const char *path, uint64_t from, struct frame_count *ret_count)
 	} else if (data) {
 		uint64_t good = walk(data, size, from, &count);
 
-		(void)munmap(data, size);
 		count.cut_bytes = size - good;
+		if (count.cut_bytes)
+			keep_cut(path, data + good, size - good);
+		(void)munmap(data, size);
 		if (count.cut_bytes && ftruncate(fd, (off_t)good) != 0)
 			err = PBX_EIO;
 	}

@@ -14,7 +14,7 @@ size_t frame_check(const char *data, size_t size, size_t *ret_wanted);
 /* A checked frame's statement; its texts stay in the frame, its parameters go to params (FRAME_PARAMS_MOST). PBX_OK, PBX_EINVAL. */
 int frame_read(const char *frame, size_t size, struct pbx_statement *ret_statement, struct pbx_value *params);
 
-/* Walks a file from its beginning and cuts off what is not whole. PBX_OK, PBX_EIO. Frames and bytes counted are those behind `from`. */
+/* Walks a file from its beginning and cuts off what is not whole, which is kept in path.cut. PBX_OK, PBX_EIO. Frames and bytes counted are those behind `from`. */
 struct frame_count {
 	uint64_t frames, bytes, cut_bytes;
 };

@@ -16,15 +16,15 @@
 
 #define STATEMENTS_MOST 512u /* of one step */
 
-static const char *const make_versions =
-	"CREATE TABLE IF NOT EXISTS schema_version (component TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, "
-	"applied_at INTEGER NOT NULL, PRIMARY KEY (component, version))";
+static const char *const make_versions = "CREATE TABLE IF NOT EXISTS schema_version (component TEXT NOT NULL, version INTEGER NOT NULL, "
+					 "name TEXT NOT NULL, checksum TEXT NOT NULL, "
+					 "applied_at INTEGER NOT NULL, PRIMARY KEY (component, version))";
 
 struct migration {
 	char *component;
 	struct pbx_table rows;
-	uint32_t at;      /* the next step to look at */
-	char (*known)[65]; /* checksum of each step that has run, "" when it has not */
+	uint32_t at;         /* the next step to look at */
+	char (*known)[65];   /* checksum of each step that has run, "" when it has not */
 	uint32_t looked_for; /* a step that somebody else may have run at the same time: one more look was taken */
 	void (*done)(void *context, int result, const struct pbx_diag *diag);
 	void *context;
@@ -136,7 +136,8 @@ static void on_step(void *self, const struct pbx_rows *rows)
 		end_at_step(migration, rows->status == PBX_EEXIST ? PBX_EINVAL : rows->status, rows->error);
 		return;
 	}
-	core_log(PBX_LOG_NOTICE, "core", NULL, "schema_changed", "component=%s step=%u name=%s", migration->component, step.number, step.name);
+	core_log(PBX_LOG_NOTICE, "core", NULL, "schema_changed", "component=%s step=%u name=%s", migration->component, step.number,
+		 step.name);
 	migration->at++;
 	next_step(migration);
 }
@@ -144,15 +145,15 @@ static void on_step(void *self, const struct pbx_rows *rows)
 static int ask_step(struct migration *migration, const struct pbx_migration *step, const char *sum)
 {
 	AUTO(script) struct script *script = calloc(1, sizeof *script);
-	const struct pbx_value params[] = { pbx_v_text(migration->component), PBX_V_INT(step->number), pbx_v_text(step->name), pbx_v_text(sum),
-					    PBX_V_INT(core_wall_us()) };
+	const struct pbx_value params[] = { pbx_v_text(migration->component), PBX_V_INT(step->number), pbx_v_text(step->name),
+					    pbx_v_text(sum), PBX_V_INT(core_wall_us()) };
 	char *insert = strdup("INSERT INTO schema_version (component, version, name, checksum, applied_at) VALUES ($1, $2, $3, $4, $5)");
 
 	if (!script || !insert) {
 		free(insert);
 		return PBX_ENOMEM;
 	}
-	(void)script_add(script, insert);  /* the first one has room */
+	(void)script_add(script, insert); /* the first one has room */
 	script->statements[0].params = params;
 	script->statements[0].param_count = 5;
 
@@ -178,7 +179,8 @@ static void next_step(struct migration *migration)
 		if (err == PBX_OK && *known && strcmp(known, sum) == 0)
 			continue;
 		if (err == PBX_OK && *known) {
-			end_at_step(migration, PBX_EEXIST, "its text has changed since it ran: put it back, and make the change a new step");
+			end_at_step(migration, PBX_EEXIST,
+				    "its text has changed since it ran: put it back, and make the change a new step");
 			return;
 		}
 		if (err == PBX_OK)
@@ -223,8 +225,8 @@ static void look(struct migration *migration)
 {
 	const struct pbx_value component = pbx_v_text(migration->component);
 	struct pbx_diag diag = { 0 };
-	int err = core_store_run(core_self(), "SELECT version, checksum FROM schema_version WHERE component = $1 ORDER BY version", &component, 1,
-				 on_versions, migration);
+	int err = core_store_run(core_self(), "SELECT version, checksum FROM schema_version WHERE component = $1 ORDER BY version",
+				 &component, 1, on_versions, migration);
 
 	if (err != PBX_OK) {
 		pbx_diag_set(&diag, migration->component, "the store takes no more questions");
@@ -272,8 +274,8 @@ static bool is_rising(const struct migration *migration)
 	return true;
 }
 
-void core_store_migrate(const char *component, const struct pbx_table *migrations, void (*done)(void *context, int result, const struct pbx_diag *diag),
-			void *context)
+void core_store_migrate(const char *component, const struct pbx_table *migrations,
+			void (*done)(void *context, int result, const struct pbx_diag *diag), void *context)
 {
 	struct migration *migration = migration_new(component, migrations);
 	struct pbx_diag diag = { 0 };

@@ -21,9 +21,9 @@ enum { STEP_PREPARE, STEP_EXECUTE, STEP_SYNC, STEP_SETTINGS };
 struct pg_step {
 	struct pg_step *next;
 	int kind;
-	struct store_job *job;          /* whose it is; SYNC: which ends here, NULL: none does */
-	const char *sql;                /* PREPARE: in the job */
-	bool last;                      /* EXECUTE: its rows are the job's */
+	struct store_job *job; /* whose it is; SYNC: which ends here, NULL: none does */
+	const char *sql;       /* PREPARE: in the job */
+	bool last;             /* EXECUTE: its rows are the job's */
 	bool answered;
 };
 
@@ -188,9 +188,11 @@ static int execute(struct pg_connection *connection, struct store_job *job, uint
 	if (err != PBX_OK)
 		return err;
 	if (prepared)
-		sent = PQsendQueryPrepared(connection->pg, prepared->name, (int)params.count, params.values, params.lengths, params.formats, 0);
+		sent = PQsendQueryPrepared(connection->pg, prepared->name, (int)params.count, params.values, params.lengths, params.formats,
+					   0);
 	else
-		sent = PQsendQueryParams(connection->pg, statement->sql, (int)params.count, NULL, params.values, params.lengths, params.formats, 0);
+		sent = PQsendQueryParams(connection->pg, statement->sql, (int)params.count, NULL, params.values, params.lengths,
+					 params.formats, 0);
 	pg_params_free(&params);
 	if (sent != 1)
 		return PBX_EIO;
@@ -239,7 +241,8 @@ static void fail(struct store_job *job, const PGresult *result)
 
 	if (has_failed(job))
 		return;
-	store_rows_fail(&job->result, pg_status(PQresultErrorField(result, PG_DIAG_SQLSTATE)), sentence ? sentence : PQresultErrorMessage(result));
+	store_rows_fail(&job->result, pg_status(PQresultErrorField(result, PG_DIAG_SQLSTATE)),
+			sentence ? sentence : PQresultErrorMessage(result));
 	job->may_repeat = pg_may_repeat(result);
 }
 

@@ -146,7 +146,7 @@ int pg_status(const char *sqlstate)
 		return PBX_EIO;
 	if (strcmp(sqlstate, "23505") == 0)
 		return PBX_EEXIST;
-	if (strcmp(sqlstate, "08P01") == 0)  /* parameters are missing */
+	if (strcmp(sqlstate, "08P01") == 0) /* parameters are missing */
 		return PBX_EINVAL;
 	for (size_t i = 0; i < sizeof away / sizeof away[0]; i++)
 		if (strncmp(sqlstate, away[i], strlen(away[i])) == 0)

@@ -21,7 +21,7 @@
 #define RETRY_MS 250u
 #define RETRY_MOST_MS 10000u
 #define CONNECT_US 10000000u
-#define SILENCE_US 5000000u   /* beyond the statement's own limit */
+#define SILENCE_US 5000000u /* beyond the statement's own limit */
 #define STATEMENT_MS 30000u
 
 static struct {
@@ -64,7 +64,8 @@ static void look_up(void *job)
 		count++;
 	for (const struct addrinfo *info = found; info; info = info->ai_next)
 		if (at++ == looking->attempt % count)
-			(void)getnameinfo(info->ai_addr, info->ai_addrlen, looking->address, sizeof looking->address, NULL, 0, NI_NUMERICHOST);
+			(void)getnameinfo(info->ai_addr, info->ai_addrlen, looking->address, sizeof looking->address, NULL, 0,
+					  NI_NUMERICHOST);
 	freeaddrinfo(found);
 }
 
@@ -119,6 +120,15 @@ static uint32_t jitter(uint32_t below)
 	return pool.random % below;
 }
 
+/* One has found out that nobody answers: those that have not asked lately would find out one after the other. */
+static void lose_silent(struct pg_connection *silent)
+{
+	pg_connection_lose(silent, "the server has stopped answering");
+	for (uint32_t i = 0; i < pool.size; i++)
+		if (pool.connections[i].state == PG_READY && !pool.connections[i].first)
+			pg_connection_lose(&pool.connections[i], "the server has stopped answering");
+}
+
 static void check(uint32_t at, uint64_t now_us)
 {
 	struct pg_connection *connection = &pool.connections[at];
@@ -129,7 +139,7 @@ static void check(uint32_t at, uint64_t now_us)
 	else if ((connection->state == PG_CONNECTING || connection->state == PG_SETTING_UP) && silent_us > CONNECT_US)
 		pg_connection_lose(connection, "the server does not answer");
 	else if (connection->state == PG_READY && connection->first && silent_us > pool.statement_timeout_ms * 1000ull + SILENCE_US)
-		pg_connection_lose(connection, "the server has stopped answering");
+		lose_silent(connection);
 }
 
 static void on_tick(uv_timer_t *ticks);
@@ -138,7 +148,7 @@ static void on_tick(uv_timer_t *ticks);
 static void tick_on(void)
 {
 	if (pool.ticks && !uv_is_active((uv_handle_t *)pool.ticks))
-		(void)uv_timer_start(pool.ticks, on_tick, TICK_MS, 0);  /* fails only without a callback */
+		(void)uv_timer_start(pool.ticks, on_tick, TICK_MS, 0); /* fails only without a callback */
 }
 
 static void on_tick(uv_timer_t *ticks)
@@ -188,8 +198,8 @@ void pg_pool_lost(struct pg_connection *connection)
 		delay_ms = RETRY_MOST_MS;
 	connection->retry_at_us = core_now_us() + (delay_ms / 2 + jitter(delay_ms / 2 + 1)) * 1000ull;
 	if (connection->failures == 0 || delay_ms == RETRY_MOST_MS)
-		core_log(PBX_LOG_WARN, "core", NULL, "store_connection_lost", "number=%u reason=\"%s\"", (unsigned)(connection - pool.connections),
-			 connection->reason);
+		core_log(PBX_LOG_WARN, "core", NULL, "store_connection_lost", "number=%u reason=\"%s\"",
+			 (unsigned)(connection - pool.connections), connection->reason);
 	connection->failures++;
 	tick_on();
 
@@ -290,7 +300,7 @@ static int open_ticks(void)
 	pool.ticks = calloc(1, sizeof *pool.ticks);
 	if (!pool.ticks)
 		return PBX_ENOMEM;
-	(void)uv_timer_init(core_loop_uv(), pool.ticks);  /* always succeeds */
+	(void)uv_timer_init(core_loop_uv(), pool.ticks); /* always succeeds */
 	return PBX_OK;
 }
 
@@ -320,7 +330,7 @@ static int pg_open(const struct core_store_config *config, char *reason, size_t 
 		return PBX_ENOMEM;
 	}
 	pool.open = true;
-	(void)uv_timer_start(pool.ticks, on_tick, 0, 0);  /* connects in the first round, so that the caller has returned */
+	(void)uv_timer_start(pool.ticks, on_tick, 0, 0); /* connects in the first round, so that the caller has returned */
 	return PBX_OK;
 }
 

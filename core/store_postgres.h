@@ -12,17 +12,17 @@ struct pg_connection {
 	int state;
 	PGconn *pg;
 	uv_poll_t *poll;
-	struct store_queue under_way;   /* jobs sent, oldest first */
-	struct pg_step *first, *last;   /* what the server is going to answer, in order */
+	struct store_queue under_way; /* jobs sent, oldest first */
+	struct pg_step *first, *last; /* what the server is going to answer, in order */
 	struct pg_statement *prepared[PG_BUCKETS];
 	uint32_t prepared_count, named;
-	uint64_t heard_us;              /* last sign of life, or of our asking */
-	uint64_t retry_at_us;           /* when down */
+	uint64_t heard_us;    /* last sign of life, or of our asking */
+	uint64_t retry_at_us; /* when down */
 	uint32_t failures;
 	uint32_t statement_timeout_ms;
-	bool settled;                   /* the server has taken our settings */
-	bool wants_flush, broken;       /* what the pool does about it once the current callback is over */
-	char reason[256];               /* why it was lost */
+	bool settled;             /* the server has taken our settings */
+	bool wants_flush, broken; /* what the pool does about it once the current callback is over */
+	char reason[256];         /* why it was lost */
 };
 
 /* Begins to connect. config as in pbx.yml, already checked; hostaddr may be NULL. */
@@ -52,5 +52,5 @@ struct pg_params {
 int pg_params_make(struct pg_params *params, const struct store_statement *statement); /* PBX_OK, PBX_ENOMEM */
 void pg_params_free(struct pg_params *params);
 void pg_rows_read(struct store_rows *rows, const PGresult *result); /* into the job's result */
-int pg_status(const char *sqlstate);    /* PBX_E… of an error's code; NULL: the connection's own */
-bool pg_may_repeat(const PGresult *result); /* nothing was done, and a second try may succeed */
+int pg_status(const char *sqlstate);                                /* PBX_E… of an error's code; NULL: the connection's own */
+bool pg_may_repeat(const PGresult *result);                         /* nothing was done, and a second try may succeed */

@@ -25,7 +25,7 @@ static size_t token_length(const char *at)
 		while (is_word(*end))
 			end++;
 	} else if (*at == '\'' || *at == '"') {
-		end = strchr(end, *at);  /* a doubled quote reads as two quoted texts side by side */
+		end = strchr(end, *at); /* a doubled quote reads as two quoted texts side by side */
 		end = end ? end + 1 : at + strlen(at);
 	} else if (at[0] == '-' && at[1] == '-') {
 		end = at + strcspn(at, "\n");
@@ -77,8 +77,8 @@ static const char *postgres_type(const char *token, size_t length)
 	static const struct {
 		const char *ours, *theirs;
 	} types[] = {
-		{ "INTEGER", "BIGINT" }, { "BLOB", "BYTEA" }, { "BOOLEAN", "SMALLINT" }, { "TEXT", "TEXT COLLATE \"C\"" },
-		{ "TRUE", "1" },         { "FALSE", "0" },
+		{ "INTEGER", "BIGINT" },          { "BLOB", "BYTEA" }, { "BOOLEAN", "SMALLINT" },
+		{ "TEXT", "TEXT COLLATE \"C\"" }, { "TRUE", "1" },     { "FALSE", "0" },
 	};
 
 	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -111,7 +111,7 @@ char *store_sql_next(const char **at, bool with_types, bool *ret_nomem)
 		length = token_length(from);
 		const char *type = rewrites && is_word(*from) ? postgres_type(from, length) : NULL;
 
-		(void)(type ? fputs(type, out) : (int)fwrite(from, 1, length, out));  /* fclose tells whether it fitted */
+		(void)(type ? fputs(type, out) : (int)fwrite(from, 1, length, out)); /* fclose tells whether it fitted */
 	}
 	*at = *from ? from + 1 : from;
 

@@ -51,8 +51,9 @@ static struct {
 	_Atomic(sqlite3 *) writing_db; /* to interrupt a long statement when closing */
 } sqlite;
 
-static const char *const tuning = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON;"
-				  "PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY;";
+static const char *const tuning =
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON;"
+	"PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY;";
 
 /* ---- doors ---- */
 
@@ -144,7 +145,7 @@ static int prepared(struct connection *connection, const char *sql, sqlite3_stmt
 		if (code != SQLITE_OK)
 			return code;
 		if (!slot->stmt)
-			return SQLITE_MISUSE;  /* blanks and comments only */
+			return SQLITE_MISUSE; /* blanks and comments only */
 	}
 	slot->used = ++connection->uses;
 	*ret_stmt = slot->stmt;
@@ -187,8 +188,10 @@ static int status_of(sqlite3 *db, int code)
 
 	switch (code & 0xff) {
 	case SQLITE_CONSTRAINT:
-		return extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY || extended == SQLITE_CONSTRAINT_ROWID ? PBX_EEXIST
-																	       : PBX_EINVAL;
+		return extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY ||
+				       extended == SQLITE_CONSTRAINT_ROWID
+			       ? PBX_EEXIST
+			       : PBX_EINVAL;
 	case SQLITE_NOMEM:
 		return PBX_ENOMEM;
 	case SQLITE_INTERRUPT:
@@ -286,7 +289,7 @@ static int run_statement(struct connection *connection, const struct store_state
 
 	int err = code == SQLITE_OK ? step(connection, stmt, rows) : fail(rows, connection->db, code);
 	if (stmt) {
-		(void)sqlite3_reset(stmt);  /* repeats the error that was told already */
+		(void)sqlite3_reset(stmt); /* repeats the error that was told already */
 		(void)sqlite3_clear_bindings(stmt);
 	}
 	return err;
@@ -318,7 +321,7 @@ static int command(struct connection *connection, const char *sql)
 static void rollback(struct connection *connection)
 {
 	if (!sqlite3_get_autocommit(connection->db))
-		(void)command(connection, "ROLLBACK");  /* then the connection closes the transaction by itself */
+		(void)command(connection, "ROLLBACK"); /* then the connection closes the transaction by itself */
 }
 
 static void run_alone(struct connection *connection, struct store_job *job)
@@ -390,7 +393,7 @@ static void connection_close(struct connection *connection)
 {
 	for (uint32_t i = 0; i < CACHE_SLOTS; i++)
 		sqlite3_finalize(connection->cache[i].stmt);
-	(void)sqlite3_close(connection->db);  /* nothing is open on it any more */
+	(void)sqlite3_close(connection->db); /* nothing is open on it any more */
 }
 
 /* What the writer tells the loop about its opening. */
@@ -424,7 +427,7 @@ static void tell_opened(const struct connection *connection, int code)
 	struct opened *opened = calloc(1, sizeof *opened);
 
 	if (!opened)
-		return;  /* the store stays as it was: not up */
+		return; /* the store stays as it was: not up */
 	opened->result = code == SQLITE_OK ? PBX_OK : PBX_EIO;
 	if (code != SQLITE_OK)
 		(void)snprintf(opened->reason, sizeof opened->reason, "%s: %s", sqlite.file,

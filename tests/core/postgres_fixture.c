@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,11 +42,14 @@ bool postgres_is_here(void)
 	return bin_dir() && (geteuid() != 0 || getpwnam("postgres"));
 }
 
-/* The child is no longer root, and dies with the test. */
+/* The child is no longer root, has no limit that the test has put on itself, and dies with the test. */
 static void become_postgres(void)
 {
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	const struct passwd *user = geteuid() == 0 ? getpwnam("postgres") : NULL;
 
+	(void)setrlimit(RLIMIT_FSIZE, &unlimited);
+	(void)signal(SIGXFSZ, SIG_DFL);
 	(void)prctl(PR_SET_PDEATHSIG, SIGINT);
 	if (user && (setgid(user->pw_gid) != 0 || setuid(user->pw_uid) != 0))
 		_exit(126);
@@ -93,8 +97,20 @@ static void init_database(const struct postgres *postgres)
 	(void)snprintf(data, sizeof data, "%s/data", postgres->dir);
 	(void)snprintf(log, sizeof log, "%s/initdb.log", postgres->dir);
 	/* A collation that orders unlike bytes do, so that the tests see whether we depend on it. */
-	char *words[] = { program, (char *)"-D", data, (char *)"-U", (char *)"pbx", (char *)"-A", (char *)"trust", (char *)"-N",
-			  (char *)"-E", (char *)"UTF8", (char *)"--locale-provider=icu", (char *)"--icu-locale=en", (char *)"--locale=C", NULL };
+	char *words[] = { program,
+			  (char *)"-D",
+			  data,
+			  (char *)"-U",
+			  (char *)"pbx",
+			  (char *)"-A",
+			  (char *)"trust",
+			  (char *)"-N",
+			  (char *)"-E",
+			  (char *)"UTF8",
+			  (char *)"--locale-provider=icu",
+			  (char *)"--icu-locale=en",
+			  (char *)"--locale=C",
+			  NULL };
 	run_program(words, log);
 }
 
@@ -116,8 +132,13 @@ void postgres_resume(struct postgres *postgres)
 	(void)snprintf(program, sizeof program, "%s/postgres", bin_dir());
 	(void)snprintf(data, sizeof data, "%s/data", postgres->dir);
 	(void)snprintf(log, sizeof log, "%s/server.log", postgres->dir);
-	char *words[] = { program, (char *)"-D", data, (char *)"-k", postgres->dir, (char *)"-h", (char *)"", (char *)"-F",
-			  (char *)"-c", (char *)"shared_buffers=16MB", (char *)"-c", (char *)"max_connections=20", NULL };
+	char *words[] = { program,       (char *)"-D",
+			  data,          (char *)"-k",
+			  postgres->dir, (char *)"-h",
+			  (char *)"",    (char *)"-F",
+			  (char *)"-c",  (char *)"shared_buffers=16MB",
+			  (char *)"-c",  (char *)"max_connections=20",
+			  NULL };
 	postgres->pid = start_program(words, log);
 	for (int i = 0; !answers(postgres); i++) {
 		ck_assert_msg(i < 400 && waitpid(postgres->pid, NULL, WNOHANG) == 0, "the server does not start, see %s", log);
@@ -171,8 +192,8 @@ void postgres_freeze(struct postgres *postgres, bool frozen)
 	char command[160];
 
 	/* The server's processes are its children and itself. */
-	(void)snprintf(command, sizeof command, "pkill -%s -P %d; kill -%s %d", frozen ? "STOP" : "CONT", (int)postgres->pid, frozen ? "STOP" : "CONT",
-		       (int)postgres->pid);
+	(void)snprintf(command, sizeof command, "pkill -%s -P %d; kill -%s %d", frozen ? "STOP" : "CONT", (int)postgres->pid,
+		       frozen ? "STOP" : "CONT", (int)postgres->pid);
 	ck_assert_int_eq(system(command), 0);
 }
 

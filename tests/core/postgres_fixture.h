@@ -4,11 +4,11 @@
 
 struct postgres;
 
-bool postgres_is_here(void);               /* server programs are installed under /usr/lib/postgresql */
-struct postgres *postgres_start(void);     /* an empty server, answering; fails the test when it cannot. Owned. */
+bool postgres_is_here(void);           /* server programs are installed under /usr/lib/postgresql */
+struct postgres *postgres_start(void); /* an empty server, answering; fails the test when it cannot. Owned. */
 const char *postgres_url(const struct postgres *postgres);
-void postgres_empty(struct postgres *postgres);  /* no tables are left */
-void postgres_halt(struct postgres *postgres);   /* like a power cut: the database stays on disk */
+void postgres_empty(struct postgres *postgres);               /* no tables are left */
+void postgres_halt(struct postgres *postgres);                /* like a power cut: the database stays on disk */
 void postgres_freeze(struct postgres *postgres, bool frozen); /* it neither answers nor closes */
-void postgres_resume(struct postgres *postgres); /* after halt: answers again when this returns */
-void postgres_stop(struct postgres *postgres);   /* and removes it; NULL is fine */
+void postgres_resume(struct postgres *postgres);              /* after halt: answers again when this returns */
+void postgres_stop(struct postgres *postgres);                /* and removes it; NULL is fine */

@@ -53,7 +53,7 @@ void store_fixture_open(void)
 		.journal_dir = fixture.journal,
 		.readers = 2,
 		.pool = 3,
-		.statement_timeout_ms = 5000,
+		.statement_timeout_ms = 500,
 	};
 
 	fixture.up = false;
@@ -96,10 +96,15 @@ void store_fixture_start(int engine)
 	store_fixture_run();
 }
 
-void store_fixture_start_on(struct postgres *taken)
+void store_fixture_place_on(struct postgres *taken)
 {
 	fixture.own = taken;
 	place(ENGINE_POSTGRES, postgres_url(taken));
+}
+
+void store_fixture_start_on(struct postgres *taken)
+{
+	store_fixture_place_on(taken);
 	store_fixture_run();
 }
 
@@ -128,7 +133,7 @@ const char *store_fixture_journal(void)
 
 const char *result_name(int result)
 {
-	static const char *const names[] = { "OK",     "EINVAL", "ENOMEM",   "ENOENT", "EEXIST", "ENOSPC",   "EBUSY",    "EPERM",
+	static const char *const names[] = { "OK",     "EINVAL",  "ENOMEM",   "ENOENT", "EEXIST", "ENOSPC",   "EBUSY",     "EPERM",
 					     "ESTATE", "ENOTSUP", "ETIMEOUT", "EIO",    "ELATER", "EVERSION", "ECANCELLED" };
 
 	return result <= 0 && result >= -14 ? names[-result] : "?";
@@ -207,9 +212,10 @@ const char *ask(const char *sql, ...)
 	for (uint32_t i = 0; i < wanted; i++) {
 		int kind = va_arg(args, int);
 
-		params[i] = kind == 'i' ? PBX_V_INT(va_arg(args, int64_t)) :
-			    kind == 'd' ? PBX_V_NUMBER(va_arg(args, double)) :
-			    kind == 't' ? pbx_v_text(va_arg(args, const char *)) : PBX_V_NULL;
+		params[i] = kind == 'i'   ? PBX_V_INT(va_arg(args, int64_t))
+			    : kind == 'd' ? PBX_V_NUMBER(va_arg(args, double))
+			    : kind == 't' ? pbx_v_text(va_arg(args, const char *))
+					  : PBX_V_NULL;
 	}
 	va_end(args);
 	return store_fixture_ask(sql, params, wanted);

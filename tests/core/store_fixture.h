@@ -10,15 +10,16 @@
 #define ENGINE_SQLITE 0
 #define ENGINE_POSTGRES 1
 
-void store_fixture_start(int engine);     /* loop, log, an empty database, an open store */
-void store_fixture_place(int engine);     /* the first half of it: an empty database, no process state: before a fork */
-void store_fixture_run(void);             /* and the second */
+void store_fixture_start(int engine); /* loop, log, an empty database, an open store */
+void store_fixture_place(int engine); /* the first half of it: an empty database, no process state: before a fork */
+void store_fixture_run(void);         /* and the second */
+void store_fixture_place_on(struct postgres *taken);
 void store_fixture_start_on(struct postgres *taken); /* the same on a server of its own, which the test may halt */
-void store_fixture_stop(void);            /* all of it; asserts that nothing is left */
-void store_fixture_open(void);            /* the store alone, on the database that is there; waits until it is up */
+void store_fixture_stop(void);                       /* all of it; asserts that nothing is left */
+void store_fixture_open(void);                       /* the store alone, on the database that is there; waits until it is up */
 void store_fixture_close(void);
 const char *store_fixture_dir(void);
-const char *store_fixture_journal(void);  /* folder of the journal */
+const char *store_fixture_journal(void); /* folder of the journal */
 
 /* One statement, run and awaited. Each parameter is a letter and a value: i int64_t, d double, t text, n nothing. The text is good until the next but seven. */
 const char *ask(const char *sql, ...);
@@ -32,9 +33,9 @@ void wait_for(const bool *flag);
 
 /* A main() that runs each test on every engine there is: _i is the engine. */
 int store_fixture_main(const char *name, const TTest *const *tests, size_t count);
-#define STORE_MAIN(name, ...)                                                                        \
-	int main(void)                                                                               \
-	{                                                                                            \
-		const TTest *const tests[] = { __VA_ARGS__ };                                        \
-		return store_fixture_main(name, tests, sizeof tests / sizeof tests[0]);              \
+#define STORE_MAIN(name, ...)                                                                                                              \
+	int main(void)                                                                                                                     \
+	{                                                                                                                                  \
+		const TTest *const tests[] = { __VA_ARGS__ };                                                                              \
+		return store_fixture_main(name, tests, sizeof tests / sizeof tests[0]);                                                    \
 	}

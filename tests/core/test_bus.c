@@ -76,7 +76,8 @@ static void hear(void *self, const struct pbx_event *event)
 {
 	size_t length = strlen(heard);
 
-	(void)snprintf(heard + length, sizeof heard - length, "%s%lld:%s ", self ? (const char *)self : "", (long long)event->seq, event->type);
+	(void)snprintf(heard + length, sizeof heard - length, "%s%lld:%s ", self ? (const char *)self : "", (long long)event->seq,
+		       event->type);
 }
 
 static pbx_subscription subscribe(const char *pattern, const char *who)
@@ -302,4 +303,5 @@ END_TEST
 STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, writes_every_event_down_with_its_data,
 	   only_what_is_declared_may_be_published, patterns_are_checked, subscribers_may_come_and_go_while_they_are_told,
 	   a_stopped_owner_hears_nothing_more, what_is_published_before_the_numbers_are_known_waits_for_them,
-	   many_events_have_numbers_without_a_gap_over_restarts, forgetting_keeps_the_last_so_that_numbers_go_on, replay_looks_back_from_a_number)
+	   many_events_have_numbers_without_a_gap_over_restarts, forgetting_keeps_the_last_so_that_numbers_go_on,
+	   replay_looks_back_from_a_number)

@@ -393,5 +393,6 @@ START_TEST(goes_on_while_the_database_is_away)
 END_TEST
 
 STORE_MAIN("bus_follow", a_new_follower_begins_with_now, goes_on_after_the_last_acknowledged_when_it_comes_back, no_more_than_256_are_out,
-	   catches_up_from_the_table_and_stays_live, what_does_not_match_moves_its_place_too, goes_back_when_told, what_has_been_forgotten_is_passed_over,
-	   a_forgotten_follower_is_new_when_it_comes_again, a_successor_takes_over, a_kill_loses_nothing_that_was_told, goes_on_while_the_database_is_away)
+	   catches_up_from_the_table_and_stays_live, what_does_not_match_moves_its_place_too, goes_back_when_told,
+	   what_has_been_forgotten_is_passed_over, a_forgotten_follower_is_new_when_it_comes_again, a_successor_takes_over,
+	   a_kill_loses_nothing_that_was_told, goes_on_while_the_database_is_away)

@@ -29,8 +29,10 @@ static struct outcome migrate(const char *component, const struct pbx_migration 
 }
 
 static const struct pbx_migration parking[] = {
-	{ 1, "slots", "-- a comment; with a semicolon\nCREATE TABLE parking_slots (slot INTEGER PRIMARY KEY, note TEXT DEFAULT 'a;b', open BOOLEAN DEFAULT FALSE);\n"
-		      "CREATE INDEX parking_notes ON parking_slots (note);\n/* the end; */ ;" },
+	{ 1, "slots",
+	  "-- a comment; with a semicolon\nCREATE TABLE parking_slots (slot INTEGER PRIMARY KEY, note TEXT DEFAULT 'a;b', open BOOLEAN "
+	  "DEFAULT FALSE);\n"
+	  "CREATE INDEX parking_notes ON parking_slots (note);\n/* the end; */ ;" },
 	{ 2, "first", "INSERT INTO parking_slots (slot) VALUES (701)" },
 	{ 5, "who", "ALTER TABLE parking_slots ADD COLUMN parker INTEGER" },
 };
@@ -43,14 +45,17 @@ START_TEST(steps_run_once_and_in_order)
 	ck_assert_str_eq(ask("SELECT slot, note, open FROM parking_slots"), "701|a;b|0");
 	ck_assert_int_eq(migrate("parking", parking, 3).result, PBX_OK);
 	ck_assert_str_eq(ask("SELECT slot, parker FROM parking_slots"), "701|~");
-	ck_assert_str_eq(ask("SELECT component, version, name FROM schema_version ORDER BY version"), "parking|1|slots;parking|2|first;parking|5|who");
+	ck_assert_str_eq(ask("SELECT component, version, name FROM schema_version ORDER BY version"),
+			 "parking|1|slots;parking|2|first;parking|5|who");
 	store_fixture_stop();
 }
 END_TEST
 
 START_TEST(integers_are_64_bit_and_bytes_are_bytes)
 {
-	const struct pbx_migration steps[] = { { 1, "t", "create table \"integer\" (big integer, raw blob, \"text\" text check (\"text\" <> 'INTEGER'))" } };
+	const struct pbx_migration steps[] = {
+		{ 1, "t", "create table \"integer\" (big integer, raw blob, \"text\" text check (\"text\" <> 'INTEGER'))" }
+	};
 
 	store_fixture_start(_i);
 	ck_assert_int_eq(migrate("t", steps, 1).result, PBX_OK);
@@ -68,7 +73,9 @@ START_TEST(a_step_that_fails_half_way_leaves_nothing)
 		{ 2, "bad", "CREATE TABLE half (id INTEGER); INSERT INTO good VALUES (1); INSERT INTO nowhere VALUES (1)" },
 		{ 3, "later", "CREATE TABLE later (id INTEGER)" },
 	};
-	const struct pbx_migration mended[] = { bad[0], { 2, "bad", "CREATE TABLE half (id INTEGER); INSERT INTO good VALUES (2)" }, bad[2] };
+	const struct pbx_migration mended[] = { bad[0],
+						{ 2, "bad", "CREATE TABLE half (id INTEGER); INSERT INTO good VALUES (2)" },
+						bad[2] };
 
 	store_fixture_start(_i);
 	struct outcome outcome = migrate("c", bad, 3);
@@ -162,5 +169,5 @@ START_TEST(the_cores_own_schema_runs)
 END_TEST
 
 STORE_MAIN("migrate", steps_run_once_and_in_order, integers_are_64_bit_and_bytes_are_bytes, a_step_that_fails_half_way_leaves_nothing,
-	   a_step_that_has_changed_since_it_ran_is_refused, components_do_not_know_each_other_and_older_rows_are_read, numbers_that_do_not_rise_are_refused,
-	   two_at_once_run_each_step_once, the_cores_own_schema_runs)
+	   a_step_that_has_changed_since_it_ran_is_refused, components_do_not_know_each_other_and_older_rows_are_read,
+	   numbers_that_do_not_rise_are_refused, two_at_once_run_each_step_once, the_cores_own_schema_runs)

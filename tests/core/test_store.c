@@ -31,7 +31,8 @@ static void start_with_people(int engine)
 {
 	story[0] = '\0';
 	store_fixture_start(engine);
-	make_tables("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE, height DOUBLE PRECISION, photo BLOB, present BOOLEAN NOT NULL DEFAULT TRUE);"
+	make_tables("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT UNIQUE, height DOUBLE PRECISION, photo BLOB, present BOOLEAN "
+		    "NOT NULL DEFAULT TRUE);"
 		    "CREATE TABLE phones (number TEXT NOT NULL, person INTEGER NOT NULL REFERENCES people (id))");
 }
 
@@ -49,9 +50,14 @@ static void run(struct pbx_host *owner, const char *sql, const char *name)
 
 START_TEST(values_come_back_as_they_were_given)
 {
-	const struct pbx_value values[] = { PBX_V_INT(INT64_MIN), pbx_v_text("Zoë 'x' \"y\" $1; --"), PBX_V_NUMBER(0.1),
-					    { .type = PBX_VALUE_BYTES, .length = 4, .as = { .bytes = "\0'\xff\\" } }, PBX_V_INT(0) };
-	const struct pbx_value empty[] = { PBX_V_INT(INT64_MAX), pbx_v_text(""), PBX_V_NUMBER(-1e300), { .type = PBX_VALUE_BYTES }, PBX_V_INT(1) };
+	const struct pbx_value values[] = { PBX_V_INT(INT64_MIN),
+					    pbx_v_text("Zoë 'x' \"y\" $1; --"),
+					    PBX_V_NUMBER(0.1),
+					    { .type = PBX_VALUE_BYTES, .length = 4, .as = { .bytes = "\0'\xff\\" } },
+					    PBX_V_INT(0) };
+	const struct pbx_value empty[] = {
+		PBX_V_INT(INT64_MAX), pbx_v_text(""), PBX_V_NUMBER(-1e300), { .type = PBX_VALUE_BYTES }, PBX_V_INT(1)
+	};
 	const struct pbx_value none[] = { PBX_V_INT(0), pbx_v_text(NULL), PBX_V_NULL, PBX_V_NULL, PBX_V_INT(1) };
 	const char *insert = "INSERT INTO people (id, name, height, photo, present) VALUES ($1, $2, $3, $4, $5)";
 
@@ -71,7 +77,8 @@ START_TEST(a_parameter_may_stand_in_several_places_and_in_any_order)
 {
 	start_with_people(_i);
 	ck_assert_str_eq(ask("INSERT INTO people (name, id) VALUES ($2, $1)", 'i', (int64_t)7, 't', "ann"), "");
-	ck_assert_str_eq(ask("SELECT name FROM people WHERE ($2 = '' OR name = $2) AND id <= $1 AND id >= $1 LIMIT $3", 'i', (int64_t)7, 't', "", 'i', (int64_t)5),
+	ck_assert_str_eq(ask("SELECT name FROM people WHERE ($2 = '' OR name = $2) AND id <= $1 AND id >= $1 LIMIT $3", 'i', (int64_t)7,
+			     't', "", 'i', (int64_t)5),
 			 "ann");
 	store_fixture_stop();
 }
@@ -97,11 +104,13 @@ END_TEST
 START_TEST(the_dialect_means_the_same)
 {
 	start_with_people(_i);
-	ck_assert_str_eq(ask("INSERT INTO people (id, name) VALUES (1, 'b'), (2, 'B'), (3, 'a'), (4, '10'), (5, '9'), (6, 'b c'), (7, 'bc')"), "");
+	ck_assert_str_eq(
+		ask("INSERT INTO people (id, name) VALUES (1, 'b'), (2, 'B'), (3, 'a'), (4, '10'), (5, '9'), (6, 'b c'), (7, 'bc')"), "");
 	ck_assert_str_eq(ask("SELECT name FROM people ORDER BY name"), "10;9;B;a;b;b c;bc");
 	ck_assert_str_eq(ask("SELECT name FROM people WHERE name LIKE 'b%' ORDER BY name LIMIT 2 OFFSET 1"), "b c;bc");
 	ck_assert_str_eq(ask("UPDATE people SET present = 0 WHERE id > 4 RETURNING id"), "5;6;7");
-	ck_assert_str_eq(ask("INSERT INTO people (id, name) VALUES (7, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING id, name, present"),
+	ck_assert_str_eq(ask("INSERT INTO people (id, name) VALUES (7, 'new') ON CONFLICT (id) DO UPDATE SET name = excluded.name "
+			     "RETURNING id, name, present"),
 			 "7|new|0");
 	ck_assert_str_eq(ask("INSERT INTO people (id, name) VALUES (7, 'x') ON CONFLICT (id) DO NOTHING RETURNING id"), "");
 	store_fixture_stop();
@@ -268,7 +277,8 @@ END_TEST
 
 START_TEST(many_statements_and_many_rows_go_through)
 {
-	const struct pbx_value big[] = { PBX_V_INT(5000), { .type = PBX_VALUE_BYTES, .length = 1 << 20, .as = { .bytes = calloc(1, 1 << 20) } } };
+	const struct pbx_value big[] = { PBX_V_INT(5000),
+					 { .type = PBX_VALUE_BYTES, .length = 1 << 20, .as = { .bytes = calloc(1, 1 << 20) } } };
 
 	start_with_people(_i);
 	for (int i = 0; i < 1500; i++) {
@@ -334,8 +344,9 @@ START_TEST(what_can_never_open_says_so)
 }
 END_TEST
 
-STORE_MAIN("store", values_come_back_as_they_were_given, a_parameter_may_stand_in_several_places_and_in_any_order, refusals_have_their_own_names,
-	   the_dialect_means_the_same, tells_how_many_rows_changed, an_owner_sees_its_work_as_if_it_were_alone,
-	   of_what_is_committed_together_only_the_guilty_fail, a_batch_is_all_or_nothing, a_stopping_owner_hears_that_at_once_and_nothing_later,
-	   an_owner_may_be_stopped_by_its_own_callback, too_many_at_once_are_refused_and_the_rest_are_answered, a_prepared_statement_follows_its_table,
+STORE_MAIN("store", values_come_back_as_they_were_given, a_parameter_may_stand_in_several_places_and_in_any_order,
+	   refusals_have_their_own_names, the_dialect_means_the_same, tells_how_many_rows_changed,
+	   an_owner_sees_its_work_as_if_it_were_alone, of_what_is_committed_together_only_the_guilty_fail, a_batch_is_all_or_nothing,
+	   a_stopping_owner_hears_that_at_once_and_nothing_later, an_owner_may_be_stopped_by_its_own_callback,
+	   too_many_at_once_are_refused_and_the_rest_are_answered, a_prepared_statement_follows_its_table,
 	   many_statements_and_many_rows_go_through, what_was_written_is_there_after_a_restart, what_can_never_open_says_so)

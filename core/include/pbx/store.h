@@ -3,7 +3,10 @@
  *
  * One SQL text serves both engines. The dialect: parameters $1…$n; types INTEGER (64 bit), DOUBLE PRECISION, TEXT, BLOB (bytes) and
  * BOOLEAN (0 and 1); times as INTEGER microseconds since 1970 UTC; ids as TEXT (ULID) or INTEGER; ON CONFLICT … DO UPDATE/NOTHING,
- * RETURNING, LIMIT/OFFSET; no engine's own functions. A plugin's tables begin with its name: parking_slots. */
+ * RETURNING, LIMIT/OFFSET; no engine's own functions. A plugin's tables begin with its name: parking_slots.
+ *
+ * The engines agree when conditions name what they compare: "enabled = 1", not "enabled" or "enabled = TRUE" (in CREATE TABLE, DEFAULT TRUE is
+ * fine). TEXT is ordered by its bytes and LIKE minds case on both. Tables are made in migrations, where the names of types are known to each. */
 #pragma once
 #include <pbx/plugin.h>
 
