@@ -172,6 +172,7 @@ static bool listener_url(const char *text, char *ret_url, size_t size)
 	return true;
 }
 
+/* Sofia's built-in STUN server is left out: it loses memory with every malformed request and prints about it. */
 int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 {
 	for (uint32_t i = 0; i < ua->settings->listen.count; i++) {
@@ -183,7 +184,7 @@ int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 			return PBX_EINVAL;
 		}
 		if (nta_agent_add_tport(ua->agent, ua_url(url), TPTAG_QUEUESIZE(64), TPTAG_IDLE(1800000), TPTAG_TIMEOUT(60000),
-					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TAG_END()) < 0) {
+					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TPTAG_STUN_SERVER(0), TAG_END()) < 0) {
 			pbx_diag_set(diag, "listen", "cannot listen on %s: is another SIP server running?", text);
 			return PBX_EIO;
 		}

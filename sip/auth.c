@@ -26,19 +26,33 @@ bool ua_is_peer(const struct ua *ua, const struct core_addr *source)
 
 /* ---- the answers ---------------------------------------------------------------------- */
 
+/* Phones that give up when they see an algorithm they do not know, instead of taking the next challenge (RFC 8760 2.4). */
+static bool knows_md5_only(const struct ua_request *request)
+{
+	const struct pbx_list *agents = &request->ua->settings->md5_only_agents;
+	const char *agent = request->sip->sip_user_agent ? request->sip->sip_user_agent->g_string : "";
+
+	for (uint32_t i = 0; i < agents->count; i++)
+		if (strncasecmp(agent, agents->items[i], strlen(agents->items[i])) == 0)
+			return true;
+	return false;
+}
+
 static void challenge(struct ua_request *request, bool stale)
 {
 	bool is_register = request->sip->sip_request->rq_method == sip_method_register;
 	const char *name = is_register ? "WWW-Authenticate" : "Proxy-Authenticate", *tail = stale ? ", stale=true" : "";
 	const char *realm = request->ua->settings->domain;
 	char nonce[UA_NONCE_SIZE], host[64], headers[1024];
+	int at = 0;
 
 	ua_address_print_host(&request->source, host, sizeof host);
 	ua_nonce_make(host, core_wall_us(), nonce);
-	(void)snprintf(headers, sizeof headers,
-		       "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n"
-		       "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n",
-		       name, realm, nonce, tail, name, realm, nonce, tail);
+	if (!knows_md5_only(request))
+		at = snprintf(headers, sizeof headers, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n", name, realm,
+			      nonce, tail);
+	(void)snprintf(headers + at, sizeof headers - (size_t)at, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n", name, realm,
+		       nonce, tail);
 	ua_count(request->ua, UA_METRIC_AUTH, stale ? "stale" : "challenged");
 	if (is_register)
 		ua_refuse(request, SIP_401_UNAUTHORIZED, headers);

@@ -190,6 +190,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
 	PBX_LIST(struct ua_settings, peers, .initial_text = "", .help = "Addresses or networks that may call without credentials"),
+	PBX_LIST(struct ua_settings, md5_only_agents, .initial_text = "baresip v0,baresip v1",
+		 .help = "Beginnings of User-Agent headers of phones that fail when SHA-256 is offered beside MD5"),
 	PBX_TEXT(struct ua_settings, user_agent, .initial_text = "Warden PBX", .help = "What we call ourselves in messages"),
 	PBX_UINT(struct ua_settings, min_expires_s, .initial = 60, .least = 1, .most = 3600, .unit = "s",
 		 .help = "Shorter registrations are refused with 423"),

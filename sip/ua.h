@@ -20,7 +20,7 @@ struct ua_dialog;
 #include <sofia-sip/tport.h>
 
 struct ua_settings {
-	struct pbx_list listen, peers;
+	struct pbx_list listen, peers, md5_only_agents;
 	const char *domain, *external_address, *user_agent;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts;
 	uint32_t flood_rate, flood_burst;

@@ -319,16 +319,24 @@ static bool receive(struct rig *rig)
 	return true;
 }
 
-const char *rig_expect(struct rig *rig, const char *start)
+const char *rig_find(struct rig *rig, const char *start, uint32_t within_ms)
 {
-	uint64_t end_us = core_now_us() + 5000000;
+	uint64_t end_us = core_now_us() + within_ms * 1000ull;
 
-	for (;;) {
+	while (core_now_us() < end_us) {
 		core_loop_step();
 		if (receive(rig) && strncmp(rig->last, start, strlen(start)) == 0)
 			return rig->last;
-		ck_assert_msg(core_now_us() < end_us, "waited for '%s', the last was: %.200s", start, rig->last);
 	}
+	return NULL;
+}
+
+const char *rig_expect(struct rig *rig, const char *start)
+{
+	const char *message = rig_find(rig, start, 5000);
+
+	ck_assert_msg(message != NULL, "waited for '%s', the last was: %.200s", start, rig->last);
+	return message;
 }
 
 void rig_expect_nothing(struct rig *rig)

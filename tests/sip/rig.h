@@ -41,6 +41,8 @@ void rig_restart(struct rig *rig, const char *yaml);
 void rig_send(struct rig *rig, const char *format, ...) PBX_PRINTF(2, 3);
 /* Steps until a message comes whose first line begins so; others are skipped. Fails the test after five seconds. */
 const char *rig_expect(struct rig *rig, const char *start);
+/* The same, but NULL when nothing has come in time: for those who then send again. */
+const char *rig_find(struct rig *rig, const char *start, uint32_t within_ms);
 /* A header's value in the last message, in a buffer that the next call overwrites; "" when absent. */
 const char *rig_header(struct rig *rig, const char *name);
 /* Steps until *flag is true. */
