@@ -57,7 +57,7 @@ struct api {
 int api_server_check(const struct api_settings *settings, struct pbx_diag *diag);
 /* PBX_OK, PBX_ENOMEM, PBX_EIO; diag tells why. */
 int api_server_start(struct api *api, struct pbx_diag *diag);
-/* Answers 503 to whoever waits, then ends the HTTP threads. */
+/* Answers 503 to whoever waits; the HTTP threads end without us, in the pool. */
 void api_server_stop(struct api *api);
 
 /* ---- the certificate (certificate.c) ---------------------------------------------------- */

@@ -8,11 +8,15 @@
  * switched off.
  */
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <civetweb.h>
 #include <openssl/ssl.h>
@@ -21,6 +25,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "loop.h"
+#include "owner.h"
 
 #define READ_TIMEOUT_MS 10000u /* for a request's head, and for each further piece of its body */
 #define BODY_TIMEOUT_MS 30000u /* for the whole body */
@@ -45,6 +50,7 @@ struct api_server {
 	struct pbx_diag diag; /* and what went wrong while it started us */
 	uint32_t max_body_bytes;
 	bool serves_files;
+	struct sockaddr_in address; /* where it listens */
 	pthread_mutex_t lock;
 	struct visit *visits; /* under the lock */
 	bool stopping;        /* under the lock */
@@ -101,6 +107,29 @@ int api_server_check(const struct api_settings *settings, struct pbx_diag *diag)
 	return PBX_OK;
 }
 
+/* ---- telling the loop ------------------------------------------------------------------- */
+
+/* Nobody will run this post: what waits for it is over. */
+static void drop(void *data)
+{
+	struct api_exchange *exchange = data;
+
+	exchange_end(exchange);
+	exchange_unref(exchange);
+}
+
+/* Once we are being stopped there is no api any more: the lock keeps it there while we post. */
+static void tell_loop(struct api_server *server, void (*fn)(void *api, void *exchange), struct api_exchange *exchange)
+{
+	(void)pthread_mutex_lock(&server->lock);
+	struct api_exchange *posted = exchange_ref(exchange);
+	bool told = !server->stopping && core_post(server->api->host, fn, server->api, posted, drop) == PBX_OK;
+	(void)pthread_mutex_unlock(&server->lock);
+
+	if (!told)
+		drop(posted);
+}
+
 /* ---- writing ---------------------------------------------------------------------------- */
 
 static void write_head(struct mg_connection *connection, const struct api_exchange *exchange, const struct exchange_answer *answer,
@@ -138,7 +167,7 @@ static bool write_bytes(struct mg_connection *connection, const char *data, size
 }
 
 /* Piece after piece until the loop ends the stream. False: the client has gone. */
-static bool write_stream(struct mg_connection *connection, struct api_exchange *exchange, bool chunked)
+static bool write_stream(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange, bool chunked)
 {
 	char *data;
 	size_t size;
@@ -149,18 +178,16 @@ static bool write_stream(struct mg_connection *connection, struct api_exchange *
 		free(data);
 		if (!written)
 			return false;
-		if (drained && core_post(exchange->api->host, api_dispatch_drained, exchange->api, exchange_ref(exchange),
-					 (void (*)(void *))exchange_unref) != PBX_OK) {
-			exchange_unref(exchange);
-			return false;
-		}
+		if (drained)
+			tell_loop(server, api_dispatch_drained, exchange);
 	}
 	if (chunked)
 		(void)mg_send_chunk(connection, "", 0);
 	return true;
 }
 
-static void write_answer(struct mg_connection *connection, struct api_exchange *exchange, const struct exchange_answer *answer)
+static void write_answer(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange,
+			 const struct exchange_answer *answer)
 {
 	const struct mg_request_info *info = mg_get_request_info(connection);
 	bool is_head = strcmp(info->request_method, "HEAD") == 0;
@@ -170,7 +197,7 @@ static void write_answer(struct mg_connection *connection, struct api_exchange *
 		mg_disable_connection_keep_alive(connection);
 	write_head(connection, exchange, answer, chunked);
 	if (answer->streams && !is_head) {
-		if (!write_stream(connection, exchange, chunked))
+		if (!write_stream(server, connection, exchange, chunked))
 			mg_disable_connection_keep_alive(connection);
 	} else if (!is_head) {
 		(void)write_bytes(connection, answer->body, answer->size, false); /* who does not read has left */
@@ -299,27 +326,6 @@ static void visit_end(struct api_server *server, struct visit *visit)
 	(void)pthread_mutex_unlock(&server->lock);
 }
 
-static void drop(void *data)
-{
-	struct api_exchange *exchange = data;
-
-	exchange_end(exchange);
-	exchange_unref(exchange);
-}
-
-static void ask_loop(struct api_exchange *exchange)
-{
-	if (core_post(exchange->api->host, api_dispatch, exchange->api, exchange_ref(exchange), drop) != PBX_OK)
-		drop(exchange);
-}
-
-static void tell_gone(struct api_exchange *exchange)
-{
-	if (core_post(exchange->api->host, api_dispatch_gone, exchange->api, exchange_ref(exchange), (void (*)(void *))exchange_unref) !=
-	    PBX_OK)
-		exchange_unref(exchange);
-}
-
 static void serve(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange)
 {
 	struct visit visit = { .exchange = exchange };
@@ -330,15 +336,15 @@ static void serve(struct api_server *server, struct mg_connection *connection, s
 	if (!welcome)
 		exchange_end(exchange);
 	else if (read_body(server, connection, exchange))
-		ask_loop(exchange);
+		tell_loop(server, api_dispatch, exchange);
 
 	if (exchange_wait(exchange, is_health ? HEALTH_TIMEOUT_MS : ANSWER_TIMEOUT_MS, &answer) != PBX_OK) {
 		exchange_problem(exchange, is_health ? 503 : 504, "loop_stalled", "the PBX does not answer");
 		(void)exchange_wait(exchange, 0, &answer); /* it is there now */
 	}
-	write_answer(connection, exchange, &answer);
+	write_answer(server, connection, exchange, &answer);
 	if (exchange_leave(exchange))
-		tell_gone(exchange);
+		tell_loop(server, api_dispatch_gone, exchange);
 	if (welcome)
 		visit_end(server, &visit);
 }
@@ -479,10 +485,48 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 		return PBX_EIO;
 	}
 	mg_set_request_handler(server->civetweb, "/", on_request, server);
+	server->address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)listen.port) };
+	(void)inet_pton(AF_INET, listen.host, &server->address.sin_addr); /* it was read before */
 	api->server = server;
 	return PBX_OK;
 }
 
+/* CivetWeb's acceptor looks at its stop flag when somebody knocks, or every two seconds. */
+static void *knock(void *context)
+{
+	const struct api_server *server = context;
+	const struct timespec pause = { .tv_nsec = 20000000 }; /* until mg_stop has raised the flag */
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)nanosleep(&pause, NULL);
+	if (fd >= 0) {
+		(void)connect(fd, (const struct sockaddr *)&server->address, sizeof server->address);
+		(void)close(fd);
+	}
+	return NULL;
+}
+
+static void end_threads(void *job)
+{
+	struct api_server *server = job;
+	pthread_t knocker;
+	bool knocks = pthread_create(&knocker, NULL, knock, server) == 0; /* without it, it takes two seconds */
+
+	mg_stop(server->civetweb); /* waits for threads that have nothing left to wait for */
+	if (knocks)
+		(void)pthread_join(knocker, NULL);
+	(void)mg_exit_library();
+}
+
+static void on_threads_ended(void *context, void *job, int status)
+{
+	(void)context;
+	if (status != PBX_OK) /* the pool would not */
+		end_threads(job);
+	server_free(job);
+}
+
+/* An idle connection may hold its thread for two seconds, so the loop does not wait: from here on the server needs nobody. */
 void api_server_stop(struct api *api)
 {
 	struct api_server *server = api->server;
@@ -495,8 +539,7 @@ void api_server_stop(struct api *api)
 		exchange_end(visit->exchange);
 	(void)pthread_mutex_unlock(&server->lock);
 
-	mg_stop(server->civetweb); /* waits for threads that have nothing left to wait for */
-	(void)mg_exit_library();
 	api->server = NULL;
-	server_free(server);
+	if (core_work(core_self(), end_threads, on_threads_ended, NULL, server) != PBX_OK)
+		on_threads_ended(NULL, server, PBX_ENOMEM);
 }

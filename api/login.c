@@ -94,10 +94,12 @@ static void on_right(struct login *taken)
 		return; /* the asker has left */
 	api_limits_logged_in(api->limits, api_address_of(api, login->request), login->name);
 	note_login(login);
-	if (login->changes && password)
-		api_password_set(api, login->name, password, false, on_changed, TAKE(login));
-	else
+	if (!login->changes || !password) {
 		issue(login, login->must_change);
+		return;
+	}
+	struct login *waiting = TAKE(login);
+	api_password_set(api, waiting->name, password, false, on_changed, waiting);
 }
 
 /* In one's own password change a wrong word is a wrong field; at the door it is 401. */

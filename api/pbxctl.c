@@ -129,7 +129,7 @@ static int complain(const struct session *session, const cJSON *answer)
 		(void)fputc('\n', stderr);
 		cJSON_ArrayForEach(error, cJSON_GetObjectItemCaseSensitive(body, "errors"))
 		{
-			if (strcmp(text_in(error, "detail"), detail) == 0)
+			if (strncmp(text_in(error, "detail"), detail, strlen(text_in(error, "detail"))) == 0) /* said above */
 				continue;
 			(void)fputs("        ", stderr);
 			print_plain(stderr, text_in(error, "detail"));
@@ -139,6 +139,32 @@ static int complain(const struct session *session, const cJSON *answer)
 	return status == 400 || strcmp(text_in(body, "code"), "unknown_command") == 0 ? EX_USAGE : EXIT_FAILURE;
 }
 
+static int by_words(const void *a, const void *b)
+{
+	return strcmp(text_in(*(cJSON *const *)a, "words"), text_in(*(cJSON *const *)b, "words"));
+}
+
+/* The daemon lists them as they were declared, people look for them by the alphabet. */
+static cJSON *sorted(cJSON *taken)
+{
+	size_t count = (size_t)cJSON_GetArraySize(taken), at = 0;
+	cJSON **items = calloc(count + 1, sizeof(cJSON *)), *list = cJSON_CreateArray();
+
+	if (!items || !list) {
+		free(items);
+		cJSON_Delete(list);
+		return taken;
+	}
+	while (at < count)
+		items[at++] = cJSON_DetachItemFromArray(taken, 0);
+	qsort(items, count, sizeof(cJSON *), by_words);
+	for (at = 0; at < count; at++)
+		(void)cJSON_AddItemToArray(list, items[at]);
+	free(items);
+	cJSON_Delete(taken);
+	return list;
+}
+
 static int fetch_commands(struct session *session)
 {
 	static const char *const words[] = { "__commands" };
@@ -146,7 +172,7 @@ static int fetch_commands(struct session *session)
 	ask(session, words, 1);
 	cJSON *answer = hear(session);
 	int code = status_of(answer) == 200 ? EX_OK : complain(session, answer);
-	session->commands = cJSON_DetachItemFromObjectCaseSensitive(answer, "body");
+	session->commands = sorted(cJSON_DetachItemFromObjectCaseSensitive(answer, "body"));
 	cJSON_Delete(answer);
 	return code;
 }

@@ -275,32 +275,41 @@ void print_answer(const struct look *look, const cJSON *body, const char *column
 
 /* ---- streams ---------------------------------------------------------------------------- */
 
-void print_stream_line(const struct look *look, const char *line)
+/* "level" bare, others as key=value, what is nested as its own members. */
+static void print_facts(const struct look *look, const cJSON *object, bool *ret_some)
 {
 	static const char *const bare[] = { "time", "level", "owner", "event", "type", "text", NULL };
-	cJSON *json = cJSON_Parse(line);
 	const cJSON *member;
 
-	if (!cJSON_IsObject(json)) {
-		print_plain(look->out, line);
-		(void)fputc('\n', look->out);
-		cJSON_Delete(json);
-		return;
-	}
-	cJSON_ArrayForEach(member, json)
+	cJSON_ArrayForEach(member, object)
 	{
+		if (cJSON_IsObject(member)) {
+			print_facts(look, member, ret_some);
+			continue;
+		}
 		char *text = text_of(member);
 		if (text && *text && strcmp(text, "-") != 0) {
-			if (!is_one_of(member->string, bare)) {
+			(void)fputs(*ret_some ? " " : "", look->out);
+			*ret_some = true;
+			if (member->string && !is_one_of(member->string, bare)) {
 				print_plain(look->out, member->string);
 				(void)fputc('=', look->out);
 			}
 			print_cell(look, text, colour_of(text), 0);
-			(void)fputc(member->next ? ' ' : '\n', look->out);
-		} else if (!member->next) {
-			(void)fputc('\n', look->out);
 		}
 		free(text);
 	}
+}
+
+void print_stream_line(const struct look *look, const char *line)
+{
+	cJSON *json = cJSON_Parse(line);
+	bool some = false;
+
+	if (cJSON_IsObject(json))
+		print_facts(look, json, &some);
+	else
+		print_plain(look->out, line);
+	(void)fputc('\n', look->out);
 	cJSON_Delete(json);
 }
