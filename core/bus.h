@@ -5,7 +5,7 @@
 int core_bus_init(void);
 /* Hands what is published to the store. At the end of the day: flush, then the store's fini, then this module's. */
 void core_bus_flush(void);
-void core_bus_fini(void); /* after core_store_fini, which tells what became of the last events */
+void core_bus_fini(void); /* best after core_store_fini: what is not written then never will be */
 /* Finds the last number and the followers' positions; events published before wait for it. */
 void core_bus_attach_store(void (*done)(void *context, int result), void *context);
 /* Types an owner may publish. The host calls it with each descriptor's table. */

@@ -23,6 +23,7 @@ struct bus_follower {
 	int64_t acked, saved;
 	bool has_place; /* else it begins with what is stored when the numbers are known */
 	bool saving, forgotten;
+	bool orphaned;                         /* the bus has ended while its place was being written */
 	struct bus_subscription *subscription; /* NULL: nobody follows now */
 	int64_t sent;                          /* the last one shown, or passed over */
 	int64_t out[BUS_WINDOW];               /* shown and not acknowledged: a ring */
@@ -97,6 +98,10 @@ static void on_saved(void *self, const struct pbx_rows *rows)
 	struct bus_follower *follower = self;
 
 	follower->saving = false;
+	if (follower->orphaned) {
+		follower_free(follower);
+		return;
+	}
 	if (follower->forgotten) {
 		sweep();
 		return;
@@ -432,8 +437,12 @@ void bus_follow_fini(void)
 {
 	if (follow.timing)
 		(void)core_timer_stop(follow.again);
-	while (follow.followers)
-		follower_free(follow.followers);
+	for (struct bus_follower *follower; (follower = follow.followers);) {
+		follow.followers = follower->next;
+		follower->orphaned = follower->saving;
+		if (!follower->orphaned)
+			follower_free(follower);
+	}
 }
 
 /* ---- looking back ---- */

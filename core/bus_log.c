@@ -6,7 +6,6 @@
  * they are, more events gather. "Stored" is the number up to which all are safe. The latest stay in memory for followers
  * that keep up; the rest is read back in windows.
  */
-#include <assert.h>
 #include <string.h>
 #include "bus_internal.h"
 #include "json.h"
@@ -29,6 +28,7 @@ struct batch {
 	struct bus_event *events[BATCH_ROWS];
 	uint32_t count;
 	bool under_way, stored, failed;
+	bool orphaned; /* the bus has ended while it was under way */
 };
 
 static struct {
@@ -127,6 +127,10 @@ static void on_written(void *self, const struct pbx_rows *rows)
 {
 	struct batch *batch = self;
 
+	if (batch->orphaned) {
+		batch_free(batch);
+		return;
+	}
 	batch->under_way = false;
 	batch->stored = rows->status == PBX_OK;
 	batch->failed = !batch->stored;
@@ -400,9 +404,10 @@ void bus_log_fini(void)
 		bus_event_unref(event);
 	}
 	for (struct batch *batch; (batch = events.batches);) {
-		assert(!batch->under_way);
 		events.batches = batch->next;
-		batch_free(batch);
+		batch->orphaned = batch->under_way;
+		if (!batch->orphaned)
+			batch_free(batch);
 	}
 	for (uint32_t i = 0; i < RECENT; i++)
 		bus_event_unref(events.recent[i]);

@@ -353,9 +353,24 @@ static bool run_in_group(struct connection *connection, struct store_job *job)
 	return !several || command(connection, "RELEASE job") == SQLITE_OK;
 }
 
+/* Nobody may write now, another process has the file for too long: waiting again for each job would only take longer. */
+static void fail_group(struct connection *connection, struct store_queue *group, int code)
+{
+	for (struct store_job *job = group->first; job; job = job->next)
+		(void)fail(&job->result, connection->db, code);
+}
+
+/* False: the jobs have to run one by one. */
 static bool run_group(struct connection *connection, struct store_queue *group)
 {
-	bool whole = command(connection, "BEGIN IMMEDIATE") == SQLITE_OK;
+	int code = command(connection, "BEGIN IMMEDIATE");
+
+	if (code != SQLITE_OK) {
+		fail_group(connection, group, code);
+		return true;
+	}
+
+	bool whole = true;
 
 	for (struct store_job *job = group->first; job && whole; job = job->next)
 		whole = run_in_group(connection, job);

@@ -44,7 +44,7 @@ static void on_up(void *context, int result, const char *reason)
 	fixture.up = true;
 }
 
-void store_fixture_open(void)
+void store_fixture_begin(void)
 {
 	const struct core_store_config config = {
 		.engine = engines[fixture.engine],
@@ -58,6 +58,11 @@ void store_fixture_open(void)
 
 	fixture.up = false;
 	ck_assert_int_eq(core_store_init(&config, on_up, NULL), PBX_OK);
+}
+
+void store_fixture_open(void)
+{
+	store_fixture_begin();
 	wait_for(&fixture.up);
 }
 
@@ -121,9 +126,9 @@ void store_fixture_stop(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-const char *store_fixture_dir(void)
+const char *store_fixture_file(void)
 {
-	return fixture.dir;
+	return fixture.file;
 }
 
 const char *store_fixture_journal(void)

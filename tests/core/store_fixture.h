@@ -17,8 +17,9 @@ void store_fixture_place_on(struct postgres *taken);
 void store_fixture_start_on(struct postgres *taken); /* the same on a server of its own, which the test may halt */
 void store_fixture_stop(void);                       /* all of it; asserts that nothing is left */
 void store_fixture_open(void);                       /* the store alone, on the database that is there; waits until it is up */
+void store_fixture_begin(void);                      /* the same without waiting */
 void store_fixture_close(void);
-const char *store_fixture_dir(void);
+const char *store_fixture_file(void);    /* SQLite's */
 const char *store_fixture_journal(void); /* folder of the journal */
 
 /* One statement, run and awaited. Each parameter is a letter and a value: i int64_t, d double, t text, n nothing. The text is good until the next but seven. */

@@ -300,8 +300,24 @@ START_TEST(replay_looks_back_from_a_number)
 }
 END_TEST
 
+START_TEST(may_end_before_the_store_does)
+{
+	pbx_subscription follower;
+
+	start(_i);
+	ck_assert_int_eq(core_bus_service.follow(&plugin.host, "sink", "*", hear, NULL, &follower), PBX_OK);
+	for (int i = 0; i < 300; i++)
+		publish("call.started");
+	core_loop_step();
+	core_bus_fini();
+	core_store_fini(5000);
+	core_owner_fini(&plugin);
+	store_fixture_stop();
+}
+END_TEST
+
 STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, writes_every_event_down_with_its_data,
 	   only_what_is_declared_may_be_published, patterns_are_checked, subscribers_may_come_and_go_while_they_are_told,
 	   a_stopped_owner_hears_nothing_more, what_is_published_before_the_numbers_are_known_waits_for_them,
 	   many_events_have_numbers_without_a_gap_over_restarts, forgetting_keeps_the_last_so_that_numbers_go_on,
-	   replay_looks_back_from_a_number)
+	   replay_looks_back_from_a_number, may_end_before_the_store_does)
