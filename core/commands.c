@@ -454,18 +454,31 @@ static const struct pbx_event_type events[] = {
 	{ "plugin.failed", "A plugin could not be loaded or started", PBX_TABLE(plugin_event_fields) },
 };
 
+/* What the daemon publishes on its own account, outside this part. */
+static const struct pbx_field settings_event_fields[] = {
+	{ "revision", PBX_TYPE_INT, "number of the change" },
+	{ "actor", PBX_TYPE_TEXT, "who made it" },
+	{ "paths", PBX_TYPE_LIST, "which settings" },
+};
+static const struct pbx_event_type own_events[] = {
+	{ "settings.changed", "Settings have new values", PBX_TABLE(settings_event_fields) },
+};
+
 static int part_start(void *self)
 {
+	static const struct pbx_table own = PBX_TABLE(own_events);
 	struct core_part *part = self;
 
 	part_host = part->host;
 	started_at_ms = core_now_ms();
-	return core_metrics_on_scrape(part->host, on_scrape, part);
+	int err = core_bus_declare(core_self(), &own);
+	return err == PBX_OK ? core_metrics_on_scrape(part->host, on_scrape, part) : err;
 }
 
 static void part_stop(void *self)
 {
 	(void)self;
+	core_bus_undeclare(core_self());
 	part_host = NULL;
 }
 

@@ -260,7 +260,8 @@ static void on_listed(void *self, int result, int64_t last_seq)
 void core_events_list(void *self, pbx_request request)
 {
 	const char *pattern = requests->text(request, "types");
-	int64_t limit = requests->integer(request, "limit", 50);
+	int64_t limit = requests->integer(request, "limit", 50), since_us = requests->integer(request, "since", 0);
+	struct core_bus_stats stats;
 	struct listing *listing = calloc(1, sizeof *listing);
 
 	(void)self;
@@ -270,7 +271,9 @@ void core_events_list(void *self, pbx_request request)
 	}
 	listing->request = request;
 	listing->events = core_json_array();
-	int err = core_bus_service.replay(core_part_host(), requests->integer(request, "after", 0), requests->integer(request, "since", 0),
+	core_bus_stats(&stats);
+	int64_t latest = since_us || stats.last_seq < limit ? 0 : stats.last_seq - limit; /* nothing said: the last ones */
+	int err = core_bus_service.replay(core_part_host(), requests->integer(request, "after", latest), since_us,
 					  pattern ? pattern : "*", (uint32_t)(limit < MOST_LISTED ? limit : MOST_LISTED), on_listed_event, on_listed,
 					  listing);
 	if (err == PBX_OK)

@@ -213,15 +213,16 @@ int core_host_init(void)
 
 void core_host_fini(void)
 {
+	if (!core_manage_fini()) {
+		core_log(PBX_LOG_ERROR, "core", NULL, "plugin_left_running", "reason=\"its job in the pool does not end\"");
+		return; /* what that job uses must stay */
+	}
 	while (plugins) {
 		struct core_plugin *plugin = plugins;
 
-		while (plugin->instances)
-			core_instance_free(plugin->instances);
 		plugins = plugin->next;
 		plugin_free(plugin);
 	}
 	core_services_fini();
 	core_load_fini();
-	core_manage_fini();
 }

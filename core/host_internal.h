@@ -111,13 +111,16 @@ void core_order(struct core_instance **instances, uint32_t count, uint32_t *ret_
 /* Brings a loaded instance up; it replaces plugin->current, if any, at the moment it starts. then() follows, maybe before this returns. When
  * it is told a refusal the instance is gone, and what it would have replaced runs on. */
 void core_life_begin(struct core_instance *instance, core_life_fn then, void *context);
+/* Gives up one that is still coming up. */
+void core_life_cancel(struct core_instance *instance);
 /* Stops it and lets it go; gone(context) when its code is unloaded. */
 void core_life_end(struct core_instance *instance, void (*gone)(void *context), void *context);
 /* What pbx_host.ready does. */
 void core_life_ready(struct pbx_host *host, int result, const char *reason);
 
 /* ---- host_manage.c ---- */
-void core_manage_fini(void);
+/* Stops what still runs and waits for it, a few seconds at most. false: somebody's code is still at work in the pool. */
+bool core_manage_fini(void);
 
 /* ---- commands.c: metrics and events of the host's own ---- */
 void core_part_tell(const char *event, const struct core_plugin *plugin, const char *version, const char *reason);

@@ -311,11 +311,12 @@ struct readiness {
 	char reason[256];
 };
 
-static struct core_instance *find_waiting(uint64_t number)
+/* What comes late finds its instance by number: it may be gone. */
+static struct core_instance *find_coming(uint64_t number)
 {
 	for (struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next)
 		for (struct core_instance *instance = plugin->instances; instance; instance = instance->next)
-			if (instance->number == number && instance->waits_for_ready)
+			if (instance->number == number && !instance->is_retiring)
 				return instance;
 	return NULL;
 }
@@ -323,10 +324,10 @@ static struct core_instance *find_waiting(uint64_t number)
 static void on_ready(void *context, void *data)
 {
 	const struct readiness *readiness = data;
-	struct core_instance *instance = find_waiting(readiness->number);
+	struct core_instance *instance = find_coming(readiness->number);
 
 	(void)context;
-	if (instance) {
+	if (instance && instance->waits_for_ready) {
 		instance->waits_for_ready = false;
 		(void)core_timer_stop(instance->timer); /* it runs */
 		if (readiness->result == PBX_OK)
@@ -371,12 +372,19 @@ static void step_load(struct core_instance *instance)
 
 static void on_migrated(void *context, int result, const struct pbx_diag *diag)
 {
-	struct core_instance *instance = context;
+	struct core_instance *instance = find_coming((uintptr_t)context);
 
+	if (!instance)
+		return;
 	if (result == PBX_OK)
 		step_load(instance);
 	else
 		refuse_result(instance, result, "its tables could not be migrated", diag ? diag->text : NULL);
+}
+
+void core_life_cancel(struct core_instance *instance)
+{
+	refuse_result(instance, PBX_ECANCELLED, "the daemon is being stopped", NULL);
 }
 
 void core_life_begin(struct core_instance *instance, core_life_fn then, void *context)
@@ -400,7 +408,7 @@ void core_life_begin(struct core_instance *instance, core_life_fn then, void *co
 		return;
 	}
 	if (instance->card.migrations.count)
-		core_store_migrate(instance->owner.name, &instance->card.migrations, on_migrated, instance);
+		core_store_migrate(instance->owner.name, &instance->card.migrations, on_migrated, (void *)(uintptr_t)instance->number);
 	else
 		step_load(instance);
 }

@@ -11,19 +11,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define END_WITHIN_MS 6000u /* a child takes 5 s at most */
 
 static struct {
 	char **path; /* kept for load and reload by name */
 	uint32_t path_count;
 	uint32_t parts_pending;
 	struct batch *batch; /* the load of all, while it lasts */
+	uint32_t probes;     /* children under way */
+	bool stopping;
 	void (*stopped)(void *context);
 	void *stopped_context;
 } manager;
 
 /* ---- the search path ------------------------------------------------------------------ */
 
-void core_manage_fini(void)
+static void forget_path(void)
 {
 	for (uint32_t i = 0; i < manager.path_count; i++)
 		free(manager.path[i]);
@@ -34,7 +39,7 @@ void core_manage_fini(void)
 
 static int keep_path(const char *const *path, uint32_t count)
 {
-	core_manage_fini();
+	forget_path();
 	manager.path = calloc(count + 1u, sizeof *manager.path);
 	if (!manager.path)
 		return PBX_ENOMEM;
@@ -134,6 +139,16 @@ static void batch_end(struct batch *batch)
 	done(context);
 }
 
+/* The daemon stops before all are up: nobody is told. */
+static void batch_abandon(struct batch *batch)
+{
+	for (uint32_t i = batch->next; i < batch->count; i++)
+		core_instance_free(batch->instances[i]);
+	manager.batch = NULL;
+	free((void *)batch->instances);
+	free(batch);
+}
+
 static void batch_next(void *context, void *data);
 
 static void batch_go_on(struct batch *batch)
@@ -155,7 +170,9 @@ static void batch_next(void *context, void *data)
 	struct batch *batch = context;
 
 	(void)data;
-	if (batch->next == batch->ready)
+	if (manager.stopping)
+		batch_abandon(batch);
+	else if (batch->next == batch->ready)
 		batch_end(batch);
 	else
 		core_life_begin(batch->instances[batch->next++], on_up, batch);
@@ -175,6 +192,7 @@ static void batch_order(struct batch *batch)
 			core_plugin_failed(plugin, &refused[i]);
 			plugin->is_busy = false;
 		}
+		batch->count = batch->ready;
 	}
 	batch_go_on(batch);
 }
@@ -184,10 +202,13 @@ static void batch_check(void)
 {
 	struct batch *batch = manager.batch;
 
-	if (!batch || batch->pending || batch->ordered || manager.parts_pending)
+	if (!batch || batch->pending || batch->ordered || (manager.parts_pending && !manager.stopping))
 		return;
 	batch->ordered = true;
-	batch_order(batch);
+	if (manager.stopping)
+		batch_abandon(batch);
+	else
+		batch_order(batch);
 }
 
 static void on_tried(void *context, struct core_plugin *plugin, struct core_instance *instance, const struct core_refusal *refusal)
@@ -317,7 +338,14 @@ static void on_errand_up(void *context, struct core_plugin *plugin, struct core_
 
 static void on_errand_tried(void *context, struct core_plugin *plugin, struct core_instance *instance, const struct core_refusal *refusal)
 {
-	if (instance)
+	struct core_refusal stopping;
+
+	manager.probes--;
+	if (instance && manager.stopping) {
+		core_refuse(&stopping, PBX_ECANCELLED, "start it again", "the daemon is being stopped");
+		core_instance_free(instance);
+		on_errand_up(context, plugin, NULL, &stopping);
+	} else if (instance)
 		core_life_begin(instance, on_errand_up, context);
 	else
 		on_errand_up(context, plugin, NULL, refusal);
@@ -338,8 +366,11 @@ static void errand_load_file(struct errand *errand)
 	}
 	errand->plugin = plugin;
 	plugin->is_busy = true;
-	if (core_load_file(plugin, on_errand_tried, errand) != PBX_OK)
-		errand_end(errand, PBX_ENOMEM, "%s: it cannot be tried: %s", plugin->name, strerror(errno));
+	manager.probes++;
+	if (core_load_file(plugin, on_errand_tried, errand) == PBX_OK)
+		return;
+	manager.probes--;
+	errand_end(errand, PBX_ENOMEM, "%s: it cannot be tried: %s", plugin->name, strerror(errno));
 }
 
 /* Refuses what nobody may do now. true: the errand has ended. */
@@ -480,26 +511,35 @@ void core_plugin_reload(const char *name, core_plugin_done_fn done, void *contex
 
 /* ---- the end -------------------------------------------------------------------------- */
 
-/* The last one that started: it may need those before it, never the other way round. */
-static struct core_instance *last_started(void)
+/* The last one that started: it may need those before it, never the other way round. One still on its way up has no place in that order and
+ * goes first. */
+static struct core_instance *next_to_stop(void)
 {
 	struct core_instance *last = NULL;
 
-	for (const struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next)
-		for (struct core_instance *instance = plugin->instances; instance; instance = instance->next)
-			if (!instance->is_retiring && (!last || instance->order >= last->order))
+	for (const struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next) {
+		for (struct core_instance *instance = plugin->instances; instance; instance = instance->next) {
+			if (instance->is_retiring || !instance->then) /* not begun: its batch frees it */
+				continue;
+			if (!instance->is_started)
+				return instance;
+			if (!last || instance->order >= last->order)
 				last = instance;
+		}
+	}
 	return last;
 }
 
 static void stop_next(void *context)
 {
-	struct core_instance *last = last_started();
+	struct core_instance *next;
 
 	(void)context;
-	if (last) {
-		last->plugin->state = CORE_PLUGIN_FOUND;
-		core_life_end(last, stop_next, NULL);
+	while ((next = next_to_stop()) != NULL && !next->is_started)
+		core_life_cancel(next);
+	if (next) {
+		next->plugin->state = CORE_PLUGIN_FOUND;
+		core_life_end(next, stop_next, NULL);
 	} else if (manager.stopped) {
 		manager.stopped(manager.stopped_context);
 	}
@@ -507,9 +547,34 @@ static void stop_next(void *context)
 
 void core_host_stop_all(void (*done)(void *context), void *context)
 {
+	manager.stopping = true;
 	manager.stopped = done;
 	manager.stopped_context = context;
 	stop_next(NULL);
+}
+
+static bool has_instances(void)
+{
+	for (const struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next)
+		if (plugin->instances)
+			return true;
+	return false;
+}
+
+bool core_manage_fini(void)
+{
+	uint64_t until_us = core_clock_us() + 1000u * END_WITHIN_MS;
+
+	core_host_stop_all(NULL, NULL);
+	while ((has_instances() || manager.batch || manager.probes) && core_clock_us() < until_us) {
+		core_loop_step();
+		(void)usleep(1000);
+	}
+	bool all_gone = !has_instances() && !manager.batch && !manager.probes;
+	forget_path();
+	manager.stopping = false;
+	manager.parts_pending = 0;
+	return all_gone;
 }
 
 /* ---- looking -------------------------------------------------------------------------- */

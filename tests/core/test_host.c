@@ -678,6 +678,54 @@ START_TEST(what_cannot_be_done_is_said)
 }
 END_TEST
 
+/* As a second SIGTERM does: nobody has called core_host_stop_all, and plugins are at every stage. */
+START_TEST(an_end_in_the_middle_of_the_start_is_clean)
+{
+	const char *const path[] = { folder };
+
+	install("late");
+	install("plain");
+	install("second");
+	install_as("good_1", "good");
+	ck_assert_int_eq(core_host_load_all(path, 1, NULL, on_loaded_all, NULL), PBX_OK);
+	for (int i = 0; i < _i; i++)
+		core_loop_step();
+	core_host_fini();
+	core_loop_settle();
+	ck_assert(!loaded_all);
+	ck_assert_int_eq(core_host_init(), PBX_OK);
+	offer_services();
+}
+END_TEST
+
+START_TEST(an_end_in_the_middle_of_a_reload_is_clean)
+{
+	install_as("good_1", "good");
+	load_all();
+	tell(&answer, "plugin reload good");
+	for (int i = 0; i < _i; i++)
+		core_loop_step();
+	core_host_fini();
+	ck_assert_int_eq(core_host_init(), PBX_OK);
+	offer_services();
+}
+END_TEST
+
+START_TEST(the_last_events_are_listed)
+{
+	install_as("good_1", "good");
+	load_all();
+	for (int i = 0; i < 4; i++)
+		run("good publish");
+	run("events list limit=3");
+	ck_assert_uint_eq(core_json_count(core_json_get(answer.body, "items")), 3);
+	ck_assert_str_eq(answer_at(&answer, "items.2.type"), "good.done");
+	run("events list plugin.*");
+	ck_assert_str_eq(answer_at(&answer, "items.0.data.name"), "core");
+	ck_assert_str_eq(answer_at(&answer, "items.1.data.name"), "good");
+}
+END_TEST
+
 START_TEST(state_and_time_are_in_the_metrics)
 {
 	install("crasher");
@@ -721,6 +769,9 @@ int main(void)
 	tcase_add_test(all, a_failed_upgrade_changes_nothing);
 	tcase_add_test(all, a_file_that_went_bad_does_not_replace_a_good_one);
 	tcase_add_loop_test(all, what_cannot_be_done_is_said, 0, sizeof refusals / sizeof refusals[0]);
+	tcase_add_loop_test(all, an_end_in_the_middle_of_the_start_is_clean, 0, 6);
+	tcase_add_loop_test(all, an_end_in_the_middle_of_a_reload_is_clean, 0, 6);
+	tcase_add_test(all, the_last_events_are_listed);
 	tcase_add_test(all, state_and_time_are_in_the_metrics);
 	suite_add_tcase(suite, all);
 
