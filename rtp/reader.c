@@ -95,7 +95,7 @@ static bool open_next(struct rtp_source *source)
 		source->next_list = NULL;
 		take_list(source, list);
 	}
-	while (source->list && source->failures < source->list->count) {
+	while (source->list && source->failures < 2 * source->list->count) { /* twice round: shuffled, the good ones may be far apart */
 		if (source->at == source->list->count)
 			begin_round(source);
 		const char *file = source->list->files[source->sequence[source->at++]];
