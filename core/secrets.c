@@ -378,6 +378,24 @@ static bool write_key(int descriptor)
 	return fine;
 }
 
+/* The name itself survives a power cut only when its folder has been written, too. */
+static bool sync_folder(const char *file)
+{
+	char folder[4096];
+	char *slash;
+	int descriptor;
+	bool fine;
+
+	(void)snprintf(folder, sizeof folder, "%s%s", *file == '/' ? "" : "./", file);
+	slash = strrchr(folder, '/');
+	slash[slash == folder] = '\0';
+	descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fine = descriptor >= 0 && fsync(descriptor) == 0;
+	if (descriptor >= 0)
+		(void)close(descriptor);
+	return fine;
+}
+
 /* Half a key must never be found after a power cut, nor two keys after two starts: written beside, then linked under its name. */
 static int make_key(const char *file)
 {
@@ -388,7 +406,7 @@ static int make_key(const char *file)
 	descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (descriptor < 0)
 		return tell(file, strerror(errno));
-	if (!write_key(descriptor) || (link(beside, file) != 0 && errno != EEXIST))
+	if (!write_key(descriptor) || (link(beside, file) != 0 && errno != EEXIST) || !sync_folder(file))
 		err = tell(file, strerror(errno));
 	(void)close(descriptor);
 	(void)unlink(beside); /* it has its right name, or is not wanted */

@@ -182,20 +182,27 @@ static void take_back(struct pending *pending)
 
 static void load(struct loading *loading);
 
-static void on_reloaded(void *context, int result)
+/* Another node was first: told when what it wrote holds here, so that who looks again sees it. */
+static void on_others_read(void *context, int result)
 {
+	struct pbx_diag diag = { 0 };
+
 	(void)context;
 	if (result != PBX_OK)
 		core_log(PBX_LOG_WARN, "core", NULL, "stored_settings_not_read", "result=%d", result);
+	pbx_diag_set(&diag, active->changes[0].path, "settings were changed elsewhere at the same moment: look again, then repeat");
+	finish(PBX_EBUSY, &diag, 0);
 }
 
 static void read_others_changes(void)
 {
 	struct loading *loading = calloc(1, sizeof *loading);
 
-	if (!loading)
+	if (!loading) {
+		on_others_read(NULL, PBX_ENOMEM);
 		return;
-	loading->done = on_reloaded;
+	}
+	loading->done = on_others_read;
 	load(loading);
 }
 
@@ -223,9 +230,7 @@ static void on_written(void *context, const struct pbx_rows *rows)
 	}
 	take_back(pending);
 	if (rows->status == PBX_EEXIST) {
-		pbx_diag_set(&diag, pending->changes[0].path, "settings were changed elsewhere at the same moment: look again, then repeat");
 		read_others_changes();
-		finish(PBX_EBUSY, &diag, 0);
 	} else {
 		pbx_diag_set(&diag, pending->changes[0].path, "not stored, nothing has changed: %.300s", rows->error);
 		finish(rows->status, &diag, 0);
