@@ -1,8 +1,8 @@
 /*
  * postgres_fixture.c - a PostgreSQL server of the test's own
  *
- * The server refuses to run as root, so root becomes the user "postgres" first. Making one costs a second or two, so most
- * tests share one and empty it.
+ * The server refuses to run as root, so root becomes the user "postgres" first. Making a database costs seconds, so one is
+ * made for the process and copied, and most tests share one server and empty it.
  */
 #include "postgres_fixture.h"
 #include <check.h>
@@ -89,13 +89,22 @@ static char *make_dir(char *template)
 	return template;
 }
 
-static void init_database(const struct postgres *postgres)
+static char prepared_dir[64];
+
+static void run_shell(const char *command)
+{
+	ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+void postgres_prepare(void)
 {
 	char program[160], data[96], log[96];
 
+	(void)snprintf(prepared_dir, sizeof prepared_dir, "/tmp/pbx-postgres-XXXXXX");
+	(void)make_dir(prepared_dir);
 	(void)snprintf(program, sizeof program, "%s/initdb", bin_dir());
-	(void)snprintf(data, sizeof data, "%s/data", postgres->dir);
-	(void)snprintf(log, sizeof log, "%s/initdb.log", postgres->dir);
+	(void)snprintf(data, sizeof data, "%s/data", prepared_dir);
+	(void)snprintf(log, sizeof log, "%s/initdb.log", prepared_dir);
 	/* A collation that orders unlike bytes do, so that the tests see whether we depend on it. */
 	char *words[] = { program,
 			  (char *)"-D",
@@ -112,6 +121,14 @@ static void init_database(const struct postgres *postgres)
 			  (char *)"--locale=C",
 			  NULL };
 	run_program(words, log);
+}
+
+void postgres_unprepare(void)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof command, "rm -rf %s", prepared_dir);
+	run_shell(command);
 }
 
 static bool answers(const struct postgres *postgres)
@@ -149,12 +166,14 @@ void postgres_resume(struct postgres *postgres)
 struct postgres *postgres_start(void)
 {
 	struct postgres *postgres = calloc(1, sizeof *postgres);
+	char command[192];
 
 	ck_assert_ptr_nonnull(postgres);
 	(void)snprintf(postgres->dir, sizeof postgres->dir, "/tmp/pbx-postgres-XXXXXX");
 	(void)make_dir(postgres->dir);
 	(void)snprintf(postgres->url, sizeof postgres->url, "host=%s user=pbx dbname=postgres", postgres->dir);
-	init_database(postgres);
+	(void)snprintf(command, sizeof command, "cp -a %s/data %s/data", prepared_dir, postgres->dir);
+	run_shell(command);
 	postgres_resume(postgres);
 	return postgres;
 }
@@ -194,7 +213,7 @@ void postgres_freeze(struct postgres *postgres, bool frozen)
 	/* The server's processes are its children and itself. */
 	(void)snprintf(command, sizeof command, "pkill -%s -P %d; kill -%s %d", frozen ? "STOP" : "CONT", (int)postgres->pid,
 		       frozen ? "STOP" : "CONT", (int)postgres->pid);
-	ck_assert_int_eq(system(command), 0);
+	run_shell(command);
 }
 
 void postgres_stop(struct postgres *postgres)
@@ -205,6 +224,6 @@ void postgres_stop(struct postgres *postgres)
 		return;
 	end_server(postgres, SIGINT);
 	(void)snprintf(command, sizeof command, "rm -rf %s", postgres->dir);
-	ck_assert_int_eq(system(command), 0);
+	run_shell(command);
 	free(postgres);
 }

@@ -4,7 +4,10 @@
 
 struct postgres;
 
-bool postgres_is_here(void);           /* server programs are installed under /usr/lib/postgresql */
+bool postgres_is_here(void); /* server programs are installed under /usr/lib/postgresql */
+/* Makes an empty database once, for all servers that are started afterwards: it costs seconds. */
+void postgres_prepare(void);
+void postgres_unprepare(void);
 struct postgres *postgres_start(void); /* an empty server, answering; fails the test when it cannot. Owned. */
 const char *postgres_url(const struct postgres *postgres);
 void postgres_empty(struct postgres *postgres);               /* no tables are left */

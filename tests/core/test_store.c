@@ -1,6 +1,8 @@
 /* tests/core/test_store.c - the store's promises, kept on each engine */
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
@@ -344,9 +346,50 @@ START_TEST(what_can_never_open_says_so)
 }
 END_TEST
 
-STORE_MAIN("store", values_come_back_as_they_were_given, a_parameter_may_stand_in_several_places_and_in_any_order,
-	   refusals_have_their_own_names, the_dialect_means_the_same, tells_how_many_rows_changed,
-	   an_owner_sees_its_work_as_if_it_were_alone, of_what_is_committed_together_only_the_guilty_fail, a_batch_is_all_or_nothing,
-	   a_stopping_owner_hears_that_at_once_and_nothing_later, an_owner_may_be_stopped_by_its_own_callback,
+static void on_safe(void *self, const struct pbx_rows *rows)
+{
+	ck_assert_int_eq(rows->status, PBX_OK);
+	++*(uint32_t *)self;
+}
+
+/* SQLite's way of being away: another process has the file for longer than we wait. Then records go to the journal. */
+START_TEST(a_locked_file_is_waited_out)
+{
+	struct core_store_stats stats;
+	uint32_t safe = 0;
+	sqlite3 *other;
+
+	if (_i != ENGINE_SQLITE)
+		return;
+	start_with_people(_i);
+	ck_assert_int_eq(sqlite3_open(store_fixture_file(), &other), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	for (int64_t i = 0; i < 50; i++) {
+		const struct pbx_value id = PBX_V_INT(i);
+
+		ck_assert_int_eq(core_store_record(core_self(), "INSERT INTO people (id) VALUES ($1) ON CONFLICT (id) DO NOTHING", &id, 1,
+						   on_safe, &safe),
+				 PBX_OK);
+	}
+	while (safe < 50) {
+		core_loop_step();
+		(void)usleep(1000);
+	}
+	ck_assert_int_eq(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_close(other), SQLITE_OK);
+	do {
+		core_loop_step();
+		(void)usleep(1000);
+		core_store_stats(&stats);
+	} while (stats.journalled > 0);
+	ck_assert_str_eq(ask("SELECT COUNT(*), MAX(id) FROM people"), "50|49");
+	store_fixture_stop();
+}
+END_TEST
+
+STORE_MAIN("store", a_locked_file_is_waited_out, values_come_back_as_they_were_given,
+	   a_parameter_may_stand_in_several_places_and_in_any_order, refusals_have_their_own_names, the_dialect_means_the_same,
+	   tells_how_many_rows_changed, an_owner_sees_its_work_as_if_it_were_alone, of_what_is_committed_together_only_the_guilty_fail,
+	   a_batch_is_all_or_nothing, a_stopping_owner_hears_that_at_once_and_nothing_later, an_owner_may_be_stopped_by_its_own_callback,
 	   too_many_at_once_are_refused_and_the_rest_are_answered, a_prepared_statement_follows_its_table,
 	   many_statements_and_many_rows_go_through, what_was_written_is_there_after_a_restart, what_can_never_open_says_so)

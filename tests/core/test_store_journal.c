@@ -2,14 +2,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "../check_main.h"
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
@@ -385,31 +383,7 @@ START_TEST(a_server_that_comes_later_is_waited_for)
 }
 END_TEST
 
-static bool are_fifty_safe(void)
-{
-	return safe == 50;
-}
-
-START_TEST(a_locked_file_is_waited_out)
-{
-	sqlite3 *other;
-
-	store_fixture_start(ENGINE_SQLITE);
-	make_table();
-	ck_assert_int_eq(sqlite3_open(store_fixture_file(), &other), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_exec(other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
-	record_many(1, 50);
-	wait_until(are_fifty_safe);
-	ck_assert_uint_eq(stats_now().journalled, 50);
-	ck_assert_int_eq(sqlite3_exec(other, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
-	ck_assert_int_eq(sqlite3_close(other), SQLITE_OK);
-	wait_until(is_through);
-	ck_assert_str_eq(ask("SELECT COUNT(*), MAX(id) FROM records"), "50|50");
-	store_fixture_stop();
-}
-END_TEST
-
-CHECK_MAIN("store_journal", a_server_that_comes_later_is_waited_for, a_locked_file_is_waited_out,
-	   records_made_while_the_server_is_down_arrive_once_and_in_order, what_was_told_safe_survives_a_kill,
-	   a_torn_end_is_cut_and_the_rest_arrives, damage_in_the_middle_is_never_sent, a_record_that_is_refused_does_not_hold_up_the_others,
-	   a_full_disk_is_waited_out, closing_leaves_in_the_journal_what_could_not_be_written, a_server_that_stops_answering_is_missed)
+POSTGRES_MAIN("store_journal", a_server_that_comes_later_is_waited_for, records_made_while_the_server_is_down_arrive_once_and_in_order,
+	      what_was_told_safe_survives_a_kill, a_torn_end_is_cut_and_the_rest_arrives, damage_in_the_middle_is_never_sent,
+	      a_record_that_is_refused_does_not_hold_up_the_others, a_full_disk_is_waited_out,
+	      closing_leaves_in_the_journal_what_could_not_be_written, a_server_that_stops_answering_is_missed)
