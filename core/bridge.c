@@ -163,7 +163,7 @@ int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bri
 	for (int i = 0; i < 2; i++)
 		if (left[i])
 			core_leg_watch(left[i]);
-	if (!is_talkable(a) || !is_talkable(b) || a->charge.owner || b->charge.owner) { /* a controller that lost one did something of its own */
+	if (!is_talkable(a) || !is_talkable(b) || !core_leg_is_free(a) || !core_leg_is_free(b)) {
 		core_handle_free(&bridge_table, bridge->handle.id);
 		free(bridge);
 		return PBX_ESTATE;

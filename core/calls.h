@@ -1,10 +1,12 @@
 /* core/calls.h - calls, legs, dials, bridges and routing inside the daemon; serves "pbx.calls/1", "pbx.route/1", "pbx.media/1". All of it: [loop].
  *
- * calls.c   calls and their legs: handles, states, controllers, verbs
- * dial.c    ringing targets, first answer wins
- * bridge.c  two legs talk, hold and music, keys
- * route.c   the chain of hooks;  plan.c  the number plan: patterns, claims, conflicts
- * negotiate.c  offer and answer in terms of core/media_desc.h */
+ * calls.c     calls: begin, end, limits, draining        leg.c        legs: states, what the driver tells, who decides
+ * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers, playing
+ * dial.c      ringing targets, first answer wins           dial_group.c one target: routed, resolved, forwarded
+ * bridge.c    two legs talk, hold and music, keys          transfer.c   blind and attended
+ * route.c     the chain of hooks                           plan.c       the number plan: patterns, claims, conflicts
+ * negotiate.c offer and answer in terms of media_desc.h    cause.c      Q.850 and SIP
+ * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands; settings and metrics */
 #pragma once
 #include <pbx/route.h>
 #include "leg_driver.h"

@@ -146,6 +146,8 @@ void core_leg_answered_now(struct core_leg *leg);
 void core_leg_lose_controller(struct core_leg *leg);
 /* Nobody's any more: leaves bridge, dials, branch and controller. The other side of a bridge is returned, on its own now. */
 struct core_leg *core_leg_let_go(struct core_leg *leg);
+/* After letting go: a controller that heard lost may have ended the leg, or have done something of its own with it. */
+bool core_leg_is_free(const struct core_leg *leg);
 void core_leg_watch(struct core_leg *leg);     /* hangs it up after a while unless somebody takes it */
 void core_legs_fini(void);
 const struct core_leg_driver *core_leg_driver(void);

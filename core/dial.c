@@ -396,8 +396,11 @@ void core_dial_hand_over(struct core_group *group, const struct pbx_route_answer
 		core_call_answered(from->call, from, group->text, "");
 	core_dial_finish(dial, CORE_DIALLED_HANDED_OVER, &cancelled, NULL);
 	core_leg_lose_controller(from);
-	if (from->state == PBX_LEG_ENDED)
+	if (!core_leg_is_free(from)) {
+		if (transferor.id)
+			(void)core_transfer_over(transferor, from, target, from->state == PBX_LEG_ENDED ? 487 : 200);
 		return;
+	}
 
 	from->is_offered = from->state == PBX_LEG_ANSWERED;
 	from->refused_code = 0;
@@ -538,7 +541,7 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 
 	if (other)
 		core_leg_watch(other);
-	if (leg->state == PBX_LEG_ENDED)
+	if (!core_leg_is_free(leg))
 		return PBX_ENOENT;
 
 	const struct pbx_dial_target target = { .text = number };

@@ -130,6 +130,11 @@ void core_leg_lose_controller(struct core_leg *leg)
 		CORE_INTO(owner, lost(self, leg->handle));
 }
 
+bool core_leg_is_free(const struct core_leg *leg)
+{
+	return leg->state != PBX_LEG_ENDED && !leg->charge.owner && !leg->branch && !leg->dials && !leg->bridge;
+}
+
 struct core_leg *core_leg_let_go(struct core_leg *leg)
 {
 	struct core_leg *other = core_bridge_dissolve(leg);
@@ -421,7 +426,7 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 	}
 
 	struct core_media_desc before = leg->remote;
-	bool was = leg->holds_us;
+	bool was = leg->holds_us || leg->held_by_us;
 	leg->remote = *offer;
 	if (core_leg_make_answer(leg, NULL, our_direction(leg), true) != PBX_OK) {
 		leg->remote = before;

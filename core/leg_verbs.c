@@ -35,8 +35,8 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 		core_leg_lose_controller(leg);
 	if (other)
 		core_leg_watch(other);
-	if (leg->state == PBX_LEG_ENDED || leg->charge.owner)
-		return PBX_ENOENT; /* who lost it has ended it, or has taken it back */
+	if (leg->state == PBX_LEG_ENDED || leg->charge.owner || leg->branch || leg->bridge)
+		return PBX_ENOENT; /* who lost it has ended it, or has sent it elsewhere */
 
 	memset(&leg->controller, 0, sizeof leg->controller);
 	memcpy(&leg->controller, controller, controller->size < sizeof *controller ? controller->size : sizeof *controller);
