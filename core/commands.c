@@ -304,6 +304,9 @@ static const struct pbx_arg set_args[] = {
 static const struct pbx_arg undo_args[] = {
 	{ .name = "revision", .type = PBX_TYPE_INT, .flags = PBX_ARG_REQUIRED, .help = "the change to take back", .least = 1, .most = INT64_MAX },
 };
+static const struct pbx_arg history_args[] = {
+	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .help = "how many", .least = 1, .most = 500 },
+};
 static const struct pbx_arg explain_args[] = {
 	{ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "who calls", .completes = "extension", .most = 64 },
 	{ .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "what they dial", .completes = "extension", .least = 1, .most = 64 },
@@ -393,6 +396,7 @@ static const struct pbx_route routes[] = {
 	{ "DELETE", "/config/{path}", core_config_unset, .scope = "config:write", .summary = "Go back to a setting's default", .flags = PBX_ROUTE_WRITES,
 	  ARGS(path_args), REPLY(revision_fields) },
 	{ "GET", "/config/schema", core_config_schema, .scope = "config:read", .summary = "JSON Schema of all settings" },
+	{ "GET", "/config/revisions", core_config_revisions, .scope = "config:read", .summary = "Changes made, newest first", ARGS(history_args) },
 	{ "GET", "/config/diff", core_config_diff, .scope = "config:read", .summary = "What a reload of the files would change" },
 	{ "POST", "/config:check", core_config_check, .scope = "config:read", .summary = "Check the settings files" },
 	{ "POST", "/config:reload", core_config_reload, .scope = "config:write", .summary = "Read the settings files again", .flags = PBX_ROUTE_WRITES },
@@ -426,6 +430,7 @@ static const struct pbx_command commands[] = {
 	{ "config diff", core_config_diff, "What a reload of the files would change", .columns = "path,from,to,restart,problem" },
 	{ "config reload", core_config_reload, "Read the settings files again", .flags = PBX_ROUTE_WRITES },
 	{ "config undo", core_config_undo, "Take a change back", ARGS(undo_args), .flags = PBX_ROUTE_WRITES },
+	{ "config revisions", core_config_revisions, "Changes made, newest first", ARGS(history_args), .columns = "revision,time,actor,path,from,to" },
 	{ "config schema", core_config_schema, "JSON Schema of all settings" },
 	{ "config manual", core_config_manual, "Reference of all settings, in Markdown" },
 	{ "route explain", core_route_explain, "Who would answer for a number, and why", ARGS(explain_args), .columns = "order,owner,hook,verdict,text" },

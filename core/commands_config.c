@@ -131,6 +131,27 @@ void core_config_undo(void *self, pbx_request request)
 		core_settings_undo(requests->actor(request), requests->integer(request, "revision", 0), on_changed, pending);
 }
 
+static void on_history(void *context, struct pbx_json *taken)
+{
+	struct pending *pending = context;
+	const struct pbx_diag diag = { .text = "the store does not answer" };
+
+	if (taken)
+		core_reply_items(pending->request, taken);
+	else
+		core_reply_refusal(pending->request, PBX_EIO, &diag);
+	free(pending);
+}
+
+void core_config_revisions(void *self, pbx_request request)
+{
+	struct pending *pending = pending_new(request);
+
+	(void)self;
+	if (pending)
+		core_settings_history((uint32_t)requests->integer(request, "limit", 50), on_history, pending);
+}
+
 void core_config_schema(void *self, pbx_request request)
 {
 	(void)self;

@@ -21,6 +21,7 @@ void core_config_unset(void *self, pbx_request request);
 void core_config_diff(void *self, pbx_request request);
 void core_config_reload(void *self, pbx_request request);
 void core_config_undo(void *self, pbx_request request);
+void core_config_revisions(void *self, pbx_request request);
 void core_config_schema(void *self, pbx_request request);
 void core_config_manual(void *self, pbx_request request);
 

@@ -170,7 +170,11 @@ static int bind_body(struct core_request *request, const struct core_match *matc
 			continue;
 		}
 		struct pbx_arg arg = core_arg_at(args, at);
-		if (!is_in_path(match, arg.name)) /* what the path says counts */
+		if (is_in_path(match, arg.name)) /* what the path says counts */
+			continue;
+		if (bound_of_row(request, match, at)->given)
+			core_problem_add(problem, 400, "twice", "body", arg.name, "%s: given twice", arg.name);
+		else
 			err = core_arg_from_json(bound_of_row(request, match, at), &arg, member, problem);
 	}
 	return err;

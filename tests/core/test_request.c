@@ -271,6 +271,7 @@ static const struct { const char *body; uint32_t status; const char *code, *poin
 	{ "{\"title\":\"x\",\"authors\":[1]}", 400, "wrong_type", "/authors" },
 	{ "{\"title\":\"x\",\"since\":\"yesterday\"}", 400, "wrong_type", "/since" },
 	{ "{\"title\":\"x\",\"page\":4}", 400, "unknown", "/page" },
+	{ "{\"title\":\"x\",\"title\":\"y\"}", 400, "twice", "/title" },
 };
 
 START_TEST(a_bad_body_is_refused_at_its_member)
