@@ -132,9 +132,10 @@ class Pbx:
 
     def assert_nothing_left(self):
         """When everybody has hung up no leg, bridge, dial or stream may remain."""
-        status = self.wait_for(lambda: (lambda s: s if not (s["calls"] or s["legs"] or s["bridges"] or s["dials"]) else None)(self.ctl("status")),
-                               "all calls to end")
-        assert status
+        def idle():
+            calls = self.ctl("status")["calls"]
+            return not any(calls[kind] for kind in ("calls", "legs", "bridges"))
+        self.wait_for(idle, "all calls to end")
         self.wait_for(lambda: self.ctl("media", "streams") == [], "all streams to close")
 
     def log(self):
@@ -197,7 +198,7 @@ class Pbx:
     def events(self, pattern="*"):
         found, after = [], 0
         while True:
-            page = self.ctl("events", "list", f"pattern={pattern}", f"from={after}", "limit=500")
+            page = self.ctl("events", "list", f"types={pattern}", f"after={after}", "limit=500")
             found += page
             if len(page) < 500:
                 return found

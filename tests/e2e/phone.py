@@ -17,9 +17,9 @@ call_max_calls 4
 audio_player aubridge,nil
 audio_source ausine,{hertz}
 audio_alert aubridge,nil
-ausrc_srate 8000
+ausrc_srate 48000
 auplay_srate 8000
-ausrc_channels 1
+ausrc_channels 2
 auplay_channels 1
 rtp_ports {rtp_port}-{rtp_last}
 rtp_stats no
@@ -124,7 +124,10 @@ class Phone:
     # ---- what a person does ---------------------------------------------------------------
 
     def registered(self):
-        self.wait("REGISTER_OK")
+        """Asks the registrar: the phone's own event may be older than our connection to it."""
+        def there():
+            return any(f":{self.sip_port}" in contact["contact"] for contact in self.pbx.ctl("registrations", "list", self.number))
+        self.pbx.wait_for(there, f"phone {self.number} to register: {self.output()[-300:]}")
         return self
 
     def dial(self, number):
