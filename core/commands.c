@@ -58,11 +58,15 @@ void core_reply_items(pbx_request request, struct pbx_json *taken)
 
 void core_reply_refusal(pbx_request request, int result, const struct pbx_diag *diag)
 {
-	static const struct { int result; uint32_t status; const char *code; } rows[] = {
-		{ PBX_EINVAL, 422, "invalid_value" }, { PBX_ENOMEM, 503, "no_memory" },  { PBX_ENOENT, 404, "not_found" },
-		{ PBX_EEXIST, 409, "exists" },        { PBX_ENOSPC, 503, "full" },       { PBX_EBUSY, 409, "in_use" },
-		{ PBX_EPERM, 403, "not_permitted" },  { PBX_ESTATE, 409, "not_now" },    { PBX_ETIMEOUT, 504, "timeout" },
-		{ PBX_EIO, 503, "unavailable" },      { PBX_EVERSION, 422, "version" },  { PBX_ECANCELLED, 503, "stopping" },
+	static const struct {
+		int result;
+		uint32_t status;
+		const char *code;
+	} rows[] = {
+		{ PBX_EINVAL, 422, "invalid_value" }, { PBX_ENOMEM, 503, "no_memory" }, { PBX_ENOENT, 404, "not_found" },
+		{ PBX_EEXIST, 409, "exists" },        { PBX_ENOSPC, 503, "full" },      { PBX_EBUSY, 409, "in_use" },
+		{ PBX_EPERM, 403, "not_permitted" },  { PBX_ESTATE, 409, "not_now" },   { PBX_ETIMEOUT, 504, "timeout" },
+		{ PBX_EIO, 503, "unavailable" },      { PBX_EVERSION, 422, "version" }, { PBX_ECANCELLED, 503, "stopping" },
 	};
 	uint32_t status = 500;
 	const char *code = "failed";
@@ -84,8 +88,8 @@ static struct pbx_json *calls_json(void)
 	struct core_calls_stats stats;
 
 	core_calls_stats(&stats);
-	if (!json || core_json_set_integer(json, "calls", stats.calls) != PBX_OK || core_json_set_integer(json, "legs", stats.legs) != PBX_OK ||
-	    core_json_set_integer(json, "bridges", stats.bridges) != PBX_OK ||
+	if (!json || core_json_set_integer(json, "calls", stats.calls) != PBX_OK ||
+	    core_json_set_integer(json, "legs", stats.legs) != PBX_OK || core_json_set_integer(json, "bridges", stats.bridges) != PBX_OK ||
 	    core_json_set_integer(json, "started", (int64_t)stats.started) != PBX_OK ||
 	    core_json_set_integer(json, "answered", (int64_t)stats.answered) != PBX_OK ||
 	    core_json_set_integer(json, "failed", (int64_t)stats.failed) != PBX_OK ||
@@ -100,7 +104,8 @@ static struct pbx_json *store_json(void)
 	struct core_store_stats stats;
 
 	core_store_stats(&stats);
-	if (!json || core_json_set_boolean(json, "up", stats.up) != PBX_OK || core_json_set_boolean(json, "disk_full", stats.disk_full) != PBX_OK ||
+	if (!json || core_json_set_boolean(json, "up", stats.up) != PBX_OK ||
+	    core_json_set_boolean(json, "disk_full", stats.disk_full) != PBX_OK ||
 	    core_json_set_integer(json, "queries", (int64_t)stats.queries) != PBX_OK ||
 	    core_json_set_integer(json, "errors", (int64_t)stats.errors) != PBX_OK ||
 	    core_json_set_integer(json, "waiting", (int64_t)stats.waiting) != PBX_OK ||
@@ -146,7 +151,8 @@ static struct pbx_json *plugins_json(void)
 		if (plugin->state == CORE_PLUGIN_FAILED && failed && core_json_append_text(failed, plugin->name) != PBX_OK)
 			return NULL;
 	}
-	if (!json || !failed || core_json_set_integer(json, "running", running) != PBX_OK || core_json_set(json, "failed", TAKE(failed)) != PBX_OK)
+	if (!json || !failed || core_json_set_integer(json, "running", running) != PBX_OK ||
+	    core_json_set(json, "failed", TAKE(failed)) != PBX_OK)
 		return NULL;
 	return TAKE(json);
 }
@@ -270,7 +276,8 @@ void core_part_report_time(struct core_instance *instance)
 	if (!part_host || !us)
 		return;
 	instance->reported_us += us;
-	(void)core_metrics_service.add(part_host, METRIC_LOOP_SECONDS, instance->owner.name, (double)us / 1e6); /* 1,000 plugins are enough */
+	(void)core_metrics_service.add(part_host, METRIC_LOOP_SECONDS, instance->owner.name,
+				       (double)us / 1e6); /* 1,000 plugins are enough */
 }
 
 static void on_scrape(void *self)
@@ -286,13 +293,23 @@ static void on_scrape(void *self)
 /* ---- the card ------------------------------------------------------------------------- */
 
 static const struct pbx_arg name_args[] = {
-	{ .name = "name", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "plugin", .least = 1, .most = 63, .completes = "plugin" },
+	{ .name = "name",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .help = "plugin",
+	  .least = 1,
+	  .most = 63,
+	  .completes = "plugin" },
 };
 static const struct pbx_arg file_args[] = {
 	{ .name = "file", .type = PBX_TYPE_TEXT, .help = "a settings file that is not in use yet", .completes = "file" },
 };
 static const struct pbx_arg prefix_args[] = {
-	{ .name = "prefix", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "section, or beginning of a path", .completes = "setting" },
+	{ .name = "prefix",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_QUERY,
+	  .help = "section, or beginning of a path",
+	  .completes = "setting" },
 };
 static const struct pbx_arg path_args[] = {
 	{ .name = "path", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "section.name", .completes = "setting" },
@@ -302,14 +319,25 @@ static const struct pbx_arg set_args[] = {
 	{ .name = "value", .flags = PBX_ARG_REQUIRED | PBX_ARG_REST, .help = "as it would stand in the file" }, /* of any type */
 };
 static const struct pbx_arg undo_args[] = {
-	{ .name = "revision", .type = PBX_TYPE_INT, .flags = PBX_ARG_REQUIRED, .help = "the change to take back", .least = 1, .most = INT64_MAX },
+	{ .name = "revision",
+	  .type = PBX_TYPE_INT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .help = "the change to take back",
+	  .least = 1,
+	  .most = INT64_MAX },
 };
 static const struct pbx_arg history_args[] = {
 	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .help = "how many", .least = 1, .most = 500 },
 };
 static const struct pbx_arg explain_args[] = {
 	{ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "who calls", .completes = "extension", .most = 64 },
-	{ .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "what they dial", .completes = "extension", .least = 1, .most = 64 },
+	{ .name = "to",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .help = "what they dial",
+	  .completes = "extension",
+	  .least = 1,
+	  .most = 64 },
 	{ .name = "at", .type = PBX_TYPE_TIME, .help = "as if it were then" },
 };
 static const struct pbx_arg number_args[] = {
@@ -334,7 +362,12 @@ static const struct pbx_arg follow_args[] = {
 };
 static const struct pbx_arg events_args[] = {
 	{ .name = "types", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "patterns: call.*, separated by commas" },
-	{ .name = "after", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .help = "from the event behind this number on", .least = 0, .most = INT64_MAX },
+	{ .name = "after",
+	  .type = PBX_TYPE_INT,
+	  .flags = PBX_ARG_QUERY,
+	  .help = "from the event behind this number on",
+	  .least = 0,
+	  .most = INT64_MAX },
 	{ .name = "since", .type = PBX_TYPE_TIME, .flags = PBX_ARG_QUERY, .help = "not older than" },
 	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .help = "how many", .least = 1, .most = 500 },
 };
@@ -383,31 +416,38 @@ static const struct pbx_field revision_fields[] = {
 static const struct pbx_route routes[] = {
 	{ "GET", "/system", on_status, .scope = "system:read", .summary = "State of the PBX" },
 	{ "GET", "/plugins", on_plugins, .scope = "plugins:read", .summary = "Plugins and their state", REPLY(plugin_fields) },
-	{ "GET", "/plugins/{name}", on_plugin_show, .scope = "plugins:read", .summary = "One plugin", ARGS(name_args), REPLY(plugin_fields) },
-	{ "POST", "/plugins/{name}:load", on_plugin_load, .scope = "plugins:write", .summary = "Load a plugin", .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
+	{ "GET", "/plugins/{name}", on_plugin_show, .scope = "plugins:read", .summary = "One plugin", ARGS(name_args),
+	  REPLY(plugin_fields) },
+	{ "POST", "/plugins/{name}:load", on_plugin_load, .scope = "plugins:write", .summary = "Load a plugin", .flags = PBX_ROUTE_WRITES,
+	  ARGS(name_args) },
 	{ "POST", "/plugins/{name}:unload", on_plugin_unload, .scope = "plugins:write", .summary = "Unload a plugin that nothing uses",
 	  .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
-	{ "POST", "/plugins/{name}:reload", on_plugin_reload, .scope = "plugins:write", .summary = "Replace a plugin by a fresh copy, under traffic",
-	  .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
-	{ "GET", "/config", core_config_show, .scope = "config:read", .summary = "Settings, their values and where those come from", ARGS(prefix_args) },
+	{ "POST", "/plugins/{name}:reload", on_plugin_reload, .scope = "plugins:write",
+	  .summary = "Replace a plugin by a fresh copy, under traffic", .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
+	{ "GET", "/config", core_config_show, .scope = "config:read", .summary = "Settings, their values and where those come from",
+	  ARGS(prefix_args) },
 	{ "GET", "/config/{path}", core_config_get, .scope = "config:read", .summary = "One setting", ARGS(path_args) },
-	{ "PATCH", "/config/{path}", core_config_set, .scope = "config:write", .summary = "Change a setting", .flags = PBX_ROUTE_WRITES, ARGS(set_args),
-	  REPLY(revision_fields) },
-	{ "DELETE", "/config/{path}", core_config_unset, .scope = "config:write", .summary = "Go back to a setting's default", .flags = PBX_ROUTE_WRITES,
-	  ARGS(path_args), REPLY(revision_fields) },
+	{ "PATCH", "/config/{path}", core_config_set, .scope = "config:write", .summary = "Change a setting", .flags = PBX_ROUTE_WRITES,
+	  ARGS(set_args), REPLY(revision_fields) },
+	{ "DELETE", "/config/{path}", core_config_unset, .scope = "config:write", .summary = "Go back to a setting's default",
+	  .flags = PBX_ROUTE_WRITES, ARGS(path_args), REPLY(revision_fields) },
 	{ "GET", "/config/schema", core_config_schema, .scope = "config:read", .summary = "JSON Schema of all settings" },
-	{ "GET", "/config/revisions", core_config_revisions, .scope = "config:read", .summary = "Changes made, newest first", ARGS(history_args) },
+	{ "GET", "/config/revisions", core_config_revisions, .scope = "config:read", .summary = "Changes made, newest first",
+	  ARGS(history_args) },
 	{ "GET", "/config/diff", core_config_diff, .scope = "config:read", .summary = "What a reload of the files would change" },
 	{ "POST", "/config:check", core_config_check, .scope = "config:read", .summary = "Check the settings files" },
-	{ "POST", "/config:reload", core_config_reload, .scope = "config:write", .summary = "Read the settings files again", .flags = PBX_ROUTE_WRITES },
-	{ "POST", "/config:undo", core_config_undo, .scope = "config:write", .summary = "Take a change back", .flags = PBX_ROUTE_WRITES, ARGS(undo_args),
-	  REPLY(revision_fields) },
-	{ "POST", "/route:explain", core_route_explain, .scope = "calls:read", .summary = "Who would answer for a number, and why", ARGS(explain_args),
-	  REPLY(step_fields) },
+	{ "POST", "/config:reload", core_config_reload, .scope = "config:write", .summary = "Read the settings files again",
+	  .flags = PBX_ROUTE_WRITES },
+	{ "POST", "/config:undo", core_config_undo, .scope = "config:write", .summary = "Take a change back", .flags = PBX_ROUTE_WRITES,
+	  ARGS(undo_args), REPLY(revision_fields) },
+	{ "POST", "/route:explain", core_route_explain, .scope = "calls:read", .summary = "Who would answer for a number, and why",
+	  ARGS(explain_args), REPLY(step_fields) },
 	{ "GET", "/numbers/{number}", core_route_owner, .scope = "calls:read", .summary = "Who has a number", ARGS(number_args) },
 	{ "GET", "/logs", core_log_recent, .scope = "logs:read", .summary = "The last lines of the log", ARGS(recent_args) },
-	{ "POST", "/logs:level", core_log_level, .scope = "logs:write", .summary = "Change how much is logged", .flags = PBX_ROUTE_WRITES, ARGS(level_args) },
-	{ "GET", "/event-log", core_events_list, .scope = "events:read", .summary = "What has happened, by number", ARGS(events_args), REPLY(event_fields) },
+	{ "POST", "/logs:level", core_log_level, .scope = "logs:write", .summary = "Change how much is logged", .flags = PBX_ROUTE_WRITES,
+	  ARGS(level_args) },
+	{ "GET", "/event-log", core_events_list, .scope = "events:read", .summary = "What has happened, by number", ARGS(events_args),
+	  REPLY(event_fields) },
 	{ "GET", "/event-types", core_events_types, .scope = "events:read", .summary = "Types of events and their fields" },
 };
 
@@ -420,20 +460,24 @@ static const struct pbx_command commands[] = {
 	{ "plugin show", on_plugin_show, "One plugin", ARGS(name_args) },
 	{ "plugin load", on_plugin_load, "Load a plugin", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
 	{ "plugin unload", on_plugin_unload, "Unload a plugin that nothing uses", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
-	{ "plugin reload", on_plugin_reload, "Replace a plugin by a fresh copy, under traffic", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
+	{ "plugin reload", on_plugin_reload, "Replace a plugin by a fresh copy, under traffic", ARGS(name_args),
+	  .flags = PBX_ROUTE_WRITES },
 	{ "plugin upgrade", on_plugin_reload, "The same: take the file that is there now", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
 	{ "config check", core_config_check, "Tell what is wrong with the settings files", ARGS(file_args) },
-	{ "config show", core_config_show, "Settings, their values and where those come from", ARGS(prefix_args), .columns = "path,value,origin,pinned" },
+	{ "config show", core_config_show, "Settings, their values and where those come from", ARGS(prefix_args),
+	  .columns = "path,value,origin,pinned" },
 	{ "config get", core_config_get, "One setting", ARGS(path_args) },
 	{ "config set", core_config_set, "Change a setting", ARGS(set_args), .flags = PBX_ROUTE_WRITES },
 	{ "config unset", core_config_unset, "Go back to a setting's default", ARGS(path_args), .flags = PBX_ROUTE_WRITES },
 	{ "config diff", core_config_diff, "What a reload of the files would change", .columns = "path,from,to,restart,problem" },
 	{ "config reload", core_config_reload, "Read the settings files again", .flags = PBX_ROUTE_WRITES },
 	{ "config undo", core_config_undo, "Take a change back", ARGS(undo_args), .flags = PBX_ROUTE_WRITES },
-	{ "config revisions", core_config_revisions, "Changes made, newest first", ARGS(history_args), .columns = "revision,time,actor,path,from,to" },
+	{ "config revisions", core_config_revisions, "Changes made, newest first", ARGS(history_args),
+	  .columns = "revision,time,actor,path,from,to" },
 	{ "config schema", core_config_schema, "JSON Schema of all settings" },
 	{ "config manual", core_config_manual, "Reference of all settings, in Markdown" },
-	{ "route explain", core_route_explain, "Who would answer for a number, and why", ARGS(explain_args), .columns = "order,owner,hook,verdict,text" },
+	{ "route explain", core_route_explain, "Who would answer for a number, and why", ARGS(explain_args),
+	  .columns = "order,owner,hook,verdict,text" },
 	{ "route owner", core_route_owner, "Who has a number", ARGS(number_args) },
 	{ "log level", core_log_level, "Change how much is logged", ARGS(level_args), .flags = PBX_ROUTE_WRITES },
 	{ "log recent", core_log_recent, "The last lines of the log", ARGS(recent_args) },
@@ -444,8 +488,10 @@ static const struct pbx_command commands[] = {
 };
 
 static const struct pbx_metric metrics[] = {
-	[METRIC_LOOP_SECONDS] = { "pbx_plugin_loop_seconds_total", PBX_METRIC_COUNTER, "Time a plugin's callbacks have taken on the loop", "plugin" },
-	[METRIC_STATE] = { "pbx_plugin_state", PBX_METRIC_GAUGE, "1 found, 2 loaded, 3 running, 4 draining, 5 failed, 6 disabled", "plugin" },
+	[METRIC_LOOP_SECONDS] = { "pbx_plugin_loop_seconds_total", PBX_METRIC_COUNTER, "Time a plugin's callbacks have taken on the loop",
+				  "plugin" },
+	[METRIC_STATE] = { "pbx_plugin_state", PBX_METRIC_GAUGE, "1 found, 2 loaded, 3 running, 4 draining, 5 failed, 6 disabled",
+			   "plugin" },
 };
 
 static const struct pbx_field plugin_event_fields[] = {

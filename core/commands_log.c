@@ -153,8 +153,8 @@ void core_log_recent(void *self, pbx_request request)
 	if (recent) {
 		recent->request = request;
 		recent->lines = core_json_array();
-		recent->reader = core_log_follow((uint32_t)requests->integer(request, "count", 50), level_of(request), requests->text(request, "owner"),
-						 on_recent_line, recent);
+		recent->reader = core_log_follow((uint32_t)requests->integer(request, "count", 50), level_of(request),
+						 requests->text(request, "owner"), on_recent_line, recent);
 		if (recent->reader && core_post(core_self(), on_recent_read, recent, NULL, NULL) == PBX_OK)
 			return;
 		core_log_unfollow(recent->reader);
@@ -273,9 +273,8 @@ void core_events_list(void *self, pbx_request request)
 	listing->events = core_json_array();
 	core_bus_stats(&stats);
 	int64_t latest = since_us || stats.last_seq < limit ? 0 : stats.last_seq - limit; /* nothing said: the last ones */
-	int err = core_bus_service.replay(core_part_host(), requests->integer(request, "after", latest), since_us,
-					  pattern ? pattern : "*", (uint32_t)(limit < MOST_LISTED ? limit : MOST_LISTED), on_listed_event, on_listed,
-					  listing);
+	int err = core_bus_service.replay(core_part_host(), requests->integer(request, "after", latest), since_us, pattern ? pattern : "*",
+					  (uint32_t)(limit < MOST_LISTED ? limit : MOST_LISTED), on_listed_event, on_listed, listing);
 	if (err == PBX_OK)
 		return;
 	const struct pbx_diag diag = { .field = "types", .text = "expected patterns as call.*, separated by commas" };

@@ -23,8 +23,9 @@ static void on_step(void *self, const struct pbx_route_step *step)
 	struct explanation *explanation = self;
 	struct pbx_json *json = core_json_object();
 
-	if (!json || core_json_set_integer(json, "order", step->order) != PBX_OK || core_json_set_text(json, "owner", step->owner) != PBX_OK ||
-	    core_json_set_text(json, "hook", step->hook) != PBX_OK || core_json_set_text(json, "verdict", verdict_name(step->verdict)) != PBX_OK ||
+	if (!json || core_json_set_integer(json, "order", step->order) != PBX_OK ||
+	    core_json_set_text(json, "owner", step->owner) != PBX_OK || core_json_set_text(json, "hook", step->hook) != PBX_OK ||
+	    core_json_set_text(json, "verdict", verdict_name(step->verdict)) != PBX_OK ||
 	    core_json_set_text(json, "text", step->text ? step->text : "") != PBX_OK)
 		core_json_free(json);
 	else if (explanation->steps)
@@ -72,8 +73,12 @@ void core_route_explain(void *self, pbx_request request)
 	struct explanation *explanation = calloc(1, sizeof *explanation);
 	const char *from = requests->text(request, "from");
 	const struct pbx_route_request wanted = {
-		.size = sizeof wanted, .number = requests->text(request, "to"), .caller = from, .account = from,
-		.wall_us = requests->integer(request, "at", core_wall_us()), .explaining = true,
+		.size = sizeof wanted,
+		.number = requests->text(request, "to"),
+		.caller = from,
+		.account = from,
+		.wall_us = requests->integer(request, "at", core_wall_us()),
+		.explaining = true,
 	};
 
 	(void)self;

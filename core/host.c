@@ -97,8 +97,8 @@ void core_plugin_failed(struct core_plugin *plugin, const struct core_refusal *r
 {
 	plugin->state = CORE_PLUGIN_FAILED;
 	plugin->refusal = *refusal;
-	core_log(PBX_LOG_ERROR, plugin->name, NULL, "plugin_refused", "file=%s reason=\"%s\" cure=\"%s\"", plugin->file ? plugin->file : "(linked in)",
-		 refusal->reason, refusal->cure);
+	core_log(PBX_LOG_ERROR, plugin->name, NULL, "plugin_refused", "file=%s reason=\"%s\" cure=\"%s\"",
+		 plugin->file ? plugin->file : "(linked in)", refusal->reason, refusal->cure);
 	core_part_tell("plugin.failed", plugin, "", refusal->reason);
 }
 

@@ -29,21 +29,21 @@ struct core_instance {
 	struct core_owner owner; /* first: a struct pbx_host * is its instance */
 	struct core_instance *next;
 	struct core_plugin *plugin;
-	struct pbx_plugin card;  /* as much of the descriptor as we know; the rest is zero */
+	struct pbx_plugin card; /* as much of the descriptor as we know; the rest is zero */
 	const struct pbx_plugin *descriptor;
 	struct core_instance_head *self;
-	bool self_is_borrowed;   /* a part brought its own memory */
-	uint32_t state;          /* CORE_PLUGIN_LOADED, RUNNING, DRAINING */
-	uint64_t order;          /* rises with each start */
-	void *library;           /* NULL: a linked-in part */
-	char *copy;              /* the private file library was loaded from */
+	bool self_is_borrowed; /* a part brought its own memory */
+	uint32_t state;        /* CORE_PLUGIN_LOADED, RUNNING, DRAINING */
+	uint64_t order;        /* rises with each start */
+	void *library;         /* NULL: a linked-in part */
+	char *copy;            /* the private file library was loaded from */
 	char *data_dir;
 	const void *settings_held;
 	bool has_section, is_loaded, is_started, is_declared, is_retiring;
-	uint64_t reported_us;    /* of owner.self_us, to the metric */
+	uint64_t reported_us; /* of owner.self_us, to the metric */
 
 	/* while it comes up, drains or goes: what runs next */
-	uint64_t number;         /* no other instance has it, ever */
+	uint64_t number; /* no other instance has it, ever */
 	bool waits_for_ready;
 	struct core_refusal refusal;
 	pbx_timer timer;
@@ -57,8 +57,8 @@ struct core_plugin {
 	struct core_plugin *next; /* by name */
 	char *name, *file;        /* file NULL: linked in */
 	uint32_t state;
-	struct core_refusal refusal; /* FAILED: why */
-	bool is_busy;             /* being loaded, reloaded or unloaded */
+	struct core_refusal refusal;   /* FAILED: why */
+	bool is_busy;                  /* being loaded, reloaded or unloaded */
 	struct core_instance *current; /* NULL: none */
 	struct core_instance *instances;
 };

@@ -64,9 +64,9 @@ static int take_section(struct core_instance *instance, struct pbx_diag *diag)
 		return PBX_OK;
 	if (replaces)
 		predecessor->settings_held = core_settings_ref(predecessor->self->settings);
-	int err = replaces			       ? core_settings_redeclare(name, &card->settings, card->settings_size, diag)
+	int err = replaces ? core_settings_redeclare(name, &card->settings, card->settings_size, diag)
 		  : !instance->library && core_settings_get(name) ? PBX_OK /* main has declared it for a part */
-						       : core_settings_declare(name, &card->settings, card->settings_size, diag);
+								  : core_settings_declare(name, &card->settings, card->settings_size, diag);
 	if (err != PBX_OK) {
 		if (replaces) {
 			core_settings_unref(predecessor->settings_held);
@@ -176,7 +176,9 @@ static void refuse(struct core_instance *instance, const struct core_refusal *re
 		core_life_end(instance, NULL, NULL);
 		return;
 	}
-	*farewell = (struct farewell){ .plugin = instance->plugin, .refusal = *refusal, .then = instance->then, .context = instance->then_context };
+	*farewell = (struct farewell){
+		.plugin = instance->plugin, .refusal = *refusal, .then = instance->then, .context = instance->then_context
+	};
 	core_life_end(instance, on_refused_gone, farewell);
 }
 
@@ -294,7 +296,8 @@ static void step_start(struct core_instance *instance)
 	instance->order = ++order;
 	if (predecessor)
 		drain(predecessor);
-	core_log(PBX_LOG_NOTICE, instance->owner.name, NULL, "plugin_started", "version=%s%s", instance->card.version, predecessor ? " replaces=1" : "");
+	core_log(PBX_LOG_NOTICE, instance->owner.name, NULL, "plugin_started", "version=%s%s", instance->card.version,
+		 predecessor ? " replaces=1" : "");
 	core_part_tell("plugin.started", instance->plugin, instance->card.version, "");
 	instance->then(instance->then_context, instance->plugin, instance, NULL);
 }

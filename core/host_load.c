@@ -85,8 +85,8 @@ static int copy_file(const char *from, const char *to, struct core_refusal *refu
 	for (off_t at = 0; copied && at < file.st_size;)
 		copied = sendfile(out, in, &at, (size_t)(file.st_size - at)) > 0;
 	if (!copied)
-		core_refuse(refusal, PBX_EIO, in < 0 ? "check its permissions" : "make room in the folder for temporary files", "it cannot be copied: %s",
-			    strerror(errno));
+		core_refuse(refusal, PBX_EIO, in < 0 ? "check its permissions" : "make room in the folder for temporary files",
+			    "it cannot be copied: %s", strerror(errno));
 	if (in >= 0)
 		(void)close(in);
 	if (out >= 0)
@@ -125,7 +125,8 @@ bool core_abi_fits(const struct pbx_header *header, uint16_t major, uint16_t min
 		return false;
 	}
 	if (!fits) {
-		core_refuse(refusal, PBX_EVERSION, is_newer ? "install a newer pbxd, or an older plugin" : "install a newer plugin, or build it again",
+		core_refuse(refusal, PBX_EVERSION,
+			    is_newer ? "install a newer pbxd, or an older plugin" : "install a newer plugin, or build it again",
 			    "it is made for ABI %u.%u, this is %u.%u", header->abi_major, header->abi_minor, major, minor);
 		return false;
 	}
@@ -154,16 +155,18 @@ static int check_card(const struct pbx_plugin *card, const char *name, struct co
 	const char *wrong = NULL;
 
 	if (!is_name(card->name) || strcmp(card->name, name) != 0) {
-		core_refuse(refusal, PBX_EINVAL, "name the file after the plugin", "it is called %.64s.so but is the plugin \"%.64s\"", name,
-			    card->name ? card->name : "");
+		core_refuse(refusal, PBX_EINVAL, "name the file after the plugin", "it is called %.64s.so but is the plugin \"%.64s\"",
+			    name, card->name ? card->name : "");
 		return PBX_EINVAL;
 	}
 	if (!card->version || !card->summary)
 		wrong = "it has no version or summary";
 	else if (card->instance_size < sizeof(struct core_instance_head))
 		wrong = "its instance does not begin with PBX_INSTANCE";
-	else if (!is_table(&card->settings, offsetof(struct pbx_setting, fields)) || !is_table(&card->migrations, sizeof(struct pbx_migration)) ||
-		 !is_table(&card->routes, offsetof(struct pbx_route, reply)) || !is_table(&card->commands, offsetof(struct pbx_command, columns)) ||
+	else if (!is_table(&card->settings, offsetof(struct pbx_setting, fields)) ||
+		 !is_table(&card->migrations, sizeof(struct pbx_migration)) ||
+		 !is_table(&card->routes, offsetof(struct pbx_route, reply)) ||
+		 !is_table(&card->commands, offsetof(struct pbx_command, columns)) ||
 		 !is_table(&card->metrics, offsetof(struct pbx_metric, labels)) || !is_table(&card->events, sizeof(struct pbx_event_type)))
 		wrong = "a table of it has rows that are too short";
 	else if (card->settings.count && !card->settings_size)
@@ -188,7 +191,8 @@ static void *open_copy(const char *copy, const char *name, const struct pbx_plug
 	void *library = dlopen(copy, RTLD_NOW | RTLD_LOCAL);
 
 	if (!library) {
-		core_refuse(refusal, PBX_EINVAL, "install the library it needs, or build it again", "it cannot be loaded: %s", load_error());
+		core_refuse(refusal, PBX_EINVAL, "install the library it needs, or build it again", "it cannot be loaded: %s",
+			    load_error());
 		return NULL;
 	}
 	const struct pbx_plugin *descriptor = dlsym(library, "pbx_plugin");
@@ -359,7 +363,8 @@ static void judge(const struct probe *probe, struct core_refusal *ret_refusal)
 	if (WIFSIGNALED(probe->status) && WTERMSIG(probe->status) == SIGALRM)
 		core_refuse(ret_refusal, PBX_ETIMEOUT, "report it to its author", "nothing came for 5 seconds while %s", report->stage);
 	else if (WIFSIGNALED(probe->status))
-		core_refuse(ret_refusal, PBX_EIO, "report it to its author", "it crashed (%s) while %s", strsignal(WTERMSIG(probe->status)), report->stage);
+		core_refuse(ret_refusal, PBX_EIO, "report it to its author", "it crashed (%s) while %s", strsignal(WTERMSIG(probe->status)),
+			    report->stage);
 	else
 		core_refuse(ret_refusal, PBX_EIO, "report it to its author", "it ended the process while %s", report->stage);
 }

@@ -84,7 +84,8 @@ static int add_file(const char *dir, const char *entry, const struct pbx_list *d
 		return PBX_OK;
 	(void)snprintf(path, sizeof path, "%s/%s", dir, entry);
 	if (length - 3 >= sizeof name) {
-		core_log(PBX_LOG_ERROR, "core", NULL, "plugin_refused", "file=%s reason=\"its name is too long\" cure=\"give it at most 63 characters\"", path);
+		core_log(PBX_LOG_ERROR, "core", NULL, "plugin_refused",
+			 "file=%s reason=\"its name is too long\" cure=\"give it at most 63 characters\"", path);
 		return PBX_OK;
 	}
 	memcpy(name, entry, length - 3);
@@ -92,7 +93,8 @@ static int add_file(const char *dir, const char *entry, const struct pbx_list *d
 
 	const struct core_plugin *known = core_plugin_find(name);
 	if (known && !known->file) {
-		core_log(PBX_LOG_ERROR, name, NULL, "plugin_refused", "file=%s reason=\"a part of the daemon has this name\" cure=\"rename it\"", path);
+		core_log(PBX_LOG_ERROR, name, NULL, "plugin_refused",
+			 "file=%s reason=\"a part of the daemon has this name\" cure=\"rename it\"", path);
 		return PBX_OK;
 	}
 	struct core_plugin *plugin = core_plugin_add(name, path);
@@ -233,13 +235,15 @@ static void try_file(struct batch *batch, struct core_plugin *plugin)
 	batch->pending++;
 	if (core_load_file(plugin, on_tried, batch) == PBX_OK)
 		return;
-	core_refuse(&refusal, PBX_ENOMEM, "make room in memory and in the folder for temporary files", "it cannot be tried: %s", strerror(errno));
+	core_refuse(&refusal, PBX_ENOMEM, "make room in memory and in the folder for temporary files", "it cannot be tried: %s",
+		    strerror(errno));
 	core_plugin_failed(plugin, &refusal);
 	plugin->is_busy = false;
 	batch->pending--;
 }
 
-int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context), void *context)
+int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
+		       void *context)
 {
 	int err = keep_path(path, path_count);
 
@@ -330,7 +334,8 @@ static void on_errand_up(void *context, struct core_plugin *plugin, struct core_
 		return;
 	}
 	if (plugin->current) /* the one it should have replaced runs on */
-		core_log(PBX_LOG_ERROR, plugin->name, NULL, "upgrade_refused", "file=%s reason=\"%s\" cure=\"%s\"", plugin->file, refusal->reason, refusal->cure);
+		core_log(PBX_LOG_ERROR, plugin->name, NULL, "upgrade_refused", "file=%s reason=\"%s\" cure=\"%s\"", plugin->file,
+			 refusal->reason, refusal->cure);
 	else
 		core_plugin_failed(plugin, refusal);
 	errand_end(errand, refusal->result, "%s: %s; %s", plugin->name, refusal->reason, refusal->cure);
@@ -604,7 +609,8 @@ static bool add_instance_facts(struct pbx_json *json, const struct core_plugin *
 	struct pbx_json *needs = texts(card ? card->needs : NULL), *offers = texts(card ? card->offers : NULL);
 	bool ok = core_json_set_text(json, "version", card ? card->version : "") == PBX_OK &&
 		  core_json_set_text(json, "summary", card ? card->summary : "") == PBX_OK &&
-		  core_json_set_text(json, "holds", holds) == PBX_OK && core_json_set_number(json, "loop_ms", (double)us / 1000) == PBX_OK &&
+		  core_json_set_text(json, "holds", holds) == PBX_OK &&
+		  core_json_set_number(json, "loop_ms", (double)us / 1000) == PBX_OK &&
 		  core_json_set_integer(json, "instances", instances) == PBX_OK;
 	ok = (needs && core_json_set(json, "needs", needs) == PBX_OK) && ok;
 	ok = (offers && core_json_set(json, "offers", offers) == PBX_OK) && ok;

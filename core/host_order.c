@@ -107,6 +107,7 @@ void core_order(struct core_instance **instances, uint32_t count, uint32_t *ret_
 	*ret_ready = field.placed;
 	for (uint32_t i = field.placed; i < count; i++) {
 		describe_circle(&field, instances[i], circle, sizeof circle);
-		core_refuse(&refused[i], PBX_EINVAL, "remove one of them, or have a need made optional", "they need each other: %s", circle);
+		core_refuse(&refused[i], PBX_EINVAL, "remove one of them, or have a need made optional", "they need each other: %s",
+			    circle);
 	}
 }

@@ -30,7 +30,8 @@ static struct pbx_json *texts(const char *const *items)
 
 static struct pbx_json *schema_of_type(uint32_t type)
 {
-	static const char *const names[] = { NULL, "boolean", "integer", "number", "string", "string", "array", "object", "array", "string", "string" };
+	static const char *const names[] = { NULL,    "boolean", "integer", "number", "string", "string",
+					     "array", "object",  "array",   "string", "string" };
 	struct pbx_json *schema = core_json_object();
 
 	if (type < sizeof names / sizeof names[0])
@@ -150,7 +151,8 @@ static void add_path_parameters(struct pbx_json *list, const struct pbx_route *r
 
 		if (!name)
 			return;
-		struct pbx_arg arg = at == CORE_ARG_NOT_FOUND ? (struct pbx_arg){ .name = name, .type = PBX_TYPE_TEXT } : core_arg_at(&route->args, at);
+		struct pbx_arg arg =
+			at == CORE_ARG_NOT_FOUND ? (struct pbx_arg){ .name = name, .type = PBX_TYPE_TEXT } : core_arg_at(&route->args, at);
 		struct pbx_json *json = parameter(&arg, "path");
 		if (json)
 			(void)core_json_append(list, json); /* as above */
@@ -166,7 +168,8 @@ static struct pbx_json *parameters(const struct pbx_route *route)
 	add_path_parameters(list, route);
 	for (uint32_t i = 0; i < route->args.count; i++) {
 		struct pbx_arg arg = core_arg_at(&route->args, i);
-		struct pbx_json *json = (arg.flags & PBX_ARG_QUERY) && !is_in_template(route->path, arg.name) ? parameter(&arg, "query") : NULL;
+		struct pbx_json *json =
+			(arg.flags & PBX_ARG_QUERY) && !is_in_template(route->path, arg.name) ? parameter(&arg, "query") : NULL;
 
 		if (json)
 			(void)core_json_append(list, json); /* as above */
@@ -219,8 +222,7 @@ static struct pbx_json *responses(const struct pbx_route *route)
 {
 	struct pbx_json *json = core_json_object();
 
-	(void)put(json, "2XX",
-		  response("Done", route->reply.count ? content("application/json", schema_of_reply(&route->reply)) : NULL));
+	(void)put(json, "2XX", response("Done", route->reply.count ? content("application/json", schema_of_reply(&route->reply)) : NULL));
 	(void)put(json, "default", response("Refused", content("application/problem+json", reference("#/components/schemas/Problem"))));
 	return json;
 }
@@ -293,9 +295,12 @@ static struct pbx_json *components(void)
 {
 	static const char text[] =
 		"{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},\"schemas\":{\"Problem\":{\"type\":\"object\","
-		"\"description\":\"RFC 9457\",\"required\":[\"type\",\"title\",\"status\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},"
-		"\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},"
-		"\"request_id\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"pointer\":"
+		"\"description\":\"RFC "
+		"9457\",\"required\":[\"type\",\"title\",\"status\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},"
+		"\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},\"code\":{\"type\":"
+		"\"string\"},"
+		"\"request_id\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
+		"\"pointer\":"
 		"{\"type\":\"string\"},\"in\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"}}}}}}}}";
 
 	return core_json_parse(text, sizeof text - 1, NULL);

@@ -72,12 +72,14 @@ static bool same_template(const char *a, const char *b)
 static int check_route(const struct pbx_host *owner, const struct pbx_route *row)
 {
 	if (!row->method || !row->path || row->path[0] != '/' || !row->handle) {
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "route_refused", "route=\"%s %s\" reason=\"method, path or handle is missing\"",
-			 row->method ? row->method : "", row->path ? row->path : "");
+		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "route_refused",
+			 "route=\"%s %s\" reason=\"method, path or handle is missing\"", row->method ? row->method : "",
+			 row->path ? row->path : "");
 		return PBX_EINVAL;
 	}
 	for (const struct core_route *other = routes; other; other = other->next) {
-		if (strcmp(other->row.method, row->method) || !same_template(other->row.path, row->path) || !is_taken_by(other->owner, owner))
+		if (strcmp(other->row.method, row->method) || !same_template(other->row.path, row->path) ||
+		    !is_taken_by(other->owner, owner))
 			continue;
 		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "route_taken", "route=\"%s %s\" by=%s", row->method, row->path,
 			 core_owner_name(other->owner));
@@ -106,8 +108,8 @@ static int add_route(struct pbx_host *owner, const struct pbx_table *table, uint
 static int check_command(const struct pbx_host *owner, const struct pbx_command *row)
 {
 	if (!row->words || !row->words[0] || !row->handle) {
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "command_refused", "command=\"%s\" reason=\"words or handle is missing\"",
-			 row->words ? row->words : "");
+		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "command_refused",
+			 "command=\"%s\" reason=\"words or handle is missing\"", row->words ? row->words : "");
 		return PBX_EINVAL;
 	}
 	for (const struct core_command *other = commands; other; other = other->next) {
@@ -278,8 +280,8 @@ void core_check_draining(const struct core_request *request, uint32_t flags, str
 	core_request_header(request, "Retry-After", "30");
 }
 
-void core_request_http(const struct core_asker *asker, const struct core_http_request *http, const struct core_answer_sink *sink, void *context,
-		       pbx_request *ret_request)
+void core_request_http(const struct core_asker *asker, const struct core_http_request *http, const struct core_answer_sink *sink,
+		       void *context, pbx_request *ret_request)
 {
 	struct core_problem problem = { 0 };
 	struct core_match match;

@@ -48,8 +48,8 @@ uint32_t core_arg_find(const struct pbx_table *args, const char *name)
 
 const char *core_arg_type_name(uint32_t type)
 {
-	static const char *const names[] = { "value", "boolean", "integer", "number", "text", "choice", "list of texts",
-					     "object", "list of objects", "text", "time" };
+	static const char *const names[] = { "value",         "boolean", "integer",         "number", "text", "choice",
+					     "list of texts", "object",  "list of objects", "text",   "time" };
 
 	return type < sizeof names / sizeof names[0] ? names[type] : names[0];
 }
@@ -176,7 +176,8 @@ static int parse_zone(const char *at, int64_t *ret_offset_s)
 	*ret_offset_s = 0;
 	if (!*at || !strcasecmp(at, "z"))
 		return PBX_OK;
-	if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &used) != 2 || at[1 + used] || hours > 23 || minutes > 59)
+	if ((*at != '+' && *at != '-') || sscanf(at + 1, "%2u:%2u%n", &hours, &minutes, &used) != 2 || at[1 + used] || hours > 23 ||
+	    minutes > 59)
 		return PBX_EINVAL;
 	*ret_offset_s = (int64_t)(hours * 3600 + minutes * 60) * (*at == '-' ? -1 : 1);
 	return PBX_OK;
@@ -204,7 +205,8 @@ int core_time_parse(const char *text, int64_t *ret_wall_us)
 			at = parse_fraction(at + 1, &us);
 	}
 	if (parse_zone(at, &offset_s) != PBX_OK || when.tm_mon < 1 || when.tm_mon > 12 || when.tm_mday < 1 || when.tm_mday > 31 ||
-	    when.tm_hour < 0 || when.tm_hour > 23 || when.tm_min < 0 || when.tm_min > 59 || when.tm_sec < 0 || when.tm_sec > 60 || when.tm_year < 0)
+	    when.tm_hour < 0 || when.tm_hour > 23 || when.tm_min < 0 || when.tm_min > 59 || when.tm_sec < 0 || when.tm_sec > 60 ||
+	    when.tm_year < 0)
 		return PBX_EINVAL;
 	when.tm_year -= 1900;
 	when.tm_mon -= 1;
@@ -292,7 +294,8 @@ static struct pbx_json *split_list(const char *text)
 }
 
 /* Text of a command line or query that stands for JSON: {"a": 1} */
-static int bind_json_text(struct core_bound *bound, const struct pbx_arg *arg, const char *in, const char *text, struct core_problem *problem)
+static int bind_json_text(struct core_bound *bound, const struct pbx_arg *arg, const char *in, const char *text,
+			  struct core_problem *problem)
 {
 	uint32_t wanted = arg->type == PBX_TYPE_OBJECT ? PBX_JSON_OBJECT : arg->type == PBX_TYPE_OBJECTS ? PBX_JSON_ARRAY : PBX_JSON_NUMBER;
 
@@ -410,7 +413,11 @@ int core_arg_from_json(struct core_bound *bound, const struct pbx_arg *arg, cons
 	if (!arg->type) { /* whatever it is, as its text */
 		AUTO(printed) char *printed = core_json_text(json) ? NULL : core_json_print(json);
 
-		return core_arg_from_text(bound, arg, "body", printed ? printed : core_json_text(json) ? core_json_text(json) : "", problem);
+		return core_arg_from_text(bound, arg, "body",
+					  printed                ? printed
+					  : core_json_text(json) ? core_json_text(json)
+								 : "",
+					  problem);
 	}
 	const char *text = scalar_text(arg, json, buffer);
 	if (!text) {

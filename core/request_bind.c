@@ -92,11 +92,12 @@ static void unknown_arg(const struct core_match *match, bool in_query, const cha
 		if (!is_in_path(match, arg.name) && !(arg.flags & PBX_ARG_QUERY) == !in_query)
 			core_nearest_consider(&nearest, arg.name);
 	}
-	core_problem_add(problem, 400, "unknown", in_query ? "query" : "body", name, nearest.word[0] ? "%.96s: unknown, did you mean %s?" : "%.96s: unknown",
-			 name, nearest.word);
+	core_problem_add(problem, 400, "unknown", in_query ? "query" : "body", name,
+			 nearest.word[0] ? "%.96s: unknown, did you mean %s?" : "%.96s: unknown", name, nearest.word);
 }
 
-static int bind_query_item(struct core_request *request, const struct core_match *match, const char *item, size_t length, struct core_problem *problem)
+static int bind_query_item(struct core_request *request, const struct core_match *match, const char *item, size_t length,
+			   struct core_problem *problem)
 {
 	const struct pbx_table *args = &match->route->row.args;
 	const char *equals = memchr(item, '=', length);
@@ -188,7 +189,8 @@ static void check_required(struct core_request *request, const struct core_match
 		struct pbx_arg arg = core_arg_at(args, i);
 
 		if ((arg.flags & PBX_ARG_REQUIRED) && !bound_of_row(request, match, i)->given && !is_in_path(match, arg.name))
-			core_problem_add(problem, 400, "missing", arg.flags & PBX_ARG_QUERY ? "query" : "body", arg.name, "%s: is missing", arg.name);
+			core_problem_add(problem, 400, "missing", arg.flags & PBX_ARG_QUERY ? "query" : "body", arg.name, "%s: is missing",
+					 arg.name);
 	}
 }
 
@@ -208,7 +210,8 @@ static bool is_json_type(const char *content_type)
 	       (length > 5 && !strncasecmp(content_type + length - 5, "+json", 5));
 }
 
-static int take_body(struct core_request *request, const struct core_match *match, const struct core_http_request *http, struct core_problem *problem)
+static int take_body(struct core_request *request, const struct core_match *match, const struct core_http_request *http,
+		     struct core_problem *problem)
 {
 	const char *content_type = header_of(http, "Content-Type");
 	struct pbx_diag diag = { 0 };
@@ -252,7 +255,8 @@ static int take_headers(struct core_request *request, const struct core_http_req
 	return PBX_OK;
 }
 
-int core_request_bind(struct core_request *request, const struct core_match *match, const struct core_http_request *http, struct core_problem *problem)
+int core_request_bind(struct core_request *request, const struct core_match *match, const struct core_http_request *http,
+		      struct core_problem *problem)
 {
 	int err = core_request_reserve(request, match->value_count + match->route->row.args.count);
 
@@ -270,4 +274,3 @@ int core_request_bind(struct core_request *request, const struct core_match *mat
 		check_required(request, match, problem);
 	return err;
 }
-

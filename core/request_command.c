@@ -159,8 +159,8 @@ static void unknown_option(struct line *line, const char *word)
 
 	for (uint32_t i = 0; i < line->command->row.args.count; i++)
 		core_nearest_consider(&nearest, core_arg_at(&line->command->row.args, i).name);
-	core_problem_add(line->problem, 400, "usage", "command", word + 2, nearest.word[0] ? "%.64s: unknown, did you mean --%s?" : "%.64s: unknown", word,
-			 nearest.word);
+	core_problem_add(line->problem, 400, "usage", "command", word + 2,
+			 nearest.word[0] ? "%.64s: unknown, did you mean --%s?" : "%.64s: unknown", word, nearest.word);
 }
 
 /* --name value, --name=value, --name. */
@@ -244,10 +244,10 @@ static void add_usage(const struct core_command *command, struct core_problem *p
 
 	for (uint32_t i = 0; i <= args->count && at < sizeof problem->detail; i++) {
 		struct pbx_arg arg = i ? core_arg_at(args, i - 1) : (struct pbx_arg){ 0 };
-		const char *format = !i				       ? "; usage: %s%s"
-				     : arg.flags & PBX_ARG_REQUIRED    ? " %s%s"
-				     : arg.type == PBX_TYPE_BOOL       ? " [--%s]%s"
-								       : " [%s%s]";
+		const char *format = !i                             ? "; usage: %s%s"
+				     : arg.flags & PBX_ARG_REQUIRED ? " %s%s"
+				     : arg.type == PBX_TYPE_BOOL    ? " [--%s]%s"
+								    : " [%s%s]";
 		int written = snprintf(problem->detail + at, sizeof problem->detail - at, format, i ? arg.name : command->row.words,
 				       i && arg.flags & PBX_ARG_REST ? "…" : "");
 
@@ -274,8 +274,8 @@ static int bind_line(struct line *line)
 	return err;
 }
 
-void core_request_command(const struct core_asker *asker, const char *const *words, uint32_t count, const struct core_answer_sink *sink, void *context,
-			  pbx_request *ret_request)
+void core_request_command(const struct core_asker *asker, const char *const *words, uint32_t count, const struct core_answer_sink *sink,
+			  void *context, pbx_request *ret_request)
 {
 	struct core_problem problem = { 0 };
 	uint32_t used;
@@ -316,7 +316,8 @@ static struct pbx_json *arg_json(const struct pbx_arg *arg)
 	AUTO(json) struct pbx_json *json = core_json_object();
 	struct pbx_json *choices = arg->choices ? core_json_array() : NULL;
 
-	if (!json || core_json_set_text(json, "name", arg->name) != PBX_OK || core_json_set_text(json, "type", core_arg_type_name(arg->type)) != PBX_OK ||
+	if (!json || core_json_set_text(json, "name", arg->name) != PBX_OK ||
+	    core_json_set_text(json, "type", core_arg_type_name(arg->type)) != PBX_OK ||
 	    core_json_set_text(json, "help", arg->help ? arg->help : "") != PBX_OK ||
 	    core_json_set_boolean(json, "required", (arg->flags & PBX_ARG_REQUIRED) != 0) != PBX_OK ||
 	    core_json_set_boolean(json, "rest", (arg->flags & PBX_ARG_REST) != 0) != PBX_OK ||

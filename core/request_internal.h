@@ -18,7 +18,7 @@ struct core_command {
 	struct pbx_command row;
 };
 
-const struct core_route *core_routes(void);     /* newest first: a successor's stand before those of whom it replaces */
+const struct core_route *core_routes(void); /* newest first: a successor's stand before those of whom it replaces */
 const struct core_command *core_commands(void);
 
 #define CORE_PATH_VALUES 8u
@@ -26,7 +26,10 @@ const struct core_command *core_commands(void);
 /* A route that fits a path, and what stands in the path's places. Points into both. */
 struct core_match {
 	const struct core_route *route;
-	struct { const char *name, *value; size_t name_length, value_length; } values[CORE_PATH_VALUES];
+	struct {
+		const char *name, *value;
+		size_t name_length, value_length;
+	} values[CORE_PATH_VALUES];
 	uint32_t value_count;
 	uint64_t literal; /* two bits a segment from the left: 3 literal, 2 with an action, 1 {name} */
 };
@@ -38,7 +41,7 @@ struct core_bound {
 	const char *name; /* the declarer's text, or owned_name */
 	char *owned_name;
 	bool given;
-	char *text;       /* owned; scalars in their canonical form, NULL for the others and for null */
+	char *text; /* owned; scalars in their canonical form, NULL for the others and for null */
 	int64_t integer;
 	bool boolean;
 	const struct pbx_json *json; /* in the request's body, or owned_json */
@@ -115,7 +118,8 @@ AUTO_FREES(core_request)
 /* Makes room for count arguments. PBX_OK, PBX_ENOMEM. */
 int core_request_reserve(struct core_request *request, uint32_t count);
 /* Fills in the arguments of a matched HTTP request; what is wrong with them is noted in problem. PBX_OK, PBX_ENOMEM. */
-int core_request_bind(struct core_request *request, const struct core_match *match, const struct core_http_request *http, struct core_problem *problem);
+int core_request_bind(struct core_request *request, const struct core_match *match, const struct core_http_request *http,
+		      struct core_problem *problem);
 /* What writes is refused while the PBX is being stopped. */
 void core_check_draining(const struct core_request *request, uint32_t flags, struct core_problem *problem);
 bool core_request_may(const struct core_request *request, const char *scope);

@@ -100,11 +100,14 @@ static struct core_request *find(pbx_request request)
 
 const char *core_status_title(uint32_t status)
 {
-	static const struct { uint32_t status; const char *title; } titles[] = {
-		{ 400, "Bad Request" },          { 401, "Unauthorized" },           { 403, "Forbidden" },
-		{ 404, "Not Found" },            { 405, "Method Not Allowed" },     { 409, "Conflict" },
-		{ 413, "Content Too Large" },    { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" },    { 500, "Internal Server Error" },  { 503, "Service Unavailable" },
+	static const struct {
+		uint32_t status;
+		const char *title;
+	} titles[] = {
+		{ 400, "Bad Request" },       { 401, "Unauthorized" },           { 403, "Forbidden" },
+		{ 404, "Not Found" },         { 405, "Method Not Allowed" },     { 409, "Conflict" },
+		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },  { 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
 	};
 
@@ -117,8 +120,9 @@ const char *core_status_title(uint32_t status)
 static void audit(const struct core_request *request, uint32_t status)
 {
 	if (request->is_audited)
-		core_log(PBX_LOG_NOTICE, core_owner_name(request->owner), NULL, "audit", "actor=\"%s\" address=%s did=\"%s\" status=%u request_id=%s",
-			 request->actor, request->address, request->did, status, request->request_id);
+		core_log(PBX_LOG_NOTICE, core_owner_name(request->owner), NULL, "audit",
+			 "actor=\"%s\" address=%s did=\"%s\" status=%u request_id=%s", request->actor, request->address, request->did,
+			 status, request->request_id);
 }
 
 void core_request_header(const struct core_request *request, const char *name, const char *value)
@@ -128,7 +132,8 @@ void core_request_header(const struct core_request *request, const char *name, c
 }
 
 /* The whole answer; the request is gone when the sink hears it. */
-static void answer(struct core_request *request, uint32_t status, const char *content_type, const char *location, const char *body, size_t size)
+static void answer(struct core_request *request, uint32_t status, const char *content_type, const char *location, const char *body,
+		   size_t size)
 {
 	const struct core_answer_sink *sink = request->sink;
 	void *context = request->context;
@@ -147,7 +152,8 @@ static struct pbx_json *problem_json(const struct core_request *request, struct 
 	bool made = json && core_json_set_text(json, "type", type) == PBX_OK &&
 		    core_json_set_text(json, "title", core_status_title(problem->status)) == PBX_OK &&
 		    core_json_set_integer(json, "status", problem->status) == PBX_OK &&
-		    core_json_set_text(json, "detail", problem->detail) == PBX_OK && core_json_set_text(json, "code", problem->code) == PBX_OK &&
+		    core_json_set_text(json, "detail", problem->detail) == PBX_OK &&
+		    core_json_set_text(json, "code", problem->code) == PBX_OK &&
 		    core_json_set_text(json, "request_id", request->request_id) == PBX_OK;
 	if (made && problem->errors)
 		made = core_json_set(json, "errors", TAKE(problem->errors)) == PBX_OK;
@@ -159,7 +165,8 @@ static struct pbx_json *problem_json(const struct core_request *request, struct 
 
 void core_request_refuse(struct core_request *request, struct core_problem *problem)
 {
-	static const char no_memory[] = "{\"type\":\"/problems/no_memory\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"no_memory\"}";
+	static const char no_memory[] =
+		"{\"type\":\"/problems/no_memory\",\"title\":\"Service Unavailable\",\"status\":503,\"code\":\"no_memory\"}";
 	struct pbx_json *json = problem_json(request, problem);
 	char *text = json ? core_json_print(json) : NULL;
 

@@ -13,7 +13,7 @@
 #define MOST_TABLE_BYTES 4096u
 
 struct provider {
-	struct provider *next; /* newest last: the first one serves who asks for one */
+	struct provider *next;          /* newest last: the first one serves who asks for one */
 	struct core_instance *instance; /* NULL: the daemon */
 	const struct pbx_header *table;
 	char id[];
@@ -199,7 +199,8 @@ int core_services_offer(struct core_instance *instance, struct core_refusal *ref
 		if (card->offer)
 			CORE_INTO(&instance->owner.host, table = card->offer(instance->self, *id));
 		if (!table || table->magic != PBX_MAGIC || table->abi_major != PBX_ABI_MAJOR || table->size < sizeof *table) {
-			core_refuse(refusal, PBX_EINVAL, "correct its offer() and build it again", "it offers %s but has no table for it", *id);
+			core_refuse(refusal, PBX_EINVAL, "correct its offer() and build it again", "it offers %s but has no table for it",
+				    *id);
 			return PBX_EINVAL;
 		}
 		if (add_provider(instance, *id, table) != PBX_OK) {

@@ -69,7 +69,9 @@ static void asking_header(void *context, const char *name, const char *value)
 }
 
 static const struct core_answer_sink asking_sink = { asking_answer, asking_begin, asking_write, asking_end, asking_header };
-static const struct core_asker asking_admin = { .actor = "root@local", .own_account = "", .scopes = "*", .address = "local", .request_id = "R1" };
+static const struct core_asker asking_admin = {
+	.actor = "root@local", .own_account = "", .scopes = "*", .address = "local", .request_id = "R1"
+};
 
 /* Forgets the last answer. */
 static inline void answer_clear(struct answer *answer)
@@ -78,10 +80,15 @@ static inline void answer_clear(struct answer *answer)
 	*answer = (struct answer){ 0 };
 }
 
-static inline void ask_as(struct answer *answer, const struct core_asker *asker, const char *method, const char *path, const char *query, const char *body)
+static inline void ask_as(struct answer *answer, const struct core_asker *asker, const char *method, const char *path, const char *query,
+			  const char *body)
 {
 	const struct core_http_request http = {
-		.method = method, .path = path, .query = query, .body = body, .body_size = body ? strlen(body) : 0,
+		.method = method,
+		.path = path,
+		.query = query,
+		.body = body,
+		.body_size = body ? strlen(body) : 0,
 	};
 
 	answer_clear(answer);

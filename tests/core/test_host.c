@@ -70,7 +70,13 @@ static void open_store(void)
 {
 	const struct pbx_table schema = { core_schema, core_schema_count, sizeof core_schema[0] };
 	const struct core_store_config store = {
-		.engine = "sqlite", .file = database, .url = "", .journal_dir = journal, .readers = 1, .pool = 1, .statement_timeout_ms = 5000,
+		.engine = "sqlite",
+		.file = database,
+		.url = "",
+		.journal_dir = journal,
+		.readers = 1,
+		.pool = 1,
+		.statement_timeout_ms = 5000,
 	};
 
 	ck_assert_int_eq(mkdir(journal, 0700), 0);
@@ -256,7 +262,9 @@ static uint32_t times_said(const char *text)
 
 /* ---- bad files ------------------------------------------------------------------------ */
 
-static const struct { const char *name, *reason, *cure; } bad_plugins[] = {
+static const struct {
+	const char *name, *reason, *cure;
+} bad_plugins[] = {
 	{ "wrong_major", "made for ABI 7.", "install a newer pbxd" },
 	{ "newer_minor", "made for ABI 0.99", "install a newer pbxd" },
 	{ "older_minor", "made for ABI 0.0", "build it again" },
@@ -331,7 +339,8 @@ START_TEST(a_circle_is_named_once_for_each_in_it)
 	install("circle_b");
 	install("circle_c");
 	load_all();
-	ck_assert_ptr_nonnull(strstr(plugin("circle_b")->refusal.reason, "needs circle_c, circle_c needs circle_a, circle_a needs circle_b"));
+	ck_assert_ptr_nonnull(
+		strstr(plugin("circle_b")->refusal.reason, "needs circle_c, circle_c needs circle_a, circle_a needs circle_b"));
 }
 END_TEST
 
@@ -659,7 +668,11 @@ START_TEST(a_file_that_went_bad_does_not_replace_a_good_one)
 }
 END_TEST
 
-static const struct { const char *line; uint32_t status; const char *says; } refusals[] = {
+static const struct {
+	const char *line;
+	uint32_t status;
+	const char *says;
+} refusals[] = {
 	{ "plugin reload nothing", 404, "nothing: is not running" },
 	{ "plugin unload nothing", 404, "nothing: is not running" },
 	{ "plugin load nothing", 404, "no folder of plugins.path has nothing.so" },

@@ -107,7 +107,8 @@ static const struct pbx_arg rest_args[] = {
 static const struct pbx_field book_fields[] = { { "title", PBX_TYPE_TEXT, "its title" }, { "pages", PBX_TYPE_INT, "how many" } };
 
 static const struct pbx_route routes[] = {
-	{ "GET", "/books", on_echo, .scope = "books:read", .summary = "Find books", .args = PBX_TABLE(find_args), .reply = PBX_TABLE(book_fields) },
+	{ "GET", "/books", on_echo, .scope = "books:read", .summary = "Find books", .args = PBX_TABLE(find_args),
+	  .reply = PBX_TABLE(book_fields) },
 	{ "POST", "/books", on_echo, .scope = "books:write", .args = PBX_TABLE(book_args), .flags = PBX_ROUTE_WRITES },
 	{ "GET", "/books/{id}", on_echo, .scope = "books:read", .args = PBX_TABLE(id_args) },
 	{ "GET", "/books/newest", on_created },
@@ -186,7 +187,8 @@ START_TEST(path_values_are_decoded_and_slashes_in_them_do_not_divide)
 	ck_assert_str_eq(answer_at(&answer, "shelf"), "a/b");
 	ck_assert_str_eq(answer_at(&answer, "title"), "café noir");
 
-	static const char *const broken[] = { "/shelves/%/books/x", "/shelves/%4/books/x", "/shelves/%zz/books/x", "/shelves/%00/books/x", "/shelves/%ff/books/x" };
+	static const char *const broken[] = { "/shelves/%/books/x", "/shelves/%4/books/x", "/shelves/%zz/books/x", "/shelves/%00/books/x",
+					      "/shelves/%ff/books/x" };
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
 		ask(&answer, "GET", broken[i], NULL, NULL);
 		ck_assert_uint_eq(answer.status, 400);
@@ -245,7 +247,8 @@ END_TEST
 START_TEST(a_good_body_arrives_typed)
 {
 	ask(&answer, "POST", "/books", NULL,
-	    "{\"title\":\"Emma\",\"kind\":\"novel\",\"pages\":474,\"lent\":true,\"authors\":[\"Jane\"],\"since\":\"1970-01-02T00:00:00.5+01:00\"}");
+	    "{\"title\":\"Emma\",\"kind\":\"novel\",\"pages\":474,\"lent\":true,\"authors\":[\"Jane\"],\"since\":\"1970-01-02T00:00:00.5+"
+	    "01:00\"}");
 	ck_assert_uint_eq(answer.status, 200);
 	ck_assert_str_eq(answer_at(&answer, "title"), "Emma");
 	ck_assert_str_eq(answer_at(&answer, "pages"), "474");
@@ -255,7 +258,11 @@ START_TEST(a_good_body_arrives_typed)
 }
 END_TEST
 
-static const struct { const char *body; uint32_t status; const char *code, *pointer; } bad_bodies[] = {
+static const struct {
+	const char *body;
+	uint32_t status;
+	const char *code, *pointer;
+} bad_bodies[] = {
 	{ "{\"title\":", 400, "malformed_json", "/" },
 	{ "[1]", 400, "wrong_type", "/" },
 	{ "{}", 400, "missing", "/title" },
@@ -295,8 +302,13 @@ END_TEST
 START_TEST(a_body_that_is_not_json_is_415)
 {
 	const char *name = "Content-Type", *value = "text/plain; charset=utf-8";
-	const struct core_http_request http = { .method = "POST", .path = "/books", .body = "{}", .body_size = 2, .header_names = &name,
-						.header_values = &value, .header_count = 1 };
+	const struct core_http_request http = { .method = "POST",
+						.path = "/books",
+						.body = "{}",
+						.body_size = 2,
+						.header_names = &name,
+						.header_values = &value,
+						.header_count = 1 };
 
 	core_request_http(&asking_admin, &http, &asking_sink, &answer, &answer.request);
 	ck_assert_uint_eq(answer.status, 415);
@@ -428,7 +440,11 @@ START_TEST(arguments_come_by_place_and_by_name)
 }
 END_TEST
 
-static const struct { const char *line; uint32_t status; const char *says; } bad_lines[] = {
+static const struct {
+	const char *line;
+	uint32_t status;
+	const char *says;
+} bad_lines[] = {
 	{ "book add", 400, "title: is missing; usage: book add title" },
 	{ "book add Emma essay", 422, "is not one of novel, poem" },
 	{ "book add Emma --pags 3", 400, "did you mean --pages?" },
@@ -452,7 +468,9 @@ END_TEST
 START_TEST(commands_are_for_administrators)
 {
 	const char *words[] = { "shelf", "list" };
-	const struct core_asker asker = { .actor = "1001", .own_account = "1001", .scopes = "books:read", .address = "local", .request_id = "R3" };
+	const struct core_asker asker = {
+		.actor = "1001", .own_account = "1001", .scopes = "books:read", .address = "local", .request_id = "R3"
+	};
 
 	core_request_command(&asker, words, 2, &asking_sink, &answer, &answer.request);
 	ck_assert_uint_eq(answer.status, 403);
@@ -488,7 +506,8 @@ START_TEST(openapi_says_what_the_rows_say)
 	ck_assert_uint_eq(core_json_count(core_json_get(find, "parameters")), 2);
 	ck_assert_ptr_null(core_json_get(find, "requestBody"));
 
-	const struct pbx_json *body = core_json_get(core_json_get(core_json_get(core_json_get(add, "requestBody"), "content"), "application/json"), "schema");
+	const struct pbx_json *body =
+		core_json_get(core_json_get(core_json_get(core_json_get(add, "requestBody"), "content"), "application/json"), "schema");
 	const struct pbx_json *pages = core_json_get(core_json_get(body, "properties"), "pages");
 	ck_assert_int_eq(core_json_integer(core_json_get(pages, "maximum"), 0), 5000);
 	ck_assert_str_eq(core_json_text(core_json_at(core_json_get(body, "required"), 0)), "title");

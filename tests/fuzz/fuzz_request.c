@@ -15,7 +15,9 @@ static uint32_t answers;
 
 static void on_ask(void *self, pbx_request request)
 {
-	static const char *const names[] = { "id", "text", "kind", "count", "flag", "list", "object", "objects", "when", "number", "query" };
+	static const char *const names[] = {
+		"id", "text", "kind", "count", "flag", "list", "object", "objects", "when", "number", "query"
+	};
 	const struct pbx_requests *requests = &core_requests_service;
 
 	(void)self;
@@ -49,7 +51,8 @@ static const struct pbx_route routes[] = {
 	{ "POST", "/a/{id}/{kind}/c", on_ask, .args = PBX_TABLE(args) },
 	{ "PUT", "/raw", on_ask, .flags = PBX_ROUTE_RAW_BODY },
 };
-static const struct pbx_command commands[] = { { "a", on_ask, "", .args = PBX_TABLE(args) }, { "a b c", on_ask, "", .args = PBX_TABLE(args) } };
+static const struct pbx_command commands[] = { { "a", on_ask, "", .args = PBX_TABLE(args) },
+					       { "a b c", on_ask, "", .args = PBX_TABLE(args) } };
 
 static void on_answer(void *context, uint32_t status, const char *type, const char *location, const char *body, size_t size)
 {
@@ -95,8 +98,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		core_request_command(&asker, lines, count, &sink, NULL, &request);
 	} else {
 		const struct core_http_request http = {
-			.method = count > 3 ? lines[3] : "POST", .path = lines[0], .query = count > 1 ? lines[1] : NULL,
-			.body = count > 2 ? lines[2] : NULL, .body_size = count > 2 ? strlen(lines[2]) : 0,
+			.method = count > 3 ? lines[3] : "POST",
+			.path = lines[0],
+			.query = count > 1 ? lines[1] : NULL,
+			.body = count > 2 ? lines[2] : NULL,
+			.body_size = count > 2 ? strlen(lines[2]) : 0,
 		};
 
 		core_request_http(&asker, &http, &sink, NULL, &request);

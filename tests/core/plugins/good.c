@@ -188,12 +188,26 @@ static const struct pbx_command commands[] = {
 static const struct pbx_metric metrics[] = { { "pbx_good_things", PBX_METRIC_GAUGE, "Good things" } };
 static const struct pbx_event_type events[] = { { "good.done", "Something good was done", { NULL, 0, 0 } } };
 
-PBX_PLUGIN(good) = {
+PBX_PLUGIN(good)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "good", .version = VERSION, .summary = "Uses what a plugin can use",
-	.needs = PBX_NEEDS("pbx.requests/1", "pbx.json/1", "pbx.timers/1", "pbx.bus/1", "pbx.metrics/1"), .offers = PBX_OFFERS("test.gift/1"),
+	.name = "good",
+	.version = VERSION,
+	.summary = "Uses what a plugin can use",
+	.needs = PBX_NEEDS("pbx.requests/1", "pbx.json/1", "pbx.timers/1", "pbx.bus/1", "pbx.metrics/1"),
+	.offers = PBX_OFFERS("test.gift/1"),
 	.instance_size = sizeof(struct good),
-	PBX_SETTINGS(struct settings, settings), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands), .metrics = PBX_TABLE(metrics),
-	.events = PBX_TABLE(events), .check = good_check, .load = good_load, .start = good_start, .reload = good_reload, .drain = good_drain,
-	.stop = good_stop, .unload = good_unload, .offer = good_offer,
+	PBX_SETTINGS(struct settings, settings),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.check = good_check,
+	.load = good_load,
+	.start = good_start,
+	.reload = good_reload,
+	.drain = good_drain,
+	.stop = good_stop,
+	.unload = good_unload,
+	.offer = good_offer,
 };

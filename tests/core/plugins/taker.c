@@ -32,8 +32,13 @@ static void on_ask(void *self, pbx_request request)
 
 static const struct pbx_command commands[] = { { "taker ask", on_ask, "Ask for the gift" } };
 
-PBX_PLUGIN(taker) = {
+PBX_PLUGIN(taker)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "taker", .version = "1.0.0", .summary = "Uses what another offers",
-	.needs = PBX_NEEDS("pbx.requests/1", "pbx.json/1", GIFT), .instance_size = sizeof(struct taker), .commands = PBX_TABLE(commands),
+	.name = "taker",
+	.version = "1.0.0",
+	.summary = "Uses what another offers",
+	.needs = PBX_NEEDS("pbx.requests/1", "pbx.json/1", GIFT),
+	.instance_size = sizeof(struct taker),
+	.commands = PBX_TABLE(commands),
 };
