@@ -7,7 +7,9 @@
  * stand between two synchronisation points, which makes them one transaction.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 #include "log.h"
 #include "loop.h"
 #include "store_postgres.h"
@@ -45,38 +47,57 @@ void pg_connection_lose(struct pg_connection *connection, const char *reason)
 
 /* ---- the socket ---- */
 
-static void on_poll_closed(uv_handle_t *handle)
+/* libpq closes its socket as soon as it has seen it fail, and the number may be somebody else's in the same moment. What we watch is therefore a
+ * duplicate: its number is ours until we close it. */
+struct pg_watch {
+	uv_poll_t poll;
+	int fd;
+};
+
+static void on_watch_closed(uv_handle_t *handle)
 {
-	free(handle);
+	free(handle->data);
 }
 
 static void unwatch(struct pg_connection *connection)
 {
-	if (!connection->poll)
+	struct pg_watch *watch = connection->watch;
+
+	if (!watch)
 		return;
-	(void)uv_poll_stop(connection->poll);
-	uv_close((uv_handle_t *)connection->poll, on_poll_closed);
-	connection->poll = NULL;
+	(void)uv_poll_stop(&watch->poll);
+	uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+	(void)close(watch->fd);
+	watch->poll.data = watch;
+	connection->watch = NULL;
 }
 
 static void on_socket(uv_poll_t *poll, int status, int events);
 
-/* libpq may change its socket while it connects, even to one of the same number: each step watches anew. */
+static struct pg_watch *watch_new(struct pg_connection *connection)
+{
+	struct pg_watch *watch = calloc(1, sizeof *watch);
+
+	if (!watch)
+		return NULL;
+	watch->fd = fcntl(PQsocket(connection->pg), F_DUPFD_CLOEXEC, 0);
+	if (watch->fd < 0 || uv_poll_init(core_loop_uv(), &watch->poll, watch->fd) != 0) {
+		if (watch->fd >= 0)
+			(void)close(watch->fd);
+		free(watch);
+		return NULL;
+	}
+	watch->poll.data = connection;
+	return watch;
+}
+
 static int watch(struct pg_connection *connection, int events)
 {
-	if (!connection->poll) {
-		uv_poll_t *poll = calloc(1, sizeof *poll);
-
-		if (!poll)
-			return PBX_ENOMEM;
-		if (uv_poll_init(core_loop_uv(), poll, PQsocket(connection->pg)) != 0) {
-			free(poll);
-			return PBX_EIO;
-		}
-		poll->data = connection;
-		connection->poll = poll;
-	}
-	return uv_poll_start(connection->poll, events, on_socket) == 0 ? PBX_OK : PBX_EIO;
+	if (!connection->watch)
+		connection->watch = watch_new(connection);
+	if (!connection->watch)
+		return PBX_EIO;
+	return uv_poll_start(&connection->watch->poll, events, on_socket) == 0 ? PBX_OK : PBX_EIO;
 }
 
 void pg_connection_flush(struct pg_connection *connection)
@@ -374,6 +395,7 @@ static void on_connected(struct pg_connection *connection)
 		pg_connection_flush(connection);
 }
 
+/* libpq may take another socket at each step. */
 static void connect_more(struct pg_connection *connection)
 {
 	unwatch(connection);

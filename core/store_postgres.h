@@ -11,7 +11,7 @@ enum { PG_DOWN, PG_CONNECTING, PG_SETTING_UP, PG_READY };
 struct pg_connection {
 	int state;
 	PGconn *pg;
-	uv_poll_t *poll;
+	struct pg_watch *watch;
 	struct store_queue under_way; /* jobs sent, oldest first */
 	struct pg_step *first, *last; /* what the server is going to answer, in order */
 	struct pg_statement *prepared[PG_BUCKETS];
