@@ -182,6 +182,8 @@ int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bri
 	tell_identity(a, b);
 	tell_identity(b, a);
 	core_bridge_settle(bridge);
+	if (!bridge->connected)
+		(void)core_media->disconnect(a->stream); /* early media had connected them, and one holds already */
 	*ret_bridge = bridge->handle;
 	return PBX_OK;
 }

@@ -369,6 +369,24 @@ START_TEST(a_hold_by_address_is_a_hold_and_a_repeated_one_is_not_a_second)
 }
 END_TEST
 
+START_TEST(a_caller_that_holds_before_the_answer_is_not_connected_by_it)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg caller = fake_dial(pbx, "1001", "1002"), callee = fake_leg(pbx, "1002");
+	struct core_media_desc early = speaks("PCMU", 0, 4000), offer = speaks("PCMU", 0, 4000);
+
+	offer_music(pbx);
+	core_leg_on_ringing(callee, 183, &early);
+	offer.direction = CORE_SEND;
+	core_leg_on_offer(caller, &offer);
+	core_leg_on_answered(callee, &early);
+	fake_settle(pbx);
+	ck_assert(!fake_hears_leg(pbx, callee, caller) && !fake_hears_leg(pbx, caller, callee));
+	ck_assert(fake_hears(pbx, callee, "source:default"));
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
 START_TEST(the_music_is_the_holders_choice_then_the_holders_accounts_then_the_default)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -592,6 +610,7 @@ CHECK_MAIN("calls", a_call_from_phone_to_phone_tells_its_whole_story,
 	   an_answer_without_a_common_codec_ends_that_phones_leg, a_phone_that_moves_its_media_is_followed,
 	   silence_ends_a_call_unless_its_controller_knows_better, a_held_party_hears_music_and_the_holder_nothing_until_resumed,
 	   both_holding_hear_nothing_and_each_resume_counts, a_hold_by_address_is_a_hold_and_a_repeated_one_is_not_a_second,
+	   a_caller_that_holds_before_the_answer_is_not_connected_by_it,
 	   the_music_is_the_holders_choice_then_the_holders_accounts_then_the_default, without_music_a_held_party_hears_silence,
 	   hold_by_rest_makes_the_holder_silent_and_plays_to_the_other, a_claim_takes_the_leg_and_hears_of_everything,
 	   a_leg_that_a_claim_leaves_alone_gets_500, control_takes_a_leg_from_whoever_had_it,
