@@ -2,8 +2,8 @@
  * json - trees of cJSON behind the service's own type
  *
  * cJSON reads more than JSON (control characters, bytes that are not UTF-8, "01", a thousand levels) and prints fewer digits than
- * a microsecond time has. So a text is looked over before cJSON sees it, and a whole number that 15 digits cannot hold is kept as
- * the digits themselves: a node of cJSON_Raw, which for everybody here is a number.
+ * a microsecond time has. So a text is looked over before cJSON sees it, and a number that 15 digits cannot hold is kept as the
+ * digits themselves: a node of cJSON_Raw, which for everybody here is a number.
  */
 #include "json.h"
 #include <cjson/cJSON.h>
@@ -233,29 +233,49 @@ static bool is_number(const cJSON *item)
 	return cJSON_IsNumber(item) || cJSON_IsRaw(item);
 }
 
-/* Makes an exact node of a number; what is small or not whole stays as it is. */
-static int keep_digits(cJSON *item, int64_t value)
+/* Makes an exact node of a number. */
+static int keep_digits(cJSON *item, const char *digits)
 {
-	char *digits = cJSON_malloc(24);
+	const size_t size = strlen(digits) + 1;
+	char *kept = cJSON_malloc(size);
 
-	if (!digits)
+	if (!kept)
 		return PBX_ENOMEM;
-	(void)snprintf(digits, 24, "%" PRId64, value);
+	memcpy(kept, digits, size);
 	item->type = (item->type & ~0xFF) | cJSON_Raw;
-	item->valuestring = digits;
+	item->valuestring = kept;
 	return PBX_OK;
 }
 
-static int keep_all_digits(cJSON *item)
+/* What cJSON would print with a digit lost, or a whole number with an exponent, becomes an exact node; the rest stays as it is. */
+static int keep_number(cJSON *item)
+{
+	const double value = item->valuedouble;
+	const bool whole = floor(value) == value && value >= -INT64_LIMIT && value < INT64_LIMIT;
+	char digits[32];
+
+	if (!isfinite(value) || (whole && fabs(value) <= EXACT_LIMIT))
+		return PBX_OK;
+	if (whole) {
+		(void)snprintf(digits, sizeof digits, "%" PRId64, (int64_t)value);
+		return keep_digits(item, digits);
+	}
+	(void)snprintf(digits, sizeof digits, "%.15g", value);
+	if (strtod(digits, NULL) == value)
+		return PBX_OK;
+	(void)snprintf(digits, sizeof digits, "%.17g", value);
+	return keep_digits(item, digits);
+}
+
+static int keep_all_numbers(cJSON *item)
 {
 	for (; item; item = item->next) {
-		double value = item->valuedouble;
 		int err = PBX_OK;
 
 		if (item->child)
-			err = keep_all_digits(item->child);
-		else if (cJSON_IsNumber(item) && fabs(value) > EXACT_LIMIT && value >= -INT64_LIMIT && value < INT64_LIMIT && floor(value) == value)
-			err = keep_digits(item, (int64_t)value);
+			err = keep_all_numbers(item->child);
+		else if (cJSON_IsNumber(item))
+			err = keep_number(item);
 		if (err != PBX_OK)
 			return err;
 	}
@@ -265,8 +285,10 @@ static int keep_all_digits(cJSON *item)
 static cJSON *new_integer(int64_t value)
 {
 	cJSON *item = cJSON_CreateNumber((double)value);
+	char digits[24];
 
-	if (item && fabs((double)value) > EXACT_LIMIT && keep_digits(item, value) != PBX_OK) {
+	(void)snprintf(digits, sizeof digits, "%" PRId64, value);
+	if (item && fabs((double)value) > EXACT_LIMIT && keep_digits(item, digits) != PBX_OK) {
 		cJSON_Delete(item);
 		return NULL;
 	}
@@ -297,7 +319,7 @@ struct pbx_json *core_json_parse(const char *text, size_t length, struct pbx_dia
 		cJSON_Delete(item);
 		return NULL;
 	}
-	if (keep_all_digits(item) != PBX_OK) {
+	if (keep_all_numbers(item) != PBX_OK) {
 		pbx_diag_set(diag, "", "no memory");
 		cJSON_Delete(item);
 		return NULL;
@@ -392,7 +414,7 @@ int64_t core_json_integer(const struct pbx_json *json, int64_t otherwise)
 
 	if (!item || !is_number(item))
 		return otherwise;
-	if (cJSON_IsRaw(item))
+	if (cJSON_IsRaw(item) && !strpbrk(item->valuestring, ".e"))
 		return strtoll(item->valuestring, NULL, 10);
 	value = item->valuedouble;
 	if (!(value >= -INT64_LIMIT && value < INT64_LIMIT) || floor(value) != value)
@@ -451,7 +473,7 @@ struct pbx_json *core_json_new_number(double value)
 {
 	cJSON *item = cJSON_CreateNumber(value);
 
-	if (item && keep_all_digits(item) != PBX_OK) {
+	if (item && keep_all_numbers(item) != PBX_OK) {
 		cJSON_Delete(item);
 		item = NULL;
 	}

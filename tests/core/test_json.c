@@ -62,6 +62,26 @@ START_TEST(whole_numbers_keep_every_digit)
 }
 END_TEST
 
+START_TEST(fractions_come_back_as_the_same_number)
+{
+	static const double values[] = { 0.1, 0.1 + 0.2, 1.0 / 3, 4444444444888889.5, 1e300, -2.2250738585072014e-308, 9007199254740993.0, 1e22 };
+
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+		struct pbx_json *tree = json->new_object(), *read;
+		char *printed;
+
+		ck_assert_int_eq(json->set_number(tree, "n", values[i]), PBX_OK);
+		printed = json->print(tree);
+		read = parse(printed);
+		ck_assert_msg(json->number(json->get(read, "n"), 0) == values[i], "%s", printed);
+		json->free(read);
+		json->free_text(printed);
+		json->free(tree);
+	}
+	ck_assert_str_eq(again("[0.1,0.30000000000000004]"), "[0.1,0.30000000000000004]");
+}
+END_TEST
+
 START_TEST(what_is_not_json_is_refused_with_line_and_column)
 {
 	static const struct { const char *text, *said; } cases[] = {
@@ -245,7 +265,8 @@ START_TEST(without_memory_nothing_is_lost_and_nothing_breaks)
 }
 END_TEST
 
-CHECK_MAIN("json", what_is_read_is_printed_again, whole_numbers_keep_every_digit, what_is_not_json_is_refused_with_line_and_column,
+CHECK_MAIN("json", what_is_read_is_printed_again, whole_numbers_keep_every_digit, fractions_come_back_as_the_same_number,
+	   what_is_not_json_is_refused_with_line_and_column,
 	   sixty_four_levels_are_enough, only_the_given_length_is_read, lookups_chain_through_what_is_not_there, a_member_of_that_name_is_replaced,
 	   bytes_that_are_not_utf8_are_replaced, times_are_rfc_3339_with_milliseconds, a_copy_is_another_tree_that_says_the_same,
 	   without_memory_nothing_is_lost_and_nothing_breaks)
