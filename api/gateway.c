@@ -382,7 +382,7 @@ static int on_message(const struct mg_connection *connection, const char *messag
 	struct api_server *server = mg_get_user_data(mg_get_context(connection));
 
 	core_log(PBX_LOG_DEBUG, "api", NULL, "http", "text=\"%.200s\"", message);
-	if (server && pthread_equal(pthread_self(), server->starter))
+	if (server && pthread_equal(pthread_self(), server->starter) && !*server->diag.text) /* the first is the cause */
 		pbx_diag_set(&server->diag, "api.listen", "%s", message);
 	return 1;
 }

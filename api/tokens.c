@@ -160,23 +160,24 @@ static int add_scope(const struct api *api, pbx_request request, const char *sco
 	return PBX_OK;
 }
 
-int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text,
-		    char ret_scopes[API_SCOPES_MOST])
+/* A refusal ends the request, and with it list and text. */
+int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text, char ret_scopes[API_SCOPES_MOST])
 {
-	int err = PBX_OK;
-
 	ret_scopes[0] = '\0';
-	for (const struct pbx_json *item = core_json_first(list); item && err == PBX_OK; item = core_json_next(item)) {
+	for (const struct pbx_json *item = core_json_first(list); item; item = core_json_next(item)) {
 		const char *scope = core_json_text(item);
-		err = add_scope(api, request, scope ? scope : "", scope ? strlen(scope) : 0, ret_scopes);
+		int err = add_scope(api, request, scope ? scope : "", scope ? strlen(scope) : 0, ret_scopes);
+		if (err != PBX_OK)
+			return err;
 	}
-	while (!list && text && *text && err == PBX_OK) {
+	while (!list && text && *text) {
 		size_t length = strcspn(text, " ,");
-		if (length > 0)
-			err = add_scope(api, request, text, length, ret_scopes);
+		int err = length > 0 ? add_scope(api, request, text, length, ret_scopes) : PBX_OK;
+		if (err != PBX_OK)
+			return err;
 		text += length + (text[length] != '\0');
 	}
-	return err;
+	return PBX_OK;
 }
 
 /* ---- making ----------------------------------------------------------------------------- */
