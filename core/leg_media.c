@@ -301,7 +301,8 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	leg->play_tag = 0;
 	leg->play_for = 0;
 	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
-		core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
+		if (how != PBX_MEDIA_FAILED)
+			core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
 		return;
 	}
 	if (play_for == CORE_PLAY_FOR_CONTROLLER && how != PBX_MEDIA_STOPPED && leg->charge.owner && leg->controller.media_done)

@@ -405,6 +405,24 @@ START_TEST(the_music_is_the_holders_choice_then_the_holders_accounts_then_the_de
 }
 END_TEST
 
+START_TEST(music_whose_source_goes_is_begun_again_but_music_that_cannot_be_played_is_not)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg caller, callee;
+
+	offer_music(pbx);
+	talk(pbx, &caller, &callee);
+	fake_hold(pbx, callee, true);
+	const struct core_leg *leg = core_leg_find(caller);
+	uint64_t first = leg->play_tag;
+	core_media_on_play_done(leg->stream, first, PBX_MEDIA_STOPPED);
+	ck_assert(leg->play_tag && leg->play_tag != first);
+	core_media_on_play_done(leg->stream, leg->play_tag, PBX_MEDIA_FAILED);
+	ck_assert_uint_eq(leg->play_tag, 0);
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
 START_TEST(without_music_a_held_party_hears_silence)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -611,7 +629,8 @@ CHECK_MAIN("calls", a_call_from_phone_to_phone_tells_its_whole_story,
 	   silence_ends_a_call_unless_its_controller_knows_better, a_held_party_hears_music_and_the_holder_nothing_until_resumed,
 	   both_holding_hear_nothing_and_each_resume_counts, a_hold_by_address_is_a_hold_and_a_repeated_one_is_not_a_second,
 	   a_caller_that_holds_before_the_answer_is_not_connected_by_it,
-	   the_music_is_the_holders_choice_then_the_holders_accounts_then_the_default, without_music_a_held_party_hears_silence,
+	   the_music_is_the_holders_choice_then_the_holders_accounts_then_the_default,
+	   music_whose_source_goes_is_begun_again_but_music_that_cannot_be_played_is_not, without_music_a_held_party_hears_silence,
 	   hold_by_rest_makes_the_holder_silent_and_plays_to_the_other, a_claim_takes_the_leg_and_hears_of_everything,
 	   a_leg_that_a_claim_leaves_alone_gets_500, control_takes_a_leg_from_whoever_had_it,
 	   a_leg_taken_out_of_a_bridge_leaves_a_lonely_one_that_is_hung_up_after_a_while, calls_that_meet_share_the_older_ones_linked_id,
