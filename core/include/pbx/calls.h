@@ -61,7 +61,8 @@ struct pbx_leg_info {
 #define PBX_MEDIA_FAILED 3u    /* the file is missing or cannot be decoded */
 
 /* Who decides about a leg. Any function may be NULL. size = sizeof the plugin's structure. self is what control() was
- * given. ended is the last word about a leg; lost says that somebody else took it, and is the last word too. */
+ * given. ended is the last word about a leg; lost says that somebody else took it, and is the last word too; when the plugin is
+ * stopped there is no last word (pbx/plugin.h, stop). */
 struct pbx_controller {
 	uint32_t size;
 	void (*answered)(void *self, pbx_leg leg);

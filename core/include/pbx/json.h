@@ -45,7 +45,8 @@ struct pbx_jsons {
 	struct pbx_json *(*new_array)(void);
 	struct pbx_json *(*new_text)(const char *text); /* NULL text makes null; bytes that are not UTF-8 are replaced */
 
-	/* Each returns PBX_OK or PBX_ENOMEM. A member of that name is replaced. Integers up to 2^53 keep every digit. */
+	/* Each returns PBX_OK or PBX_ENOMEM, also when given a NULL tree or value, so that only what is sent in the end needs a look.
+	 * What it took is freed then. A member of that name is replaced. Integers up to 2^53 keep every digit. */
 	int (*set)(struct pbx_json *object, const char *name, struct pbx_json *taken);
 	int (*set_text)(struct pbx_json *object, const char *name, const char *text);
 	int (*set_integer)(struct pbx_json *object, const char *name, int64_t value);

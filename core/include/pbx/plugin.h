@@ -139,7 +139,7 @@ struct pbx_event_type {
 struct pbx_plugin {
 	struct pbx_header header;
 	const char *name, *version, *summary; /* name: [a-z0-9_]+, the file's name without .so */
-	const char *const *needs;  /* services and plugins that must be there before us; "name?" when we can do without */
+	const char *const *needs;  /* every service we use, the core's own too, and plugins that must be there before us; "name?" when we can do without */
 	const char *const *offers; /* services we provide */
 	uint32_t instance_size;
 	uint32_t settings_size; /* sizeof the settings structure; PBX_SETTINGS() writes it */
@@ -156,9 +156,10 @@ struct pbx_plugin {
 	int (*reload)(void *self, const void *proposed, struct pbx_diag *diag);
 	/* A successor takes the new calls; finish the ones we have. The host waits for our holds to reach zero. */
 	void (*drain)(void *self);
-	/* The last chance to use services. Afterwards the host revokes everything we registered. */
+	/* The last chance to use services. Afterwards the host revokes everything we registered: legs we still control end without
+	 * another word to their controller, so what hangs on them is ours to free, here or in unload. */
 	void (*stop)(void *self);
-	/* Frees what load allocated. */
+	/* Frees what load allocated. Every done() of work, store and fetch has been called by now, with PBX_ECANCELLED at the latest. */
 	void (*unload)(void *self);
 	/* The table behind an id named in .offers, its .self filled in; it lives as long as the instance. */
 	const void *(*offer)(void *self, const char *id);
@@ -169,7 +170,9 @@ struct pbx_plugin {
 #define PBX_OFFERS(...) (const char *const[]){ __VA_ARGS__, NULL }
 #define PBX_SETTINGS(type, array) .settings_size = (uint32_t)sizeof(type), .settings = PBX_TABLE(array)
 
-/* First member of every instance. settings is replaced, never changed, when new ones are accepted. */
+/* First member of every instance; PBX_INSTANCE(void) when there are no settings. settings is there from check() on, with every
+ * default filled in. It is replaced, never changed, when new ones are accepted: the structure and its texts are good until our
+ * callback returns, so copy what is to last longer. */
 #define PBX_INSTANCE(settings_type)  \
 	struct pbx_host *host;       \
 	const settings_type *settings
@@ -224,7 +227,7 @@ struct pbx_host {
 	void (*ready)(struct pbx_host *host, int result, const char *reason);
 
 	/* The name we were loaded under, and a directory of our own that is kept over restarts (made when asked for; NULL
-	 * when that failed). Both live as long as the instance. [loop] */
+	 * when that failed). Both live as long as the instance. During an upgrade both versions use the same directory. [loop] */
 	const char *(*name)(struct pbx_host *host);
 	const char *(*data_dir)(struct pbx_host *host);
 	/* A fresh ULID, 26 characters and a zero, rising within the process (github.com/ulid/spec). [loop] */
