@@ -1,4 +1,5 @@
 /* tests/core/test_settings.c - files, values, sentences about mistakes, and changes that happen wholly or not at all */
+#include <cjson/cJSON.h>
 #include <dirent.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -660,6 +661,84 @@ START_TEST(the_manual_has_a_line_for_every_setting)
 }
 END_TEST
 
+/* ---- each allocation fails in turn (the linker puts __wrap_ in front, see meson.build) -------------------------- */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+
+static int allocations_left = INT32_MAX;
+
+void *__wrap_malloc(size_t size)
+{
+	return allocations_left-- > 0 ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+	return allocations_left-- > 0 ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return allocations_left-- > 0 ? __real_realloc(old, size) : NULL;
+}
+
+char *__wrap_strdup(const char *text)
+{
+	return allocations_left-- > 0 ? __real_strdup(text) : NULL;
+}
+
+/* A life of the settings with so many allocations; false: one was refused on the way. */
+static bool live_with(int allocations)
+{
+	static const char *const texts[2] = { "lot:\n  listen: [a]\n  tls.port: 5\n  sources: [{name: a}]\n", "lot:\n  label: ${HOME}\n  listen: b, c\n" };
+	struct pbx_diag diag = { 0 };
+	int err;
+
+	write_file("pbx.yml", texts[0]);
+	ck_assert_int_eq(setenv("HOME", "/", 1), 0);
+	allocations_left = allocations;
+	err = core_settings_init(file);
+	if (err == PBX_OK)
+		err = core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag);
+	if (err == PBX_OK) {
+		const int left = allocations_left;
+
+		allocations_left = INT32_MAX; /* Check needs some */
+		write_file("pbx.yml", texts[1]);
+		allocations_left = left;
+		err = core_settings_reload(&diag);
+		allocations_left = INT32_MAX;
+		ck_assert_uint_eq(lot()->tls_port, err == PBX_OK ? 5061 : 5);
+	}
+	allocations_left = INT32_MAX;
+	ck_assert(err == PBX_OK || err == PBX_ENOMEM);
+	core_settings_fini();
+	return err == PBX_OK;
+}
+
+START_TEST(without_memory_a_change_does_not_happen)
+{
+	int needed = 0;
+
+	setup("");
+	core_settings_fini();
+	cJSON_InitHooks(&(cJSON_Hooks){ __wrap_malloc, free });
+	while (!live_with(needed))
+		needed++;
+	ck_assert_int_gt(needed, 60);
+	cJSON_InitHooks(NULL);
+	core_log_fini();
+	remove_folder(folder);
+}
+END_TEST
+
 CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type, a_dotted_key_is_a_nested_one,
 	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in, a_systemd_credential_goes_before_the_file_of_that_name,
 	   a_mistake_is_told_with_its_place_and_its_cure, a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said,
@@ -668,4 +747,5 @@ CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type
 	   when_one_refuses_the_others_get_their_old_settings_back, a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
 	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
 	   check_tells_every_problem_once_all_are_loaded, show_tells_where_a_value_comes_from_and_no_secret,
-	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting)
+	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting,
+	   without_memory_a_change_does_not_happen)
