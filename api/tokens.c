@@ -161,7 +161,8 @@ static int add_scope(const struct api *api, pbx_request request, const char *sco
 }
 
 /* A refusal ends the request, and with it list and text. */
-int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text, char ret_scopes[API_SCOPES_MOST])
+int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text,
+		    char ret_scopes[API_SCOPES_MOST])
 {
 	ret_scopes[0] = '\0';
 	for (const struct pbx_json *item = core_json_first(list); item; item = core_json_next(item)) {

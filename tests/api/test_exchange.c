@@ -1,0 +1,204 @@
+/* test_exchange.c - the loop's side and the HTTP thread's side of a request, each in a thread of its own */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_main.h"
+#include "exchange.h"
+
+static struct api_exchange *asked(void)
+{
+	struct api_exchange *exchange = exchange_new();
+
+	ck_assert_ptr_nonnull(exchange);
+	(void)snprintf(exchange->request_id, sizeof exchange->request_id, "id");
+	return exchange;
+}
+
+static void *answer_later(void *context)
+{
+	struct api_exchange *exchange = context;
+
+	exchange_set_header(exchange, "Allow", "GET");
+	exchange_answer(exchange, 405, "text/plain", "no", 2);
+	exchange_unref(exchange);
+	return NULL;
+}
+
+START_TEST(the_http_thread_waits_for_the_answer)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+	pthread_t loop;
+
+	ck_assert_int_eq(pthread_create(&loop, NULL, answer_later, exchange_ref(exchange)), 0);
+	ck_assert_int_eq(exchange_wait(exchange, 10000, &answer), PBX_OK);
+	ck_assert_uint_eq(answer.status, 405);
+	ck_assert_str_eq(answer.headers, "Allow: GET\r\n");
+	ck_assert_mem_eq(answer.body, "no", 2);
+	ck_assert(!answer.streams && !exchange_leave(exchange)); /* nothing to tell the loop */
+	(void)pthread_join(loop, NULL);
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(without_an_answer_the_wait_ends_and_the_loop_has_to_be_told)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+
+	ck_assert_int_eq(exchange_wait(exchange, 10, &answer), PBX_ETIMEOUT);
+	ck_assert(exchange_leave(exchange));
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(only_the_first_answer_counts)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+
+	exchange_answer(exchange, 200, "text/plain", "first", 5);
+	exchange_answer(exchange, 500, "text/plain", "second", 6);
+	exchange_begin(exchange, "text/event-stream");
+	exchange_set_header(exchange, "Late", "yes");
+	ck_assert_int_eq(exchange_wait(exchange, 0, &answer), PBX_OK);
+	ck_assert_uint_eq(answer.status, 200);
+	ck_assert_uint_eq(answer.size, 5);
+	ck_assert(!answer.streams);
+	ck_assert_str_eq(answer.headers, "");
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(an_end_without_an_answer_is_a_503)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+
+	exchange_end(exchange);
+	ck_assert_int_eq(exchange_wait(exchange, 0, &answer), PBX_OK);
+	ck_assert_uint_eq(answer.status, 503);
+	ck_assert_str_eq(answer.content_type, "application/problem+json");
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(a_header_with_a_line_break_does_not_become_two)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+
+	exchange_set_header(exchange, "Location", "/x\r\nSet-Cookie: evil=1");
+	exchange_answer(exchange, 201, "", "", 0);
+	ck_assert_int_eq(exchange_wait(exchange, 0, &answer), PBX_OK);
+	ck_assert_str_eq(answer.headers, "");
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses_until_it_was_taken)
+{
+	struct api_exchange *exchange = asked();
+	char *piece = calloc(1, 100000), *data;
+	size_t size, taken = 0;
+	bool drained = false;
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
+	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
+	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_EBUSY);
+	ck_assert(exchange_take(exchange, &data, &size, &drained));
+	ck_assert_uint_eq(size, 200000);
+	ck_assert(drained); /* the loop waits to hear of it */
+	free(data);
+	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
+	exchange_end(exchange);
+	while (exchange_take(exchange, &data, &size, &drained)) {
+		ck_assert(!drained);
+		taken += size;
+		free(data);
+	}
+	ck_assert_uint_eq(taken, 100000); /* what was written before the end is not lost, and what was refused was not taken */
+	free(piece);
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(a_piece_larger_than_the_queue_passes_alone)
+{
+	struct api_exchange *exchange = asked();
+	size_t huge = 2 * EXCHANGE_QUEUE_BYTES;
+	char *piece = calloc(1, huge);
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_int_eq(exchange_write(exchange, piece, huge), PBX_OK);
+	ck_assert_int_eq(exchange_write(exchange, piece, 1), PBX_EBUSY);
+	free(piece);
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(who_has_left_gets_nothing_more)
+{
+	struct api_exchange *exchange = asked();
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert(exchange_leave(exchange));
+	ck_assert_int_eq(exchange_write(exchange, "x", 1), PBX_ENOENT);
+	exchange_unref(exchange);
+}
+END_TEST
+
+/* Numbers, one a line, as fast as they go; waits for room as the loop would for drained. */
+static void *write_numbers(void *context)
+{
+	struct api_exchange *exchange = context;
+	char line[16];
+
+	exchange_begin(exchange, "text/plain");
+	for (int i = 0; i < 200000; i++) {
+		int length = snprintf(line, sizeof line, "%d\n", i);
+		while (exchange_write(exchange, line, (size_t)length) == PBX_EBUSY)
+			sched_yield();
+	}
+	exchange_end(exchange);
+	exchange_unref(exchange);
+	return NULL;
+}
+
+START_TEST(a_fast_writer_and_a_reader_lose_nothing_between_them)
+{
+	struct api_exchange *exchange = asked();
+	struct exchange_answer answer;
+	pthread_t loop;
+	char *data;
+	size_t size, used = 0;
+	bool drained;
+	int next = 0;
+	char line[16];
+
+	ck_assert_int_eq(pthread_create(&loop, NULL, write_numbers, exchange_ref(exchange)), 0);
+	ck_assert_int_eq(exchange_wait(exchange, 10000, &answer), PBX_OK);
+	ck_assert(answer.streams);
+	while (exchange_take(exchange, &data, &size, &drained)) {
+		for (size_t i = 0; i < size; i++) {
+			line[used++] = data[i];
+			if (data[i] != '\n')
+				continue;
+			line[used] = '\0';
+			used = 0;
+			ck_assert_int_eq(atoi(line), next++);
+		}
+		free(data);
+	}
+	ck_assert_int_eq(next, 200000);
+	(void)pthread_join(loop, NULL);
+	exchange_unref(exchange);
+}
+END_TEST
+
+CHECK_MAIN("exchange", the_http_thread_waits_for_the_answer, without_an_answer_the_wait_ends_and_the_loop_has_to_be_told,
+	   only_the_first_answer_counts, an_end_without_an_answer_is_a_503, a_header_with_a_line_break_does_not_become_two,
+	   a_full_queue_refuses_until_it_was_taken, a_piece_larger_than_the_queue_passes_alone, who_has_left_gets_nothing_more,
+	   a_fast_writer_and_a_reader_lose_nothing_between_them)
