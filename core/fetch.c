@@ -54,7 +54,8 @@ struct fetch_settings {
 
 static const struct pbx_setting rows[] = {
 	PBX_LIST(struct fetch_settings, allow, .initial_text = "",
-		 .help = "Addresses webhooks and other HTTP clients may speak to although they are not public, as host:port, CIDR:port or [CIDR]:port"),
+		 .help = "Addresses webhooks and other HTTP clients may speak to although they are not public, as host:port, CIDR:port or "
+			 "[CIDR]:port"),
 };
 
 static CURLM *multi;
@@ -66,8 +67,8 @@ static struct core_handles transfers;
 static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct transfer *transfer = context;
-	const void *ip = address->family == AF_INET ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr :
-						      (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
+	const void *ip = address->family == AF_INET ? (const void *)&((struct sockaddr_in *)(void *)&address->addr)->sin_addr
+						    : (const void *)&((struct sockaddr_in6 *)(void *)&address->addr)->sin6_addr;
 
 	(void)purpose;
 	if (!core_fetch_guard_permits(transfer->host, transfer->port, &address->addr)) {
@@ -164,8 +165,11 @@ static void describe(const struct transfer *transfer, int32_t status, CURLcode c
 
 static void finish(struct transfer *transfer, CURLcode code)
 {
-	struct pbx_fetch_result result = { .size = sizeof result, .status = status_of(transfer, code), .body = transfer->body ? transfer->body : "",
-					   .body_size = transfer->body_size, .retry_after = "" };
+	struct pbx_fetch_result result = { .size = sizeof result,
+					   .status = status_of(transfer, code),
+					   .body = transfer->body ? transfer->body : "",
+					   .body_size = transfer->body_size,
+					   .retry_after = "" };
 	struct curl_header *header;
 	char error[CURL_ERROR_SIZE + 64];
 	long http_code = 0;
@@ -298,8 +302,9 @@ static int read_url(const char *text, char **ret_host, uint16_t *ret_port, struc
 	char *scheme = NULL, *host = NULL, *port = NULL;
 	int err = PBX_EINVAL;
 
-	if (!text || !url || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-	    curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK || curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK) {
+	if (!text || !url || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK || curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK) {
 		pbx_diag_set(diag, "url", "not a URL; right would be https://host/path");
 	} else if (strcmp(scheme, "https") != 0 && strcmp(scheme, "http") != 0) {
 		pbx_diag_set(diag, "url", "%.20s is not spoken here, http and https are", scheme);
@@ -354,19 +359,24 @@ static bool configure(struct transfer *transfer, const struct pbx_fetch_spec *sp
 	const long connect_ms = spec->connect_ms ? (long)spec->connect_ms : (long)CONNECT_MS;
 	const long total_ms = spec->total_ms ? (long)spec->total_ms : (long)TOTAL_MS;
 
-	return curl_easy_setopt(easy, CURLOPT_URL, spec->url) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK && /* http_proxy of the environment would hide the address from the guard */
-	       curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+	return curl_easy_setopt(easy, CURLOPT_URL, spec->url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY, "") ==
+		       CURLE_OK && /* http_proxy of the environment would hide the address from the guard */
+	       curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_USERAGENT, "Warden-PBX/" PBX_VERSION) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total_ms) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total_ms) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, transfer) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK && curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK &&
-	       add_body(easy, method, spec);
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK && add_body(easy, method, spec);
 }
 
 static int prepare(struct transfer *transfer, const struct pbx_fetch_spec *spec)
@@ -396,7 +406,8 @@ static int begin(struct transfer *transfer, struct pbx_host *owner)
 }
 
 static int fetch_start(struct pbx_host *host, const struct pbx_fetch_spec *given,
-		       void (*done)(void *self, pbx_transfer transfer, const struct pbx_fetch_result *result), void *self, pbx_transfer *ret_transfer)
+		       void (*done)(void *self, pbx_transfer transfer, const struct pbx_fetch_result *result), void *self,
+		       pbx_transfer *ret_transfer)
 {
 	struct pbx_fetch_spec spec = { 0 };
 	struct transfer *transfer;

@@ -5,8 +5,8 @@
 #pragma once
 #include <pbx/fetch.h>
 
-int core_fetch_init(void); /* after core_settings_init. PBX_OK, PBX_EINVAL (fetch.allow, logged), PBX_ENOMEM */
-void core_fetch_fini(void); /* what is under way is dropped */
+int core_fetch_init(void);       /* after core_settings_init. PBX_OK, PBX_EINVAL (fetch.allow, logged), PBX_ENOMEM */
+void core_fetch_fini(void);      /* what is under way is dropped */
 uint32_t core_fetch_count(void); /* transfers under way */
 
 extern const struct pbx_fetch core_fetch_service;

@@ -20,9 +20,9 @@ struct range {
 };
 
 struct exception {
-	char *host;         /* NULL: by range */
+	char *host; /* NULL: by range */
 	struct range range;
-	uint16_t port;      /* ANY_PORT */
+	uint16_t port; /* ANY_PORT */
 };
 
 static struct exception *exceptions;
@@ -31,11 +31,10 @@ static uint32_t exception_count;
 /* Never the public Internet (IANA's special-purpose registries, RFC 6890 and its successors). What carries an IPv4 address inside
  * is refused as a whole, because a translator on the way could turn it into any of the others. */
 static const char *const closed[] = {
-	"0.0.0.0/8",       "10.0.0.0/8",     "100.64.0.0/10",   "127.0.0.0/8",    "169.254.0.0/16", "172.16.0.0/12",
-	"192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24",  "192.168.0.0/16", "198.18.0.0/15",  "198.51.100.0/24",
-	"203.0.113.0/24",  "224.0.0.0/4",    "240.0.0.0/4",     "::/96",          "64:ff9b::/96",   "64:ff9b:1::/48",
-	"100::/64",        "2001::/23",      "2001:db8::/32",   "2002::/16",      "3fff::/20",      "5f00::/16",
-	"fc00::/7",        "fe80::/10",      "fec0::/10",       "ff00::/8",
+	"0.0.0.0/8",    "10.0.0.0/8",     "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",  "172.16.0.0/12",  "192.0.0.0/24",
+	"192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",  "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",
+	"240.0.0.0/4",  "::/96",          "64:ff9b::/96",   "64:ff9b:1::/48", "100::/64",        "2001::/23",      "2001:db8::/32",
+	"2002::/16",    "3fff::/20",      "5f00::/16",      "fc00::/7",       "fe80::/10",       "fec0::/10",      "ff00::/8",
 };
 
 static void map_v4(const uint8_t v4[4], uint8_t ret_bytes[16])
@@ -114,7 +113,8 @@ static bool is_host_named(const char *host, uint16_t port)
 	for (uint32_t i = 0; i < exception_count; i++) {
 		const struct exception *one = &exceptions[i];
 
-		if (one->host && strlen(one->host) == length && strncasecmp(one->host, host, length) == 0 && (one->port == ANY_PORT || one->port == port))
+		if (one->host && strlen(one->host) == length && strncasecmp(one->host, host, length) == 0 &&
+		    (one->port == ANY_PORT || one->port == port))
 			return true;
 	}
 	return false;
@@ -123,7 +123,8 @@ static bool is_host_named(const char *host, uint16_t port)
 static bool is_range_named(const uint8_t bytes[16], uint16_t port)
 {
 	for (uint32_t i = 0; i < exception_count; i++)
-		if (!exceptions[i].host && is_in(&exceptions[i].range, bytes) && (exceptions[i].port == ANY_PORT || exceptions[i].port == port))
+		if (!exceptions[i].host && is_in(&exceptions[i].range, bytes) &&
+		    (exceptions[i].port == ANY_PORT || exceptions[i].port == port))
 			return true;
 	return false;
 }
@@ -149,7 +150,8 @@ bool core_fetch_guard_permits_name(const char *host, uint16_t port)
 
 	if (parse_range(bare, length, &range))
 		return !is_closed(range.bytes) || is_range_named(range.bytes, port) || is_host_named(host, port);
-	if ((length == 9 && strncasecmp(bare, "localhost", 9) == 0) || (length > 10 && strncasecmp(bare + length - 10, ".localhost", 10) == 0))
+	if ((length == 9 && strncasecmp(bare, "localhost", 9) == 0) ||
+	    (length > 10 && strncasecmp(bare + length - 10, ".localhost", 10) == 0))
 		return is_host_named(host, port);
 	return true;
 }
@@ -210,7 +212,8 @@ int core_fetch_guard_allow(const struct pbx_list *entries, struct pbx_diag *diag
 		return PBX_ENOMEM;
 	for (uint32_t i = 0; i < entries->count; i++)
 		if (!parse_exception(entries->items[i], &list[i])) {
-			pbx_diag_set(diag, "fetch.allow", "fetch.allow: \"%.100s\" is not host:port, 192.0.2.0/24:443 or [fd00::/8]:8080", entries->items[i]);
+			pbx_diag_set(diag, "fetch.allow", "fetch.allow: \"%.100s\" is not host:port, 192.0.2.0/24:443 or [fd00::/8]:8080",
+				     entries->items[i]);
 			free_exceptions(list, entries->count);
 			return PBX_EINVAL;
 		}

@@ -309,7 +309,8 @@ struct pbx_json *core_json_parse(const char *text, size_t length, struct pbx_dia
 	}
 	item = cJSON_ParseWithLengthOpts(text, length, &rest, false);
 	if (!item) {
-		say_where(diag, text, rest && rest >= text && rest <= text + length ? rest : text, length ? "not valid JSON" : "there is no JSON");
+		say_where(diag, text, rest && rest >= text && rest <= text + length ? rest : text,
+			  length ? "not valid JSON" : "there is no JSON");
 		return NULL;
 	}
 	while (rest < text + length && (*rest == ' ' || *rest == '\n' || *rest == '\t' || *rest == '\r'))

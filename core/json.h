@@ -12,7 +12,8 @@ struct pbx_json *core_json_copy(const struct pbx_json *json);
 
 uint32_t core_json_type(const struct pbx_json *json);
 const struct pbx_json *core_json_get(const struct pbx_json *object, const char *name);
-const struct pbx_json *core_json_at(const struct pbx_json *list, uint32_t index); /* walks from the start: for a whole list use first and next */
+const struct pbx_json *core_json_at(const struct pbx_json *list,
+				    uint32_t index); /* walks from the start: for a whole list use first and next */
 const struct pbx_json *core_json_first(const struct pbx_json *list);
 const struct pbx_json *core_json_next(const struct pbx_json *member);
 uint32_t core_json_count(const struct pbx_json *list);

@@ -83,9 +83,11 @@ static bool encrypt(const char *text, size_t size, const char *context, uint8_t 
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
 	uint8_t *body = sealed + NONCE_BYTES;
 	int done = 0;
-	bool fine = cipher && RAND_bytes(sealed, NONCE_BYTES) == 1 && EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, sealed) == 1 &&
+	bool fine = cipher && RAND_bytes(sealed, NONCE_BYTES) == 1 &&
+		    EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, sealed) == 1 &&
 		    EVP_EncryptUpdate(cipher, NULL, &done, (const uint8_t *)context, (int)strlen(context)) == 1 &&
-		    EVP_EncryptUpdate(cipher, body, &done, (const uint8_t *)text, (int)size) == 1 && EVP_EncryptFinal_ex(cipher, body + done, &done) == 1 &&
+		    EVP_EncryptUpdate(cipher, body, &done, (const uint8_t *)text, (int)size) == 1 &&
+		    EVP_EncryptFinal_ex(cipher, body + done, &done) == 1 &&
 		    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG_BYTES, body + size) == 1;
 
 	EVP_CIPHER_CTX_free(cipher);
@@ -203,7 +205,7 @@ static bool equal(const void *a, const void *b, size_t size)
 
 struct password_job {
 	char *password;
-	char *hash;     /* to be checked; then made */
+	char *hash; /* to be checked; then made */
 	int result;
 	void (*hashed)(void *self, const char *hash);
 	void (*checked)(void *self, int result);
@@ -372,7 +374,8 @@ static int read_key(const char *file)
 static bool write_key(int descriptor)
 {
 	uint8_t bytes[KEY_BYTES];
-	bool fine = RAND_bytes(bytes, sizeof bytes) == 1 && write(descriptor, bytes, sizeof bytes) == (ssize_t)sizeof bytes && fsync(descriptor) == 0;
+	bool fine = RAND_bytes(bytes, sizeof bytes) == 1 && write(descriptor, bytes, sizeof bytes) == (ssize_t)sizeof bytes &&
+		    fsync(descriptor) == 0;
 
 	OPENSSL_cleanse(bytes, sizeof bytes);
 	return fine;

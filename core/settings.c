@@ -95,7 +95,8 @@ int core_setting_find(const char *path, const struct core_section **ret_section,
 			return PBX_OK;
 		}
 	meant = near_path(path);
-	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "", meant ? "?" : "");
+	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "",
+		     meant ? "?" : "");
 	return PBX_ENOENT;
 }
 
@@ -228,8 +229,8 @@ static bool read_stored(const struct core_reading *reading, const struct pbx_set
 	return false;
 }
 
-static void read_row(const struct core_reading *reading, const struct core_section *section, const struct pbx_setting *row, const struct core_node *map,
-		     const struct core_stored *kept, void *base)
+static void read_row(const struct core_reading *reading, const struct core_section *section, const struct pbx_setting *row,
+		     const struct core_node *map, const struct core_stored *kept, void *base)
 {
 	const struct core_node *node = map ? core_node_find(map, row->name) : NULL;
 	const char *value;
@@ -267,7 +268,8 @@ static struct core_block *build(const struct core_section *section, const struct
 	if (map && map->kind == CORE_NODE_MAP)
 		core_rows_check_keys(section->rows, section->count, map, section->name, problems);
 	for (uint32_t i = 0; i < section->count; i++)
-		read_row(&reading, section, &section->rows[i], map && map->kind == CORE_NODE_MAP ? map : NULL, kept, core_block_data(block));
+		read_row(&reading, section, &section->rows[i], map && map->kind == CORE_NODE_MAP ? map : NULL, kept,
+			 core_block_data(block));
 	if (problems->count == before && !problems->no_memory)
 		return block;
 	core_block_unref(block);
@@ -548,7 +550,8 @@ static struct core_section *section_new(const char *name, const struct pbx_table
 	return NULL;
 }
 
-static int new_section(const char *name, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag, struct core_section **ret_section)
+static int new_section(const char *name, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag,
+		       struct core_section **ret_section)
 {
 	struct core_problems problems = { .diag = diag };
 	struct core_section *section;

@@ -38,15 +38,18 @@ void core_settings_attach_store(void (*done)(void *context, int result), void *c
 void core_settings_detach_store(void);
 /* Sets "section.name" to a text as a person writes it (NULL: back to the default): 30, true, udp:0.0.0.0:5060, "a, b" or [a, b] for a list,
  * [{name: x}] for objects. Changes wait for each other. done(context, result, diag, revision). Pinned by a file: PBX_EPERM and the file's line. */
-void core_settings_set(const char *actor, const char *path, const char *value, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context);
+void core_settings_set(const char *actor, const char *path, const char *value,
+		       void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context);
 /* Takes a revision back (a new revision with the old values). Both: done may be called before they return. */
-void core_settings_undo(const char *actor, int64_t revision, void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context);
+void core_settings_undo(const char *actor, int64_t revision,
+			void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context);
 
 /* The last `most` revisions, newest first: [{revision, time, actor, undoes, path, from, to}], a line for each path; null: the default.
  * json NULL: the store did not answer. taken by the callee. */
 void core_settings_history(uint32_t most, void (*done)(void *context, struct pbx_json *taken), void *context);
 
-struct pbx_json *core_settings_show(const char *prefix); /* [{path, value, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)" */
-struct pbx_json *core_settings_diff(void);               /* what reload would change: [{path, from, to, restart}], or [{problem}] */
-struct pbx_json *core_settings_schema(void);             /* JSON Schema 2020-12 of everything declared */
-char *core_settings_manual(void);                        /* reference in Markdown, made from the rows; free() */
+struct pbx_json *core_settings_show(
+	const char *prefix); /* [{path, value, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)" */
+struct pbx_json *core_settings_diff(void);   /* what reload would change: [{path, from, to, restart}], or [{problem}] */
+struct pbx_json *core_settings_schema(void); /* JSON Schema 2020-12 of everything declared */
+char *core_settings_manual(void);            /* reference in Markdown, made from the rows; free() */

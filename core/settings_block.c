@@ -116,8 +116,8 @@ static bool is_name(const char *name)
 {
 	size_t length = name ? strlen(name) : 0;
 
-	return length && length <= 96 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") == length && name[0] != '.' && name[length - 1] != '.' &&
-	       !strstr(name, "..");
+	return length && length <= 96 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.") == length && name[0] != '.' &&
+	       name[length - 1] != '.' && !strstr(name, "..");
 }
 
 static bool initial_fits(const struct pbx_setting *row)
@@ -172,7 +172,8 @@ void core_rows_free(struct pbx_setting *rows, uint32_t count)
 	free(rows);
 }
 
-static struct pbx_setting *copy_rows(const struct pbx_table *table, uint32_t size, const char *path, uint32_t level, struct core_problems *problems)
+static struct pbx_setting *copy_rows(const struct pbx_table *table, uint32_t size, const char *path, uint32_t level,
+				     struct core_problems *problems)
 {
 	const size_t overlap = table->row_size < sizeof(struct pbx_setting) ? table->row_size : sizeof(struct pbx_setting);
 	struct pbx_setting *rows = calloc(table->count + 1, sizeof *rows);
@@ -230,7 +231,8 @@ static void tell_unknown(const struct pbx_setting *rows, uint32_t count, const s
 	if (names)
 		meant = core_did_you_mean(name, names, count);
 	(void)snprintf(inner, sizeof inner, "%.200s.%.128s", path, name);
-	core_problem(problems, &node->key_place, inner, "unknown setting%s%s%s", meant ? ", did you mean " : "", meant ? meant : "", meant ? "?" : "");
+	core_problem(problems, &node->key_place, inner, "unknown setting%s%s%s", meant ? ", did you mean " : "", meant ? meant : "",
+		     meant ? "?" : "");
 	free(names);
 }
 
@@ -260,7 +262,8 @@ static void check_key(const struct pbx_setting *rows, uint32_t count, const stru
 	}
 }
 
-void core_rows_check_keys(const struct pbx_setting *rows, uint32_t count, const struct core_node *map, const char *path, struct core_problems *problems)
+void core_rows_check_keys(const struct pbx_setting *rows, uint32_t count, const struct core_node *map, const char *path,
+			  struct core_problems *problems)
 {
 	for (const struct core_node *child = map->child; child; child = child->next)
 		check_key(rows, count, child, child->key, path, problems);

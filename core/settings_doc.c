@@ -328,9 +328,12 @@ char *core_settings_manual(void)
 	if (!out)
 		return NULL;
 	(void)fputs("# Settings\n\n"
-		    "Made from what the daemon and its plugins declare. A file (`pbx.yml`, then `conf.d/*.yml` beside it in order of name) pins what it says; what the\n"
-		    "files leave out is set by `pbxctl config set`, REST or the console. In files `${env:NAME}`, `${NAME}` and `${file:PATH}` are replaced\n"
-		    "(`$${` is a plain `${`), and a secret may be written `secret://name`: the file of that name in `$CREDENTIALS_DIRECTORY` or in `secrets.d/`\n"
+		    "Made from what the daemon and its plugins declare. A file (`pbx.yml`, then `conf.d/*.yml` beside it in order of name) "
+		    "pins what it says; what the\n"
+		    "files leave out is set by `pbxctl config set`, REST or the console. In files `${env:NAME}`, `${NAME}` and "
+		    "`${file:PATH}` are replaced\n"
+		    "(`$${` is a plain `${`), and a secret may be written `secret://name`: the file of that name in "
+		    "`$CREDENTIALS_DIRECTORY` or in `secrets.d/`\n"
 		    "beside `pbx.yml`.\n",
 		    out);
 	for (const struct core_section *section = core_sections(); section; section = section->next) {

@@ -27,7 +27,8 @@ struct core_place {
 };
 
 /* "file:line:column: path: text". path may be "". */
-void core_problem(struct core_problems *problems, const struct core_place *place, const char *path, const char *format, ...) PBX_PRINTF(4, 5);
+void core_problem(struct core_problems *problems, const struct core_place *place, const char *path, const char *format, ...)
+	PBX_PRINTF(4, 5);
 /* PBX_OK, PBX_EINVAL or PBX_ENOMEM. */
 int core_problems_result(const struct core_problems *problems);
 
@@ -40,9 +41,9 @@ int core_problems_result(const struct core_problems *problems);
 
 struct core_node {
 	uint32_t kind;
-	bool quoted;                      /* "30" is a text, 30 is not, where it matters */
+	bool quoted;                        /* "30" is a text, 30 is not, where it matters */
 	struct core_place key_place, place; /* file names belong to struct core_files */
-	char *key;                        /* in a mapping */
+	char *key;                          /* in a mapping */
 	char *text;
 	struct core_node *child, *next;
 };
@@ -71,7 +72,7 @@ struct core_block;
 /* Circumstances of reading values. */
 struct core_reading {
 	struct core_problems *problems;
-	const char *directory; /* of the main file: for relative ${file:…} and secrets.d */
+	const char *directory;    /* of the main file: for relative ${file:…} and secrets.d */
 	struct core_block *block; /* takes the texts */
 };
 
@@ -89,7 +90,8 @@ bool core_text_resolve(const struct core_reading *reading, const struct pbx_sett
 void core_grown_fini(struct core_grown *text);
 
 /* Reads node as row demands into the structure at base. In what stands in a file ${…} is replaced. False: problems tells. */
-bool core_value_read(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, void *base);
+bool core_value_read(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+		     void *base);
 /* The row's default. False: no memory. */
 bool core_value_default(struct core_block *block, const struct pbx_setting *row, void *base);
 /* The value in base, typed; secrets are "(set)" or "(none)". */
@@ -118,7 +120,8 @@ struct pbx_setting *core_rows_copy(const struct pbx_table *rows, uint32_t size, 
 void core_rows_free(struct pbx_setting *rows, uint32_t count);
 
 /* Every key of map that no row declares is a problem. */
-void core_rows_check_keys(const struct pbx_setting *rows, uint32_t count, const struct core_node *map, const char *path, struct core_problems *problems);
+void core_rows_check_keys(const struct pbx_setting *rows, uint32_t count, const struct core_node *map, const char *path,
+			  struct core_problems *problems);
 
 /* ---- what is kept in the store (settings.c, filled by settings_store.c) -------------------- */
 

@@ -248,9 +248,8 @@ struct writing {
 
 static void add_statement(struct writing *writing, const char *sql, uint32_t params)
 {
-	writing->statements[writing->statement_count++] = (struct pbx_statement){
-		.sql = sql, .params = &writing->params[writing->param_count], .param_count = params
-	};
+	writing->statements[writing->statement_count++] =
+		(struct pbx_statement){ .sql = sql, .params = &writing->params[writing->param_count], .param_count = params };
 }
 
 static void add_param(struct writing *writing, struct pbx_value value)
@@ -274,17 +273,19 @@ static void add_written_change(struct writing *writing, const struct one_change 
 {
 	const char *old = written_value(writing, change, change->old), *value = written_value(writing, change, change->value);
 
-	add_statement(writing, "INSERT INTO settings_changes (revision, path, old_value, new_value, sealed) VALUES ($1, $2, $3, $4, $5)", 5);
+	add_statement(writing, "INSERT INTO settings_changes (revision, path, old_value, new_value, sealed) VALUES ($1, $2, $3, $4, $5)",
+		      5);
 	add_param(writing, PBX_V_INT(revision));
 	add_param(writing, pbx_v_text(change->path));
 	add_param(writing, pbx_v_text(old));
 	add_param(writing, pbx_v_text(value));
 	add_param(writing, PBX_V_INT(change->secret));
 	if (value) {
-		add_statement(writing,
-			      "INSERT INTO settings_values (path, value, sealed, revision) VALUES ($1, $2, $3, $4) "
-			      "ON CONFLICT (path) DO UPDATE SET value = excluded.value, sealed = excluded.sealed, revision = excluded.revision",
-			      4);
+		add_statement(
+			writing,
+			"INSERT INTO settings_values (path, value, sealed, revision) VALUES ($1, $2, $3, $4) "
+			"ON CONFLICT (path) DO UPDATE SET value = excluded.value, sealed = excluded.sealed, revision = excluded.revision",
+			4);
 		add_param(writing, pbx_v_text(change->path));
 		add_param(writing, pbx_v_text(value));
 		add_param(writing, PBX_V_INT(change->secret));
@@ -348,7 +349,8 @@ static void on_old_values(void *context, const struct pbx_rows *rows)
 	if (err == PBX_ENOENT)
 		pbx_diag_set(&diag, "revision", "there is no revision %lld", (long long)active->undoes);
 	for (uint32_t i = 0; err == PBX_OK && i < rows->count; i++) {
-		const char *path = pbx_cell_text(rows, i, 0), *old = pbx_cell(rows, i, 1)->type == PBX_VALUE_TEXT ? pbx_cell_text(rows, i, 1) : NULL;
+		const char *path = pbx_cell_text(rows, i, 0),
+			   *old = pbx_cell(rows, i, 1)->type == PBX_VALUE_TEXT ? pbx_cell_text(rows, i, 1) : NULL;
 		char *opened = old && pbx_cell_int(rows, i, 2) ? unseal(path, old) : NULL;
 
 		if (old && pbx_cell_int(rows, i, 2) && !opened) {
@@ -380,8 +382,8 @@ static void run_next(void)
 		return;
 	}
 	revision = PBX_V_INT(active->undoes);
-	if (core_store_run(core_self(), "SELECT path, old_value, sealed FROM settings_changes WHERE revision = $1 ORDER BY path", &revision, 1, on_old_values,
-			   NULL) != PBX_OK)
+	if (core_store_run(core_self(), "SELECT path, old_value, sealed FROM settings_changes WHERE revision = $1 ORDER BY path", &revision,
+			   1, on_old_values, NULL) != PBX_OK)
 		finish(PBX_EIO, &(struct pbx_diag){ .text = "the store takes no more questions" }, 0);
 }
 
@@ -511,13 +513,15 @@ static void on_values(void *context, const struct pbx_rows *rows)
 		loading_done(loading, no_memory ? PBX_ENOMEM : rows->status);
 		return;
 	}
-	if (core_store_run(core_self(), "SELECT COALESCE(MAX(revision), 0) FROM settings_revisions", NULL, 0, on_revision, loading) != PBX_OK)
+	if (core_store_run(core_self(), "SELECT COALESCE(MAX(revision), 0) FROM settings_revisions", NULL, 0, on_revision, loading) !=
+	    PBX_OK)
 		loading_done(loading, PBX_EIO);
 }
 
 static void load(struct loading *loading)
 {
-	if (core_store_run(core_self(), "SELECT path, value, sealed FROM settings_values ORDER BY path", NULL, 0, on_values, loading) != PBX_OK)
+	if (core_store_run(core_self(), "SELECT path, value, sealed FROM settings_values ORDER BY path", NULL, 0, on_values, loading) !=
+	    PBX_OK)
 		loading_done(loading, PBX_EIO);
 }
 

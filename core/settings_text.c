@@ -131,8 +131,8 @@ static bool add_secret(const struct resolving *now, const char *name)
 	if (!text)
 		text = load_text(own, &why);
 	if (!text) {
-		core_problem(now->reading->problems, &now->node->place, now->path, "the secret %s is in %s%s%s, or cannot be read: %s", name,
-			     credentials ? "neither " : "not in ", credentials ? "$CREDENTIALS_DIRECTORY nor " : "", own, why);
+		core_problem(now->reading->problems, &now->node->place, now->path, "the secret %s is in %s%s%s, or cannot be read: %s",
+			     name, credentials ? "neither " : "not in ", credentials ? "$CREDENTIALS_DIRECTORY nor " : "", own, why);
 		return false;
 	}
 	fine = grow(now->into, text, strlen(text));
@@ -148,7 +148,8 @@ static bool add_reference(const struct resolving *now, const char *inside, size_
 	char name[1024];
 
 	if (length >= sizeof name || !length) {
-		core_problem(now->reading->problems, &now->node->place, now->path, "${} needs a name: ${env:NAME} or ${file:PATH}; a plain ${ is written $${");
+		core_problem(now->reading->problems, &now->node->place, now->path,
+			     "${} needs a name: ${env:NAME} or ${file:PATH}; a plain ${ is written $${");
 		return false;
 	}
 	memcpy(name, inside, length);
@@ -207,7 +208,8 @@ bool core_text_resolve(const struct core_reading *reading, const struct pbx_sett
 	if (strncmp(text, "secret://", 9) == 0) {
 		if (row->type == PBX_TYPE_SECRET)
 			return add_secret(&now, text + 9);
-		core_problem(reading->problems, &node->place, path, "secret:// is for settings that are secrets; this one is shown to people, ${file:PATH} will do");
+		core_problem(reading->problems, &node->place, path,
+			     "secret:// is for settings that are secrets; this one is shown to people, ${file:PATH} will do");
 		return false;
 	}
 	if (node->place.file)

@@ -101,8 +101,8 @@ const char *core_did_you_mean(const char *wrong, const char *const *names, uint3
 
 const char *core_type_name(uint32_t type)
 {
-	static const char *const names[] = { "?", "true or false", "whole number", "number", "text", "choice", "list of texts", "object", "list of objects",
-					     "secret" };
+	static const char *const names[] = { "?",      "true or false", "whole number", "number",          "text",
+					     "choice", "list of texts", "object",       "list of objects", "secret" };
 
 	return names[type < sizeof names / sizeof names[0] ? type : 0];
 }
@@ -209,7 +209,8 @@ static void describe_found(const struct core_node *node, const char *text, bool 
 	}
 }
 
-static bool tell_wrong(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, const char *text)
+static bool tell_wrong(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+		       const char *text)
 {
 	char expected[400], found[256];
 	const char *meant = NULL;
@@ -222,8 +223,8 @@ static bool tell_wrong(const struct core_reading *reading, const struct pbx_sett
 			count++;
 		meant = core_did_you_mean(text, row->choices, count);
 	}
-	core_problem(reading->problems, &node->place, path, "expected %s, found %s%s%s%s", expected, found, meant ? ", did you mean " : "", meant ? meant : "",
-		     meant ? "?" : "");
+	core_problem(reading->problems, &node->place, path, "expected %s, found %s%s%s%s", expected, found, meant ? ", did you mean " : "",
+		     meant ? meant : "", meant ? "?" : "");
 	return false;
 }
 
@@ -348,8 +349,8 @@ static bool put_text(struct core_block *block, void *at, const char *text, size_
 	return true;
 }
 
-static bool read_scalar(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, const char *text,
-			void *at)
+static bool read_scalar(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+			const char *text, void *at)
 {
 	double number = 0;
 	int64_t integer = 0;
@@ -419,8 +420,8 @@ static bool count_fits(const struct pbx_setting *row, uint32_t count)
 	return count <= MOST_ITEMS && (!has_range(row) || ((int64_t)count >= row->least && (int64_t)count <= row->most));
 }
 
-static bool read_list_items(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
-			    const char **items)
+static bool read_list_items(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node,
+			    const char *path, const char **items)
 {
 	uint32_t count = 0;
 
@@ -453,7 +454,8 @@ static uint32_t count_children(const struct core_node *node)
 	return count;
 }
 
-static bool read_list(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, void *at)
+static bool read_list(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+		      void *at)
 {
 	struct pbx_list list = { 0 };
 	const char **items;
@@ -489,7 +491,8 @@ static bool read_list(const struct core_reading *reading, const struct pbx_setti
 	return true;
 }
 
-static bool read_object(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, void *object)
+static bool read_object(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+			void *object)
 {
 	const struct pbx_setting *fields = row->fields.rows;
 	bool fine = true;
@@ -515,7 +518,8 @@ static bool read_object(const struct core_reading *reading, const struct pbx_set
 	return fine;
 }
 
-static bool read_objects(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, void *at)
+static bool read_objects(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+			 void *at)
 {
 	struct pbx_objects objects = { .row_size = row->object_size, .count = count_children(node) };
 	uint32_t index = 0;
@@ -540,7 +544,8 @@ static bool read_objects(const struct core_reading *reading, const struct pbx_se
 	return fine;
 }
 
-bool core_value_read(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path, void *base)
+bool core_value_read(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
+		     void *base)
 {
 	void *at = (char *)base + row->offset;
 	struct core_grown text = { 0 };
@@ -675,7 +680,8 @@ static bool same_objects(const struct pbx_setting *row, const struct pbx_objects
 		return false;
 	for (uint32_t i = 0; i < a->count; i++)
 		for (uint32_t j = 0; j < row->fields.count; j++)
-			if (!core_value_same(&fields[j], (const char *)a->rows + (size_t)i * a->row_size, (const char *)b->rows + (size_t)i * b->row_size))
+			if (!core_value_same(&fields[j], (const char *)a->rows + (size_t)i * a->row_size,
+					     (const char *)b->rows + (size_t)i * b->row_size))
 				return false;
 	return true;
 }

@@ -192,14 +192,17 @@ static void tell_syntax(const struct reader *reader)
 	if (parser->error == YAML_MEMORY_ERROR)
 		reader->problems->no_memory = true;
 	else if (parser->error == YAML_READER_ERROR)
-		core_problem(reader->problems, &(struct core_place){ reader->file, 1, 1 }, reader->path, "not UTF-8 text: %s at byte %zu", problem,
-			     parser->problem_offset);
+		core_problem(reader->problems, &(struct core_place){ reader->file, 1, 1 }, reader->path, "not UTF-8 text: %s at byte %zu",
+			     problem, parser->problem_offset);
 	else if (strstr(problem, "cannot start any token"))
-		core_problem(reader->problems, &place, reader->path, "a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs");
+		core_problem(reader->problems, &place, reader->path,
+			     "a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs");
 	else if (strstr(problem, "mapping values are not allowed"))
-		core_problem(reader->problems, &place, reader->path, "a second colon here: put the value in quotes, or mend the indentation");
+		core_problem(reader->problems, &place, reader->path,
+			     "a second colon here: put the value in quotes, or mend the indentation");
 	else
-		core_problem(reader->problems, &place, reader->path, "%s%s%s", problem, parser->context ? ", " : "", parser->context ? parser->context : "");
+		core_problem(reader->problems, &place, reader->path, "%s%s%s", problem, parser->context ? ", " : "",
+			     parser->context ? parser->context : "");
 }
 
 static bool next_event(struct reader *reader, yaml_event_t *event)
@@ -236,7 +239,8 @@ static bool is_plain(const struct reader *reader, const yaml_event_t *event)
 		tag = event->data.sequence_start.tag;
 	}
 	if (anchor)
-		return refuse(reader, event, "anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes");
+		return refuse(reader, event,
+			      "anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes");
 	if (tag)
 		return refuse(reader, event, "tags (!name) are not accepted here: put the value in quotes");
 	return true;
@@ -282,7 +286,8 @@ static char *read_key(struct reader *reader, const yaml_event_t *event)
 
 	if (!is_plain(reader, event))
 		return NULL;
-	if (event->type != YAML_SCALAR_EVENT || !length || strlen(text) != length || text[0] == '.' || text[length - 1] == '.' || strstr(text, "..")) {
+	if (event->type != YAML_SCALAR_EVENT || !length || strlen(text) != length || text[0] == '.' || text[length - 1] == '.' ||
+	    strstr(text, "..")) {
 		(void)refuse(reader, event, "a name has to stand here");
 		return NULL;
 	}
@@ -361,7 +366,8 @@ static struct core_node *read_node(struct reader *reader, const yaml_event_t *ev
 		(void)refuse(reader, event, "nested deeper than 16 levels");
 		return NULL;
 	}
-	node = node_new(event->type == YAML_MAPPING_START_EVENT ? CORE_NODE_MAP : CORE_NODE_LIST, reader->file, &event->start_mark, reader->problems);
+	node = node_new(event->type == YAML_MAPPING_START_EVENT ? CORE_NODE_MAP : CORE_NODE_LIST, reader->file, &event->start_mark,
+			reader->problems);
 	if (node && !read_children(reader, node, level + 1)) {
 		core_node_free(node);
 		node = NULL;

@@ -225,8 +225,10 @@ START_TEST(a_request_arrives_whole_and_its_answer_comes_back)
 	const char *const headers[] = { "X-Signature: abc", "Content-Type: application/json" };
 
 	setup();
-	ck_assert_int_eq(ask((struct pbx_fetch_spec){ .method = "PUT", .headers = headers, .header_count = 2, .body = "{\"a\":1}", .body_size = 7 }, "/x?y=z"),
-			 PBX_OK);
+	ck_assert_int_eq(
+		ask((struct pbx_fetch_spec){ .method = "PUT", .headers = headers, .header_count = 2, .body = "{\"a\":1}", .body_size = 7 },
+		    "/x?y=z"),
+		PBX_OK);
 	ck_assert_uint_eq(got.http_code, 200);
 	ck_assert_str_eq(got.body, "hello");
 	ck_assert_str_eq(got.error, "");
@@ -406,7 +408,9 @@ END_TEST
 
 START_TEST(a_bad_request_is_refused_at_once)
 {
-	static const char *const bad_urls[] = { "", "x y", "ftp://example.org/", "file:///etc/passwd", "http://", "gopher://127.0.0.1:6379/_x" };
+	static const char *const bad_urls[] = {
+		"", "x y", "ftp://example.org/", "file:///etc/passwd", "http://", "gopher://127.0.0.1:6379/_x"
+	};
 	const char *const split[] = { "X: a\r\nHost: b" }, *const nameless[] = { "abc" };
 
 	setup();
@@ -425,13 +429,27 @@ END_TEST
 
 START_TEST(a_url_can_be_checked_before_it_is_kept)
 {
-	static const struct { const char *url; int result; } cases[] = {
-		{ "https://example.org/hook", PBX_OK },   { "http://8.8.8.8/", PBX_OK },         { "https://[2606:4700::1111]/", PBX_OK },
-		{ "http://127.0.0.1/", PBX_EPERM },       { "http://localhost:80/", PBX_EPERM }, { "http://a.localhost/", PBX_EPERM },
-		{ "http://localhost./", PBX_EPERM },      { "http://[::1]/", PBX_EPERM },        { "http://[fe80::1]/", PBX_EPERM },
-		{ "http://[::ffff:10.0.0.1]/", PBX_EPERM }, { "http://0/", PBX_EPERM },          { "http://017700000001/", PBX_EPERM },
-		{ "http://169.254.169.254/", PBX_EPERM }, { "ftp://example.org/", PBX_EINVAL },  { "nonsense url", PBX_EINVAL },
-		{ "http://192.168.7.9:81/", PBX_OK },     { "http://192.168.7.9/", PBX_EPERM },
+	static const struct {
+		const char *url;
+		int result;
+	} cases[] = {
+		{ "https://example.org/hook", PBX_OK },
+		{ "http://8.8.8.8/", PBX_OK },
+		{ "https://[2606:4700::1111]/", PBX_OK },
+		{ "http://127.0.0.1/", PBX_EPERM },
+		{ "http://localhost:80/", PBX_EPERM },
+		{ "http://a.localhost/", PBX_EPERM },
+		{ "http://localhost./", PBX_EPERM },
+		{ "http://[::1]/", PBX_EPERM },
+		{ "http://[fe80::1]/", PBX_EPERM },
+		{ "http://[::ffff:10.0.0.1]/", PBX_EPERM },
+		{ "http://0/", PBX_EPERM },
+		{ "http://017700000001/", PBX_EPERM },
+		{ "http://169.254.169.254/", PBX_EPERM },
+		{ "ftp://example.org/", PBX_EINVAL },
+		{ "nonsense url", PBX_EINVAL },
+		{ "http://192.168.7.9:81/", PBX_OK },
+		{ "http://192.168.7.9/", PBX_EPERM },
 	};
 
 	setup();
@@ -449,14 +467,54 @@ END_TEST
 START_TEST(the_guard_knows_what_is_not_the_internet)
 {
 	static const char *const closed[] = {
-		"0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.255", "169.254.169.254", "172.16.0.1",
-		"172.31.255.255", "192.0.0.1", "192.168.255.255", "198.18.0.1", "198.19.255.255", "224.0.0.1", "239.255.255.255", "240.0.0.1",
-		"255.255.255.255", "::", "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:192.168.0.1", "64:ff9b::7f00:1", "2001::1", "2002:7f00:1::",
-		"fc00::1", "fdff::1", "fe80::1", "febf::1", "fec0::1", "ff02::1",
+		"0.0.0.0",
+		"0.1.2.3",
+		"10.0.0.1",
+		"100.64.0.1",
+		"100.127.255.255",
+		"127.0.0.1",
+		"127.255.255.255",
+		"169.254.169.254",
+		"172.16.0.1",
+		"172.31.255.255",
+		"192.0.0.1",
+		"192.168.255.255",
+		"198.18.0.1",
+		"198.19.255.255",
+		"224.0.0.1",
+		"239.255.255.255",
+		"240.0.0.1",
+		"255.255.255.255",
+		"::",
+		"::1",
+		"::127.0.0.1",
+		"::ffff:127.0.0.1",
+		"::ffff:192.168.0.1",
+		"64:ff9b::7f00:1",
+		"2001::1",
+		"2002:7f00:1::",
+		"fc00::1",
+		"fdff::1",
+		"fe80::1",
+		"febf::1",
+		"fec0::1",
+		"ff02::1",
 	};
-	static const char *const open[] = { "1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.1",
-					    "172.15.255.255", "172.32.0.0", "192.167.255.255", "223.255.255.255", "::ffff:8.8.8.8", "2001:4860:4860::8888",
-					    "2a00::1", "2606:4700::1" };
+	static const char *const open[] = { "1.1.1.1",
+					    "9.255.255.255",
+					    "11.0.0.0",
+					    "100.63.255.255",
+					    "100.128.0.0",
+					    "126.255.255.255",
+					    "128.0.0.1",
+					    "172.15.255.255",
+					    "172.32.0.0",
+					    "192.167.255.255",
+					    "223.255.255.255",
+					    "::ffff:8.8.8.8",
+					    "2001:4860:4860::8888",
+					    "2a00::1",
+					    "2606:4700::1" };
 
 	for (int want = 0; want < 2; want++) {
 		const char *const *list = want ? open : closed;
@@ -467,7 +525,8 @@ START_TEST(the_guard_knows_what_is_not_the_internet)
 			const bool is_v4 = inet_pton(AF_INET, list[i], &v4.sin_addr) == 1;
 
 			ck_assert(is_v4 || inet_pton(AF_INET6, list[i], &v6.sin6_addr) == 1);
-			ck_assert_msg(core_fetch_guard_permits("h", 80, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6) == want, "%s", list[i]);
+			ck_assert_msg(core_fetch_guard_permits("h", 80, is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6) == want,
+				      "%s", list[i]);
 		}
 	}
 }
@@ -476,8 +535,9 @@ END_TEST
 START_TEST(exceptions_are_read_or_refused_as_a_whole)
 {
 	static const char *const good[] = { "host:80", "host.example:*", "10.0.0.0/8:443", "10.0.0.1:80", "[fd00::/8]:8080", "[::1]:1" };
-	static const char *const bad[] = { "host", "host:", ":80", "host:0", "host:65536", "host:8x", "10.0.0.0/33:80", "10.0.0.0/:80", "fd00::1:80", "[fd00::/129]:80",
-					   "10.0.0.0/-1:80", "[]:80", "host/8:80" };
+	static const char *const bad[] = { "host",           "host:",          ":80",          "host:0",     "host:65536",
+					   "host:8x",        "10.0.0.0/33:80", "10.0.0.0/:80", "fd00::1:80", "[fd00::/129]:80",
+					   "10.0.0.0/-1:80", "[]:80",          "host/8:80" };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
@@ -497,10 +557,10 @@ START_TEST(exceptions_are_read_or_refused_as_a_whole)
 }
 END_TEST
 
-CHECK_MAIN("fetch", a_request_arrives_whole_and_its_answer_comes_back, methods_have_the_body_that_suits_them, a_refusal_of_the_server_is_an_answer,
-	   a_redirect_is_told_and_not_followed, a_long_answer_is_cut_and_not_failed, a_server_that_is_silent_or_gone_is_told_apart,
-	   an_address_that_is_not_public_is_not_even_connected_to, a_name_that_is_allowed_may_resolve_to_anything,
-	   a_kept_connection_is_no_way_around_a_permission_that_was_withdrawn, a_proxy_of_the_environment_is_not_asked,
-	   a_cancelled_transfer_is_told_once_and_later, an_owner_that_stops_hears_nothing_more, what_is_under_way_at_the_end_is_dropped,
-	   a_bad_request_is_refused_at_once, a_url_can_be_checked_before_it_is_kept, the_guard_knows_what_is_not_the_internet,
-	   exceptions_are_read_or_refused_as_a_whole)
+CHECK_MAIN("fetch", a_request_arrives_whole_and_its_answer_comes_back, methods_have_the_body_that_suits_them,
+	   a_refusal_of_the_server_is_an_answer, a_redirect_is_told_and_not_followed, a_long_answer_is_cut_and_not_failed,
+	   a_server_that_is_silent_or_gone_is_told_apart, an_address_that_is_not_public_is_not_even_connected_to,
+	   a_name_that_is_allowed_may_resolve_to_anything, a_kept_connection_is_no_way_around_a_permission_that_was_withdrawn,
+	   a_proxy_of_the_environment_is_not_asked, a_cancelled_transfer_is_told_once_and_later, an_owner_that_stops_hears_nothing_more,
+	   what_is_under_way_at_the_end_is_dropped, a_bad_request_is_refused_at_once, a_url_can_be_checked_before_it_is_kept,
+	   the_guard_knows_what_is_not_the_internet, exceptions_are_read_or_refused_as_a_whole)

@@ -31,7 +31,18 @@ static const char *again(const char *text)
 START_TEST(what_is_read_is_printed_again)
 {
 	static const char *const texts[] = {
-		"null", "true", "\"\"", "[]", "{}", "-1", "0", "1.5", "-0.25", "\"\\n\\u0001\\\"\\\\\"", "\"ü€𝄞\"", "[1,[2,{\"a\":null}],\"x\"]",
+		"null",
+		"true",
+		"\"\"",
+		"[]",
+		"{}",
+		"-1",
+		"0",
+		"1.5",
+		"-0.25",
+		"\"\\n\\u0001\\\"\\\\\"",
+		"\"ü€𝄞\"",
+		"[1,[2,{\"a\":null}],\"x\"]",
 		"{\"b\":1,\"a\":{\"c\":[true,false]}}",
 	};
 
@@ -44,7 +55,8 @@ END_TEST
 
 START_TEST(whole_numbers_keep_every_digit)
 {
-	static const char *const numbers[] = { "9007199254740991", "-9007199254740991", "1795363200123456", "999999999999999", "1000000000000000", "2147483648" };
+	static const char *const numbers[] = { "9007199254740991", "-9007199254740991", "1795363200123456",
+					       "999999999999999",  "1000000000000000",  "2147483648" };
 	struct pbx_json *tree = json->new_object();
 	char *printed;
 
@@ -64,7 +76,8 @@ END_TEST
 
 START_TEST(fractions_come_back_as_the_same_number)
 {
-	static const double values[] = { 0.1, 0.1 + 0.2, 1.0 / 3, 4444444444888889.5, 1e300, -2.2250738585072014e-308, 9007199254740993.0, 1e22 };
+	static const double values[] = { 0.1, 0.1 + 0.2, 1.0 / 3, 4444444444888889.5, 1e300, -2.2250738585072014e-308, 9007199254740993.0,
+					 1e22 };
 
 	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
 		struct pbx_json *tree = json->new_object(), *read;
@@ -84,7 +97,9 @@ END_TEST
 
 START_TEST(what_is_not_json_is_refused_with_line_and_column)
 {
-	static const struct { const char *text, *said; } cases[] = {
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
 		{ "", "line 1, column 1: there is no JSON" },
 		{ "{\n  \"a\": 1,\n  \"b\" 2\n}", "line 3, column 7: not valid JSON" },
 		{ "[1,]", "line 1, column 4: not valid JSON" },
@@ -186,9 +201,13 @@ END_TEST
 
 START_TEST(bytes_that_are_not_utf8_are_replaced)
 {
-	struct pbx_json *tree = json->new_text("a\xFF" "b\xE2\x82" "c");
+	struct pbx_json *tree = json->new_text("a\xFF"
+					       "b\xE2\x82"
+					       "c");
 
-	ck_assert_str_eq(json->text(tree), "a\uFFFD" "b\uFFFD\uFFFD" "c");
+	ck_assert_str_eq(json->text(tree), "a\uFFFD"
+					   "b\uFFFD\uFFFD"
+					   "c");
 	json->free(tree);
 }
 END_TEST
@@ -266,7 +285,7 @@ START_TEST(without_memory_nothing_is_lost_and_nothing_breaks)
 END_TEST
 
 CHECK_MAIN("json", what_is_read_is_printed_again, whole_numbers_keep_every_digit, fractions_come_back_as_the_same_number,
-	   what_is_not_json_is_refused_with_line_and_column,
-	   sixty_four_levels_are_enough, only_the_given_length_is_read, lookups_chain_through_what_is_not_there, a_member_of_that_name_is_replaced,
-	   bytes_that_are_not_utf8_are_replaced, times_are_rfc_3339_with_milliseconds, a_copy_is_another_tree_that_says_the_same,
+	   what_is_not_json_is_refused_with_line_and_column, sixty_four_levels_are_enough, only_the_given_length_is_read,
+	   lookups_chain_through_what_is_not_there, a_member_of_that_name_is_replaced, bytes_that_are_not_utf8_are_replaced,
+	   times_are_rfc_3339_with_milliseconds, a_copy_is_another_tree_that_says_the_same,
 	   without_memory_nothing_is_lost_and_nothing_breaks)

@@ -87,11 +87,13 @@ END_TEST
 
 START_TEST(what_is_sealed_opens_in_its_own_context_only)
 {
-	static const char *const texts[] = { "", "x", "geheim mit Umlaut: ä", "a long one ...................................................................." };
+	static const char *const texts[] = { "", "x", "geheim mit Umlaut: ä",
+					     "a long one ...................................................................." };
 
 	setup();
 	for (size_t i = 0; i < 4; i++) {
-		char *sealed = secrets->seal(texts[i], "extensions.sip.1001"), *again = secrets->seal(texts[i], "extensions.sip.1001"), *text;
+		char *sealed = secrets->seal(texts[i], "extensions.sip.1001"), *again = secrets->seal(texts[i], "extensions.sip.1001"),
+		     *text;
 
 		ck_assert_int_eq(strncmp(sealed, "v1:", 3), 0);
 		ck_assert_str_ne(sealed, again);
@@ -151,8 +153,9 @@ END_TEST
 
 START_TEST(digests_are_those_of_the_standards)
 {
-	static const uint8_t rfc4231_2[32] = { 0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
-					       0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43 };
+	static const uint8_t rfc4231_2[32] = { 0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24,
+					       0x26, 0x08, 0x95, 0x75, 0xc7, 0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27,
+					       0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43 };
 	uint8_t mac[32];
 	char hex[65];
 
@@ -212,8 +215,16 @@ END_TEST
 
 START_TEST(a_stored_hash_that_is_damaged_lets_nobody_in)
 {
-	static const char *const damaged[] = { "", "x", "pbkdf2-sha256$", "pbkdf2-sha256$1", "pbkdf2-sha256$1$", "pbkdf2-sha256$1$$", "pbkdf2-sha256$0$AAAA$AAAA",
-					       "pbkdf2-sha256$99999999999$AAAA$AAAA", "pbkdf2-sha256$1$AAAA$AAAA", "pbkdf2-sha256$-5$AAAA$AAAA" };
+	static const char *const damaged[] = { "",
+					       "x",
+					       "pbkdf2-sha256$",
+					       "pbkdf2-sha256$1",
+					       "pbkdf2-sha256$1$",
+					       "pbkdf2-sha256$1$$",
+					       "pbkdf2-sha256$0$AAAA$AAAA",
+					       "pbkdf2-sha256$99999999999$AAAA$AAAA",
+					       "pbkdf2-sha256$1$AAAA$AAAA",
+					       "pbkdf2-sha256$-5$AAAA$AAAA" };
 
 	setup();
 	for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++)

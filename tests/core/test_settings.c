@@ -38,15 +38,23 @@ static const struct pbx_setting source_rows[] = {
 static const struct pbx_setting lot_rows[] = {
 	PBX_BOOL(struct lot, enabled, .initial = true, .help = "Whether calls can be parked"),
 	PBX_UINT(struct lot, range_start, .initial = 70, .least = 1, .most = 9999, .help = "First slot"),
-	PBX_UINT(struct lot, recall_ms, .initial = 60000, .least = 1000, .most = 3600000, .unit = "ms", .flags = PBX_SETTING_RESTART, .help = "Ring back after"),
+	PBX_UINT(struct lot, recall_ms, .initial = 60000, .least = 1000, .most = 3600000, .unit = "ms", .flags = PBX_SETTING_RESTART,
+		 .help = "Ring back after"),
 	PBX_INT(struct lot, offset, .initial = -3, .help = "Any whole number"),
 	PBX_NUMBER(struct lot, gain, .initial_number = 1.5, .least_number = 0, .most_number = 4, .help = "Loudness"),
 	PBX_TEXT(struct lot, label, .initial_text = "Lot", .least = 0, .most = 8, .help = "A | b"),
 	PBX_CHOICE(struct lot, mode, .initial_text = "random", .choices = PBX_CHOICES("random", "linear"), .help = "Order"),
 	PBX_SECRET(struct lot, password, .initial_text = "", .help = "Known to few"),
 	PBX_LIST(struct lot, listen, .initial_text = "udp:5060, tcp:5060", .help = "Where"),
-	PBX_OBJECTS(struct lot, sources, .fields = PBX_TABLE(source_rows), .object_size = sizeof(struct source), .help = "Where music comes from"),
-	{ .name = "tls.port", .type = PBX_TYPE_INT, .offset = offsetof(struct lot, tls_port), .width = 4, .initial = 5061, .least = 1, .most = 65535,
+	PBX_OBJECTS(struct lot, sources, .fields = PBX_TABLE(source_rows), .object_size = sizeof(struct source),
+		    .help = "Where music comes from"),
+	{ .name = "tls.port",
+	  .type = PBX_TYPE_INT,
+	  .offset = offsetof(struct lot, tls_port),
+	  .width = 4,
+	  .initial = 5061,
+	  .least = 1,
+	  .most = 65535,
 	  .help = "Behind a dot" },
 };
 
@@ -273,40 +281,56 @@ END_TEST
 
 START_TEST(a_mistake_is_told_with_its_place_and_its_cure)
 {
-	static const struct { const char *text, *said; } cases[] = {
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
 		{ "lot:\n  range_stat: 5\n", "pbx.yml:2:3: lot.range_stat: unknown setting, did you mean range_start?" },
 		{ "lot:\n  qqqqqqqq: 5\n", "pbx.yml:2:3: lot.qqqqqqqq: unknown setting" },
 		{ "lot:\n  tls:\n    prot: 5\n", "pbx.yml:3:5: lot.tls.prot: unknown setting, did you mean tls.port?" },
-		{ "lot:\n  recall_ms: 30s\n", "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"30s\"" },
-		{ "lot:\n  recall_ms: 999\n", "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"999\"" },
+		{ "lot:\n  recall_ms: 30s\n",
+		  "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"30s\"" },
+		{ "lot:\n  recall_ms: 999\n",
+		  "pbx.yml:2:14: lot.recall_ms: expected a whole number from 1000 to 3600000 (ms), found \"999\"" },
 		{ "lot:\n  offset: 1.5\n", "pbx.yml:2:11: lot.offset: expected a whole number, found \"1.5\"" },
-		{ "lot:\n  offset: 9223372036854775808\n", "pbx.yml:2:11: lot.offset: expected a whole number, found \"9223372036854775808\"" },
+		{ "lot:\n  offset: 9223372036854775808\n",
+		  "pbx.yml:2:11: lot.offset: expected a whole number, found \"9223372036854775808\"" },
 		{ "lot:\n  gain: nan\n", "pbx.yml:2:9: lot.gain: expected a number from 0 to 4, found \"nan\"" },
 		{ "lot:\n  enabled: 2\n", "pbx.yml:2:12: lot.enabled: expected true or false, found \"2\"" },
-		{ "lot:\n  mode: radnom\n", "pbx.yml:2:9: lot.mode: expected one of random, linear, found \"radnom\", did you mean random?" },
+		{ "lot:\n  mode: radnom\n",
+		  "pbx.yml:2:9: lot.mode: expected one of random, linear, found \"radnom\", did you mean random?" },
 		{ "lot:\n  label: 123456789\n", "pbx.yml:2:10: lot.label: expected a text of 0 to 8 characters, found \"123456789\"" },
 		{ "lot:\n  label: [a]\n", "pbx.yml:2:10: lot.label: expected a text of 0 to 8 characters, found a list" },
-		{ "lot:\n  range_start:\n", "pbx.yml:2:15: lot.range_start: expected a whole number from 1 to 9999, found nothing (leave the line out for the default, "
+		{ "lot:\n  range_start:\n", "pbx.yml:2:15: lot.range_start: expected a whole number from 1 to 9999, found nothing (leave "
+					    "the line out for the default, "
 					    "write \"\" for an empty text)" },
 		{ "lot:\n  password: {a: b}\n", "pbx.yml:2:13: lot.password: expected a text, found a mapping" },
 		{ "lot:\n  listen: {a: b}\n", "pbx.yml:2:11: lot.listen: expected a list of texts, found a mapping" },
-		{ "lot:\n  sources: x\n", "pbx.yml:2:12: lot.sources: expected a list of mappings with name, key, weight, tags, found \"x\"" },
+		{ "lot:\n  sources: x\n",
+		  "pbx.yml:2:12: lot.sources: expected a list of mappings with name, key, weight, tags, found \"x\"" },
 		{ "lot:\n  sources:\n    - weight: 3\n", "pbx.yml:3:7: lot.sources[0].name: is needed here, it has no default" },
-		{ "lot:\n  sources: [{name: a}, {name: b, wieght: 3}]\n", "pbx.yml:2:34: lot.sources[1].wieght: unknown setting, did you mean weight?" },
-		{ "lot:\n  sources: [{name: a, weight: 11}]\n", "pbx.yml:2:31: lot.sources[0].weight: expected a whole number from 1 to 10, found \"11\"" },
+		{ "lot:\n  sources: [{name: a}, {name: b, wieght: 3}]\n",
+		  "pbx.yml:2:34: lot.sources[1].wieght: unknown setting, did you mean weight?" },
+		{ "lot:\n  sources: [{name: a, weight: 11}]\n",
+		  "pbx.yml:2:31: lot.sources[0].weight: expected a whole number from 1 to 10, found \"11\"" },
 		{ "lot: 5\n", "pbx.yml:1:6: lot: this is a section: a mapping has to stand here" },
 		{ "lot:\n  tls: 5\n", "pbx.yml:2:8: lot: tls is a group of settings: a mapping has to stand here" },
-		{ "lot:\n  label: ${env:NOT_SET_ANYWHERE}\n", "pbx.yml:2:10: lot.label: the environment variable NOT_SET_ANYWHERE is not set" },
+		{ "lot:\n  label: ${env:NOT_SET_ANYWHERE}\n",
+		  "pbx.yml:2:10: lot.label: the environment variable NOT_SET_ANYWHERE is not set" },
 		{ "lot:\n  label: ${NOT_SET\n", "pbx.yml:2:10: lot.label: ${ without its }; a plain ${ is written $${" },
-		{ "lot:\n  label: ${file:/nowhere}\n", "pbx.yml:2:10: lot.label: the file /nowhere cannot be read: No such file or directory" },
-		{ "lot:\n  password: secret://../pbx.yml\n", "pbx.yml:2:13: lot.password: secret:// takes the name of a file, without a path" },
-		{ "lot:\n  label: secret://a\n",
-		  "pbx.yml:2:10: lot.label: secret:// is for settings that are secrets; this one is shown to people, ${file:PATH} will do" },
+		{ "lot:\n  label: ${file:/nowhere}\n",
+		  "pbx.yml:2:10: lot.label: the file /nowhere cannot be read: No such file or directory" },
+		{ "lot:\n  password: secret://../pbx.yml\n",
+		  "pbx.yml:2:13: lot.password: secret:// takes the name of a file, without a path" },
+		{ "lot:\n  label: secret://a\n", "pbx.yml:2:10: lot.label: secret:// is for settings that are secrets; this one is shown "
+						 "to people, ${file:PATH} will do" },
 		{ "lot:\n  label: a\n  label: b\n", "pbx.yml:3:3: label: said twice, first in line 2" },
-		{ "lot:\n\tlabel: a\n", "pbx.yml:2:1: a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs" },
+		{ "lot:\n\tlabel: a\n",
+		  "pbx.yml:2:1: a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs" },
 		{ "lot:\n  label: a: b\n", "pbx.yml:2:11: a second colon here: put the value in quotes, or mend the indentation" },
-		{ "lot: &a\n  label: x\n", "pbx.yml:1:6: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
-		{ "lot:\n  label: *a\n", "pbx.yml:2:10: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
+		{ "lot: &a\n  label: x\n",
+		  "pbx.yml:1:6: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
+		{ "lot:\n  label: *a\n",
+		  "pbx.yml:2:10: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes" },
 		{ "lot:\n  label: !x a\n", "pbx.yml:2:10: tags (!name) are not accepted here: put the value in quotes" },
 		{ "a: 1\n---\nb: 2\n", "pbx.yml:2:1: a second document: one is read, take the --- away" },
 		{ "- a\n", "pbx.yml:1:1: sections have to stand here, such as \"sip:\"" },
@@ -323,7 +347,8 @@ END_TEST
 
 START_TEST(a_secret_of_the_wrong_kind_is_not_repeated)
 {
-	static const struct pbx_setting rows[] = { PBX_SECRET(struct source, key, .initial_text = "", .least = 8, .most = 64, .help = "Long") };
+	static const struct pbx_setting rows[] = { PBX_SECRET(struct source, key, .initial_text = "", .least = 8, .most = 64,
+							      .help = "Long") };
 	static const struct pbx_table table = PBX_TABLE(rows);
 	struct pbx_diag diag = { 0 };
 
@@ -382,9 +407,10 @@ END_TEST
 
 START_TEST(rows_of_an_older_and_a_newer_plugin_are_read)
 {
-	struct { struct pbx_setting row; uint64_t of_tomorrow[3]; } newer[2] = {
-		{ lot_rows[0], { 1, 2, 3 } }, { lot_rows[1], { 4, 5, 6 } }
-	};
+	struct {
+		struct pbx_setting row;
+		uint64_t of_tomorrow[3];
+	} newer[2] = { { lot_rows[0], { 1, 2, 3 } }, { lot_rows[1], { 4, 5, 6 } } };
 	const struct pbx_table table = { newer, 2, sizeof newer[0] };
 	/* A row that ends before .fields, as an older header had it. */
 	char older[offsetof(struct pbx_setting, fields)];
@@ -556,7 +582,8 @@ START_TEST(check_tells_every_problem_once_all_are_loaded)
 	write_file("pbx.yml", "lot:\n  range_stat: 1\n  mode: x\nlto:\n  a: b\nstranger: {}\n");
 	ck_assert_int_eq(core_settings_check(NULL, &problems), PBX_OK);
 	ck_assert_uint_eq(core_json_count(problems), 4);
-	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 0)), ":2:3: lot.range_stat: unknown setting, did you mean range_start?"));
+	ck_assert_ptr_nonnull(
+		strstr(core_json_text(core_json_at(problems, 0)), ":2:3: lot.range_stat: unknown setting, did you mean range_start?"));
 	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 1)), ":3:9: lot.mode: expected one of random, linear"));
 	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 2)), ":4:1: lto: unknown section, did you mean lot?"));
 	ck_assert_ptr_nonnull(strstr(core_json_text(core_json_at(problems, 3)), ":6:1: stranger: unknown section: no part"));
@@ -617,7 +644,10 @@ END_TEST
 
 START_TEST(the_schema_says_what_the_rows_say)
 {
-	static const struct { const char *path[6]; const char *text; } facts[] = {
+	static const struct {
+		const char *path[6];
+		const char *text;
+	} facts[] = {
 		{ { "lot", "additionalProperties" }, "false" },
 		{ { "lot", "properties", "range_start", "maximum" }, "9999" },
 		{ { "lot", "properties", "tls", "properties", "port", "default" }, "5061" },
@@ -652,7 +682,8 @@ START_TEST(the_manual_has_a_line_for_every_setting)
 	declare_lot();
 	manual = core_settings_manual();
 	ck_assert_ptr_nonnull(strstr(manual, "\n## lot\n"));
-	ck_assert_ptr_nonnull(strstr(manual, "| `lot.recall_ms` | a whole number from 1000 to 3600000 (ms) | `60000` | Ring back after (takes effect after a restart) |\n"));
+	ck_assert_ptr_nonnull(strstr(manual, "| `lot.recall_ms` | a whole number from 1000 to 3600000 (ms) | `60000` | Ring back after "
+					     "(takes effect after a restart) |\n"));
 	ck_assert_ptr_nonnull(strstr(manual, "| `lot.label` | a text of 0 to 8 characters | `Lot` | A \\| b |\n"));
 	ck_assert_ptr_nonnull(strstr(manual, "| `lot.sources[].name` | a text | **needed** | What it is called |\n"));
 	ck_assert_ptr_nonnull(strstr(manual, "| `lot.listen` | a list of texts | `[\"udp:5060\",\"tcp:5060\"]` | Where |\n"));
@@ -697,7 +728,8 @@ char *__wrap_strdup(const char *text)
 /* A life of the settings with so many allocations; false: one was refused on the way. */
 static bool live_with(int allocations)
 {
-	static const char *const texts[2] = { "lot:\n  listen: [a]\n  tls.port: 5\n  sources: [{name: a}]\n", "lot:\n  label: ${HOME}\n  listen: b, c\n" };
+	static const char *const texts[2] = { "lot:\n  listen: [a]\n  tls.port: 5\n  sources: [{name: a}]\n",
+					      "lot:\n  label: ${HOME}\n  listen: b, c\n" };
 	struct pbx_diag diag = { 0 };
 	int err;
 
@@ -740,12 +772,13 @@ START_TEST(without_memory_a_change_does_not_happen)
 END_TEST
 
 CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type, a_dotted_key_is_a_nested_one,
-	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in, a_systemd_credential_goes_before_the_file_of_that_name,
-	   a_mistake_is_told_with_its_place_and_its_cure, a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said,
-	   a_missing_file_is_told_by_the_first_declare, a_row_that_would_write_outside_its_structure_is_refused,
-	   rows_of_an_older_and_a_newer_plugin_are_read, a_reload_asks_those_whose_settings_differ_and_only_those,
-	   when_one_refuses_the_others_get_their_old_settings_back, a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
+	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in,
+	   a_systemd_credential_goes_before_the_file_of_that_name, a_mistake_is_told_with_its_place_and_its_cure,
+	   a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said, a_missing_file_is_told_by_the_first_declare,
+	   a_row_that_would_write_outside_its_structure_is_refused, rows_of_an_older_and_a_newer_plugin_are_read,
+	   a_reload_asks_those_whose_settings_differ_and_only_those, when_one_refuses_the_others_get_their_old_settings_back,
+	   a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
 	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
 	   check_tells_every_problem_once_all_are_loaded, show_tells_where_a_value_comes_from_and_no_secret,
-	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting,
-	   without_memory_a_change_does_not_happen)
+	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say,
+	   the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)

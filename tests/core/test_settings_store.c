@@ -93,7 +93,8 @@ static void start(int engine, const char *text)
 
 	store_fixture_start(engine);
 	/* The fixture's folder is the one the journal is in. */
-	(void)snprintf(file, sizeof file, "%.*s/pbx.yml", (int)(strrchr(store_fixture_journal(), '/') - store_fixture_journal()), store_fixture_journal());
+	(void)snprintf(file, sizeof file, "%.*s/pbx.yml", (int)(strrchr(store_fixture_journal(), '/') - store_fixture_journal()),
+		       store_fixture_journal());
 	(void)snprintf(key_file, sizeof key_file, "%.100s.key", file);
 	out = fopen(file, "w");
 	ck_assert_int_ge(fputs(text, out), 0);
@@ -219,7 +220,8 @@ START_TEST(an_undo_is_a_revision_with_the_old_values)
 	ck_assert_uint_eq(lot()->range_start, 90);
 	ck_assert_int_eq(undo(99), PBX_ENOENT);
 	ck_assert_int_eq(undo(0), PBX_ENOENT);
-	ck_assert_str_eq(ask("SELECT revision, actor, undoes FROM settings_revisions ORDER BY revision"), "1|alice|~;2|alice|~;3|bob|2;4|bob|1;5|bob|3");
+	ck_assert_str_eq(ask("SELECT revision, actor, undoes FROM settings_revisions ORDER BY revision"),
+			 "1|alice|~;2|alice|~;3|bob|2;4|bob|1;5|bob|3");
 	ck_assert_str_eq(ask("SELECT path, value FROM settings_values"), "lot.range_start|90");
 	stop();
 }
@@ -252,13 +254,17 @@ END_TEST
 
 START_TEST(a_wrong_value_is_refused_in_the_words_of_a_file)
 {
-	static const struct { const char *path, *value, *said; int result; } cases[] = {
+	static const struct {
+		const char *path, *value, *said;
+		int result;
+	} cases[] = {
 		{ "lot.recall_ms", "5", "lot.recall_ms: expected a whole number from 1000 to 3600000, found \"5\"", PBX_EINVAL },
 		{ "lot.recal_ms", "5", "lot.recal_ms: unknown setting, did you mean lot.recall_ms?", PBX_ENOENT },
 		{ "lto.label", "5", "lto.label: unknown setting, did you mean lot.label?", PBX_ENOENT },
 		{ "lot", "5", "lot: unknown setting", PBX_ENOENT },
 		{ "lot.listen", "[a", "lot.listen: did not find expected ',' or ']', while parsing a flow sequence", PBX_EINVAL },
-		{ "lot.listen", "[&a b]", "lot.listen: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes",
+		{ "lot.listen", "[&a b]",
+		  "lot.listen: anchors (&name) and aliases (*name) are not accepted here: write the value out, or put it in quotes",
 		  PBX_EINVAL },
 		{ "lot.label", "a\xFF", "lot.label: expected a text, found \"a?\"", PBX_EINVAL },
 	};
@@ -429,6 +435,6 @@ END_TEST
 STORE_MAIN("settings_store", what_was_set_is_there_after_a_restart, a_plugin_that_comes_later_finds_its_stored_values,
 	   an_undo_is_a_revision_with_the_old_values, nothing_set_is_the_default_again, what_a_file_pins_cannot_be_set,
 	   a_wrong_value_is_refused_in_the_words_of_a_file, a_typed_value_reads_neither_environment_nor_files,
-	   an_owner_that_refuses_keeps_its_values_and_nothing_is_written, what_cannot_be_written_is_taken_back, another_node_that_was_first_wins_and_is_read,
-	   a_secret_is_sealed_and_never_shown, a_stored_value_that_no_longer_fits_is_left_out, changes_wait_for_each_other_and_the_bus_hears_of_each,
-	   history_tells_who_changed_what, what_waits_at_the_end_is_cancelled)
+	   an_owner_that_refuses_keeps_its_values_and_nothing_is_written, what_cannot_be_written_is_taken_back,
+	   another_node_that_was_first_wins_and_is_read, a_secret_is_sealed_and_never_shown, a_stored_value_that_no_longer_fits_is_left_out,
+	   changes_wait_for_each_other_and_the_bus_hears_of_each, history_tells_who_changed_what, what_waits_at_the_end_is_cancelled)

@@ -41,7 +41,13 @@ static const struct pbx_setting rows[] = {
 	PBX_SECRET(struct lot, password, .initial_text = ""),
 	PBX_LIST(struct lot, listen, .initial_text = "a, b"),
 	PBX_OBJECTS(struct lot, sources, .fields = PBX_TABLE(source_rows), .object_size = sizeof(struct source)),
-	{ .name = "tls.port", .type = PBX_TYPE_INT, .offset = offsetof(struct lot, port), .width = 4, .initial = 5061, .least = 1, .most = 65535 },
+	{ .name = "tls.port",
+	  .type = PBX_TYPE_INT,
+	  .offset = offsetof(struct lot, port),
+	  .width = 4,
+	  .initial = 5061,
+	  .least = 1,
+	  .most = 65535 },
 };
 
 static void check_values(const struct lot *lot)
