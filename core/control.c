@@ -14,8 +14,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cjson/cJSON.h>
-
 #include "control.h"
 #include "json.h"
 #include "log.h"
@@ -177,19 +175,19 @@ static void client_send(struct client *client, const char *head, const char *bod
 	}
 }
 
-/* {"<member>": "<text>"} after a head that leaves the object open. */
-static void client_send_text(struct client *client, const char *head, const char *text, size_t size, const char *tail)
+/* A head that leaves the object open, then a text; what is not UTF-8 in it is replaced. */
+static void client_send_text(struct client *client, const char *head, const char *text, size_t size)
 {
 	char *copy = strndup(text, size);
-	cJSON *json = copy ? cJSON_CreateString(copy) : NULL;
-	char *quoted = json ? cJSON_PrintUnformatted(json) : NULL;
+	struct pbx_json *json = copy ? core_json_new_text(copy) : NULL;
+	char *quoted = json ? core_json_print(json) : NULL;
 
 	if (quoted)
-		client_send(client, head, quoted, strlen(quoted), tail);
+		client_send(client, head, quoted, strlen(quoted), "}");
 	else
 		client_close(client);
-	cJSON_free(quoted);
-	cJSON_Delete(json);
+	core_json_free_text(quoted);
+	core_json_free(json);
 	free(copy);
 }
 
@@ -240,7 +238,7 @@ static void on_answer(void *context, uint32_t status, const char *content_type, 
 	} else {
 		(void)snprintf(head, sizeof head, "{\"status\":%u,\"content_type\":\"%.64s\",\"text\":", status,
 			       content_type ? content_type : "text/plain");
-		client_send_text(client, head, body, size, "}");
+		client_send_text(client, head, body, size);
 	}
 	client_answered(client);
 }
@@ -264,7 +262,7 @@ static int on_write(void *context, const char *data, size_t size)
 		client->waits_for_reader = true;
 		return PBX_EBUSY;
 	}
-	client_send_text(client, "{\"data\":", data, size, "}");
+	client_send_text(client, "{\"data\":", data, size);
 	return PBX_OK;
 }
 
@@ -314,18 +312,17 @@ static void run_words(struct client *client, const char *const *words, uint32_t 
 }
 
 /* The words of a request, pointing into json. Their number, or 0 when it is no such thing. */
-static uint32_t words_of(const cJSON *json, const char *ret_words[CORE_CONTROL_WORDS])
+static uint32_t words_of(const struct pbx_json *json, const char *ret_words[CORE_CONTROL_WORDS])
 {
-	const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "words"), *word;
+	const struct pbx_json *list = core_json_get(json, "words");
 	uint32_t count = 0;
 
-	if (!cJSON_IsArray(list))
+	if (core_json_type(list) != PBX_JSON_ARRAY)
 		return 0;
-	cJSON_ArrayForEach(word, list)
-	{
-		if (!cJSON_IsString(word) || count == CORE_CONTROL_WORDS)
+	for (const struct pbx_json *word = core_json_first(list); word; word = core_json_next(word)) {
+		if (!core_json_text(word) || count == CORE_CONTROL_WORDS)
 			return 0;
-		ret_words[count++] = word->valuestring;
+		ret_words[count++] = core_json_text(word);
 	}
 	return count;
 }
@@ -333,7 +330,7 @@ static uint32_t words_of(const cJSON *json, const char *ret_words[CORE_CONTROL_W
 static void client_run(struct client *client, const char *line, size_t size)
 {
 	const char *words[CORE_CONTROL_WORDS];
-	cJSON *json = cJSON_ParseWithLength(line, size);
+	struct pbx_json *json = core_json_parse(line, size, NULL);
 	uint32_t count = words_of(json, words);
 
 	if (count > 0)
@@ -341,7 +338,7 @@ static void client_run(struct client *client, const char *line, size_t size)
 	else
 		client_refuse(client, 400, "malformed",
 			      json ? "expected {\\\"words\\\": [\\\"word\\\", …]}, at most 64 words" : "this line is not JSON");
-	cJSON_Delete(json);
+	core_json_free(json);
 }
 
 /* Runs line after line until one is not answered at once. An answer given inside returns here, it does not nest. */
