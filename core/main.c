@@ -36,8 +36,8 @@
 #include <unistd.h>
 
 struct server_settings {
-	const char *name, *domain, *data_dir, *run_dir;
-	uint32_t shutdown_drain_s;
+	const char *name, *data_dir, *run_dir;
+	uint32_t shutdown_drain_s, event_days;
 };
 
 static const struct pbx_setting server_settings[] = {
@@ -48,6 +48,8 @@ static const struct pbx_setting server_settings[] = {
 		 .help = "Where the control socket is made"),
 	PBX_UINT(struct server_settings, shutdown_drain_s, .initial = 30, .least = 0, .most = 86400, .unit = "s",
 		 .help = "How long a stop waits for calls to end by themselves"),
+	PBX_UINT(struct server_settings, event_days, .initial = 30, .least = 1, .most = 3650, .unit = "days",
+		 .help = "How long the event log is kept: followers that were away so long have missed something"),
 };
 
 struct log_settings {
@@ -108,7 +110,7 @@ static void on_plugins_stopped(void *context);
 static int exit_code = EX_OK;
 static uint32_t stop_signals;
 static bool ready;
-static pbx_timer watchdog;
+static pbx_timer watchdog, pruning;
 
 static void fail(int code, const char *event, const char *text)
 {
@@ -327,6 +329,26 @@ static void feed_watchdog(void *self, pbx_timer timer)
 	core_notify("WATCHDOG=1");
 }
 
+/* Only now is it known whose sections there are: a misspelt one is said, and stays without effect. */
+static void tell_unknown_settings(void)
+{
+	struct pbx_json *problems = NULL;
+
+	if (core_settings_check(NULL, &problems) == PBX_OK)
+		for (uint32_t i = 0; i < core_json_service.count(problems); i++)
+			core_log(PBX_LOG_WARN, "core", NULL, "setting_ignored", "%s", core_json_service.text(core_json_service.at(problems, i)));
+	core_json_service.free(problems);
+}
+
+/* Events are kept as long as a slow follower may need them. */
+static void prune_events(void *self, pbx_timer timer)
+{
+	const struct server_settings *server = core_settings_get("server");
+
+	(void)self, (void)timer;
+	core_bus_prune(core_wall_us() - (int64_t)server->event_days * 86400 * 1000000, NULL, NULL);
+}
+
 /* Everybody is in place: open the doors. */
 static void on_plugins_loaded(void *context)
 {
@@ -344,11 +366,13 @@ static void on_plugins_loaded(void *context)
 		fail(EX_CONFIG, "part_not_started", api_part.name);
 		return;
 	}
+	tell_unknown_settings();
 	if (sip_open(&diag) != PBX_OK) {
 		fail(EX_CONFIG, "sip_not_listening", diag.text);
 		return;
 	}
 	ready = true;
+	(void)core_timer_start(core_self(), 60000, 3600000, prune_events, NULL, &pruning);
 	core_log(PBX_LOG_NOTICE, "core", NULL, "ready", "version=" PBX_VERSION " control=%s", path);
 	core_notify("READY=1");
 	if (core_notify_watchdog_ms() > 0)
@@ -398,6 +422,8 @@ static int run(const char *file)
 		(void)core_loop_run();
 
 	(void)core_timer_stop(watchdog);
+	(void)core_timer_stop(pruning);
+	core_settings_detach_store();
 	core_control_stop();
 	core_calls_fini();
 	core_host_fini();

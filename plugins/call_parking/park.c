@@ -469,7 +469,7 @@ static void on_park_dialled(void *self, pbx_leg leg)
 	struct pbx_leg_info info;
 
 	if (is_talking(parking, leg, &info))
-		park_or_refuse(parking, leg, info.sent_by, 0);
+		park_or_refuse(parking, leg, info.referred_by, 0);
 	else
 		(void)parking->calls->reject(leg, 404);
 }
@@ -485,7 +485,7 @@ static void on_slot_dialled(void *self, pbx_leg leg)
 	if (!slot)
 		(void)parking->calls->reject(leg, 404);
 	else if (talking && slot->state == SLOT_FREE)
-		park_or_refuse(parking, leg, info.sent_by, slot->number);
+		park_or_refuse(parking, leg, info.referred_by, slot->number);
 	else if (talking)
 		(void)parking->calls->hangup(leg, PBX_CAUSE_BUSY);
 	else

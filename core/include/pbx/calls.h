@@ -52,7 +52,6 @@ struct pbx_leg_info {
 	const char *device;            /* user agent */
 	const char *music_class;       /* what this party's held peer hears; "" for default */
 	const char *argument;          /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
-	const char *sent_by;           /* number of the party who transferred or forwarded the leg to where it is now; "" when nobody did */
 	const char *referred_by;       /* number of who transferred this party to where it is now; "" when nobody did */
 };
 
