@@ -63,26 +63,23 @@ void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase
 
 static void answer_options(struct ua_request *request)
 {
-	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\nSupported: replaces\n");
+	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\n");
 }
 
-/* Any method that this PBX knows elsewhere, but not outside a dialog. */
+/* Methods that mean nothing outside a dialog. */
 static bool needs_dialog(sip_method_t method)
 {
 	return method == sip_method_bye || method == sip_method_info || method == sip_method_update || method == sip_method_prack ||
 	       method == sip_method_cancel || method == sip_method_refer;
 }
 
-static bool requires_unknown(const sip_t *sip, char *ret_header, size_t size)
+/* We have no extension that an INVITE could require. */
+static bool requires_something(const sip_t *sip, char *ret_header, size_t size)
 {
-	if (!sip->sip_require || !sip->sip_require->k_items)
+	if (!sip->sip_require || !sip->sip_require->k_items || !sip->sip_require->k_items[0])
 		return false;
-	for (const msg_param_t *item = sip->sip_require->k_items; *item; item++)
-		if (strcasecmp(*item, "replaces") != 0) {
-			(void)snprintf(ret_header, size, "Unsupported: %.60s\n", *item);
-			return true;
-		}
-	return false;
+	(void)snprintf(ret_header, size, "Unsupported: %.60s\n", sip->sip_require->k_items[0]);
+	return true;
 }
 
 static void dispatch(struct ua_request *request)
@@ -95,7 +92,7 @@ static void dispatch(struct ua_request *request)
 		ua_register(request);
 		return;
 	case sip_method_invite:
-		if (requires_unknown(request->sip, unsupported, sizeof unsupported))
+		if (requires_something(request->sip, unsupported, sizeof unsupported))
 			ua_refuse(request, SIP_420_BAD_EXTENSION, unsupported);
 		else
 			ua_dialog_incoming(request);

@@ -52,7 +52,7 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	dialog->inbound = inbound;
 	dialog->state = UA_NEW;
 	(void)RAND_bytes((unsigned char *)&number, sizeof number); /* a session id need only differ from the last one */
-	ua_sdp_init(&dialog->sdp, (number >> 2) + 1);
+	ua_sdp_init(&dialog->sdp, (number & 0x7fffffff) + 1); /* small: some phones keep it in 32 bits */
 	dialog->next = ua->dialogs;
 	dialog->at = &ua->dialogs;
 	if (ua->dialogs)
@@ -181,8 +181,7 @@ uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code)
 	return sip_code >= 300 ? core_cause_from_sip(sip_code) : PBX_CAUSE_NORMAL;
 }
 
-/* Nothing of nta can reach the dialog afterwards, but for an INVITE that is still being cancelled. */
-static void let_go_of_nta(struct ua_dialog *dialog)
+void ua_dialog_let_go(struct ua_dialog *dialog)
 {
 	dialog->state = UA_ENDED;
 	if (dialog->offer)
@@ -211,7 +210,7 @@ void ua_dialog_end(struct ua_dialog *dialog, uint32_t sip_code, uint32_t cause, 
 		return;
 	dialog->leg = (pbx_leg){ 0 };
 	dialog->busy = true;
-	let_go_of_nta(dialog);
+	ua_dialog_let_go(dialog);
 	if (leg.id)
 		core_leg_on_ended(leg, sip_code, cause, by_peer, text ? text : "");
 	dialog->busy = false;
@@ -238,7 +237,7 @@ static void ua_hangup(void *object, uint32_t cause)
 		return;
 	}
 	ua_dialog_bye(dialog, cause);
-	let_go_of_nta(dialog);
+	ua_dialog_let_go(dialog);
 }
 
 static void ua_release(void *object)

@@ -46,6 +46,8 @@ void ua_dialog_free_when_done(struct ua_dialog *dialog);
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);
 /* Reads a message's SDP. *ret_desc.present false and PBX_OK: it has no body. Otherwise as ua_sdp_read; PBX_EVERSION: not SDP (415). */
 int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, struct core_media_desc *ret_desc);
+/* Nothing of nta can reach the dialog afterwards, but for an INVITE that is still being cancelled. */
+void ua_dialog_let_go(struct ua_dialog *dialog);
 /* It is over: ends the nta side and tells the core, once. */
 void ua_dialog_end(struct ua_dialog *dialog, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);
 void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause);

@@ -28,11 +28,11 @@ static void refuse(struct ua_dialog *dialog, nta_incoming_t *irq, int status, co
 	ua_reply(dialog->ua, irq, status, sip_status_phrase(status), headers);
 }
 
-/* Sends the 200 and, for a re-INVITE, waits for its ACK. */
-static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq)
+/* Sends the 200 and, for a re-INVITE, waits for its ACK. body NULL: an UPDATE without offer has no answer. */
+static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq, const char *body)
 {
 	bool is_invite = nta_incoming_method(irq) == sip_method_invite;
-	int err = answer_now(dialog, irq, SIP_200_OK, dialog->body);
+	int err = answer_now(dialog, irq, SIP_200_OK, body);
 
 	if (is_invite && err == PBX_OK) {
 		dialog->in = irq;
@@ -70,7 +70,7 @@ static void on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t 
 		nta_incoming_bind(irq, ua_dialog_on_ack_or_cancel, dialog);
 	if (!sip->sip_payload) { /* asks what we have: what we had */
 		dialog->owes_offer = is_invite;
-		(void)confirm(dialog, irq);
+		(void)confirm(dialog, irq, is_invite ? dialog->body : NULL); /* lost: they ask again */
 		return;
 	}
 	if (is_invite)
@@ -91,7 +91,7 @@ int ua_accept_offer(void *object, const struct core_media_desc *answer)
 	if (err != PBX_OK)
 		return err;
 	dialog->offer = NULL;
-	return confirm(dialog, irq);
+	return confirm(dialog, irq, dialog->body);
 }
 
 int ua_refuse_offer(void *object, uint32_t sip_code)

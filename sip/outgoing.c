@@ -94,9 +94,6 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 	return send_invite(dialog, invite);
 }
 
-/* Set by the part when it starts: there is one core and one of us. */
-extern struct ua *ua_part;
-
 int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
@@ -201,9 +198,7 @@ static void on_redirected(struct ua_dialog *dialog, const sip_t *sip)
 	}
 	dialog->busy = true;
 	dialog->leg = (pbx_leg){ 0 };
-	ua_dialog_end(dialog, 0, PBX_CAUSE_NORMAL, true, NULL);
-	dialog->busy = true;
-	dialog->state = UA_ENDED;
+	ua_dialog_let_go(dialog);
 	core_leg_on_redirected(leg, targets, count);
 	dialog->busy = false;
 	ua_dialog_free_when_done(dialog);

@@ -20,7 +20,6 @@
 #include "request.h"
 #include <string.h>
 
-/* One core in a process, and one of us. */
 struct ua *ua_part;
 static bool registrations_read, open_wanted, listening;
 

@@ -57,6 +57,8 @@ struct ua_request {
 	char account[64];    /* whom the credentials proved, "" for none */
 };
 
+extern struct ua *ua_part; /* the running one: there is one core in a process, and one of us. NULL before start and after stop */
+
 void ua_count(struct ua *ua, uint32_t metric, const char *labels);
 
 /* Answers without a transaction and gives the message back: nothing remains of a request that proved nothing. */

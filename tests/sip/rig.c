@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 struct rig_core rig_core;
-extern struct ua *ua_part;
 
 /* ---- where call control stands -------------------------------------------------------- */
 

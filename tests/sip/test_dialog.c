@@ -456,6 +456,10 @@ START_TEST(an_update_is_answered)
 	rig_until(&offered);
 	ck_assert_int_eq(driver->accept_offer(dialog, &answer), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "SIP/2.0 200"), "a=recvonly"));
+	offered = false;
+	send_within("UPDATE", 3, "", "");
+	ck_assert_ptr_null(strstr(rig_expect(rig, "SIP/2.0 200"), "m=audio")); /* no offer, no answer */
+	ck_assert(!offered);
 }
 END_TEST
 
