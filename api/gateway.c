@@ -5,7 +5,7 @@
  * comes back: it decides nothing and sees nothing of the PBX. What a slow or hostile client can hold is one thread, for a limited time.
  *
  * Of Debian's CivetWeb it was measured: no IPv6; TLS only with the objects in shim/; directory listing, CGI, SSI and CORS are on unless
- * switched off.
+ * switched off; its access log uses localtime() in every thread, so it has none (what changes something is audited by core/request.h).
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -409,7 +409,7 @@ static void server_free(struct api_server *server)
 
 static struct mg_context *civetweb_start(struct api_server *server, const struct api_settings *settings, const struct listen *listen)
 {
-	const struct mg_callbacks callbacks = { .log_message = on_message, .log_access = on_message, .init_ssl = on_ssl };
+	const struct mg_callbacks callbacks = { .log_message = on_message, .init_ssl = on_ssl };
 	char port[96], threads[16], timeout[16], keep_alive[16];
 	const char *options[MOST_OPTIONS] = {
 		"listening_ports",
