@@ -66,19 +66,28 @@ static void forbid(struct ua_request *request)
 	ua_refuse(request, SIP_403_FORBIDDEN, NULL);
 }
 
+#define CULPRIT_SIZE 80u
+
+/* Users and addresses are counted in one table, and who guesses may give an address as user name: they must not be taken for one another. */
+static const char *culprit_name(const char *user, char ret_name[CULPRIT_SIZE])
+{
+	(void)snprintf(ret_name, CULPRIT_SIZE, "user %.64s", user);
+	return ret_name;
+}
+
 static void fail(struct ua_request *request, const char *user)
 {
 	const struct ua_settings *settings = request->ua->settings;
 	uint32_t window_ms = settings->auth_window_s * 1000, block_ms = settings->auth_block_s * 1000;
 	uint64_t now_ms = core_now_ms();
-	char host[64];
+	char host[64], culprit[CULPRIT_SIZE];
 
 	ua_address_print_host(&request->source, host, sizeof host);
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
 	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user, request->sip->sip_request->rq_method_name);
 	if (ua_failure_add(host, settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
-	if (ua_failure_add(user, settings->auth_failures, window_ms, block_ms, now_ms))
+	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "user=%.64s for_s=%u", user, settings->auth_block_s);
 	challenge(request, false);
 }
@@ -182,7 +191,7 @@ static const char *acts_for(const sip_t *sip)
 bool ua_authenticate(struct ua_request *request)
 {
 	struct credentials credentials;
-	char host[64];
+	char host[64], culprit[CULPRIT_SIZE];
 
 	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
 		return true;
@@ -195,7 +204,7 @@ bool ua_authenticate(struct ua_request *request)
 		challenge(request, false);
 		return false;
 	}
-	if (ua_is_blocked(credentials.username, core_now_ms())) {
+	if (ua_is_blocked(culprit_name(credentials.username, culprit), core_now_ms())) {
 		forbid(request);
 		return false;
 	}
@@ -215,7 +224,7 @@ bool ua_authenticate(struct ua_request *request)
 		return false;
 	}
 	ua_failures_clear(host);
-	ua_failures_clear(credentials.username);
+	ua_failures_clear(culprit_name(credentials.username, culprit));
 	if (strcmp(acts_for(request->sip), credentials.username) != 0) {
 		forbid(request);
 		return false;

@@ -1,0 +1,184 @@
+"""A SIP endpoint of a few lines over UDP: sends exactly what a test wants sent, right or wrong, and shows what came back."""
+import hashlib
+import re
+import socket
+import time
+import uuid
+
+from ports import free_port
+
+OFFER = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+         "m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n")
+
+
+class Message:
+    """A message as it came."""
+
+    def __init__(self, data):
+        head, _, self.body = data.decode(errors="replace").partition("\r\n\r\n")
+        self.start, *lines = head.split("\r\n")
+        self.headers = [tuple(part.strip() for part in line.split(":", 1)) for line in lines if ":" in line]
+        self.status = int(self.start.split()[1]) if self.start.startswith("SIP/") else 0
+        self.method = "" if self.status else self.start.split()[0]
+
+    def all(self, name):
+        return [value for header, value in self.headers if header.lower() == name.lower()]
+
+    def get(self, name, default=""):
+        return next(iter(self.all(name)), default)
+
+    def rtp_port(self):
+        return int(re.search(r"^m=audio (\d+)", self.body, re.M).group(1))
+
+
+def answer_to(challenge, method, uri, user, secret, nc=1):
+    """The credentials for one WWW- or Proxy-Authenticate value."""
+    given = dict(re.findall(r'(\w+)="?([^",]*)"?', challenge.split(" ", 1)[1]))
+    hashed = hashlib.sha256 if given.get("algorithm") == "SHA-256" else hashlib.md5
+
+    def h(*parts):
+        return hashed(":".join(parts).encode()).hexdigest()
+
+    cnonce, count = uuid.uuid4().hex[:12], f"{nc:08x}"
+    response = h(h(user, given["realm"], secret), given["nonce"], count, cnonce, "auth", h(method, uri))
+    return (f'Digest username="{user}", realm="{given["realm"]}", nonce="{given["nonce"]}", uri="{uri}", response="{response}", '
+            f'algorithm={given.get("algorithm", "MD5")}, qop=auth, nc={count}, cnonce="{cnonce}"')
+
+
+class SipClient:
+    def __init__(self, pbx, number="1001", secret="", user=None, algorithm="MD5", host="127.0.0.1"):
+        self.pbx, self.number, self.secret, self.user, self.algorithm = pbx, number, secret, user or number, algorithm
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.port, self.host = free_port(), host
+        self.socket.bind((host, self.port))
+        self.cseq = 0
+        self.call_id, self.tag = uuid.uuid4().hex, uuid.uuid4().hex[:8]
+        self.kept = []  # messages that came while another was waited for
+
+    def close(self):
+        self.socket.close()
+
+    # ---- the wire --------------------------------------------------------------------------
+
+    def send(self, data):
+        self.socket.sendto(data if isinstance(data, bytes) else data.encode(), ("127.0.0.1", self.pbx.sip_port))
+
+    def receive(self, wanted=lambda message: True, seconds=5):
+        """The next message that is wanted, or None; the others are kept for later."""
+        for message in self.kept:
+            if wanted(message):
+                self.kept.remove(message)
+                return message
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                message = Message(self.socket.recv(65536))
+            except socket.timeout:
+                return None
+            if wanted(message):
+                return message
+            self.kept.append(message)
+        return None
+
+    def text(self, method, uri, headers=(), body="", to=None, cseq=None, branch=None, sender=None, to_tag="", kind="application/sdp"):
+        sender = sender or self.number
+        lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/UDP {self.host}:{self.port};branch={branch or 'z9hG4bK' + uuid.uuid4().hex};rport",
+                 "Max-Forwards: 70", f"From: <sip:{sender}@pbx.test>;tag={self.tag}", f"To: <{to or uri}>" + (f";tag={to_tag}" if to_tag else ""),
+                 f"Call-ID: {self.call_id}", f"CSeq: {cseq if cseq is not None else self.cseq} {method}", *headers]
+        if not any(line.lower().startswith("contact") for line in headers):
+            lines.append(f"Contact: <sip:{self.number}@{self.host}:{self.port}>")
+        if body:
+            lines.append(f"Content-Type: {kind}")
+        return "\r\n".join(lines + [f"Content-Length: {len(body.encode())}", "", ""]) + body
+
+    # ---- requests ---------------------------------------------------------------------------
+
+    def ask(self, method, uri, headers=(), seconds=5, **more):
+        """Sends once, without credentials, and gives the final answer; None: silence."""
+        self.cseq += 1
+        self.send(self.text(method, uri, headers, **more))
+        cseq = f"{self.cseq} {method}"
+        return self.receive(lambda message: message.status >= 200 and message.get("CSeq") == cseq, seconds)
+
+    def challenge(self, answer):
+        """The challenge of our algorithm in a 401 or 407, or None."""
+        values = answer.all("WWW-Authenticate") + answer.all("Proxy-Authenticate")
+        return next((value for value in values if f"algorithm={self.algorithm}" in value), None)
+
+    def credentials(self, answer, method, uri, nc=1):
+        name = "Authorization" if answer.status == 401 else "Proxy-Authorization"
+        return f"{name}: " + answer_to(self.challenge(answer), method, uri, self.user, self.secret, nc)
+
+    def request(self, method, uri, headers=(), **more):
+        """The same with credentials when asked for."""
+        answer = self.ask(method, uri, headers, **more)
+        if answer is not None and answer.status in (401, 407):
+            if method == "INVITE":
+                self.acknowledge(answer, uri)
+            answer = self.ask(method, uri, [self.credentials(answer, method, uri), *headers], **more)
+        return answer
+
+    def register(self, expires=300, contact=None, **more):
+        contact = contact or f"<sip:{self.number}@{self.host}:{self.port}>"
+        return self.request("REGISTER", "sip:pbx.test", [f"Contact: {contact}", f"Expires: {expires}"], to=f"sip:{self.number}@pbx.test", **more)
+
+    def invite(self, number, body=None, headers=(), **more):
+        """The final answer; a 2xx is acknowledged."""
+        uri = f"sip:{number}@pbx.test"
+        body = OFFER.format(port=free_port()) if body is None else body
+        answer = self.request("INVITE", uri, headers, body=body, **more)
+        if answer is not None:
+            self.acknowledge(answer, uri)
+        return answer
+
+    def ring(self, number, port=None):
+        """Sends an INVITE with credentials and waits for 180: (its text, the 180)."""
+        uri = f"sip:{number}@pbx.test"
+        body = OFFER.format(port=port or free_port())
+        refused = self.ask("INVITE", uri, body=body)
+        self.acknowledge(refused, uri)
+        self.cseq += 1
+        text = self.text("INVITE", uri, [self.credentials(refused, "INVITE", uri)], body=body)
+        self.send(text)
+        cseq = f"{self.cseq} INVITE"
+        return text, self.receive(lambda message: message.status >= 180 and message.get("CSeq") == cseq)
+
+    def cancel(self, invite):
+        """CANCEL for the INVITE of that text."""
+        branch = re.search(r"branch=([^;\r]+)", invite).group(1)
+        uri = invite.split()[1]
+        self.send(self.text("CANCEL", uri, branch=branch))
+
+    def acknowledge(self, answer, uri):
+        cseq = int(answer.get("CSeq").split()[0])
+        tag = re.search(r";tag=([^;]+)", answer.get("To"))
+        to_tag = tag.group(1) if tag else ""
+        branch = None
+        if answer.status >= 300:
+            branch = re.search(r"branch=([^;,]+)", answer.get("Via")).group(1)
+        elif answer.get("Contact"):
+            uri = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
+        self.send(self.text("ACK", uri, to=re.search(r"<([^>]+)>", answer.get("To")).group(1), to_tag=to_tag, cseq=cseq, branch=branch))
+
+    def bye(self, answer):
+        """Ends the call of a 200."""
+        target = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
+        return self.request("BYE", target, to=re.search(r"<([^>]+)>", answer.get("To")).group(1),
+                            to_tag=re.search(r";tag=([^;]+)", answer.get("To")).group(1))
+
+    # ---- being called -----------------------------------------------------------------------
+
+    def reply(self, request, status, phrase, headers=(), body=""):
+        tag = f";tag={self.tag}" if ";tag=" not in request.get("To") else ""
+        lines = [f"SIP/2.0 {status} {phrase}", *(f"Via: {via}" for via in request.all("Via")), f"From: {request.get('From')}",
+                 f"To: {request.get('To')}{tag}", f"Call-ID: {request.get('Call-ID')}", f"CSeq: {request.get('CSeq')}",
+                 f"Contact: <sip:{self.number}@{self.host}:{self.port}>", *headers]
+        if body:
+            lines.append("Content-Type: application/sdp")
+        self.send("\r\n".join(lines + [f"Content-Length: {len(body)}", "", ""]) + body)
+
+    def expect(self, method, seconds=5):
+        message = self.receive(lambda message: message.method == method, seconds)
+        assert message is not None, f"{self.number}: no {method} within {seconds} s; there were {[m.start for m in self.kept]}"
+        return message

@@ -1,0 +1,166 @@
+"""Who may register and call: digest, replay, forged numbers, blocking, and what a registrar owes a phone."""
+import re
+
+import pytest
+from sip_client import SipClient, answer_to
+
+
+@pytest.fixture
+def client(request):
+    """client(pbx, "1001", secret, …), closed at the end."""
+    def make(*args, **more):
+        made = SipClient(*args, **more)
+        request.addfinalizer(made.close)
+        return made
+    return make
+
+
+def test_sipp_registers_with_the_right_secret(pbx, sipp):
+    secret = pbx.account("1001")
+    sipp(pbx, "register", keys={"number": "1001"}, user="1001", secret=secret).join()
+    assert [contact["aor"] for contact in pbx.ctl("registrations", "list", "1001")] == ["1001"]
+
+
+def test_credentials_of_another_number_are_403(pbx, sipp):
+    pbx.account("1001")
+    secret = pbx.account("1002")
+    sipp(pbx, "register_forbidden", keys={"number": "1001"}, user="1002", secret=secret).join()
+    assert pbx.ctl("registrations", "list", "1001") == [] and pbx.ctl("registrations", "list", "1002") == []
+
+
+@pytest.mark.parametrize("algorithm, digits", [("MD5", 32), ("SHA-256", 64)])
+def test_both_digest_algorithms_are_offered_and_taken(pbx, client, algorithm, digits):
+    phone = client(pbx, "1001", pbx.account("1001"), algorithm=algorithm)
+    refused = phone.ask("REGISTER", "sip:pbx.test", to="sip:1001@pbx.test")
+    assert refused.status == 401
+    offered = [re.search(r"algorithm=([\w-]+)", value).group(1) for value in refused.all("WWW-Authenticate")]
+    assert offered == ["SHA-256", "MD5"] and all('realm="pbx.test"' in value for value in refused.all("WWW-Authenticate"))
+    line = phone.credentials(refused, "REGISTER", "sip:pbx.test")
+    assert len(re.search(r'response="(\w+)"', line).group(1)) == digits
+    accepted = phone.ask("REGISTER", "sip:pbx.test", [line], to="sip:1001@pbx.test")
+    assert accepted.status == 200
+    assert f"127.0.0.1:{phone.port}" in accepted.get("Contact") and "expires=" in accepted.get("Contact")
+
+
+def test_a_nonce_is_good_for_each_count_once(pbx, client):
+    phone = client(pbx, "1001", pbx.account("1001"))
+    uri, to = "sip:pbx.test", "sip:1001@pbx.test"
+    refused = phone.ask("REGISTER", uri, to=to)
+    first = phone.credentials(refused, "REGISTER", uri, nc=1)
+    assert phone.ask("REGISTER", uri, [first], to=to).status == 200
+    assert phone.ask("REGISTER", uri, [phone.credentials(refused, "REGISTER", uri, nc=2)], to=to).status == 200
+    for replayed in (first, phone.credentials(refused, "REGISTER", uri, nc=1)):
+        answer = phone.ask("REGISTER", uri, [replayed], to=to)
+        assert answer.status == 401 and "stale=true" in phone.challenge(answer)
+
+
+def test_a_nonce_is_good_for_the_address_that_got_it(pbx, client):
+    secret = pbx.account("1001")
+    phone, thief = client(pbx, "1001", secret), client(pbx, "1001", secret, host="127.0.0.2")
+    uri, to = "sip:pbx.test", "sip:1001@pbx.test"
+    line = phone.credentials(phone.ask("REGISTER", uri, to=to), "REGISTER", uri)
+    assert thief.ask("REGISTER", uri, [line], to=to).status == 401
+    assert pbx.ctl("registrations", "list", "1001") == []
+
+
+def test_an_invite_without_credentials_reaches_nobody(pbx, client):
+    callee = client(pbx, "1002", pbx.account("1002"))
+    pbx.account("1001")
+    assert callee.register().status == 200
+    stranger = client(pbx, "1001", host="127.0.0.2")
+    refused = stranger.ask("INVITE", "sip:1002@pbx.test")
+    assert refused.status == 407 and stranger.challenge(refused)
+    assert callee.receive(lambda message: message.method == "INVITE", seconds=1) is None
+    assert pbx.events("call.*") == []
+
+
+def test_a_caller_cannot_say_it_is_somebody_else(pbx, client):
+    callee = client(pbx, "1002", pbx.account("1002"))
+    pbx.account("1003")
+    assert callee.register().status == 200
+    caller = client(pbx, "1003", pbx.account("1001"), user="1001")
+    assert caller.invite("1002").status == 403
+    assert callee.receive(lambda message: message.method == "INVITE", seconds=1) is None
+
+
+@pytest.mark.parametrize("number", ["1001", "1999"])
+def test_a_wrong_secret_and_an_unknown_number_get_the_same_answers(pbx, client, number):
+    pbx.account("1001")
+    phone = client(pbx, number, "not the secret")
+    answer = phone.register()
+    assert answer.status == 401 and "stale" not in phone.challenge(answer)
+
+
+def test_five_failures_block_the_address_and_the_user(make_pbx, client):
+    pbx = make_pbx("sip:\n  auth_block_s: 900")
+    secret = pbx.account("1001")
+    other_secret = pbx.account("1002")
+    guesser = client(pbx, "1001", "guess", host="127.0.0.2")
+    assert [guesser.register().status for _ in range(5)] == [401] * 5
+    assert guesser.register().status == 403
+    assert client(pbx, "1002", other_secret, host="127.0.0.2").register().status == 403, "the address is blocked for any user"
+    assert client(pbx, "1001", secret, host="127.0.0.3").register().status == 403, "the user is blocked from any address"
+    assert client(pbx, "1002", other_secret, host="127.0.0.3").register().status == 200, "others go on"
+    assert len(pbx.log_lines("auth_blocked")) == 2
+
+
+def test_failures_as_user_of_an_addresss_name_do_not_block_that_address(pbx, client):
+    """A guesser gives another phone's address as user name: that phone is not to suffer."""
+    secret = pbx.account("1001")
+    guesser = client(pbx, "127.0.0.9", "guess", host="127.0.0.2")
+    for _ in range(5):
+        guesser.register()
+    assert client(pbx, "1001", secret, host="127.0.0.9").register().status == 200
+
+
+def test_a_short_registration_is_423_with_min_expires(pbx, client):
+    phone = client(pbx, "1001", pbx.account("1001"))
+    refused = phone.register(expires=10)
+    assert (refused.status, refused.get("Min-Expires")) == (423, "60")
+    assert pbx.ctl("registrations", "list", "1001") == []
+    assert phone.register(expires=60).status == 200
+
+
+def test_star_takes_all_contacts_back_and_calls_get_480(pbx, client, sink):
+    phone, second = client(pbx, "1001", secret := pbx.account("1001")), client(pbx, "1001", secret)
+    caller = client(pbx, "1003", pbx.account("1003"))
+    assert phone.register().status == 200 and second.register().status == 200
+    assert len(pbx.ctl("registrations", "list", "1001")) == 2
+    cleared = phone.register(expires=0, contact="*")
+    assert cleared.status == 200 and cleared.all("Contact") == []
+    assert pbx.ctl("registrations", "list", "1001") == []
+    pbx.wait_event("extension.unregistered", where=lambda data: data["extension"] == "1001")
+    assert caller.invite("1001").status == 480
+
+
+def test_star_with_another_expires_is_400(pbx, client):
+    phone = client(pbx, "1001", pbx.account("1001"))
+    assert phone.register().status == 200
+    assert phone.register(expires=300, contact="*").status == 400
+    assert len(pbx.ctl("registrations", "list", "1001")) == 1
+
+
+def test_a_sixth_device_pushes_out_the_oldest_and_a_contact_expires_alone(pbx, client):
+    secret = pbx.account("1001")
+    devices = [client(pbx, "1001", secret) for _ in range(6)]
+    for device in devices:
+        assert device.register().status == 200
+    ports = {contact["contact"].rsplit(":", 1)[1].rstrip(">") for contact in pbx.ctl("registrations", "list", "1001")}
+    assert ports == {str(device.port) for device in devices[1:]}
+    last = devices[-1]
+    assert last.register(contact=f"<sip:1001@127.0.0.1:{last.port}>;expires=0").status == 200
+    assert len(pbx.ctl("registrations", "list", "1001")) == 4
+
+
+def test_garbage_for_credentials_is_challenged_again(pbx, client):
+    secret = pbx.account("1001")
+    phone = client(pbx, "1001", secret)
+    uri, to = "sip:pbx.test", "sip:1001@pbx.test"
+    refused = phone.ask("REGISTER", uri, to=to)
+    good = answer_to(phone.challenge(refused), "REGISTER", uri, "1001", secret)
+    for bad in ("Digest", "Basic MTAwMTpzZWNyZXQ=", 'Digest username="1001"', good.replace("pbx.test", "elsewhere.test", 1),
+                re.sub(r'nonce="\w+"', 'nonce="' + "0" * 48 + '"', good), re.sub(r"nc=\w+", "nc=00000000", good),
+                good.replace("qop=auth", "qop=auth-int"), good.replace('username="1001"', 'username="' + "9" * 5000 + '"')):
+        answer = phone.ask("REGISTER", uri, [f"Authorization: {bad}"], to=to)
+        assert answer is not None and answer.status in (400, 401), bad
+    assert pbx.ctl("registrations", "list", "1001") == []
