@@ -140,15 +140,51 @@ static void walk_refuse(struct walk *walk, uint32_t sip_code, const char *text)
 	walk_over(walk, &verdict, core_self(), NULL);
 }
 
+/* What explain says when the hook says nothing itself. */
+static const char *in_words(const struct pbx_route_answer *verdict, char *text, size_t size)
+{
+	static const char *const reasons[] = { "", "unconditional", "busy", "no answer", "offline", "do not disturb" };
+	size_t at = 0;
+
+	if (verdict->text && verdict->text[0])
+		return verdict->text;
+	text[0] = '\0';
+	switch (verdict->verdict) {
+	case PBX_ROUTE_TARGETS:
+		for (uint32_t i = 0; i < verdict->target_count && at < size; i++)
+			at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "ring ", verdict->targets[i].text);
+		if (verdict->ring_ms && at < size)
+			at += (size_t)snprintf(text + at, size - at, " for %u s", verdict->ring_ms / 1000);
+		if (verdict->busy_to && at < size)
+			at += (size_t)snprintf(text + at, size - at, "; busy: %s", verdict->busy_to);
+		if (verdict->no_answer_to && at < size)
+			at += (size_t)snprintf(text + at, size - at, "; no answer: %s", verdict->no_answer_to);
+		if (verdict->offline_to && at < size)
+			(void)snprintf(text + at, size - at, "; offline: %s", verdict->offline_to);
+		break;
+	case PBX_ROUTE_FORWARD:
+		(void)snprintf(text, size, "forward to %s%s%s", verdict->to, verdict->reason ? ": " : "",
+			       verdict->reason < sizeof reasons / sizeof reasons[0] ? reasons[verdict->reason] : "");
+		break;
+	case PBX_ROUTE_REJECT:
+		(void)snprintf(text, size, "refuse with %u", verdict->sip_code);
+		break;
+	default:
+		break;
+	}
+	return text;
+}
+
 /* true: the walk goes on; false: it is over and gone. */
 static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given, struct pbx_host *owner, const char *hook)
 {
 	struct pbx_route_answer verdict = { 0 };
+	char text[256];
 
 	memcpy(&verdict, given, given->size && given->size < sizeof verdict ? given->size : sizeof verdict);
 	if (verdict.verdict == PBX_ROUTE_FORWARD && (!verdict.to || !verdict.to[0]))
 		verdict.verdict = PBX_ROUTE_PASS; /* an answer without a number is none */
-	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict, verdict.text);
+	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict, walk->wish.step ? in_words(&verdict, text, sizeof text) : NULL);
 	if (verdict.verdict == PBX_ROUTE_PASS)
 		return true;
 	if (verdict.verdict != PBX_ROUTE_FORWARD) {

@@ -10,7 +10,9 @@ chmod 0750 "$home"
 config=$home/pbx.yml
 ctl="$build/api/pbxctl --socket $home/run/pbxd.sock"
 
+first=
 if [ ! -e "$config" ]; then
+	first=yes
 	cat > "$config" <<END
 # Settings of the PBX started by \`make run\`. \`pbxctl config show\` lists every setting with its meaning.
 server:
@@ -44,6 +46,12 @@ until $ctl status > /dev/null 2>&1; do
 	sleep 0.2
 done
 
+# The first administrator's password is hashed in the background.
+while [ -n "$first" ] && [ ! -e "$home/data/first-login" ] && [ $tries -lt 150 ]; do
+	tries=$((tries + 1))
+	sleep 0.2
+done
+
 echo
 echo "Warden PBX is running. Log: $home/pbxd.log. Stop it with Ctrl-C."
 echo
@@ -58,7 +66,7 @@ fi
 echo
 echo "  Phones          server $address, port 5060, UDP or TCP"
 for number in 1001 1002; do
-	if secret=$($ctl --json extension add $number name="Phone $number" 2> /dev/null | sed -n 's/.*"sip_secret": *"\([^"]*\)".*/\1/p') && [ -n "$secret" ]; then
+	if secret=$($ctl --json extension add $number name="Phone $number" 2> /dev/null | sed -n 's/.*"sip_secret":[[:space:]]*"\([^"]*\)".*/\1/p') && [ -n "$secret" ]; then
 		echo "                  user $number, password $secret"
 	else
 		echo "                  user $number, password as before; a new one: $ctl extension secret $number"

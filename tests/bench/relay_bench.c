@@ -4,7 +4,11 @@
  * packet to each every 20 ms, spread over the frame. Prints the CPU time of the worker for each packet it relayed, its memory for each
  * bridged call, and with --play the same for a player's packets instead.
  *
- * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--play] */
+ * --floor measures the bare loop instead: the same sockets, packets and pace through epoll, recvfrom and sendto. The quotient of the two is
+ * what counts.
+ *
+ * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--play | --floor] */
+#include "floor.h"
 #include <arpa/inet.h>
 #include <core/loop.h>
 #include <rtp/engine.h>
@@ -19,7 +23,7 @@ enum { PACKET = 172, BATCH = 64, SLICES = 20 };
 
 static int count = 1000, seconds = 5;
 static uint16_t first_port = 30000;
-static bool play;
+static bool play, bare;
 static core_stream *streams;
 static struct core_addr *addresses;
 static struct mmsghdr *messages;
@@ -168,6 +172,18 @@ static void allocate(void)
 	must(streams && addresses && messages && packets && vectors, "memory");
 }
 
+static int measure_floor(const struct core_addr *far, int fd)
+{
+	unsigned long long packets;
+
+	floor_start(count, far, addresses);
+	prepare_packets();
+	run(fd);
+	double used_s = floor_stop(&packets);
+	printf("streams %d out %llu cpu_us_per_packet %.2f\n", count, packets, used_s * 1e6 / (double)packets);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct rtp_observer nobody;
@@ -175,7 +191,8 @@ int main(int argc, char **argv)
 	struct rlimit files;
 
 	play = argc > 1 && strcmp(argv[argc - 1], "--play") == 0;
-	argc -= play;
+	bare = argc > 1 && strcmp(argv[argc - 1], "--floor") == 0;
+	argc -= play || bare;
 	count = argc > 1 ? atoi(argv[1]) & ~1 : count;
 	seconds = argc > 2 ? atoi(argv[2]) : seconds;
 	first_port = argc > 3 ? (uint16_t)atoi(argv[3]) : first_port;
@@ -184,6 +201,11 @@ int main(int argc, char **argv)
 	files.rlim_cur = files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	allocate();
+	if (bare) {
+		int bare_fd = generator(&far);
+
+		return measure_floor(&far, bare_fd);
+	}
 
 	struct rtp_settings settings = { .bind = "127.0.0.1", .external_ip = "", .bind6 = "::1", .external_ip6 = "", .port_min = first_port,
 					 .port_max = (uint32_t)first_port + 2u * (uint32_t)count + 64, .workers = 1, .nat = "auto", .dscp = 46, .country = "us" };

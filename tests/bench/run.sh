@@ -1,0 +1,7 @@
+#!/bin/sh
+# make bench: tests/bench/run.sh BUILD [run.py's options]
+set -eu
+build=$1
+shift
+ninja -C "$build" --quiet tests/bench/relay_bench
+exec /usr/bin/python3 "$(dirname "$0")/run.py" --build "$build" "$@"
