@@ -14,7 +14,7 @@ static const struct pbx_setting lot_rows[] = {
 	PBX_TEXT(struct lot_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 40, .help = "Name of the lot"),
 	PBX_UINT(struct lot_settings, range_start, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "First slot"),
 	PBX_UINT(struct lot_settings, range_end, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "Last slot"),
-	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .help = "Music of those who wait; empty: the default class"),
+	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .most = 40, .help = "Music of those who wait; empty: the default class"),
 };
 
 static const struct pbx_setting settings[] = {
@@ -134,11 +134,19 @@ static int service_find(void *self, uint32_t number, pbx_leg *ret_leg)
 	return PBX_OK;
 }
 
+static int slots_take(void *self, const struct parked *parked)
+{
+	return slot_take(self, parked);
+}
+
 static const void *parking_offer(void *self, const char *id)
 {
 	struct parking *parking = self;
 
-	(void)id; /* the only one we offer */
+	if (strcmp(id, "call_parking.slots/1") == 0) {
+		parking->slots_service = (struct parking_slots){ .header = PBX_HEADER(struct parking_slots), .self = self, .take = slots_take };
+		return &parking->slots_service;
+	}
 	parking->service = (struct pbx_parking){ .header = PBX_HEADER(struct pbx_parking), .self = self, .park = service_park, .find = service_find };
 	return &parking->service;
 }
@@ -159,7 +167,7 @@ static int parking_load(void *self)
 	parking->bus = pbx_bus(host);
 	parking->timers = pbx_timers(host);
 	parking->metrics = pbx_metrics(host);
-	parking->successor = pbx_parking(host);
+	parking->successor = host->service(host, "call_parking.slots/1", sizeof *parking->successor);
 	int err = lot_make(parking, &diag);
 	if (err == PBX_EINVAL)
 		pbx_error(host, "lots_refused", "reason=\"%s\"", diag.text);
@@ -197,8 +205,8 @@ PBX_PLUGIN(call_parking) = {
 	PBX_PLUGIN_HEADER,
 	.name = "call_parking", .version = "1.0.0", .summary = "Park a call in a slot, fetch it from any phone",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1", "pbx.metrics/1",
-			   "pbx.parking/1?"),
-	.offers = PBX_OFFERS("pbx.parking/1"),
+			   "call_parking.slots/1?"),
+	.offers = PBX_OFFERS("pbx.parking/1", "call_parking.slots/1"),
 	.instance_size = sizeof(struct parking),
 	PBX_SETTINGS(struct parking_settings, settings),
 	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),

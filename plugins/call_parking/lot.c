@@ -53,9 +53,13 @@ int lot_make(struct parking *parking, struct pbx_diag *diag)
 	for (uint32_t i = 0; i <= settings->lots.count; i++) {
 		struct lot_settings lot = lot_at(settings, i);
 
-		for (uint32_t number = lot.range_start; number <= lot.range_end; number++)
-			parking->slots[parking->slot_count++] = (struct slot){ .parking = parking, .number = number, .lot = lot.name,
-									       .music_class = lot.music_class };
+		for (uint32_t number = lot.range_start; number <= lot.range_end; number++) {
+			struct slot *slot = &parking->slots[parking->slot_count++];
+
+			*slot = (struct slot){ .parking = parking, .number = number };
+			(void)snprintf(slot->lot, sizeof slot->lot, "%s", lot.name);
+			(void)snprintf(slot->music_class, sizeof slot->music_class, "%s", lot.music_class);
+		}
 	}
 	parking->last_used = parking->slot_count - 1;
 	return PBX_OK;

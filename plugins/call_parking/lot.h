@@ -19,6 +19,7 @@
 
 #define MOST_SLOTS 1000u
 #define PARTY_TEXT 128u
+#define LOT_TEXT 41u
 
 enum slot_state { SLOT_FREE, SLOT_OCCUPIED, SLOT_RETRIEVING, SLOT_COMEBACK };
 
@@ -36,16 +37,33 @@ struct parking_settings {
 
 struct parking;
 
+/* Between two versions of us during an upgrade: who waits, and since when. Offered as "call_parking.slots/1". */
+struct parked {
+	uint32_t size;
+	pbx_leg leg;
+	uint32_t slot, recall_ms, comebacks; /* recall_ms: from now */
+	uint64_t parked_at_ms;
+	int64_t parked_wall_us;
+	const char *parker;
+};
+struct parking_slots {
+	struct pbx_header header;
+	void *self;
+	/* Takes control of the leg. PBX_OK, PBX_EINVAL (no such slot), PBX_EBUSY (taken), PBX_ENOENT (leg has ended). */
+	int (*take)(void *self, const struct parked *parked);
+};
+
 struct slot {
 	struct parking *parking;
 	uint32_t number;
-	const char *lot, *music_class; /* borrowed from the settings the plugin started with */
+	char lot[LOT_TEXT], music_class[LOT_TEXT];
 	enum slot_state state;
 	pbx_leg leg, fetcher;          /* who waits; who comes to fetch */
+	uint32_t beeps;                /* courtesy tones that still sound: then the two are bridged */
 	pbx_dial dial;                 /* the comeback, or a fetch by REST */
 	pbx_timer recall;
 	uint32_t recall_ms, comebacks;
-	uint64_t parked_at_ms;
+	uint64_t parked_at_ms, recall_at_ms;
 	int64_t parked_wall_us;
 	pbx_call call;
 	char call_id[32], parker[PARTY_TEXT], caller[PARTY_TEXT], caller_name[PARTY_TEXT];
@@ -61,8 +79,9 @@ struct parking {
 	const struct pbx_bus *bus;
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
-	const struct pbx_parking *successor; /* pbx.parking/1 as others see it: our own, or after an upgrade the next one's */
+	const struct parking_slots *successor; /* call_parking.slots/1: our own, or after an upgrade the next one's */
 	struct pbx_parking service;
+	struct parking_slots slots_service;
 	struct slot *slots; /* in order of number within each lot, the default lot first */
 	uint32_t slot_count, last_used;
 };
@@ -80,6 +99,7 @@ void lot_free(struct parking *parking);
 /* ---- park.c: what happens in a slot ---- */
 /* number 0: any. PBX_OK, PBX_ENOSPC, PBX_EBUSY, PBX_EINVAL, PBX_ENOENT. */
 int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t recall_ms, uint32_t number, struct slot **ret_slot);
+int slot_take(struct parking *parking, const struct parked *parked); /* as parking_slots.take */
 void slot_fetch(struct slot *slot, pbx_leg fetcher);                 /* a new leg has dialled the slot; it is refused when nobody is there */
 int slot_bring(struct slot *slot, const char *extension);            /* rings the extension and connects. PBX_ESTATE: nobody is there */
 int slot_drop(struct slot *slot);                                    /* hangs up on who waits. PBX_ENOENT: nobody is there */

@@ -125,13 +125,14 @@ static void on_comeback_done(void *self, pbx_dial dial, const struct pbx_dial_re
 {
 	struct slot *slot = self;
 
-	(void)dial;
-	if (slot->state != SLOT_COMEBACK)
+	if (slot->dial.id != dial.id)
 		return; /* fetched or gone while we rang */
 	slot->dial = (pbx_dial){ 0 };
 	if (result->outcome == PBX_DIALLED_ANSWERED) {
 		tell_retrieved(slot, slot->parker);
 		vacate(slot);
+	} else if (result->outcome == PBX_DIALLED_CANCELLED) {
+		vacate(slot); /* not by us: somebody took the leg away */
 	} else {
 		give_up(slot);
 	}
@@ -167,6 +168,7 @@ static void arm_recall(struct slot *slot, uint32_t after_ms)
 {
 	struct parking *parking = slot->parking;
 
+	slot->recall_at_ms = parking->host->now_ms(parking->host) + after_ms;
 	if (parking->timers->start(parking->host, after_ms, 0, on_recall, slot, &slot->recall) != PBX_OK)
 		pbx_warn(parking->host, "no_recall", "slot=%u", slot->number); /* it can still be fetched */
 }
@@ -203,12 +205,49 @@ static void on_waiting_ended(void *self, pbx_leg leg, uint32_t cause)
 static void on_waiting_lost(void *self, pbx_leg leg)
 {
 	struct slot *slot = slot_of(self, leg);
+	struct parking *parking = self;
+	pbx_leg fetcher;
 
-	if (slot && slot->state == SLOT_OCCUPIED)
-		vacate(slot);
+	if (!slot || slot->dial.id)
+		return; /* connected by our dial, which says so next */
+	fetcher = slot->fetcher;
+	vacate(slot);
+	if (fetcher.id)
+		(void)parking->calls->hangup(fetcher, PBX_CAUSE_NOT_FOUND);
 }
 
-static const struct pbx_controller waiting = { .size = sizeof waiting, .ended = on_waiting_ended, .lost = on_waiting_lost };
+static void on_beeped(void *self, pbx_leg leg);
+
+static const struct pbx_controller waiting = {
+	.size = sizeof waiting, .media_done = on_beeped, .ended = on_waiting_ended, .lost = on_waiting_lost,
+};
+
+static void play_music(const struct slot *slot)
+{
+	const struct pbx_calls *calls = slot->parking->calls;
+
+	if (calls->music(slot->leg, slot->music_class[0] ? slot->music_class : NULL) != PBX_OK)
+		pbx_warn(slot->parking->host, "no_music", "slot=%u", slot->number); /* silence is better than no slot */
+}
+
+/* The leg is ours and waits in the slot from here on. */
+static int occupy(struct slot *slot, pbx_leg leg, const struct pbx_leg_info *info, const char *parker)
+{
+	struct parking *parking = slot->parking;
+
+	slot->call = info->call;
+	(void)snprintf(slot->call_id, sizeof slot->call_id, "%s", info->call_id);
+	(void)snprintf(slot->caller, sizeof slot->caller, "%s", info->number);
+	(void)snprintf(slot->caller_name, sizeof slot->caller_name, "%s", info->name);
+	(void)snprintf(slot->parker, sizeof slot->parker, "%s", parker ? parker : "");
+	int err = parking->calls->control(parking->host, leg, &waiting, parking);
+	if (err != PBX_OK)
+		return err;
+	slot->leg = leg;
+	count_occupied(parking, 1);
+	play_music(slot);
+	return PBX_OK;
+}
 
 int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t recall_ms, uint32_t number, struct slot **ret_slot)
 {
@@ -223,18 +262,10 @@ int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t
 	if (slot->state != SLOT_FREE)
 		return PBX_EBUSY;
 
-	slot->call = info.call;
-	(void)snprintf(slot->call_id, sizeof slot->call_id, "%s", info.call_id);
-	(void)snprintf(slot->caller, sizeof slot->caller, "%s", info.number);
-	(void)snprintf(slot->caller_name, sizeof slot->caller_name, "%s", info.name);
-	(void)snprintf(slot->parker, sizeof slot->parker, "%s", parker ? parker : "");
-	err = parking->calls->control(parking->host, leg, &waiting, parking);
+	err = occupy(slot, leg, &info, parker);
 	if (err != PBX_OK)
 		return err;
-	if (parking->calls->music(leg, slot->music_class[0] ? slot->music_class : NULL) != PBX_OK)
-		pbx_warn(parking->host, "no_music", "slot=%u", slot->number); /* silence is better than no slot */
 
-	slot->leg = leg;
 	slot->comebacks = 0;
 	slot->recall_ms = recall_ms ? recall_ms : parking->settings->timeout_s * 1000;
 	slot->parked_at_ms = parking->host->now_ms(parking->host);
@@ -242,7 +273,6 @@ int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t
 	wait_on(slot);
 	tell(slot, "call.parked", facts(slot));
 	tell_lamp(slot);
-	count_occupied(parking, 1);
 	(void)parking->metrics->add(parking->host, METRIC_PARKED, NULL, 1);
 	*ret_slot = slot;
 	return PBX_OK;
@@ -250,38 +280,51 @@ int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t
 
 /* ---- fetching ------------------------------------------------------------------------- */
 
-static void courtesy(const struct slot *slot, pbx_leg fetcher)
+static void connect_both(struct slot *slot)
+{
+	struct parking *parking = slot->parking;
+	struct pbx_leg_info info = { .size = sizeof info };
+	pbx_leg leg = slot->leg, fetcher = slot->fetcher;
+	pbx_bridge bridge;
+
+	tell_retrieved(slot, parking->calls->info(fetcher, &info) == PBX_OK ? info.number : "");
+	vacate(slot);
+	if (parking->calls->bridge(parking->host, leg, fetcher, &bridge) != PBX_OK) {
+		(void)parking->calls->hangup(leg, PBX_CAUSE_FAILURE);
+		(void)parking->calls->hangup(fetcher, PBX_CAUSE_FAILURE);
+	}
+}
+
+static void beep(struct slot *slot, const char *whom, pbx_leg leg)
 {
 	const char *who = slot->parking->settings->courtesy_tone;
 
-	if (strcmp(who, "caller") == 0 || strcmp(who, "both") == 0)
-		(void)slot->parking->calls->tone(fetcher, "beep");
-	if (strcmp(who, "parked") == 0 || strcmp(who, "both") == 0)
-		(void)slot->parking->calls->tone(slot->leg, "beep");
+	if ((strcmp(who, whom) == 0 || strcmp(who, "both") == 0) && slot->parking->calls->tone(leg, "beep") == PBX_OK)
+		slot->beeps++;
 }
 
 static void on_fetcher_answered(void *self, pbx_leg fetcher)
 {
 	struct parking *parking = self;
 	struct slot *slot = slot_of(parking, fetcher);
-	struct pbx_leg_info info = { .size = sizeof info };
-	char by[PARTY_TEXT] = "";
-	pbx_leg leg;
-	pbx_bridge bridge;
 
 	if (!slot)
 		return;
-	leg = slot->leg;
-	if (parking->calls->info(fetcher, &info) == PBX_OK)
-		(void)snprintf(by, sizeof by, "%s", info.number);
-	(void)parking->calls->stop_media(leg);
-	tell_retrieved(slot, by);
-	courtesy(slot, fetcher);
-	vacate(slot);
-	if (parking->calls->bridge(parking->host, leg, fetcher, &bridge) != PBX_OK) {
-		(void)parking->calls->hangup(leg, PBX_CAUSE_FAILURE);
-		(void)parking->calls->hangup(fetcher, PBX_CAUSE_FAILURE);
-	}
+	(void)parking->calls->stop_media(slot->leg);
+	slot->beeps = 0;
+	beep(slot, "caller", fetcher);
+	beep(slot, "parked", slot->leg);
+	if (!slot->beeps)
+		connect_both(slot);
+}
+
+/* A courtesy tone has ended; or the music of who waits, which its provider has taken away. */
+static void on_beeped(void *self, pbx_leg leg)
+{
+	struct slot *slot = slot_of(self, leg);
+
+	if (slot && slot->beeps && --slot->beeps == 0)
+		connect_both(slot);
 }
 
 /* Whoever came to fetch has hung up, or was taken elsewhere: the slot is as it was. */
@@ -292,6 +335,8 @@ static void fetcher_is_gone(struct parking *parking, pbx_leg fetcher)
 	if (!slot)
 		return;
 	slot->fetcher = (pbx_leg){ 0 };
+	slot->beeps = 0;
+	play_music(slot);
 	wait_on(slot);
 }
 
@@ -307,7 +352,7 @@ static void on_fetcher_lost(void *self, pbx_leg fetcher)
 }
 
 static const struct pbx_controller fetching = {
-	.size = sizeof fetching, .answered = on_fetcher_answered, .ended = on_fetcher_ended, .lost = on_fetcher_lost,
+	.size = sizeof fetching, .answered = on_fetcher_answered, .media_done = on_beeped, .ended = on_fetcher_ended, .lost = on_fetcher_lost,
 };
 
 /* From now on nobody else can fetch it, and it does not come back. */
@@ -346,16 +391,15 @@ static void on_brought(void *self, pbx_dial dial, const struct pbx_dial_result *
 	struct parking *parking = slot->parking;
 	struct pbx_leg_info info = { .size = sizeof info };
 
-	(void)dial;
-	if (slot->state != SLOT_RETRIEVING)
+	if (slot->dial.id != dial.id)
 		return; /* the caller gave up meanwhile */
 	slot->dial = (pbx_dial){ 0 };
-	if (result->outcome != PBX_DIALLED_ANSWERED) {
+	if (result->outcome == PBX_DIALLED_ANSWERED)
+		tell_retrieved(slot, parking->calls->info(result->winner, &info) == PBX_OK ? info.number : "");
+	if (result->outcome == PBX_DIALLED_ANSWERED || result->outcome == PBX_DIALLED_CANCELLED)
+		vacate(slot);
+	else
 		wait_on(slot);
-		return;
-	}
-	tell_retrieved(slot, parking->calls->info(result->winner, &info) == PBX_OK ? info.number : "");
-	vacate(slot);
 }
 
 static const struct pbx_dialler bringing = { .size = sizeof bringing, .done = on_brought };
@@ -417,29 +461,52 @@ int park_peer(struct parking *parking, pbx_leg parker, uint32_t number, struct s
 
 /* ---- an upgrade ----------------------------------------------------------------------- */
 
+int slot_take(struct parking *parking, const struct parked *parked)
+{
+	struct pbx_leg_info info = { .size = sizeof info };
+	struct slot *slot = lot_find(parking, parked->slot);
+	int err = parking->calls->info(parked->leg, &info);
+
+	if (err == PBX_OK && (!slot || slot->state != SLOT_FREE))
+		err = slot ? PBX_EBUSY : PBX_EINVAL;
+	if (err == PBX_OK)
+		err = occupy(slot, parked->leg, &info, parked->parker);
+	if (err != PBX_OK)
+		return err;
+	slot->state = SLOT_OCCUPIED;
+	slot->comebacks = parked->comebacks;
+	slot->recall_ms = parking->settings->timeout_s * 1000;
+	slot->parked_at_ms = parked->parked_at_ms;
+	slot->parked_wall_us = parked->parked_wall_us;
+	arm_recall(slot, parked->recall_ms);
+	store_row(slot);
+	return PBX_OK;
+}
+
 void park_hand_over(struct parking *parking)
 {
-	const struct pbx_parking *next = parking->successor;
+	const struct parking_slots *next = parking->successor;
 	uint64_t now_ms = parking->host->now_ms(parking->host);
 
-	if (!next || !next->park || next->self == parking)
+	if (!next->take || next->self == parking)
 		return;
 	for (uint32_t i = 0; i < parking->slot_count; i++) {
 		struct slot *slot = &parking->slots[i];
-		uint64_t waited_ms = now_ms - slot->parked_at_ms;
-		uint32_t number = slot->number;
-		pbx_leg leg = slot->leg;
+		const struct parked parked = {
+			.size = sizeof parked, .leg = slot->leg, .slot = slot->number, .comebacks = slot->comebacks, .parker = slot->parker,
+			.recall_ms = slot->recall_at_ms > now_ms ? (uint32_t)(slot->recall_at_ms - now_ms) : 0,
+			.parked_at_ms = slot->parked_at_ms, .parked_wall_us = slot->parked_wall_us,
+		};
 
 		if (slot->state != SLOT_OCCUPIED)
 			continue; /* on its way to somebody: we see that through */
-		slot->state = SLOT_RETRIEVING; /* so that losing the leg is no surprise */
-		if (next->park(next->self, leg, slot->parker, waited_ms < slot->recall_ms ? slot->recall_ms - (uint32_t)waited_ms : 1000, &number) == PBX_OK) {
+		slot->leg = (pbx_leg){ 0 }; /* so that losing it is no surprise */
+		if (next->take(next->self, &parked) == PBX_OK) {
 			(void)parking->timers->stop(slot->recall);
 			slot->state = SLOT_FREE;
-			slot->leg = (pbx_leg){ 0 };
 			count_occupied(parking, -1);
 		} else {
-			slot->state = SLOT_OCCUPIED; /* the successor has no such slot: it waits here until fetched or forgotten */
+			slot->leg = parked.leg; /* the successor has no such slot: it waits here until it is forgotten */
 		}
 	}
 }
@@ -459,7 +526,7 @@ static void park_or_refuse(struct parking *parking, pbx_leg leg, const char *par
 
 	(void)snprintf(by, sizeof by, "%s", parker);
 	if (slot_park(parking, leg, by, 0, number, &slot) != PBX_OK)
-		(void)parking->calls->hangup(leg, PBX_CAUSE_BUSY); /* full, or taken: the transfer fails with 486 */
+		(void)parking->calls->reject(leg, 486); /* full, or taken: who sent the call keeps it */
 }
 
 /* *74: only a leg that talks can be parked; somebody who dials it has nobody to park. */
@@ -487,7 +554,7 @@ static void on_slot_dialled(void *self, pbx_leg leg)
 	else if (talking && slot->state == SLOT_FREE)
 		park_or_refuse(parking, leg, info.referred_by, slot->number);
 	else if (talking)
-		(void)parking->calls->hangup(leg, PBX_CAUSE_BUSY);
+		(void)parking->calls->reject(leg, 486);
 	else
 		slot_fetch(slot, leg);
 }

@@ -58,19 +58,29 @@ static struct slot *asked_slot(struct parking *parking, pbx_request request)
 
 struct leg_search {
 	const struct parking *parking;
-	const char *parker; /* who stays behind; NULL: who was called */
+	const char *parker; /* who parks the other; NULL: whom the caller talks with */
 	pbx_leg found;
 };
 
-/* Of two who talk: the one named, else the one who was called, parks the other. */
+static bool is_number(const struct parking *parking, pbx_leg leg, const char *number)
+{
+	struct pbx_leg_info info = { .size = sizeof info };
+
+	return parking->calls->info(leg, &info) == PBX_OK && strcmp(info.number, number) == 0;
+}
+
+/* Of two who talk: the one named, else the one whom this call's caller talks with, parks the other. */
 static void look_for_parker(void *context, pbx_leg leg)
 {
 	struct leg_search *search = context;
-	struct pbx_leg_info info = { .size = sizeof info };
+	const struct parking *parking = search->parking;
+	pbx_leg peer;
 
-	if (search->found.id || search->parking->calls->info(leg, &info) != PBX_OK || info.state != PBX_LEG_ANSWERED || !info.bridge.id)
+	if (search->found.id || parking->calls->peer(leg, &peer) != PBX_OK)
 		return;
-	if (search->parker ? strcmp(info.number, search->parker) == 0 : info.direction == PBX_OUTBOUND)
+	if (!search->parker || is_number(parking, peer, search->parker))
+		search->found = peer; /* legs come oldest first: this one is the caller's */
+	else if (is_number(parking, leg, search->parker))
 		search->found = leg;
 }
 

@@ -1,0 +1,497 @@
+/* plugins/call_parking/test_call_parking.c - putting a call away and getting it back, by everybody who may and at every moment */
+#include "../../tests/check_main.h"
+#include "calls.h"
+#include "fake.h"
+#include <string.h>
+
+struct parked {
+	pbx_leg caller, parker; /* 1003 called 1001, who parked */
+};
+
+static struct fake_pbx *house(const char *yaml)
+{
+	struct fake_pbx *pbx = fake_pbx_with_settings("call_parking", yaml);
+
+	fake_registered(pbx, "1001");
+	fake_registered(pbx, "1002");
+	fake_registered(pbx, "1003");
+	return pbx;
+}
+
+static struct parked talk(struct fake_pbx *pbx, const char *caller, const char *callee)
+{
+	struct parked both = { .caller = fake_dial(pbx, caller, callee) };
+
+	both.parker = fake_leg(pbx, callee);
+	fake_answer(pbx, both.parker);
+	ck_assert(fake_talk(pbx, both.caller, both.parker));
+	return both;
+}
+
+/* 1001 transfers 1003 to *74 and hangs up, as a phone does after a blind transfer. */
+static struct parked park(struct fake_pbx *pbx)
+{
+	struct parked both = talk(pbx, "1003", "1001");
+
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "*74"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, both.parker), 200);
+	if (fake_state(pbx, both.parker) != PBX_LEG_ENDED)
+		fake_hangup(pbx, both.parker);
+	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
+	return both;
+}
+
+static const char *slot(struct fake_pbx *pbx, const char *path)
+{
+	return fake_json(pbx, fake_command(pbx, "parking list"), path);
+}
+
+static uint32_t occupied(struct fake_pbx *pbx)
+{
+	const char *list = fake_command(pbx, "parking list");
+	char path[24];
+	uint32_t count = 0;
+
+	for (;; count++) {
+		(void)snprintf(path, sizeof path, "items.%u.slot", count);
+		if (!fake_json(pbx, list, path))
+			return count;
+	}
+}
+
+static const char *lamp(struct fake_pbx *pbx)
+{
+	return fake_json(pbx, fake_event(pbx, "parking.slot"), "state");
+}
+
+/* ---- in and out ------------------------------------------------------------------------- */
+
+START_TEST(a_call_transferred_to_the_code_waits_in_the_lowest_slot)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "70");
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
+	ck_assert_str_eq(slot(pbx, "items.0.caller"), "1003");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.parked"), "slot"), "70");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.parked"), "parked_by"), "1001");
+	ck_assert_str_eq(lamp(pbx), "confirmed");
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 0);
+	fake_hangup(pbx, both.caller);
+	ck_assert_uint_eq(occupied(pbx), 0);
+}
+END_TEST
+
+START_TEST(somebody_else_takes_who_waits_and_the_slot_is_free)
+{
+	static const struct pbx_controller nobody = { .size = sizeof nobody };
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+
+	for (int comes_back = 0; comes_back < 2; comes_back++) {
+		struct parked both = park(pbx);
+
+		fake_pass_ms(pbx, comes_back ? 20000 : 0);
+		ck_assert_int_eq(core_calls_service.control(fake_host(pbx), both.caller, &nobody, NULL), PBX_OK);
+		fake_settle(pbx);
+		ck_assert_uint_eq(occupied(pbx), 0);
+		ck_assert(!fake_has_leg(pbx, "1001"));
+		fake_pass_ms(pbx, 60000);
+		ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
+		fake_hangup(pbx, both.caller);
+	}
+}
+END_TEST
+
+START_TEST(who_dials_the_slot_talks_to_who_waits)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+
+	ck_assert_msg(fake_talk(pbx, both.caller, bob), "bob hears %s", fake_hearing(pbx, bob));
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.retrieved"), "retrieved_by"), "1002");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.retrieved"), "slot"), "70");
+	ck_assert_str_eq(lamp(pbx), "terminated");
+	fake_pass_ms(pbx, 3600000); /* the recall is off */
+	ck_assert_uint_eq(fake_event_count(pbx, "call.park_timeout"), 0);
+	fake_hangup(pbx, both.caller);
+	ck_assert_uint_eq(fake_cause(pbx, bob), PBX_CAUSE_NORMAL);
+}
+END_TEST
+
+START_TEST(the_code_before_a_slot_fetches_too)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+	pbx_leg bob = fake_dial(pbx, "1002", "*7570");
+
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	fake_hangup(pbx, bob);
+	pbx_leg lost = fake_dial(pbx, "1002", "*7599");
+	ck_assert_uint_eq(fake_sip_code(pbx, lost), 404);
+}
+END_TEST
+
+START_TEST(an_empty_slot_and_a_bare_code_are_not_found)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", "70")), 404);
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", "*74")), 404);
+}
+END_TEST
+
+START_TEST(of_two_who_fetch_one_wins_and_the_other_gets_404)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+	pbx_leg first = fake_dial(pbx, "1002", "70"), second = fake_dial(pbx, "1001", "70");
+
+	ck_assert(fake_talk(pbx, both.caller, first));
+	ck_assert_uint_eq(fake_sip_code(pbx, second), 404);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.retrieved"), 1);
+	fake_hangup(pbx, first);
+}
+END_TEST
+
+START_TEST(a_call_transferred_to_a_slot_waits_in_that_one)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "75"), PBX_OK);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "75");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
+
+	struct parked others = talk(pbx, "1002", "1001"); /* a slot that is taken takes nobody else, and the call stays with its parker */
+	ck_assert_int_eq(fake_transfer(pbx, others.parker, "75"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, others.parker), 486);
+	ck_assert_msg(fake_talk(pbx, others.caller, others.parker), "the parker hears %s", fake_hearing(pbx, others.parker));
+	fake_hangup(pbx, others.caller);
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(a_full_lot_leaves_the_call_with_its_parker)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  range_start: 70\n  range_end: 70\n");
+	struct parked first = park(pbx), second = talk(pbx, "1002", "1001");
+
+	ck_assert_int_eq(fake_transfer(pbx, second.parker, "*74"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, second.parker), 486);
+	ck_assert(fake_talk(pbx, second.caller, second.parker));
+	ck_assert_uint_eq(occupied(pbx), 1);
+	fake_hangup(pbx, second.caller);
+	fake_hangup(pbx, first.caller);
+}
+END_TEST
+
+START_TEST(keys_typed_in_a_conversation_park_the_other)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  keys: \"##\"\n");
+	struct parked both = talk(pbx, "1003", "1001");
+
+	fake_digits(pbx, both.parker, "##");
+	ck_assert_str_eq(slot(pbx, "items.0.caller"), "1003");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
+	ck_assert(fake_hears(pbx, both.parker, "tone:confirm"));
+	fake_finish_prompt(pbx, both.parker);
+	ck_assert_uint_eq(fake_cause(pbx, both.parker), PBX_CAUSE_NORMAL);
+	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(next_takes_the_slot_after_the_last_taken)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  slot_choice: next\n");
+	struct parked first = park(pbx);
+
+	fake_hangup(pbx, first.caller);
+	struct parked second = park(pbx);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "71");
+	fake_hangup(pbx, second.caller);
+}
+END_TEST
+
+START_TEST(a_beep_comes_before_the_voice)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  courtesy_tone: both\n");
+	struct parked both = park(pbx);
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+
+	ck_assert_msg(fake_hears(pbx, bob, "tone:beep"), "bob hears %s", fake_hearing(pbx, bob));
+	ck_assert_msg(fake_hears(pbx, both.caller, "tone:beep"), "who waited hears %s", fake_hearing(pbx, both.caller));
+	fake_finish_prompt(pbx, bob);
+	fake_finish_prompt(pbx, both.caller);
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(who_hangs_up_during_the_beep_leaves_nothing_behind)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  courtesy_tone: both\n");
+	struct parked both = park(pbx);
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+
+	fake_hangup(pbx, bob);
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	bob = fake_dial(pbx, "1002", "70");
+	fake_hangup(pbx, both.caller);
+	ck_assert_uint_eq(fake_state(pbx, bob), PBX_LEG_ENDED);
+	ck_assert_uint_eq(occupied(pbx), 0);
+}
+END_TEST
+
+/* ---- forgotten ------------------------------------------------------------------------------ */
+
+START_TEST(forgotten_it_comes_back_to_the_parker)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 19999);
+	ck_assert(!fake_has_leg(pbx, "1001"));
+	fake_pass_ms(pbx, 1);
+	pbx_leg parker = fake_leg(pbx, "1001");
+	fake_ring(pbx, parker);
+	ck_assert_msg(strstr(fake_shown(pbx, parker), "Park 70"), "the parker sees %s", fake_shown(pbx, parker));
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "comeback");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.park_timeout"), "comeback"), "1");
+	fake_answer(pbx, parker);
+	ck_assert(fake_talk(pbx, both.caller, parker));
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.retrieved"), "retrieved_by"), "1001");
+	fake_hangup(pbx, parker);
+}
+END_TEST
+
+START_TEST(unanswered_it_is_parked_again_and_at_last_given_up)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  comeback_ring_s: 10\n  max_comebacks: 2\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 20000);
+	fake_ring(pbx, fake_leg(pbx, "1001"));
+	fake_pass_ms(pbx, 10000);
+	ck_assert(!fake_has_leg(pbx, "1001"));
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	ck_assert_str_eq(slot(pbx, "items.0.comebacks"), "1");
+	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
+
+	fake_pass_ms(pbx, 20000);
+	fake_ring(pbx, fake_leg(pbx, "1001"));
+	fake_pass_ms(pbx, 10000);
+	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_NO_ANSWER);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.park_timeout"), 2);
+}
+END_TEST
+
+START_TEST(unanswered_it_goes_where_the_setting_says)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  comeback_to: \"1002\"\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 20000);
+	fake_refuse(pbx, fake_leg(pbx, "1001"), 486);
+	pbx_leg bob = fake_leg(pbx, "1002");
+	fake_answer(pbx, bob);
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	ck_assert_uint_eq(occupied(pbx), 0);
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(fetched_while_the_parker_rings_the_parker_rings_no_more)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 20000);
+	fake_ring(pbx, fake_leg(pbx, "1001"));
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+	ck_assert_msg(fake_talk(pbx, both.caller, bob), "bob hears %s", fake_hearing(pbx, bob));
+	ck_assert(!fake_has_leg(pbx, "1001"));
+	fake_pass_ms(pbx, 600000);
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(a_parker_without_a_phone_is_as_one_who_does_not_answer)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  max_comebacks: 1\n");
+	struct parked both = park(pbx);
+
+	fake_unregistered(pbx, "1001");
+	fake_pass_ms(pbx, 20000);
+	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_NO_ANSWER);
+}
+END_TEST
+
+START_TEST(who_gives_up_waiting_frees_the_slot)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+
+	fake_hangup(pbx, both.caller);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.park_abandoned"), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.retrieved"), 0);
+	ck_assert_str_eq(lamp(pbx), "terminated");
+	fake_pass_ms(pbx, 600000);
+	ck_assert(!fake_has_leg(pbx, "1001"));
+}
+END_TEST
+
+START_TEST(who_gives_up_while_the_parker_rings_lets_the_phone_be)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 20000);
+	ck_assert(fake_has_leg(pbx, "1001"));
+	fake_hangup(pbx, both.caller);
+	ck_assert(!fake_has_leg(pbx, "1001"));
+	ck_assert_uint_eq(occupied(pbx), 0);
+}
+END_TEST
+
+/* ---- asked by REST --------------------------------------------------------------------------- */
+
+START_TEST(parked_fetched_and_dropped_by_rest)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+	const char *call_id = fake_json(pbx, fake_events(pbx, "call.started"), "0.call_id");
+	char body[128];
+
+	(void)snprintf(body, sizeof body, "{\"call_id\": \"%s\", \"slot\": 73}", call_id);
+	const char *answer = fake_http(pbx, "POST", "/parking", body);
+	ck_assert_msg(fake_status(pbx) == 201, "%s", answer);
+	ck_assert_str_eq(fake_json(pbx, answer, "slot"), "73");
+	ck_assert_str_eq(fake_json(pbx, answer, "parker"), "1001");
+	fake_finish_prompt(pbx, both.parker);
+
+	(void)fake_http(pbx, "POST", "/parking/73/retrieve", "{\"extension\": \"1002\"}");
+	ck_assert_uint_eq(fake_status(pbx), 202);
+	(void)fake_http(pbx, "POST", "/parking/73/retrieve", "{\"extension\": \"1002\"}");
+	ck_assert_uint_eq(fake_status(pbx), 409);
+	fake_refuse(pbx, fake_leg(pbx, "1002"), 486); /* not now: it goes on waiting */
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	(void)fake_http(pbx, "POST", "/parking/73/retrieve", "{\"extension\": \"1002\"}");
+	fake_answer(pbx, fake_leg(pbx, "1002"));
+	ck_assert(fake_talk(pbx, both.caller, fake_leg(pbx, "1002")));
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.retrieved"), "retrieved_by"), "1002");
+
+	(void)fake_http(pbx, "DELETE", "/parking/73", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	fake_hangup(pbx, both.caller);
+	both = park(pbx);
+	(void)fake_http(pbx, "DELETE", "/parking/70", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 204);
+	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_NORMAL);
+}
+END_TEST
+
+START_TEST(what_cannot_be_parked_is_refused_with_a_reason)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+	const char *call_id = fake_json(pbx, fake_events(pbx, "call.started"), "0.call_id");
+	char body[128];
+
+	(void)fake_http(pbx, "POST", "/parking", "{\"call_id\": \"nothing\"}");
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	(void)snprintf(body, sizeof body, "{\"call_id\": \"%s\", \"slot\": 90}", call_id);
+	(void)fake_http(pbx, "POST", "/parking", body);
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	ck_assert(fake_talk(pbx, both.caller, both.parker)); /* a refusal disturbs nobody */
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+START_TEST(a_fresh_copy_takes_over_who_waits)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 15000);
+	ck_assert_int_eq(fake_reload_plugin(pbx, "call_parking"), PBX_OK);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "70");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
+	ck_assert_str_eq(slot(pbx, "items.0.parked_s"), "15");
+	ck_assert_uint_eq(fake_event_count(pbx, "call.parked"), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "parking.slot"), 1);
+	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
+	fake_pass_ms(pbx, 4999);
+	ck_assert(!fake_has_leg(pbx, "1001"));
+	fake_pass_ms(pbx, 1);
+	ck_assert(fake_has_leg(pbx, "1001"));
+	fake_answer(pbx, fake_leg(pbx, "1001"));
+	ck_assert(fake_talk(pbx, both.caller, fake_leg(pbx, "1001")));
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(a_call_that_comes_back_during_an_upgrade_is_seen_through)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 20000);
+	ck_assert_int_eq(fake_reload_plugin(pbx, "call_parking"), PBX_OK);
+	fake_answer(pbx, fake_leg(pbx, "1001"));
+	ck_assert(fake_talk(pbx, both.caller, fake_leg(pbx, "1001")));
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(settings_that_change_while_somebody_waits_harm_nobody)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx =
+		fake_pbx_with_settings("call_parking", "call_parking:\n  lots:\n    - name: a lot with a long name of its own\n      range_start: 700\n      range_end: 701\n");
+
+	fake_registered(pbx, "1001");
+	struct parked both = talk(pbx, "1003", "1001");
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "700"), PBX_OK);
+	for (int i = 0; i < 3; i++) {
+		(void)fake_command(pbx, i % 2 ? "config set call_parking.timeout_s 60" : "config set call_parking.timeout_s 90");
+		ck_assert_uint_eq(fake_status(pbx), 200);
+	}
+	ck_assert_str_eq(slot(pbx, "items.0.lot"), "a lot with a long name of its own");
+	pbx_leg bob = fake_dial(pbx, "1002", "700");
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(lots_that_overlap_are_refused_and_the_others_go_on)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	(void)fake_command(pbx, "config set call_parking.lots '[{\"name\": \"two\", \"range_start\": 79, \"range_end\": 90}]'");
+	ck_assert_uint_ne(fake_status(pbx), 200);
+	(void)fake_command(pbx, "config set call_parking.range_start 80");
+	ck_assert_uint_ne(fake_status(pbx), 200);
+	struct parked both = park(pbx);
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, who_dials_the_slot_talks_to_who_waits,
+	   the_code_before_a_slot_fetches_too, an_empty_slot_and_a_bare_code_are_not_found, of_two_who_fetch_one_wins_and_the_other_gets_404,
+	   somebody_else_takes_who_waits_and_the_slot_is_free, a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker, keys_typed_in_a_conversation_park_the_other,
+	   next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice, who_hangs_up_during_the_beep_leaves_nothing_behind,
+	   forgotten_it_comes_back_to_the_parker, unanswered_it_is_parked_again_and_at_last_given_up, unanswered_it_goes_where_the_setting_says,
+	   fetched_while_the_parker_rings_the_parker_rings_no_more, a_parker_without_a_phone_is_as_one_who_does_not_answer,
+	   who_gives_up_waiting_frees_the_slot, who_gives_up_while_the_parker_rings_lets_the_phone_be, parked_fetched_and_dropped_by_rest,
+	   what_cannot_be_parked_is_refused_with_a_reason, a_fresh_copy_takes_over_who_waits, a_call_that_comes_back_during_an_upgrade_is_seen_through,
+	   settings_that_change_while_somebody_waits_harm_nobody, lots_that_overlap_are_refused_and_the_others_go_on)
