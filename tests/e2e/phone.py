@@ -1,11 +1,11 @@
-"""A real phone: a baresip process of its own, driven over ctrl_tcp. It sends a tone and records what it hears."""
+"""A real phone: a baresip process of its own, driven over ctrl_tcp. It sends a tone; what reaches it is taken from the wire."""
 import json
 import socket
-import struct
 import subprocess
 import time
 from pathlib import Path
 
+from ear import open_ear
 from ports import free_port, free_range
 from tone import RATE, hears, power_db, silent_at
 
@@ -52,6 +52,7 @@ class Phone:
         (self.directory / "accounts").write_text(
             f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
             f"outbound=\"sip:127.0.0.1:{pbx.sip_port};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}\n")
+        self.ear = open_ear(rtp_port, rtp_port + 19, self.directory)
         self._out = open(self.directory / "out.txt", "wb")
         self.process = subprocess.Popen(["baresip", "-f", str(self.directory)], stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out)
         self._events, self._buffer = [], b""
@@ -166,12 +167,8 @@ class Phone:
     # ---- what it hears ----------------------------------------------------------------------
 
     def heard(self):
-        """Every sample heard so far, over all calls, as the recorder has written it."""
-        samples = []
-        for path in sorted(self.directory.glob("dump-*-dec.wav")):
-            data = path.read_bytes()[44:]
-            samples += struct.unpack(f"<{len(data) // 2}h", data[:len(data) // 2 * 2])
-        return samples
+        """Every sample that has arrived so far, over all calls."""
+        return self.ear.samples()
 
     def listen(self, seconds=1.0, limit=10):
         """The next `seconds` of sound from now on, however long they take to arrive (at most limit)."""
@@ -181,7 +178,7 @@ class Phone:
             if time.monotonic() > deadline:
                 break
             time.sleep(0.05)
-        return self.heard()[before:][:int(seconds * RATE)]
+        return self.heard()[before:before + int(seconds * RATE)]
 
     def hears(self, hertz, others=(), seconds=1.0, within=3.0):
         """From some moment within `within` seconds on, a whole `seconds` of this tone."""
@@ -205,3 +202,4 @@ class Phone:
         self.process.wait()
         self._socket.close()
         self._out.close()
+        self.ear.close()

@@ -1,0 +1,147 @@
+"""What reaches a phone, taken from the wire: every RTP packet with the kernel's time of arrival, and the sound in it.
+
+A recorder inside the phone stops when the phone holds; the wire does not, and it also shows gaps, sequence and SSRC."""
+import ctypes
+import socket
+import struct
+import threading
+import warnings
+from array import array
+from pathlib import Path
+from typing import NamedTuple
+
+ETH_P_IP, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 26, 35
+PCMU, PCMA = 0, 8
+
+
+def _from_mu_law(byte):
+    byte = ~byte & 0xff
+    value = (((byte & 0x0f) << 3) + 0x84 << (byte >> 4 & 7)) - 0x84
+    return -value if byte & 0x80 else value
+
+
+def _from_a_law(byte):
+    byte ^= 0x55
+    exponent, mantissa = byte >> 4 & 7, byte & 0x0f
+    value = (mantissa << 4) + 8 if not exponent else (mantissa << 4) + 0x108 << exponent - 1
+    return value if byte & 0x80 else -value
+
+
+DECODE = {PCMU: [_from_mu_law(byte) for byte in range(256)], PCMA: [_from_a_law(byte) for byte in range(256)]}
+
+
+class Packet(NamedTuple):
+    at: float           # seconds, the kernel's clock
+    source: int         # UDP port of the sender
+    seq: int
+    stamp: int
+    ssrc: int
+    kind: int           # payload type
+    marker: bool
+    payload: bytes
+
+
+class WireEar:
+    """Hears what arrives at UDP ports first..last on the loopback device. Needs CAP_NET_RAW."""
+
+    def __init__(self, first, last):
+        self.packets = []
+        self._samples = array("h")
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))  # one protocol: only what arrives is seen
+        self._attach(first, last)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.bind(("lo", ETH_P_IP))
+        self._socket.settimeout(0.2)
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _attach(self, first, last):
+        """In the kernel, so that busy neighbours cost nothing: UDP, not a fragment, destination port in the range."""
+        program = [(0x30, 0, 0, 9), (0x15, 0, 7, socket.IPPROTO_UDP), (0x28, 0, 0, 6), (0x45, 5, 0, 0x1fff), (0xb1, 0, 0, 0), (0x48, 0, 0, 2),
+                   (0x35, 0, 2, first), (0x25, 1, 0, last), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]
+        code = b"".join(struct.pack("HBBI", *step) for step in program)
+        buffer = ctypes.create_string_buffer(code)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
+
+    def _run(self):
+        while not self._closing:
+            try:
+                data, extra, _, _ = self._socket.recvmsg(65536, 64)
+            except socket.timeout:
+                continue
+            except OSError:
+                return
+            self._take(data, extra)
+
+    def _take(self, data, extra):
+        udp = data[(data[0] & 15) * 4:]
+        source, _, size, _ = struct.unpack("!4H", udp[:8])
+        rtp = udp[8:size]
+        if len(rtp) < 12 or rtp[0] >> 6 != 2 or 200 <= rtp[1] <= 207:  # RTCP has ports of its own, or looks like types 72 to 79
+            return
+        seconds, nanoseconds = struct.unpack("qq", extra[0][2])
+        seq, stamp, ssrc = struct.unpack("!HII", rtp[2:12])
+        kind, payload = rtp[1] & 0x7f, rtp[12 + 4 * (rtp[0] & 15):]
+        if kind in DECODE:
+            table = DECODE[kind]
+            self._samples.extend(table[byte] for byte in payload)
+        self.packets.append(Packet(seconds + nanoseconds / 1e9, source, seq, stamp, ssrc, kind, bool(rtp[1] & 0x80), payload))
+
+    def samples(self):
+        return self._samples
+
+    def close(self):
+        self._closing = True
+        self._thread.join()
+        self._socket.close()
+
+    # ---- the stream itself --------------------------------------------------------------------
+
+    def mark(self):
+        """A place in the stream, for the questions below."""
+        return len(self.packets)
+
+    def longest_gap_ms(self, since=0, until=None):
+        """The longest time without a packet between two places."""
+        times = [packet.at for packet in self.packets[max(since - 1, 0):until]]
+        return max((after - before for before, after in zip(times, times[1:])), default=0.0) * 1000
+
+    def breaks(self, since=0, until=None):
+        """Where the stream is not one unbroken stream: another SSRC, a sequence number left out or doubled, time going wrong."""
+        found = []
+        packets = [packet for packet in self.packets[max(since - 1, 0):until] if packet.kind in DECODE]
+        for before, after in zip(packets, packets[1:]):
+            if before.ssrc != after.ssrc:
+                found.append(f"ssrc {before.ssrc:08x} to {after.ssrc:08x}")
+            elif (before.seq + 1) & 0xffff != after.seq:
+                found.append(f"seq {before.seq} to {after.seq}")
+            elif not after.marker and (before.stamp + len(before.payload)) & 0xffffffff != after.stamp:
+                found.append(f"stamp {before.stamp}+{len(before.payload)} to {after.stamp}")
+        return found
+
+
+class RecorderEar:
+    """Where the wire may not be listened to: what the phone's own recorder writes, until its phone holds."""
+
+    def __init__(self, directory):
+        self.directory = Path(directory)
+
+    def samples(self):
+        samples = array("h")
+        for path in sorted(self.directory.glob("dump-*-dec.wav")):
+            data = path.read_bytes()[44:]
+            samples.frombytes(data[:len(data) // 2 * 2])
+        return samples
+
+    def close(self):
+        pass
+
+
+def open_ear(first, last, directory):
+    try:
+        return WireEar(first, last)
+    except PermissionError:
+        warnings.warn("no CAP_NET_RAW: phones listen by their own recorder, which is deaf after the phone has held; tests of hold will fail")
+        return RecorderEar(directory)
