@@ -18,7 +18,7 @@ static const struct pbx_migration migrations[] = {
 	  " direction TEXT NOT NULL, from_number TEXT NOT NULL, from_name TEXT NOT NULL, to_number TEXT NOT NULL, dialled TEXT NOT NULL,"
 	  " device TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, disposition TEXT NOT NULL,"
 	  " cause TEXT NOT NULL, hangup_by TEXT NOT NULL, sip_code INTEGER NOT NULL, q850_cause INTEGER NOT NULL, ring_ms INTEGER NOT NULL,"
-	  " duration_ms INTEGER NOT NULL, billsec_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL, park_ms INTEGER NOT NULL,"
+	  " duration_ms INTEGER NOT NULL, billsec_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL, park_ms INTEGER NOT NULL, parked_at INTEGER NOT NULL,"
 	  " account_code TEXT NOT NULL DEFAULT '', user_field TEXT NOT NULL DEFAULT '', notes TEXT NOT NULL DEFAULT '',"
 	  " anonymised INTEGER NOT NULL DEFAULT 0);"
 	  "CREATE INDEX cdr_segments_linked ON cdr_segments (linked_id);"

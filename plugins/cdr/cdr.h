@@ -1,7 +1,8 @@
 /* cdr/cdr.h - what the plugin's files share. All of it: [loop].
  *
  * A record (segment) is a conversation of two parties: hold, and a park that the same party fetches, do not break it; a transfer or a
- * fetch by somebody else closes it and begins the next, same linked_id, next sequence. Records are made from events and from nothing else. */
+ * fetch by somebody else closes it and begins the next, same linked_id, next sequence. Time in a slot belongs to the record of whoever
+ * parked, so that the records of a call add up to its length. Records are made from events and from nothing else. */
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/calls.h>
@@ -25,7 +26,7 @@ struct segment {
 	char call_id[32], linked_id[32];
 	uint32_t sequence;
 	char direction[12], from_number[CDR_TEXT], from_name[CDR_TEXT], to_number[CDR_TEXT], dialled[CDR_TEXT], device[CDR_TEXT];
-	int64_t started_us, answered_us, ended_us; /* 0: not yet */
+	int64_t started_us, answered_us, ended_us, parked_us; /* 0: not yet; not parked now */
 	char disposition[16], cause[32], hangup_by[12];
 	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms;
 };
@@ -36,7 +37,6 @@ struct open_call {
 	char call_id[32];
 	struct segment segment;     /* the conversation that goes on now */
 	int64_t earlier_talk_ms;    /* of segments that are closed */
-	int64_t bridged_us, parked_us; /* since when; 0: not */
 	bool conversed;             /* its own legs have talked with each other */
 	bool absorbed;              /* went into another call: has no record any more */
 };

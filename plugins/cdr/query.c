@@ -28,6 +28,7 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 	segment->billsec_ms = pbx_cell_int(rows, row, 20);
 	segment->hold_ms = pbx_cell_int(rows, row, 21);
 	segment->park_ms = pbx_cell_int(rows, row, 22);
+	segment->parked_us = pbx_cell_int(rows, row, 23);
 }
 
 /* ---- WHERE ---------------------------------------------------------------------------- */

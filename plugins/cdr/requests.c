@@ -49,7 +49,7 @@ static struct pbx_json *row_json(const struct cdr *cdr, const struct pbx_rows *r
 	segment_from_row(&segment, rows, row);
 	object = segment_json(cdr, &segment);
 	for (uint32_t i = 0; i < 3; i++) {
-		const char *text = pbx_cell_text(rows, row, 23 + i);
+		const char *text = pbx_cell_text(rows, row, 24 + i);
 
 		(void)cdr->json->set_text(object, added[i], text[0] ? text : NULL);
 	}

@@ -35,7 +35,7 @@ static void record(struct cdr *cdr, const char *sql, const struct pbx_value *par
 
 const char segment_columns[] = "id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
 			       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
-			       " hold_ms, park_ms, account_code, user_field, notes";
+			       " hold_ms, park_ms, parked_at, account_code, user_field, notes";
 
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
 {
@@ -46,14 +46,15 @@ void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
 		PBX_V_INT(segment->ended_us), pbx_v_text(segment->disposition), pbx_v_text(segment->cause), pbx_v_text(segment->hangup_by),
 		PBX_V_INT(segment->sip_code), PBX_V_INT(segment->q850_cause), PBX_V_INT(segment->ring_ms), PBX_V_INT(segment->duration_ms),
 		PBX_V_INT(segment->billsec_ms), PBX_V_INT(segment->hold_ms), PBX_V_INT(segment->park_ms),
+		PBX_V_INT(segment->parked_us),
 	};
 
 	record(cdr,
 	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
-	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms)"
-	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)"
+	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, parked_at)"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
 	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, to_number = $8, answered_at = $12, ended_at = $13, disposition = $14, cause = $15,"
-	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, park_ms = $23",
+	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, park_ms = $23, parked_at = $24",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -106,12 +107,12 @@ void rows_heartbeat(struct cdr *cdr)
 static void restore(struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
 {
 	struct segment segment;
-	int64_t alive_us = pbx_cell_int(rows, row, 26);
+	int64_t alive_us = pbx_cell_int(rows, row, 27);
 	pbx_call call;
 
 	segment_from_row(&segment, rows, row);
 	if (cdr->calls->find_call(segment.call_id, &call) == PBX_OK) {
-		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 27));
+		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 28));
 		return;
 	}
 	/* Younger than the last heartbeat: it lasted a few seconds at most. */

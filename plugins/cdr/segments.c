@@ -83,6 +83,7 @@ void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t ear
 		return; /* its end closes the row all the same */
 	(*place)->segment = *segment;
 	(*place)->earlier_talk_ms = earlier_talk_ms;
+	(*place)->conversed = segment->answered_us != 0;
 	COPY((*place)->call_id, segment->call_id);
 }
 
@@ -135,18 +136,35 @@ static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct o
 	return true;
 }
 
+static void publish(struct cdr *cdr, const struct segment *segment)
+{
+	(void)cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
+	(void)cdr->metrics->add(cdr->host, METRIC_RECORDS, segment->disposition, 1);
+}
+
+/* Whoever was parked waits no more. */
+static bool end_park(struct segment *segment, int64_t now_us)
+{
+	bool was_parked = segment->parked_us != 0;
+
+	if (was_parked)
+		segment->park_ms += (now_us - segment->parked_us) / 1000;
+	segment->parked_us = 0;
+	return was_parked;
+}
+
 /* The next conversation of the same caller. */
 static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, int64_t now_us)
 {
 	struct segment *segment = &call->segment;
-	int64_t since_us = call->parked_us ? call->parked_us : now_us;
 
-	segment->ended_us = since_us;
+	segment->ended_us = now_us;
 	segment->duration_ms = (segment->ended_us - segment->started_us) / 1000;
 	segment->billsec_ms = segment->answered_us ? (segment->ended_us - segment->answered_us) / 1000 : 0;
-	COPY(segment->cause, call->parked_us ? "parked" : "transferred");
+	COPY(segment->cause, end_park(segment, now_us) ? "parked" : "transferred");
 	COPY(segment->hangup_by, "system");
 	row_write(cdr, segment, 0);
+	publish(cdr, segment);
 	call->earlier_talk_ms += segment->billsec_ms;
 
 	number_segment(segment, segment->sequence + 1);
@@ -166,20 +184,19 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 	if (!call || !leg || !peer || !peer_number)
 		return false;
 	length = strlen(call->call_id);
-	if (strncmp(leg, peer, length) == 0 && peer[length] == '-')
-		call->conversed = true;
+	bool among_us = strncmp(leg, peer, length) == 0 && peer[length] == '-';
+	call->conversed = call->conversed || among_us;
 	if (strcmp(leg + length, "-1") != 0)
 		return false; /* the record is written from the caller's side: their leg is the call's first */
+	if (!among_us && strcmp(peer, leg) < 0)
+		return false; /* met an older call (ids rise with time), which writes the record */
 
-	call->bridged_us = event->wall_us;
 	if (strcmp(peer_number, call->segment.to_number) == 0 || !call->segment.answered_us) {
-		if (call->parked_us)
-			call->segment.park_ms += (event->wall_us - call->parked_us) / 1000;
+		(void)end_park(&call->segment, event->wall_us);
 		COPY(call->segment.to_number, peer_number);
 	} else {
 		begin_next(cdr, call, peer_number, event->wall_us);
 	}
-	call->parked_us = 0;
 	row_write(cdr, &call->segment, event->seq);
 	return true;
 }
@@ -207,17 +224,13 @@ static bool on_resumed(struct cdr *cdr, const struct pbx_event *event, struct op
 	return true;
 }
 
-static bool on_parked(const struct pbx_event *event, struct open_call *call)
+static bool on_parked(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
-	if (call)
-		call->parked_us = event->wall_us;
-	return false;
-}
-
-static void publish(struct cdr *cdr, const struct segment *segment)
-{
-	(void)cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
-	(void)cdr->metrics->add(cdr->host, METRIC_RECORDS, segment->disposition, 1);
+	if (!call || call->absorbed || call->segment.parked_us)
+		return false;
+	call->segment.parked_us = event->wall_us;
+	row_write(cdr, &call->segment, event->seq);
+	return true;
 }
 
 static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
@@ -226,6 +239,7 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 	struct segment unseen = { .sequence = 0 }, *segment = call ? &call->segment : &unseen;
 
 	COPY(segment->call_id, event->call_id);
+	(void)end_park(segment, event->wall_us);
 	segment->ended_us = event->wall_us;
 	COPY(segment->disposition, text_of(cdr, data, "disposition"));
 	COPY(segment->cause, text_of(cdr, data, "cause"));
@@ -273,7 +287,7 @@ void segments_on_event(void *self, const struct pbx_event *event)
 	else if (strcmp(type, "call.resume") == 0)
 		written = on_resumed(cdr, event, call);
 	else if (strcmp(type, "call.parked") == 0)
-		written = on_parked(event, call);
+		written = on_parked(cdr, event, call);
 	else if (strcmp(type, "call.ended") == 0)
 		written = on_ended(cdr, event, call);
 	else if (strcmp(type, "leg.ended") == 0 && cdr->settings->legs)

@@ -1,0 +1,420 @@
+/* plugins/cdr/test_cdr.c - what a call leaves behind: one true record of each conversation, whatever happened to it */
+#include "../../tests/check_main.h"
+#include "fake.h"
+#include "store.h"
+#include <string.h>
+
+static struct fake_pbx *house(const char *plugins)
+{
+	struct fake_pbx *pbx = fake_pbx_with(plugins);
+
+	fake_registered(pbx, "1001");
+	fake_registered(pbx, "1002");
+	fake_registered(pbx, "1003");
+	return pbx;
+}
+
+/* Of the records, oldest first: "0.billsec_ms". Empty: the record is not there. */
+static const char *record(struct fake_pbx *pbx, const char *path)
+{
+	const char *list = fake_command(pbx, "cdr list"), *value;
+	char newest_first[96], index[24];
+	uint32_t count = 0;
+
+	ck_assert_msg(fake_status(pbx) == 200, "%s", list);
+	do
+		(void)snprintf(index, sizeof index, "items.%u.id", count);
+	while (fake_json(pbx, list, index) && ++count);
+	uint32_t wanted = (uint32_t)strtoul(path, NULL, 10);
+	if (wanted >= count)
+		return "";
+	(void)snprintf(newest_first, sizeof newest_first, "items.%u%s", count - 1 - wanted, strchr(path, '.'));
+	value = fake_json(pbx, list, newest_first);
+	return value ? value : "(none)";
+}
+
+static uint32_t records(struct fake_pbx *pbx)
+{
+	char path[16];
+	uint32_t count = 0;
+
+	do
+		(void)snprintf(path, sizeof path, "%u.id", count);
+	while (record(pbx, path)[0] && ++count);
+	return count;
+}
+
+static void expect(struct fake_pbx *pbx, const char *path, const char *value)
+{
+	const char *is = record(pbx, path);
+
+	ck_assert_msg(strcmp(is, value) == 0, "%s is %s, not %s: %s", path, is, value, fake_command(pbx, "cdr list"));
+}
+
+static pbx_leg talk(struct fake_pbx *pbx, const char *from, const char *to)
+{
+	pbx_leg caller = fake_dial(pbx, from, to);
+
+	fake_ring(pbx, fake_leg(pbx, to));
+	fake_pass_ms(pbx, 2000);
+	fake_answer(pbx, fake_leg(pbx, to));
+	return caller;
+}
+
+/* ---- how a call may end ------------------------------------------------------------------ */
+
+START_TEST(an_answered_call)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+
+	ck_assert_uint_eq(records(pbx), 1); /* there from the first moment */
+	expect(pbx, "0.ended_at", "null");
+	fake_pass_ms(pbx, 3000);
+	fake_hangup(pbx, fake_leg(pbx, "1002"));
+	ck_assert_uint_eq(fake_state(pbx, alice), PBX_LEG_ENDED);
+	expect(pbx, "0.disposition", "answered");
+	expect(pbx, "0.billsec_ms", "3000");
+	expect(pbx, "0.duration_ms", "5000");
+	expect(pbx, "0.ring_ms", "2000");
+	expect(pbx, "0.from_number", "1001");
+	expect(pbx, "0.to_number", "1002");
+	expect(pbx, "0.dialled", "1002");
+	expect(pbx, "0.hangup_by", "callee");
+	expect(pbx, "0.cause", "normal_clearing");
+	expect(pbx, "0.direction", "internal");
+	expect(pbx, "0.hold_ms", "0");
+	ck_assert_uint_eq(records(pbx), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "cdr.created"), "billsec_ms"), "3000");
+}
+END_TEST
+
+START_TEST(a_busy_a_declined_and_an_unanswered_call)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+
+	(void)fake_dial(pbx, "1001", "1002");
+	fake_refuse(pbx, fake_leg(pbx, "1002"), 486);
+	fake_pass_ms(pbx, 10);
+	(void)fake_dial(pbx, "1001", "1002");
+	fake_refuse(pbx, fake_leg(pbx, "1002"), 603);
+	fake_pass_ms(pbx, 10);
+	(void)fake_dial(pbx, "1001", "1002");
+	fake_ring(pbx, fake_leg(pbx, "1002"));
+	fake_pass_ms(pbx, 600000);
+	expect(pbx, "0.disposition", "busy");
+	expect(pbx, "0.sip_code", "486");
+	expect(pbx, "0.billsec_ms", "0");
+	expect(pbx, "0.answered_at", "null");
+	expect(pbx, "1.disposition", "declined");
+	expect(pbx, "2.disposition", "no_answer");
+	ck_assert_uint_eq(records(pbx), 3);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 3);
+}
+END_TEST
+
+START_TEST(a_cancelled_call)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = fake_dial(pbx, "1001", "1002");
+
+	fake_ring(pbx, fake_leg(pbx, "1002"));
+	fake_pass_ms(pbx, 2000);
+	fake_hangup(pbx, alice);
+	expect(pbx, "0.disposition", "cancelled");
+	expect(pbx, "0.hangup_by", "caller");
+	expect(pbx, "0.duration_ms", "2000");
+}
+END_TEST
+
+START_TEST(a_number_that_nobody_has)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+
+	(void)fake_dial(pbx, "1001", "1999");
+	expect(pbx, "0.disposition", "failed");
+	expect(pbx, "0.sip_code", "404");
+	expect(pbx, "0.cause", "not_found");
+	expect(pbx, "0.dialled", "1999");
+}
+END_TEST
+
+START_TEST(time_on_hold_is_counted)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002"), bob = fake_leg(pbx, "1002");
+
+	fake_pass_ms(pbx, 1000);
+	fake_hold(pbx, bob, true);
+	fake_pass_ms(pbx, 4000);
+	fake_hold(pbx, bob, false);
+	fake_pass_ms(pbx, 1000);
+	fake_hold(pbx, alice, true); /* and one that never ends */
+	fake_pass_ms(pbx, 500);
+	fake_hangup(pbx, alice);
+	expect(pbx, "0.hold_ms", "4500");
+	expect(pbx, "0.billsec_ms", "6500");
+	ck_assert_uint_eq(records(pbx), 1);
+}
+END_TEST
+
+/* ---- more than two parties ---------------------------------------------------------------- */
+
+static pbx_leg park(struct fake_pbx *pbx)
+{
+	pbx_leg caller = talk(pbx, "1003", "1001");
+
+	fake_pass_ms(pbx, 3000);
+	ck_assert_int_eq(fake_transfer(pbx, fake_leg(pbx, "1001"), "*74"), PBX_OK);
+	fake_pass_ms(pbx, 10000);
+	return caller;
+}
+
+START_TEST(parked_and_fetched_by_the_same_party_it_is_one_conversation)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr,call_parking");
+	pbx_leg caller = park(pbx), again = fake_dial(pbx, "1001", "70");
+
+	ck_assert(fake_talk(pbx, caller, again));
+	fake_pass_ms(pbx, 2000);
+	fake_hangup(pbx, caller);
+	expect(pbx, "0.disposition", "answered");
+	expect(pbx, "0.to_number", "1001");
+	expect(pbx, "0.park_ms", "10000");
+	expect(pbx, "0.billsec_ms", "15000");
+	ck_assert_msg(records(pbx) == 1, "%s", fake_command(pbx, "cdr list"));
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
+}
+END_TEST
+
+START_TEST(parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr,call_parking");
+	pbx_leg caller = park(pbx), other = fake_dial(pbx, "1002", "70");
+
+	ck_assert(fake_talk(pbx, caller, other));
+	fake_pass_ms(pbx, 2000);
+	fake_hangup(pbx, other);
+	ck_assert_msg(records(pbx) == 2, "%s", fake_command(pbx, "cdr list"));
+	expect(pbx, "0.sequence", "1");
+	expect(pbx, "0.to_number", "1001");
+	expect(pbx, "0.cause", "parked");
+	expect(pbx, "0.billsec_ms", "13000");
+	expect(pbx, "0.park_ms", "10000");
+	expect(pbx, "1.sequence", "2");
+	expect(pbx, "1.to_number", "1002");
+	expect(pbx, "1.from_number", "1003");
+	expect(pbx, "1.billsec_ms", "2000");
+	ck_assert_str_eq(record(pbx, "0.linked_id"), record(pbx, "1.linked_id"));
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 2);
+}
+END_TEST
+
+START_TEST(a_parked_call_that_was_given_up_is_one_conversation)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr,call_parking");
+	pbx_leg caller = park(pbx);
+
+	fake_hangup(pbx, caller);
+	ck_assert_uint_eq(records(pbx), 1);
+	expect(pbx, "0.park_ms", "10000");
+	expect(pbx, "0.disposition", "answered");
+	expect(pbx, "0.hangup_by", "caller");
+}
+END_TEST
+
+START_TEST(a_blind_transfer_begins_the_next_record)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+
+	fake_pass_ms(pbx, 3000);
+	ck_assert_int_eq(fake_transfer(pbx, fake_leg(pbx, "1002"), "1003"), PBX_OK);
+	fake_ring(pbx, fake_leg(pbx, "1003"));
+	fake_pass_ms(pbx, 1000);
+	fake_answer(pbx, fake_leg(pbx, "1003"));
+	fake_pass_ms(pbx, 5000);
+	fake_hangup(pbx, alice);
+	ck_assert_msg(records(pbx) == 2, "%s", fake_command(pbx, "cdr list"));
+	expect(pbx, "0.to_number", "1002");
+	expect(pbx, "0.cause", "transferred");
+	expect(pbx, "1.to_number", "1003");
+	expect(pbx, "1.disposition", "answered");
+	ck_assert_str_eq(record(pbx, "0.linked_id"), record(pbx, "1.linked_id"));
+	/* The caller's line was in use for nine seconds, all told. */
+	ck_assert_int_eq(strtol(record(pbx, "0.billsec_ms"), NULL, 10) + strtol(record(pbx, "1.billsec_ms"), NULL, 10), 9000);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 2);
+}
+END_TEST
+
+/* ---- restarts ------------------------------------------------------------------------------- */
+
+START_TEST(what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	const char *const died[] = {
+		"DELETE FROM cdr_segments", /* as the row was in the middle of the call, which then has no end in the event log either */
+		"INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
+		" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, parked_at)"
+		" VALUES ('A-1', 'A', 'A', 1, 'internal', '1001', '', '1002', '1002', '', 1000000, 3000000, 0, 'answered', '', '', 0, 0, 0, 0, 0, 0, 0, 0)",
+		"UPDATE cdr_heartbeat SET at = 9000000",
+	};
+
+	for (size_t i = 0; i < sizeof died / sizeof died[0]; i++)
+		ck_assert_int_eq(core_store_service.run(fake_host(pbx), died[i], NULL, 0, NULL, NULL), PBX_OK);
+	ck_assert_int_eq(fake_unload_plugin(pbx, "cdr"), PBX_OK);
+	fake_restart(pbx);
+	expect(pbx, "0.disposition", "answered");
+	expect(pbx, "0.cause", "system_restart");
+	expect(pbx, "0.hangup_by", "system");
+	expect(pbx, "0.duration_ms", "8000");
+	expect(pbx, "0.billsec_ms", "6000");
+	ck_assert_uint_eq(records(pbx), 1);
+}
+END_TEST
+
+START_TEST(what_ended_while_nobody_kept_records_gets_its_true_end)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+
+	ck_assert_int_eq(fake_unload_plugin(pbx, "cdr"), PBX_OK);
+	fake_pass_ms(pbx, 3000);
+	fake_hangup(pbx, alice);
+	(void)fake_dial(pbx, "1001", "1999"); /* and one that began and ended meanwhile */
+	fake_restart(pbx);
+	ck_assert_uint_eq(records(pbx), 2);
+	expect(pbx, "0.cause", "normal_clearing");
+	expect(pbx, "0.hangup_by", "caller");
+	expect(pbx, "0.billsec_ms", "3000");
+	expect(pbx, "1.cause", "not_found");
+}
+END_TEST
+
+START_TEST(a_fresh_copy_goes_on_with_the_calls_in_progress)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002"), bob = fake_leg(pbx, "1002");
+
+	fake_pass_ms(pbx, 1000);
+	fake_hold(pbx, bob, true);
+	fake_pass_ms(pbx, 1000);
+	fake_hold(pbx, bob, false);
+	ck_assert_int_eq(fake_reload_plugin(pbx, "cdr"), PBX_OK);
+	fake_pass_ms(pbx, 3000);
+	fake_hangup(pbx, alice);
+	ck_assert_uint_eq(records(pbx), 1);
+	expect(pbx, "0.disposition", "answered");
+	expect(pbx, "0.billsec_ms", "5000");
+	expect(pbx, "0.hold_ms", "1000");
+	expect(pbx, "0.cause", "normal_clearing");
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
+}
+END_TEST
+
+START_TEST(a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr,call_parking");
+	pbx_leg caller = park(pbx);
+
+	ck_assert_int_eq(fake_reload_plugin(pbx, "cdr"), PBX_OK);
+	pbx_leg other = fake_dial(pbx, "1002", "70");
+	fake_pass_ms(pbx, 2000);
+	fake_hangup(pbx, other);
+	ck_assert_uint_eq(fake_state(pbx, caller), PBX_LEG_ENDED);
+	ck_assert_uint_eq(records(pbx), 2);
+	expect(pbx, "0.cause", "parked");
+	expect(pbx, "0.billsec_ms", "13000");
+	expect(pbx, "0.park_ms", "10000");
+	expect(pbx, "1.billsec_ms", "2000");
+}
+END_TEST
+
+/* ---- asking ------------------------------------------------------------------------------------ */
+
+START_TEST(filters_pages_and_csv)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	const char *page, *csv;
+	char path[128];
+
+	for (int i = 0; i < 3; i++) {
+		pbx_leg alice = fake_dial(pbx, "1001", i == 1 ? "1003" : "1002");
+
+		fake_refuse(pbx, fake_leg(pbx, i == 1 ? "1003" : "1002"), i == 2 ? 603 : 486);
+		ck_assert_uint_eq(fake_state(pbx, alice), PBX_LEG_ENDED);
+		fake_pass_ms(pbx, 1000);
+	}
+	page = fake_http(pbx, "GET", "/cdr?extension=1003", NULL);
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.to_number"), "1003");
+	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	page = fake_http(pbx, "GET", "/cdr?disposition=declined", NULL);
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.disposition"), "declined");
+	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	page = fake_http(pbx, "GET", "/cdr?limit=2", NULL);
+	ck_assert_ptr_nonnull(fake_json(pbx, page, "items.1.id"));
+	ck_assert_ptr_null(fake_json(pbx, page, "items.2"));
+	(void)snprintf(path, sizeof path, "/cdr?limit=2&cursor=%s", fake_json(pbx, page, "next_cursor"));
+	page = fake_http(pbx, "GET", path, NULL);
+	ck_assert_ptr_nonnull(fake_json(pbx, page, "items.0.id"));
+	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	(void)fake_http(pbx, "GET", "/cdr?disposition=nice", NULL);
+	ck_assert_msg(fake_status(pbx) >= 400 && fake_status(pbx) < 500, "%u", fake_status(pbx));
+	(void)fake_http(pbx, "GET", "/cdr?from=yesterday", NULL);
+	ck_assert_msg(fake_status(pbx) >= 400 && fake_status(pbx) < 500, "%u", fake_status(pbx));
+
+	csv = fake_command(pbx, "cdr export");
+	uint32_t lines = 0;
+	for (const char *at = csv; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	ck_assert_msg(lines == 4, "%s", csv);
+}
+END_TEST
+
+START_TEST(a_user_sees_only_their_own)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	const char *page, *id;
+	char path[96];
+
+	(void)fake_dial(pbx, "1001", "1002");
+	fake_refuse(pbx, fake_leg(pbx, "1002"), 486);
+	id = record(pbx, "0.id");
+	(void)snprintf(path, sizeof path, "/cdr/%s", id);
+	page = fake_http_as(pbx, "1003", "cdr:read", "1003", "GET", "/cdr", NULL);
+	ck_assert_ptr_null(fake_json(pbx, page, "items.0"));
+	(void)fake_http_as(pbx, "1003", "cdr:read", "1003", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	(void)fake_http_as(pbx, "1002", "cdr:read", "1002", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	(void)fake_http(pbx, "PATCH", path, "{\"notes\": \"call back\"}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	expect(pbx, "0.notes", "call back");
+	ck_assert_ptr_nonnull(strstr(fake_command(pbx, fake_status(pbx) ? "cdr list" : ""), "call back"));
+}
+END_TEST
+
+START_TEST(events_and_legs_of_a_record)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+	char path[96];
+
+	fake_hangup(pbx, alice);
+	(void)snprintf(path, sizeof path, "/cdr/%s/legs", record(pbx, "0.id"));
+	const char *legs = fake_http(pbx, "GET", path, NULL);
+	ck_assert_msg(fake_json(pbx, legs, "items.1") && !fake_json(pbx, legs, "items.2"), "%s", legs);
+	(void)snprintf(path, sizeof path, "/cdr/%s/events", record(pbx, "0.id"));
+	const char *events = fake_http(pbx, "GET", path, NULL);
+	ck_assert_str_eq(fake_json(pbx, events, "items.0.type"), "call.started");
+	ck_assert_msg(strstr(events, "call.ended") != NULL, "%s", events);
+}
+END_TEST
+
+CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call, a_number_that_nobody_has, time_on_hold_is_counted,
+	   parked_and_fetched_by_the_same_party_it_is_one_conversation, parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id,
+	   a_parked_call_that_was_given_up_is_one_conversation, a_blind_transfer_begins_the_next_record,
+	   what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat, what_ended_while_nobody_kept_records_gets_its_true_end,
+	   a_fresh_copy_goes_on_with_the_calls_in_progress,
+	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own, events_and_legs_of_a_record)
