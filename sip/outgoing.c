@@ -18,6 +18,22 @@
 
 /* ---- the INVITE ----------------------------------------------------------------------- */
 
+/* Whether the contact cannot be taken at its word: its packets came from another host, or over a connection that only it can open. A phone that
+ * registers from one port of its own host and listens on another means what it says. */
+static bool needs_received(const struct core_invite *invite, const url_t *target, const char *transport)
+{
+	struct core_addr received;
+	char host[64];
+
+	if (!invite->received[0])
+		return false;
+	if (strcmp(transport, "udp") != 0 || !target->url_host || !ua_address_parse(invite->received, &received))
+		return true;
+	ua_address_print_host(&received, host, sizeof host);
+	size_t bracket = target->url_host[0] == '[';
+	return strncmp(target->url_host + bracket, host, strlen(host)) != 0 || strlen(target->url_host) != strlen(host) + 2 * bracket;
+}
+
 /* Where it goes: an address NAT left us, or the target itself. The transport is told in any case: nta would take TCP for long ones. */
 static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
 {
@@ -32,7 +48,7 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 		return PBX_EINVAL;
 	memcpy(dialog->transport, transport, 4);
 
-	if (invite->received[0]) {
+	if (needs_received(invite, target, transport)) {
 		if (!ua_address_parse(invite->received, &dialog->peer))
 			return PBX_EINVAL;
 		return asprintf(&dialog->route, "sip:%s;transport=%s", invite->received, transport) > 0 ? PBX_OK : PBX_ENOMEM;
