@@ -415,9 +415,9 @@ static int run(const char *file)
 	}
 	watch_signals();
 	if (core_requests_init() != PBX_OK || core_metrics_init() != PBX_OK || core_bus_init() != PBX_OK || core_host_init() != PBX_OK ||
-	    core_fetch_init() != PBX_OK || core_calls_init() != PBX_OK)
+	    core_calls_init() != PBX_OK)
 		return EX_SOFTWARE;
-	exit_code = open_store();
+	exit_code = core_fetch_init() == PBX_OK ? open_store() : EX_CONFIG; /* section "fetch" is read there */
 	if (exit_code == EX_OK)
 		(void)core_loop_run();
 
