@@ -39,6 +39,7 @@ struct open_call {
 	int64_t earlier_talk_ms;    /* of segments that are closed */
 	bool conversed;             /* its own legs have talked with each other */
 	bool absorbed;              /* went into another call: has no record any more */
+	char into[32];              /* that one's id */
 };
 
 struct cdr {

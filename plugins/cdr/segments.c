@@ -181,7 +181,7 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 	const char *peer_number = text_of(cdr, event->data, "peer_number");
 	size_t length;
 
-	if (!call || !leg || !peer || !peer_number)
+	if (!call || call->absorbed || !leg || !peer || !peer_number)
 		return false;
 	length = strlen(call->call_id);
 	bool among_us = strncmp(leg, peer, length) == 0 && peer[length] == '-';
@@ -210,6 +210,7 @@ static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct ope
 		row_write(cdr, &call->segment, event->seq);
 	} else {
 		call->absorbed = true;
+		COPY(call->into, text_of(cdr, event->data, "other_call_id"));
 		row_remove(cdr, call->segment.id, event->seq);
 	}
 	return true;
@@ -217,7 +218,9 @@ static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct ope
 
 static bool on_resumed(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
-	if (!call)
+	if (call && call->absorbed)
+		call = find(cdr, call->into); /* who came into that call held its party */
+	if (!call || call->absorbed)
 		return false;
 	call->segment.hold_ms += int_of(cdr, event->data, "hold_ms");
 	row_write(cdr, &call->segment, event->seq);
@@ -260,7 +263,8 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 		segment->duration_ms = (segment->ended_us - segment->started_us) / 1000;
 		segment->billsec_ms = segment->billsec_ms > call->earlier_talk_ms ? segment->billsec_ms - call->earlier_talk_ms : 0;
 	} else {
-		segment->hold_ms = int_of(cdr, data, "hold_ms");
+		if (segment->hold_ms < int_of(cdr, data, "hold_ms"))
+			segment->hold_ms = int_of(cdr, data, "hold_ms"); /* it ended on hold */
 		segment->ring_ms = int_of(cdr, data, "ring_ms");
 	}
 	row_write(cdr, segment, event->seq);
