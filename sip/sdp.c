@@ -102,17 +102,30 @@ static void add_codec(struct core_media_desc *desc, uint8_t type, const char *na
 	desc->codec_count++;
 }
 
+/* What "a=NAME:TYPE …" says of a payload type; NULL: nothing. Sofia's own look-up falls over an attribute without a value. */
+static const char *mapped(const sdp_media_t *media, const char *name, unsigned long type)
+{
+	for (const sdp_attribute_t *at = media->m_attributes; at; at = at->a_next) {
+		char *end;
+
+		if (!at->a_value || strcasecmp(at->a_name, name) != 0)
+			continue;
+		if (strtoul(at->a_value, &end, 10) == type && end != at->a_value && *end == ' ')
+			return end + strspn(end, " ");
+	}
+	return NULL;
+}
+
 /* Sofia knows RTP/AVP and RTP/SAVP; the formats of every other profile it leaves as text. */
 static void read_format(const sdp_media_t *media, const char *format, struct core_media_desc *desc)
 {
-	char *end, *map = NULL, *fmtp = NULL, name[20], channels[4] = "1";
+	char *end, name[20], channels[4] = "1";
 	unsigned long type = strtoul(format, &end, 10);
 	unsigned clock_hz;
 
 	if (*end || end == format || type > 127)
 		return;
-	(void)sdp_attribute_mapped_find(media->m_attributes, "rtpmap", (int)type, &map);
-	(void)sdp_attribute_mapped_find(media->m_attributes, "fmtp", (int)type, &fmtp);
+	const char *map = mapped(media, "rtpmap", type), *fmtp = mapped(media, "fmtp", type);
 	if (map && sscanf(map, "%19[^/ ]/%6u/%3s", name, &clock_hz, channels) >= 2)
 		add_codec(desc, (uint8_t)type, name, clock_hz, channels, fmtp);
 	else if (!map && sdp_rtpmap_well_known[type])
@@ -214,6 +227,58 @@ static int read_session(struct ua_sdp *sdp, const sdp_session_t *session, bool i
 	return PBX_OK;
 }
 
+#define DIGITS "0123456789"
+#define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-!#$%&'*+.^_`{|}~"
+
+/* Takes one or more of the legal characters off a line. */
+static bool take(const char **at, const char *end, const char *legal)
+{
+	const char *start = *at;
+
+	while (*at < end && strchr(legal, **at))
+		(*at)++;
+	return *at > start;
+}
+
+/* A media line as the grammar has it (RFC 8866 9): media, port, protocol, and formats that are tokens. */
+static bool media_line_is_sane(const char *at, const char *end)
+{
+	if (!take(&at, end, TOKEN) || !take(&at, end, " ") || !take(&at, end, DIGITS))
+		return false;
+	if (at < end && *at == '/') {
+		at++;
+		if (!take(&at, end, DIGITS))
+			return false;
+	}
+	if (!take(&at, end, " ") || !take(&at, end, TOKEN))
+		return false;
+	(void)take(&at, end, TOKEN "/"); /* "RTP" alone is one too */
+	if (!take(&at, end, " ") || !take(&at, end, TOKEN))
+		return false;
+	while (take(&at, end, " "))
+		(void)take(&at, end, TOKEN); /* blanks at the end are common */
+	return at == end;
+}
+
+/* Debian's Sofia 1.12.11 never returns from a media line with a format that is no token, and takes all memory on the way. */
+static bool media_lines_are_sane(const char *body, size_t size)
+{
+	const char *end = body + size;
+
+	for (const char *line = body; line < end;) {
+		const char *stop = line;
+
+		while (stop < end && *stop != '\r' && *stop != '\n')
+			stop++;
+		while (line < stop && (*line == ' ' || *line == '\t'))
+			line++;
+		if (line < stop && *line == 'm' && (stop - line < 2 || line[1] != '=' || !media_line_is_sane(line + 2, stop)))
+			return false;
+		line = stop + 1;
+	}
+	return true;
+}
+
 int ua_sdp_read(struct ua_sdp *sdp, const char *body, size_t size, bool is_answer, struct core_media_desc *ret_desc)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
@@ -221,7 +286,7 @@ int ua_sdp_read(struct ua_sdp *sdp, const char *body, size_t size, bool is_answe
 	const sdp_session_t *session;
 	int err = PBX_EINVAL;
 
-	if (size == 0 || size > UA_MOST_SDP || memchr(body, '\0', size))
+	if (size == 0 || size > UA_MOST_SDP || memchr(body, '\0', size) || !media_lines_are_sane(body, size))
 		return PBX_EINVAL;
 	(void)su_home_init(home);
 	parser = sdp_parse(home, body, (issize_t)size, sdp_f_insane);
