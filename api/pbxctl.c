@@ -40,7 +40,7 @@ static void complain_unreachable(const struct session *session, int reason)
 	if (reason == EACCES)
 		(void)fputs("Run it as root, as the user pbxd runs as, or as a member of its group.\n", stderr);
 	else
-		(void)fputs("Start it with: systemctl start pbx\nIf it listens elsewhere, tell with --socket PATH or PBX_SOCKET.\n",
+		(void)fputs("Start it with: systemctl start pbxd\nIf it listens elsewhere, tell with --socket PATH or PBX_SOCKET.\n",
 			    stderr);
 }
 

@@ -11,8 +11,8 @@ config=$home/pbx.yml
 ctl="$build/api/pbxctl --socket $home/run/pbxd.sock"
 
 first=
+[ -e "$home/data" ] || first=yes
 if [ ! -e "$config" ]; then
-	first=yes
 	cat > "$config" <<END
 # Settings of the PBX started by \`make run\`. \`pbxctl config show\` lists every setting with its meaning.
 server:
