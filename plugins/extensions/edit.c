@@ -2,7 +2,7 @@
  * edit - one way for every change of an account: check, hash what must be hashed, store, remember, tell
  *
  * Whoever changes something (REST, pbxctl, a feature code) works on a copy and is told the outcome once. The copy becomes the account
- * only when its row is stored.
+ * only when its row is stored. Rows are stored one after the other, and what somebody else changed meanwhile is kept.
  */
 #include "extensions.h"
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct edit *edit_new(struct extensions *extensions, const struct account *from,
 		return NULL;
 	edit->extensions = extensions;
 	if (from) {
-		edit->account = *from;
+		edit->account = edit->before = *from;
 	} else {
 		edit->creates = true;
 		edit->account.may_call_outside = true;
@@ -150,10 +150,59 @@ static int check_free(struct edit *edit, struct pbx_diag *diag)
 static void publish(const struct edit *edit)
 {
 	const struct extensions *extensions = edit->extensions;
+	const char *type = edit->creates ? "extension.created" : edit->removes ? "extension.removed" : "extension.changed";
 	struct pbx_json *data = extensions->json->new_object();
 
 	(void)extensions->json->set_text(data, "extension", edit->account.number);
-	(void)extensions->bus->publish(extensions->host, edit->creates ? "extension.created" : "extension.changed", (pbx_call){ 0 }, data);
+	(void)extensions->bus->publish(extensions->host, type, (pbx_call){ 0 }, data);
+}
+
+static void keep(void *shall, const void *before, const void *is, size_t size)
+{
+	if (memcmp(shall, before, size) == 0)
+		memcpy(shall, is, size);
+}
+#define KEEP(member) keep(&edit->account.member, &edit->before.member, &current->member, sizeof current->member)
+
+/* What this edit does not change is as it is now, not as it was when somebody asked. */
+static void keep_others_changes(struct edit *edit, const struct account *current)
+{
+	KEEP(name), KEEP(email), KEEP(language), KEEP(music_class), KEEP(pickup_group), KEEP(caller_id);
+	KEEP(sip_secret), KEEP(web_hash), KEEP(pin_hash);
+	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
+		KEEP(forward[kind]);
+	KEEP(may_call_outside), KEEP(is_admin), KEEP(dnd), KEEP(ring_s), KEEP(max_contacts), KEEP(max_calls);
+}
+
+static void store_first(struct extensions *extensions);
+
+/* The first in line is done with; the next is stored. */
+static void finish_first(struct edit *edit, int result, const struct pbx_diag *diag)
+{
+	struct extensions *extensions = edit->extensions;
+	struct edit *next = edit->next;
+
+	extensions->storing = next;
+	finish(edit, result, diag);
+	if (next)
+		store_first(extensions);
+}
+
+static int take_place(struct edit *edit, struct pbx_diag *diag)
+{
+	struct extensions *extensions = edit->extensions;
+	const char *number = edit->account.number;
+	int err = PBX_OK;
+
+	if (edit->removes) {
+		(void)extensions->location->remove_all(extensions->host, number); /* its phones must not be rung any more */
+		(void)extensions->routing->unreserve(extensions->host, number);
+		account_drop(extensions, number);
+		return PBX_OK;
+	}
+	if (edit->creates)
+		err = routing_reserve(extensions, number, diag);
+	return err == PBX_OK ? account_put(extensions, &edit->account) : err;
 }
 
 static void on_stored(void *self, const struct pbx_rows *rows)
@@ -163,32 +212,72 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	struct pbx_diag diag = { .text = "" };
 	int err = rows->status;
 
-	if (err == PBX_EEXIST) {
-		finish_text(edit, err, "number", "the extension exists");
+	if (err == PBX_ECANCELLED) { /* we are being stopped: nothing more is stored */
+		while (extensions->storing) {
+			edit = extensions->storing;
+			extensions->storing = edit->next;
+			finish_text(edit, err, "", rows->error);
+		}
 		return;
 	}
-	if (err != PBX_OK) {
-		finish_text(edit, PBX_EIO, "", rows->error);
-		return;
-	}
-	if (edit->creates)
-		err = routing_reserve(extensions, edit->account.number, &diag);
-	if (err == PBX_OK)
-		err = account_put(extensions, &edit->account);
+	if (err == PBX_EEXIST)
+		pbx_diag_set(&diag, "number", "the extension exists");
+	else if (err != PBX_OK)
+		pbx_diag_set(&diag, "", "%s", rows->error);
+	else
+		err = take_place(edit, &diag);
 	if (err == PBX_OK)
 		publish(edit);
-	finish(edit, err, &diag);
+	finish_first(edit, err, &diag);
 }
 
-static void store(struct edit *edit)
+static int store_row(struct edit *edit)
 {
 	struct extensions *extensions = edit->extensions;
 	struct pbx_value values[ACCOUNT_COLUMNS];
 
 	edit->account.updated_us = extensions->host->wall_us(extensions->host);
 	account_values(&edit->account, values);
-	if (extensions->store->run(extensions->host, edit->creates ? account_insert_sql : account_upsert_sql, values, ACCOUNT_COLUMNS, on_stored, edit) != PBX_OK)
-		finish_text(edit, PBX_EIO, "", "the store takes nothing now; try again");
+	if (edit->removes)
+		return extensions->store->run(extensions->host, "DELETE FROM extensions_accounts WHERE number = $1", values, 1, on_stored, edit);
+	return extensions->store->run(extensions->host, edit->creates ? account_insert_sql : account_upsert_sql, values, ACCOUNT_COLUMNS, on_stored, edit);
+}
+
+static void store_first(struct extensions *extensions)
+{
+	struct edit *edit = extensions->storing;
+	const struct account *current = account_find(extensions, edit->account.number);
+	struct pbx_diag diag;
+
+	if (!edit->creates && !current) {
+		pbx_diag_set(&diag, "number", "extension %s was removed meanwhile", edit->account.number);
+		finish_first(edit, PBX_ENOENT, &diag);
+		return;
+	}
+	if (!edit->creates)
+		keep_others_changes(edit, current);
+	if (store_row(edit) != PBX_OK) {
+		pbx_diag_set(&diag, "", "the store takes nothing now; try again");
+		finish_first(edit, PBX_EIO, &diag);
+	}
+}
+
+static void store(struct edit *edit)
+{
+	struct extensions *extensions = edit->extensions;
+	struct edit **at = &extensions->storing;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = edit;
+	if (extensions->storing == edit)
+		store_first(extensions);
+}
+
+void edit_remove(struct edit *edit)
+{
+	edit->removes = true;
+	store(edit);
 }
 
 static void hash_next(struct edit *edit);

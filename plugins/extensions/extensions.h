@@ -56,6 +56,7 @@ struct extensions {
 	struct pbx_directory service;
 	struct account_entry *buckets[ACCOUNT_BUCKETS];
 	uint32_t count;
+	struct edit *storing; /* the first is being stored, the others wait */
 	/* What the routing hook's answer points to, until the core has read it. */
 	struct pbx_dial_target target;
 	char target_text[ACCOUNT_NUMBER + 8];
@@ -84,9 +85,11 @@ int codes_start(struct extensions *extensions);
 
 /* ---- edit.c: one way for every change: check, hash, store, remember, tell ---- */
 struct edit {
+	struct edit *next;                 /* in line to be stored */
 	struct extensions *extensions;
 	struct account account;            /* as it shall be */
-	bool creates;
+	struct account before;             /* as it was when somebody asked */
+	bool creates, removes;
 	char new_secret[64], new_password[129], new_pin[17]; /* in clear, "" when not changed; wiped with the edit */
 	bool secret_made;                  /* new_secret was made by us: the answer shows it, once */
 	/* Called once: PBX_OK, or an error with diag. The edit is freed afterwards. */
@@ -97,6 +100,7 @@ struct edit {
 struct edit *edit_new(struct extensions *extensions, const struct account *from, const char *number); /* from NULL: a new account */
 void edit_free(struct edit *edit);
 void edit_run(struct edit *edit);
+void edit_remove(struct edit *edit); /* the account goes */
 /* The checks of an account by itself: number, e-mail, destinations. PBX_OK, PBX_EINVAL and diag. */
 int account_check(const struct extensions *extensions, const struct account *account, struct pbx_diag *diag);
 

@@ -169,6 +169,8 @@ static void refuse(const struct edit *edit, int result, const struct pbx_diag *d
 		(void)requests->fail(edit->request, 409, "exists", field, "%s", diag->text);
 	else if (result == PBX_EINVAL)
 		(void)requests->fail(edit->request, 400, "invalid", field, "%s", diag->text);
+	else if (result == PBX_ENOENT)
+		(void)requests->fail(edit->request, 404, "not_found", field, "%s", diag->text);
 	else
 		(void)requests->fail(edit->request, 503, "store_unavailable", NULL, "%s", diag->text);
 }
@@ -181,6 +183,10 @@ static void on_edited(struct edit *edit, int result, const struct pbx_diag *diag
 
 	if (result != PBX_OK) {
 		refuse(edit, result, diag);
+		return;
+	}
+	if (edit->removes) {
+		(void)extensions->requests->reply(edit->request, 204, NULL);
 		return;
 	}
 	answer = account_describe(extensions, &edit->account);
@@ -291,37 +297,12 @@ void extensions_on_forwarding(void *self, pbx_request request)
 
 /* ---- removing ------------------------------------------------------------------------- */
 
-static void on_removed(void *self, const struct pbx_rows *rows)
-{
-	struct edit *edit = self;
-	struct extensions *extensions = edit->extensions;
-	struct pbx_json *data;
-
-	if (rows->status != PBX_OK) {
-		(void)extensions->requests->fail(edit->request, 503, "store_unavailable", NULL, "%s", rows->error);
-	} else {
-		(void)extensions->location->remove_all(extensions->host, edit->account.number); /* its phones must not be rung any more */
-		(void)extensions->routing->unreserve(extensions->host, edit->account.number);
-		account_drop(extensions, edit->account.number);
-		data = extensions->json->new_object();
-		(void)extensions->json->set_text(data, "extension", edit->account.number);
-		(void)extensions->bus->publish(extensions->host, "extension.removed", (pbx_call){ 0 }, data);
-		(void)extensions->requests->reply(edit->request, 204, NULL);
-	}
-	edit_free(edit);
-}
-
 void extensions_on_remove(void *self, pbx_request request)
 {
 	struct extensions *extensions = self;
 	const struct account *account = asked_account(extensions, request);
 	struct edit *edit = account ? edit_for(extensions, request, account, NULL) : NULL;
 
-	if (!edit)
-		return;
-	const struct pbx_value params[] = { pbx_v_text(edit->account.number) };
-	if (extensions->store->run(extensions->host, "DELETE FROM extensions_accounts WHERE number = $1", params, 1, on_removed, edit) != PBX_OK) {
-		(void)extensions->requests->fail(request, 503, "store_unavailable", NULL, "the store takes nothing now; try again");
-		edit_free(edit);
-	}
+	if (edit)
+		edit_remove(edit);
 }
