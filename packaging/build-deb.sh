@@ -16,7 +16,7 @@ cp -R "$tree/packaging/debian" "$tree/debian"
 # The newest section of CHANGELOG.md: "## 0.1.0 (unreleased)". Before its release a version sorts below it, and later commits above earlier ones.
 section=$(sed -n 's/^## //p' "$tree/CHANGELOG.md" | head -n 1)
 version=${section%% *}
-meson_version=$(sed -n "s/^project(.*version: '\([^']*\)'.*/\1/p" "$tree/meson.build" | head -n 1)
+meson_version=$(sed -n "s/^project(.* version: '\([^']*\)'.*/\1/p" "$tree/meson.build" | head -n 1)
 if [ "$version" != "$meson_version" ]; then
 	echo "build-deb.sh: CHANGELOG.md speaks of $version, meson.build of $meson_version" >&2
 	exit 1
