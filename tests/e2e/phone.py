@@ -158,6 +158,10 @@ class Phone:
     def resume(self):
         self.command("resume")
 
+    def transfer(self, number):
+        """A blind transfer of the call it talks in: REFER."""
+        self.command("transfer", f"sip:{number}@pbx.test")
+
     def press(self, keys):
         for key in keys:
             self.command("sndcode", key)
