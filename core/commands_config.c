@@ -45,7 +45,7 @@ void core_config_check(void *self, pbx_request request)
 	int err = core_settings_check(file && *file ? file : NULL, &problems);
 	AUTO(json) struct pbx_json *json = core_json_object();
 
-	if (!json || !problems || core_json_set_boolean(json, "ok", err == PBX_OK) != PBX_OK) {
+	if (!json || !problems || core_json_set_boolean(json, "ok", err == PBX_OK && core_json_count(problems) == 0) != PBX_OK) {
 		core_json_free(problems);
 		core_reply_object(request, NULL);
 	} else if (core_json_set(json, "problems", problems) == PBX_OK) {

@@ -390,18 +390,31 @@ static void print_usage(FILE *out)
 		    out);
 }
 
-/* Every problem of a file on a line of its own. Sections of plugins are checked by the running daemon, which knows them. */
-static int check_settings(const char *file)
+static bool section_is_good(const struct pbx_plugin *part)
 {
 	struct pbx_diag diag = { 0 };
-	int err = read_settings(file, &diag);
 
-	if (err != PBX_OK)
+	if (part->settings.count == 0 || core_settings_declare(part->name, &part->settings, part->settings_size, &diag) == PBX_OK)
+		return true;
+	(void)fprintf(stderr, "%s\n", diag.text);
+	return false;
+}
+
+/* The first problem of the file. Sections of plugins are checked by the running daemon, which knows them. */
+static int check_settings(const char *file)
+{
+	static const struct pbx_plugin *const parts[] = { &core_part, &calls_part, &media_part, &sip_part, &api_part };
+	struct pbx_diag diag = { 0 };
+	bool good = read_settings(file, &diag) == PBX_OK;
+
+	if (!good)
 		(void)fprintf(stderr, "%s\n", diag.text);
-	else
+	for (size_t i = 0; good && i < sizeof parts / sizeof parts[0]; i++)
+		good = section_is_good(parts[i]);
+	if (good)
 		(void)printf("%s: no problem found\n", file);
 	core_settings_fini();
-	return err == PBX_OK ? EX_OK : EX_CONFIG;
+	return good ? EX_OK : EX_CONFIG;
 }
 
 static int run(const char *file)

@@ -32,3 +32,8 @@ def free_range(count):
             _given.update(range(first, first + count))
             return first
     raise RuntimeError("no free range")
+
+
+def give_back():
+    """The test is over and its processes have ended: its ports may be had again."""
+    _given.clear()
