@@ -16,6 +16,7 @@
 #define CHUNK_BYTES 65536u
 
 struct file_job {
+	struct file_job *next;
 	struct music *music;
 	pbx_request request;
 	char folder[4096], draft[4400], path[4400], class[MUSIC_NAME_LENGTH + 1];
@@ -33,10 +34,21 @@ static void job_free(struct file_job *job)
 {
 	if (!job)
 		return;
+	struct file_job **at = &job->music->jobs;
+	while (*at && *at != job)
+		at = &(*at)->next;
+	if (*at)
+		*at = job->next;
 	if (job->fd >= 0)
 		(void)close(job->fd);
 	free(job->bytes);
 	free(job);
+}
+
+void music_jobs_clear(struct music *music)
+{
+	while (music->jobs)
+		job_free(music->jobs);
 }
 
 /* Checks the two names; NULL when the request has been refused. */
@@ -60,9 +72,8 @@ static struct file_job *job_new(struct music *music, pbx_request request)
 		free(job);
 		return NULL;
 	}
-	job->music = music;
-	job->request = request;
-	job->fd = -1;
+	*job = (struct file_job){ .next = music->jobs, .music = music, .request = request, .fd = -1 };
+	music->jobs = job;
 	music->host->ulid(music->host, id);
 	(void)snprintf(job->class, sizeof job->class, "%s", class);
 	(void)snprintf(job->folder, sizeof job->folder, "%s/%s", music->uploads, class);
@@ -172,6 +183,11 @@ static void on_draft(void *self, void *data, int status)
 
 	if (status == PBX_OK && !job->error && music->media->probe(music->host, job->draft, on_probed, job) == PBX_OK)
 		return;
+	if (status == PBX_OK && !job->error) {
+		(void)music->requests->fail(job->request, 503, "no_memory", NULL, "there is no memory");
+		run_or_refuse(job, drop_draft, on_dropped);
+		return;
+	}
 	if (status == PBX_OK)
 		refuse_disk(job);
 	job_free(job);
@@ -192,10 +208,12 @@ void music_on_upload(void *self, pbx_request request)
 		return;
 	job->bytes = malloc(size);
 	job->size = size;
-	if (job->bytes)
-		memcpy(job->bytes, body, size);
-	else
-		job->size = 0;
+	if (!job->bytes) {
+		(void)music->requests->fail(request, 503, "no_memory", NULL, "there is no memory");
+		job_free(job);
+		return;
+	}
+	memcpy(job->bytes, body, size);
 	run_or_refuse(job, write_draft, on_draft);
 }
 
@@ -280,10 +298,11 @@ static void on_chunk(void *self, void *data, int status)
 
 static void read_on(struct file_job *job)
 {
-	if (job->music->host->work(job->music->host, read_chunk, on_chunk, job) == PBX_OK)
-		job->reading = true;
-	else
-		job_free(job);
+	job->reading = job->music->host->work(job->music->host, read_chunk, on_chunk, job) == PBX_OK;
+	if (job->reading)
+		return;
+	(void)job->music->requests->end(job->request); /* cut short: there is no memory */
+	job_free(job);
 }
 
 static void on_asker_ready(void *self, pbx_request request)

@@ -47,6 +47,7 @@ struct music {
 	struct pbx_music service;
 	struct music_class *classes; /* by name */
 	char *uploads;               /* data_dir; NULL when there is none */
+	struct file_job *jobs;       /* of files.c: those that are not done with */
 	bool scanning, scan_again;
 	bool loaded;
 };
@@ -89,3 +90,4 @@ void music_on_rescan(void *self, pbx_request request);
 void music_on_upload(void *self, pbx_request request);
 void music_on_remove_file(void *self, pbx_request request);
 void music_on_download(void *self, pbx_request request);
+void music_jobs_clear(struct music *music); /* downloads whose askers were waiting when we were stopped */

@@ -162,6 +162,7 @@ static void music_unload(void *self)
 {
 	struct music *music = self;
 
+	music_jobs_clear(music);
 	music_clear(music);
 	free(music->uploads);
 }
