@@ -89,21 +89,44 @@ bool filter_wants(const struct subscription *subscription, const struct pbx_even
 
 /* ---- what is sent --------------------------------------------------------------------- */
 
+static bool is_omitted(const struct subscription *subscription, const char *name)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+
+	for (uint32_t i = 0; i < json->count(subscription->omit); i++) {
+		const char *omitted = json->text(json->at(subscription->omit, i));
+
+		if (omitted && strcmp(omitted, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static struct pbx_json *data_to_send(const struct subscription *subscription, const struct pbx_event *event)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+	struct pbx_json *data = json->new_object();
+
+	for (uint32_t i = 0; data && i < json->count(event->data); i++) {
+		const struct pbx_json *member = json->at(event->data, i);
+
+		if (!is_omitted(subscription, json->name(member)) && json->set(data, json->name(member), json->copy(member)) != PBX_OK) {
+			json->free(data);
+			return NULL;
+		}
+	}
+	return data;
+}
+
 struct pbx_json *filter_envelope(const struct subscription *subscription, const struct pbx_event *event)
 {
 	const struct pbx_jsons *json = subscription->webhooks->json;
-	struct pbx_json *envelope = json->new_object(), *data = event->data ? json->copy(event->data) : json->new_object();
+	struct pbx_json *envelope = json->new_object(), *data = data_to_send(subscription, event);
 
 	if (!envelope || !data) {
 		json->free(envelope);
 		json->free(data);
 		return NULL;
-	}
-	for (uint32_t i = 0; i < json->count(subscription->omit); i++) {
-		const char *name = json->text(json->at(subscription->omit, i));
-
-		if (name && json->get(data, name))
-			(void)json->set_text(data, name, NULL);
 	}
 	(void)json->set_text(envelope, "id", event->id);
 	(void)json->set_integer(envelope, "seq", event->seq);

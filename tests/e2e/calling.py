@@ -1,0 +1,24 @@
+"""Short calls without a phone, for tests of what a call leaves behind: SIPp calls, SIPp answers."""
+from ports import free_port
+from sip_client import SipClient
+
+CALL_EVENTS = ["call.started", "call.ringing", "call.answered", "call.ended"]
+
+
+class Callers:
+    """Account 1001 calls 1002, as often as asked for."""
+
+    def __init__(self, pbx, sipp):
+        self.pbx, self.sipp = pbx, sipp
+        self.secret = pbx.account("1001")
+        self.callee_port = free_port()
+        callee = SipClient(pbx, "1002", pbx.account("1002"))
+        assert callee.register(contact=f"<sip:1002@127.0.0.1:{self.callee_port}>").status == 200
+        callee.close()
+
+    def call(self, times=1, rate=5):
+        """`times` calls from ringing to BYE; returns when the last is over."""
+        callee = self.sipp(self.pbx, "uas_answers", calls=times, port=self.callee_port)
+        caller = self.sipp(self.pbx, "uac_calls", calls=times, keys={"number": "1001"}, user="1001", secret=self.secret, args=["-r", rate])
+        caller.join()
+        callee.join()

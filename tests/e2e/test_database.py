@@ -1,0 +1,183 @@
+"""The database on both engines, away, killed and full: calls go on, records arrive later, once."""
+import os
+import sqlite3
+import subprocess
+
+import pytest
+from calling import CALL_EVENTS, Callers
+from pbx import Refused
+from postgres import BIN, Postgres
+
+needs_postgres = pytest.mark.skipif(BIN is None, reason="there is no PostgreSQL server on this machine")
+
+
+@pytest.fixture
+def postgres():
+    server = Postgres()
+    yield server.start()
+    server.remove()
+
+
+@pytest.fixture
+def pbx_on(make_pbx, postgres):
+    return make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}\n  statement_timeout_ms: 2000")
+
+
+def ready(pbx):
+    return pbx.http("GET", "//readyz")[1]
+
+
+def records(pbx):
+    return pbx.ctl("cdr", "list", "limit=500")
+
+
+def assert_whole(pbx, calls):
+    """So many records, each call with all of its events, in order, numbers without a gap."""
+    pbx.wait_for(lambda: len(records(pbx)) == calls, f"{calls} records; there are {len(records(pbx))}", seconds=30)
+    assert len({record["call_id"] for record in records(pbx)}) == calls
+    assert {record["disposition"] for record in records(pbx)} == {"answered"}
+    events = pbx.events()
+    assert [event["seq"] for event in events] == list(range(events[0]["seq"], events[0]["seq"] + len(events)))
+    assert len({event["id"] for event in events}) == len(events)
+    told = {}
+    for event in events:
+        if event["type"] in CALL_EVENTS:
+            told.setdefault(event["call_id"], []).append(event["type"])
+    assert list(told.values()) == [CALL_EVENTS] * calls
+
+
+@needs_postgres
+def test_two_phones_and_their_record_on_postgresql(pbx_on, talk, postgres):
+    alice, bob = talk(pbx_on, "1001", "1002")
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    alice.hangup()
+    bob.closed()
+    assert_whole(pbx_on, 1)
+    assert postgres.query("SELECT count(*) FROM event_log WHERE type = 'call.ended'") == [["1"]]
+    contacts = [contact["contact"] for contact in pbx_on.ctl("registrations", "list")]
+    pbx_on.kill()
+    pbx_on.restart()
+    assert [contact["contact"] for contact in pbx_on.ctl("registrations", "list")] == contacts
+    alice.dial("1002")
+    bob.answer()
+    alice.established()
+    alice.hangup()
+    bob.closed()
+    assert_whole(pbx_on, 2)
+
+
+@needs_postgres
+def test_calls_go_on_while_the_database_is_away_and_records_come_later_once(pbx_on, postgres, sipp):
+    callers = Callers(pbx_on, sipp)
+    callers.call(2)
+    assert_whole(pbx_on, 2)
+    pbx_on.wait_for(lambda: ready(pbx_on)["status"] == "ready", "the first start to be over")
+    postgres.stop()
+    callers.call(10)
+    status, answer = pbx_on.http("GET", "//readyz")
+    assert (status, answer["status"], answer["store"]) == (200, "degraded", "away") and answer["journalled"] > 0
+    assert len(pbx_on.log_lines("store_away")) == 1
+    postgres.start()
+    pbx_on.wait_for(lambda: ready(pbx_on)["status"] == "ready", "the store to be whole", seconds=40)
+    assert_whole(pbx_on, 12)
+    callers.call(1)
+    assert_whole(pbx_on, 13)
+    assert ready(pbx_on)["journalled"] == 0
+
+
+@needs_postgres
+def test_the_journal_outlives_a_kill_while_the_database_is_away(pbx_on, postgres, sipp):
+    callers = Callers(pbx_on, sipp)
+    callers.call(1)
+    assert_whole(pbx_on, 1)
+    postgres.stop()
+    callers.call(10)
+    pbx_on.wait_for(lambda: ready(pbx_on)["journalled"] >= 40, "the records to be in the journal")
+    pbx_on.kill()
+    postgres.start()
+    pbx_on.restart()
+    assert_whole(pbx_on, 11)
+    callers.call(1)
+    assert_whole(pbx_on, 12)
+
+
+@needs_postgres
+def test_changes_while_the_database_is_away_are_refused_and_not_lost_silently(pbx_on, postgres):
+    postgres.stop()
+    status, problem = pbx_on.http("POST", "/extensions", {"number": "1001"}, token=pbx_on.token or "")
+    assert status in (401, 503), problem
+    with pytest.raises(Refused):
+        pbx_on.ctl("extension", "add", "1001")
+    with pytest.raises(Refused):
+        pbx_on.ctl("config", "set", "calls.ring_s", "40")
+    assert pbx_on.ctl("config", "get", "calls.ring_s")["value"] == 30
+    postgres.start()
+    pbx_on.wait_for(lambda: ready(pbx_on)["store"] == "up", "the store", seconds=40)
+    assert pbx_on.ctl("extension", "list") == []
+
+
+@needs_postgres
+def test_a_start_waits_for_the_database_and_says_so(make_pbx, postgres):
+    """After a power cut the PBX may be up first."""
+    postgres.stop()
+    pbx = make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}", start=False)
+    pbx.start(wait=False)
+    pbx.wait_for(lambda: pbx.log_lines("store_away"), "the reason why it waits", seconds=30)
+    assert postgres.directory in pbx.log_lines("store_away")[0] and not pbx.log_lines("ready")
+    postgres.start()
+    pbx.wait_for(lambda: pbx.log_lines("ready"), "the start to be over", seconds=40)
+    pbx.account("1001")
+
+
+@needs_postgres
+def test_both_engines_have_the_same_tables(make_pbx, pbx_on, postgres):
+    lite = make_pbx()
+    lite.stop()
+    with sqlite3.connect(lite.directory / "data" / "pbx.db") as database:
+        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")]
+        here = {(name, row[1]) for name in names for row in database.execute(f"PRAGMA table_info({name})")}
+    there = {tuple(row) for row in postgres.query("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")}
+    assert here == there and len(names) > 10
+
+
+# ---- a disk that is full ------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of four megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder):
+    """Writes until not a byte more goes in."""
+    descriptor = os.open(folder / "ballast", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for size in (65536, 4096, 1):
+        try:
+            while True:
+                os.write(descriptor, b"x" * size)
+        except OSError:
+            pass
+    os.close(descriptor)
+
+
+def test_a_full_disk_is_said_once_and_calls_go_on(make_pbx, small_disk, sipp):
+    pbx = make_pbx(f"server:\n  data_dir: {small_disk}/data")
+    callers = Callers(pbx, sipp)
+    callers.call(1)
+    assert_whole(pbx, 1)
+    fill(small_disk)
+    callers.call(10)
+    answer = pbx.wait_for(lambda: (a := ready(pbx))["status"] == "degraded" and a, "readiness to say so")
+    assert answer["store"] in ("disk_full", "away")
+    loud = [line for line in pbx.log().splitlines() if " error " in line]
+    assert 1 <= len(loud) <= 3 and any("full" in line or "No space" in line for line in loud), loud
+    (small_disk / "ballast").unlink()
+    pbx.wait_for(lambda: ready(pbx)["status"] == "ready", "the store to be whole", seconds=40)
+    assert_whole(pbx, 11)
+    assert loud == [line for line in pbx.log().splitlines() if " error " in line]

@@ -1,0 +1,266 @@
+"""Events reach other systems: signed, in order, once more when need be, and never at another's expense."""
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+from calling import CALL_EVENTS, Callers
+from pbx import Refused
+from sink import Sink
+
+
+@pytest.fixture
+def second_sink():
+    made = Sink()
+    yield made
+    made.hang.set()
+    made.down()
+
+
+def settings(*sinks):
+    return f"webhooks:\n  allow_http: true\nfetch:\n  allow: {json.dumps([f'127.0.0.1:{sink.port}' for sink in sinks])}\n"
+
+
+@pytest.fixture
+def hooked(make_pbx, sink):
+    """A PBX that may speak to the sink."""
+    return make_pbx(settings(sink))
+
+
+def subscribe(pbx, sink, events=("call.*",), **more):
+    status, made = pbx.http("POST", "/webhooks", {"url": sink.url, "events": list(events), **more})
+    assert status == 201, made
+    return made
+
+
+def header(request, name):
+    return {key.lower(): value for key, value in request["headers"].items()}[name.lower()]
+
+
+def standard_signature(request, secret):
+    signed = b".".join([header(request, "webhook-id").encode(), header(request, "webhook-timestamp").encode(), request["raw"]])
+    return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+
+
+def have(number, types=CALL_EVENTS):
+    """Whether as many events of these types have been accepted."""
+    return lambda requests: len({r["body"]["seq"] for r in requests if r["body"]["type"] in types and r["status"] < 300}) >= number
+
+
+def fire(pbx, number="1003"):
+    """An event without a call: a registration comes and goes."""
+    from sip_client import SipClient
+    phone = SipClient(pbx, number, pbx.account(number))
+    assert phone.register().status == 200
+    phone.close()
+
+
+def test_a_call_is_told_in_order_and_signed(hooked, sink, phones):
+    made = subscribe(hooked, sink)
+    alice, bob = phones(hooked, "1001", "1002")
+    alice.dial("1002")
+    bob.answer()
+    alice.established()
+    time.sleep(3)  # the talk whose length is measured
+    alice.hangup()
+    bob.closed()
+    requests = sink.wait(lambda requests: any(r["body"]["type"] == "call.ended" for r in requests), "call.ended")
+    told = [r["body"] for r in requests if r["body"]["type"] in CALL_EVENTS]
+    assert [body["type"] for body in told] == CALL_EVENTS
+    assert len({body["linked_id"] for body in told}) == 1 and told[0]["linked_id"]
+    assert told[-1]["data"]["billsec_ms"] == pytest.approx(3000, abs=250), "3 s, and what phones and test took to act"
+    answered, ended = (hooked.wait_event(kind) for kind in ("call.answered", "call.ended"))
+    assert {body["type"]: body["id"] for body in told}["call.answered"] == answered["id"] and told[-1]["id"] == ended["id"]
+    for request in requests:
+        assert standard_signature(request, made["secret"]) == header(request, "webhook-signature")
+        plain = hmac.new(made["secret"].encode(), request["raw"], hashlib.sha256).hexdigest()
+        assert header(request, "X-Webhook-Signature") == "sha256=" + plain
+        assert header(request, "webhook-id") == request["body"]["id"] == header(request, "X-Webhook-ID")
+        assert header(request, "X-Webhook-Event") == request["body"]["type"]
+        assert header(request, "User-Agent") == "PBX-Webhook/1.0" and header(request, "Content-Type") == "application/json"
+        assert abs(int(header(request, "webhook-timestamp")) - time.time()) < 60
+
+
+def test_a_refused_event_comes_again_after_5_and_30_seconds(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    sink.statuses = [500, 500, 200]
+    fire(hooked)
+    requests = sink.wait(lambda requests: len(requests) == 3, "three attempts", seconds=50)
+    assert len({r["body"]["id"] for r in requests}) == 1 and len({r["raw"] for r in requests}) == 1
+    assert requests[1]["at"] - requests[0]["at"] == pytest.approx(5, abs=1)
+    assert requests[2]["at"] - requests[1]["at"] == pytest.approx(30, abs=6)
+
+    def delivered():
+        (delivery,) = hooked.ctl("webhook", "deliveries", made["id"])
+        return delivery["state"] == "delivered" and delivery
+    delivery = hooked.wait_for(delivered, "the delivery to be noted")
+    assert (delivery["attempts"], delivery["http_code"]) == (3, 200)
+
+
+def test_nothing_is_missing_after_a_kill_while_the_sink_was_down(hooked, sink, sipp):
+    subscribe(hooked, sink)
+    callers = Callers(hooked, sipp)
+    sink.down()
+    callers.call(10)
+    ended = hooked.wait_for(lambda: len(hooked.events("call.ended")) == 10 and hooked.events("call.*"), "ten calls to end")
+    hooked.kill()
+    sink.up()
+    hooked.restart()
+    requests = sink.wait(have(40), "40 events", seconds=60)
+    got = [r["body"]["id"] for r in requests if r["body"]["type"] in CALL_EVENTS]
+    assert set(got) == {event["id"] for event in ended if event["type"] in CALL_EVENTS} and len(set(got)) == 40
+    assert len(got) == 40, "nothing had been accepted before the kill, so nothing comes twice"
+    for linked_id in {event["linked_id"] for event in ended}:
+        assert [r["body"]["type"] for r in requests if r["body"]["linked_id"] == linked_id and r["body"]["type"] in CALL_EVENTS] == CALL_EVENTS
+
+
+def test_a_hanging_endpoint_delays_nobody_else(make_pbx, sink, second_sink, sipp):
+    pbx = make_pbx(settings(sink, second_sink))
+    subscribe(pbx, sink)
+    subscribe(pbx, second_sink)
+    callers = Callers(pbx, sipp)
+    sink.hang.clear()
+    callers.call(10)
+    requests = second_sink.wait(have(40), "40 events", seconds=10)
+    from datetime import datetime
+    for request in requests:
+        happened = datetime.fromisoformat(request["body"]["time"].replace("Z", "+00:00")).timestamp()
+        assert int(header(request, "webhook-timestamp")) - happened < 1.0
+    assert sink.requests == []
+    sink.hang.set()
+    sink.wait(have(40), "the sink to get them, too", seconds=60)
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://127.0.0.1:5432/", "http://[::1]:80/", "http://10.0.0.1/hook",
+                                 "https://192.168.0.1/", "http://localhost:80/", "ftp://127.0.0.1/", "file:///etc/passwd", "http://0x7f000001/"])
+def test_addresses_inside_the_house_are_refused(hooked, url):
+    status, problem = hooked.http("POST", "/webhooks", {"url": url})
+    assert status == 422 and "url" in json.dumps(problem), problem
+    assert hooked.ctl("webhook", "list") == []
+
+
+def test_http_needs_to_be_allowed(make_pbx, sink):
+    pbx = make_pbx(f'fetch:\n  allow: ["127.0.0.1:{sink.port}"]')
+    status, problem = pbx.http("POST", "/webhooks", {"url": sink.url})
+    assert status == 422 and "https" in json.dumps(problem)
+
+
+def test_a_redirect_is_not_followed(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    sink.statuses, sink.headers = [302], {"Location": f"http://127.0.0.1:{sink.port}/elsewhere"}
+    fire(hooked)
+
+    def tried():
+        deliveries = hooked.ctl("webhook", "deliveries", made["id"])
+        return deliveries and deliveries[0]["attempts"] == 1 and deliveries[0]
+    delivery = hooked.wait_for(tried, "the first attempt")
+    assert (delivery["http_code"], delivery["state"]) == (302, "waiting")
+    sink.wait(lambda requests: len(requests) == 2, "the second attempt")
+    assert [r["path"] for r in sink.requests] == ["/hook", "/hook"]
+
+
+def test_410_switches_a_webhook_off_and_tells_why(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.*"])
+    sink.statuses = [410]
+    fire(hooked)
+    hooked.wait_event("webhook.disabled", where=lambda data: data["webhook_id"] == made["id"])
+    status, shown = hooked.http("GET", f"/webhooks/{made['id']}")
+    assert (status, shown["state"]) == (200, "disabled") and "410" in shown["reason"]
+    dead = hooked.wait_event("webhook.dead_letter")["data"]
+    assert dead["webhook_id"] == made["id"] and dead["event_id"] == sink.requests[0]["body"]["id"]
+    fire(hooked, "1004")
+    hooked.wait_event("registration.added", where=lambda data: data["aor"] == "1004")
+    assert len(sink.requests) == 1
+    hooked.ctl("webhook", "resume", made["id"])
+    sink.wait(lambda requests: any(r["body"]["data"].get("aor") == "1004" for r in requests), "what happened meanwhile")
+
+
+def test_retry_after_is_obeyed(hooked, sink):
+    subscribe(hooked, sink, ["registration.added"])
+    sink.statuses, sink.headers = [503, 200], {"Retry-After": "9"}
+    fire(hooked)
+    first, second = sink.wait(lambda requests: len(requests) == 2, "the second attempt", seconds=20)
+    assert second["at"] - first["at"] == pytest.approx(9.5, abs=1)
+
+
+def test_filters_and_patterns(hooked, sink):
+    subscribe(hooked, sink, ["queue.*", "registration.added"], match={"/aor": "1004"}, omit=["contact"])
+    fire(hooked, "1003")
+    fire(hooked, "1004")
+    (request,) = sink.wait(lambda requests: requests, "an event")
+    assert request["body"]["data"]["aor"] == "1004" and "contact" not in request["body"]["data"]
+    fire(hooked, "1005")
+    assert hooked.ctl("webhook", "list")[0]["waiting"] == 0 and sink.types() == ["registration.added"]
+
+
+def test_own_headers_are_sent_and_dangerous_ones_refused(hooked, sink):
+    subscribe(hooked, sink, ["registration.added"], headers={"X-Team": "night shift"})
+    fire(hooked)
+    (request,) = sink.wait(lambda requests: requests, "an event")
+    assert header(request, "X-Team") == "night shift"
+    for name, value in (("Host", "elsewhere"), ("Content-Length", "0"), ("Connection", "close"), ("Bad Name", "x"), ("X-Split", "a\r\nHost: b")):
+        status, problem = hooked.http("POST", "/webhooks", {"url": sink.url, "headers": {name: value}})
+        assert status == 400 and "headers" in json.dumps(problem), name
+
+
+def test_replay_and_redeliver_send_again(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    fire(hooked, "1003")
+    fire(hooked, "1004")
+    first, second = sink.wait(lambda requests: len(requests) == 2, "two events")
+    hooked.wait_for(lambda: all(d["state"] == "delivered" for d in hooked.ctl("webhook", "deliveries", made["id"])), "both to be noted")
+    assert hooked.http("POST", f"/webhooks/{made['id']}:redeliver", {"seq": first["body"]["seq"]})[0] == 202
+    requests = sink.wait(lambda requests: len(requests) == 3, "it again")
+    assert requests[2]["raw"] == first["raw"]
+    assert hooked.http("POST", f"/webhooks/{made['id']}:replay", {"from_seq": first["body"]["seq"]})[0] == 202
+    requests = sink.wait(lambda requests: len(requests) == 5, "both again")
+    assert [r["body"]["id"] for r in requests[3:]] == [first["body"]["id"], second["body"]["id"]]
+    assert hooked.http("POST", f"/webhooks/{made['id']}:replay", {"last_s": 600})[0] == 202
+    sink.wait(lambda requests: len(requests) == 7, "both once more")
+    assert hooked.http("POST", f"/webhooks/{made['id']}:redeliver", {"seq": 999999})[0] == 404
+
+
+def test_both_secrets_sign_after_a_rotation(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    status, rotated = hooked.http("POST", f"/webhooks/{made['id']}:rotate-secret", {})
+    assert status == 200 and rotated["secret"] != made["secret"]
+    fire(hooked)
+    (request,) = sink.wait(lambda requests: requests, "an event")
+    assert header(request, "webhook-signature").split() == [standard_signature(request, secret) for secret in (rotated["secret"], made["secret"])]
+    assert "secret" not in hooked.http("GET", f"/webhooks/{made['id']}")[1]
+
+
+def test_a_paused_webhook_loses_nothing(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    hooked.ctl("webhook", "pause", made["id"])
+    fire(hooked, "1003")
+    hooked.kill()
+    hooked.restart()
+    fire(hooked, "1004")
+    assert sink.requests == []
+    hooked.ctl("webhook", "resume", made["id"])
+    requests = sink.wait(lambda requests: len(requests) == 2, "both events")
+    assert sorted(r["body"]["data"]["aor"] for r in requests) == ["1003", "1004"], "two phones: no order is promised"
+
+
+def test_a_removed_webhook_is_gone_and_a_test_tells_what_came_back(hooked, sink):
+    made = subscribe(hooked, sink)
+    answer = hooked.ctl("webhook", "test", made["id"])
+    assert answer["http_code"] == 200 and len(sink.requests) == 1
+    sink.statuses = [418]
+    assert hooked.ctl("webhook", "test", made["id"])["http_code"] == 418
+    assert hooked.http("DELETE", f"/webhooks/{made['id']}")[0] == 204
+    assert hooked.http("GET", f"/webhooks/{made['id']}")[0] == 404
+    with pytest.raises(Refused):
+        hooked.ctl("webhook", "test", made["id"])
+
+
+def test_secrets_stand_nowhere_in_the_clear(hooked, sink):
+    made = subscribe(hooked, sink)
+    hooked.stop()
+    for path in (hooked.directory / "data").rglob("*"):
+        if path.is_file():
+            assert made["secret"].encode() not in path.read_bytes(), path
+    assert made["secret"] not in hooked.log()
