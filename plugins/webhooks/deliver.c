@@ -254,7 +254,7 @@ void deliver_wake(struct subscription *subscription)
 	struct webhooks *webhooks = subscription->webhooks;
 	int64_t now = now_us(webhooks), next_us = INT64_MAX;
 
-	if (strcmp(subscription->state, "active") != 0)
+	if (strcmp(subscription->state, "active") != 0 || webhooks->is_draining)
 		return;
 	for (struct delivery *delivery = subscription->queue; delivery; delivery = delivery->next) {
 		if (subscription->under_way >= webhooks->settings->concurrency)

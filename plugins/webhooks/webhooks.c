@@ -190,6 +190,16 @@ static int webhooks_start(void *self)
 	return webhooks->timers->start(webhooks->host, 60000, 3600000, on_clean, webhooks, &timer);
 }
 
+/* What is under way is finished or cancelled; the rest is the successor's. */
+static void webhooks_drain(void *self)
+{
+	struct webhooks *webhooks = self;
+
+	webhooks->is_draining = true;
+	for (struct subscription *subscription = webhooks->subscriptions; subscription; subscription = subscription->next)
+		deliver_stop(subscription);
+}
+
 static void webhooks_unload(void *self)
 {
 	struct webhooks *webhooks = self;
@@ -210,5 +220,5 @@ PBX_PLUGIN(webhooks) = {
 	PBX_SETTINGS(struct webhook_settings, settings),
 	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
 	.metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
-	.load = webhooks_load, .start = webhooks_start, .unload = webhooks_unload,
+	.load = webhooks_load, .start = webhooks_start, .drain = webhooks_drain, .unload = webhooks_unload,
 };

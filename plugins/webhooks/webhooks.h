@@ -74,6 +74,7 @@ struct webhooks {
 	const struct pbx_metrics *metrics;
 	struct subscription *subscriptions;
 	uint32_t count;
+	bool is_draining; /* a successor has read the table and sends what waits */
 };
 
 #define METRIC_DELIVERIES 0u
