@@ -10,12 +10,14 @@
 #include <pbx/calls.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define READY_AT_ONCE 128
 #define LOOK_AFTER_MS 100
+#define VOICE_NICE (-10) /* before the pools that hash passwords and write the database */
 #define MOST_TICKS_LATE 40 /* what was missed in a longer stall is not caught up with */
 
 /* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
@@ -332,6 +334,7 @@ static void *worker_main(void *argument)
 	struct rtp_worker *worker = argument;
 	struct epoll_event ready[READY_AT_ONCE];
 
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), VOICE_NICE); /* of this thread alone; not permitted: no matter */
 	while (!worker->quit) {
 		int count = epoll_wait(worker->epoll_fd, ready, READY_AT_ONCE, worker->sessions ? LOOK_AFTER_MS : -1);
 		bool commands = false;
