@@ -7,14 +7,16 @@
 #include "lot.h"
 #include <string.h>
 
-#define NUMBER(member, initial_value, text) \
-	PBX_UINT(struct parking_settings, member, .initial = initial_value, .least = 1, .most = 999999, .flags = PBX_SETTING_RESTART, .help = text)
+#define NUMBER(member, initial_value, text)                                                                                                \
+	PBX_UINT(struct parking_settings, member, .initial = initial_value, .least = 1, .most = 999999, .flags = PBX_SETTING_RESTART,      \
+		 .help = text)
 
 static const struct pbx_setting lot_rows[] = {
 	PBX_TEXT(struct lot_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 40, .help = "Name of the lot"),
 	PBX_UINT(struct lot_settings, range_start, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "First slot"),
 	PBX_UINT(struct lot_settings, range_end, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "Last slot"),
-	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .most = 40, .help = "Music of those who wait; empty: the default class"),
+	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .most = 40,
+		 .help = "Music of those who wait; empty: the default class"),
 };
 
 static const struct pbx_setting settings[] = {
@@ -22,16 +24,20 @@ static const struct pbx_setting settings[] = {
 	NUMBER(range_end, 79, "Last slot of the default lot"),
 	PBX_OBJECTS(struct parking_settings, lots, .fields = PBX_TABLE(lot_rows), .object_size = sizeof(struct lot_settings),
 		    .flags = PBX_SETTING_RESTART, .help = "Further lots with slots and music of their own"),
-	PBX_UINT(struct parking_settings, timeout_s, .initial = 120, .least = 5, .most = 86400, .unit = "s", .help = "After so long the parker's phone rings"),
-	PBX_UINT(struct parking_settings, comeback_ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s", .help = "How long it rings then"),
-	PBX_TEXT(struct parking_settings, comeback_to, .initial_text = "", .most = 50, .help = "Where the call goes when the parker does not answer; empty: it is parked again"),
-	PBX_UINT(struct parking_settings, max_comebacks, .initial = 3, .least = 1, .most = 100, .help = "How often it comes back before it is given up"),
+	PBX_UINT(struct parking_settings, timeout_s, .initial = 120, .least = 5, .most = 86400, .unit = "s",
+		 .help = "After so long the parker's phone rings"),
+	PBX_UINT(struct parking_settings, comeback_ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
+		 .help = "How long it rings then"),
+	PBX_TEXT(struct parking_settings, comeback_to, .initial_text = "", .most = 50,
+		 .help = "Where the call goes when the parker does not answer; empty: it is parked again"),
+	PBX_UINT(struct parking_settings, max_comebacks, .initial = 3, .least = 1, .most = 100,
+		 .help = "How often it comes back before it is given up"),
 	PBX_CHOICE(struct parking_settings, slot_choice, .initial_text = "first", .choices = PBX_CHOICES("first", "next"),
 		   .help = "Which free slot is taken: the lowest, or the one after the last taken"),
 	PBX_TEXT(struct parking_settings, music_class, .initial_text = "", .most = 40, .flags = PBX_SETTING_RESTART,
 		 .help = "Music of those who wait; empty: the default class"),
-	PBX_CHOICE(struct parking_settings, courtesy_tone, .initial_text = "none", .choices = PBX_CHOICES("none", "caller", "parked", "both"),
-		   .help = "Who hears a beep when a call is fetched"),
+	PBX_CHOICE(struct parking_settings, courtesy_tone, .initial_text = "none",
+		   .choices = PBX_CHOICES("none", "caller", "parked", "both"), .help = "Who hears a beep when a call is fetched"),
 	PBX_TEXT(struct parking_settings, keys, .initial_text = "", .most = 8, .flags = PBX_SETTING_RESTART,
 		 .help = "Keys that park the other party during a call, as ##; empty: none"),
 	PBX_TEXT(struct parking_settings, code_park, .initial_text = "*74", .most = 10, .flags = PBX_SETTING_RESTART,
@@ -84,31 +90,71 @@ static const struct pbx_arg park_args[] = {
 };
 static const struct pbx_arg fetch_args[] = {
 	{ .name = "slot", .type = PBX_TYPE_INT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = 999999, .help = "Number of the slot" },
-	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 50, .help = "Who is rung to take the call", .completes = "extension" },
+	{ .name = "extension",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .most = 50,
+	  .help = "Who is rung to take the call",
+	  .completes = "extension" },
 };
 static const struct pbx_field slot_fields[] = {
-	{ "slot", PBX_TYPE_INT, "Number of the slot" },       { "lot", PBX_TYPE_TEXT, "Name of its lot" },
-	{ "state", PBX_TYPE_TEXT, "occupied, retrieving, comeback" }, { "caller", PBX_TYPE_TEXT, "Who waits" },
-	{ "caller_name", PBX_TYPE_TEXT, "Their name" },        { "parker", PBX_TYPE_TEXT, "Who parked" },
-	{ "call_id", PBX_TYPE_TEXT, "Id of the call" },        { "parked_at", PBX_TYPE_TIME, "Since when" },
-	{ "parked_s", PBX_TYPE_INT, "For how long" },          { "comebacks", PBX_TYPE_INT, "How often it came back" },
+	{ "slot", PBX_TYPE_INT, "Number of the slot" },
+	{ "lot", PBX_TYPE_TEXT, "Name of its lot" },
+	{ "state", PBX_TYPE_TEXT, "occupied, retrieving, comeback" },
+	{ "caller", PBX_TYPE_TEXT, "Who waits" },
+	{ "caller_name", PBX_TYPE_TEXT, "Their name" },
+	{ "parker", PBX_TYPE_TEXT, "Who parked" },
+	{ "call_id", PBX_TYPE_TEXT, "Id of the call" },
+	{ "parked_at", PBX_TYPE_TIME, "Since when" },
+	{ "parked_s", PBX_TYPE_INT, "For how long" },
+	{ "comebacks", PBX_TYPE_INT, "How often it came back" },
 };
 
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/parking", .handle = parking_on_list, .scope = "parking:read", .summary = "Who waits where", .reply = PBX_TABLE(slot_fields) },
-	{ .method = "POST", .path = "/parking", .handle = parking_on_park, .scope = "parking:write", .summary = "Park a party of a call",
-	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(park_args), .reply = PBX_TABLE(slot_fields) },
-	{ .method = "POST", .path = "/parking/{slot}/retrieve", .handle = parking_on_fetch, .scope = "parking:write",
-	  .summary = "Ring an extension and connect it with who waits", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(fetch_args), .reply = PBX_TABLE(slot_fields) },
-	{ .method = "DELETE", .path = "/parking/{slot}", .handle = parking_on_drop, .scope = "parking:write", .summary = "Hang up on who waits",
-	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(slot_arg) },
+	{ .method = "GET",
+	  .path = "/parking",
+	  .handle = parking_on_list,
+	  .scope = "parking:read",
+	  .summary = "Who waits where",
+	  .reply = PBX_TABLE(slot_fields) },
+	{ .method = "POST",
+	  .path = "/parking",
+	  .handle = parking_on_park,
+	  .scope = "parking:write",
+	  .summary = "Park a party of a call",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(park_args),
+	  .reply = PBX_TABLE(slot_fields) },
+	{ .method = "POST",
+	  .path = "/parking/{slot}/retrieve",
+	  .handle = parking_on_fetch,
+	  .scope = "parking:write",
+	  .summary = "Ring an extension and connect it with who waits",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(fetch_args),
+	  .reply = PBX_TABLE(slot_fields) },
+	{ .method = "DELETE",
+	  .path = "/parking/{slot}",
+	  .handle = parking_on_drop,
+	  .scope = "parking:write",
+	  .summary = "Hang up on who waits",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(slot_arg) },
 };
 
 #define COLUMNS "slot,lot,state,caller,caller_name,parker,parked_s,comebacks"
 static const struct pbx_command commands[] = {
 	{ .words = "parking list", .handle = parking_on_list, .help = "Who waits where", .columns = COLUMNS },
-	{ .words = "parking park", .handle = parking_on_park, .help = "Park a party of a call", .args = PBX_TABLE(park_args), .columns = COLUMNS },
-	{ .words = "parking fetch", .handle = parking_on_fetch, .help = "Ring an extension and connect it with who waits", .args = PBX_TABLE(fetch_args), .columns = COLUMNS },
+	{ .words = "parking park",
+	  .handle = parking_on_park,
+	  .help = "Park a party of a call",
+	  .args = PBX_TABLE(park_args),
+	  .columns = COLUMNS },
+	{ .words = "parking fetch",
+	  .handle = parking_on_fetch,
+	  .help = "Ring an extension and connect it with who waits",
+	  .args = PBX_TABLE(fetch_args),
+	  .columns = COLUMNS },
 	{ .words = "parking drop", .handle = parking_on_drop, .help = "Hang up on who waits", .args = PBX_TABLE(slot_arg) },
 };
 
@@ -144,10 +190,12 @@ static const void *parking_offer(void *self, const char *id)
 	struct parking *parking = self;
 
 	if (strcmp(id, "call_parking.slots/1") == 0) {
-		parking->slots_service = (struct parking_slots){ .header = PBX_HEADER(struct parking_slots), .self = self, .take = slots_take };
+		parking->slots_service =
+			(struct parking_slots){ .header = PBX_HEADER(struct parking_slots), .self = self, .take = slots_take };
 		return &parking->slots_service;
 	}
-	parking->service = (struct pbx_parking){ .header = PBX_HEADER(struct pbx_parking), .self = self, .park = service_park, .find = service_find };
+	parking->service =
+		(struct pbx_parking){ .header = PBX_HEADER(struct pbx_parking), .self = self, .park = service_park, .find = service_find };
 	return &parking->service;
 }
 
@@ -201,16 +249,26 @@ static void parking_unload(void *self)
 	lot_free(self);
 }
 
-PBX_PLUGIN(call_parking) = {
+PBX_PLUGIN(call_parking)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "call_parking", .version = "1.0.0", .summary = "Park a call in a slot, fetch it from any phone",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1", "pbx.metrics/1",
-			   "call_parking.slots/1?"),
+	.name = "call_parking",
+	.version = "1.0.0",
+	.summary = "Park a call in a slot, fetch it from any phone",
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
+			   "pbx.metrics/1", "call_parking.slots/1?"),
 	.offers = PBX_OFFERS("pbx.parking/1", "call_parking.slots/1"),
 	.instance_size = sizeof(struct parking),
 	PBX_SETTINGS(struct parking_settings, settings),
-	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
-	.metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
-	.load = parking_load, .start = parking_start, .reload = parking_reload, .drain = parking_drain, .unload = parking_unload,
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.load = parking_load,
+	.start = parking_start,
+	.reload = parking_reload,
+	.drain = parking_drain,
+	.unload = parking_unload,
 	.offer = parking_offer,
 };

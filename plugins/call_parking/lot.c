@@ -20,7 +20,8 @@ int lot_check(const struct parking_settings *settings, struct pbx_diag *diag)
 		struct lot_settings lot = lot_at(settings, i);
 
 		if (lot.range_start > lot.range_end) {
-			pbx_diag_set(diag, "call_parking.range_start", "lot %s begins at %u and ends at %u", lot.name, lot.range_start, lot.range_end);
+			pbx_diag_set(diag, "call_parking.range_start", "lot %s begins at %u and ends at %u", lot.name, lot.range_start,
+				     lot.range_end);
 			return PBX_EINVAL;
 		}
 		total += lot.range_end - lot.range_start + 1;

@@ -58,9 +58,9 @@ struct slot {
 	uint32_t number;
 	char lot[LOT_TEXT], music_class[LOT_TEXT];
 	enum slot_state state;
-	pbx_leg leg, fetcher;          /* who waits; who comes to fetch */
-	uint32_t beeps;                /* courtesy tones that still sound: then the two are bridged */
-	pbx_dial dial;                 /* the comeback, or a fetch by REST */
+	pbx_leg leg, fetcher; /* who waits; who comes to fetch */
+	uint32_t beeps;       /* courtesy tones that still sound: then the two are bridged */
+	pbx_dial dial;        /* the comeback, or a fetch by REST */
 	pbx_timer recall;
 	uint32_t recall_ms, comebacks;
 	uint64_t parked_at_ms, recall_at_ms;
@@ -90,21 +90,22 @@ struct parking {
 #define METRIC_PARKED 1u
 
 /* ---- lot.c: which slots there are ---- */
-int lot_make(struct parking *parking, struct pbx_diag *diag);  /* from the settings. PBX_EINVAL: ranges overlap or are too long */
+int lot_make(struct parking *parking, struct pbx_diag *diag); /* from the settings. PBX_EINVAL: ranges overlap or are too long */
 int lot_check(const struct parking_settings *settings, struct pbx_diag *diag);
-struct slot *lot_find(struct parking *parking, uint32_t number);     /* NULL: no such slot */
-struct slot *lot_choose(struct parking *parking, const char *lot);   /* a free one by slot_choice; NULL: full */
+struct slot *lot_find(struct parking *parking, uint32_t number);   /* NULL: no such slot */
+struct slot *lot_choose(struct parking *parking, const char *lot); /* a free one by slot_choice; NULL: full */
 void lot_free(struct parking *parking);
 
 /* ---- park.c: what happens in a slot ---- */
 /* number 0: any. PBX_OK, PBX_ENOSPC, PBX_EBUSY, PBX_EINVAL, PBX_ENOENT. */
 int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t recall_ms, uint32_t number, struct slot **ret_slot);
 int slot_take(struct parking *parking, const struct parked *parked); /* as parking_slots.take */
-void slot_fetch(struct slot *slot, pbx_leg fetcher);                 /* a new leg has dialled the slot; it is refused when nobody is there */
-int slot_bring(struct slot *slot, const char *extension);            /* rings the extension and connects. PBX_ESTATE: nobody is there */
-int slot_drop(struct slot *slot);                                    /* hangs up on who waits. PBX_ENOENT: nobody is there */
-int park_peer(struct parking *parking, pbx_leg parker, uint32_t number, struct slot **ret_slot); /* parks who talks with `parker`, who then hears a tone */
-void park_hand_over(struct parking *parking);                        /* gives every waiting leg to the successor */
+void slot_fetch(struct slot *slot, pbx_leg fetcher);      /* a new leg has dialled the slot; it is refused when nobody is there */
+int slot_bring(struct slot *slot, const char *extension); /* rings the extension and connects. PBX_ESTATE: nobody is there */
+int slot_drop(struct slot *slot);                         /* hangs up on who waits. PBX_ENOENT: nobody is there */
+int park_peer(struct parking *parking, pbx_leg parker, uint32_t number,
+	      struct slot **ret_slot);        /* parks who talks with `parker`, who then hears a tone */
+void park_hand_over(struct parking *parking); /* gives every waiting leg to the successor */
 int park_start(struct parking *parking);
 
 /* ---- requests.c ---- */

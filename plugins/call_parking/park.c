@@ -50,15 +50,21 @@ static void count_occupied(struct parking *parking, double by)
 
 static void store_row(const struct slot *slot)
 {
-	const struct pbx_value params[] = { PBX_V_INT(slot->number), pbx_v_text(slot->lot), pbx_v_text(slot->call_id), pbx_v_text(slot->parker),
-					    pbx_v_text(slot->caller), PBX_V_INT(slot->parked_wall_us),
-					    PBX_V_INT(slot->parked_wall_us + (int64_t)slot->recall_ms * 1000), PBX_V_INT(slot->comebacks) };
+	const struct pbx_value params[] = { PBX_V_INT(slot->number),
+					    pbx_v_text(slot->lot),
+					    pbx_v_text(slot->call_id),
+					    pbx_v_text(slot->parker),
+					    pbx_v_text(slot->caller),
+					    PBX_V_INT(slot->parked_wall_us),
+					    PBX_V_INT(slot->parked_wall_us + (int64_t)slot->recall_ms * 1000),
+					    PBX_V_INT(slot->comebacks) };
 
-	(void)slot->parking->store->record(slot->parking->host,
-					   "INSERT INTO call_parking_slots (slot, lot, call_id, parker, caller, parked_at, timeout_at, comebacks)"
-					   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (slot) DO UPDATE SET lot = $2, call_id = $3,"
-					   " parker = $4, caller = $5, parked_at = $6, timeout_at = $7, comebacks = $8",
-					   params, 8, NULL, NULL);
+	(void)slot->parking->store->record(
+		slot->parking->host,
+		"INSERT INTO call_parking_slots (slot, lot, call_id, parker, caller, parked_at, timeout_at, comebacks)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (slot) DO UPDATE SET lot = $2, call_id = $3,"
+		" parker = $4, caller = $5, parked_at = $6, timeout_at = $7, comebacks = $8",
+		params, 8, NULL, NULL);
 }
 
 static void remove_row(const struct slot *slot)
@@ -157,8 +163,14 @@ static void on_recall(void *self, pbx_timer timer)
 	slot->state = SLOT_COMEBACK;
 	(void)snprintf(shown, sizeof shown, "Park %u: %s", slot->number, slot->caller_name[0] ? slot->caller_name : slot->caller);
 	const struct pbx_dial_plan plan = {
-		.size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_CONNECT | PBX_DIAL_NO_FORWARD, .targets = &target, .target_count = 1,
-		.ring_ms = parking->settings->comeback_ring_s * 1000, .caller_number = slot->caller, .caller_name = shown,
+		.size = sizeof plan,
+		.strategy = PBX_DIAL_ALL,
+		.flags = PBX_DIAL_CONNECT | PBX_DIAL_NO_FORWARD,
+		.targets = &target,
+		.target_count = 1,
+		.ring_ms = parking->settings->comeback_ring_s * 1000,
+		.caller_number = slot->caller,
+		.caller_name = shown,
 	};
 	if (!slot->parker[0] || parking->calls->dial(parking->host, slot->leg, &plan, &comeback, slot, &slot->dial) != PBX_OK)
 		give_up(slot);
@@ -219,7 +231,10 @@ static void on_waiting_lost(void *self, pbx_leg leg)
 static void on_beeped(void *self, pbx_leg leg);
 
 static const struct pbx_controller waiting = {
-	.size = sizeof waiting, .media_done = on_beeped, .ended = on_waiting_ended, .lost = on_waiting_lost,
+	.size = sizeof waiting,
+	.media_done = on_beeped,
+	.ended = on_waiting_ended,
+	.lost = on_waiting_lost,
 };
 
 static void play_music(const struct slot *slot)
@@ -352,7 +367,11 @@ static void on_fetcher_lost(void *self, pbx_leg fetcher)
 }
 
 static const struct pbx_controller fetching = {
-	.size = sizeof fetching, .answered = on_fetcher_answered, .media_done = on_beeped, .ended = on_fetcher_ended, .lost = on_fetcher_lost,
+	.size = sizeof fetching,
+	.answered = on_fetcher_answered,
+	.media_done = on_beeped,
+	.ended = on_fetcher_ended,
+	.lost = on_fetcher_lost,
 };
 
 /* From now on nobody else can fetch it, and it does not come back. */
@@ -409,8 +428,14 @@ int slot_bring(struct slot *slot, const char *extension)
 	struct parking *parking = slot->parking;
 	const struct pbx_dial_target target = { .text = extension };
 	const struct pbx_dial_plan plan = {
-		.size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_CONNECT, .targets = &target, .target_count = 1,
-		.ring_ms = parking->settings->comeback_ring_s * 1000, .caller_number = slot->caller, .caller_name = slot->caller_name,
+		.size = sizeof plan,
+		.strategy = PBX_DIAL_ALL,
+		.flags = PBX_DIAL_CONNECT,
+		.targets = &target,
+		.target_count = 1,
+		.ring_ms = parking->settings->comeback_ring_s * 1000,
+		.caller_number = slot->caller,
+		.caller_name = slot->caller_name,
 	};
 
 	if (slot->state != SLOT_OCCUPIED && slot->state != SLOT_COMEBACK)
@@ -454,7 +479,8 @@ int park_peer(struct parking *parking, pbx_leg parker, uint32_t number, struct s
 	if (err != PBX_OK)
 		return err;
 	/* The parker hears that it worked, then is free. */
-	if (parking->calls->control(parking->host, parker, &parker_leaving, parking) == PBX_OK && parking->calls->tone(parker, "confirm") != PBX_OK)
+	if (parking->calls->control(parking->host, parker, &parker_leaving, parking) == PBX_OK &&
+	    parking->calls->tone(parker, "confirm") != PBX_OK)
 		(void)parking->calls->hangup(parker, PBX_CAUSE_NORMAL);
 	return PBX_OK;
 }
@@ -493,13 +519,18 @@ void park_hand_over(struct parking *parking)
 	for (uint32_t i = 0; i < parking->slot_count; i++) {
 		struct slot *slot = &parking->slots[i];
 		const struct parked parked = {
-			.size = sizeof parked, .leg = slot->leg, .slot = slot->number, .comebacks = slot->comebacks, .parker = slot->parker,
+			.size = sizeof parked,
+			.leg = slot->leg,
+			.slot = slot->number,
+			.comebacks = slot->comebacks,
+			.parker = slot->parker,
 			.recall_ms = slot->recall_at_ms > now_ms ? (uint32_t)(slot->recall_at_ms - now_ms) : 0,
-			.parked_at_ms = slot->parked_at_ms, .parked_wall_us = slot->parked_wall_us,
+			.parked_at_ms = slot->parked_at_ms,
+			.parked_wall_us = slot->parked_wall_us,
 		};
 
 		if (slot->state != SLOT_OCCUPIED)
-			continue; /* on its way to somebody: we see that through */
+			continue;           /* on its way to somebody: we see that through */
 		slot->leg = (pbx_leg){ 0 }; /* so that losing it is no surprise */
 		if (next->take(next->self, &parked) == PBX_OK) {
 			(void)parking->timers->stop(slot->recall);
@@ -574,11 +605,17 @@ static bool is_slot(void *self, const char *argument)
 	return argument[strspn(argument, "0123456789")] == '\0' && lot_find(self, (uint32_t)strtoul(argument, NULL, 10)) != NULL;
 }
 
-static int claim(struct parking *parking, const char *pattern, uint32_t order, const char *help, pbx_dialled_fn dialled, pbx_accept_fn accept)
+static int claim(struct parking *parking, const char *pattern, uint32_t order, const char *help, pbx_dialled_fn dialled,
+		 pbx_accept_fn accept)
 {
 	struct pbx_diag diag = { .text = "" };
-	const struct pbx_claim wanted = { .size = sizeof wanted, .pattern = pattern, .order = order, .help = help, .dialled = dialled,
-					  .accept = accept, .self = parking };
+	const struct pbx_claim wanted = { .size = sizeof wanted,
+					  .pattern = pattern,
+					  .order = order,
+					  .help = help,
+					  .dialled = dialled,
+					  .accept = accept,
+					  .self = parking };
 	int err = parking->routing->claim(parking->host, &wanted, &diag);
 
 	if (err != PBX_OK)

@@ -456,8 +456,10 @@ END_TEST
 
 START_TEST(settings_that_change_while_somebody_waits_harm_nobody)
 {
-	AUTO(fake_pbx) struct fake_pbx *pbx =
-		fake_pbx_with_settings("call_parking", "call_parking:\n  lots:\n    - name: a lot with a long name of its own\n      range_start: 700\n      range_end: 701\n");
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = fake_pbx_with_settings(
+		"call_parking",
+		"call_parking:\n  lots:\n    - name: a lot with a long name of its own\n      range_start: 700\n      range_end: 701\n");
 
 	fake_registered(pbx, "1001");
 	struct parked both = talk(pbx, "1003", "1001");
@@ -487,11 +489,14 @@ START_TEST(lots_that_overlap_are_refused_and_the_others_go_on)
 END_TEST
 
 CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, who_dials_the_slot_talks_to_who_waits,
-	   the_code_before_a_slot_fetches_too, an_empty_slot_and_a_bare_code_are_not_found, of_two_who_fetch_one_wins_and_the_other_gets_404,
-	   somebody_else_takes_who_waits_and_the_slot_is_free, a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker, keys_typed_in_a_conversation_park_the_other,
-	   next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice, who_hangs_up_during_the_beep_leaves_nothing_behind,
-	   forgotten_it_comes_back_to_the_parker, unanswered_it_is_parked_again_and_at_last_given_up, unanswered_it_goes_where_the_setting_says,
+	   the_code_before_a_slot_fetches_too, an_empty_slot_and_a_bare_code_are_not_found,
+	   of_two_who_fetch_one_wins_and_the_other_gets_404, somebody_else_takes_who_waits_and_the_slot_is_free,
+	   a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker,
+	   keys_typed_in_a_conversation_park_the_other, next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice,
+	   who_hangs_up_during_the_beep_leaves_nothing_behind, forgotten_it_comes_back_to_the_parker,
+	   unanswered_it_is_parked_again_and_at_last_given_up, unanswered_it_goes_where_the_setting_says,
 	   fetched_while_the_parker_rings_the_parker_rings_no_more, a_parker_without_a_phone_is_as_one_who_does_not_answer,
 	   who_gives_up_waiting_frees_the_slot, who_gives_up_while_the_parker_rings_lets_the_phone_be, parked_fetched_and_dropped_by_rest,
-	   what_cannot_be_parked_is_refused_with_a_reason, a_fresh_copy_takes_over_who_waits, a_call_that_comes_back_during_an_upgrade_is_seen_through,
-	   settings_that_change_while_somebody_waits_harm_nobody, lots_that_overlap_are_refused_and_the_others_go_on)
+	   what_cannot_be_parked_is_refused_with_a_reason, a_fresh_copy_takes_over_who_waits,
+	   a_call_that_comes_back_during_an_upgrade_is_seen_through, settings_that_change_while_somebody_waits_harm_nobody,
+	   lots_that_overlap_are_refused_and_the_others_go_on)

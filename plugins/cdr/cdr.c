@@ -7,8 +7,10 @@
 #include "cdr.h"
 
 static const struct pbx_setting settings[] = {
-	PBX_UINT(struct cdr_settings, retention_days, .initial = 365, .least = 0, .most = 36500, .unit = "days", .help = "Records older than this are removed; 0 keeps all"),
-	PBX_UINT(struct cdr_settings, anonymise_days, .initial = 0, .least = 0, .most = 36500, .unit = "days", .help = "Numbers in records older than this lose their last four digits; 0: never"),
+	PBX_UINT(struct cdr_settings, retention_days, .initial = 365, .least = 0, .most = 36500, .unit = "days",
+		 .help = "Records older than this are removed; 0 keeps all"),
+	PBX_UINT(struct cdr_settings, anonymise_days, .initial = 0, .least = 0, .most = 36500, .unit = "days",
+		 .help = "Numbers in records older than this lose their last four digits; 0: never"),
 	PBX_BOOL(struct cdr_settings, legs, .initial = 1, .help = "Keep a row with media figures for every leg too"),
 };
 
@@ -16,9 +18,11 @@ static const struct pbx_migration migrations[] = {
 	{ 1, "segments",
 	  "CREATE TABLE cdr_segments (id TEXT PRIMARY KEY, call_id TEXT NOT NULL, linked_id TEXT NOT NULL, sequence INTEGER NOT NULL,"
 	  " direction TEXT NOT NULL, from_number TEXT NOT NULL, from_name TEXT NOT NULL, to_number TEXT NOT NULL, dialled TEXT NOT NULL,"
-	  " device TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, disposition TEXT NOT NULL,"
+	  " device TEXT NOT NULL, started_at INTEGER NOT NULL, answered_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, disposition TEXT "
+	  "NOT NULL,"
 	  " cause TEXT NOT NULL, hangup_by TEXT NOT NULL, sip_code INTEGER NOT NULL, q850_cause INTEGER NOT NULL, ring_ms INTEGER NOT NULL,"
-	  " duration_ms INTEGER NOT NULL, billsec_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL, park_ms INTEGER NOT NULL, parked_at INTEGER NOT NULL,"
+	  " duration_ms INTEGER NOT NULL, billsec_ms INTEGER NOT NULL, hold_ms INTEGER NOT NULL, park_ms INTEGER NOT NULL, parked_at "
+	  "INTEGER NOT NULL,"
 	  " account_code TEXT NOT NULL DEFAULT '', user_field TEXT NOT NULL DEFAULT '', notes TEXT NOT NULL DEFAULT '',"
 	  " anonymised INTEGER NOT NULL DEFAULT 0);"
 	  "CREATE INDEX cdr_segments_linked ON cdr_segments (linked_id);"
@@ -27,27 +31,37 @@ static const struct pbx_migration migrations[] = {
 	  "CREATE INDEX cdr_segments_from ON cdr_segments (from_number, started_at);"
 	  "CREATE INDEX cdr_segments_to ON cdr_segments (to_number, started_at);"
 	  "CREATE INDEX cdr_segments_open ON cdr_segments (ended_at);"
-	  "CREATE TABLE cdr_legs (id TEXT PRIMARY KEY, call_id TEXT NOT NULL, linked_id TEXT NOT NULL, ended_at INTEGER NOT NULL, data TEXT NOT NULL);"
+	  "CREATE TABLE cdr_legs (id TEXT PRIMARY KEY, call_id TEXT NOT NULL, linked_id TEXT NOT NULL, ended_at INTEGER NOT NULL, data "
+	  "TEXT NOT NULL);"
 	  "CREATE INDEX cdr_legs_linked ON cdr_legs (linked_id);"
 	  "CREATE TABLE cdr_heartbeat (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)" },
 };
 
 static const struct pbx_metric metrics[] = {
-	[METRIC_RECORDS] = { .name = "pbx_cdr_records_total", .kind = PBX_METRIC_COUNTER, .help = "Records closed", .labels = "disposition" },
+	[METRIC_RECORDS] = { .name = "pbx_cdr_records_total",
+			     .kind = PBX_METRIC_COUNTER,
+			     .help = "Records closed",
+			     .labels = "disposition" },
 };
 
-#define SEGMENT_FIELDS                                                                                                                        \
-	{ "id", PBX_TYPE_TEXT, "Id of the record" }, { "call_id", PBX_TYPE_TEXT, "Id of the call" },                                          \
-	{ "linked_id", PBX_TYPE_TEXT, "The same for all records of calls that met" }, { "sequence", PBX_TYPE_INT, "Which record of its call" }, \
-	{ "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" }, { "from_number", PBX_TYPE_TEXT, "Who called" },                        \
-	{ "from_name", PBX_TYPE_TEXT, "Their name" }, { "to_number", PBX_TYPE_TEXT, "Who was reached" }, { "dialled", PBX_TYPE_TEXT, "What was dialled" }, \
-	{ "device", PBX_TYPE_TEXT, "The caller's phone" }, { "started_at", PBX_TYPE_TIME, "When it began" },                                  \
-	{ "answered_at", PBX_TYPE_TIME, "When it was answered, or null" }, { "ended_at", PBX_TYPE_TIME, "When it ended, or null" },           \
-	{ "disposition", PBX_TYPE_TEXT, "answered, busy, no_answer, cancelled, declined, failed; null while it lasts" },                      \
-	{ "cause", PBX_TYPE_TEXT, "normal_clearing, not_found, transferred, system_restart…" }, { "hangup_by", PBX_TYPE_TEXT, "caller, callee, system" }, \
-	{ "sip_code", PBX_TYPE_INT, "Final SIP response" }, { "q850_cause", PBX_TYPE_INT, "ITU-T Q.850 cause" },                              \
-	{ "ring_ms", PBX_TYPE_INT, "From ringing to answer" }, { "duration_ms", PBX_TYPE_INT, "From begin to end" },                          \
-	{ "billsec_ms", PBX_TYPE_INT, "From answer to end" }, { "hold_ms", PBX_TYPE_INT, "Of it on hold" }, { "park_ms", PBX_TYPE_INT, "Of it parked" }
+#define SEGMENT_FIELDS                                                                                                                     \
+	{ "id", PBX_TYPE_TEXT, "Id of the record" }, { "call_id", PBX_TYPE_TEXT, "Id of the call" },                                       \
+		{ "linked_id", PBX_TYPE_TEXT, "The same for all records of calls that met" },                                              \
+		{ "sequence", PBX_TYPE_INT, "Which record of its call" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },   \
+		{ "from_number", PBX_TYPE_TEXT, "Who called" }, { "from_name", PBX_TYPE_TEXT, "Their name" },                              \
+		{ "to_number", PBX_TYPE_TEXT, "Who was reached" }, { "dialled", PBX_TYPE_TEXT, "What was dialled" },                       \
+		{ "device", PBX_TYPE_TEXT, "The caller's phone" }, { "started_at", PBX_TYPE_TIME, "When it began" },                       \
+		{ "answered_at", PBX_TYPE_TIME, "When it was answered, or null" },                                                         \
+		{ "ended_at", PBX_TYPE_TIME, "When it ended, or null" },                                                                   \
+		{ "disposition", PBX_TYPE_TEXT, "answered, busy, no_answer, cancelled, declined, failed; null while it lasts" },           \
+		{ "cause", PBX_TYPE_TEXT, "normal_clearing, not_found, transferred, system_restart…" },                                    \
+		{ "hangup_by", PBX_TYPE_TEXT, "caller, callee, system" }, { "sip_code", PBX_TYPE_INT, "Final SIP response" },              \
+		{ "q850_cause", PBX_TYPE_INT, "ITU-T Q.850 cause" }, { "ring_ms", PBX_TYPE_INT, "From ringing to answer" },                \
+		{ "duration_ms", PBX_TYPE_INT, "From begin to end" }, { "billsec_ms", PBX_TYPE_INT, "From answer to end" },                \
+		{ "hold_ms", PBX_TYPE_INT, "Of it on hold" },                                                                              \
+	{                                                                                                                                  \
+		"park_ms", PBX_TYPE_INT, "Of it parked"                                                                                    \
+	}
 
 static const struct pbx_field created_fields[] = { SEGMENT_FIELDS };
 static const struct pbx_field record_fields[] = {
@@ -58,18 +72,39 @@ static const struct pbx_field record_fields[] = {
 };
 static const struct pbx_event_type events[] = { { "cdr.created", "A record is complete", PBX_TABLE(created_fields) } };
 
-#define FILTER_ARGS                                                                                                                              \
-	{ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Began at or after: 2026-11-22 or 2026-11-22T15:04:05Z" },       \
-	{ .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Began before" },                                                 \
-	{ .name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 60, .help = "Part of a number on either side" },              \
-	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 60, .help = "Exact number on either side" },               \
-	{ .name = "direction", .type = PBX_TYPE_CHOICE, .flags = PBX_ARG_QUERY, .choices = PBX_CHOICES("internal", "inbound", "outbound"), .help = "Direction" }, \
-	{ .name = "disposition", .type = PBX_TYPE_CHOICE, .flags = PBX_ARG_QUERY,                                                                \
-	  .choices = PBX_CHOICES("answered", "busy", "no_answer", "cancelled", "declined", "failed"), .help = "Result" },                        \
-	{ .name = "min_duration_s", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .least = 0, .most = 864000, .help = "Talked at least so many seconds" }, \
-	{ .name = "call_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of this call" },                        \
-	{ .name = "linked_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of calls that met" },                 \
-	{ .name = "q", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 60, .help = "Part of a number, name or note" }
+#define FILTER_ARGS                                                                                                                        \
+	{ .name = "from",                                                                                                                  \
+	  .type = PBX_TYPE_TEXT,                                                                                                           \
+	  .flags = PBX_ARG_QUERY,                                                                                                          \
+	  .help = "Began at or after: 2026-11-22 or 2026-11-22T15:04:05Z" },                                                               \
+		{ .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Began before" },                                   \
+		{ .name = "number",                                                                                                        \
+		  .type = PBX_TYPE_TEXT,                                                                                                   \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .most = 60,                                                                                                              \
+		  .help = "Part of a number on either side" },                                                                             \
+		{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 60, .help = "Exact number on either side" }, \
+		{ .name = "direction",                                                                                                     \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .choices = PBX_CHOICES("internal", "inbound", "outbound"),                                                               \
+		  .help = "Direction" },                                                                                                   \
+		{ .name = "disposition",                                                                                                   \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .choices = PBX_CHOICES("answered", "busy", "no_answer", "cancelled", "declined", "failed"),                              \
+		  .help = "Result" },                                                                                                      \
+		{ .name = "min_duration_s",                                                                                                \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .least = 0,                                                                                                              \
+		  .most = 864000,                                                                                                          \
+		  .help = "Talked at least so many seconds" },                                                                             \
+		{ .name = "call_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of this call" },          \
+		{ .name = "linked_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of calls that met" },   \
+	{                                                                                                                                  \
+		.name = "q", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 60, .help = "Part of a number, name or note"           \
+	}
 
 static const struct pbx_arg list_args[] = {
 	FILTER_ARGS,
@@ -77,7 +112,9 @@ static const struct pbx_arg list_args[] = {
 	{ .name = "cursor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 48, .help = "next_cursor of the page before" },
 };
 static const struct pbx_arg export_args[] = { FILTER_ARGS };
-static const struct pbx_arg id_arg[] = { { .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" } };
+static const struct pbx_arg id_arg[] = {
+	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" }
+};
 static const struct pbx_arg change_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" },
 	{ .name = "account_code", .type = PBX_TYPE_TEXT, .most = 80, .help = "For billing" },
@@ -86,20 +123,55 @@ static const struct pbx_arg change_args[] = {
 };
 
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/cdr", .handle = cdr_on_list, .scope = "cdr:read", .summary = "Call records, newest first; all of them as CSV with Accept: text/csv",
-	  .args = PBX_TABLE(list_args), .reply = PBX_TABLE(record_fields) },
-	{ .method = "GET", .path = "/cdr/{id}", .handle = cdr_on_show, .scope = "cdr:read", .summary = "One record", .args = PBX_TABLE(id_arg), .reply = PBX_TABLE(record_fields) },
-	{ .method = "PATCH", .path = "/cdr/{id}", .handle = cdr_on_change, .scope = "cdr:write", .summary = "Account code and notes", .flags = PBX_ROUTE_WRITES,
-	  .args = PBX_TABLE(change_args), .reply = PBX_TABLE(record_fields) },
-	{ .method = "GET", .path = "/cdr/{id}/legs", .handle = cdr_on_legs, .scope = "cdr:read", .summary = "Every leg with its media figures", .args = PBX_TABLE(id_arg) },
-	{ .method = "GET", .path = "/cdr/{id}/events", .handle = cdr_on_events, .scope = "cdr:read", .summary = "Everything that happened in it", .args = PBX_TABLE(id_arg) },
+	{ .method = "GET",
+	  .path = "/cdr",
+	  .handle = cdr_on_list,
+	  .scope = "cdr:read",
+	  .summary = "Call records, newest first; all of them as CSV with Accept: text/csv",
+	  .args = PBX_TABLE(list_args),
+	  .reply = PBX_TABLE(record_fields) },
+	{ .method = "GET",
+	  .path = "/cdr/{id}",
+	  .handle = cdr_on_show,
+	  .scope = "cdr:read",
+	  .summary = "One record",
+	  .args = PBX_TABLE(id_arg),
+	  .reply = PBX_TABLE(record_fields) },
+	{ .method = "PATCH",
+	  .path = "/cdr/{id}",
+	  .handle = cdr_on_change,
+	  .scope = "cdr:write",
+	  .summary = "Account code and notes",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(change_args),
+	  .reply = PBX_TABLE(record_fields) },
+	{ .method = "GET",
+	  .path = "/cdr/{id}/legs",
+	  .handle = cdr_on_legs,
+	  .scope = "cdr:read",
+	  .summary = "Every leg with its media figures",
+	  .args = PBX_TABLE(id_arg) },
+	{ .method = "GET",
+	  .path = "/cdr/{id}/events",
+	  .handle = cdr_on_events,
+	  .scope = "cdr:read",
+	  .summary = "Everything that happened in it",
+	  .args = PBX_TABLE(id_arg) },
 };
 
 #define COLUMNS "started_at,from_number,to_number,disposition,billsec_ms,hangup_by,id"
 static const struct pbx_command commands[] = {
-	{ .words = "cdr list", .handle = cdr_on_list, .help = "Call records, newest first", .args = PBX_TABLE(list_args), .columns = COLUMNS },
+	{ .words = "cdr list",
+	  .handle = cdr_on_list,
+	  .help = "Call records, newest first",
+	  .args = PBX_TABLE(list_args),
+	  .columns = COLUMNS },
 	{ .words = "cdr show", .handle = cdr_on_show, .help = "One record", .args = PBX_TABLE(id_arg) },
-	{ .words = "cdr events", .handle = cdr_on_events, .help = "Everything that happened in a call", .args = PBX_TABLE(id_arg), .columns = "time,type,data" },
+	{ .words = "cdr events",
+	  .handle = cdr_on_events,
+	  .help = "Everything that happened in a call",
+	  .args = PBX_TABLE(id_arg),
+	  .columns = "time,type,data" },
 	{ .words = "cdr legs", .handle = cdr_on_legs, .help = "Every leg with its media figures", .args = PBX_TABLE(id_arg) },
 	{ .words = "cdr export", .handle = cdr_on_export, .help = "Records as CSV", .args = PBX_TABLE(export_args) },
 };
@@ -152,13 +224,21 @@ static void cdr_unload(void *self)
 	segments_clear(self);
 }
 
-PBX_PLUGIN(cdr) = {
+PBX_PLUGIN(cdr)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "cdr", .version = "1.0.0", .summary = "Call records that stay right through hold, park and transfer",
+	.name = "cdr",
+	.version = "1.0.0",
+	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
-	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
-	.metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
-	.load = cdr_load, .start = cdr_start, .unload = cdr_unload,
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.load = cdr_load,
+	.start = cdr_start,
+	.unload = cdr_unload,
 };

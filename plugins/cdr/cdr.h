@@ -35,11 +35,11 @@ struct segment {
 struct open_call {
 	struct open_call *next;
 	char call_id[32];
-	struct segment segment;     /* the conversation that goes on now */
-	int64_t earlier_talk_ms;    /* of segments that are closed */
-	bool conversed;             /* its own legs have talked with each other */
-	bool absorbed;              /* went into another call: has no record any more */
-	char into[32];              /* that one's id */
+	struct segment segment;  /* the conversation that goes on now */
+	int64_t earlier_talk_ms; /* of segments that are closed */
+	bool conversed;          /* its own legs have talked with each other */
+	bool absorbed;           /* went into another call: has no record any more */
+	char into[32];           /* that one's id */
 };
 
 struct cdr {
@@ -71,7 +71,7 @@ void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
 void rows_heartbeat(struct cdr *cdr);
 int rows_restore(struct cdr *cdr); /* open rows: of calls that go on, or to be closed. PBX_ELATER; host->ready when done */
-void rows_retire(struct cdr *cdr);                       /* old ones are anonymised, older ones removed */
+void rows_retire(struct cdr *cdr); /* old ones are anonymised, older ones removed */
 struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segment);
 
 /* ---- query.c: what is asked of the tables ---- */

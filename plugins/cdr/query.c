@@ -43,7 +43,8 @@ void filter_add(struct filter *filter, const char *condition, struct pbx_value v
 	filter->params[filter->count++] = value;
 	at += (size_t)snprintf(filter->sql + at, sizeof filter->sql - at, "%s", at ? " AND " : " WHERE ");
 	for (const char *from = condition; *from && at + 8 < sizeof filter->sql; from++)
-		at += (size_t)snprintf(filter->sql + at, sizeof filter->sql - at, *from == '$' ? "$%u" : "%c", *from == '$' ? filter->count : (unsigned)*from);
+		at += (size_t)snprintf(filter->sql + at, sizeof filter->sql - at, *from == '$' ? "$%u" : "%c",
+				       *from == '$' ? filter->count : (unsigned)*from);
 }
 
 /* The text stays with the filter. */
@@ -92,7 +93,8 @@ static int add_time(struct cdr *cdr, pbx_request request, struct filter *filter,
 	if (!text)
 		return PBX_OK;
 	if (!parse_time(text, &us)) {
-		(void)cdr->requests->fail(request, 400, "invalid", name, "%s is \"%s\"; it looks like 2026-11-22 or 2026-11-22T15:04:05Z", name, text);
+		(void)cdr->requests->fail(request, 400, "invalid", name, "%s is \"%s\"; it looks like 2026-11-22 or 2026-11-22T15:04:05Z",
+					  name, text);
 		return PBX_EINVAL;
 	}
 	filter_add(filter, condition, PBX_V_INT(us));
@@ -101,15 +103,21 @@ static int add_time(struct cdr *cdr, pbx_request request, struct filter *filter,
 
 int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 {
-	static const struct { const char *name, *condition; } equals[] = {
-		{ "direction", "direction = $" }, { "disposition", "disposition = $" }, { "linked_id", "linked_id = $" }, { "call_id", "call_id = $" },
+	static const struct {
+		const char *name, *condition;
+	} equals[] = {
+		{ "direction", "direction = $" },
+		{ "disposition", "disposition = $" },
+		{ "linked_id", "linked_id = $" },
+		{ "call_id", "call_id = $" },
 		{ "extension", "(from_number = $ OR to_number = $)" },
 	};
 	const struct pbx_requests *requests = cdr->requests;
 	const char *own = requests->own_account(request), *text;
 
 	memset(ret_filter, 0, sizeof *ret_filter);
-	if (add_time(cdr, request, ret_filter, "from", "started_at >= $") != PBX_OK || add_time(cdr, request, ret_filter, "to", "started_at < $") != PBX_OK)
+	if (add_time(cdr, request, ret_filter, "from", "started_at >= $") != PBX_OK ||
+	    add_time(cdr, request, ret_filter, "to", "started_at < $") != PBX_OK)
 		return PBX_EINVAL;
 	for (size_t i = 0; i < sizeof equals / sizeof equals[0]; i++)
 		if ((text = requests->text(request, equals[i].name)) != NULL)

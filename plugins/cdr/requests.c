@@ -139,7 +139,8 @@ void cdr_on_list(void *self, pbx_request request)
 	asked->limit = cdr->requests->integer(request, "limit", PAGE_DEFAULT);
 	if (cursor)
 		filter_add(&filter, "id < $", pbx_v_text(cursor));
-	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id DESC LIMIT %lld", segment_columns, filter.sql, (long long)asked->limit + 1);
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id DESC LIMIT %lld", segment_columns, filter.sql,
+		       (long long)asked->limit + 1);
 	run(asked, sql, filter.params, filter.count, on_page);
 }
 
@@ -205,11 +206,13 @@ void cdr_on_change(void *self, pbx_request request)
 	const struct pbx_requests *requests = cdr->requests;
 	struct asked *asked = asked_new(cdr, request);
 	const struct pbx_value params[] = { pbx_v_text(requests->text(request, "id")), pbx_v_text(requests->text(request, "account_code")),
-					    pbx_v_text(requests->text(request, "user_field")), pbx_v_text(requests->text(request, "notes")) };
+					    pbx_v_text(requests->text(request, "user_field")),
+					    pbx_v_text(requests->text(request, "notes")) };
 
 	if (asked)
-		run(asked, "UPDATE cdr_segments SET account_code = COALESCE($2, account_code), user_field = COALESCE($3, user_field),"
-			   " notes = COALESCE($4, notes) WHERE id = $1",
+		run(asked,
+		    "UPDATE cdr_segments SET account_code = COALESCE($2, account_code), user_field = COALESCE($3, user_field),"
+		    " notes = COALESCE($4, notes) WHERE id = $1",
 		    params, 4, on_changed);
 }
 
@@ -300,7 +303,8 @@ static void on_one_for_events(void *self, const struct pbx_rows *rows)
 	(void)snprintf(asked->linked_id, sizeof asked->linked_id, "%s", pbx_cell_text(rows, 0, 2));
 	asked->items = cdr->json->new_array();
 	/* A transfer's first record began earlier than this one: look from an hour before. */
-	if (cdr->bus->replay(cdr->host, 0, pbx_cell_int(rows, 0, 10) - (int64_t)3600 * 1000000, "*", EVENTS_MOST, on_event, on_replayed, asked) == PBX_OK)
+	if (cdr->bus->replay(cdr->host, 0, pbx_cell_int(rows, 0, 10) - (int64_t)3600 * 1000000, "*", EVENTS_MOST, on_event, on_replayed,
+			     asked) == PBX_OK)
 		return;
 	cdr->json->free(asked->items);
 	(void)cdr->requests->fail(asked->request, 503, "no_memory", NULL, "there is no memory");
@@ -314,11 +318,13 @@ void cdr_on_events(void *self, pbx_request request)
 
 /* ---- CSV (RFC 4180), page by page, as fast as the asker takes it ---------------------- */
 
-static const char csv_head[] = "id,linked_id,sequence,direction,from_number,from_name,to_number,dialled,started_at,answered_at,ended_at,disposition,"
-			       "cause,hangup_by,sip_code,ring_ms,duration_ms,billsec_ms,hold_ms,park_ms,account_code,user_field\r\n";
-static const char *const csv_members[] = { "id",          "linked_id", "sequence",  "direction", "from_number", "from_name",   "to_number",  "dialled",
-					   "started_at",  "answered_at", "ended_at", "disposition", "cause",    "hangup_by",   "sip_code",   "ring_ms",
-					   "duration_ms", "billsec_ms", "hold_ms",  "park_ms",   "account_code", "user_field" };
+static const char csv_head[] =
+	"id,linked_id,sequence,direction,from_number,from_name,to_number,dialled,started_at,answered_at,ended_at,disposition,"
+	"cause,hangup_by,sip_code,ring_ms,duration_ms,billsec_ms,hold_ms,park_ms,account_code,user_field\r\n";
+static const char *const csv_members[] = { "id",        "linked_id", "sequence",     "direction",   "from_number", "from_name",
+					   "to_number", "dialled",   "started_at",   "answered_at", "ended_at",    "disposition",
+					   "cause",     "hangup_by", "sip_code",     "ring_ms",     "duration_ms", "billsec_ms",
+					   "hold_ms",   "park_ms",   "account_code", "user_field" };
 
 static size_t csv_field(char *out, size_t size, const struct pbx_jsons *json, const struct pbx_json *value)
 {
@@ -424,7 +430,8 @@ void cdr_on_export(void *self, pbx_request request)
 
 	if (!asked)
 		return;
-	if (filter_make(cdr, request, &asked->filter) != PBX_OK || cdr->requests->begin(request, "text/csv; charset=utf-8", on_drained, on_gone, asked) != PBX_OK) {
+	if (filter_make(cdr, request, &asked->filter) != PBX_OK ||
+	    cdr->requests->begin(request, "text/csv; charset=utf-8", on_drained, on_gone, asked) != PBX_OK) {
 		free(asked);
 		return;
 	}

@@ -33,28 +33,34 @@ static void record(struct cdr *cdr, const char *sql, const struct pbx_value *par
 	}
 }
 
-const char segment_columns[] = "id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
-			       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
-			       " hold_ms, park_ms, parked_at, account_code, user_field, notes";
+const char segment_columns[] =
+	"id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
+	" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
+	" hold_ms, park_ms, parked_at, account_code, user_field, notes";
 
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
 {
 	const struct pbx_value params[] = {
-		pbx_v_text(segment->id), pbx_v_text(segment->call_id), pbx_v_text(segment->linked_id), PBX_V_INT(segment->sequence),
-		pbx_v_text(segment->direction), pbx_v_text(segment->from_number), pbx_v_text(segment->from_name), pbx_v_text(segment->to_number),
-		pbx_v_text(segment->dialled), pbx_v_text(segment->device), PBX_V_INT(segment->started_us), PBX_V_INT(segment->answered_us),
-		PBX_V_INT(segment->ended_us), pbx_v_text(segment->disposition), pbx_v_text(segment->cause), pbx_v_text(segment->hangup_by),
-		PBX_V_INT(segment->sip_code), PBX_V_INT(segment->q850_cause), PBX_V_INT(segment->ring_ms), PBX_V_INT(segment->duration_ms),
-		PBX_V_INT(segment->billsec_ms), PBX_V_INT(segment->hold_ms), PBX_V_INT(segment->park_ms),
-		PBX_V_INT(segment->parked_us),
+		pbx_v_text(segment->id),        pbx_v_text(segment->call_id),     pbx_v_text(segment->linked_id),
+		PBX_V_INT(segment->sequence),   pbx_v_text(segment->direction),   pbx_v_text(segment->from_number),
+		pbx_v_text(segment->from_name), pbx_v_text(segment->to_number),   pbx_v_text(segment->dialled),
+		pbx_v_text(segment->device),    PBX_V_INT(segment->started_us),   PBX_V_INT(segment->answered_us),
+		PBX_V_INT(segment->ended_us),   pbx_v_text(segment->disposition), pbx_v_text(segment->cause),
+		pbx_v_text(segment->hangup_by), PBX_V_INT(segment->sip_code),     PBX_V_INT(segment->q850_cause),
+		PBX_V_INT(segment->ring_ms),    PBX_V_INT(segment->duration_ms),  PBX_V_INT(segment->billsec_ms),
+		PBX_V_INT(segment->hold_ms),    PBX_V_INT(segment->park_ms),      PBX_V_INT(segment->parked_us),
 	};
 
 	record(cdr,
-	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
-	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, parked_at)"
+	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, "
+	       "started_at,"
+	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, "
+	       "park_ms, parked_at)"
 	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
-	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, to_number = $8, answered_at = $12, ended_at = $13, disposition = $14, cause = $15,"
-	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, park_ms = $23, parked_at = $24",
+	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, to_number = $8, answered_at = $12, ended_at = $13, disposition = $14, "
+	       "cause = $15,"
+	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, "
+	       "park_ms = $23, parked_at = $24",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -68,9 +74,9 @@ void row_remove(struct cdr *cdr, const char *id, int64_t seq)
 void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int64_t seq)
 {
 	const struct pbx_value params[] = {
-		pbx_v_text(closing->call_id), PBX_V_INT(closing->ended_us), pbx_v_text(closing->disposition), pbx_v_text(closing->cause),
-		pbx_v_text(closing->hangup_by), PBX_V_INT(closing->sip_code), PBX_V_INT(closing->q850_cause), PBX_V_INT(closing->duration_ms),
-		PBX_V_INT(closing->billsec_ms),
+		pbx_v_text(closing->call_id),   PBX_V_INT(closing->ended_us),    pbx_v_text(closing->disposition),
+		pbx_v_text(closing->cause),     pbx_v_text(closing->hangup_by),  PBX_V_INT(closing->sip_code),
+		PBX_V_INT(closing->q850_cause), PBX_V_INT(closing->duration_ms), PBX_V_INT(closing->billsec_ms),
 	};
 
 	record(cdr,
@@ -84,11 +90,13 @@ void row_write_leg(struct cdr *cdr, const struct pbx_event *event)
 	const struct pbx_jsons *json = cdr->json;
 	const char *leg_id = json->text(json->get(event->data, "leg_id"));
 	char *data = json->print(event->data);
-	const struct pbx_value params[] = { pbx_v_text(leg_id), pbx_v_text(event->call_id), pbx_v_text(event->linked_id), PBX_V_INT(event->wall_us),
-					    pbx_v_text(data ? data : "{}") };
+	const struct pbx_value params[] = { pbx_v_text(leg_id), pbx_v_text(event->call_id), pbx_v_text(event->linked_id),
+					    PBX_V_INT(event->wall_us), pbx_v_text(data ? data : "{}") };
 
 	if (leg_id)
-		record(cdr, "INSERT INTO cdr_legs (id, call_id, linked_id, ended_at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING",
+		record(cdr,
+		       "INSERT INTO cdr_legs (id, call_id, linked_id, ended_at, data) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO "
+		       "NOTHING",
 		       params, 5, 0);
 	json->free_text(data);
 }
@@ -100,7 +108,8 @@ void rows_heartbeat(struct cdr *cdr)
 	const struct pbx_value params[] = { PBX_V_INT(cdr->host->wall_us(cdr->host)) };
 
 	/* Not journalled: an old heartbeat is worth nothing. */
-	(void)cdr->store->run(cdr->host, "INSERT INTO cdr_heartbeat (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1", params, 1, NULL, NULL);
+	(void)cdr->store->run(cdr->host, "INSERT INTO cdr_heartbeat (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1", params,
+			      1, NULL, NULL);
 }
 
 /* A record that is open in the table: its call goes on (we were reloaded), or died with the PBX. */
@@ -118,7 +127,8 @@ static void restore(struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
 	/* Younger than the last heartbeat: it lasted a few seconds at most. */
 	segment.ended_us = alive_us > segment.started_us ? alive_us : segment.started_us;
 	segment.duration_ms = (segment.ended_us - segment.started_us) / 1000;
-	segment.billsec_ms = segment.answered_us && segment.ended_us > segment.answered_us ? (segment.ended_us - segment.answered_us) / 1000 : 0;
+	segment.billsec_ms =
+		segment.answered_us && segment.ended_us > segment.answered_us ? (segment.ended_us - segment.answered_us) / 1000 : 0;
 	(void)snprintf(segment.disposition, sizeof segment.disposition, "%s", segment.answered_us ? "answered" : "failed");
 	(void)snprintf(segment.cause, sizeof segment.cause, "system_restart");
 	(void)snprintf(segment.hangup_by, sizeof segment.hangup_by, "system");
@@ -164,8 +174,10 @@ void rows_retire(struct cdr *cdr)
 		params[0] = PBX_V_INT(now_us - (int64_t)cdr->settings->anonymise_days * DAY_US);
 		(void)cdr->store->run(cdr->host,
 				      "UPDATE cdr_segments SET anonymised = 1, from_name = '',"
-				      " from_number = SUBSTR(from_number, 1, CASE WHEN LENGTH(from_number) > 4 THEN LENGTH(from_number) - 4 ELSE 0 END) || 'xxxx',"
-				      " to_number = SUBSTR(to_number, 1, CASE WHEN LENGTH(to_number) > 4 THEN LENGTH(to_number) - 4 ELSE 0 END) || 'xxxx',"
+				      " from_number = SUBSTR(from_number, 1, CASE WHEN LENGTH(from_number) > 4 THEN LENGTH(from_number) - "
+				      "4 ELSE 0 END) || 'xxxx',"
+				      " to_number = SUBSTR(to_number, 1, CASE WHEN LENGTH(to_number) > 4 THEN LENGTH(to_number) - 4 ELSE 0 "
+				      "END) || 'xxxx',"
 				      " dialled = '' WHERE anonymised = 0 AND started_at < $1",
 				      params, 1, NULL, NULL);
 	}

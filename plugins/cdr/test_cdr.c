@@ -255,9 +255,12 @@ START_TEST(what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat)
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
 	const char *const died[] = {
 		"DELETE FROM cdr_segments", /* as the row was in the middle of the call, which then has no end in the event log either */
-		"INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
-		" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, parked_at)"
-		" VALUES ('A-1', 'A', 'A', 1, 'internal', '1001', '', '1002', '1002', '', 1000000, 3000000, 0, 'answered', '', '', 0, 0, 0, 0, 0, 0, 0, 0)",
+		"INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, "
+		"device, started_at,"
+		" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, "
+		"park_ms, parked_at)"
+		" VALUES ('A-1', 'A', 'A', 1, 'internal', '1001', '', '1002', '1002', '', 1000000, 3000000, 0, 'answered', '', '', 0, 0, "
+		"0, 0, 0, 0, 0, 0)",
 		"UPDATE cdr_heartbeat SET at = 9000000",
 	};
 
@@ -412,9 +415,10 @@ START_TEST(events_and_legs_of_a_record)
 }
 END_TEST
 
-CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call, a_number_that_nobody_has, time_on_hold_is_counted,
-	   parked_and_fetched_by_the_same_party_it_is_one_conversation, parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id,
-	   a_parked_call_that_was_given_up_is_one_conversation, a_blind_transfer_begins_the_next_record,
-	   what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat, what_ended_while_nobody_kept_records_gets_its_true_end,
-	   a_fresh_copy_goes_on_with_the_calls_in_progress,
-	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own, events_and_legs_of_a_record)
+CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call, a_number_that_nobody_has,
+	   time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
+	   parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id, a_parked_call_that_was_given_up_is_one_conversation,
+	   a_blind_transfer_begins_the_next_record, what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat,
+	   what_ended_while_nobody_kept_records_gets_its_true_end, a_fresh_copy_goes_on_with_the_calls_in_progress,
+	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own,
+	   events_and_legs_of_a_record)

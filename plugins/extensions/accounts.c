@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INSERT_SQL                                                                                                                      \
-	"INSERT INTO extensions_accounts (number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash," \
-	" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls, created_at, updated_at)"  \
+#define INSERT_SQL                                                                                                                         \
+	"INSERT INTO extensions_accounts (number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, "     \
+	"pin_hash,"                                                                                                                        \
+	" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls, created_at, "          \
+	"updated_at)"                                                                                                                      \
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
 
 const char account_insert_sql[] = INSERT_SQL;
@@ -114,11 +116,17 @@ void accounts_each(const struct extensions *extensions, void (*each)(void *conte
 
 void account_values(const struct account *account, struct pbx_value ret_values[ACCOUNT_COLUMNS])
 {
-	const char *const texts[] = { account->number,     account->name,       account->email,      account->language, account->music_class,
-				      account->pickup_group, account->caller_id, account->sip_secret, account->web_hash, account->pin_hash,
-				      account->forward[0], account->forward[1], account->forward[2], account->forward[3] };
-	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) | (account->dnd ? FLAG_DND : 0),
-				    account->ring_s, account->max_contacts, account->max_calls, account->created_us, account->updated_us };
+	const char *const texts[] = { account->number,      account->name,         account->email,      account->language,
+				      account->music_class, account->pickup_group, account->caller_id,  account->sip_secret,
+				      account->web_hash,    account->pin_hash,     account->forward[0], account->forward[1],
+				      account->forward[2],  account->forward[3] };
+	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) |
+					    (account->dnd ? FLAG_DND : 0),
+				    account->ring_s,
+				    account->max_contacts,
+				    account->max_calls,
+				    account->created_us,
+				    account->updated_us };
 
 	for (uint32_t i = 0; i < 14; i++)
 		ret_values[i] = pbx_v_text(texts[i]);
@@ -168,11 +176,12 @@ static void on_rows(void *self, const struct pbx_rows *rows)
 
 int accounts_load(struct extensions *extensions)
 {
-	int err = extensions->store->run(extensions->host,
-					 "SELECT number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash,"
-					 " forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls,"
-					 " created_at, updated_at FROM extensions_accounts",
-					 NULL, 0, on_rows, extensions);
+	int err = extensions->store->run(
+		extensions->host,
+		"SELECT number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash,"
+		" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls,"
+		" created_at, updated_at FROM extensions_accounts",
+		NULL, 0, on_rows, extensions);
 
 	return err == PBX_OK ? PBX_ELATER : err;
 }

@@ -25,7 +25,9 @@ static void on_confirm_done(void *self, pbx_leg leg)
 }
 
 static const struct pbx_controller confirming = {
-	.size = sizeof confirming, .answered = on_confirm_answered, .media_done = on_confirm_done,
+	.size = sizeof confirming,
+	.answered = on_confirm_answered,
+	.media_done = on_confirm_done,
 };
 
 static void confirm(struct extensions *extensions, pbx_leg leg)
@@ -235,8 +237,13 @@ static int claim(struct extensions *extensions, const char *code, bool open, con
 	if (!code[0])
 		return PBX_OK; /* switched off */
 	(void)snprintf(pattern, sizeof pattern, "%s%s", code, open ? "." : "");
-	const struct pbx_claim wanted = { .size = sizeof wanted, .pattern = pattern, .order = PBX_ORDER_CODES, .help = help,
-					  .dialled = dialled, .accept = accept, .self = extensions };
+	const struct pbx_claim wanted = { .size = sizeof wanted,
+					  .pattern = pattern,
+					  .order = PBX_ORDER_CODES,
+					  .help = help,
+					  .dialled = dialled,
+					  .accept = accept,
+					  .self = extensions };
 	int err = extensions->routing->claim(extensions->host, &wanted, &diag);
 	if (err != PBX_OK)
 		pbx_error(extensions->host, "code_not_claimed", "code=%s reason=\"%s\"", pattern, diag.text);

@@ -10,13 +10,19 @@ static void fill(const struct extensions *extensions, const struct account *acco
 	const struct extension_settings *settings = extensions->settings;
 
 	*ret_account = (struct pbx_account){
-		.size = sizeof *ret_account, .number = account->number, .name = account->name, .email = account->email,
-		.language = account->language, .music_class = account->music_class, .pickup_group = account->pickup_group,
+		.size = sizeof *ret_account,
+		.number = account->number,
+		.name = account->name,
+		.email = account->email,
+		.language = account->language,
+		.music_class = account->music_class,
+		.pickup_group = account->pickup_group,
 		.outbound_caller_id = account->caller_id,
 		.max_contacts = account->max_contacts ? account->max_contacts : settings->max_contacts,
 		.max_calls = account->max_calls ? account->max_calls : settings->max_calls,
 		.ring_s = account->ring_s ? account->ring_s : settings->ring_s,
-		.may_call_outside = account->may_call_outside, .is_admin = account->is_admin,
+		.may_call_outside = account->may_call_outside,
+		.is_admin = account->is_admin,
 	};
 }
 
@@ -66,7 +72,8 @@ static void on_checked(void *self, int result)
 	free(check);
 }
 
-static int directory_check_password(void *self, const char *user, const char *password, void (*done)(void *context, int result), void *context)
+static int directory_check_password(void *self, const char *user, const char *password, void (*done)(void *context, int result),
+				    void *context)
 {
 	struct extensions *extensions = self;
 	const struct account *account = account_find(extensions, user);
@@ -111,8 +118,12 @@ const void *directory_offer(void *self, const char *id)
 
 	(void)id; /* the only one we offer */
 	extensions->service = (struct pbx_directory){
-		.header = PBX_HEADER(struct pbx_directory), .self = self, .find = directory_find, .digest = directory_digest,
-		.check_password = directory_check_password, .each = directory_each,
+		.header = PBX_HEADER(struct pbx_directory),
+		.self = self,
+		.find = directory_find,
+		.digest = directory_digest,
+		.check_password = directory_check_password,
+		.each = directory_each,
 	};
 	return &extensions->service;
 }

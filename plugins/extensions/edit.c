@@ -239,8 +239,10 @@ static int store_row(struct edit *edit)
 	edit->account.updated_us = extensions->host->wall_us(extensions->host);
 	account_values(&edit->account, values);
 	if (edit->removes)
-		return extensions->store->run(extensions->host, "DELETE FROM extensions_accounts WHERE number = $1", values, 1, on_stored, edit);
-	return extensions->store->run(extensions->host, edit->creates ? account_insert_sql : account_upsert_sql, values, ACCOUNT_COLUMNS, on_stored, edit);
+		return extensions->store->run(extensions->host, "DELETE FROM extensions_accounts WHERE number = $1", values, 1, on_stored,
+					      edit);
+	return extensions->store->run(extensions->host, edit->creates ? account_insert_sql : account_upsert_sql, values, ACCOUNT_COLUMNS,
+				      on_stored, edit);
 }
 
 static void store_first(struct extensions *extensions)

@@ -8,15 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CODE(member, code, text) \
-	PBX_TEXT(struct extension_settings, member, .initial_text = code, .least = 0, .most = 10, .flags = PBX_SETTING_RESTART, .help = text)
+#define CODE(member, code, text)                                                                                                           \
+	PBX_TEXT(struct extension_settings, member, .initial_text = code, .least = 0, .most = 10, .flags = PBX_SETTING_RESTART,            \
+		 .help = text)
 
 static const struct pbx_setting settings[] = {
-	PBX_UINT(struct extension_settings, number_least, .initial = 2, .least = 2, .most = 20, .unit = "digits", .help = "Shortest number"),
+	PBX_UINT(struct extension_settings, number_least, .initial = 2, .least = 2, .most = 20, .unit = "digits",
+		 .help = "Shortest number"),
 	PBX_UINT(struct extension_settings, number_most, .initial = 10, .least = 2, .most = 20, .unit = "digits", .help = "Longest number"),
-	PBX_UINT(struct extension_settings, max_contacts, .initial = 5, .least = 1, .most = 50, .help = "Devices that may register to one number"),
-	PBX_UINT(struct extension_settings, max_calls, .initial = 4, .least = 1, .most = 1000, .help = "Calls one number may have; beyond it is busy"),
-	PBX_UINT(struct extension_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s", .help = "How long an extension rings"),
+	PBX_UINT(struct extension_settings, max_contacts, .initial = 5, .least = 1, .most = 50,
+		 .help = "Devices that may register to one number"),
+	PBX_UINT(struct extension_settings, max_calls, .initial = 4, .least = 1, .most = 1000,
+		 .help = "Calls one number may have; beyond it is busy"),
+	PBX_UINT(struct extension_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
+		 .help = "How long an extension rings"),
 	PBX_UINT(struct extension_settings, password_least, .initial = 12, .least = 8, .most = 128, .help = "Shortest web password"),
 	PBX_UINT(struct extension_settings, pin_least, .initial = 4, .least = 4, .most = 10, .unit = "digits", .help = "Shortest PIN"),
 	PBX_UINT(struct extension_settings, pin_most, .initial = 10, .least = 4, .most = 16, .unit = "digits", .help = "Longest PIN"),
@@ -35,7 +40,8 @@ static const struct pbx_setting settings[] = {
 static const struct pbx_migration migrations[] = {
 	{ 1, "accounts",
 	  "CREATE TABLE extensions_accounts (number TEXT PRIMARY KEY, name TEXT NOT NULL, email TEXT NOT NULL, language TEXT NOT NULL,"
-	  " music_class TEXT NOT NULL, pickup_group TEXT NOT NULL, caller_id TEXT NOT NULL, sip_secret TEXT NOT NULL, web_hash TEXT NOT NULL,"
+	  " music_class TEXT NOT NULL, pickup_group TEXT NOT NULL, caller_id TEXT NOT NULL, sip_secret TEXT NOT NULL, web_hash TEXT NOT "
+	  "NULL,"
 	  " pin_hash TEXT NOT NULL, forward_always TEXT NOT NULL, forward_busy TEXT NOT NULL, forward_no_answer TEXT NOT NULL,"
 	  " forward_offline TEXT NOT NULL, flags INTEGER NOT NULL, ring_s INTEGER NOT NULL, max_contacts INTEGER NOT NULL,"
 	  " max_calls INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)" },
@@ -43,23 +49,43 @@ static const struct pbx_migration migrations[] = {
 
 /* ---- what people may ask -------------------------------------------------------------- */
 
-#define NUMBER_ARG { .name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The extension's number", .completes = "extension" }
-#define ACCOUNT_ARGS                                                                                                                           \
-	{ .name = "name", .type = PBX_TYPE_TEXT, .most = 255, .help = "Shown to those who are called" },                                       \
-	{ .name = "email", .type = PBX_TYPE_TEXT, .most = 255, .help = "E-mail address" },                                                     \
-	{ .name = "sip_secret", .type = PBX_TYPE_SECRET, .most = 63, .help = "For the phone; left out, a random one is made and shown once" }, \
-	{ .name = "password", .type = PBX_TYPE_SECRET, .most = 128, .help = "For the console and the API" },                                   \
-	{ .name = "voicemail_pin", .type = PBX_TYPE_SECRET, .most = 16, .help = "For the mailbox, by telephone" },                             \
-	{ .name = "allow_external", .type = PBX_TYPE_BOOL, .help = "May call outside the house" },                                             \
-	{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                                       \
-	{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                                    \
-	{ .name = "caller_id", .type = PBX_TYPE_TEXT, .most = 50, .help = "Number shown outside the house" },                                  \
-	{ .name = "pickup_group", .type = PBX_TYPE_TEXT, .most = 40, .help = "Extensions of a group may pick up each other's calls" },         \
-	{ .name = "music_class", .type = PBX_TYPE_TEXT, .most = 40, .help = "What others hear when this extension holds them" },               \
-	{ .name = "language", .type = PBX_TYPE_TEXT, .most = 16, .help = "Language of prompts, as en or de-AT" },                              \
-	{ .name = "ring_s", .type = PBX_TYPE_INT, .least = 0, .most = 600, .help = "How long it rings, in seconds; 0: as the setting says" },  \
-	{ .name = "max_contacts", .type = PBX_TYPE_INT, .least = 0, .most = 50, .help = "Devices that may register; 0: as the setting says" }, \
-	{ .name = "max_calls", .type = PBX_TYPE_INT, .least = 0, .most = 1000, .help = "Calls at once; 0: as the setting says" }
+#define NUMBER_ARG                                                                                                                         \
+	{                                                                                                                                  \
+		.name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The extension's number",                      \
+		.completes = "extension"                                                                                                   \
+	}
+#define ACCOUNT_ARGS                                                                                                                       \
+	{ .name = "name", .type = PBX_TYPE_TEXT, .most = 255, .help = "Shown to those who are called" },                                   \
+		{ .name = "email", .type = PBX_TYPE_TEXT, .most = 255, .help = "E-mail address" },                                         \
+		{ .name = "sip_secret",                                                                                                    \
+		  .type = PBX_TYPE_SECRET,                                                                                                 \
+		  .most = 63,                                                                                                              \
+		  .help = "For the phone; left out, a random one is made and shown once" },                                                \
+		{ .name = "password", .type = PBX_TYPE_SECRET, .most = 128, .help = "For the console and the API" },                       \
+		{ .name = "voicemail_pin", .type = PBX_TYPE_SECRET, .most = 16, .help = "For the mailbox, by telephone" },                 \
+		{ .name = "allow_external", .type = PBX_TYPE_BOOL, .help = "May call outside the house" },                                 \
+		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
+		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
+		{ .name = "caller_id", .type = PBX_TYPE_TEXT, .most = 50, .help = "Number shown outside the house" },                      \
+		{ .name = "pickup_group",                                                                                                  \
+		  .type = PBX_TYPE_TEXT,                                                                                                   \
+		  .most = 40,                                                                                                              \
+		  .help = "Extensions of a group may pick up each other's calls" },                                                        \
+		{ .name = "music_class", .type = PBX_TYPE_TEXT, .most = 40, .help = "What others hear when this extension holds them" },   \
+		{ .name = "language", .type = PBX_TYPE_TEXT, .most = 16, .help = "Language of prompts, as en or de-AT" },                  \
+		{ .name = "ring_s",                                                                                                        \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .least = 0,                                                                                                              \
+		  .most = 600,                                                                                                             \
+		  .help = "How long it rings, in seconds; 0: as the setting says" },                                                       \
+		{ .name = "max_contacts",                                                                                                  \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .least = 0,                                                                                                              \
+		  .most = 50,                                                                                                              \
+		  .help = "Devices that may register; 0: as the setting says" },                                                           \
+	{                                                                                                                                  \
+		.name = "max_calls", .type = PBX_TYPE_INT, .least = 0, .most = 1000, .help = "Calls at once; 0: as the setting says"       \
+	}
 
 static const struct pbx_arg number_arg[] = { NUMBER_ARG };
 static const struct pbx_arg account_args[] = { NUMBER_ARG, ACCOUNT_ARGS };
@@ -97,16 +123,23 @@ static const struct pbx_field account_fields[] = {
 	{ "updated_at", PBX_TYPE_TIME, "When it was changed last" },
 };
 static const struct pbx_field contact_fields[] = {
-	{ "id", PBX_TYPE_TEXT, "The registration's id" },          { "contact", PBX_TYPE_TEXT, "As the phone gave it" },
-	{ "received", PBX_TYPE_TEXT, "Where its packets come from" }, { "transport", PBX_TYPE_TEXT, "udp or tcp" },
-	{ "user_agent", PBX_TYPE_TEXT, "What it calls itself" },    { "registered_at", PBX_TYPE_TIME, "Since when" },
+	{ "id", PBX_TYPE_TEXT, "The registration's id" },
+	{ "contact", PBX_TYPE_TEXT, "As the phone gave it" },
+	{ "received", PBX_TYPE_TEXT, "Where its packets come from" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "user_agent", PBX_TYPE_TEXT, "What it calls itself" },
+	{ "registered_at", PBX_TYPE_TIME, "Since when" },
 	{ "expires_at", PBX_TYPE_TIME, "Until when, if it does not say more" },
 };
 
-#define ROUTE(verb, where, fn, right, what, ...) { .method = verb, .path = where, .handle = fn, .scope = right, .summary = what, __VA_ARGS__ }
+#define ROUTE(verb, where, fn, right, what, ...)                                                                                           \
+	{                                                                                                                                  \
+		.method = verb, .path = where, .handle = fn, .scope = right, .summary = what, __VA_ARGS__                                  \
+	}
 
 static const struct pbx_route routes[] = {
-	ROUTE("GET", "/extensions", extensions_on_list, "extensions:read", "List extensions; a user sees their own", .reply = PBX_TABLE(account_fields)),
+	ROUTE("GET", "/extensions", extensions_on_list, "extensions:read", "List extensions; a user sees their own",
+	      .reply = PBX_TABLE(account_fields)),
 	ROUTE("POST", "/extensions", extensions_on_create, "extensions:write", "Make an extension", .flags = PBX_ROUTE_WRITES,
 	      .args = PBX_TABLE(account_args), .reply = PBX_TABLE(account_fields)),
 	ROUTE("POST", "/extensions:import", extensions_on_import, "extensions:write", "Make or change many from CSV, all or none",
@@ -130,15 +163,29 @@ static const struct pbx_route routes[] = {
 };
 
 static const struct pbx_command commands[] = {
-	{ .words = "extension list", .handle = extensions_on_list, .help = "List extensions",
+	{ .words = "extension list",
+	  .handle = extensions_on_list,
+	  .help = "List extensions",
 	  .columns = "number,name,registered,allow_external,dnd,email" },
 	{ .words = "extension show", .handle = extensions_on_show, .help = "One extension", .args = PBX_TABLE(number_arg) },
-	{ .words = "extension add", .handle = extensions_on_create, .help = "Make an extension; its SIP secret is shown once", .args = PBX_TABLE(account_args) },
+	{ .words = "extension add",
+	  .handle = extensions_on_create,
+	  .help = "Make an extension; its SIP secret is shown once",
+	  .args = PBX_TABLE(account_args) },
 	{ .words = "extension set", .handle = extensions_on_change, .help = "Change an extension", .args = PBX_TABLE(account_args) },
 	{ .words = "extension remove", .handle = extensions_on_remove, .help = "Remove an extension", .args = PBX_TABLE(number_arg) },
-	{ .words = "extension secret", .handle = extensions_on_secret, .help = "Make a new SIP secret and show it once", .args = PBX_TABLE(number_arg) },
-	{ .words = "extension forward", .handle = extensions_on_forwarding, .help = "Forwarding and do not disturb", .args = PBX_TABLE(forwarding_args) },
-	{ .words = "extension registrations", .handle = extensions_on_registrations, .help = "Where its phones are", .args = PBX_TABLE(number_arg),
+	{ .words = "extension secret",
+	  .handle = extensions_on_secret,
+	  .help = "Make a new SIP secret and show it once",
+	  .args = PBX_TABLE(number_arg) },
+	{ .words = "extension forward",
+	  .handle = extensions_on_forwarding,
+	  .help = "Forwarding and do not disturb",
+	  .args = PBX_TABLE(forwarding_args) },
+	{ .words = "extension registrations",
+	  .handle = extensions_on_registrations,
+	  .help = "Where its phones are",
+	  .args = PBX_TABLE(number_arg),
 	  .columns = "id,contact,received,transport,user_agent,expires_at" },
 };
 
@@ -146,10 +193,14 @@ static const struct pbx_command commands[] = {
 
 static const struct pbx_field extension_field[] = { { "extension", PBX_TYPE_TEXT, "The number" } };
 static const struct pbx_field registered_fields[] = {
-	{ "extension", PBX_TYPE_TEXT, "The number" },          { "contact", PBX_TYPE_TEXT, "As the phone gave it" },
-	{ "ip_address", PBX_TYPE_TEXT, "Where it is" },        { "port", PBX_TYPE_INT, "And on which port" },
-	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },          { "user_agent", PBX_TYPE_TEXT, "What it calls itself" },
-	{ "expires", PBX_TYPE_INT, "Seconds" },                { "reason", PBX_TYPE_TEXT, "unregistered: expired, removed, replaced, unregistered" },
+	{ "extension", PBX_TYPE_TEXT, "The number" },
+	{ "contact", PBX_TYPE_TEXT, "As the phone gave it" },
+	{ "ip_address", PBX_TYPE_TEXT, "Where it is" },
+	{ "port", PBX_TYPE_INT, "And on which port" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "user_agent", PBX_TYPE_TEXT, "What it calls itself" },
+	{ "expires", PBX_TYPE_INT, "Seconds" },
+	{ "reason", PBX_TYPE_TEXT, "unregistered: expired, removed, replaced, unregistered" },
 };
 static const struct pbx_event_type events[] = {
 	{ "extension.created", "An extension was made", PBX_TABLE(extension_field) },
@@ -212,7 +263,8 @@ static int extensions_start(void *self)
 	if (err == PBX_OK)
 		err = codes_start(extensions);
 	if (err == PBX_OK)
-		err = extensions->bus->subscribe(extensions->host, "registration.added,registration.removed", on_registration, extensions, &subscription);
+		err = extensions->bus->subscribe(extensions->host, "registration.added,registration.removed", on_registration, extensions,
+						 &subscription);
 	return err;
 }
 
@@ -222,7 +274,8 @@ static int extensions_reload(void *self, const void *proposed, struct pbx_diag *
 
 	(void)self;
 	if (wanted->number_least > wanted->number_most) {
-		pbx_diag_set(diag, "extensions.number_least", "number_least %u is over number_most %u", wanted->number_least, wanted->number_most);
+		pbx_diag_set(diag, "extensions.number_least", "number_least %u is over number_most %u", wanted->number_least,
+			     wanted->number_most);
 		return PBX_EINVAL;
 	}
 	return PBX_OK;
@@ -233,13 +286,24 @@ static void extensions_unload(void *self)
 	accounts_clear(self);
 }
 
-PBX_PLUGIN(extensions) = {
+PBX_PLUGIN(extensions)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "extensions", .version = "1.0.0", .summary = "Accounts that phones register to: credentials, rights, forwarding",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.secrets/1", "pbx.location/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1"),
+	.name = "extensions",
+	.version = "1.0.0",
+	.summary = "Accounts that phones register to: credentials, rights, forwarding",
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.secrets/1", "pbx.location/1", "pbx.requests/1", "pbx.json/1",
+			   "pbx.bus/1"),
 	.offers = PBX_OFFERS("pbx.directory/1"),
 	.instance_size = sizeof(struct extensions),
 	PBX_SETTINGS(struct extension_settings, settings),
-	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands), .events = PBX_TABLE(events),
-	.load = extensions_load, .start = extensions_start, .reload = extensions_reload, .unload = extensions_unload, .offer = directory_offer,
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.events = PBX_TABLE(events),
+	.load = extensions_load,
+	.start = extensions_start,
+	.reload = extensions_reload,
+	.unload = extensions_unload,
+	.offer = directory_offer,
 };

@@ -85,13 +85,13 @@ int codes_start(struct extensions *extensions);
 
 /* ---- edit.c: one way for every change: check, hash, store, remember, tell ---- */
 struct edit {
-	struct edit *next;                 /* in line to be stored */
+	struct edit *next; /* in line to be stored */
 	struct extensions *extensions;
-	struct account account;            /* as it shall be */
-	struct account before;             /* as it was when somebody asked */
+	struct account account; /* as it shall be */
+	struct account before;  /* as it was when somebody asked */
 	bool creates, removes;
 	char new_secret[64], new_password[129], new_pin[17]; /* in clear, "" when not changed; wiped with the edit */
-	bool secret_made;                  /* new_secret was made by us: the answer shows it, once */
+	bool secret_made;                                    /* new_secret was made by us: the answer shows it, once */
 	/* Called once: PBX_OK, or an error with diag. The edit is freed afterwards. */
 	void (*done)(struct edit *edit, int result, const struct pbx_diag *diag);
 	pbx_request request;

@@ -77,8 +77,10 @@ static void take_column_name(struct import *import, const char *name)
 			import->columns[import->column_count++] = column;
 			return;
 		}
-	problem(import, "there is no column \"%s\"; columns are number, name, email, sip_secret, allow_external, caller_id, pickup_group, "
-			"music_class, language", name);
+	problem(import,
+		"there is no column \"%s\"; columns are number, name, email, sip_secret, allow_external, caller_id, pickup_group, "
+		"music_class, language",
+		name);
 	import->columns[import->column_count++] = COLUMNS;
 }
 
@@ -270,7 +272,7 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 
 		if (!account_find(extensions, row->account.number))
 			(void)routing_reserve(extensions, row->account.number, NULL); /* it was free when we looked */
-		(void)account_put(extensions, &row->account); /* without memory it is there after the next start */
+		(void)account_put(extensions, &row->account);                         /* without memory it is there after the next start */
 		(void)json->set_text(item, "number", row->account.number);
 		if (row->made)
 			(void)json->set_text(item, "sip_secret", row->secret);

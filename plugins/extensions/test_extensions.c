@@ -127,7 +127,8 @@ START_TEST(secrets_are_kept_and_checked_but_never_shown)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("extensions");
 
-	(void)create(pbx, "1001", "\"password\": \"correct horse battery\", \"voicemail_pin\": \"4711\", \"sip_secret\": \"a-secret-of-mine\"");
+	(void)create(pbx, "1001",
+		     "\"password\": \"correct horse battery\", \"voicemail_pin\": \"4711\", \"sip_secret\": \"a-secret-of-mine\"");
 	ck_assert_uint_eq(fake_status(pbx), 201);
 	const char *account = fake_http(pbx, "GET", "/extensions/1001", NULL);
 	ck_assert_str_eq(fake_json(pbx, account, "has_password"), "true");
@@ -155,9 +156,17 @@ START_TEST(two_changes_at_once_both_hold)
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 	static const char body[] = "{\"name\": \"Alice\", \"password\": \"correct horse battery\"}";
 	static const char *const names[] = { "Content-Type" }, *const values[] = { "application/json" };
-	const struct core_asker admin = { .actor = "admin", .own_account = "", .scopes = "*", .address = "192.0.2.7", .request_id = "first" };
-	const struct core_http_request http = { .method = "PATCH", .path = "/extensions/1001", .query = "", .header_names = names, .header_values = values,
-						.header_count = 1, .body = body, .body_size = sizeof body - 1 };
+	const struct core_asker admin = {
+		.actor = "admin", .own_account = "", .scopes = "*", .address = "192.0.2.7", .request_id = "first"
+	};
+	const struct core_http_request http = { .method = "PATCH",
+						.path = "/extensions/1001",
+						.query = "",
+						.header_names = names,
+						.header_values = values,
+						.header_count = 1,
+						.body = body,
+						.body_size = sizeof body - 1 };
 	static const struct core_answer_sink sink = { .answer = on_unread };
 	uint32_t status = 0;
 	pbx_request request;
@@ -230,8 +239,13 @@ END_TEST
 
 START_TEST(every_kind_of_forwarding_goes_where_it_says)
 {
-	static const struct { const char *kind, *reason; } kinds[] = {
-		{ "always", "unconditional" }, { "busy", "busy" }, { "no_answer", "no_answer" }, { "offline", "offline" },
+	static const struct {
+		const char *kind, *reason;
+	} kinds[] = {
+		{ "always", "unconditional" },
+		{ "busy", "busy" },
+		{ "no_answer", "no_answer" },
+		{ "offline", "offline" },
 	};
 
 	for (size_t i = 0; i < 4; i++) {
@@ -455,9 +469,10 @@ START_TEST(a_fresh_copy_knows_everybody_and_keeps_the_call)
 END_TEST
 
 CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_cannot_be_is_refused_and_the_field_is_named,
-	   a_number_that_exists_or_belongs_to_a_feature_is_a_conflict, secrets_are_kept_and_checked_but_never_shown, two_changes_at_once_both_hold,
-	   a_user_sees_and_forwards_only_themselves, registrations_are_told_and_can_be_forgotten, an_extension_rings_for_as_long_as_it_says,
-	   every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends, who_does_not_want_to_be_disturbed_is_not,
-	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy, what_is_dialled_changes_ones_own_extension,
-	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group, a_call_is_picked_up_by_the_number_that_rings,
-	   a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named, a_fresh_copy_knows_everybody_and_keeps_the_call)
+	   a_number_that_exists_or_belongs_to_a_feature_is_a_conflict, secrets_are_kept_and_checked_but_never_shown,
+	   two_changes_at_once_both_hold, a_user_sees_and_forwards_only_themselves, registrations_are_told_and_can_be_forgotten,
+	   an_extension_rings_for_as_long_as_it_says, every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends,
+	   who_does_not_want_to_be_disturbed_is_not, without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy,
+	   what_is_dialled_changes_ones_own_extension, codes_of_no_account_or_no_sense_are_refused,
+	   a_neighbours_call_is_picked_up_within_the_group, a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole,
+	   a_file_with_mistakes_changes_nothing_and_all_are_named, a_fresh_copy_knows_everybody_and_keeps_the_call)

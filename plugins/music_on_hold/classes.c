@@ -76,8 +76,12 @@ static struct pbx_source_spec spec_of(const struct music_class *class, char labe
 {
 	(void)snprintf(label, 80, "music %s", class->name);
 	return (struct pbx_source_spec){
-		.size = sizeof(struct pbx_source_spec), .name = label, .files = (const char *const *)class->files.paths,
-		.file_count = class->files.count, .order = order_of(class->sort), .gain_cdb = class->gain_cdb,
+		.size = sizeof(struct pbx_source_spec),
+		.name = label,
+		.files = (const char *const *)class->files.paths,
+		.file_count = class->files.count,
+		.order = order_of(class->sort),
+		.gain_cdb = class->gain_cdb,
 	};
 }
 

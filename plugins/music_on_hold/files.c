@@ -59,7 +59,8 @@ static struct file_job *job_new(struct music *music, pbx_request request)
 	char id[27];
 
 	if (!music_is_name(class)) {
-		(void)requests->fail(request, 422, "bad_name", "class", "a class name has up to %u letters, digits, - and _", MUSIC_NAME_LENGTH);
+		(void)requests->fail(request, 422, "bad_name", "class", "a class name has up to %u letters, digits, - and _",
+				     MUSIC_NAME_LENGTH);
 		return NULL;
 	}
 	if (!music_is_file_name(file)) {
@@ -235,7 +236,8 @@ static void on_file_removed(void *self, void *data, int status)
 	struct file_job *job = data;
 
 	if (status == PBX_OK && job->error == ENOENT) {
-		(void)music->requests->fail(job->request, 404, "not_found", "file", "no such file was uploaded; shipped files are removed on disk");
+		(void)music->requests->fail(job->request, 404, "not_found", "file",
+					    "no such file was uploaded; shipped files are removed on disk");
 	} else if (status == PBX_OK && job->error) {
 		refuse_disk(job);
 	} else if (status == PBX_OK) {

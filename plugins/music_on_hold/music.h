@@ -29,11 +29,11 @@ struct music_files {
 struct music_class {
 	struct music_class *next;
 	char name[MUSIC_NAME_LENGTH + 1];
-	char sort[12];       /* "alpha", "random", "randstart" */
+	char sort[12]; /* "alpha", "random", "randstart" */
 	int32_t gain_cdb;
-	bool stored;         /* has a row of its own */
+	bool stored; /* has a row of its own */
 	struct music_files files;
-	pbx_source source;   /* none until somebody is to hear it */
+	pbx_source source; /* none until somebody is to hear it */
 };
 
 struct music {
@@ -77,7 +77,7 @@ void music_clear(struct music *music);
 void music_take_scan(struct music *music, struct scan *scan);
 int music_source(struct music *music, struct music_class *class, pbx_source *ret_source);
 void music_refresh(struct music *music, struct music_class *class); /* after sort or gain changed */
-void music_rescan(struct music *music); /* in music_on_hold.c: looks at the folders soon */
+void music_rescan(struct music *music);                             /* in music_on_hold.c: looks at the folders soon */
 
 /* ---- requests.c: handlers of the tables in music_on_hold.c ---- */
 void music_on_list(void *self, pbx_request request);

@@ -122,7 +122,8 @@ static int music_load(void *self)
 	music->timers = pbx_timers(music->host);
 	if (uploads && !(music->uploads = strdup(uploads)))
 		return PBX_ENOMEM;
-	int err = music->store->run(music->host, "SELECT name, sort, gain_cdb FROM music_on_hold_classes ORDER BY name", NULL, 0, on_rows, music);
+	int err = music->store->run(music->host, "SELECT name, sort, gain_cdb FROM music_on_hold_classes ORDER BY name", NULL, 0, on_rows,
+				    music);
 	return err == PBX_OK ? PBX_ELATER : err;
 }
 
@@ -192,24 +193,60 @@ static const struct pbx_field class_fields[] = {
 };
 
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/moh/classes", .handle = music_on_list, .scope = "moh:read", .summary = "List the music classes",
+	{ .method = "GET",
+	  .path = "/moh/classes",
+	  .handle = music_on_list,
+	  .scope = "moh:read",
+	  .summary = "List the music classes",
 	  .reply = PBX_TABLE(class_fields) },
-	{ .method = "GET", .path = "/moh/classes/{class}", .handle = music_on_show, .scope = "moh:read", .summary = "One class with its files",
-	  .args = PBX_TABLE(class_arg), .reply = PBX_TABLE(class_fields) },
-	{ .method = "PUT", .path = "/moh/classes/{class}", .handle = music_on_set, .scope = "moh:write", .summary = "Make or change a class",
-	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(class_args), .reply = PBX_TABLE(class_fields) },
-	{ .method = "DELETE", .path = "/moh/classes/{class}", .handle = music_on_remove, .scope = "moh:write",
-	  .summary = "Remove a class and its uploaded files", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(class_arg) },
-	{ .method = "PUT", .path = "/moh/classes/{class}/files/{file}", .handle = music_on_upload, .scope = "moh:write",
-	  .summary = "Upload a tune: the body is the file", .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY, .args = PBX_TABLE(file_args) },
-	{ .method = "DELETE", .path = "/moh/classes/{class}/files/{file}", .handle = music_on_remove_file, .scope = "moh:write",
-	  .summary = "Remove an uploaded tune", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(file_args) },
-	{ .method = "GET", .path = "/moh/classes/{class}/files/{file}/audio", .handle = music_on_download, .scope = "moh:read",
-	  .summary = "A tune as it is stored", .args = PBX_TABLE(file_args) },
+	{ .method = "GET",
+	  .path = "/moh/classes/{class}",
+	  .handle = music_on_show,
+	  .scope = "moh:read",
+	  .summary = "One class with its files",
+	  .args = PBX_TABLE(class_arg),
+	  .reply = PBX_TABLE(class_fields) },
+	{ .method = "PUT",
+	  .path = "/moh/classes/{class}",
+	  .handle = music_on_set,
+	  .scope = "moh:write",
+	  .summary = "Make or change a class",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(class_args),
+	  .reply = PBX_TABLE(class_fields) },
+	{ .method = "DELETE",
+	  .path = "/moh/classes/{class}",
+	  .handle = music_on_remove,
+	  .scope = "moh:write",
+	  .summary = "Remove a class and its uploaded files",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(class_arg) },
+	{ .method = "PUT",
+	  .path = "/moh/classes/{class}/files/{file}",
+	  .handle = music_on_upload,
+	  .scope = "moh:write",
+	  .summary = "Upload a tune: the body is the file",
+	  .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY,
+	  .args = PBX_TABLE(file_args) },
+	{ .method = "DELETE",
+	  .path = "/moh/classes/{class}/files/{file}",
+	  .handle = music_on_remove_file,
+	  .scope = "moh:write",
+	  .summary = "Remove an uploaded tune",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(file_args) },
+	{ .method = "GET",
+	  .path = "/moh/classes/{class}/files/{file}/audio",
+	  .handle = music_on_download,
+	  .scope = "moh:read",
+	  .summary = "A tune as it is stored",
+	  .args = PBX_TABLE(file_args) },
 };
 
 static const struct pbx_command commands[] = {
-	{ .words = "moh list", .handle = music_on_list, .help = "List the music classes",
+	{ .words = "moh list",
+	  .handle = music_on_list,
+	  .help = "List the music classes",
 	  .columns = "name,sort,gain_db,file_count,listeners,is_default" },
 	{ .words = "moh show", .handle = music_on_show, .help = "One class with its files", .args = PBX_TABLE(class_arg) },
 	{ .words = "moh set", .handle = music_on_set, .help = "Make a class, or change its order or gain", .args = PBX_TABLE(class_args) },
@@ -217,14 +254,22 @@ static const struct pbx_command commands[] = {
 	{ .words = "moh rescan", .handle = music_on_rescan, .help = "Look at the folders now" },
 };
 
-PBX_PLUGIN(music_on_hold) = {
+PBX_PLUGIN(music_on_hold)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "music_on_hold", .version = "1.0.0", .summary = "Music for those who wait, in classes",
+	.name = "music_on_hold",
+	.version = "1.0.0",
+	.summary = "Music for those who wait, in classes",
 	.needs = PBX_NEEDS("pbx.media/1", "pbx.store/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1"),
 	.offers = PBX_OFFERS("pbx.music/1"),
 	.instance_size = sizeof(struct music),
 	PBX_SETTINGS(struct music_settings, settings),
 	.migrations = PBX_TABLE(migrations),
-	.routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
-	.load = music_load, .start = music_start, .reload = music_reload, .unload = music_unload, .offer = music_offer,
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.load = music_load,
+	.start = music_start,
+	.reload = music_reload,
+	.unload = music_unload,
+	.offer = music_offer,
 };

@@ -90,7 +90,8 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 		music_refresh(music, class);
 		(void)music->requests->reply(change->request, 200, describe(music, class, true));
 	} else {
-		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the class could not be stored: %s", rows->error);
+		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the class could not be stored: %s",
+					    rows->error);
 	}
 	free(change);
 }
@@ -103,7 +104,8 @@ void music_on_set(void *self, pbx_request request)
 	const struct music_class *class = music_find(music, name);
 
 	if (!music_is_name(name)) {
-		(void)requests->fail(request, 422, "bad_name", "class", "a class name has up to %u letters, digits, - and _", MUSIC_NAME_LENGTH);
+		(void)requests->fail(request, 422, "bad_name", "class", "a class name has up to %u letters, digits, - and _",
+				     MUSIC_NAME_LENGTH);
 		return;
 	}
 	struct change *change = calloc(1, sizeof *change);
@@ -118,10 +120,11 @@ void music_on_set(void *self, pbx_request request)
 
 	const struct pbx_value params[] = { pbx_v_text(change->name), pbx_v_text(change->sort), PBX_V_INT(change->gain_cdb),
 					    PBX_V_INT(music->host->wall_us(music->host)) };
-	int err = music->store->run(music->host,
-				    "INSERT INTO music_on_hold_classes (name, sort, gain_cdb, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
-				    " ON CONFLICT (name) DO UPDATE SET sort = $2, gain_cdb = $3, updated_at = $4",
-				    params, 4, on_stored, change);
+	int err = music->store->run(
+		music->host,
+		"INSERT INTO music_on_hold_classes (name, sort, gain_cdb, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
+		" ON CONFLICT (name) DO UPDATE SET sort = $2, gain_cdb = $3, updated_at = $4",
+		params, 4, on_stored, change);
 	if (err != PBX_OK) {
 		(void)requests->fail(request, 503, "store_unavailable", NULL, "the store takes nothing now");
 		free(change);
@@ -140,7 +143,8 @@ static void on_removed(void *self, const struct pbx_rows *rows)
 		music_rescan(music);
 		(void)music->requests->reply(change->request, 204, NULL);
 	} else {
-		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the class could not be removed: %s", rows->error);
+		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the class could not be removed: %s",
+					    rows->error);
 	}
 	free(change);
 }
@@ -153,8 +157,8 @@ void music_on_remove(void *self, pbx_request request)
 	if (!class)
 		return;
 	if (strcmp(class->name, music->settings->default_class) == 0) {
-		(void)music->requests->fail(request, 409, "is_default", "class", "%s is the default class; set music_on_hold.default_class first",
-					    class->name);
+		(void)music->requests->fail(request, 409, "is_default", "class",
+					    "%s is the default class; set music_on_hold.default_class first", class->name);
 		return;
 	}
 	if (class->files.count > 0) {
@@ -167,7 +171,8 @@ void music_on_remove(void *self, pbx_request request)
 	if (change) {
 		*change = (struct change){ .music = music, .request = request };
 		(void)snprintf(change->name, sizeof change->name, "%s", class->name);
-		if (music->store->run(music->host, "DELETE FROM music_on_hold_classes WHERE name = $1", params, 1, on_removed, change) == PBX_OK)
+		if (music->store->run(music->host, "DELETE FROM music_on_hold_classes WHERE name = $1", params, 1, on_removed, change) ==
+		    PBX_OK)
 			return;
 	}
 	free(change);

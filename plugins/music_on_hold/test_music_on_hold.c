@@ -34,7 +34,8 @@ static void rescan(struct fake_pbx *pbx)
 /* Classes default (a, b) and sales (s); 1001 and 1002 talk. */
 static struct fake_pbx *house(const char *yaml)
 {
-	static const char *const folders[] = { "", "default", "sales" }, *const files[] = { "default/b.wav", "default/a.wav", "sales/s.flac" };
+	static const char *const folders[] = { "", "default", "sales" }, *const files[] = { "default/b.wav", "default/a.wav",
+											    "sales/s.flac" };
 	struct fake_pbx *pbx = fake_pbx_with_settings("music_on_hold", yaml);
 	char line[600];
 
@@ -225,8 +226,8 @@ END_TEST
 START_TEST(what_cannot_be_played_never_becomes_part_of_a_class)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
-	static const char *const bad[] = { "/moh/classes/default/files/..%2Fx.wav", "/moh/classes/default/files/.x.wav", "/moh/classes/default/files/x.txt",
-					   "/moh/classes/..%2Fdefault/files/x.wav" };
+	static const char *const bad[] = { "/moh/classes/default/files/..%2Fx.wav", "/moh/classes/default/files/.x.wav",
+					   "/moh/classes/default/files/x.txt", "/moh/classes/..%2Fdefault/files/x.wav" };
 
 	(void)fake_http(pbx, "PUT", "/moh/classes/default/files/c.wav", "this is a text");
 	ck_assert_uint_eq(fake_status(pbx), 400);
@@ -275,7 +276,8 @@ START_TEST(a_fresh_copy_goes_on_playing)
 }
 END_TEST
 
-CHECK_MAIN("music_on_hold", whoever_is_held_hears_the_default_class, the_holders_account_chooses_the_class, an_unknown_or_empty_class_is_the_default_one,
-	   without_any_music_there_is_silence, a_new_file_joins_the_programme_without_a_gap, a_class_comes_and_goes_with_its_folder,
-	   order_and_gain_of_a_class_are_kept, a_tune_is_uploaded_heard_downloaded_and_removed, what_cannot_be_played_never_becomes_part_of_a_class,
-	   the_default_class_and_one_with_files_are_not_removed, a_fresh_copy_goes_on_playing)
+CHECK_MAIN("music_on_hold", whoever_is_held_hears_the_default_class, the_holders_account_chooses_the_class,
+	   an_unknown_or_empty_class_is_the_default_one, without_any_music_there_is_silence, a_new_file_joins_the_programme_without_a_gap,
+	   a_class_comes_and_goes_with_its_folder, order_and_gain_of_a_class_are_kept, a_tune_is_uploaded_heard_downloaded_and_removed,
+	   what_cannot_be_played_never_becomes_part_of_a_class, the_default_class_and_one_with_files_are_not_removed,
+	   a_fresh_copy_goes_on_playing)

@@ -26,8 +26,8 @@ static int64_t now_us(const struct webhooks *webhooks)
 	return webhooks->host->wall_us(webhooks->host);
 }
 
-struct delivery *delivery_queue(struct subscription *subscription, int64_t seq, const char *event_id, const char *type, const char *linked_id,
-				const char *body, int64_t created_us)
+struct delivery *delivery_queue(struct subscription *subscription, int64_t seq, const char *event_id, const char *type,
+				const char *linked_id, const char *body, int64_t created_us)
 {
 	struct delivery **at = &subscription->queue, *delivery;
 
@@ -77,13 +77,15 @@ static void store_outcome(const struct delivery *delivery, const char *state, co
 	char answer[4200];
 
 	(void)snprintf(answer, sizeof answer, "%.4096s", result->status == PBX_OK ? result->body : result->error);
-	const struct pbx_value params[] = { pbx_v_text(delivery->subscription->id), PBX_V_INT(delivery->seq), pbx_v_text(state),
-					    PBX_V_INT(delivery->attempts), PBX_V_INT(result->http_code), pbx_v_text(answer), PBX_V_INT(result->took_ms),
-					    PBX_V_INT(now_us(webhooks)) };
-	(void)webhooks->store->record(webhooks->host,
-				      "UPDATE webhooks_deliveries SET state = $3, attempts = $4, http_code = $5, answer = $6, took_ms = $7, updated_at = $8"
-				      " WHERE subscription = $1 AND seq = $2",
-				      params, sizeof params / sizeof params[0], NULL, NULL);
+	const struct pbx_value params[] = {
+		pbx_v_text(delivery->subscription->id), PBX_V_INT(delivery->seq), pbx_v_text(state),          PBX_V_INT(delivery->attempts),
+		PBX_V_INT(result->http_code),           pbx_v_text(answer),       PBX_V_INT(result->took_ms), PBX_V_INT(now_us(webhooks))
+	};
+	(void)webhooks->store->record(
+		webhooks->host,
+		"UPDATE webhooks_deliveries SET state = $3, attempts = $4, http_code = $5, answer = $6, took_ms = $7, updated_at = $8"
+		" WHERE subscription = $1 AND seq = $2",
+		params, sizeof params / sizeof params[0], NULL, NULL);
 }
 
 /* ---- sending -------------------------------------------------------------------------- */
@@ -152,7 +154,8 @@ static void on_failure(struct delivery *delivery, const struct pbx_fetch_result 
 	else
 		(void)snprintf(reason, sizeof reason, "%.150s", result->status == PBX_EPERM ? "address_not_allowed" : result->error);
 	(void)webhooks->metrics->add(webhooks->host, METRIC_DELIVERIES, "failed", 1);
-	pbx_info(webhooks->host, "delivery_failed", "webhook=%s event=%s attempt=%u reason=\"%s\"", subscription->id, delivery->event_id, delivery->attempts, reason);
+	pbx_info(webhooks->host, "delivery_failed", "webhook=%s event=%s attempt=%u reason=\"%s\"", subscription->id, delivery->event_id,
+		 delivery->attempts, reason);
 
 	bool gone = result->status == PBX_OK && result->http_code == 410;
 	if (gone || now_us(webhooks) - delivery->created_us >= give_up_us) {
@@ -200,9 +203,16 @@ static int request_of(const struct delivery *delivery, struct signed_headers *he
 	if (err != PBX_OK)
 		return err;
 	*ret_spec = (struct pbx_fetch_spec){
-		.size = sizeof *ret_spec, .method = "POST", .url = delivery->subscription->url, .headers = headers->list, .header_count = headers->count,
-		.body = delivery->body, .body_size = strlen(delivery->body), .connect_ms = settings->connect_timeout_s * 1000,
-		.total_ms = settings->timeout_s * 1000, .most_bytes = 4096,
+		.size = sizeof *ret_spec,
+		.method = "POST",
+		.url = delivery->subscription->url,
+		.headers = headers->list,
+		.header_count = headers->count,
+		.body = delivery->body,
+		.body_size = strlen(delivery->body),
+		.connect_ms = settings->connect_timeout_s * 1000,
+		.total_ms = settings->timeout_s * 1000,
+		.most_bytes = 4096,
 	};
 	return PBX_OK;
 }
@@ -223,7 +233,9 @@ static void send(struct delivery *delivery)
 			subscription->under_way--;
 	}
 	if (err != PBX_OK) {
-		const struct pbx_fetch_result failed = { .size = sizeof failed, .status = err, .error = "the request could not be made", .body = "", .retry_after = "" };
+		const struct pbx_fetch_result failed = {
+			.size = sizeof failed, .status = err, .error = "the request could not be made", .body = "", .retry_after = ""
+		};
 
 		retry_later(delivery, &failed);
 	}
@@ -269,8 +281,8 @@ void deliver_wake(struct subscription *subscription)
 	(void)webhooks->timers->stop(subscription->timer);
 	subscription->timer = (pbx_timer){ 0 };
 	if (next_us != INT64_MAX)
-		(void)webhooks->timers->start(webhooks->host, next_us > now ? (uint64_t)(next_us - now) / 1000 + 1 : 1, 0, on_due, subscription,
-					      &subscription->timer);
+		(void)webhooks->timers->start(webhooks->host, next_us > now ? (uint64_t)(next_us - now) / 1000 + 1 : 1, 0, on_due,
+					      subscription, &subscription->timer);
 }
 
 /* ---- from the event log --------------------------------------------------------------- */
@@ -308,19 +320,21 @@ static int keep(struct delivery *delivery)
 {
 	struct webhooks *webhooks = delivery->subscription->webhooks;
 	struct kept *kept = malloc(sizeof *kept);
-	const struct pbx_value params[] = { pbx_v_text(delivery->subscription->id), PBX_V_INT(delivery->seq), pbx_v_text(delivery->event_id),
-					    pbx_v_text(delivery->type), pbx_v_text(delivery->linked_id), pbx_v_text(delivery->body),
+	const struct pbx_value params[] = { pbx_v_text(delivery->subscription->id), PBX_V_INT(delivery->seq),
+					    pbx_v_text(delivery->event_id),         pbx_v_text(delivery->type),
+					    pbx_v_text(delivery->linked_id),        pbx_v_text(delivery->body),
 					    PBX_V_INT(delivery->created_us) };
 
 	if (!kept)
 		return PBX_ENOMEM;
 	*kept = (struct kept){ .webhooks = webhooks, .seq = delivery->seq };
 	(void)snprintf(kept->id, sizeof kept->id, "%s", delivery->subscription->id);
-	int err = webhooks->store->record(webhooks->host,
-					  "INSERT INTO webhooks_deliveries (subscription, seq, event_id, type, linked_id, body, state, attempts, http_code,"
-					  " answer, took_ms, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, '', 0, $7, $7)"
-					  " ON CONFLICT (subscription, seq) DO UPDATE SET state = 'waiting', attempts = 0, created_at = $7, updated_at = $7",
-					  params, sizeof params / sizeof params[0], on_kept, kept);
+	int err = webhooks->store->record(
+		webhooks->host,
+		"INSERT INTO webhooks_deliveries (subscription, seq, event_id, type, linked_id, body, state, attempts, http_code,"
+		" answer, took_ms, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, '', 0, $7, $7)"
+		" ON CONFLICT (subscription, seq) DO UPDATE SET state = 'waiting', attempts = 0, created_at = $7, updated_at = $7",
+		params, sizeof params / sizeof params[0], on_kept, kept);
 	if (err != PBX_OK)
 		free(kept);
 	return err;
@@ -391,9 +405,13 @@ static void on_tested(void *self, pbx_transfer transfer, const struct pbx_fetch_
 	struct pbx_json *answer = webhooks->json->new_object();
 
 	(void)transfer;
-	(void)webhooks->json->set_boolean(answer, "delivered", result->status == PBX_OK && result->http_code >= 200 && result->http_code < 300);
+	(void)webhooks->json->set_boolean(answer, "delivered",
+					  result->status == PBX_OK && result->http_code >= 200 && result->http_code < 300);
 	(void)webhooks->json->set_integer(answer, "http_code", result->http_code);
-	(void)webhooks->json->set_text(answer, "error", result->status == PBX_OK ? NULL : result->status == PBX_EPERM ? "address_not_allowed" : result->error);
+	(void)webhooks->json->set_text(answer, "error",
+				       result->status == PBX_OK      ? NULL
+				       : result->status == PBX_EPERM ? "address_not_allowed"
+								     : result->error);
 	(void)webhooks->json->set_text(answer, "answer", result->status == PBX_OK ? result->body : NULL);
 	(void)webhooks->json->set_integer(answer, "took_ms", result->took_ms);
 	(void)webhooks->requests->reply(test->request, 200, answer);
@@ -417,7 +435,8 @@ int deliver_test(struct subscription *subscription, pbx_request request)
 	test->delivery.subscription = subscription;
 	webhooks->host->ulid(webhooks->host, test->delivery.event_id);
 	(void)snprintf(test->delivery.type, sizeof test->delivery.type, "webhook.test");
-	(void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"type\":\"webhook.test\",\"data\":{\"webhook_id\":\"%s\"}}", test->delivery.event_id, subscription->id);
+	(void)snprintf(body, sizeof body, "{\"id\":\"%s\",\"type\":\"webhook.test\",\"data\":{\"webhook_id\":\"%s\"}}",
+		       test->delivery.event_id, subscription->id);
 	test->delivery.body = strdup(body);
 	int err = test->delivery.body ? request_of(&test->delivery, &headers, &spec) : PBX_ENOMEM;
 	if (err == PBX_OK)

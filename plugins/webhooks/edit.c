@@ -31,7 +31,8 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 
 	if (rows->status != PBX_OK || !subscription) {
 		subscription_free(change->made);
-		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be stored: %s", rows->error);
+		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be stored: %s",
+					       rows->error);
 		change_free(change);
 		return;
 	}
@@ -90,9 +91,11 @@ static int take_events(struct subscription *subscription, pbx_request request)
 	for (uint32_t i = 0; i < json->count(list); i++) {
 		const char *pattern = json->text(json->at(list, i));
 
-		if (!pattern || !pattern[0] || strlen(pattern) > 64 || pattern[strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789_.*-")] != '\0' ||
+		if (!pattern || !pattern[0] || strlen(pattern) > 64 ||
+		    pattern[strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789_.*-")] != '\0' ||
 		    at + strlen(pattern) + 2 > sizeof text) {
-			(void)webhooks->requests->fail(request, 400, "invalid", "events", "events are names as call.ended, or patterns as call.* and *");
+			(void)webhooks->requests->fail(request, 400, "invalid", "events",
+						       "events are names as call.ended, or patterns as call.* and *");
 			return PBX_EINVAL;
 		}
 		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? "," : "", pattern);
@@ -114,7 +117,8 @@ static int take_url(struct subscription *subscription, pbx_request request)
 	if (!url)
 		return PBX_OK;
 	if (strncasecmp(url, "https://", 8) != 0 && !(webhooks->settings->allow_http && strncasecmp(url, "http://", 7) == 0)) {
-		(void)webhooks->requests->fail(request, 422, "not_https", "url", "the URL must begin with https:// (webhooks.allow_http permits http://)");
+		(void)webhooks->requests->fail(request, 422, "not_https", "url",
+					       "the URL must begin with https:// (webhooks.allow_http permits http://)");
 		return PBX_EINVAL;
 	}
 	if (webhooks->fetch->check(url, &diag) != PBX_OK) {
@@ -190,11 +194,13 @@ void webhooks_on_create(void *self, pbx_request request)
 	struct change *change;
 
 	if (webhooks->count >= MOST_SUBSCRIPTIONS) {
-		(void)webhooks->requests->fail(request, 409, "too_many", NULL, "there are %u subscriptions; remove one first", MOST_SUBSCRIPTIONS);
+		(void)webhooks->requests->fail(request, 409, "too_many", NULL, "there are %u subscriptions; remove one first",
+					       MOST_SUBSCRIPTIONS);
 		return;
 	}
 	if (secret && strlen(secret) < 16) {
-		(void)webhooks->requests->fail(request, 400, "invalid", "secret", "a secret has at least 16 characters; leave it out and a good one is made");
+		(void)webhooks->requests->fail(request, 400, "invalid", "secret",
+					       "a secret has at least 16 characters; leave it out and a good one is made");
 		return;
 	}
 	subscription = subscription_new(webhooks);
@@ -308,7 +314,8 @@ static void on_removed(void *self, const struct pbx_rows *rows)
 			let_go(webhooks, subscription);
 		(void)webhooks->requests->reply(change->request, 204, NULL);
 	} else {
-		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be removed: %s", rows->error);
+		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be removed: %s",
+					       rows->error);
 	}
 	change_free(change);
 }

@@ -56,8 +56,10 @@ static bool same(const struct pbx_jsons *json, const struct pbx_json *a, const s
 
 static bool is_about(const struct webhooks *webhooks, const struct pbx_json *data, const char *extension)
 {
-	static const char *const places[] = { "/extension", "/from/number", "/from/extension", "/to/number", "/to/extension", "/answered_by/number",
-					      "/parked_by", "/retrieved_by", "/number", "/account", "/aor", "/from_number", "/to_number" };
+	static const char *const places[] = {
+		"/extension",    "/from/number", "/from/extension", "/to/number", "/to/extension", "/answered_by/number", "/parked_by",
+		"/retrieved_by", "/number",      "/account",        "/aor",       "/from_number",  "/to_number"
+	};
 
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
 		const char *text = webhooks->json->text(filter_pointer(webhooks, data, places[i]));
@@ -141,8 +143,20 @@ struct pbx_json *filter_envelope(const struct subscription *subscription, const 
 /* ---- headers of one's own ------------------------------------------------------------- */
 
 /* Those that belong to the connection (RFC 9110 7.6.1) or to us. */
-static const char *const reserved[] = { "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer",
-					"Transfer-Encoding", "Upgrade", "Host", "Content-Length", "Content-Type", "webhook-id", "webhook-timestamp",
+static const char *const reserved[] = { "Connection",
+					"Keep-Alive",
+					"Proxy-Authenticate",
+					"Proxy-Authorization",
+					"Proxy-Connection",
+					"TE",
+					"Trailer",
+					"Transfer-Encoding",
+					"Upgrade",
+					"Host",
+					"Content-Length",
+					"Content-Type",
+					"webhook-id",
+					"webhook-timestamp",
 					"webhook-signature" };
 
 static bool is_token(const char *text)

@@ -165,11 +165,13 @@ void webhooks_on_deliveries(void *self, pbx_request request)
 
 	if (!asked)
 		return;
-	const struct pbx_value params[] = { pbx_v_text(asked->id), pbx_v_text(state ? state : "%"), PBX_V_INT(webhooks->requests->integer(request, "limit", 50)) };
-	if (webhooks->store->run(webhooks->host,
-				 "SELECT event_id, type, linked_id, state, answer, seq, attempts, http_code, took_ms, created_at, updated_at"
-				 " FROM webhooks_deliveries WHERE subscription = $1 AND state LIKE $2 ORDER BY seq DESC LIMIT $3",
-				 params, 3, on_deliveries, asked) != PBX_OK)
+	const struct pbx_value params[] = { pbx_v_text(asked->id), pbx_v_text(state ? state : "%"),
+					    PBX_V_INT(webhooks->requests->integer(request, "limit", 50)) };
+	if (webhooks->store->run(
+		    webhooks->host,
+		    "SELECT event_id, type, linked_id, state, answer, seq, attempts, http_code, took_ms, created_at, updated_at"
+		    " FROM webhooks_deliveries WHERE subscription = $1 AND state LIKE $2 ORDER BY seq DESC LIMIT $3",
+		    params, 3, on_deliveries, asked) != PBX_OK)
 		fail_store(asked, "the store takes nothing now; try again");
 }
 
@@ -188,8 +190,9 @@ static void on_again(void *self, const struct pbx_rows *rows)
 		free(asked);
 		return;
 	}
-	(void)delivery_queue(subscription, pbx_cell_int(rows, 0, 0), pbx_cell_text(rows, 0, 1), pbx_cell_text(rows, 0, 2), pbx_cell_text(rows, 0, 3),
-			     pbx_cell_text(rows, 0, 4), webhooks->host->wall_us(webhooks->host)); /* waiting already: as good */
+	(void)delivery_queue(subscription, pbx_cell_int(rows, 0, 0), pbx_cell_text(rows, 0, 1), pbx_cell_text(rows, 0, 2),
+			     pbx_cell_text(rows, 0, 3), pbx_cell_text(rows, 0, 4),
+			     webhooks->host->wall_us(webhooks->host)); /* waiting already: as good */
 	deliver_wake(subscription);
 	(void)webhooks->requests->reply(asked->request, 202, NULL);
 	free(asked);
@@ -221,7 +224,8 @@ static void rewind_to(struct asked *asked, int64_t seq)
 	if (subscription && webhooks->bus->rewind(subscription->follower, seq) == PBX_OK)
 		(void)webhooks->requests->reply(asked->request, 202, NULL);
 	else
-		(void)webhooks->requests->fail(asked->request, 409, "not_active", "id", "only an active webhook can be replayed; resume it first");
+		(void)webhooks->requests->fail(asked->request, 409, "not_active", "id",
+					       "only an active webhook can be replayed; resume it first");
 	free(asked);
 }
 

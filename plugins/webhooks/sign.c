@@ -23,7 +23,8 @@ static void PBX_PRINTF(2, 3) add(struct signed_headers *headers, const char *for
 }
 
 /* Appends "v1,BASE64" to the signatures. */
-static int sign_with(const struct delivery *delivery, const char *sealed, int64_t timestamp_s, char *signatures, size_t size, uint8_t ret_plain[32])
+static int sign_with(const struct delivery *delivery, const char *sealed, int64_t timestamp_s, char *signatures, size_t size,
+		     uint8_t ret_plain[32])
 {
 	const struct webhooks *webhooks = delivery->subscription->webhooks;
 	size_t at = strlen(signatures), length = strlen(delivery->body) + 64;

@@ -84,16 +84,31 @@ int subscription_store(struct subscription *subscription, pbx_rows_fn done, void
 
 	subscription->updated_us = webhooks->host->wall_us(webhooks->host);
 	const struct pbx_value params[] = {
-		pbx_v_text(subscription->id), pbx_v_text(subscription->url), pbx_v_text(subscription->description), pbx_v_text(subscription->events),
-		pbx_v_text(subscription->sealed), pbx_v_text(subscription->sealed_before), PBX_V_INT(subscription->rotated_us), pbx_v_text(headers),
-		pbx_v_text(match), pbx_v_text(omit), pbx_v_text(subscription->extension), PBX_V_INT(subscription->legacy_signature),
-		pbx_v_text(subscription->state), pbx_v_text(subscription->reason), PBX_V_INT(subscription->created_us), PBX_V_INT(subscription->updated_us),
+		pbx_v_text(subscription->id),
+		pbx_v_text(subscription->url),
+		pbx_v_text(subscription->description),
+		pbx_v_text(subscription->events),
+		pbx_v_text(subscription->sealed),
+		pbx_v_text(subscription->sealed_before),
+		PBX_V_INT(subscription->rotated_us),
+		pbx_v_text(headers),
+		pbx_v_text(match),
+		pbx_v_text(omit),
+		pbx_v_text(subscription->extension),
+		PBX_V_INT(subscription->legacy_signature),
+		pbx_v_text(subscription->state),
+		pbx_v_text(subscription->reason),
+		PBX_V_INT(subscription->created_us),
+		PBX_V_INT(subscription->updated_us),
 	};
 	int err = webhooks->store->run(
 		webhooks->host,
-		"INSERT INTO webhooks_subscriptions (id, url, description, events, secret, secret_before, rotated_at, headers, match, omit, extension,"
-		" legacy_signature, state, reason, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-		" ON CONFLICT (id) DO UPDATE SET url = $2, description = $3, events = $4, secret = $5, secret_before = $6, rotated_at = $7, headers = $8,"
+		"INSERT INTO webhooks_subscriptions (id, url, description, events, secret, secret_before, rotated_at, headers, match, "
+		"omit, extension,"
+		" legacy_signature, state, reason, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, "
+		"$14, $15, $16)"
+		" ON CONFLICT (id) DO UPDATE SET url = $2, description = $3, events = $4, secret = $5, secret_before = $6, rotated_at = "
+		"$7, headers = $8,"
 		" match = $9, omit = $10, extension = $11, legacy_signature = $12, state = $13, reason = $14, updated_at = $16",
 		params, sizeof params / sizeof params[0], done, self);
 	json->free_text(headers);
@@ -157,8 +172,9 @@ static void on_waiting_rows(void *self, const struct pbx_rows *rows)
 
 		if (!subscription)
 			continue;
-		delivery = delivery_queue(subscription, pbx_cell_int(rows, row, 1), pbx_cell_text(rows, row, 2), pbx_cell_text(rows, row, 3),
-					  pbx_cell_text(rows, row, 4), pbx_cell_text(rows, row, 5), pbx_cell_int(rows, row, 7));
+		delivery =
+			delivery_queue(subscription, pbx_cell_int(rows, row, 1), pbx_cell_text(rows, row, 2), pbx_cell_text(rows, row, 3),
+				       pbx_cell_text(rows, row, 4), pbx_cell_text(rows, row, 5), pbx_cell_int(rows, row, 7));
 		if (delivery)
 			delivery->attempts = (uint32_t)pbx_cell_int(rows, row, 6);
 	}
@@ -175,20 +191,22 @@ static void on_subscription_rows(void *self, const struct pbx_rows *rows)
 	}
 	for (uint32_t row = 0; row < rows->count; row++)
 		take_row(webhooks, rows, row);
-	int err = webhooks->store->run(webhooks->host,
-				       "SELECT subscription, seq, event_id, type, linked_id, body, attempts, created_at FROM webhooks_deliveries"
-				       " WHERE state = 'waiting' ORDER BY seq",
-				       NULL, 0, on_waiting_rows, webhooks);
+	int err = webhooks->store->run(
+		webhooks->host,
+		"SELECT subscription, seq, event_id, type, linked_id, body, attempts, created_at FROM webhooks_deliveries"
+		" WHERE state = 'waiting' ORDER BY seq",
+		NULL, 0, on_waiting_rows, webhooks);
 	if (err != PBX_OK)
 		webhooks->host->ready(webhooks->host, err, "the waiting deliveries cannot be read");
 }
 
 int subscriptions_load(struct webhooks *webhooks)
 {
-	int err = webhooks->store->run(webhooks->host,
-				       "SELECT id, url, description, events, secret, secret_before, rotated_at, headers, match, omit, extension,"
-				       " legacy_signature, state, reason, created_at, updated_at FROM webhooks_subscriptions ORDER BY id",
-				       NULL, 0, on_subscription_rows, webhooks);
+	int err = webhooks->store->run(
+		webhooks->host,
+		"SELECT id, url, description, events, secret, secret_before, rotated_at, headers, match, omit, extension,"
+		" legacy_signature, state, reason, created_at, updated_at FROM webhooks_subscriptions ORDER BY id",
+		NULL, 0, on_subscription_rows, webhooks);
 
 	return err == PBX_OK ? PBX_ELATER : err;
 }

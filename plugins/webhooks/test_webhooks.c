@@ -53,7 +53,8 @@ static void busy_call(struct fake_pbx *pbx, const char *from, const char *to)
 START_TEST(events_are_chosen_by_name_and_by_pattern)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
-	const char *ended = subscribe(pbx, "\"events\": [\"call.ended\"]"), *calls = subscribe(pbx, "\"events\": [\"call.*\", \"nothing.else\"]");
+	const char *ended = subscribe(pbx, "\"events\": [\"call.ended\"]"),
+		   *calls = subscribe(pbx, "\"events\": [\"call.*\", \"nothing.else\"]");
 
 	busy_call(pbx, "1001", "1002");
 	ck_assert_str_eq(wanted(pbx, ended), "call.ended ");
@@ -65,7 +66,8 @@ START_TEST(only_what_is_about_an_extension_or_has_a_value)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
 	const char *about = subscribe(pbx, "\"events\": [\"call.ended\"], \"extension\": \"1003\"");
-	const char *busy = subscribe(pbx, "\"events\": [\"call.ended\"], \"match\": {\"/disposition\": \"busy\", \"/to/number\": \"1002\"}");
+	const char *busy =
+		subscribe(pbx, "\"events\": [\"call.ended\"], \"match\": {\"/disposition\": \"busy\", \"/to/number\": \"1002\"}");
 
 	busy_call(pbx, "1001", "1002");
 	ck_assert_str_eq(wanted(pbx, about), "");
@@ -129,9 +131,15 @@ START_TEST(what_cannot_be_told_is_refused)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
 	static const char *const bad[] = {
-		"{\"url\": \"http://127.0.0.1:1/hook\"}", "{\"url\": \"https://127.0.0.1:2/hook\"}", "{\"url\": \"https://192.168.1.1/\"}",
-		"{\"url\": \"file:///etc/passwd\"}", "{" URL ", \"secret\": \"short\"}", "{" URL ", \"headers\": {\"Host\": \"x\"}}",
-		"{" URL ", \"headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}", "{" URL ", \"events\": [\"call ended\"]}", "{}",
+		"{\"url\": \"http://127.0.0.1:1/hook\"}",
+		"{\"url\": \"https://127.0.0.1:2/hook\"}",
+		"{\"url\": \"https://192.168.1.1/\"}",
+		"{\"url\": \"file:///etc/passwd\"}",
+		"{" URL ", \"secret\": \"short\"}",
+		"{" URL ", \"headers\": {\"Host\": \"x\"}}",
+		"{" URL ", \"headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}",
+		"{" URL ", \"events\": [\"call ended\"]}",
+		"{}",
 	};
 
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -144,4 +152,5 @@ START_TEST(what_cannot_be_told_is_refused)
 END_TEST
 
 CHECK_MAIN("webhooks", events_are_chosen_by_name_and_by_pattern, only_what_is_about_an_extension_or_has_a_value,
-	   what_happened_while_it_was_paused_comes_when_it_goes_on, a_fresh_copy_has_what_waits, a_secret_is_shown_once, what_cannot_be_told_is_refused)
+	   what_happened_while_it_was_paused_comes_when_it_goes_on, a_fresh_copy_has_what_waits, a_secret_is_shown_once,
+	   what_cannot_be_told_is_refused)

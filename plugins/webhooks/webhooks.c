@@ -7,35 +7,49 @@
 #include "webhooks.h"
 
 static const struct pbx_setting settings[] = {
-	PBX_UINT(struct webhook_settings, timeout_s, .initial = 10, .least = 1, .most = 120, .unit = "s", .help = "An endpoint has so long to answer"),
-	PBX_UINT(struct webhook_settings, connect_timeout_s, .initial = 5, .least = 1, .most = 60, .unit = "s", .help = "And so long to be reached"),
+	PBX_UINT(struct webhook_settings, timeout_s, .initial = 10, .least = 1, .most = 120, .unit = "s",
+		 .help = "An endpoint has so long to answer"),
+	PBX_UINT(struct webhook_settings, connect_timeout_s, .initial = 5, .least = 1, .most = 60, .unit = "s",
+		 .help = "And so long to be reached"),
 	PBX_UINT(struct webhook_settings, concurrency, .initial = 4, .least = 1, .most = 64, .help = "Requests at once to one endpoint"),
-	PBX_UINT(struct webhook_settings, give_up_h, .initial = 24, .least = 1, .most = 720, .unit = "h", .help = "Tried for so long, then set aside as dead"),
-	PBX_UINT(struct webhook_settings, retention_days, .initial = 7, .least = 1, .most = 365, .unit = "days", .help = "How long finished deliveries are kept"),
+	PBX_UINT(struct webhook_settings, give_up_h, .initial = 24, .least = 1, .most = 720, .unit = "h",
+		 .help = "Tried for so long, then set aside as dead"),
+	PBX_UINT(struct webhook_settings, retention_days, .initial = 7, .least = 1, .most = 365, .unit = "days",
+		 .help = "How long finished deliveries are kept"),
 	PBX_BOOL(struct webhook_settings, allow_http, .initial = 0, .help = "Permit http:// endpoints, which anybody on the way can read"),
 };
 
 static const struct pbx_migration migrations[] = {
 	{ 1, "subscriptions and deliveries",
 	  "CREATE TABLE webhooks_subscriptions (id TEXT PRIMARY KEY, url TEXT NOT NULL, description TEXT NOT NULL, events TEXT NOT NULL,"
-	  " secret TEXT NOT NULL, secret_before TEXT, rotated_at INTEGER NOT NULL, headers TEXT, match TEXT, omit TEXT, extension TEXT NOT NULL,"
-	  " legacy_signature INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL);"
+	  " secret TEXT NOT NULL, secret_before TEXT, rotated_at INTEGER NOT NULL, headers TEXT, match TEXT, omit TEXT, extension TEXT NOT "
+	  "NULL,"
+	  " legacy_signature INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER "
+	  "NOT NULL);"
 	  "CREATE TABLE webhooks_deliveries (subscription TEXT NOT NULL, seq INTEGER NOT NULL, event_id TEXT NOT NULL, type TEXT NOT NULL,"
 	  " linked_id TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, http_code INTEGER NOT NULL,"
-	  " answer TEXT NOT NULL, took_ms INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY (subscription, seq));"
+	  " answer TEXT NOT NULL, took_ms INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY "
+	  "(subscription, seq));"
 	  "CREATE INDEX webhooks_deliveries_state ON webhooks_deliveries (state, updated_at)" },
 };
 
 static const struct pbx_metric metrics[] = {
-	[METRIC_DELIVERIES] = { .name = "pbx_webhook_deliveries_total", .kind = PBX_METRIC_COUNTER, .help = "Attempts by outcome", .labels = "result" },
+	[METRIC_DELIVERIES] = { .name = "pbx_webhook_deliveries_total",
+				.kind = PBX_METRIC_COUNTER,
+				.help = "Attempts by outcome",
+				.labels = "result" },
 	[METRIC_QUEUED] = { .name = "pbx_webhook_waiting", .kind = PBX_METRIC_GAUGE, .help = "Deliveries that wait" },
-	[METRIC_LAG] = { .name = "pbx_webhook_lag_seconds", .kind = PBX_METRIC_HISTOGRAM, .help = "From event to delivery",
+	[METRIC_LAG] = { .name = "pbx_webhook_lag_seconds",
+			 .kind = PBX_METRIC_HISTOGRAM,
+			 .help = "From event to delivery",
 			 .buckets = "0.01,0.05,0.1,0.5,1,2,5,30,300,3600" },
 };
 
 static const struct pbx_field dead_fields[] = {
-	{ "webhook_id", PBX_TYPE_TEXT, "Which webhook" },     { "event_id", PBX_TYPE_TEXT, "Which event" },
-	{ "type", PBX_TYPE_TEXT, "Its type" },                { "attempts", PBX_TYPE_INT, "How often it was tried" },
+	{ "webhook_id", PBX_TYPE_TEXT, "Which webhook" },
+	{ "event_id", PBX_TYPE_TEXT, "Which event" },
+	{ "type", PBX_TYPE_TEXT, "Its type" },
+	{ "attempts", PBX_TYPE_INT, "How often it was tried" },
 	{ "reason", PBX_TYPE_TEXT, "What went wrong last" },
 };
 static const struct pbx_field disabled_fields[] = {
@@ -50,20 +64,31 @@ static const struct pbx_event_type events[] = {
 
 /* ---- what people may ask -------------------------------------------------------------- */
 
-#define ID_ARG { .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 26, .help = "Id of the webhook", .completes = "webhook" }
-#define SUBSCRIPTION_ARGS                                                                                                                         \
-	{ .name = "events", .type = PBX_TYPE_LIST, .help = "Names or patterns: call.ended, call.*, *; left out: all" },                           \
-	{ .name = "description", .type = PBX_TYPE_TEXT, .most = 255, .help = "What it is for" },                                                  \
-	{ .name = "extension", .type = PBX_TYPE_TEXT, .most = 63, .help = "Only events about this extension" },                                   \
-	{ .name = "match", .type = PBX_TYPE_OBJECT, .help = "Only events whose data has these values: {\"/direction\": \"inbound\"}" },           \
-	{ .name = "omit", .type = PBX_TYPE_LIST, .help = "Members of data that are not sent" },                                                   \
-	{ .name = "headers", .type = PBX_TYPE_OBJECT, .help = "Headers to send along" },                                                          \
-	{ .name = "legacy_signature", .type = PBX_TYPE_BOOL, .help = "Send the X-Webhook-… headers too" }
+#define ID_ARG                                                                                                                             \
+	{                                                                                                                                  \
+		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 26, .help = "Id of the webhook",                   \
+		.completes = "webhook"                                                                                                     \
+	}
+#define SUBSCRIPTION_ARGS                                                                                                                  \
+	{ .name = "events", .type = PBX_TYPE_LIST, .help = "Names or patterns: call.ended, call.*, *; left out: all" },                    \
+		{ .name = "description", .type = PBX_TYPE_TEXT, .most = 255, .help = "What it is for" },                                   \
+		{ .name = "extension", .type = PBX_TYPE_TEXT, .most = 63, .help = "Only events about this extension" },                    \
+		{ .name = "match",                                                                                                         \
+		  .type = PBX_TYPE_OBJECT,                                                                                                 \
+		  .help = "Only events whose data has these values: {\"/direction\": \"inbound\"}" },                                      \
+		{ .name = "omit", .type = PBX_TYPE_LIST, .help = "Members of data that are not sent" },                                    \
+		{ .name = "headers", .type = PBX_TYPE_OBJECT, .help = "Headers to send along" },                                           \
+	{                                                                                                                                  \
+		.name = "legacy_signature", .type = PBX_TYPE_BOOL, .help = "Send the X-Webhook-… headers too"                            \
+	}
 
 static const struct pbx_arg id_arg[] = { ID_ARG };
 static const struct pbx_arg create_args[] = {
 	{ .name = "url", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 8, .most = 2000, .help = "Endpoint, https://…" },
-	{ .name = "secret", .type = PBX_TYPE_SECRET, .most = 128, .help = "For the signature; left out, a random one is made and shown once" },
+	{ .name = "secret",
+	  .type = PBX_TYPE_SECRET,
+	  .most = 128,
+	  .help = "For the signature; left out, a random one is made and shown once" },
 	SUBSCRIPTION_ARGS,
 };
 static const struct pbx_arg change_args[] = {
@@ -73,7 +98,11 @@ static const struct pbx_arg change_args[] = {
 };
 static const struct pbx_arg deliveries_args[] = {
 	ID_ARG,
-	{ .name = "status", .type = PBX_TYPE_CHOICE, .flags = PBX_ARG_QUERY, .choices = PBX_CHOICES("waiting", "delivered", "dead"), .help = "Only these" },
+	{ .name = "status",
+	  .type = PBX_TYPE_CHOICE,
+	  .flags = PBX_ARG_QUERY,
+	  .choices = PBX_CHOICES("waiting", "delivered", "dead"),
+	  .help = "Only these" },
 	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .least = 1, .most = 500, .help = "At most so many (50)" },
 };
 static const struct pbx_arg redeliver_args[] = {
@@ -86,44 +115,88 @@ static const struct pbx_arg replay_args[] = {
 	{ .name = "last_s", .type = PBX_TYPE_INT, .least = 1, .most = 31536000, .help = "Or: those of the last so many seconds (3600)" },
 };
 static const struct pbx_field subscription_fields[] = {
-	{ "id", PBX_TYPE_TEXT, "Id" },                        { "url", PBX_TYPE_TEXT, "Endpoint" },
-	{ "description", PBX_TYPE_TEXT, "What it is for" },   { "events", PBX_TYPE_LIST, "Names and patterns" },
-	{ "extension", PBX_TYPE_TEXT, "Only about this one, or null" }, { "match", PBX_TYPE_OBJECT, "Only with these values, or null" },
-	{ "omit", PBX_TYPE_LIST, "Members not sent, or null" }, { "headers", PBX_TYPE_OBJECT, "Headers sent along, or null" },
-	{ "legacy_signature", PBX_TYPE_BOOL, "X-Webhook-… headers too" }, { "has_secret", PBX_TYPE_BOOL, "It is signed" },
-	{ "state", PBX_TYPE_TEXT, "active, paused, disabled" }, { "reason", PBX_TYPE_TEXT, "Why it is disabled, or null" },
-	{ "waiting", PBX_TYPE_INT, "Deliveries that wait" },  { "delivered", PBX_TYPE_INT, "Since the start" },
-	{ "failed", PBX_TYPE_INT, "Attempts since the start" }, { "last_success_at", PBX_TYPE_TIME, "Or null" },
-	{ "failing_since", PBX_TYPE_TIME, "Or null" },        { "created_at", PBX_TYPE_TIME, "When it was made" },
+	{ "id", PBX_TYPE_TEXT, "Id" },
+	{ "url", PBX_TYPE_TEXT, "Endpoint" },
+	{ "description", PBX_TYPE_TEXT, "What it is for" },
+	{ "events", PBX_TYPE_LIST, "Names and patterns" },
+	{ "extension", PBX_TYPE_TEXT, "Only about this one, or null" },
+	{ "match", PBX_TYPE_OBJECT, "Only with these values, or null" },
+	{ "omit", PBX_TYPE_LIST, "Members not sent, or null" },
+	{ "headers", PBX_TYPE_OBJECT, "Headers sent along, or null" },
+	{ "legacy_signature", PBX_TYPE_BOOL, "X-Webhook-… headers too" },
+	{ "has_secret", PBX_TYPE_BOOL, "It is signed" },
+	{ "state", PBX_TYPE_TEXT, "active, paused, disabled" },
+	{ "reason", PBX_TYPE_TEXT, "Why it is disabled, or null" },
+	{ "waiting", PBX_TYPE_INT, "Deliveries that wait" },
+	{ "delivered", PBX_TYPE_INT, "Since the start" },
+	{ "failed", PBX_TYPE_INT, "Attempts since the start" },
+	{ "last_success_at", PBX_TYPE_TIME, "Or null" },
+	{ "failing_since", PBX_TYPE_TIME, "Or null" },
+	{ "created_at", PBX_TYPE_TIME, "When it was made" },
 	{ "updated_at", PBX_TYPE_TIME, "When it was changed last" },
 };
 static const struct pbx_field delivery_fields[] = {
-	{ "event_id", PBX_TYPE_TEXT, "Id of the event" },     { "type", PBX_TYPE_TEXT, "Its type" },
-	{ "linked_id", PBX_TYPE_TEXT, "Its call" },           { "state", PBX_TYPE_TEXT, "waiting, delivered, dead" },
-	{ "answer", PBX_TYPE_TEXT, "What came back last" },   { "seq", PBX_TYPE_INT, "Number of the event" },
-	{ "attempts", PBX_TYPE_INT, "How often it was tried" }, { "http_code", PBX_TYPE_INT, "The last answer's" },
-	{ "took_ms", PBX_TYPE_INT, "How long it took" },      { "created_at", PBX_TYPE_TIME, "When it was queued" },
+	{ "event_id", PBX_TYPE_TEXT, "Id of the event" },
+	{ "type", PBX_TYPE_TEXT, "Its type" },
+	{ "linked_id", PBX_TYPE_TEXT, "Its call" },
+	{ "state", PBX_TYPE_TEXT, "waiting, delivered, dead" },
+	{ "answer", PBX_TYPE_TEXT, "What came back last" },
+	{ "seq", PBX_TYPE_INT, "Number of the event" },
+	{ "attempts", PBX_TYPE_INT, "How often it was tried" },
+	{ "http_code", PBX_TYPE_INT, "The last answer's" },
+	{ "took_ms", PBX_TYPE_INT, "How long it took" },
+	{ "created_at", PBX_TYPE_TIME, "When it was queued" },
 	{ "updated_at", PBX_TYPE_TIME, "When it was tried last" },
 };
 
 #define READS "webhooks:read"
 #define CHANGES "webhooks:write"
 #define REPLY_ONE .reply = PBX_TABLE(subscription_fields)
-#define ACTION(name, fn, arguments, what)                                                                                                 \
-	{ .method = "POST", .path = "/webhooks/{id}:" name, .handle = fn, .scope = CHANGES, .summary = what, .flags = PBX_ROUTE_WRITES, \
-	  .args = PBX_TABLE(arguments) }
+#define ACTION(name, fn, arguments, what)                                                                                                  \
+	{                                                                                                                                  \
+		.method = "POST", .path = "/webhooks/{id}:" name, .handle = fn, .scope = CHANGES, .summary = what,                         \
+		.flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(arguments)                                                                    \
+	}
 
 static const struct pbx_route routes[] = {
 	{ .method = "GET", .path = "/webhooks", .handle = webhooks_on_list, .scope = READS, .summary = "List webhooks", REPLY_ONE },
-	{ .method = "POST", .path = "/webhooks", .handle = webhooks_on_create, .scope = CHANGES, .summary = "Make a webhook", .flags = PBX_ROUTE_WRITES,
-	  .args = PBX_TABLE(create_args), REPLY_ONE },
-	{ .method = "GET", .path = "/webhooks/{id}", .handle = webhooks_on_show, .scope = READS, .summary = "One webhook", .args = PBX_TABLE(id_arg), REPLY_ONE },
-	{ .method = "PATCH", .path = "/webhooks/{id}", .handle = webhooks_on_change, .scope = CHANGES, .summary = "Change a webhook",
-	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(change_args), REPLY_ONE },
-	{ .method = "DELETE", .path = "/webhooks/{id}", .handle = webhooks_on_remove, .scope = CHANGES, .summary = "Remove a webhook",
-	  .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(id_arg) },
-	{ .method = "GET", .path = "/webhooks/{id}/deliveries", .handle = webhooks_on_deliveries, .scope = READS, .summary = "What was sent, newest first",
-	  .args = PBX_TABLE(deliveries_args), .reply = PBX_TABLE(delivery_fields) },
+	{ .method = "POST",
+	  .path = "/webhooks",
+	  .handle = webhooks_on_create,
+	  .scope = CHANGES,
+	  .summary = "Make a webhook",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(create_args),
+	  REPLY_ONE },
+	{ .method = "GET",
+	  .path = "/webhooks/{id}",
+	  .handle = webhooks_on_show,
+	  .scope = READS,
+	  .summary = "One webhook",
+	  .args = PBX_TABLE(id_arg),
+	  REPLY_ONE },
+	{ .method = "PATCH",
+	  .path = "/webhooks/{id}",
+	  .handle = webhooks_on_change,
+	  .scope = CHANGES,
+	  .summary = "Change a webhook",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(change_args),
+	  REPLY_ONE },
+	{ .method = "DELETE",
+	  .path = "/webhooks/{id}",
+	  .handle = webhooks_on_remove,
+	  .scope = CHANGES,
+	  .summary = "Remove a webhook",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(id_arg) },
+	{ .method = "GET",
+	  .path = "/webhooks/{id}/deliveries",
+	  .handle = webhooks_on_deliveries,
+	  .scope = READS,
+	  .summary = "What was sent, newest first",
+	  .args = PBX_TABLE(deliveries_args),
+	  .reply = PBX_TABLE(delivery_fields) },
 	ACTION("test", webhooks_on_test, id_arg, "Send a test event and tell what came back"),
 	ACTION("redeliver", webhooks_on_redeliver, redeliver_args, "Send one event again"),
 	ACTION("replay", webhooks_on_replay, replay_args, "Send all events since a point again"),
@@ -136,15 +209,37 @@ static const struct pbx_route routes[] = {
 static const struct pbx_command commands[] = {
 	{ .words = "webhook list", .handle = webhooks_on_list, .help = "List webhooks", .columns = COLUMNS },
 	{ .words = "webhook show", .handle = webhooks_on_show, .help = "One webhook", .args = PBX_TABLE(id_arg) },
-	{ .words = "webhook add", .handle = webhooks_on_create, .help = "Make a webhook; its secret is shown once", .args = PBX_TABLE(create_args) },
+	{ .words = "webhook add",
+	  .handle = webhooks_on_create,
+	  .help = "Make a webhook; its secret is shown once",
+	  .args = PBX_TABLE(create_args) },
 	{ .words = "webhook remove", .handle = webhooks_on_remove, .help = "Remove a webhook", .args = PBX_TABLE(id_arg) },
-	{ .words = "webhook test", .handle = webhooks_on_test, .help = "Send a test event and tell what came back", .args = PBX_TABLE(id_arg) },
-	{ .words = "webhook deliveries", .handle = webhooks_on_deliveries, .help = "What was sent, newest first", .args = PBX_TABLE(deliveries_args),
+	{ .words = "webhook test",
+	  .handle = webhooks_on_test,
+	  .help = "Send a test event and tell what came back",
+	  .args = PBX_TABLE(id_arg) },
+	{ .words = "webhook deliveries",
+	  .handle = webhooks_on_deliveries,
+	  .help = "What was sent, newest first",
+	  .args = PBX_TABLE(deliveries_args),
 	  .columns = "seq,type,state,attempts,http_code,took_ms,updated_at" },
-	{ .words = "webhook redeliver", .handle = webhooks_on_redeliver, .help = "Send one event again", .args = PBX_TABLE(redeliver_args) },
-	{ .words = "webhook replay", .handle = webhooks_on_replay, .help = "Send all events since a point again", .args = PBX_TABLE(replay_args) },
-	{ .words = "webhook rotate-secret", .handle = webhooks_on_rotate, .help = "Make a new secret and show it once", .args = PBX_TABLE(id_arg) },
-	{ .words = "webhook pause", .handle = webhooks_on_pause, .help = "Send nothing until resumed", .args = PBX_TABLE(id_arg), .columns = COLUMNS },
+	{ .words = "webhook redeliver",
+	  .handle = webhooks_on_redeliver,
+	  .help = "Send one event again",
+	  .args = PBX_TABLE(redeliver_args) },
+	{ .words = "webhook replay",
+	  .handle = webhooks_on_replay,
+	  .help = "Send all events since a point again",
+	  .args = PBX_TABLE(replay_args) },
+	{ .words = "webhook rotate-secret",
+	  .handle = webhooks_on_rotate,
+	  .help = "Make a new secret and show it once",
+	  .args = PBX_TABLE(id_arg) },
+	{ .words = "webhook pause",
+	  .handle = webhooks_on_pause,
+	  .help = "Send nothing until resumed",
+	  .args = PBX_TABLE(id_arg),
+	  .columns = COLUMNS },
 	{ .words = "webhook resume", .handle = webhooks_on_resume, .help = "Go on", .args = PBX_TABLE(id_arg), .columns = COLUMNS },
 };
 
@@ -173,7 +268,8 @@ static void on_clean(void *self, pbx_timer timer)
 	const struct pbx_value params[] = { PBX_V_INT(before_us) };
 
 	(void)timer;
-	(void)webhooks->store->run(webhooks->host, "DELETE FROM webhooks_deliveries WHERE state <> 'waiting' AND updated_at < $1", params, 1, NULL, NULL);
+	(void)webhooks->store->run(webhooks->host, "DELETE FROM webhooks_deliveries WHERE state <> 'waiting' AND updated_at < $1", params,
+				   1, NULL, NULL);
 }
 
 static int webhooks_start(void *self)
@@ -212,13 +308,23 @@ static void webhooks_unload(void *self)
 	}
 }
 
-PBX_PLUGIN(webhooks) = {
+PBX_PLUGIN(webhooks)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "webhooks", .version = "1.0.0", .summary = "Events to other systems as signed requests, nothing lost",
-	.needs = PBX_NEEDS("pbx.bus/1", "pbx.fetch/1", "pbx.store/1", "pbx.secrets/1", "pbx.requests/1", "pbx.json/1", "pbx.timers/1", "pbx.metrics/1"),
+	.name = "webhooks",
+	.version = "1.0.0",
+	.summary = "Events to other systems as signed requests, nothing lost",
+	.needs = PBX_NEEDS("pbx.bus/1", "pbx.fetch/1", "pbx.store/1", "pbx.secrets/1", "pbx.requests/1", "pbx.json/1", "pbx.timers/1",
+			   "pbx.metrics/1"),
 	.instance_size = sizeof(struct webhooks),
 	PBX_SETTINGS(struct webhook_settings, settings),
-	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
-	.metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
-	.load = webhooks_load, .start = webhooks_start, .drain = webhooks_drain, .unload = webhooks_unload,
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.load = webhooks_load,
+	.start = webhooks_start,
+	.drain = webhooks_drain,
+	.unload = webhooks_unload,
 };

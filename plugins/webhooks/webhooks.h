@@ -31,7 +31,7 @@ struct subscription;
 struct delivery {
 	struct delivery *next;
 	struct subscription *subscription;
-	int64_t seq;                /* of the event; with the subscription's id it names the delivery */
+	int64_t seq; /* of the event; with the subscription's id it names the delivery */
 	char event_id[27], type[64], linked_id[27];
 	char *body;
 	uint32_t attempts;
@@ -43,22 +43,22 @@ struct subscription {
 	struct subscription *next;
 	struct webhooks *webhooks;
 	char id[27], url[2048], description[256];
-	char *events;               /* patterns, "call.*,queue.*" */
+	char *events;                 /* patterns, "call.*,queue.*" */
 	char *sealed, *sealed_before; /* secrets; before the last rotation, or NULL */
 	int64_t rotated_us;
 	struct pbx_json *headers, *match, *omit; /* {name: value}, {pointer: value}, [names]; NULL: none */
-	char extension[64];         /* only events about it; "" for all */
+	char extension[64];                      /* only events about it; "" for all */
 	bool legacy_signature;
-	char state[12];             /* "active", "paused", "disabled" */
-	char reason[256];           /* why it is disabled */
+	char state[12];   /* "active", "paused", "disabled" */
+	char reason[256]; /* why it is disabled */
 	int64_t created_us, updated_us, failing_since_us, last_success_us;
 	uint64_t delivered, failed;
 	/* running */
 	pbx_subscription follower;
-	struct delivery *queue;     /* in order of seq */
+	struct delivery *queue; /* in order of seq */
 	uint32_t queued, under_way;
 	int64_t oldest_unacknowledged;
-	pbx_timer timer;            /* the next due delivery */
+	pbx_timer timer; /* the next due delivery */
 	bool removed;
 };
 
@@ -110,11 +110,11 @@ struct signed_headers {
 int sign_headers(const struct delivery *delivery, struct signed_headers *ret_headers);
 
 /* ---- deliver.c ---- */
-int deliver_start(struct subscription *subscription);  /* begins to follow and to send */
-void deliver_stop(struct subscription *subscription);  /* stops both; what waits stays in the table */
-void deliver_wake(struct subscription *subscription);  /* sends what is due */
-struct delivery *delivery_queue(struct subscription *subscription, int64_t seq, const char *event_id, const char *type, const char *linked_id,
-				const char *body, int64_t created_us); /* NULL: no memory, or it waits already */
+int deliver_start(struct subscription *subscription); /* begins to follow and to send */
+void deliver_stop(struct subscription *subscription); /* stops both; what waits stays in the table */
+void deliver_wake(struct subscription *subscription); /* sends what is due */
+struct delivery *delivery_queue(struct subscription *subscription, int64_t seq, const char *event_id, const char *type,
+				const char *linked_id, const char *body, int64_t created_us); /* NULL: no memory, or it waits already */
 void delivery_free(struct delivery *delivery);
 int deliver_test(struct subscription *subscription, pbx_request request); /* one request at once; the answer tells what came back */
 

@@ -155,7 +155,10 @@ static void visit_record(const struct visit *visit, uint64_t heard_ms)
 
 	milliwatt->host->ulid(milliwatt->host, id);
 	const struct pbx_value row[] = {
-		pbx_v_text(id), pbx_v_text(visit->number), PBX_V_INT(visit->frequency_hz), PBX_V_INT((int64_t)heard_ms),
+		pbx_v_text(id),
+		pbx_v_text(visit->number),
+		PBX_V_INT(visit->frequency_hz),
+		PBX_V_INT((int64_t)heard_ms),
 		PBX_V_INT(milliwatt->host->wall_us(milliwatt->host)),
 #ifdef VERSION_2
 		PBX_V_INT(OCTAVE),
@@ -166,7 +169,8 @@ static void visit_record(const struct visit *visit, uint64_t heard_ms)
 				       "INSERT INTO milliwatt_tests (id, number, frequency_hz, heard_ms, ended_at, octave)"
 				       " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
 #else
-				       "INSERT INTO milliwatt_tests (id, number, frequency_hz, heard_ms, ended_at) VALUES ($1, $2, $3, $4, $5)"
+				       "INSERT INTO milliwatt_tests (id, number, frequency_hz, heard_ms, ended_at) VALUES ($1, $2, $3, $4, "
+				       "$5)"
 				       " ON CONFLICT (id) DO NOTHING",
 #endif
 				       row, sizeof row / sizeof row[0], NULL, NULL); /* the host logs what fails */
@@ -220,7 +224,11 @@ static void on_lost(void *self, pbx_leg leg)
 }
 
 static const struct pbx_controller controller = {
-	.size = sizeof controller, .answered = on_answered, .media_done = on_media_done, .lost = on_lost, .ended = on_ended,
+	.size = sizeof controller,
+	.answered = on_answered,
+	.media_done = on_media_done,
+	.lost = on_lost,
+	.ended = on_ended,
 };
 
 static void on_dial(void *self, pbx_leg leg)
@@ -286,8 +294,10 @@ static void on_list(void *self, pbx_request request)
 
 	if (question)
 		*question = (struct question){ milliwatt, request };
-	if (question && milliwatt->store->run(milliwatt->host, "SELECT number, frequency_hz, heard_ms, ended_at FROM milliwatt_tests ORDER BY id DESC LIMIT $1",
-					      &limit, 1, on_rows, question) == PBX_OK)
+	if (question &&
+	    milliwatt->store->run(milliwatt->host,
+				  "SELECT number, frequency_hz, heard_ms, ended_at FROM milliwatt_tests ORDER BY id DESC LIMIT $1", &limit,
+				  1, on_rows, question) == PBX_OK)
 		return;
 	free(question);
 	(void)milliwatt->requests->fail(request, 503, "no_memory", NULL, "out of memory, try again later");
@@ -359,7 +369,8 @@ static const struct pbx_setting settings[] = {
 
 static const struct pbx_migration migrations[] = {
 	{ 1, "tests",
-	  "CREATE TABLE milliwatt_tests (id TEXT PRIMARY KEY, number TEXT NOT NULL, frequency_hz INTEGER NOT NULL, heard_ms INTEGER NOT NULL,"
+	  "CREATE TABLE milliwatt_tests (id TEXT PRIMARY KEY, number TEXT NOT NULL, frequency_hz INTEGER NOT NULL, heard_ms INTEGER NOT "
+	  "NULL,"
 	  " ended_at INTEGER NOT NULL)" },
 #ifdef VERSION_2
 	{ 2, "octave", "ALTER TABLE milliwatt_tests ADD COLUMN octave INTEGER NOT NULL DEFAULT 0" },
@@ -391,21 +402,39 @@ static const struct pbx_field list_reply[] = {
 	{ "ended_at", PBX_TYPE_TIME, "Until when" },
 };
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/milliwatt/tests", .handle = on_list, .scope = "milliwatt:read", .summary = "Lines tested, newest first",
-	  .args = PBX_TABLE(list_args), .reply = PBX_TABLE(list_reply) },
+	{ .method = "GET",
+	  .path = "/milliwatt/tests",
+	  .handle = on_list,
+	  .scope = "milliwatt:read",
+	  .summary = "Lines tested, newest first",
+	  .args = PBX_TABLE(list_args),
+	  .reply = PBX_TABLE(list_reply) },
 };
 static const struct pbx_command commands[] = {
-	{ .words = "milliwatt list", .handle = on_list, .help = "Lines tested, newest first", .args = PBX_TABLE(list_args),
+	{ .words = "milliwatt list",
+	  .handle = on_list,
+	  .help = "Lines tested, newest first",
+	  .args = PBX_TABLE(list_args),
 	  .columns = "number,frequency_hz,heard_ms,ended_at" },
 };
 
-PBX_PLUGIN(milliwatt) = {
+PBX_PLUGIN(milliwatt)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "milliwatt", .version = VERSION, .summary = "Dial *55 and hear a tone of known pitch",
+	.name = "milliwatt",
+	.version = VERSION,
+	.summary = "Dial *55 and hear a tone of known pitch",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.metrics/1", "pbx.requests/1", "pbx.json/1"),
 	.instance_size = sizeof(struct milliwatt),
 	PBX_SETTINGS(struct settings, settings),
-	.migrations = PBX_TABLE(migrations), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands), .metrics = PBX_TABLE(metrics),
-	.events = PBX_TABLE(events), .load = milliwatt_load, .start = milliwatt_start, .reload = milliwatt_reload,
-	.stop = milliwatt_stop, .unload = milliwatt_unload,
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.load = milliwatt_load,
+	.start = milliwatt_start,
+	.reload = milliwatt_reload,
+	.stop = milliwatt_stop,
+	.unload = milliwatt_unload,
 };
