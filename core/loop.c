@@ -82,7 +82,7 @@ int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), voi
 	(void)pthread_mutex_lock(&posted_lock);
 	bool open = atomic_load(&is_open);
 	if (open) {
-		if (!posted.first)
+		if (!posted.first && !core_is_loop()) /* the loop's own thread is awake, and looks before it waits */
 			(void)uv_async_send(&loop.wake); /* fails only when it is being closed, which is_open excludes */
 		queue_add(&posted, post);
 	}

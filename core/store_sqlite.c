@@ -20,6 +20,7 @@
 #define READERS_MOST 16u
 #define CACHE_SLOTS 256u /* prepared statements of a connection; a power of two */
 #define GROUP_MOST 512u  /* jobs of one transaction */
+#define GATHER_NS 5000000u /* 5 ms */
 #define BUSY_MS 5000
 
 struct cached {
@@ -38,6 +39,9 @@ struct door {
 	uv_mutex_t lock;
 	uv_cond_t wake;
 	struct store_queue jobs;
+	uint32_t impatient; /* of them: somebody waits for the answer */
+	bool gathers;       /* records may wait GATHER_NS for company: a group costs one commit */
+	bool idle, gathering; /* what the thread behind the door does */
 	bool stopping;
 };
 
@@ -66,7 +70,8 @@ static int door_init(struct door *door)
 		return PBX_ENOMEM;
 	}
 	door->jobs = (struct store_queue){ 0 };
-	door->stopping = false;
+	door->impatient = 0;
+	door->idle = door->gathering = door->stopping = false;
 	return PBX_OK;
 }
 
@@ -80,8 +85,11 @@ static void door_put(struct door *door, struct store_job *job)
 {
 	uv_mutex_lock(&door->lock);
 	store_queue_put(&door->jobs, job);
-	uv_cond_signal(&door->wake);
+	door->impatient += !job->record;
+	bool wake = door->idle || (door->gathering && (!job->record || door->jobs.count == GROUP_MOST));
 	uv_mutex_unlock(&door->lock);
+	if (wake)
+		uv_cond_signal(&door->wake);
 }
 
 static void door_shut(struct door *door)
@@ -92,16 +100,34 @@ static void door_shut(struct door *door)
 	uv_mutex_unlock(&door->lock);
 }
 
+static void gather(struct door *door)
+{
+	const uint64_t until_ns = uv_hrtime() + GATHER_NS;
+
+	door->gathering = true;
+	for (uint64_t now_ns; !door->stopping && !door->impatient && door->jobs.count < GROUP_MOST && (now_ns = uv_hrtime()) < until_ns;)
+		(void)uv_cond_timedwait(&door->wake, &door->lock, until_ns - now_ns); /* the time is looked at again */
+	door->gathering = false;
+}
+
 /* Waits for work; at most `most` jobs. None: the door is shut. */
 static struct store_queue door_take(struct door *door, uint32_t most)
 {
 	struct store_queue taken = { 0 };
 
 	uv_mutex_lock(&door->lock);
+	door->idle = true;
 	while (!door->jobs.first && !door->stopping)
 		uv_cond_wait(&door->wake, &door->lock);
-	while (!door->stopping && door->jobs.first && taken.count < most)
-		store_queue_put(&taken, store_queue_take(&door->jobs));
+	door->idle = false;
+	if (door->gathers)
+		gather(door);
+	while (!door->stopping && door->jobs.first && taken.count < most) {
+		struct store_job *job = store_queue_take(&door->jobs);
+
+		door->impatient -= !job->record;
+		store_queue_put(&taken, job);
+	}
 	uv_mutex_unlock(&door->lock);
 	return taken;
 }
@@ -498,6 +524,7 @@ static void start_readers(void)
 static int open_doors(void)
 {
 	int err = door_init(&sqlite.writing);
+	sqlite.writing.gathers = true;
 
 	if (err != PBX_OK)
 		return err;

@@ -12,12 +12,21 @@ static struct {
 	uint8_t random[10];
 } last;
 
+/* A system call brings the bytes of many ids. */
 static void fill_random(void)
 {
-	ssize_t got = getrandom(last.random, sizeof last.random, 0);
+	static uint8_t pool[250];
+	static size_t used = sizeof pool;
 
-	assert(got == (ssize_t)sizeof last.random); /* up to 256 bytes never come short once the generator is seeded */
-	(void)got;
+	if (used == sizeof pool) {
+		ssize_t got = getrandom(pool, sizeof pool, 0);
+
+		assert(got == (ssize_t)sizeof pool); /* up to 256 bytes never come short once the generator is seeded */
+		(void)got;
+		used = 0;
+	}
+	memcpy(last.random, pool + used, sizeof last.random);
+	used += sizeof last.random;
 }
 
 /* The next number; past the end of this millisecond's numbers the next millisecond begins. */

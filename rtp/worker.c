@@ -295,6 +295,7 @@ static void on_commands(struct rtp_worker *worker)
 	struct rtp_node *node;
 
 	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again */
+	atomic_store(&worker->called, false);                   /* before we look: who comes later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 
@@ -399,7 +400,8 @@ void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command)
 	const uint64_t one = 1;
 
 	rtp_queue_push(&worker->commands, &command->node);
-	(void)!write(worker->command_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	if (!atomic_exchange(&worker->called, true)) /* else it is on its way to the queue already */
+		(void)!write(worker->command_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
 }
 
 void rtp_worker_stop(struct rtp_worker *worker)

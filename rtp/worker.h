@@ -84,6 +84,7 @@ struct rtp_worker {
 	struct rtp_common *common;
 	pthread_t thread;
 	int epoll_fd, command_fd, timer_fd;
+	atomic_bool called; /* somebody has written to command_fd since we looked */
 	struct rtp_queue commands;
 	struct rtp_ring events;
 	_Atomic uint64_t events_lost; /* the ring was full: digits only, all else is told again */

@@ -174,13 +174,13 @@ static void allocate(void)
 
 static int measure_floor(const struct core_addr *far, int fd)
 {
-	unsigned long long packets;
+	unsigned long long passed;
 
 	floor_start(count, far, addresses);
 	prepare_packets();
 	run(fd);
-	double used_s = floor_stop(&packets);
-	printf("streams %d out %llu cpu_us_per_packet %.2f\n", count, packets, used_s * 1e6 / (double)packets);
+	double used_s = floor_stop(&passed);
+	printf("streams %d out %llu cpu_us_per_packet %.2f\n", count, passed, used_s * 1e6 / (double)passed);
 	return 0;
 }
 

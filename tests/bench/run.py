@@ -29,8 +29,8 @@ class Pbx:
             "server": {"data_dir": str(self.directory / "data"), "run_dir": str(self.directory / "run")},
             "log": {"level": "notice", "target": "file", "file": str(self.directory / "pbxd.log")},
             "plugins": {"path": folders},
-            "sip": {"listen": [f"udp:127.0.0.1:{sip_port}"], "domain": "pbx.test", "peers": ["127.0.0.1"], "flood_rate": 1000000,
-                    "flood_burst": 1000000},
+            "sip": {"listen": [f"udp:127.0.0.1:{sip_port}"], "domain": "pbx.test", "peers": ["127.0.0.1"], "flood_rate": 100000,
+                    "flood_burst": 100000},
             "media": {"bind": "127.0.0.1", "port_min": 10000, "port_max": 30000, "quarantine_s": 1},
             "api": {"listen": "127.0.0.1:9443"},
             "calls": {"limit": 20000},
@@ -177,6 +177,7 @@ def main():
     parser.add_argument("--call-rate", type=int, default=100)
     parser.add_argument("--seconds", type=int, default=15)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="pbx-bench-") as name:
         directory = Path(name)
         pbx = Pbx(options.build, directory, options.sip_port, options.users).start()
