@@ -1,0 +1,65 @@
+/*
+ * abi_mirror - every public type in one object, for abidw and abidiff to look at
+ *
+ * The public headers are tables of function pointers: nothing of them is a symbol that a tool could compare. A function that takes one of
+ * each is. When a header is added its structures are added here, at the end.
+ */
+#include <pbx/bus.h>
+#include <pbx/calls.h>
+#include <pbx/directory.h>
+#include <pbx/fetch.h>
+#include <pbx/json.h>
+#include <pbx/location.h>
+#include <pbx/media.h>
+#include <pbx/metrics.h>
+#include <pbx/music.h>
+#include <pbx/parking.h>
+#include <pbx/plugin.h>
+#include <pbx/requests.h>
+#include <pbx/route.h>
+#include <pbx/secrets.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+
+struct abi_mirror {
+	const struct pbx_plugin *plugin;
+	const struct pbx_host *host;
+	const struct pbx_diag *diag;
+	const struct pbx_setting *setting;
+	const struct pbx_migration *migration;
+	const struct pbx_route *route;
+	const struct pbx_command *command;
+	const struct pbx_arg *arg;
+	const struct pbx_field *field;
+	const struct pbx_metric *metric;
+	const struct pbx_event_type *event_type;
+	const struct pbx_list *list;
+	const struct pbx_objects *objects;
+	const struct pbx_bus *bus;
+	const struct pbx_event *event;
+	const struct pbx_calls *calls;
+	const struct pbx_leg_info *leg_info;
+	const struct pbx_controller *controller;
+	const struct pbx_dialler *dialler;
+	const struct pbx_dial_plan *dial_plan;
+	const struct pbx_directory *directory;
+	const struct pbx_fetch *fetch;
+	const struct pbx_jsons *jsons;
+	const struct pbx_location *location;
+	const struct pbx_media *media;
+	const struct pbx_metrics *metrics;
+	const struct pbx_music *music;
+	const struct pbx_parking *parking;
+	const struct pbx_requests *requests;
+	const struct pbx_routing *routing;
+	const struct pbx_secrets *secrets;
+	const struct pbx_store *store;
+	const struct pbx_timers *timers;
+};
+
+PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
+
+void abi_mirror_show(const struct abi_mirror *mirror)
+{
+	(void)mirror;
+}
