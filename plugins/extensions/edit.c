@@ -188,6 +188,16 @@ static void finish_first(struct edit *edit, int result, const struct pbx_diag *d
 		store_first(extensions);
 }
 
+static void cancel_all(struct extensions *extensions)
+{
+	while (extensions->storing) {
+		struct edit *edit = extensions->storing;
+
+		extensions->storing = edit->next;
+		finish_text(edit, PBX_ECANCELLED, "", "extensions are being stopped");
+	}
+}
+
 static int take_place(struct edit *edit, struct pbx_diag *diag)
 {
 	struct extensions *extensions = edit->extensions;
@@ -213,11 +223,7 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	int err = rows->status;
 
 	if (err == PBX_ECANCELLED) { /* we are being stopped: nothing more is stored */
-		while (extensions->storing) {
-			edit = extensions->storing;
-			extensions->storing = edit->next;
-			finish_text(edit, err, "", rows->error);
-		}
+		cancel_all(extensions);
 		return;
 	}
 	if (err == PBX_EEXIST)
@@ -272,7 +278,16 @@ static void store(struct edit *edit)
 	while (*at)
 		at = &(*at)->next;
 	*at = edit;
-	if (extensions->storing == edit)
+	if (extensions->storing == edit && !extensions->importing)
+		store_first(extensions);
+}
+
+void edits_go_on(struct extensions *extensions, int status)
+{
+	extensions->importing = false;
+	if (status == PBX_ECANCELLED)
+		cancel_all(extensions);
+	else if (extensions->storing)
 		store_first(extensions);
 }
 

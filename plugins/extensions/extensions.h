@@ -56,7 +56,8 @@ struct extensions {
 	struct pbx_directory service;
 	struct account_entry *buckets[ACCOUNT_BUCKETS];
 	uint32_t count;
-	struct edit *storing; /* the first is being stored, the others wait */
+	struct edit *storing; /* the first is being stored, the others wait; all wait while a file is imported */
+	bool importing;
 	/* What the routing hook's answer points to, until the core has read it. */
 	struct pbx_dial_target target;
 	char target_text[ACCOUNT_NUMBER + 8];
@@ -100,7 +101,8 @@ struct edit {
 struct edit *edit_new(struct extensions *extensions, const struct account *from, const char *number); /* from NULL: a new account */
 void edit_free(struct edit *edit);
 void edit_run(struct edit *edit);
-void edit_remove(struct edit *edit); /* the account goes */
+void edit_remove(struct edit *edit);                         /* the account goes */
+void edits_go_on(struct extensions *extensions, int status); /* the import is over, with this result */
 /* The checks of an account by itself: number, e-mail, destinations. PBX_OK, PBX_EINVAL and diag. */
 int account_check(const struct extensions *extensions, const struct account *account, struct pbx_diag *diag);
 

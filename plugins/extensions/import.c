@@ -262,6 +262,7 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	if (rows->status != PBX_OK) {
 		(void)extensions->requests->fail(import->request, 503, "store_unavailable", NULL, "nothing was imported: %s", rows->error);
 		import_free(import);
+		edits_go_on(extensions, rows->status);
 		return;
 	}
 	answer = json->new_object();
@@ -282,6 +283,7 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	(void)json->set(answer, "items", items);
 	(void)extensions->requests->reply(import->request, 200, answer);
 	import_free(import);
+	edits_go_on(extensions, PBX_OK);
 }
 
 static int store(struct import *import)
@@ -335,7 +337,10 @@ void extensions_on_import(void *self, pbx_request request)
 		problem(import, "the file has no extension");
 	if (extensions->json->count(import->problems) > 0) {
 		refuse_problems(import);
+	} else if (extensions->importing || extensions->storing) {
+		(void)extensions->requests->fail(request, 409, "busy", NULL, "extensions are being changed this moment; try again");
 	} else if (store(import) == PBX_OK) {
+		extensions->importing = true;
 		return;
 	} else {
 		(void)extensions->requests->fail(request, 503, "store_unavailable", NULL, "the store takes nothing now; try again");

@@ -150,29 +150,36 @@ static void on_unread(void *context, uint32_t status, const char *content_type, 
 	*(uint32_t *)context = status;
 }
 
-/* A password takes its time to be hashed; what a user dials meanwhile must not be undone by it. */
-START_TEST(two_changes_at_once_both_hold)
+/* Asks, and does not wait for the answer. */
+static void begin(const char *method, const char *path, const char *body, uint32_t *ret_status)
 {
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
-	static const char body[] = "{\"name\": \"Alice\", \"password\": \"correct horse battery\"}";
 	static const char *const names[] = { "Content-Type" }, *const values[] = { "application/json" };
+	static const struct core_answer_sink sink = { .answer = on_unread };
 	const struct core_asker admin = {
 		.actor = "admin", .own_account = "", .scopes = "*", .address = "192.0.2.7", .request_id = "first"
 	};
-	const struct core_http_request http = { .method = "PATCH",
-						.path = "/extensions/1001",
+	const struct core_http_request http = { .method = method,
+						.path = path,
 						.query = "",
 						.header_names = names,
 						.header_values = values,
 						.header_count = 1,
 						.body = body,
-						.body_size = sizeof body - 1 };
-	static const struct core_answer_sink sink = { .answer = on_unread };
-	uint32_t status = 0;
+						.body_size = strlen(body) };
 	pbx_request request;
 
-	core_request_http(&admin, &http, &sink, &status, &request);
-	ck_assert_uint_eq(status, 0); /* still at it */
+	*ret_status = 0;
+	core_request_http(&admin, &http, &sink, ret_status, &request);
+	ck_assert_uint_eq(*ret_status, 0); /* still at it */
+}
+
+/* A password takes its time to be hashed; what a user dials meanwhile must not be undone by it. */
+START_TEST(two_changes_at_once_both_hold)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	uint32_t status;
+
+	begin("PATCH", "/extensions/1001", "{\"name\": \"Alice\", \"password\": \"correct horse battery\"}", &status);
 	forward(pbx, "1001", "{\"busy\": \"1003\", \"dnd\": true}");
 	fake_settle(pbx);
 	ck_assert_uint_eq(status, 200);
@@ -180,6 +187,20 @@ START_TEST(two_changes_at_once_both_hold)
 	ck_assert_str_eq(shown(pbx, "1001", "dnd"), "true");
 	ck_assert_str_eq(shown(pbx, "1001", "name"), "Alice");
 	ck_assert_str_eq(shown(pbx, "1001", "has_password"), "true");
+}
+END_TEST
+
+START_TEST(a_change_during_an_import_holds)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	uint32_t status;
+
+	begin("POST", "/extensions:import", "number,name\n1001,Alice\n", &status);
+	forward(pbx, "1001", "{\"busy\": \"1003\"}");
+	ck_assert_uint_eq(status, 200);
+	fake_restart(pbx);
+	ck_assert_str_eq(shown(pbx, "1001", "name"), "Alice");
+	ck_assert_str_eq(shown(pbx, "1001", "forwarding.busy"), "1003");
 }
 END_TEST
 
@@ -470,9 +491,10 @@ END_TEST
 
 CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_cannot_be_is_refused_and_the_field_is_named,
 	   a_number_that_exists_or_belongs_to_a_feature_is_a_conflict, secrets_are_kept_and_checked_but_never_shown,
-	   two_changes_at_once_both_hold, a_user_sees_and_forwards_only_themselves, registrations_are_told_and_can_be_forgotten,
-	   an_extension_rings_for_as_long_as_it_says, every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends,
-	   who_does_not_want_to_be_disturbed_is_not, without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy,
-	   what_is_dialled_changes_ones_own_extension, codes_of_no_account_or_no_sense_are_refused,
-	   a_neighbours_call_is_picked_up_within_the_group, a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole,
-	   a_file_with_mistakes_changes_nothing_and_all_are_named, a_fresh_copy_knows_everybody_and_keeps_the_call)
+	   two_changes_at_once_both_hold, a_change_during_an_import_holds, a_user_sees_and_forwards_only_themselves,
+	   registrations_are_told_and_can_be_forgotten, an_extension_rings_for_as_long_as_it_says,
+	   every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends, who_does_not_want_to_be_disturbed_is_not,
+	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy, what_is_dialled_changes_ones_own_extension,
+	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group,
+	   a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named,
+	   a_fresh_copy_knows_everybody_and_keeps_the_call)
