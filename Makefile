@@ -42,7 +42,7 @@ tsan: ## media tests under the thread sanitizer
 	@$(NEEDS) build unit
 	@meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 	@ninja -C build-tsan -j $(JOBS) --quiet
-	@meson test -C build-tsan --no-rebuild --print-errorlogs --suite rtp
+	@meson test -C build-tsan --no-rebuild --print-errorlogs --suite media
 
 bench: ## CPU per call, packet and registration, as ratios to a bare loop
 	@$(NEEDS) build run bench

@@ -24,6 +24,7 @@ media:
   bind: $address
 api:
   listen: 127.0.0.1:9000
+  user_scopes: ["extensions:read", "extensions:forward", "cdr:read", "parking:read"]
 plugins:
   path: [$(for folder in "$build"/plugins/*/; do [ -d "$folder" ] && printf '%s, ' "${folder%/}"; done | sed 's/, $//')]
 music_on_hold:
