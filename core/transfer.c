@@ -100,6 +100,7 @@ int core_leg_on_transfer(pbx_leg handle, const char *target, pbx_leg replaces)
 	if (leg->state != PBX_LEG_ANSWERED)
 		return PBX_ESTATE;
 	if (leg->charge.owner && leg->controller.transfer) {
+		core_transfer_progress(handle, 100);
 		CORE_INTO(leg->charge.owner, leg->controller.transfer(leg->self, handle, target));
 		return PBX_OK;
 	}

@@ -53,7 +53,6 @@ int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 	dialog->refer_cseq = sip->sip_cseq->cs_seq;
 	ua_reply(dialog->ua, irq, SIP_202_ACCEPTED, NULL);
 	dialog->busy = true;
-	ua_transfer_progress(dialog, 100);
 	int err = core_leg_on_transfer(dialog->leg, target, replaced);
 	if (err != PBX_OK)
 		ua_transfer_progress(dialog, err == PBX_ENOENT ? 404 : 403);

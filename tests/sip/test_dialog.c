@@ -569,6 +569,7 @@ START_TEST(a_phone_asks_to_be_replaced)
 	send_within("REFER", 2, "Refer-To: <sip:1003@pbx.local>~", "");
 	rig_expect(rig, "SIP/2.0 202");
 	ck_assert_str_eq(target, "1003");
+	driver->transfer_progress(dialog, 100);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "NOTIFY "), "SIP/2.0 100"));
 	reply(200, "", "");
 	driver->transfer_progress(dialog, 180);
