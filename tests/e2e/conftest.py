@@ -11,6 +11,7 @@ from phone import Phone      # noqa: E402
 from ports import give_back  # noqa: E402
 from sink import Sink        # noqa: E402
 from sipp import Sipp        # noqa: E402
+from talker import Talker    # noqa: E402
 
 TONES = {"1001": 440, "1002": 660, "1003": 880, "1004": 1100, "1005": 1320, "1006": 1540}
 
@@ -80,6 +81,26 @@ def talk(phones):
         caller.established()
         return caller, callee
     return make
+
+
+@pytest.fixture
+def talkers(phones):
+    """talkers(pbx, "1001", …): the same as phones, but of our own making, for what real phones never say."""
+    made = []
+
+    def make(pbx, *numbers):
+        given = []
+        for number in numbers:
+            if (pbx, number) not in phones.secrets:
+                phones.secrets[pbx, number] = pbx.account(number, name=f"Phone {number}")
+            given.append(Talker(pbx, number, phones.secrets[pbx, number], TONES[number]))
+            made.append(given[-1])
+            assert given[-1].register().status == 200
+        return given if len(given) > 1 else given[0]
+
+    yield make
+    for talker in made:
+        talker.close()
 
 
 @pytest.fixture

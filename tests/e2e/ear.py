@@ -5,10 +5,13 @@ import ctypes
 import socket
 import struct
 import threading
+import time
 import warnings
 from array import array
 from pathlib import Path
 from typing import NamedTuple
+
+from tone import RATE, hears, power_db, silent_at
 
 ETH_P_IP, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 26, 35
 PCMU, PCMA = 0, 8
@@ -41,10 +44,31 @@ class Packet(NamedTuple):
     payload: bytes
 
 
+class Stalls:
+    """How late this busy machine wakes somebody who wants to be woken every 10 ms: what nobody may blame on the PBX."""
+
+    def __init__(self):
+        self.late = []  # (when, by how many ms)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        while True:
+            before = time.time()
+            time.sleep(0.01)
+            after = time.time()
+            self.late.append((after, (after - before) * 1000 - 10))
+
+    def longest_ms(self, since):
+        return max((late for when, late in self.late if when >= since), default=0.0)
+
+
 class WireEar:
     """Hears what arrives at UDP ports first..last on the loopback device. Needs CAP_NET_RAW."""
 
+    stalls = None
+
     def __init__(self, first, last):
+        WireEar.stalls = WireEar.stalls or Stalls()
         self.packets = []
         self._samples = array("h")
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))  # one protocol: only what arrives is seen
@@ -103,15 +127,17 @@ class WireEar:
         """A place in the stream, for the questions below."""
         return len(self.packets)
 
-    def longest_gap_ms(self, since=0, until=None):
-        """The longest time without a packet between two places."""
-        times = [packet.at for packet in self.packets[max(since - 1, 0):until]]
-        return max((after - before for before, after in zip(times, times[1:])), default=0.0) * 1000
+    def gaps(self, since=0, over_ms=40):
+        """The times without a packet since a place that a listener could notice, longer than the machine's own stalls explain."""
+        packets = self.packets[max(since - 1, 0):]
+        allowed = over_ms + (self.stalls.longest_ms(packets[0].at) if packets else 0)
+        return [f"{(b.at - a.at) * 1000:.0f} ms before seq {b.seq}, stamp +{(b.stamp - a.stamp) & 0xffffffff}, allowed {allowed:.0f} ms"
+                for a, b in zip(packets, packets[1:]) if (b.at - a.at) * 1000 > allowed]
 
-    def breaks(self, since=0, until=None):
+    def breaks(self, since=0):
         """Where the stream is not one unbroken stream: another SSRC, a sequence number left out or doubled, time going wrong."""
         found = []
-        packets = [packet for packet in self.packets[max(since - 1, 0):until] if packet.kind in DECODE]
+        packets = [packet for packet in self.packets[max(since - 1, 0):] if packet.kind in DECODE]
         for before, after in zip(packets, packets[1:]):
             if before.ssrc != after.ssrc:
                 found.append(f"ssrc {before.ssrc:08x} to {after.ssrc:08x}")
@@ -145,3 +171,37 @@ def open_ear(first, last, directory):
     except PermissionError:
         warnings.warn("no CAP_NET_RAW: phones listen by their own recorder, which is deaf after the phone has held; tests of hold will fail")
         return RecorderEar(directory)
+
+
+class Listener:
+    """What a test asks of whoever has an ear."""
+
+    def heard(self):
+        """Every sample that has arrived so far, over all calls."""
+        return self.ear.samples()
+
+    def listen(self, seconds=1.0, limit=10):
+        """The next `seconds` of sound from now on, however long they take to arrive (at most limit)."""
+        before = len(self.heard())
+        deadline = time.monotonic() + limit
+        while len(self.heard()) < before + seconds * RATE:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        return self.heard()[before:before + int(seconds * RATE)]
+
+    def hears(self, hertz, others=(), seconds=1.0, within=3.0):
+        """From some moment within `within` seconds on, a whole `seconds` of this tone."""
+        deadline = time.monotonic() + within
+        while True:
+            samples = self.listen(seconds, limit=seconds + 1)
+            if len(samples) >= seconds * RATE * 0.9 and hears(samples, hertz, others):
+                return True
+            if time.monotonic() > deadline:
+                return False
+
+    def hears_nothing_of(self, hertz, seconds=1.0):
+        return silent_at(self.listen(seconds, limit=seconds + 0.5), hertz)
+
+    def level(self, hertz, seconds=0.5):
+        return power_db(self.listen(seconds), hertz)

@@ -5,9 +5,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from ear import open_ear
+from ear import Listener, open_ear
 from ports import free_port, free_range
-from tone import RATE, hears, power_db, silent_at
 
 CONFIG = """\
 poll_method epoll
@@ -37,7 +36,7 @@ snd_path {directory}
 """
 
 
-class Phone:
+class Phone(Listener):
     """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10."""
 
     def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None):
@@ -167,38 +166,6 @@ class Phone:
             self.command("sndcode", key)
             time.sleep(0.15)  # as fast as a finger: baresip sends a digit for as long as the key is down
             self.command("sndcode", "\x04")
-
-    # ---- what it hears ----------------------------------------------------------------------
-
-    def heard(self):
-        """Every sample that has arrived so far, over all calls."""
-        return self.ear.samples()
-
-    def listen(self, seconds=1.0, limit=10):
-        """The next `seconds` of sound from now on, however long they take to arrive (at most limit)."""
-        before = len(self.heard())
-        deadline = time.monotonic() + limit
-        while len(self.heard()) < before + seconds * RATE:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-        return self.heard()[before:before + int(seconds * RATE)]
-
-    def hears(self, hertz, others=(), seconds=1.0, within=3.0):
-        """From some moment within `within` seconds on, a whole `seconds` of this tone."""
-        deadline = time.monotonic() + within
-        while True:
-            samples = self.listen(seconds, limit=seconds + 1)
-            if len(samples) >= seconds * RATE * 0.9 and hears(samples, hertz, others):
-                return True
-            if time.monotonic() > deadline:
-                return False
-
-    def hears_nothing_of(self, hertz, seconds=1.0):
-        return silent_at(self.listen(seconds, limit=seconds + 0.5), hertz)
-
-    def level(self, hertz, seconds=0.5):
-        return power_db(self.listen(seconds), hertz)
 
     def stop(self):
         """Ends the process as a phone does that loses power: no BYE, no unregister."""

@@ -1,0 +1,124 @@
+"""A phone of a few lines with a voice and an ear: it says on the wire exactly what a test wants said, which no real phone would."""
+import math
+import re
+import socket
+import threading
+import time
+
+from ear import DECODE, PCMU, Listener, open_ear
+from ports import free_range
+from sip_client import SipClient
+from tone import RATE
+
+SESSION = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n"
+           "m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n{attribute}")
+FRAME = RATE // 50
+
+
+def _mu_law_tone(hertz):
+    """100 ms of it, which can be repeated without a seam: hertz is a multiple of 10."""
+    table = DECODE[PCMU]
+    wave = (8000 * math.sin(2 * math.pi * hertz * n / RATE) for n in range(RATE // 10))
+    return bytes(min(range(256), key=lambda byte, sample=sample: abs(table[byte] - sample)) for sample in wave)
+
+
+class Talker(SipClient, Listener):
+    def __init__(self, pbx, number, secret, hertz):
+        super().__init__(pbx, number, secret)
+        self.hertz = hertz
+        self.rtp_port = free_range(2)
+        self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.rtp.bind(("127.0.0.1", self.rtp_port))
+        self.ear = open_ear(self.rtp_port, self.rtp_port, ".")
+        self.towards, self.speaks, self.version = None, True, 0
+        self.remote = self.remote_tag = self.target = ""
+        self._closing = threading.Event()
+        self._voice = threading.Thread(target=self._speak, daemon=True)
+        self._voice.start()
+
+    def close(self):
+        self._closing.set()
+        self._voice.join()
+        self.ear.close()
+        self.rtp.close()
+        super().close()
+
+    def _speak(self):
+        tone, seq, began = _mu_law_tone(self.hertz), 0, time.monotonic()
+        while not self._closing.wait(max(0, began + seq * 0.02 - time.monotonic())):
+            at = seq * FRAME % len(tone)
+            head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
+            if self.towards and self.speaks:
+                self.rtp.sendto(head + tone[at:at + FRAME], self.towards)
+            seq += 1
+
+    def session(self, direction="sendrecv", connection="127.0.0.1"):
+        """An SDP of ours. direction "": the line is left out, as phones of old do."""
+        self.version += 1
+        attribute = f"a={direction}\r\n" if direction else ""
+        return SESSION.format(version=self.version, connection=connection, port=self.rtp_port, attribute=attribute)
+
+    # ---- a call ------------------------------------------------------------------------------
+
+    def dial(self, number):
+        answer = self.invite(number, self.session())
+        assert answer is not None and answer.status == 200, answer and answer.start
+        self._take_part(answer, answer.get("To"))
+        return self
+
+    def answer(self):
+        invite = self.expect("INVITE", 10)
+        self.call_id = invite.get("Call-ID")
+        self.reply(invite, 180, "Ringing")
+        self.reply(invite, 200, "OK", body=self.session())
+        self.expect("ACK")
+        self._take_part(invite, invite.get("From"))
+        return self
+
+    def _take_part(self, message, remote):
+        self.remote = re.search(r"<([^>]+)>", remote).group(1)
+        self.remote_tag = re.search(r";tag=([^;]+)", remote).group(1)
+        self.target = re.search(r"<([^>]+)>", message.get("Contact")).group(1)
+        self.towards = ("127.0.0.1", message.rtp_port())
+
+    def inside(self, method, headers=(), **more):
+        """A request within the call: its final answer."""
+        return self.request(method, self.target, headers, to=self.remote, to_tag=self.remote_tag, **more)
+
+    def reinvite(self, direction="sendrecv", connection="127.0.0.1"):
+        answer = self.inside("INVITE", body=self.session(direction, connection))
+        assert answer is not None, "no answer to a re-INVITE"
+        self.acknowledge(answer, self.target)
+        return answer
+
+    def agree(self, direction):
+        """Waits for a re-INVITE of the other side, answers it so and gives it."""
+        invite = self.expect("INVITE")
+        self.reply(invite, 200, "OK", body=self.session(direction))
+        self.expect("ACK")
+        return invite
+
+    def refer(self, number):
+        """Asks for a blind transfer: what the NOTIFYs say up to the last, as status codes."""
+        answer = self.inside("REFER", [f"Refer-To: <sip:{number}@pbx.test>", f"Referred-By: <sip:{self.number}@pbx.test>"])
+        assert answer.status == 202, answer.start
+        told = []
+        while True:
+            notify = self.expect("NOTIFY")
+            self.reply(notify, 200, "OK")
+            told.append(int(notify.body.split()[1]))
+            if notify.get("Subscription-State").startswith("terminated"):
+                return told
+
+    def hangup(self):
+        answer = self.inside("BYE")
+        assert answer.status == 200, answer.start
+
+    def closed(self, seconds=5):
+        self.reply(self.expect("BYE", seconds), 200, "OK")
+
+
+def direction_of(message):
+    """What the SDP of a message says of who may send."""
+    found = re.search(r"^a=(sendrecv|sendonly|recvonly|inactive)", message.body, re.M)
+    return found[1] if found else "sendrecv"
