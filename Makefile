@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 NEEDS = packaging/install-packages.sh
 T ?=
 
-.PHONY: help run build test check e2e fuzz tsan bench deb format format-check lint coverage docs clean
+.PHONY: help run build test check e2e fuzz tsan bench deb deb-test format format-check lint coverage docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -53,6 +53,10 @@ bench: ## CPU per call, packet and registration, as ratios to a bare loop
 deb: ## Debian packages in ./dist
 	@$(NEEDS) build deb
 	@packaging/build-deb.sh
+
+deb-test: ## the packages on a Debian of their own, from install to purge (needs root)
+	@$(NEEDS) build deb deb-test
+	@tests/packaging/test_deb.sh
 
 format: ## let clang-format decide
 	@$(NEEDS) lint

@@ -30,7 +30,7 @@ export SOURCE_DATE_EPOCH
 {
 	printf 'warden-pbx (%s) unstable; urgency=medium\n\n' "$version"
 	awk '/^## / { if (seen++) exit; next } !seen || /^$/ { next } /^- / { print "  * " substr($0, 3); next } { sub(/^ */, ""); print "    " $0 }' \
-		"$tree/CHANGELOG.md"
+		"$tree/CHANGELOG.md" | fold -s -w 74 | sed 's/^\([^ ]\)/    \1/; s/ *$//'
 	printf '\n -- %s  %s\n' "$(sed -n 's/^Maintainer: //p' "$tree/debian/control")" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 } > "$tree/debian/changelog"
 

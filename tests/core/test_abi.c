@@ -27,8 +27,8 @@
 #define AT(type, member, where) _Static_assert(offsetof(struct type, member) == (where), #type "." #member " has moved")
 #define AT_LEAST(type, bytes) _Static_assert(sizeof(struct type) >= (bytes), #type " has lost members")
 #define EXACTLY(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " crosses the line by value: it cannot grow")
-#define BEGINS_WITH_SIZE(type) \
-	AT(type, size, 0);     \
+#define BEGINS_WITH_SIZE(type)                                                                                                             \
+	AT(type, size, 0);                                                                                                                 \
 	_Static_assert(sizeof(((struct type *)0)->size) == 4, #type ".size is read before anything else")
 #define IS_SERVICE(type) AT(type, header, 0)
 
@@ -217,13 +217,14 @@ AT_LEAST(pbx_host, 112);
 #endif
 
 /* Results and types travel as numbers. */
-_Static_assert(PBX_OK == 0 && PBX_EINVAL == -1 && PBX_ENOMEM == -2 && PBX_ENOENT == -3 && PBX_EEXIST == -4 && PBX_ENOSPC == -5 && PBX_EBUSY == -6,
+_Static_assert(PBX_OK == 0 && PBX_EINVAL == -1 && PBX_ENOMEM == -2 && PBX_ENOENT == -3 && PBX_EEXIST == -4 && PBX_ENOSPC == -5 &&
+		       PBX_EBUSY == -6,
 	       "results are stable");
 _Static_assert(PBX_EPERM == -7 && PBX_ESTATE == -8 && PBX_ENOTSUP == -9 && PBX_ETIMEOUT == -10 && PBX_EIO == -11 && PBX_ELATER == -12 &&
 		       PBX_EVERSION == -13 && PBX_ECANCELLED == -14,
 	       "results are stable");
-_Static_assert(PBX_TYPE_BOOL == 1 && PBX_TYPE_INT == 2 && PBX_TYPE_NUMBER == 3 && PBX_TYPE_TEXT == 4 && PBX_TYPE_CHOICE == 5 && PBX_TYPE_LIST == 6 &&
-		       PBX_TYPE_OBJECT == 7 && PBX_TYPE_OBJECTS == 8 && PBX_TYPE_SECRET == 9 && PBX_TYPE_TIME == 10,
+_Static_assert(PBX_TYPE_BOOL == 1 && PBX_TYPE_INT == 2 && PBX_TYPE_NUMBER == 3 && PBX_TYPE_TEXT == 4 && PBX_TYPE_CHOICE == 5 &&
+		       PBX_TYPE_LIST == 6 && PBX_TYPE_OBJECT == 7 && PBX_TYPE_OBJECTS == 8 && PBX_TYPE_SECRET == 9 && PBX_TYPE_TIME == 10,
 	       "types are stable");
 
 START_TEST(a_header_says_who_it_is_and_how_long_its_structure)
