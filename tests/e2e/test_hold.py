@@ -1,0 +1,169 @@
+"""Hold in every way it is asked for: who hears what, what is answered, what is said on the bus, and that the voice comes back at once."""
+import threading
+
+import pytest
+from talker import direction_of
+
+MUSIC, SALES = 520, 740
+
+
+def call_of(pbx):
+    return pbx.ctl("calls", "list")[0]["call_id"]
+
+
+@pytest.fixture
+def alice_and(pbx, phones, talkers):
+    """alice_and(number): phone 1001 talks with a talker, who says exactly what is wanted."""
+    def make(number="1002"):
+        alice, bob = phones(pbx, "1001"), talkers(pbx, number)
+        alice.dial(number)
+        bob.answer()
+        alice.established()
+        assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+        return alice, bob
+    return make
+
+
+@pytest.mark.parametrize("direction, connection, answer", [
+    ("sendonly", "127.0.0.1", "recvonly"),
+    ("inactive", "127.0.0.1", "inactive"),
+    ("sendrecv", "0.0.0.0", None),          # RFC 2543; what is answered to it does not matter
+    ("", "0.0.0.0", None),
+])
+def test_a_phone_holds_and_resumes(pbx, alice_and, direction, connection, answer):
+    alice, bob = alice_and()
+    answered = bob.reinvite(direction, connection)
+    assert answered.status == 200
+    assert answer is None or direction_of(answered) == answer
+    pbx.wait_event("call.hold")
+    assert alice.hears(MUSIC, others=(bob.hertz,))
+    assert bob.hears_nothing_of(alice.hertz)
+    assert not alice.saw("CALL_ESTABLISHED"), "the held party's session was touched"
+
+    answered = bob.reinvite("sendrecv")
+    assert answered.status == 200 and direction_of(answered) == "sendrecv"
+    held = pbx.wait_event("call.resume")["data"]
+    assert held["hold_ms"] >= 1000
+    assert alice.hears(bob.hertz, others=(MUSIC,), within=0.2)
+    assert bob.hears(alice.hertz, within=0.2)
+    bob.hangup()
+    alice.closed()
+
+
+def test_the_stream_to_the_held_party_never_breaks(pbx, alice_and):
+    """Voice, music, voice: one SSRC, one sequence, one clock."""
+    alice, bob = alice_and()
+    here = alice.ear.mark()
+    for _ in range(3):
+        bob.reinvite("sendonly")
+        assert alice.hears(MUSIC, others=(bob.hertz,))
+        bob.reinvite("sendrecv")
+        assert alice.hears(bob.hertz, others=(MUSIC,))
+    assert alice.ear.breaks(here) == []
+    assert len(pbx.events("call.hold")) == len(pbx.events("call.resume")) == 3
+    bob.hangup()
+    alice.closed()
+
+
+def test_holding_twice_is_holding_once(pbx, alice_and):
+    """Session refreshes of a phone that holds repeat its sendonly."""
+    alice, bob = alice_and()
+    for _ in range(3):
+        assert bob.reinvite("sendonly").status == 200
+    assert alice.hears(MUSIC)
+    bob.reinvite("sendrecv")
+    assert alice.hears(bob.hertz, others=(MUSIC,))
+    assert len(pbx.events("call.hold")) == len(pbx.events("call.resume")) == 1
+    bob.hangup()
+    alice.closed()
+
+
+def test_both_hold_each_other_and_nobody_hears_music(pbx, talkers):
+    alice, bob = talkers(pbx, "1001", "1002")
+    ringing = threading.Thread(target=bob.answer)
+    ringing.start()
+    alice.dial("1002")
+    ringing.join()
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+
+    bob.reinvite("sendonly")
+    assert alice.hears(MUSIC)
+    assert direction_of(alice.reinvite("sendonly")) in ("inactive", "recvonly")
+    for party, other in ((alice, bob), (bob, alice)):
+        assert party.hears_nothing_of(MUSIC) and party.hears_nothing_of(other.hertz)
+
+    bob.reinvite("sendrecv")
+    assert bob.hears(MUSIC, others=(alice.hertz,))  # alice still holds
+    assert alice.hears_nothing_of(bob.hertz)
+    alice.reinvite("sendrecv")
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    bob.hangup()
+    alice.closed()
+
+
+def test_the_caller_may_hold_too(pbx, talk):
+    alice, bob = talk(pbx, "1001", "1002")
+    alice.hold()
+    assert bob.hears(MUSIC, others=(alice.hertz,))
+    alice.resume()
+    assert bob.hears(alice.hertz, others=(MUSIC,)) and alice.hears(bob.hertz)
+    bob.hangup()
+    alice.closed()
+
+
+@pytest.mark.parametrize("who", ["held", "holder"])
+def test_hang_up_during_hold(pbx, talk, who):
+    alice, bob = talk(pbx, "1001", "1002")
+    bob.hold()
+    assert alice.hears(MUSIC)
+    (alice if who == "held" else bob).hangup()
+    (bob if who == "held" else alice).closed()
+    record = pbx.wait_for(lambda: [record for record in pbx.ctl("cdr", "list") if record["ended_at"]], "the record")[0]
+    assert record["hold_ms"] >= 1000 and record["hangup_by"] == ("caller" if who == "held" else "callee")
+
+
+def test_hold_and_resume_over_rest(pbx, alice_and):
+    """The far party hears music, the holder's phone is told to be silent."""
+    alice, bob = alice_and()
+    path = f"/calls/{call_of(pbx)}"
+    leg = next(leg for leg in pbx.ctl("calls", "show", call_of(pbx))["legs"] if leg["number"] == "1002")["leg_id"]
+    status, answer = pbx.http("POST", path + ":hold", {"leg_id": leg})
+    assert (status, answer["on_hold"]) == (200, True)
+    assert direction_of(bob.agree("inactive")) == "inactive"
+    assert alice.hears(MUSIC, others=(bob.hertz,))
+    assert bob.hears_nothing_of(alice.hertz)
+
+    status, answer = pbx.http("POST", path + ":resume", {"leg_id": leg})
+    assert (status, answer["on_hold"]) == (200, False)
+    assert direction_of(bob.agree("sendrecv")) == "sendrecv"
+    assert alice.hears(bob.hertz, others=(MUSIC,)) and bob.hears(alice.hertz)
+    bob.hangup()
+    alice.closed()
+    assert pbx.http("POST", path + ":hold")[0] == 404
+
+
+def test_who_holds_chooses_the_music(pbx, phones, talk):
+    phones.secrets[pbx, "1001"] = pbx.account("1001", music_class="sales")
+    alice, bob = talk(pbx, "1001", "1002")
+    alice.hold()
+    assert bob.hears(SALES, others=(MUSIC, alice.hertz))
+    alice.resume()
+    assert bob.hears(alice.hertz)
+    bob.hold()
+    assert alice.hears(MUSIC, others=(SALES, bob.hertz))
+    bob.resume()
+    assert alice.hears(bob.hertz)
+    alice.hangup()
+    bob.closed()
+
+
+def test_music_that_is_not_there_is_silence_not_an_end(make_pbx, talk):
+    pbx = make_pbx('music_on_hold:\n  default_class: "nowhere"\n')
+    alice, bob = talk(pbx, "1001", "1002")
+    bob.hold()
+    pbx.wait_event("call.hold")
+    assert alice.hears_nothing_of(bob.hertz) and alice.hears_nothing_of(MUSIC)
+    bob.resume()
+    assert alice.hears(bob.hertz)
+    alice.hangup()
+    bob.closed()
