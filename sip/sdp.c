@@ -140,9 +140,15 @@ static void read_codecs(const sdp_media_t *media, struct core_media_desc *desc)
 		read_format(media, format->l_text, desc);
 }
 
+/* A profile we do not know may mean anything: its packets need not be RTP as we understand it. */
 static bool is_rtp(const sdp_media_t *media)
 {
-	return media->m_proto_name && (strncasecmp(media->m_proto_name, "RTP/", 4) == 0 || strncasecmp(media->m_proto_name, "UDP/TLS/RTP/", 12) == 0);
+	static const char *const profiles[] = { "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF" };
+
+	for (size_t i = 0; media->m_proto_name && i < sizeof profiles / sizeof profiles[0]; i++)
+		if (strcasecmp(media->m_proto_name, profiles[i]) == 0)
+			return true;
+	return false;
 }
 
 static bool is_secure(const sdp_media_t *media)

@@ -236,6 +236,7 @@ def test_a_paused_webhook_loses_nothing(hooked, sink):
     made = subscribe(hooked, sink, ["registration.added"])
     hooked.ctl("webhook", "pause", made["id"])
     fire(hooked, "1003")
+    hooked.wait_event("registration.added")
     hooked.kill()
     hooked.restart()
     fire(hooked, "1004")
