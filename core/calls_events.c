@@ -1,6 +1,6 @@
 /* calls_events.c - what call control tells the bus, exactly as the table "Events of the core" in CONTRIBUTING.md says
  *
- * Call records and webhooks are made from these events and nothing else. Durations come from the monotonic clock. A bridge says bridge.entered
+ * Records of calls are made from these events and nothing else. Durations come from the monotonic clock. A bridge says bridge.entered
  * once for each of its legs, under that leg's call, and bridge.left likewise. The legs of an unanswered call have no talk_ms. */
 #include "bus.h"
 #include "calls_inner.h"

@@ -54,7 +54,7 @@ struct fetch_settings {
 
 static const struct pbx_setting rows[] = {
 	PBX_LIST(struct fetch_settings, allow, .initial_text = "",
-		 .help = "Addresses webhooks and other HTTP clients may speak to although they are not public, as host:port, CIDR:port or "
+		 .help = "Addresses that HTTP requests of ours may go to although they are not public, as host:port, CIDR:port or "
 			 "[CIDR]:port"),
 };
 

@@ -11,7 +11,7 @@ int core_settings_init(const char *file);
 void core_settings_fini(void);
 
 /* Declares a section. size: of the structure the rows describe. Declaring a section that a file already fills checks it at once.
- * PBX_OK, PBX_EINVAL and diag ("pbx.yml:12:3: call_parking.range_stat: unknown setting, did you mean range_start?"), PBX_EEXIST, PBX_ENOMEM. */
+ * PBX_OK, PBX_EINVAL and diag ("pbx.yml:12:3: calls.ring_z: unknown setting, did you mean ring_s?"), PBX_EEXIST, PBX_ENOMEM. */
 int core_settings_declare(const char *section, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag);
 void core_settings_undeclare(const char *section);
 /* A newer copy of the owner takes the section over, beside the older one: same results as declare, PBX_ENOENT; on failure all stays as it was.

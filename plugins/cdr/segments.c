@@ -191,8 +191,10 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 	if (!among_us && strcmp(peer, leg) < 0)
 		return false; /* met an older call (ids rise with time), which writes the record */
 
-	if (strcmp(peer_number, call->segment.to_number) == 0 || !call->segment.answered_us) {
-		(void)end_park(&call->segment, event->wall_us);
+	bool same_party = strcmp(peer_number, call->segment.to_number) == 0;
+	if (same_party || !call->segment.answered_us) {
+		if (!end_park(&call->segment, event->wall_us) && same_party)
+			return false; /* the row says it already */
 		COPY(call->segment.to_number, peer_number);
 	} else {
 		begin_next(cdr, call, peer_number, event->wall_us);
