@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from pbx import Pbx, Refused  # noqa: E402
+from pbx import Pbx  # noqa: E402
 
 SETTINGS = """
 api:
