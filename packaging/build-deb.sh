@@ -29,8 +29,9 @@ export SOURCE_DATE_EPOCH
 
 {
 	printf 'warden-pbx (%s) unstable; urgency=medium\n\n' "$version"
-	awk '/^## / { if (seen++) exit; next } !seen || /^$/ { next } /^- / { print "  * " substr($0, 3); next } { sub(/^ */, ""); print "    " $0 }' \
-		"$tree/CHANGELOG.md" | fold -s -w 74 | sed 's/^\([^ ]\)/    \1/; s/ *$//'
+	# A bullet of several lines becomes one, then lines of Debian's width.
+	awk '/^## / { if (seen++) exit; next } !seen || /^$/ { next } /^[^ ]/ { sub(/^- /, ""); printf "\n  * %s", $0; next } { sub(/^ */, ""); printf " %s", $0 }
+		END { print "" }' "$tree/CHANGELOG.md" | sed 1d | fold -s -w 74 | sed 's/^\([^ ]\)/    \1/; s/ *$//'
 	printf '\n -- %s  %s\n' "$(sed -n 's/^Maintainer: //p' "$tree/debian/control")" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 } > "$tree/debian/changelog"
 
