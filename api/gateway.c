@@ -29,6 +29,7 @@
 
 #define READ_TIMEOUT_MS 10000u /* for a request's head, and for each further piece of its body */
 #define BODY_TIMEOUT_MS 30000u /* for the whole body */
+#define SWALLOW_BYTES 1048576u
 #define KEEP_ALIVE_MS 5000u
 #define ANSWER_TIMEOUT_MS 35000u /* the loop says 504 after 30 s; this is for a loop that hangs */
 #define HEALTH_TIMEOUT_MS 1000u
@@ -299,6 +300,22 @@ static bool read_body(const struct api_server *server, struct mg_connection *con
 	return true;
 }
 
+/* Closing over bytes that nobody has read resets the connection, and our refusal with it. So what the client was still sending is read
+ * after the answer, up to a limit: who sends more does not want an answer. */
+static void swallow_body(struct mg_connection *connection)
+{
+	char bytes[8192];
+	uint64_t deadline_us = core_now_us() + READ_TIMEOUT_MS * 1000ull;
+
+	for (size_t swallowed = 0; swallowed < SWALLOW_BYTES && core_now_us() < deadline_us;) {
+		int got = mg_read(connection, bytes, sizeof bytes);
+
+		if (got <= 0)
+			return;
+		swallowed += (size_t)got;
+	}
+}
+
 /* ---- a request's thread ----------------------------------------------------------------- */
 
 /* Puts the visit where a stop finds it. False: we are being stopped. */
@@ -343,6 +360,8 @@ static void serve(struct api_server *server, struct mg_connection *connection, s
 		(void)exchange_wait(exchange, 0, &answer); /* it is there now */
 	}
 	write_answer(server, connection, exchange, &answer);
+	if (answer.status == 413)
+		swallow_body(connection);
 	if (exchange_leave(exchange))
 		tell_loop(server, api_dispatch_gone, exchange);
 	if (welcome)
