@@ -16,9 +16,9 @@ class Callers:
         assert callee.register(contact=f"<sip:1002@127.0.0.1:{self.callee_port}>").status == 200
         callee.close()
 
-    def call(self, times=1, rate=5):
+    def call(self, times=1, rate=5, talk_ms=200):
         """`times` calls from ringing to BYE; returns when the last is over."""
         callee = self.sipp(self.pbx, "uas_answers", calls=times, port=self.callee_port)
-        caller = self.sipp(self.pbx, "uac_calls", calls=times, keys={"number": "1001"}, user="1001", secret=self.secret, args=["-r", rate])
+        caller = self.sipp(self.pbx, "uac_calls", calls=times, keys={"number": "1001"}, user="1001", secret=self.secret, args=["-r", rate, "-d", talk_ms])
         caller.join()
         callee.join()

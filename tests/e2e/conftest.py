@@ -8,18 +8,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pbx import Pbx          # noqa: E402
 from phone import Phone      # noqa: E402
-from ports import give_back  # noqa: E402
 from sink import Sink        # noqa: E402
 from sipp import Sipp        # noqa: E402
 from talker import Talker    # noqa: E402
 
 TONES = {"1001": 440, "1002": 660, "1003": 880, "1004": 1100, "1005": 1320, "1006": 1540}
-
-
-@pytest.fixture(autouse=True)
-def ports():
-    yield
-    give_back()
 
 
 @pytest.fixture

@@ -1,39 +1,62 @@
-"""Free loopback ports, allotted and never fixed, so that tests can run side by side."""
+"""Free loopback ports, allotted and never fixed, so that tests can run side by side.
+
+A test process takes a window of ports for itself, which no other one touches: an ear listens to port numbers, not to sockets. Within
+the window ports are handed out in a circle, so that one is not used again while late packets of the test before are still on their way."""
+import fcntl
 import os
 import socket
+import tempfile
 
-_given = set()
+WINDOWS = 8
+RTP_FIRST, RTP_COUNT = 10000, 1250     # all below the range the kernel hands out by itself
+PORT_FIRST, PORT_COUNT = 20000, 1250
+
+
+def _take_window():
+    """The lock goes with the process."""
+    for window in range(WINDOWS):
+        file = open(os.path.join(tempfile.gettempdir(), f"pbx-e2e-ports-{window}"), "w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return window, file
+        except OSError:
+            file.close()
+    raise RuntimeError(f"{WINDOWS} test runs are going on already")
+
+
+_window, _lock = _take_window()
+_next_port = _next_rtp = 0
+
+
+def _is_free(port, kinds, host):
+    try:
+        for kind in kinds:
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.bind((host, port))
+    except OSError:
+        return False
+    return True
 
 
 def free_port(kind=socket.SOCK_DGRAM, host="127.0.0.1"):
-    """A port that nobody uses, for UDP and TCP alike, outside the range the kernel hands out by itself. The next one is kept free
-    too: a phone listens there for TLS."""
-    start = 20000 + (os.getpid() * 97) % 8000
-    for port in range(start, start + 4000, 2):
-        if port in _given:
-            continue
-        try:
-            for tried in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-                with socket.socket(socket.AF_INET, tried) as probe:
-                    probe.bind((host, port))
-        except OSError:
-            continue
-        _given.add(port)
-        return port
+    """A port that nobody uses, for UDP and TCP alike. The next one is kept free too: a phone listens there for TLS."""
+    global _next_port
+    for _ in range(PORT_COUNT // 2):
+        port = PORT_FIRST + _window * PORT_COUNT + _next_port
+        _next_port = (_next_port + 2) % PORT_COUNT
+        if _is_free(port, (socket.SOCK_DGRAM, socket.SOCK_STREAM), host):
+            return port
     raise RuntimeError("no free port")
 
 
 def free_range(count):
     """The first of `count` ports in a row for RTP, even."""
-    start = 10000 + (os.getpid() * 131) % 6000
-    start += start % 2
-    for first in range(start, start + 4000, 2):
-        if all(port not in _given for port in range(first, first + count)):
-            _given.update(range(first, first + count))
+    global _next_rtp
+    for _ in range(RTP_COUNT):
+        if _next_rtp + count > RTP_COUNT:
+            _next_rtp = 0
+        first = RTP_FIRST + _window * RTP_COUNT + _next_rtp
+        _next_rtp += count + count % 2
+        if all(_is_free(port, (socket.SOCK_DGRAM,), "127.0.0.1") for port in range(first, first + count)):
             return first
     raise RuntimeError("no free range")
-
-
-def give_back():
-    """The test is over and its processes have ended: its ports may be had again."""
-    _given.clear()

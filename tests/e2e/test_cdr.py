@@ -1,0 +1,212 @@
+"""Call records: every kind of call leaves the right one, a crash loses none, and everybody sees what is theirs to see."""
+import csv
+import io
+import subprocess
+import threading
+import time
+import uuid
+from datetime import datetime
+
+from calling import Callers
+from pbx import BUILD
+
+
+def closed_records(pbx, count, **more):
+    """All records, newest first, when `count` are complete."""
+    def look():
+        records = pbx.ctl("cdr", "list", "limit=500")
+        return len([record for record in records if record["ended_at"]]) >= count and records
+    return pbx.wait_for(look, f"{count} records", **more)
+
+
+def when(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def refuses(callee, status, phrase):
+    """The callee takes its next call so; join() it."""
+    def run():
+        callee.reply(callee.expect("INVITE"), status, phrase)
+        callee.expect("ACK")
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def ten_calls(pbx, sipp, talkers, phones):
+    """5 answered, 2 busy, 1 that rings out, 1 cancelled, 1 unknown: the card's first acceptance."""
+    sources = Callers(pbx, sipp)
+    phones.secrets[pbx, "1001"] = sources.secret
+    phones.secrets[pbx, "1004"] = pbx.account("1004", ring_s=2)
+    caller, busy, rings = talkers(pbx, "1001", "1003", "1004")
+    sources.call(5, rate=2, talk_ms=1500)  # an account may have four calls at once
+    for _ in range(2):
+        refusal = refuses(busy, 486, "Busy Here")
+        caller.call_id = uuid.uuid4().hex
+        assert caller.invite("1003").status == 486
+        refusal.join()
+
+    def rings_only():
+        for _ in range(2):
+            invite = rings.expect("INVITE", 10)
+            rings.reply(invite, 180, "Ringing")
+            rings.reply(rings.expect("CANCEL", 10), 200, "OK")
+            rings.reply(invite, 487, "Request Terminated")
+            rings.expect("ACK")
+    ringing = threading.Thread(target=rings_only)
+    ringing.start()
+    caller.call_id = uuid.uuid4().hex
+    assert caller.invite("1004", seconds=8).status in (408, 480)
+    caller.call_id = uuid.uuid4().hex
+    invite = caller.ring("1004")
+    caller.receive(lambda message: message.status == 180)
+    caller.cancel(invite)
+    ended = caller.receive(lambda message: message.status == 487)
+    caller.acknowledge(ended, "sip:1004@pbx.test")
+    ringing.join()
+    caller.call_id = uuid.uuid4().hex
+    assert caller.invite("1999").status == 404
+    return closed_records(pbx, 10)
+
+
+def test_ten_calls_leave_ten_records(pbx, sipp, talkers, phones):
+    """Acceptance 1, then what is asked of them: pages, filters, CSV."""
+    records = ten_calls(pbx, sipp, talkers, phones)
+    assert len(records) == 10
+    by = {kind: [record for record in records if record["disposition"] == kind] for kind in {record["disposition"] for record in records}}
+    assert {kind: len(those) for kind, those in by.items()} == {"answered": 5, "busy": 2, "no_answer": 1, "cancelled": 1, "failed": 1}
+    for record in by["answered"]:
+        assert 1400 <= record["billsec_ms"] <= 1700 and record["billsec_ms"] <= record["duration_ms"]
+        assert (record["from_number"], record["to_number"], record["hangup_by"], record["sip_code"]) == ("1001", "1002", "caller", 200)
+    assert all((record["sip_code"], record["billsec_ms"], record["to_number"]) == (486, 0, "1003") for record in by["busy"])
+    assert by["no_answer"][0]["ring_ms"] >= 1900
+    assert by["cancelled"][0]["hangup_by"] == "caller"
+    assert (by["failed"][0]["sip_code"], by["failed"][0]["cause"], by["failed"][0]["dialled"]) == (404, "not_found", "1999")
+    assert all(record["answered_at"] is None for record in records if record["disposition"] != "answered")
+
+    the_pages(pbx, records)
+    the_filters(pbx)
+    the_csv(pbx, records)
+
+
+def the_pages(pbx, records):
+    ids = [record["id"] for record in records]
+    assert ids == sorted(ids, reverse=True)
+    seen, cursor = [], ""
+    for pages in range(1, 10):
+        status, page = pbx.http("GET", f"/cdr?limit=3{cursor}")
+        assert status == 200 and len(page["items"]) <= 3
+        seen += [record["id"] for record in page["items"]]
+        if not page["next_cursor"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids and pages == 4
+
+
+def the_filters(pbx):
+    def count(query):
+        status, page = pbx.http("GET", f"/cdr?{query}")
+        assert status == 200, page
+        return len(page["items"])
+    assert count("disposition=busy") == 2
+    assert count("extension=1002") == 5
+    assert count("extension=100") == 0 and count("number=100") == 10
+    assert count("number=1999") == 1
+    assert count("min_duration_s=1") == 5
+    assert count("direction=internal&disposition=answered") == 5
+    assert count("from=2020-01-01&to=2020-01-02") == 0
+    assert pbx.http("GET", "/cdr?disposition=sleepy")[0] in (400, 422)
+    assert pbx.http("GET", "/cdr?from=yesterday")[0] in (400, 422)
+
+
+def the_csv(pbx, records):
+    status, text = pbx.http("GET", "/cdr", headers={"Accept": "text/csv"}, raw=True)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert status == 200 and len(rows) == 10
+    assert {row["id"] for row in rows} == {record["id"] for record in records}
+    busy = pbx.http("GET", "/cdr?disposition=busy", headers={"Accept": "text/csv"}, raw=True)[1]
+    assert len(list(csv.DictReader(io.StringIO(busy)))) == 2
+    by_ctl = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "cdr", "export"], stdout=subprocess.PIPE, text=True,
+                            timeout=30, check=True).stdout
+    assert list(csv.DictReader(io.StringIO(by_ctl))) == rows
+
+
+def test_a_record_with_its_legs_events_and_notes(pbx, sipp):
+    Callers(pbx, sipp).call(1)
+    record = closed_records(pbx, 1)[0]
+    path = f"/cdr/{record['id']}"
+    status, legs = pbx.http("GET", path + "/legs")
+    assert status == 200 and len(legs["items"]) == 2
+    status, events = pbx.http("GET", path + "/events")
+    kinds = [event["type"] for event in events["items"]]
+    assert [kind for kind in kinds if kind.startswith("call.")] == ["call.started", "call.ringing", "call.answered", "call.ended"]
+    status, changed = pbx.http("PATCH", path, {"account_code": "K-17", "notes": 'Ünïcode, "quotes" and, commas'})
+    assert status == 200 and changed["account_code"] == "K-17"
+    assert pbx.ctl("cdr", "show", record["id"])["notes"] == 'Ünïcode, "quotes" and, commas'
+    assert pbx.http("PATCH", path, {"billsec_ms": 1})[0] in (400, 422)
+    assert pbx.http("GET", "/cdr/01AAAAAAAAAAAAAAAAAAAAAAAA-1")[0] == 404
+
+
+def test_a_transfer_makes_two_records(pbx, talk, phones):
+    """Acceptance 2: no second is counted twice."""
+    alice, bob = talk(pbx, "1001", "1002")
+    carol = phones(pbx, "1003")
+    assert alice.hears(bob.hertz)
+    bob.transfer("1003")
+    carol.answer()
+    assert alice.hears(carol.hertz)
+    alice.hangup()
+    carol.closed()
+    on_the_wire_ms = (alice.ear.packets[-1].at - alice.ear.packets[0].at) * 1000
+    second, first = closed_records(pbx, 2)
+    assert first["linked_id"] == second["linked_id"] and (first["sequence"], second["sequence"]) == (1, 2)
+    assert (first["from_number"], first["to_number"]) == ("1001", "1002") and (second["from_number"], second["to_number"]) == ("1001", "1003")
+    assert first["disposition"] == second["disposition"] == "answered"
+    assert first["billsec_ms"] >= 1000 and second["billsec_ms"] >= 1000
+    assert abs(first["billsec_ms"] + second["billsec_ms"] - on_the_wire_ms) < 200
+    assert when(first["ended_at"]) <= when(second["started_at"]) + 0.001
+
+
+def test_a_crash_loses_no_record(pbx, talk):
+    """Acceptance 3: the open row is closed with the time up to which the call is known to have lasted."""
+    alice, bob = talk(pbx, "1001", "1002")
+    assert alice.hears(bob.hertz)
+    pbx.wait_for(lambda: pbx.ctl("cdr", "list"), "the open row")
+    assert pbx.ctl("cdr", "list")[0]["disposition"] == "answered" and not pbx.ctl("cdr", "list")[0]["ended_at"]
+    pbx.kill()
+    killed_at = time.time()
+    pbx.restart()
+    records = closed_records(pbx, 1)
+    assert len(records) == 1
+    assert (records[0]["cause"], records[0]["hangup_by"], records[0]["disposition"]) == ("system_restart", "system", "answered")
+    assert 0 <= killed_at - when(records[0]["ended_at"]) < 10
+    assert when(records[0]["started_at"]) <= when(records[0]["ended_at"])
+
+
+def test_people_see_their_own_records_only(make_pbx, sipp):
+    """Acceptance 5."""
+    pbx = make_pbx("api:\n  user_scopes: [cdr:read]\n")
+    Callers(pbx, sipp).call(1)
+    record = closed_records(pbx, 1)[0]
+    pbx.account("1004", password="four is not one")
+    pbx.ctl("extension", "set", "1001", "password=one is not four")
+
+    def log_in(number, password):
+        status, answer = pbx.http("POST", "/auth/login", {"extension": number, "password": password}, token="")
+        assert status == 200, answer
+        return answer["token"]
+    own, stranger = log_in("1001", "one is not four"), log_in("1004", "four is not one")
+    path = f"/cdr/{record['id']}"
+    assert pbx.http("GET", path, token=own)[0] == 200
+    for below in ("", "/legs", "/events"):
+        assert pbx.http("GET", path + below, token=stranger)[0] == 404, below
+    assert pbx.http("GET", "/cdr", token=stranger)[1]["items"] == []
+    assert pbx.http("GET", "/cdr?extension=1001", token=stranger)[1]["items"] == []
+    assert len(pbx.http("GET", "/cdr", token=own)[1]["items"]) == 1
+    text = pbx.http("GET", "/cdr", token=stranger, headers={"Accept": "text/csv"}, raw=True)[1]
+    assert list(csv.DictReader(io.StringIO(text))) == []
+    assert pbx.http("PATCH", path, {"notes": "mine"}, token=own)[0] == 403
+    reporting = pbx.ctl("token", "create", "reporting", "cdr:read")["token"]
+    assert pbx.http("GET", path, token=reporting)[0] == 200
+    blind = pbx.ctl("token", "create", "blind", "calls:read")["token"]
+    assert pbx.http("GET", path, token=blind)[0] == 403
