@@ -98,9 +98,10 @@ class Talker(SipClient, Listener):
         self.expect("ACK")
         return invite
 
-    def refer(self, number):
-        """Asks for a blind transfer: what the NOTIFYs say up to the last, as status codes."""
-        answer = self.inside("REFER", [f"Refer-To: <sip:{number}@pbx.test>", f"Referred-By: <sip:{self.number}@pbx.test>"])
+    def refer(self, number, replaces=""):
+        """Asks for a transfer: what the NOTIFYs say up to the last, as status codes. replaces: of which call, escaped."""
+        replaces = f"?Replaces={replaces}" if replaces else ""
+        answer = self.inside("REFER", [f"Refer-To: <sip:{number}@pbx.test{replaces}>", f"Referred-By: <sip:{self.number}@pbx.test>"])
         assert answer.status == 202, answer.start
         told = []
         while True:
