@@ -1,6 +1,7 @@
 """One REGISTER with digest (RFC 7616), as a phone sends it: register.py HOST USER PASSWORD. Prints the final status."""
 import hashlib
 import re
+import secrets
 import socket
 import sys
 
@@ -9,12 +10,13 @@ phone = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 phone.connect((host, 5060))
 phone.settimeout(5)
 address = "%s:%d" % phone.getsockname()
+unique = secrets.token_hex(8)  # or an earlier run's transaction answers
 
 
 def ask(number, more=""):
     phone.send(
-        f"REGISTER sip:{host} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{user}{number};rport\r\nMax-Forwards: 70\r\n"
-        f"From: <sip:{user}@{host}>;tag=t{user}\r\nTo: <sip:{user}@{host}>\r\nCall-ID: package-{user}\r\nCSeq: {number} REGISTER\r\n"
+        f"REGISTER sip:{host} SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK{unique}{number};rport\r\nMax-Forwards: 70\r\n"
+        f"From: <sip:{user}@{host}>;tag={unique}\r\nTo: <sip:{user}@{host}>\r\nCall-ID: {unique}\r\nCSeq: {number} REGISTER\r\n"
         f"Contact: <sip:{user}@{address}>\r\nExpires: 600\r\n{more}Content-Length: 0\r\n\r\n".encode()
     )
     return phone.recv(65535).decode()

@@ -196,10 +196,11 @@ add_account() {
 }
 registers() { [ "$(machine python3 /debs/register.py 127.0.0.1 1001 "$1")" = "$2" ]; }
 login_with_one_time_password() {
-	local once token
+	local once answer token
 	once=$(machine cat /var/lib/pbx/first-login)
-	token=$(call POST /auth/login "{\"user\": \"admin\", \"password\": \"$once\"}" | member token)
-	[ -n "$token" ] || return 1
+	answer=$(call POST /auth/login "{\"user\": \"admin\", \"password\": \"$once\"}")
+	token=$(echo "$answer" | member token)
+	[ -n "$token" ] || { echo "$answer"; return 1; }
 	call POST /auth/password "{\"password\": \"$once\", \"new_password\": \"a horse in a stable\"}" "$token"
 }
 login() { call POST /auth/login '{"user": "admin", "password": "a horse in a stable"}' | grep '"token"' > /dev/null; }
@@ -211,7 +212,7 @@ change_settings() {
 }
 name_is() { machine pbxctl --json config get server.name | grep "$1" > /dev/null && machine pbxctl --json config get calls.ring_s | grep 41 > /dev/null; }
 fail2ban_sees() {
-	registers "not the secret" 401
+	registers "not the secret" 401 || return 1
 	call POST /auth/login '{"user": "x\" address=192.0.2.9", "password": "no"}'
 	machine journalctl -u pbxd -o short --no-pager > "$root/debs/journal"
 	grep auth_failed "$root/debs/journal" && grep login_refused "$root/debs/journal" || return 1
