@@ -183,8 +183,8 @@ ok "logrotate accepts its file" machine logrotate --debug /etc/logrotate.d/pbx
 # ---- use -----------------------------------------------------------------------------------------------------------------------------
 
 api=https://127.0.0.1:9000/api/v1
-call() { # call METHOD PATH JSON [TOKEN]
-	machine curl --silent --show-error --insecure --fail-with-body -X "$1" -H 'Content-Type: application/json' ${4:+-H "Authorization: Bearer $4"} -d "$3" "$api$2"
+call() { # call METHOD PATH JSON [TOKEN]. Retries: right after the first start the first user is still being made, which is a 503 with Retry-After
+	machine curl --silent --show-error --insecure --fail-with-body --retry 10 -X "$1" -H 'Content-Type: application/json' ${4:+-H "Authorization: Bearer $4"} -d "$3" "$api$2"
 }
 member() { sed -n "s/.*\"$1\":[[:space:]]*\"\([^\"]*\)\".*/\1/p"; }
 secret=
