@@ -26,15 +26,21 @@ static size_t control_length(const char *text)
 	return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
 }
 
-void print_plain(FILE *out, const char *text)
+/* end NULL: all of it. */
+static void print_plain_until(FILE *out, const char *text, const char *end)
 {
-	while (*text) {
+	while (*text && text != end) {
 		size_t length = control_length(text);
 		if (length == 0)
 			(void)fputc(*text++, out);
 		else
 			(void)fputc('?', out), text += length;
 	}
+}
+
+void print_plain(FILE *out, const char *text)
+{
+	print_plain_until(out, text, NULL);
 }
 
 int width_of(const char *text)
@@ -304,12 +310,14 @@ static void print_facts(const struct look *look, const cJSON *object, bool *ret_
 void print_stream_line(const struct look *look, const char *line)
 {
 	cJSON *json = cJSON_Parse(line);
+	size_t length = strcspn(line, "\r");
+	bool is_crlf = line[length] && !line[length + 1]; /* CSV: its lines end so, and no terminal minds */
 	bool some = false;
 
 	if (cJSON_IsObject(json))
 		print_facts(look, json, &some);
 	else
-		print_plain(look->out, line);
-	(void)fputc('\n', look->out);
+		print_plain_until(look->out, line, is_crlf ? line + length : NULL);
+	(void)fputs(is_crlf ? "\r\n" : "\n", look->out);
 	cJSON_Delete(json);
 }

@@ -126,9 +126,9 @@ def the_csv(pbx, records):
     assert {row["id"] for row in rows} == {record["id"] for record in records}
     busy = pbx.http("GET", "/cdr?disposition=busy", headers={"Accept": "text/csv"}, raw=True)[1]
     assert len(list(csv.DictReader(io.StringIO(busy)))) == 2
-    by_ctl = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "cdr", "export"], stdout=subprocess.PIPE, text=True,
-                            timeout=30, check=True).stdout
-    assert list(csv.DictReader(io.StringIO(by_ctl))) == rows
+    by_ctl = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "cdr", "export"], stdout=subprocess.PIPE, timeout=30,
+                            check=True).stdout.decode()
+    assert by_ctl == text
 
 
 def test_a_record_with_its_legs_events_and_notes(pbx, sipp):
