@@ -293,10 +293,10 @@ struct kept {
 	int64_t seq;
 };
 
-/* All that we took is safe, and there is room: the log may go on. */
+/* All that we took is safe, and there is room: the log may go on. An event that we did not want waits for the rows of those before it. */
 static void acknowledge(struct subscription *subscription)
 {
-	if (subscription->oldest_unacknowledged && subscription->queued < MOST_QUEUED) {
+	if (subscription->oldest_unacknowledged && subscription->keeping == 0 && subscription->queued < MOST_QUEUED) {
 		(void)subscription->webhooks->bus->acknowledge(subscription->follower, subscription->oldest_unacknowledged);
 		subscription->oldest_unacknowledged = 0;
 	}
@@ -307,6 +307,8 @@ static void on_kept(void *self, const struct pbx_rows *rows)
 	struct kept *kept = self;
 	struct subscription *subscription = subscription_find(kept->webhooks, kept->id);
 
+	if (subscription)
+		subscription->keeping--;
 	if (subscription && rows->status == PBX_OK) {
 		if (kept->seq > subscription->oldest_unacknowledged)
 			subscription->oldest_unacknowledged = kept->seq;
@@ -329,14 +331,17 @@ static int keep(struct delivery *delivery)
 		return PBX_ENOMEM;
 	*kept = (struct kept){ .webhooks = webhooks, .seq = delivery->seq };
 	(void)snprintf(kept->id, sizeof kept->id, "%s", delivery->subscription->id);
+	delivery->subscription->keeping++;
 	int err = webhooks->store->record(
 		webhooks->host,
 		"INSERT INTO webhooks_deliveries (subscription, seq, event_id, type, linked_id, body, state, attempts, http_code,"
 		" answer, took_ms, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, 'waiting', 0, 0, '', 0, $7, $7)"
 		" ON CONFLICT (subscription, seq) DO UPDATE SET state = 'waiting', attempts = 0, created_at = $7, updated_at = $7",
 		params, sizeof params / sizeof params[0], on_kept, kept);
-	if (err != PBX_OK)
+	if (err != PBX_OK) {
+		delivery->subscription->keeping--;
 		free(kept);
+	}
 	return err;
 }
 
