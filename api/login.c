@@ -102,6 +102,19 @@ static void on_right(struct login *taken)
 	api_password_set(api, waiting->name, password, false, on_changed, waiting);
 }
 
+#define SHOWN_SIZE 65
+
+/* A name that a stranger typed, as a log line may show it: nothing in it can look like another fact of the line. */
+static const char *shown(const char *name, char ret_text[SHOWN_SIZE])
+{
+	size_t at = 0;
+
+	for (; name[at] && at + 1 < SHOWN_SIZE; at++)
+		ret_text[at] = strchr("\"\\ =", name[at]) || (unsigned char)name[at] < 0x21 || name[at] == 0x7f ? '?' : name[at];
+	ret_text[at] = '\0';
+	return ret_text;
+}
+
 /* In one's own password change a wrong word is a wrong field; at the door it is 401. */
 static void on_checked(void *context, int result)
 {
@@ -113,7 +126,9 @@ static void on_checked(void *context, int result)
 	} else if (result != PBX_EPERM && result != PBX_ENOENT) {
 		api_fail_later(login->api, login->request, 503, "not_checked", 5, "passwords cannot be checked now");
 	} else {
-		core_log(PBX_LOG_WARN, "api", NULL, "login_refused", "user=\"%s\" address=%s", login->name,
+		char name[SHOWN_SIZE];
+
+		core_log(PBX_LOG_WARN, "api", NULL, "login_refused", "user=\"%s\" address=%s", shown(login->name, name),
 			 api_address_of(login->api, login->request));
 		(void)requests->fail(login->request, login->is_change_only ? 422 : 401, "wrong_password",
 				     login->is_change_only ? "password" : NULL,
@@ -212,11 +227,12 @@ static void check_account(struct login *taken)
 static bool may_try(struct api *api, pbx_request request, const char *name)
 {
 	const char *address = api_address_of(api, request);
+	char text[SHOWN_SIZE];
 	uint32_t wait_s;
 
 	if (api_limits_try_login(api->limits, address, name, api->host->now_ms(api->host), &wait_s))
 		return true;
-	core_log(PBX_LOG_WARN, "api", NULL, "login_locked", "user=\"%.64s\" address=%s wait_s=%u", name, address, wait_s);
+	core_log(PBX_LOG_WARN, "api", NULL, "login_locked", "user=\"%s\" address=%s wait_s=%u", shown(name, text), address, wait_s);
 	api_fail_later(api, request, 429, "too_many_logins", wait_s, "too many failed log-ins, try again later");
 	return false;
 }

@@ -173,7 +173,7 @@ static void write_out(void *job)
 		return;
 	writing->error = write_all(writing->fd, writing->bytes, writing->size, writing->at);
 	if (writing->error)
-		(void)ftruncate(writing->fd, writing->at); /* else the torn end is cut when the file is opened again */
+		(void)!ftruncate(writing->fd, writing->at); /* else the torn end is cut when the file is opened again */
 }
 
 static void note_disk(int error)
