@@ -26,7 +26,7 @@
 #define API_PASSWORD_LEAST 10 /* characters */
 #define API_PASSWORD_MOST 256
 #define API_SCOPES_MOST 1024u
-#define API_TOKEN_SIZE 48u    /* "pbx_", 43 characters, a zero */
+#define API_TOKEN_SIZE 48u /* "pbx_", 43 characters, a zero */
 
 struct api_settings {
 	const char *listen, *certificate, *key, *static_dir;
@@ -42,13 +42,13 @@ struct api {
 	const struct pbx_store *store;
 	const struct pbx_bus *bus;
 	const struct pbx_timers *timers;
-	char *data_dir;                /* server.data_dir */
-	struct api_server *server;     /* gateway.c */
-	struct api_exchange *open;     /* those whose request runs; dispatch.c */
+	char *data_dir;            /* server.data_dir */
+	struct api_server *server; /* gateway.c */
+	struct api_exchange *open; /* those whose request runs; dispatch.c */
 	struct api_limits *limits;
-	struct api_stream *streams;    /* events.c */
+	struct api_stream *streams; /* events.c */
 	uint32_t stream_count;
-	bool users_ready;              /* the first user has been made, or was there */
+	bool users_ready; /* the first user has been made, or was there */
 };
 
 /* ---- the server (gateway.c) ------------------------------------------------------------- */
@@ -72,7 +72,8 @@ int api_certificate_load(const struct api_settings *settings, const char *data_d
 struct api_limits *api_limits_new(void);
 void api_limits_free(struct api_limits *limits);
 /* One request of a bucket that fills with per_minute and holds burst. False: wait for *ret_wait_s. */
-bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms, uint32_t per_minute, uint32_t burst, uint32_t *ret_wait_s);
+bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms, uint32_t per_minute, uint32_t burst,
+		     uint32_t *ret_wait_s);
 /* Counts a try to log in before it is judged. False: too many have failed, *ret_wait_s until the next may be made. */
 bool api_limits_try_login(struct api_limits *limits, const char *address, const char *user, uint64_t now_ms, uint32_t *ret_wait_s);
 /* The try was right: what this user failed from this address is forgotten. */
@@ -86,7 +87,8 @@ struct api_bearer {
 };
 /* Finds who a token belongs to; done(context, PBX_OK, bearer), PBX_ENOENT (unknown, expired, its owner has gone) or PBX_EIO. It may be
  * called before this returns. */
-void api_token_find(struct api *api, const char *token, void (*done)(void *context, int result, const struct api_bearer *bearer), void *context);
+void api_token_find(struct api *api, const char *token, void (*done)(void *context, int result, const struct api_bearer *bearer),
+		    void *context);
 
 struct api_token_wish {
 	const char *kind, *name, *user, *account, *scopes;
@@ -97,7 +99,8 @@ void api_token_issue(struct api *api, pbx_request request, const struct api_toke
 /* The token a request came with, as its hash. False: it came without. */
 bool api_token_hash_of(const struct api *api, pbx_request request, char ret_hash[65]);
 /* A list of scopes as asked for ("admin" is all) to one text. PBX_OK, PBX_EINVAL (not a scope), PBX_EPERM (asker has not got it), PBX_ENOSPC; answered then. */
-int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text, char ret_scopes[API_SCOPES_MOST]);
+int api_scopes_read(const struct api *api, pbx_request request, const struct pbx_json *list, const char *text,
+		    char ret_scopes[API_SCOPES_MOST]);
 int api_tokens_start(struct api *api);
 
 /* ---- users (users.c, login.c) ----------------------------------------------------------- */
@@ -105,7 +108,8 @@ int api_tokens_start(struct api *api);
 #define API_ONE_TIME_LENGTH 20u
 
 /* Hashes and stores a user's password and ends the user's sessions; done(context, PBX_OK), PBX_ENOENT (no such user), PBX_EIO. */
-void api_password_set(struct api *api, const char *user, const char *password, bool must_change, void (*done)(void *context, int result), void *context);
+void api_password_set(struct api *api, const char *user, const char *password, bool must_change, void (*done)(void *context, int result),
+		      void *context);
 /* Makes "admin" with a one-time password when there is no user yet. */
 void api_first_user(struct api *api);
 void api_first_login_forget(const struct api *api); /* the file with the one-time password has served */

@@ -22,7 +22,11 @@ void core_bus_set_call_ids(bool (*find)(pbx_call call, const char **ret_call_id,
  * returns when the store takes no more questions. */
 void core_bus_prune(int64_t before_wall_us, void (*done)(void *context, int result, int64_t forgotten), void *context);
 
-struct core_bus_stats { int64_t last_seq, stored_seq; uint64_t published; uint32_t subscribers, followers; };
+struct core_bus_stats {
+	int64_t last_seq, stored_seq;
+	uint64_t published;
+	uint32_t subscribers, followers;
+};
 void core_bus_stats(struct core_bus_stats *ret_stats);
 
 extern const struct pbx_bus core_bus_service;

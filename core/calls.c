@@ -18,7 +18,10 @@
 #define MAX_DURATION_S_INITIAL 7200u
 
 static const struct core_calls_settings default_settings = {
-	.limit = LIMIT_INITIAL, .ring_s = RING_S_INITIAL, .max_duration_s = MAX_DURATION_S_INITIAL, .country = "us",
+	.limit = LIMIT_INITIAL,
+	.ring_s = RING_S_INITIAL,
+	.max_duration_s = MAX_DURATION_S_INITIAL,
+	.country = "us",
 };
 
 static struct core_handles call_table;

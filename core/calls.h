@@ -19,11 +19,14 @@ void core_calls_fini(void);
 void core_calls_drain(uint64_t deadline_ms, void (*idle)(void *context), void *context);
 bool core_calls_draining(void);
 
-struct core_calls_stats { uint32_t calls, legs, bridges, dials; uint64_t started, answered, failed; };
+struct core_calls_stats {
+	uint32_t calls, legs, bridges, dials;
+	uint64_t started, answered, failed;
+};
 void core_calls_stats(struct core_calls_stats *ret_stats);
 
-struct pbx_json *core_calls_list(void);                 /* [{call_id, linked_id, state, from, to, since, legs: […]}] */
-struct pbx_json *core_calls_show(const char *call_id);  /* NULL: no such call */
+struct pbx_json *core_calls_list(void);                /* [{call_id, linked_id, state, from, to, since, legs: […]}] */
+struct pbx_json *core_calls_show(const char *call_id); /* NULL: no such call */
 
 /* A REST or command hang-up of a whole call. PBX_OK, PBX_ENOENT. */
 int core_call_hangup(const char *call_id, uint32_t cause);
@@ -35,12 +38,13 @@ extern const struct pbx_media core_media_service;
 /* negotiate.c: pure functions over descriptions, tested by table. */
 
 /* Our offer: the wanted codecs (the other side's, in its order, when known) then what we can do ourselves, without doubles; dynamic types numbered. */
-void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local, uint8_t direction,
-		     struct core_media_desc *ret_offer);
+void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local,
+		     uint8_t direction, struct core_media_desc *ret_offer);
 /* Our answer to an offer: the offerer's codecs we can serve (`may`: what the other side agreed to, then our own), the offerer's numbers and order, mirrored
  * direction. Fills the configuration of our stream too. PBX_OK, PBX_ENOTSUP (nothing in common). */
-int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local, uint8_t direction,
-		     struct core_media_desc *ret_answer, struct core_stream_config *ret_config);
+int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local,
+		     uint8_t direction, struct core_media_desc *ret_answer, struct core_stream_config *ret_config);
 /* What we may send and receive after the peer answered our offer. PBX_OK, PBX_ENOTSUP. */
 int core_answer_apply(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *ret_config);
-bool core_codec_same(const struct core_codec *a, const struct core_codec *b); /* name, clock, channels: never by number (fmtp: codec's own) */
+bool core_codec_same(const struct core_codec *a,
+		     const struct core_codec *b); /* name, clock, channels: never by number (fmtp: codec's own) */

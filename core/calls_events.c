@@ -65,9 +65,11 @@ const char *core_call_disposition(const struct core_call *call)
 	if (call->hangup_by && strcmp(call->hangup_by, "caller") == 0)
 		return "cancelled";
 	switch (call->sip_code) {
-	case 486: case 600:
+	case 486:
+	case 600:
 		return "busy";
-	case 408: case 480:
+	case 408:
+	case 480:
 		return "no_answer";
 	case 487:
 		return "cancelled";
@@ -81,10 +83,27 @@ const char *core_call_disposition(const struct core_call *call)
 
 const char *core_call_reason(const struct core_call *call)
 {
-	static const struct { uint32_t sip_code; const char *reason; } reasons[] = {
-		{ 404, "not_found" }, { 410, "not_found" }, { 604, "not_found" }, { 484, "invalid_number" }, { 482, "forwarded_too_often" }, { 483, "forwarded_too_often" },
-		{ 486, "busy" }, { 600, "busy" }, { 408, "no_response" }, { 480, "no_answer" }, { 487, "cancelled" }, { 488, "no_common_codec" },
-		{ 606, "no_common_codec" }, { 603, "declined" }, { 401, "auth_failed" }, { 407, "auth_failed" }, { 503, "congestion" },
+	static const struct {
+		uint32_t sip_code;
+		const char *reason;
+	} reasons[] = {
+		{ 404, "not_found" },
+		{ 410, "not_found" },
+		{ 604, "not_found" },
+		{ 484, "invalid_number" },
+		{ 482, "forwarded_too_often" },
+		{ 483, "forwarded_too_often" },
+		{ 486, "busy" },
+		{ 600, "busy" },
+		{ 408, "no_response" },
+		{ 480, "no_answer" },
+		{ 487, "cancelled" },
+		{ 488, "no_common_codec" },
+		{ 606, "no_common_codec" },
+		{ 603, "declined" },
+		{ 401, "auth_failed" },
+		{ 407, "auth_failed" },
+		{ 503, "congestion" },
 	};
 
 	if (call->reason)
@@ -283,46 +302,59 @@ void core_event_bridge(const char *type, const struct core_bridge *bridge)
 /* ---- declared types ---- */
 
 #define FIELDS(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
-#define T(name, help) { name, PBX_TYPE_TEXT, help }
-#define I(name, help) { name, PBX_TYPE_INT, help }
+#define T(name, help)                                                                                                                      \
+	{                                                                                                                                  \
+		name, PBX_TYPE_TEXT, help                                                                                                  \
+	}
+#define I(name, help)                                                                                                                      \
+	{                                                                                                                                  \
+		name, PBX_TYPE_INT, help                                                                                                   \
+	}
 
 const struct pbx_event_type core_calls_event_types[] = {
 	{ "call.started", "A call came in, or we began one",
-	  FIELDS(T("leg_id", "The caller's leg"), T("direction", "internal, inbound or outbound"), { "from", PBX_TYPE_OBJECT, "number, name, extension" },
-		 { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled"), T("device", "The caller's user agent"), T("address", "Where it came from")) },
+	  FIELDS(T("leg_id", "The caller's leg"), T("direction", "internal, inbound or outbound"),
+		 { "from", PBX_TYPE_OBJECT, "number, name, extension" }, { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled"),
+		 T("device", "The caller's user agent"), T("address", "Where it came from")) },
 	{ "call.ringing", "The first device rings",
-	  FIELDS(T("leg_id", "Its leg"), T("number", "Whose it is"), { "early_media", PBX_TYPE_BOOL, "The caller hears it before the answer" }) },
+	  FIELDS(T("leg_id", "Its leg"), T("number", "Whose it is"),
+		 { "early_media", PBX_TYPE_BOOL, "The caller hears it before the answer" }) },
 	{ "call.answered", "Somebody, or a service, has answered",
 	  FIELDS(T("leg_id", "Who answered"), { "answered_by", PBX_TYPE_OBJECT, "number, name" }, I("ring_ms", "Ringing until the answer"),
 		 I("pdd_ms", "From the start to the first ring")) },
 	{ "call.forwarded", "The called party, or its rules, sent the call elsewhere",
 	  FIELDS(T("from", "Who forwarded"), T("to", "Where to"), T("reason", "unconditional, busy, no_answer, offline, dnd, 302")) },
 	{ "call.hold", "A party is put on hold", FIELDS(T("by", "Leg that holds"), T("held", "Leg that is held")) },
-	{ "call.resume", "A party is taken off hold", FIELDS(T("by", "Leg that held"), T("held", "Leg that was held"), I("hold_ms", "For how long")) },
+	{ "call.resume", "A party is taken off hold",
+	  FIELDS(T("by", "Leg that held"), T("held", "Leg that was held"), I("hold_ms", "For how long")) },
 	{ "call.transfer", "A transfer has ended well or not",
-	  FIELDS(T("leg_id", "The leg that was moved"), T("transfer_type", "blind or attended"), T("transferor", "Number of who asked for it"),
-		 T("target", "Number it went to"), T("result", "ok or failed")) },
+	  FIELDS(T("leg_id", "The leg that was moved"), T("transfer_type", "blind or attended"),
+		 T("transferor", "Number of who asked for it"), T("target", "Number it went to"), T("result", "ok or failed")) },
 	{ "call.linked", "Calls have met: from now on this one has the other's linked_id", FIELDS(T("other_call_id", "The older call")) },
 	{ "call.ended", "A call is over",
 	  FIELDS(T("disposition", "answered, busy, no_answer, cancelled, declined, failed"), I("sip_code", "The caller's final response"),
-		 I("q850_cause", "ITU-T Q.850"), T("hangup_by", "caller, callee or system"), T("cause", "In a word: normal_clearing, not_found, …"),
-		 T("direction", "internal, inbound or outbound"), I("duration_ms", "From start to end"), I("billsec_ms", "From answer to end"),
-		 I("ring_ms", "Ringing"), I("hold_ms", "On hold"), { "from", PBX_TYPE_OBJECT, "number, name, extension" },
-		 { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled")) },
+		 I("q850_cause", "ITU-T Q.850"), T("hangup_by", "caller, callee or system"),
+		 T("cause", "In a word: normal_clearing, not_found, …"), T("direction", "internal, inbound or outbound"),
+		 I("duration_ms", "From start to end"), I("billsec_ms", "From answer to end"), I("ring_ms", "Ringing"),
+		 I("hold_ms", "On hold"), { "from", PBX_TYPE_OBJECT, "number, name, extension" }, { "to", PBX_TYPE_OBJECT, "number" },
+		 T("dialled", "As dialled")) },
 	{ "leg.started", "A party's dialog begins",
 	  FIELDS(T("leg_id", "The leg"), T("direction", "inbound or outbound"), T("number", "The party"), T("name", "Its name"),
 		 T("endpoint", "Where we called"), T("account", "Whose device it is"), T("device", "User agent")) },
 	{ "leg.ringing", "The party's phone rings, or its caller hears ringing", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.answered", "The dialog is answered", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.ended", "A party's dialog is over",
-	  FIELDS(T("leg_id", "The leg"), I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"), T("hangup_by", "peer or us"),
-		 T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" }, I("duration_ms", "From start to end"),
-		 I("talk_ms", "From answer to end"), T("codec", "What we sent"), I("packets_in", "RTP received"), I("packets_out", "RTP sent"),
-		 I("lost", "Packets that did not arrive"), { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }) },
+	  FIELDS(T("leg_id", "The leg"), I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"),
+		 T("hangup_by", "peer or us"), T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" },
+		 I("duration_ms", "From start to end"), I("talk_ms", "From answer to end"), T("codec", "What we sent"),
+		 I("packets_in", "RTP received"), I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"),
+		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
-	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"), T("peer_number", "The other party")) },
+	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
+		 T("peer_number", "The other party")) },
 	{ "bridge.left", "Two legs talk no more; said for each of them",
-	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"), T("peer_number", "The other party")) },
+	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
+		 T("peer_number", "The other party")) },
 };
 
 _Static_assert(sizeof core_calls_event_types / sizeof core_calls_event_types[0] == CORE_CALLS_EVENT_TYPES, "calls_part.h counts them");

@@ -36,17 +36,17 @@ struct core_call {
 	char id[27], linked_id[27];
 	struct core_leg *legs, *last_leg; /* oldest first */
 	uint32_t legs_made;
-	uint32_t dials;           /* under way on behalf of this call */
-	bool answer_at_bridge;    /* click to call: the first leg's answer is not the call's */
-	const char *direction;    /* "internal", "inbound", "outbound" */
+	uint32_t dials;        /* under way on behalf of this call */
+	bool answer_at_bridge; /* click to call: the first leg's answer is not the call's */
+	const char *direction; /* "internal", "inbound", "outbound" */
 	char from_number[64], from_name[128], from_account[64], dialled[128], to_number[64], to_name[128];
 	uint64_t started_at_ms, ringing_at_ms, answered_at_ms;
 	int64_t started_wall_us;
 	uint64_t hold_ms;
 	uint32_t sip_code, cause;
-	bool callee_said;         /* sip_code is the callee's own answer, not ours */
-	const char *hangup_by;    /* "caller", "callee", "system"; NULL: not known yet */
-	const char *reason;       /* in words for call.ended; NULL: derived from sip_code and cause */
+	bool callee_said;      /* sip_code is the callee's own answer, not ours */
+	const char *hangup_by; /* "caller", "callee", "system"; NULL: not known yet */
+	const char *reason;    /* in words for call.ended; NULL: derived from sip_code and cause */
 	pbx_timer limit_timer;
 };
 
@@ -70,8 +70,8 @@ struct core_leg {
 	struct core_media_desc remote, local; /* what each side said last */
 	struct core_stream_config config;
 	bool has_stream, configured;
-	bool answer_said;  /* local went out in a 183 or 200 */
-	bool late_offer;   /* our 200 carries an offer: the answer is in the ACK */
+	bool answer_said; /* local went out in a 183 or 200 */
+	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
 	pbx_timer update_timer;
 	uint64_t play_tag; /* of what plays now; 0: nothing that anybody waits for */
@@ -88,10 +88,10 @@ struct core_leg {
 	struct core_branch *branch; /* outbound, until a dial is decided */
 	struct core_dial *dials;    /* under way on behalf of this leg */
 	struct core_bridge *bridge;
-	bool referring;             /* it has sent its partner elsewhere and waits for the outcome */
-	bool is_offered;            /* answered, and being handed to a claim: reject() means "not with me" */
+	bool referring;  /* it has sent its partner elsewhere and waits for the outcome */
+	bool is_offered; /* answered, and being handed to a claim: reject() means "not with me" */
 	uint32_t refused_code;
-	bool driver_knows;          /* it has refused or ended the dialog already */
+	bool driver_knows; /* it has refused or ended the dialog already */
 
 	bool holds_us, held_by_us;
 	uint64_t hold_since_ms;
@@ -123,14 +123,15 @@ static inline void core_text_copy(char *to, size_t size, const char *from)
 
 /* ---- calls.c ---- */
 struct pbx_host *core_calls_host(void); /* whom our events, metrics and timers are charged to */
-void core_calls_set_part(struct pbx_host *host, const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
+void core_calls_set_part(struct pbx_host *host,
+			 const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
 const struct core_calls_settings *core_calls_settings(void);
 /* Runs fn(NULL, id) when the present callback is over. */
 void core_calls_later(void (*fn)(void *context, void *id), uint64_t id);
 int core_call_new(struct core_call **ret_call); /* PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining) */
 void core_call_drop(struct core_call *call);    /* one that never had a leg: no event tells of it */
 struct core_call *core_call_find(pbx_call call);
-void core_call_check(struct core_call *call);   /* ends and frees it when nothing is left of it */
+void core_call_check(struct core_call *call); /* ends and frees it when nothing is left of it */
 void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool early_media);
 void core_call_answered(struct core_call *call, const struct core_leg *leg, const char *by_number, const char *by_name);
 void core_call_link(struct core_call *a, struct core_call *b);
@@ -139,16 +140,17 @@ struct core_handles *core_calls_table(void);
 /* ---- leg.c ---- */
 extern struct core_handles core_leg_table;
 int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **ret_leg);
-struct core_leg *core_leg_find(pbx_leg leg);   /* living or saying its last word; NULL */
-struct core_leg *core_leg_alive(pbx_leg leg);  /* NULL when ended */
-void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text); /* tells the driver unless by_peer */
+struct core_leg *core_leg_find(pbx_leg leg);  /* living or saying its last word; NULL */
+struct core_leg *core_leg_alive(pbx_leg leg); /* NULL when ended */
+void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool by_peer,
+		  const char *text); /* tells the driver unless by_peer */
 void core_leg_answered_now(struct core_leg *leg);
 void core_leg_lose_controller(struct core_leg *leg);
 /* Nobody's any more: leaves bridge, dials, branch and controller. The other side of a bridge is returned, on its own now. */
 struct core_leg *core_leg_let_go(struct core_leg *leg);
 /* After letting go: a controller that heard lost may have ended the leg, or have done something of its own with it. */
 bool core_leg_is_free(const struct core_leg *leg);
-void core_leg_watch(struct core_leg *leg);     /* hangs it up after a while unless somebody takes it */
+void core_leg_watch(struct core_leg *leg); /* hangs it up after a while unless somebody takes it */
 void core_legs_fini(void);
 const struct core_leg_driver *core_leg_driver(void);
 void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms); /* by RFC 4733 */
@@ -167,7 +169,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer);
 /* The answer to leg->remote into leg->local, preferring what other agreed to; or our offer when there was none. Opens and configures the stream. */
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
-int core_leg_update(struct core_leg *leg);     /* re-INVITE with what the hold flags say; retries by itself */
+int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 int core_leg_send_digits(struct core_leg *leg, const char *digits);
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
@@ -178,14 +180,14 @@ void core_leg_media_fini(void);
 
 /* ---- dial.c ---- */
 struct core_dial_wish {
-	struct pbx_host *host;   /* NULL: routing itself */
+	struct pbx_host *host; /* NULL: routing itself */
 	struct core_leg *from;
 	const struct pbx_dial_plan *plan;
 	const struct pbx_dialler *dialler;
 	void *self;
-	pbx_leg transferor;      /* a blind transfer */
-	bool answer_at_bridge;   /* without from: the first answer is not the call's (click to call) */
-	const char *account;     /* whose permission counts; NULL: from's */
+	pbx_leg transferor;              /* a blind transfer */
+	bool answer_at_bridge;           /* without from: the first answer is not the call's (click to call) */
+	const char *account;             /* whose permission counts; NULL: from's */
 	const char *call_from, *call_to; /* without from: what the call is said to be; NULL: caller and first target */
 };
 int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial);
@@ -231,8 +233,8 @@ struct core_walk_wish {
 	int64_t wall_us;
 	bool explaining;
 	uint32_t forwarded;
-	void (*step)(void *context, const struct pbx_route_step *step);                         /* may be NULL */
-	void (*forward)(void *context, const char *number, const char *to, uint32_t reason);    /* may be NULL */
+	void (*step)(void *context, const struct pbx_route_step *step);                      /* may be NULL */
+	void (*forward)(void *context, const char *number, const char *to, uint32_t reason); /* may be NULL */
 	/* owner: whose hook gave the verdict. argument: what a claim's open end matched. */
 	void (*done)(void *context, const struct pbx_route_answer *verdict, struct pbx_host *owner, const char *argument);
 	void *context;

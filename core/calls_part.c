@@ -8,12 +8,14 @@ struct calls_part {
 };
 
 static const struct pbx_setting settings[] = {
-	PBX_UINT(struct core_calls_settings, limit, .initial = 1000, .least = 0, .most = 100000, .help = "Calls at once, 0 for no limit; more get 503"),
+	PBX_UINT(struct core_calls_settings, limit, .initial = 1000, .least = 0, .most = 100000,
+		 .help = "Calls at once, 0 for no limit; more get 503"),
 	PBX_UINT(struct core_calls_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
 		 .help = "How long a phone rings when nothing else is said"),
 	PBX_UINT(struct core_calls_settings, max_duration_s, .initial = 7200, .least = 0, .most = 604800, .unit = "s",
 		 .help = "An answered call is ended after so long, 0 for never"),
-	PBX_TEXT(struct core_calls_settings, country, .initial_text = "us", .least = 2, .most = 2, .help = "Whose tones are heard, ISO 3166 in small letters"),
+	PBX_TEXT(struct core_calls_settings, country, .initial_text = "us", .least = 2, .most = 2,
+		 .help = "Whose tones are heard, ISO 3166 in small letters"),
 };
 
 /* ---- metrics ---- */
@@ -29,9 +31,12 @@ static const struct pbx_metric metrics[] = {
 	[CALLS_TOTAL] = { "pbx_calls_total", PBX_METRIC_COUNTER, "Calls that have ended", "status,direction", NULL },
 	[ACTIVE_CALLS] = { "pbx_active_calls", PBX_METRIC_GAUGE, "Calls now", NULL, NULL },
 	[ACTIVE_LEGS] = { "pbx_active_legs", PBX_METRIC_GAUGE, "Legs now", NULL, NULL },
-	[SETUP_SECONDS] = { "pbx_call_setup_seconds", PBX_METRIC_HISTOGRAM, "From a call's start to its answer", NULL, "0.1,0.5,1,2,5,10,20,30,60,120" },
-	[DURATION_SECONDS] = { "pbx_call_duration_seconds", PBX_METRIC_HISTOGRAM, "From a call's answer to its end", NULL, "5,15,30,60,180,300,600,1800,3600,7200" },
-	[POST_DIAL_SECONDS] = { "pbx_post_dial_delay_seconds", PBX_METRIC_HISTOGRAM, "From a call's start to the first ring", NULL, "0.01,0.05,0.1,0.25,0.5,1,2,5,10" },
+	[SETUP_SECONDS] = { "pbx_call_setup_seconds", PBX_METRIC_HISTOGRAM, "From a call's start to its answer", NULL,
+			    "0.1,0.5,1,2,5,10,20,30,60,120" },
+	[DURATION_SECONDS] = { "pbx_call_duration_seconds", PBX_METRIC_HISTOGRAM, "From a call's answer to its end", NULL,
+			       "5,15,30,60,180,300,600,1800,3600,7200" },
+	[POST_DIAL_SECONDS] = { "pbx_post_dial_delay_seconds", PBX_METRIC_HISTOGRAM, "From a call's start to the first ring", NULL,
+				"0.01,0.05,0.1,0.25,0.5,1,2,5,10" },
 };
 
 static struct calls_part *part;
@@ -102,10 +107,16 @@ static int calls_reload(void *self, const void *proposed, struct pbx_diag *diag)
 
 const struct pbx_plugin calls_part = {
 	PBX_PLUGIN_HEADER,
-	.name = "calls", .version = PBX_VERSION, .summary = "Calls, legs, dials, bridges and routing",
+	.name = "calls",
+	.version = PBX_VERSION,
+	.summary = "Calls, legs, dials, bridges and routing",
 	.instance_size = sizeof(struct calls_part),
 	PBX_SETTINGS(struct core_calls_settings, settings),
-	.routes = PBX_TABLE(core_calls_routes), .commands = PBX_TABLE(core_calls_commands),
-	.metrics = PBX_TABLE(metrics), .events = PBX_TABLE(core_calls_event_types),
-	.start = calls_start, .stop = calls_stop, .reload = calls_reload,
+	.routes = PBX_TABLE(core_calls_routes),
+	.commands = PBX_TABLE(core_calls_commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(core_calls_event_types),
+	.start = calls_start,
+	.stop = calls_stop,
+	.reload = calls_reload,
 };

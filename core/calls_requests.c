@@ -133,7 +133,8 @@ static void hold_or_resume(pbx_request request, bool on)
 	const struct core_leg *leg = holder_asked(request, call);
 	int err = leg ? core_calls_service.hold(leg->handle, on) : PBX_ENOENT;
 	if (err != PBX_OK) {
-		(void)requests->fail(request, 409, "not_answered", leg ? NULL : "leg_id", "nobody in this call can %s it now", on ? "hold" : "resume");
+		(void)requests->fail(request, 409, "not_answered", leg ? NULL : "leg_id", "nobody in this call can %s it now",
+				     on ? "hold" : "resume");
 		return;
 	}
 
@@ -192,10 +193,20 @@ static void originate(void *self, pbx_request request)
 	}
 
 	const struct pbx_dial_target target = { .text = from };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_NO_FORWARD, .targets = &target, .target_count = 1,
-		.ring_ms = (uint32_t)requests->integer(request, "ring_s", 30) * 1000u, .caller_number = to };
-	const struct core_dial_wish wish = { .host = core_calls_host(), .plan = &plan, .dialler = &click_dialler, .answer_at_bridge = true,
-		.call_from = from, .call_to = to, .account = from };
+	const struct pbx_dial_plan plan = { .size = sizeof plan,
+					    .strategy = PBX_DIAL_ALL,
+					    .flags = PBX_DIAL_NO_FORWARD,
+					    .targets = &target,
+					    .target_count = 1,
+					    .ring_ms = (uint32_t)requests->integer(request, "ring_s", 30) * 1000u,
+					    .caller_number = to };
+	const struct core_dial_wish wish = { .host = core_calls_host(),
+					     .plan = &plan,
+					     .dialler = &click_dialler,
+					     .answer_at_bridge = true,
+					     .call_from = from,
+					     .call_to = to,
+					     .account = from };
 	pbx_dial dial;
 	int err = core_dial_start(&wish, &dial);
 	if (err != PBX_OK) {
@@ -214,20 +225,30 @@ static void originate(void *self, pbx_request request)
 
 #define ARGS(...) PBX_TABLE(((const struct pbx_arg[]){ __VA_ARGS__ }))
 #define REPLY(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
-#define ID { .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The call's id", .completes = "call" }
-#define LEG { .name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given" }
-#define HELD REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
-#define CALL                                                                                                                                       \
-	REPLY({ "call_id", PBX_TYPE_TEXT, "ULID" }, { "linked_id", PBX_TYPE_TEXT, "Shared by calls that have met" },                               \
-	      { "state", PBX_TYPE_TEXT, "new, ringing, answered" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },                 \
-	      { "from", PBX_TYPE_TEXT, "Caller's number" }, { "to", PBX_TYPE_TEXT, "Called number" }, { "since", PBX_TYPE_TIME, "Its beginning" }, \
-	      { "duration_ms", PBX_TYPE_INT, "So far" }, { "legs", PBX_TYPE_OBJECTS, "Its parties" })
+#define ID                                                                                                                                 \
+	{                                                                                                                                  \
+		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The call's id", .completes = "call"               \
+	}
+#define LEG                                                                                                                                \
+	{                                                                                                                                  \
+		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given"           \
+	}
+#define HELD                                                                                                                               \
+	REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
+#define CALL                                                                                                                               \
+	REPLY({ "call_id", PBX_TYPE_TEXT, "ULID" }, { "linked_id", PBX_TYPE_TEXT, "Shared by calls that have met" },                       \
+	      { "state", PBX_TYPE_TEXT, "new, ringing, answered" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },         \
+	      { "from", PBX_TYPE_TEXT, "Caller's number" }, { "to", PBX_TYPE_TEXT, "Called number" },                                      \
+	      { "since", PBX_TYPE_TIME, "Its beginning" }, { "duration_ms", PBX_TYPE_INT, "So far" },                                      \
+	      { "legs", PBX_TYPE_OBJECTS, "Its parties" })
 
 const struct pbx_route core_calls_routes[] = {
 	{ "GET", "/calls", list_route, "calls:read", "Calls under way", 0, { NULL, 0, 0 }, CALL },
 	{ "GET", "/calls/{id}", show, "calls:read", "One call with its legs", 0, ARGS(ID), CALL },
-	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID), REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }) },
-	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID),
+	  REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }) },
+	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES,
+	  ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
 	{ "POST", "/calls", originate, "calls:write", "Ring a number, and when it answers call another from it", PBX_ROUTE_WRITES,
 	  ARGS({ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Rings first", .completes = "extension" },

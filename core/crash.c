@@ -38,7 +38,7 @@ static void on_fatal(int signal_number)
 	put(&text, owner);
 	text.bytes[text.length++] = '\n';
 	ssize_t ignored = write(STDERR_FILENO, text.bytes, text.length);
-	(void)ignored; /* nothing can be done about it here */
+	(void)ignored;              /* nothing can be done about it here */
 	(void)raise(signal_number); /* SA_RESETHAND has restored its default effect */
 }
 

@@ -35,11 +35,15 @@ static uint32_t rank(const struct core_final *final)
 	if (code >= 600)
 		return 0;
 	switch (code) {
-	case 415: case 420: case 484:
+	case 415:
+	case 420:
+	case 484:
 		return 40;
-	case 486: case 488:
+	case 486:
+	case 488:
 		return 41;
-	case 408: case 480:
+	case 408:
+	case 480:
 		return 43;
 	case 404:
 		return 44;
@@ -57,13 +61,19 @@ bool core_final_better(const struct core_final *a, const struct core_final *b)
 static uint32_t outcome_of(const struct core_final *final)
 {
 	switch (final->sip_code) {
-	case 486: case 600:
+	case 486:
+	case 600:
 		return PBX_DIALLED_BUSY;
-	case 408: case 480:
+	case 408:
+	case 480:
 		return final->cause == PBX_CAUSE_OFFLINE ? PBX_DIALLED_OFFLINE : PBX_DIALLED_NO_ANSWER;
-	case 403: case 603:
+	case 403:
+	case 603:
 		return final->callee_said || final->sip_code == 603 ? PBX_DIALLED_DECLINED : PBX_DIALLED_FAILED;
-	case 404: case 604: case 484: case 410:
+	case 404:
+	case 604:
+	case 484:
+	case 410:
 		return PBX_DIALLED_NOT_FOUND;
 	}
 	return PBX_DIALLED_FAILED;
@@ -212,7 +222,8 @@ static void answered(struct core_dial *dial, struct core_leg *from, struct core_
 	dial->result.outcome = PBX_DIALLED_FAILED;
 	dial->result.winner = (pbx_leg){ 0 };
 	core_leg_end(winner, 0, PBX_CAUSE_NOT_ACCEPTABLE, false, "cannot connect");
-	core_leg_refuse(from, err == PBX_ENOTSUP ? 488 : 500, err == PBX_ENOTSUP ? PBX_CAUSE_NOT_ACCEPTABLE : PBX_CAUSE_FAILURE, "cannot connect");
+	core_leg_refuse(from, err == PBX_ENOTSUP ? 488 : 500, err == PBX_ENOTSUP ? PBX_CAUSE_NOT_ACCEPTABLE : PBX_CAUSE_FAILURE,
+			"cannot connect");
 }
 
 /* Routing found nobody who answers: the party hears why. */
@@ -237,13 +248,18 @@ void core_dial_finish(struct core_dial *dial, uint32_t outcome, const struct cor
 {
 	struct core_leg *from = dial->from;
 	const struct core_group *group = winner && winner->branch ? winner->branch->group : NULL;
-	uint32_t loser_cause = winner ? PBX_CAUSE_ANSWERED_ELSEWHERE : outcome == PBX_DIALLED_NO_ANSWER ? PBX_CAUSE_NO_ANSWER : PBX_CAUSE_NORMAL;
+	uint32_t loser_cause = winner                             ? PBX_CAUSE_ANSWERED_ELSEWHERE
+			       : outcome == PBX_DIALLED_NO_ANSWER ? PBX_CAUSE_NO_ANSWER
+								  : PBX_CAUSE_NORMAL;
 
 	if (dial->over)
 		return;
 	dial->over = true;
-	dial->result = (struct pbx_dial_result){ .size = sizeof dial->result, .outcome = outcome == CORE_DIALLED_HANDED_OVER ? PBX_DIALLED_CANCELLED : outcome,
-		.sip_code = final->sip_code, .cause = final->cause, .winner = winner ? winner->handle : (pbx_leg){ 0 } };
+	dial->result = (struct pbx_dial_result){ .size = sizeof dial->result,
+						 .outcome = outcome == CORE_DIALLED_HANDED_OVER ? PBX_DIALLED_CANCELLED : outcome,
+						 .sip_code = final->sip_code,
+						 .cause = final->cause,
+						 .winner = winner ? winner->handle : (pbx_leg){ 0 } };
 	(void)core_timer_stop(dial->ring);
 	if (winner) {
 		winner->branch->over = true;
@@ -470,7 +486,8 @@ static void dial_fill(struct core_dial *dial, const struct core_dial_wish *wish)
 	dial->self = wish->self;
 	dial->transferor = wish->transferor;
 	if (wish->dialler)
-		memcpy(&dial->dialler, wish->dialler, wish->dialler->size < sizeof dial->dialler ? wish->dialler->size : sizeof dial->dialler);
+		memcpy(&dial->dialler, wish->dialler,
+		       wish->dialler->size < sizeof dial->dialler ? wish->dialler->size : sizeof dial->dialler);
 }
 
 /* A dial that nobody is behind makes a call of its own. */
@@ -518,7 +535,8 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 	dial->call->dials++;
 	dial_fill(dial, wish);
 	for (uint32_t i = 0; i < plan->target_count; i++)
-		(void)core_group_new(dial, plan->targets[i].text, plan->targets[i].delay_ms, plan->targets[i].ring_ms); /* those beyond the limit do not ring */
+		(void)core_group_new(dial, plan->targets[i].text, plan->targets[i].delay_ms,
+				     plan->targets[i].ring_ms); /* those beyond the limit do not ring */
 	if (wish->host)
 		core_charge_add(wish->host, &dial->charge, "dial", true, revoke_dial);
 	if (wish->from) {
@@ -545,9 +563,14 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 		return PBX_ENOENT;
 
 	const struct pbx_dial_target target = { .text = number };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK,
-		.targets = &target, .target_count = 1 };
-	const struct core_dial_wish wish = { .from = leg, .plan = &plan, .transferor = transferor, .account = referrer ? referrer->account : NULL };
+	const struct pbx_dial_plan plan = { .size = sizeof plan,
+					    .strategy = PBX_DIAL_ALL,
+					    .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK,
+					    .targets = &target,
+					    .target_count = 1 };
+	const struct core_dial_wish wish = {
+		.from = leg, .plan = &plan, .transferor = transferor, .account = referrer ? referrer->account : NULL
+	};
 	pbx_dial dial;
 	CORE_TEXT(leg->dialled, number);
 	if (referrer)

@@ -157,7 +157,8 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 	if (!driver)
 		return PBX_ESTATE;
 	for (uint32_t i = 0; i < group->forwarded; i++)
-		diversions[i] = (struct core_diversion){ group->diversions[group->forwarded - 1 - i].number, group->diversions[group->forwarded - 1 - i].reason };
+		diversions[i] = (struct core_diversion){ group->diversions[group->forwarded - 1 - i].number,
+							 group->diversions[group->forwarded - 1 - i].reason };
 
 	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
 	if (err == PBX_OK)
@@ -167,9 +168,20 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 
 	uint32_t max_forwards = dial->from && dial->from->max_forwards ? dial->from->max_forwards - 1 : 70;
 	const struct core_invite invite = {
-		.target = branch->uri, .received = branch->received, .transport = branch->transport, .path = branch->path, .account = branch->account,
-		.from_number = dial->caller_number, .from_name = dial->caller_name, .to_number = leg->number, .to_name = leg->name,
-		.call_id = dial->call->id, .max_forwards = max_forwards, .diversions = diversions, .diversion_count = group->forwarded, .offer = &leg->local,
+		.target = branch->uri,
+		.received = branch->received,
+		.transport = branch->transport,
+		.path = branch->path,
+		.account = branch->account,
+		.from_number = dial->caller_number,
+		.from_name = dial->caller_name,
+		.to_number = leg->number,
+		.to_name = leg->name,
+		.call_id = dial->call->id,
+		.max_forwards = max_forwards,
+		.diversions = diversions,
+		.diversion_count = group->forwarded,
+		.offer = &leg->local,
 	};
 	leg->driver = driver;
 	leg->max_forwards = max_forwards;
@@ -373,8 +385,8 @@ static void on_walk_done(void *context, const struct pbx_route_answer *verdict, 
 	default: {
 		uint32_t sip_code = verdict->sip_code >= 300 ? verdict->sip_code : 404;
 
-		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text, sip_code,
-			 verdict->text ? verdict->text : "");
+		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text,
+			 sip_code, verdict->text ? verdict->text : "");
 		note(group, sip_code, core_cause_from_sip(sip_code), false);
 		group_over(group);
 	}
@@ -385,9 +397,15 @@ static void walk_start(struct core_group *group)
 {
 	struct core_dial *dial = group->dial;
 	const struct core_walk_wish wish = {
-		.leg = dial->is_routing && dial->from ? dial->from->handle : (pbx_leg){ 0 }, .number = group->text, .caller = dial->caller_number,
-		.account = dial->account, .wall_us = core_wall_us(), .forwarded = group->forwarded + (dial->from ? dial->from->forwarded : 0),
-		.forward = on_walk_forward, .done = on_walk_done, .context = group,
+		.leg = dial->is_routing && dial->from ? dial->from->handle : (pbx_leg){ 0 },
+		.number = group->text,
+		.caller = dial->caller_number,
+		.account = dial->account,
+		.wall_us = core_wall_us(),
+		.forwarded = group->forwarded + (dial->from ? dial->from->forwarded : 0),
+		.forward = on_walk_forward,
+		.done = on_walk_done,
+		.context = group,
 	};
 
 	group->state = CORE_GROUP_ROUTING;

@@ -40,7 +40,10 @@ struct core_group {
 	pbx_timer delay, ring;
 	pbx_route_query walk;
 	char owner_number[64], owner_name[128], busy_to[64], no_answer_to[64], offline_to[64];
-	struct { char number[64]; uint32_t reason; } diversions[CORE_MOST_FORWARDS + 1]; /* oldest first */
+	struct {
+		char number[64];
+		uint32_t reason;
+	} diversions[CORE_MOST_FORWARDS + 1]; /* oldest first */
 	uint32_t forwarded;
 	struct core_branch *branches;
 	bool offline;
@@ -72,14 +75,14 @@ struct core_dial {
 
 /* ---- dial.c ---- */
 void core_dial_finish(struct core_dial *dial, uint32_t outcome, const struct core_final *final, struct core_leg *winner);
-void core_dial_check(struct core_dial *dial);                    /* starts what is next, or finishes */
+void core_dial_check(struct core_dial *dial); /* starts what is next, or finishes */
 void core_dial_hand_over(struct core_group *group, const struct pbx_route_answer *verdict, struct pbx_host *owner, const char *argument);
-void core_dial_drop_early(struct core_dial *dial, const struct core_leg *leg); /* `from` no longer hears it */
+void core_dial_drop_early(struct core_dial *dial, const struct core_leg *leg);  /* `from` no longer hears it */
 bool core_final_better(const struct core_final *a, const struct core_final *b); /* RFC 3261 16.7 */
 
 /* ---- dial_group.c ---- */
 struct core_group *core_group_new(struct core_dial *dial, const char *text, uint32_t delay_ms, uint32_t ring_ms);
-void core_group_start(struct core_group *group);                 /* after its delay */
+void core_group_start(struct core_group *group); /* after its delay */
 void core_group_stop(struct core_group *group, uint32_t cause, const struct core_leg *but);
 void core_group_branchless(struct core_group *group, uint32_t sip_code, uint32_t cause); /* over before anything rang */
 void core_group_free(struct core_group *group);

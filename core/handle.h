@@ -14,9 +14,9 @@ struct core_handles {
 
 void core_handles_init(struct core_handles *handles, uint8_t kind); /* kinds: a letter, 'L' leg, 'T' timer… */
 void core_handles_fini(struct core_handles *handles);
-uint64_t core_handle_new(struct core_handles *handles, void *thing);       /* 0: no memory, or 16M in use */
-void *core_handle_find(const struct core_handles *handles, uint64_t id);   /* NULL: stale, foreign or none */
-void core_handle_free(struct core_handles *handles, uint64_t id);          /* a stale id is fine */
+uint64_t core_handle_new(struct core_handles *handles, void *thing);     /* 0: no memory, or 16M in use */
+void *core_handle_find(const struct core_handles *handles, uint64_t id); /* NULL: stale, foreign or none */
+void core_handle_free(struct core_handles *handles, uint64_t id);        /* a stale id is fine */
 uint32_t core_handles_count(const struct core_handles *handles);
 /* Walks what is there; start with *at = 0. NULL at the end. Freeing while walking is fine. */
 void *core_handles_next(const struct core_handles *handles, uint32_t *at);

@@ -18,7 +18,8 @@ void core_host_each_service(const char *id, uint32_t size, void (*each)(void *co
 int core_host_add_part(const struct pbx_plugin *part, void *instance_or_null);
 /* Every .so of the search path: check, order by needs, load, start. Those that fail are marked; the rest start. done when all have settled.
  * path: directories, later ones win. disable: names to leave out. */
-int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context), void *context);
+int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
+		       void *context);
 void core_host_stop_all(void (*done)(void *context), void *context);
 
 #define CORE_PLUGIN_FOUND 1u

@@ -15,13 +15,13 @@ struct core_diversion {
 
 /* An outbound leg's beginning. Borrowed. */
 struct core_invite {
-	const char *target;        /* "aor:1001" never arrives here: core resolves accounts to contacts. A SIP URI */
-	const char *received;      /* where to send it instead of what the URI says ("192.0.2.7:5060"), "" for nothing */
-	const char *transport, *path; /* of the contact; "" when not known */
-	const char *account;       /* whose device this is, "" for none */
+	const char *target;                  /* "aor:1001" never arrives here: core resolves accounts to contacts. A SIP URI */
+	const char *received;                /* where to send it instead of what the URI says ("192.0.2.7:5060"), "" for nothing */
+	const char *transport, *path;        /* of the contact; "" when not known */
+	const char *account;                 /* whose device this is, "" for none */
 	const char *from_number, *from_name; /* shown to the callee: From, P-Asserted-Identity, Remote-Party-ID */
 	const char *to_number, *to_name;
-	const char *call_id;       /* our call's ULID: X-… never; for logs */
+	const char *call_id; /* our call's ULID: X-… never; for logs */
 	uint32_t max_forwards;
 	const struct core_diversion *diversions; /* newest first: Diversion (RFC 5806) and History-Info (RFC 7044) */
 	uint32_t diversion_count;
@@ -63,13 +63,13 @@ struct core_leg_driver {
 
 /* A call comes in. Borrowed. */
 struct core_incoming {
-	const char *dialled;       /* user part of the Request-URI, unescaped */
+	const char *dialled; /* user part of the Request-URI, unescaped */
 	const char *from_number, *from_name;
-	const char *account;       /* authenticated; "" for a configured peer or none */
-	const char *device;        /* User-Agent */
-	const char *address;       /* source, "192.0.2.7:5060" */
-	const char *protocol_id;   /* SIP Call-ID: for logs and records */
-	uint32_t max_forwards, forwarded; /* how many Diversion/History-Info entries came */
+	const char *account;                 /* authenticated; "" for a configured peer or none */
+	const char *device;                  /* User-Agent */
+	const char *address;                 /* source, "192.0.2.7:5060" */
+	const char *protocol_id;             /* SIP Call-ID: for logs and records */
+	uint32_t max_forwards, forwarded;    /* how many Diversion/History-Info entries came */
 	const struct core_media_desc *offer; /* present false: no SDP, a late offer: we offer in our 200 */
 };
 
@@ -79,10 +79,12 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 
 void core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early); /* 18x; early NULL without SDP */
 void core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answer);
-void core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count);          /* 3xx: URIs, best first. on_ended is not called as well */
-void core_leg_on_offer(pbx_leg leg, const struct core_media_desc *offer);  /* the core answers by accept_offer or refuse_offer, at once or later */
+void core_leg_on_redirected(pbx_leg leg, const char *const *targets,
+			    uint32_t count); /* 3xx: URIs, best first. on_ended is not called as well */
+void core_leg_on_offer(pbx_leg leg,
+		       const struct core_media_desc *offer); /* the core answers by accept_offer or refuse_offer, at once or later */
 void core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);
-void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms);     /* by INFO */
+void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms); /* by INFO */
 /* REFER: target is the user part of Refer-To. replaces: the leg its Replaces names, when it is one of ours. PBX_OK (202 was right),
  * PBX_ESTATE, PBX_ENOENT. */
 int core_leg_on_transfer(pbx_leg leg, const char *target, pbx_leg replaces);

@@ -81,7 +81,9 @@ static void list_add_agreed(struct core_media_desc *list, const struct core_leg 
 	for (uint8_t i = 0; i < leg->config.codec_count; i++)
 		list_add(list, &leg->config.codecs[i]);
 	if (leg->config.dtmf_type) {
-		struct core_codec events = { .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = leg->config.dtmf_type, .fmtp = "0-16" };
+		struct core_codec events = {
+			.name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = leg->config.dtmf_type, .fmtp = "0-16"
+		};
 		list_add(list, &events);
 	}
 }
@@ -140,8 +142,8 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 }
 
 /* Tries lists of what we may answer, the one that avoids transcoding first. */
-static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, uint8_t direction, struct core_media_desc *ret_answer,
-			     struct core_stream_config *ret_config)
+static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, uint8_t direction,
+			     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	const struct core_leg *preferred[] = { leg, other, core_bridge_peer(leg) };
 
@@ -152,7 +154,8 @@ static int answer_from_lists(const struct core_leg *leg, const struct core_leg *
 			continue;
 		list_add_agreed(&may, preferred[i]);
 		list_add_own(&may, false); /* keys work even when the other side has none */
-		if (core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config) == PBX_OK)
+		if (core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config) ==
+		    PBX_OK)
 			return PBX_OK;
 	}
 
@@ -377,12 +380,17 @@ static int source_listeners(pbx_source source, uint32_t *ret_listeners)
 	return core_media ? core_media->source_listeners(source, ret_listeners) : PBX_ENOENT;
 }
 
-static int probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self)
+static int probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
+		 void *self)
 {
 	return core_media ? core_media->probe(host, path, done, self) : PBX_ENOTSUP;
 }
 
 const struct pbx_media core_media_service = {
 	.header = PBX_HEADER(struct pbx_media),
-	.source_open = source_open, .source_update = source_update, .source_close = source_close, .source_listeners = source_listeners, .probe = probe,
+	.source_open = source_open,
+	.source_update = source_update,
+	.source_close = source_close,
+	.source_listeners = source_listeners,
+	.probe = probe,
 };

@@ -280,7 +280,8 @@ static int hold(pbx_leg handle, bool on)
 
 /* ---- dialling and bridging ---- */
 
-static int dial(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler, void *self, pbx_dial *ret_dial)
+static int dial(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler, void *self,
+		pbx_dial *ret_dial)
 {
 	struct core_dial_wish wish = { .host = host, .plan = plan, .dialler = dialler, .self = self };
 
@@ -324,11 +325,28 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 
 	uint32_t size = ret_info->size < sizeof *ret_info ? ret_info->size : (uint32_t)sizeof *ret_info;
 	struct pbx_leg_info known = {
-		.size = size, .leg = leg->handle, .call = leg->call->handle, .state = leg->state, .direction = leg->direction,
-		.id = leg->id, .call_id = leg->call->id, .linked_id = leg->call->linked_id, .number = leg->number, .name = leg->name,
-		.dialled = leg->dialled, .account = leg->account, .endpoint = leg->endpoint, .holds_us = leg->holds_us, .held_by_us = leg->held_by_us,
-		.bridge = leg->bridge ? leg->bridge->handle : (pbx_bridge){ 0 }, .started_at_ms = leg->started_at_ms, .answered_at_ms = leg->answered_at_ms,
-		.device = leg->device, .music_class = leg->music_class, .argument = leg->argument, .referred_by = leg->referred_by,
+		.size = size,
+		.leg = leg->handle,
+		.call = leg->call->handle,
+		.state = leg->state,
+		.direction = leg->direction,
+		.id = leg->id,
+		.call_id = leg->call->id,
+		.linked_id = leg->call->linked_id,
+		.number = leg->number,
+		.name = leg->name,
+		.dialled = leg->dialled,
+		.account = leg->account,
+		.endpoint = leg->endpoint,
+		.holds_us = leg->holds_us,
+		.held_by_us = leg->held_by_us,
+		.bridge = leg->bridge ? leg->bridge->handle : (pbx_bridge){ 0 },
+		.started_at_ms = leg->started_at_ms,
+		.answered_at_ms = leg->answered_at_ms,
+		.device = leg->device,
+		.music_class = leg->music_class,
+		.argument = leg->argument,
+		.referred_by = leg->referred_by,
 	};
 	memcpy(ret_info, &known, size);
 	return PBX_OK;
@@ -428,10 +446,32 @@ static int claim(struct pbx_host *host, const char *pattern, pbx_dialled_fn dial
 
 const struct pbx_calls core_calls_service = {
 	.header = PBX_HEADER(struct pbx_calls),
-	.claim = claim, .control = control,
-	.ring = ring, .progress = progress, .answer = answer, .reject = reject, .hangup = hangup, .route = route,
-	.play = play, .tone = tone, .listen = hear, .music = music, .stop_media = stop_media, .echo = echo, .send_digits = send_digits,
-	.set_timeout = set_timeout, .hold = hold,
-	.dial = dial, .cancel = core_dial_cancel, .bridge = bridge, .peer = peer, .keys = core_keys_add,
-	.info = info, .find_leg = find_leg, .find_call = find_call, .each = each, .set_identity = set_identity, .set_music = set_music,
+	.claim = claim,
+	.control = control,
+	.ring = ring,
+	.progress = progress,
+	.answer = answer,
+	.reject = reject,
+	.hangup = hangup,
+	.route = route,
+	.play = play,
+	.tone = tone,
+	.listen = hear,
+	.music = music,
+	.stop_media = stop_media,
+	.echo = echo,
+	.send_digits = send_digits,
+	.set_timeout = set_timeout,
+	.hold = hold,
+	.dial = dial,
+	.cancel = core_dial_cancel,
+	.bridge = bridge,
+	.peer = peer,
+	.keys = core_keys_add,
+	.info = info,
+	.find_leg = find_leg,
+	.find_call = find_call,
+	.each = each,
+	.set_identity = set_identity,
+	.set_music = set_music,
 };

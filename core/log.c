@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SITES 512u          /* places in the program that log; two that share a slot share a limit */
+#define SITES 512u /* places in the program that log; two that share a slot share a limit */
 #define MOST_A_SECOND 20u
 #define MOST_LEVELS 64u
 #define RING_LINES 1000u
@@ -33,12 +33,12 @@ struct level {
 
 static struct {
 	pthread_mutex_t lock;
-	int fd;              /* stderr, or the file */
-	char *file;          /* NULL: not a file */
+	int fd;     /* stderr, or the file */
+	char *file; /* NULL: not a file */
 	bool journal, json;
-	bool write_failed;   /* said once */
+	bool write_failed; /* said once */
 	struct site sites[SITES];
-	uint32_t held_back;  /* sites with something suppressed */
+	uint32_t held_back; /* sites with something suppressed */
 	struct level levels[MOST_LEVELS];
 	uint32_t level_count, level;
 	uint32_t configured_level;

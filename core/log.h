@@ -5,19 +5,19 @@
 #pragma once
 #include <pbx/plugin.h>
 
-int core_log_init(void);   /* stderr at info until configured */
+int core_log_init(void); /* stderr at info until configured */
 void core_log_fini(void);
 
 struct core_log_config {
-	const char *target;    /* "stderr", "journal", "file" */
+	const char *target; /* "stderr", "journal", "file" */
 	const char *file;
-	const char *format;    /* "text", "json" */
-	uint32_t level;        /* PBX_LOG_… */
+	const char *format; /* "text", "json" */
+	uint32_t level;     /* PBX_LOG_… */
 	uint32_t ring_lines;
 };
 int core_log_configure(const struct core_log_config *config, struct pbx_diag *diag); /* [loop] */
-int core_log_reopen(void);                                        /* [loop] SIGHUP */
-int core_log_set_level(const char *owner, uint32_t level, uint32_t for_ms); /* owner NULL: all; for_ms 0: until changed. [loop] */
+int core_log_reopen(void);                                                           /* [loop] SIGHUP */
+int core_log_set_level(const char *owner, uint32_t level, uint32_t for_ms);          /* owner NULL: all; for_ms 0: until changed. [loop] */
 
 /* call_id: the call's ULID or NULL. */
 void core_log(uint32_t level, const char *owner, const char *call_id, const char *event, const char *format, ...) PBX_PRINTF(5, 6);
@@ -25,12 +25,15 @@ void core_logv(uint32_t level, const char *owner, const char *call_id, const cha
 bool core_log_wanted(uint32_t level, const char *owner);
 
 /* A secret in a log line is of this type, and formatted by this: the text never gets there. */
-struct core_redacted { const char *text; };
+struct core_redacted {
+	const char *text;
+};
 const char *core_redact(struct core_redacted secret); /* "(set)" or "(none)" */
 
 /* Lines as they come (following) after the last `recent`: each(context, JSON line). [loop] */
 struct core_log_reader;
-struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const char *owner, void (*each)(void *context, const char *line), void *context);
+struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const char *owner, void (*each)(void *context, const char *line),
+					void *context);
 void core_log_unfollow(struct core_log_reader *reader);
 
 const char *core_level_name(uint32_t level);

@@ -20,17 +20,17 @@ struct core_log_reader {
 	struct core_log_reader *next;
 	uint64_t next_number; /* [loop] of the line it gets next */
 	uint32_t level;
-	char *owner;          /* NULL: every owner's */
+	char *owner; /* NULL: every owner's */
 	void (*each)(void *context, const char *line);
 	void *context;
-	bool gone;            /* unfollowed while it was being served */
+	bool gone; /* unfollowed while it was being served */
 };
 
 static struct {
 	pthread_mutex_t lock;
 	struct entry *entries;
 	uint32_t size;
-	uint64_t count;       /* lines ever; line n is at n % size */
+	uint64_t count; /* lines ever; line n is at n % size */
 	bool has_readers, posted;
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -199,7 +199,8 @@ static void rewind_by(struct core_log_reader *reader, uint32_t recent)
 	}
 }
 
-struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const char *owner, void (*each)(void *context, const char *line), void *context)
+struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const char *owner, void (*each)(void *context, const char *line),
+					void *context)
 {
 	core_assert_loop();
 	struct core_log_reader *reader = calloc(1, sizeof *reader);

@@ -33,7 +33,7 @@ static struct {
 	pthread_t thread;
 	core_wait_fn wait;
 	void *wait_context;
-	struct queue batch;  /* posts of this round that have not run yet */
+	struct queue batch; /* posts of this round that have not run yet */
 	uint64_t rounds;
 	int busy;
 	bool running;
@@ -82,7 +82,7 @@ int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), voi
 	(void)pthread_mutex_lock(&posted_lock);
 	bool open = atomic_load(&is_open);
 	if (open) {
-		if (!posted.first && !core_is_loop()) /* the loop's own thread is awake, and looks before it waits */
+		if (!posted.first && !core_is_loop())    /* the loop's own thread is awake, and looks before it waits */
 			(void)uv_async_send(&loop.wake); /* fails only when it is being closed, which is_open excludes */
 		queue_add(&posted, post);
 	}

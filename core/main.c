@@ -132,8 +132,9 @@ static int declare(const char *section, const struct pbx_setting *rows, uint32_t
 static int accept_log(void *context, const void *proposed, struct pbx_diag *diag)
 {
 	const struct log_settings *settings = proposed;
-	struct core_log_config config = { .target = settings->target, .file = settings->file, .format = settings->format,
-					  .ring_lines = settings->ring_lines };
+	struct core_log_config config = {
+		.target = settings->target, .file = settings->file, .format = settings->format, .ring_lines = settings->ring_lines
+	};
 
 	(void)context;
 	if (core_level_parse(settings->level, &config.level) != PBX_OK)
@@ -246,8 +247,13 @@ static int open_store(void)
 	const struct store_settings *store = core_settings_get("store");
 	static char file[4096], journal[4096], key[4096];
 	const struct core_store_config config = {
-		.engine = store->engine, .file = store->file[0] ? store->file : file, .url = store->url, .journal_dir = journal,
-		.readers = store->readers, .pool = store->pool, .statement_timeout_ms = store->statement_timeout_ms,
+		.engine = store->engine,
+		.file = store->file[0] ? store->file : file,
+		.url = store->url,
+		.journal_dir = journal,
+		.readers = store->readers,
+		.pool = store->pool,
+		.statement_timeout_ms = store->statement_timeout_ms,
 	};
 
 	(void)snprintf(file, sizeof file, "%s/pbx.db", server->data_dir);
@@ -291,11 +297,16 @@ static void on_settings_attached(void *context, int result)
 
 static int offer_services(void)
 {
-	static const struct { const char *id; const void *table; } services[] = {
-		{ "pbx.timers/1", &core_timers_service }, { "pbx.json/1", &core_json_service }, { "pbx.secrets/1", &core_secrets_service },
-		{ "pbx.fetch/1", &core_fetch_service },   { "pbx.store/1", &core_store_service }, { "pbx.bus/1", &core_bus_service },
-		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
-		{ "pbx.route/1", &core_route_service },   { "pbx.media/1", &core_media_service },
+	static const struct {
+		const char *id;
+		const void *table;
+	} services[] = {
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.json/1", &core_json_service },
+		{ "pbx.secrets/1", &core_secrets_service },   { "pbx.fetch/1", &core_fetch_service },
+		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
+		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
+		{ "pbx.calls/1", &core_calls_service },       { "pbx.route/1", &core_route_service },
+		{ "pbx.media/1", &core_media_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -336,7 +347,8 @@ static void tell_unknown_settings(void)
 
 	if (core_settings_check(NULL, &problems) == PBX_OK)
 		for (uint32_t i = 0; i < core_json_service.count(problems); i++)
-			core_log(PBX_LOG_WARN, "core", NULL, "setting_ignored", "%s", core_json_service.text(core_json_service.at(problems, i)));
+			core_log(PBX_LOG_WARN, "core", NULL, "setting_ignored", "%s",
+				 core_json_service.text(core_json_service.at(problems, i)));
 	core_json_service.free(problems);
 }
 
@@ -376,7 +388,8 @@ static void on_plugins_loaded(void *context)
 	core_log(PBX_LOG_NOTICE, "core", NULL, "ready", "version=" PBX_VERSION " control=%s", path);
 	core_notify("READY=1");
 	if (core_notify_watchdog_ms() > 0)
-		(void)core_timer_start(core_self(), core_notify_watchdog_ms() / 2, core_notify_watchdog_ms() / 2, feed_watchdog, NULL, &watchdog);
+		(void)core_timer_start(core_self(), core_notify_watchdog_ms() / 2, core_notify_watchdog_ms() / 2, feed_watchdog, NULL,
+				       &watchdog);
 }
 
 /* ---- main ----------------------------------------------------------------------------- */
@@ -456,8 +469,10 @@ static int run(const char *file)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'k' },
-		{ "version", no_argument, NULL, 'V' },      { "help", no_argument, NULL, 'h' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "check", no_argument, NULL, 'k' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *file = PBX_CONFIG_FILE;

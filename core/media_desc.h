@@ -19,7 +19,7 @@ struct core_addr {
 };
 
 struct core_codec {
-	char name[20];        /* "PCMU", "telephone-event"; compared without case (RFC 4855) */
+	char name[20]; /* "PCMU", "telephone-event"; compared without case (RFC 4855) */
 	uint32_t clock_hz;
 	uint8_t channels;     /* 1 unless told */
 	uint8_t payload_type; /* in the numbering of whoever describes */
@@ -30,13 +30,13 @@ struct core_codec {
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
 struct core_media_desc {
-	bool present;        /* there is an audio line that is not refused */
-	struct core_addr rtp; /* address and port; port 0 or 0.0.0.0: nowhere (old-style hold has direction without CORE_RECV) */
+	bool present;          /* there is an audio line that is not refused */
+	struct core_addr rtp;  /* address and port; port 0 or 0.0.0.0: nowhere (old-style hold has direction without CORE_RECV) */
 	struct core_addr rtcp; /* AF_UNSPEC: rtp's port + 1 */
 	bool rtcp_mux;
-	bool secure;         /* RTP/SAVP…: no common ground yet (SRTP is the media issue's) */
-	uint8_t direction;   /* CORE_SEND | CORE_RECV */
+	bool secure;                    /* RTP/SAVP…: no common ground yet (SRTP is the media issue's) */
+	uint8_t direction;              /* CORE_SEND | CORE_RECV */
 	uint16_t ptime_ms, maxptime_ms; /* 0: not told */
-	uint8_t codec_count; /* in order of preference; telephone-event and CN among them */
+	uint8_t codec_count;            /* in order of preference; telephone-event and CN among them */
 	struct core_codec codecs[CORE_MOST_CODECS];
 };

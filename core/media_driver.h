@@ -6,19 +6,21 @@
 #include <pbx/media.h>
 #include "media_desc.h"
 
-typedef struct core_stream { uint64_t id; } core_stream;
+typedef struct core_stream {
+	uint64_t id;
+} core_stream;
 
 /* What negotiation found. Copied. */
 struct core_stream_config {
-	struct core_addr rtp, rtcp;   /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
+	struct core_addr rtp, rtcp; /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
 	bool rtcp_mux;
-	uint8_t direction;            /* ours: CORE_SEND we may send, CORE_RECV we accept */
-	uint8_t codec_count;          /* what may arrive, first is what we send; payload types as the peer numbers them for sending to it */
+	uint8_t direction;   /* ours: CORE_SEND we may send, CORE_RECV we accept */
+	uint8_t codec_count; /* what may arrive, first is what we send; payload types as the peer numbers them for sending to it */
 	struct core_codec codecs[CORE_MOST_CODECS];
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
-	uint16_t ptime_ms;            /* of what we send */
-	bool renegotiated;            /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+	uint16_t ptime_ms;                       /* of what we send */
+	bool renegotiated;                       /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
 };
 
 struct core_stream_stats {
@@ -31,15 +33,15 @@ struct core_stream_stats {
 };
 
 /* What a stream plays to its peer. */
-#define CORE_PLAY_FILE 1u   /* path, once */
-#define CORE_PLAY_TONE 2u   /* name (pbx_calls.tone), with the cadence of the country in settings */
+#define CORE_PLAY_FILE 1u /* path, once */
+#define CORE_PLAY_TONE 2u /* name (pbx_calls.tone), with the cadence of the country in settings */
 #define CORE_PLAY_SOURCE 3u
 #define CORE_PLAY_ECHO 4u
 struct core_play {
 	uint32_t kind;
 	const char *text;
 	pbx_source source;
-	uint64_t tag;       /* comes back in on_play_done */
+	uint64_t tag; /* comes back in on_play_done */
 };
 
 struct core_media_driver {
@@ -68,7 +70,8 @@ struct core_media_driver {
 	int (*source_update)(pbx_source source, const struct pbx_source_spec *spec);
 	int (*source_close)(pbx_source source);
 	int (*source_listeners)(pbx_source source, uint32_t *ret_listeners);
-	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self);
+	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
+		     void *self);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);
@@ -76,6 +79,6 @@ void core_media_set_driver(const struct core_media_driver *driver);
 /* From the workers, on the loop. Stale streams are ignored. */
 void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how); /* PBX_MEDIA_FINISHED, STOPPED, FAILED */
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms);
-void core_media_on_silence(core_stream stream, uint32_t for_ms);   /* media.timeout_s without a packet */
+void core_media_on_silence(core_stream stream, uint32_t for_ms); /* media.timeout_s without a packet */
 void core_media_on_first_packet(core_stream stream);
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */

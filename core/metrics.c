@@ -14,9 +14,9 @@
 #define MOST_VALUES 256u /* bytes of a series' label values */
 
 struct series {
-	char *labels;     /* values separated by commas, "" for none */
-	double value;     /* COUNTER, GAUGE; HISTOGRAM: the sum */
-	uint64_t count;   /* HISTOGRAM */
+	char *labels;       /* values separated by commas, "" for none */
+	double value;       /* COUNTER, GAUGE; HISTOGRAM: the sum */
+	uint64_t count;     /* HISTOGRAM */
 	uint64_t buckets[]; /* each without those below */
 };
 
@@ -117,7 +117,8 @@ static int family_fill(struct family *family, const struct pbx_metric *metric)
 	if (!family->name || !family->help || !family->labels)
 		return PBX_ENOMEM;
 	family->label_count = family->labels[0] ? count_items(family->labels) : 0;
-	if (!is_name(metric->name) || metric->kind < PBX_METRIC_COUNTER || metric->kind > PBX_METRIC_HISTOGRAM || family->label_count > MOST_LABELS)
+	if (!is_name(metric->name) || metric->kind < PBX_METRIC_COUNTER || metric->kind > PBX_METRIC_HISTOGRAM ||
+	    family->label_count > MOST_LABELS)
 		return PBX_EINVAL;
 	return metric->kind == PBX_METRIC_HISTOGRAM ? parse_bounds(family, metric->buckets) : PBX_OK;
 }
@@ -297,7 +298,8 @@ int core_metrics_on_scrape(struct pbx_host *owner, void (*fn)(void *self), void 
 /* ---- moving ---- */
 
 /* The series a call means; kinds: the bits of those it may be of. */
-static int find_series(struct pbx_host *owner, uint32_t row, const char *labels, uint32_t kinds, struct family **ret_family, struct series **ret_series)
+static int find_series(struct pbx_host *owner, uint32_t row, const char *labels, uint32_t kinds, struct family **ret_family,
+		       struct series **ret_series)
 {
 	const struct declared *set = declared;
 
@@ -397,7 +399,8 @@ static void put_labels(FILE *out, const struct family *family, const struct seri
 	(void)fputc('}', out);
 }
 
-static void put_sample(FILE *out, const struct family *family, const char *suffix, const struct series *series, const char *le, double value)
+static void put_sample(FILE *out, const struct family *family, const char *suffix, const struct series *series, const char *le,
+		       double value)
 {
 	(void)fprintf(out, "%s%s", family->name, suffix);
 	put_labels(out, family, series, le);

@@ -90,15 +90,16 @@ static void offer_add(struct core_media_desc *offer, struct numbers *numbers, co
 }
 
 /* One place is kept for telephone-event: a caller with a long list must not lose its keys. */
-static void offer_add_all(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codecs, uint8_t count, bool companions)
+static void offer_add_all(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codecs, uint8_t count,
+			  bool companions)
 {
 	for (uint8_t i = 0; i < count; i++)
 		if (is_companion(&codecs[i]) == companions && (companions || offer->codec_count < CORE_MOST_CODECS - 1))
 			offer_add(offer, numbers, &codecs[i]);
 }
 
-void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local, uint8_t direction,
-		     struct core_media_desc *ret_offer)
+void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local,
+		     uint8_t direction, struct core_media_desc *ret_offer)
 {
 	struct core_media_desc offer = { .present = true, .rtp = *local, .direction = direction };
 	struct numbers numbers = { { false } };
@@ -148,7 +149,8 @@ static void config_add(struct core_stream_config *config, const struct core_code
 
 /* ---- answering ---- */
 
-static void answer_add(struct core_media_desc *answer, struct core_stream_config *config, const struct core_codec *offered, const struct core_codec *ours)
+static void answer_add(struct core_media_desc *answer, struct core_stream_config *config, const struct core_codec *offered,
+		       const struct core_codec *ours)
 {
 	struct core_codec *added = &answer->codecs[answer->codec_count++];
 
@@ -170,14 +172,18 @@ static void answer_add_all(struct core_media_desc *answer, struct core_stream_co
 	}
 }
 
-int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local, uint8_t direction,
-		     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
+int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local,
+		     uint8_t direction, struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	if (!offer->present || offer->secure)
 		return PBX_ENOTSUP;
 
-	struct core_media_desc answer = { .present = true, .rtp = *local, .rtcp_mux = offer->rtcp_mux,
-		.direction = (uint8_t)(mirrored(meant_direction(offer)) & direction), .ptime_ms = offer->ptime_ms, .maxptime_ms = offer->maxptime_ms };
+	struct core_media_desc answer = { .present = true,
+					  .rtp = *local,
+					  .rtcp_mux = offer->rtcp_mux,
+					  .direction = (uint8_t)(mirrored(meant_direction(offer)) & direction),
+					  .ptime_ms = offer->ptime_ms,
+					  .maxptime_ms = offer->maxptime_ms };
 	struct core_stream_config config;
 
 	config_begin(&config, offer, answer.direction);

@@ -24,8 +24,8 @@ void core_notify(const char *state)
 
 	/* A reload must say since when, or systemd cannot tell a late message from a new one. */
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	int length = snprintf(message, sizeof message, "%s\nMONOTONIC_USEC=%lld", state,
-			      (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+	int length =
+		snprintf(message, sizeof message, "%s\nMONOTONIC_USEC=%lld", state, (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;

@@ -71,7 +71,8 @@ static const char *keep_name(const char *text)
 
 /* ---- charges ---- */
 
-void core_charge_add(struct pbx_host *host, struct core_charge *charge, const char *kind, bool holds, void (*revoke)(struct core_charge *charge))
+void core_charge_add(struct pbx_host *host, struct core_charge *charge, const char *kind, bool holds,
+		     void (*revoke)(struct core_charge *charge))
 {
 	struct core_owner *owner = core_owner_of(host ? host : core_self());
 

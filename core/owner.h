@@ -6,9 +6,9 @@
 #include <pbx/plugin.h>
 
 struct core_charge {
-	struct pbx_host *owner;                   /* NULL when not charged */
-	const char *kind;                         /* "timer", "route hook", "leg": named when an unload is refused */
-	bool holds;                               /* keeps the owner from being unloaded (a leg does, a timer does not) */
+	struct pbx_host *owner;                     /* NULL when not charged */
+	const char *kind;                           /* "timer", "route hook", "leg": named when an unload is refused */
+	bool holds;                                 /* keeps the owner from being unloaded (a leg does, a timer does not) */
 	void (*revoke)(struct core_charge *charge); /* takes the thing back; must lead to core_charge_remove */
 	struct core_charge *next, *prev;
 };
@@ -27,7 +27,7 @@ void core_leave(void);
 /* The owner whose code runs now, and its name; the daemon's own ("core") when none does. Never NULL. */
 struct pbx_host *core_current_owner(void);
 const char *core_owner_name(const struct pbx_host *owner); /* [any] */
-void *core_owner_self(const struct pbx_host *owner);        /* its instance */
+void *core_owner_self(const struct pbx_host *owner);       /* its instance */
 
 /* The daemon's own account: for what no part owns. */
 struct pbx_host *core_self(void);

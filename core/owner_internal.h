@@ -6,12 +6,12 @@
 #include "owner.h"
 
 struct core_owner {
-	struct pbx_host host;  /* first: a struct pbx_host * is its owner */
-	const char *name;      /* lives as long as the process */
+	struct pbx_host host; /* first: a struct pbx_host * is its owner */
+	const char *name;     /* lives as long as the process */
 	void *self;
 	struct core_charge *charges; /* newest first */
-	bool stopped;          /* what is posted is dropped, work ends as PBX_ECANCELLED */
-	uint32_t jobs;         /* in the pool, or done but not told yet */
+	bool stopped;                /* what is posted is dropped, work ends as PBX_ECANCELLED */
+	uint32_t jobs;               /* in the pool, or done but not told yet */
 	void (*idle)(void *context);
 	void *idle_context;
 	uint64_t callbacks, stalls, self_us, worst_us; /* time in callbacks, without what they called of others */

@@ -37,7 +37,7 @@ struct reservation {
 	char number[64];
 };
 
-static struct claim *claims; /* longest literal beginning first */
+static struct claim *claims;              /* longest literal beginning first */
 static struct reservation **reservations; /* sorted by number */
 static uint32_t reservation_count, reservation_size;
 
@@ -213,7 +213,7 @@ static bool parse_pattern(const char *pattern, struct parsed *ret_parsed)
 	const char *dash = strchr(pattern, '-');
 
 	memset(ret_parsed, 0, sizeof *ret_parsed);
-	if (strlen(pattern) >= sizeof ((struct claim *)0)->pattern)
+	if (strlen(pattern) >= sizeof((struct claim *)0)->pattern)
 		return false;
 	if (dash && !strchr(pattern, '['))
 		return parse_range(ret_parsed, pattern, dash);
@@ -283,7 +283,8 @@ bool core_plan_match(const char *number, uint32_t order, struct core_claim_match
 			if (!accepted)
 				continue;
 		}
-		*ret_match = (struct core_claim_match){ claim->charge.owner, claim->pattern, claim->help, argument_of(claim, number), claim->dialled, claim->self };
+		*ret_match = (struct core_claim_match){ claim->charge.owner,        claim->pattern, claim->help,
+							argument_of(claim, number), claim->dialled, claim->self };
 		return true;
 	}
 	return false;
@@ -353,7 +354,7 @@ int core_plan_reserve(struct pbx_host *host, const char *number, struct pbx_diag
 {
 	bool found;
 
-	if (!number || !number[0] || strlen(number) >= sizeof ((struct reservation *)0)->number) {
+	if (!number || !number[0] || strlen(number) >= sizeof((struct reservation *)0)->number) {
 		pbx_diag_set(diag, "number", "a number of 1 to 63 characters is needed");
 		return PBX_EINVAL;
 	}
@@ -431,7 +432,8 @@ static int claim_check(struct pbx_host *host, const struct pbx_claim *wish, cons
 	}
 	for (uint32_t i = 0; i < reservation_count && !wish->accept; i++)
 		for (uint32_t j = 0; j < parsed->count; j++)
-			if (sequence_fits(&parsed->sequences[j], reservations[i]->number) && !is_successor(host, reservations[i]->charge.owner))
+			if (sequence_fits(&parsed->sequences[j], reservations[i]->number) &&
+			    !is_successor(host, reservations[i]->charge.owner))
 				return conflict(diag, wish->pattern, host, reservations[i]->number, reservations[i]->charge.owner);
 	return PBX_OK;
 }
@@ -459,9 +461,11 @@ int core_plan_claim(struct pbx_host *host, const struct pbx_claim *given, struct
 	if (wish.order == 0)
 		wish.order = PBX_ORDER_CODES;
 	if (!wish.pattern || !wish.dialled || !parse_pattern(wish.pattern, parsed))
-		pbx_diag_set(diag, "pattern", "%s is no pattern: digits, X Z N, [5-7], a range 70-79, and . at the end", wish.pattern ? wish.pattern : "(none)");
+		pbx_diag_set(diag, "pattern", "%s is no pattern: digits, X Z N, [5-7], a range 70-79, and . at the end",
+			     wish.pattern ? wish.pattern : "(none)");
 	else if (wish.order != PBX_ORDER_CODES && wish.order != PBX_ORDER_FEATURES)
-		pbx_diag_set(diag, "order", "%u is not an order claims can have: %u or %u", wish.order, PBX_ORDER_CODES, PBX_ORDER_FEATURES);
+		pbx_diag_set(diag, "order", "%u is not an order claims can have: %u or %u", wish.order, PBX_ORDER_CODES,
+			     PBX_ORDER_FEATURES);
 	else
 		err = claim_check(host, &wish, parsed, diag);
 	if (err != PBX_OK) {

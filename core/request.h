@@ -40,9 +40,11 @@ struct core_http_request {
 
 /* Finds the route, checks scope and arguments, calls the handler; the sink hears the answer, maybe before this returns. Errors are
  * application/problem+json (RFC 9457): type, title, status, detail, code, request_id, errors[{pointer, detail}]. */
-void core_request_http(const struct core_asker *asker, const struct core_http_request *http, const struct core_answer_sink *sink, void *context, pbx_request *ret_request);
+void core_request_http(const struct core_asker *asker, const struct core_http_request *http, const struct core_answer_sink *sink,
+		       void *context, pbx_request *ret_request);
 /* words: as typed, without "pbxctl". Finds the longest command that fits. */
-void core_request_command(const struct core_asker *asker, const char *const *words, uint32_t count, const struct core_answer_sink *sink, void *context, pbx_request *ret_request);
+void core_request_command(const struct core_asker *asker, const char *const *words, uint32_t count, const struct core_answer_sink *sink,
+			  void *context, pbx_request *ret_request);
 void core_request_gone(pbx_request request);    /* the asker has left */
 void core_request_drained(pbx_request request); /* the sink can take more */
 

@@ -89,7 +89,9 @@ static int hook_add(struct pbx_host *host, uint32_t order, const char *name, pbx
 
 static void step(const struct walk *walk, uint32_t order, const char *owner, const char *hook, uint32_t verdict, const char *text)
 {
-	const struct pbx_route_step said = { .size = sizeof said, .order = order, .owner = owner, .hook = hook, .verdict = verdict, .text = text ? text : "" };
+	const struct pbx_route_step said = {
+		.size = sizeof said, .order = order, .owner = owner, .hook = hook, .verdict = verdict, .text = text ? text : ""
+	};
 
 	if (walk->wish.step)
 		walk->wish.step(walk->wish.context, &said);
@@ -184,7 +186,8 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 	memcpy(&verdict, given, given->size && given->size < sizeof verdict ? given->size : sizeof verdict);
 	if (verdict.verdict == PBX_ROUTE_FORWARD && (!verdict.to || !verdict.to[0]))
 		verdict.verdict = PBX_ROUTE_PASS; /* an answer without a number is none */
-	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict, walk->wish.step ? in_words(&verdict, text, sizeof text) : NULL);
+	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict,
+	     walk->wish.step ? in_words(&verdict, text, sizeof text) : NULL);
 	if (verdict.verdict == PBX_ROUTE_PASS)
 		return true;
 	if (verdict.verdict != PBX_ROUTE_FORWARD) {
@@ -241,7 +244,9 @@ static bool ask_plan(struct walk *walk, uint32_t upto)
 		if (!core_plan_match(walk->number, orders[i], &match))
 			continue;
 
-		const struct pbx_route_answer verdict = { .size = sizeof verdict, .verdict = PBX_ROUTE_CONTROL, .dialled = match.dialled, .self = match.self };
+		const struct pbx_route_answer verdict = {
+			.size = sizeof verdict, .verdict = PBX_ROUTE_CONTROL, .dialled = match.dialled, .self = match.self
+		};
 		step(walk, orders[i], core_owner_name(match.owner), match.pattern, PBX_ROUTE_CONTROL, match.help);
 		walk_over(walk, &verdict, match.owner, match.argument);
 		return true;
@@ -320,8 +325,14 @@ int core_walk_start(const struct core_walk_wish *wish, pbx_route_query *ret_quer
 	number_copy(walk->number, sizeof walk->number, wish->number);
 	CORE_TEXT(walk->caller, wish->caller);
 	CORE_TEXT(walk->account, wish->account);
-	walk->request = (struct pbx_route_request){ .size = sizeof walk->request, .leg = wish->leg, .number = walk->number, .caller = walk->caller,
-		.account = walk->account, .wall_us = wish->wall_us, .explaining = wish->explaining, .forwarded = wish->forwarded };
+	walk->request = (struct pbx_route_request){ .size = sizeof walk->request,
+						    .leg = wish->leg,
+						    .number = walk->number,
+						    .caller = walk->caller,
+						    .account = walk->account,
+						    .wall_us = wish->wall_us,
+						    .explaining = wish->explaining,
+						    .forwarded = wish->forwarded };
 	*ret_query = walk->handle;
 	if (walk->forwarded > CORE_MOST_FORWARDS)
 		walk_refuse(walk, 482, "forwarded too often");
@@ -393,7 +404,8 @@ static void revoke_explaining(struct core_charge *charge)
 	free(explaining);
 }
 
-static int explain(struct pbx_host *host, const struct pbx_route_request *request, void (*say)(void *self, const struct pbx_route_step *step),
+static int explain(struct pbx_host *host, const struct pbx_route_request *request,
+		   void (*say)(void *self, const struct pbx_route_step *step),
 		   void (*done)(void *self, const struct pbx_route_answer *verdict), void *self)
 {
 	struct explaining *explaining = calloc(1, sizeof *explaining);
@@ -403,9 +415,15 @@ static int explain(struct pbx_host *host, const struct pbx_route_request *reques
 	*explaining = (struct explaining){ .step = say, .done = done, .self = self, .host = host };
 	core_charge_add(host, &explaining->charge, "route explanation", false, revoke_explaining);
 
-	const struct core_walk_wish wish = { .number = request->number, .caller = request->caller, .account = request->account,
-		.wall_us = request->wall_us ? request->wall_us : core_wall_us(), .explaining = true, .forwarded = request->forwarded,
-		.step = explain_step, .done = explain_done, .context = explaining };
+	const struct core_walk_wish wish = { .number = request->number,
+					     .caller = request->caller,
+					     .account = request->account,
+					     .wall_us = request->wall_us ? request->wall_us : core_wall_us(),
+					     .explaining = true,
+					     .forwarded = request->forwarded,
+					     .step = explain_step,
+					     .done = explain_done,
+					     .context = explaining };
 	int err = core_walk_start(&wish, &explaining->query);
 	if (err != PBX_OK) {
 		core_charge_remove(&explaining->charge);
@@ -438,6 +456,12 @@ void core_route_fini(void)
 
 const struct pbx_routing core_route_service = {
 	.header = PBX_HEADER(struct pbx_routing),
-	.claim = core_plan_claim, .unclaim = core_plan_unclaim, .reserve = core_plan_reserve, .unreserve = core_plan_unreserve, .owner = core_plan_owner,
-	.hook = hook_add, .answer = answer_late, .explain = explain,
+	.claim = core_plan_claim,
+	.unclaim = core_plan_unclaim,
+	.reserve = core_plan_reserve,
+	.unreserve = core_plan_unreserve,
+	.owner = core_plan_owner,
+	.hook = hook_add,
+	.answer = answer_late,
+	.explain = explain,
 };

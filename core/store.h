@@ -3,11 +3,11 @@
 #include <pbx/store.h>
 
 struct core_store_config {
-	const char *engine;   /* "sqlite", "postgresql" */
-	const char *file;     /* sqlite */
-	const char *url;      /* postgresql: libpq connection string; a secret */
+	const char *engine;      /* "sqlite", "postgresql" */
+	const char *file;        /* sqlite */
+	const char *url;         /* postgresql: libpq connection string; a secret */
 	const char *journal_dir; /* records written while the engine is away */
-	uint32_t readers, pool; /* sqlite reader threads; PostgreSQL connections */
+	uint32_t readers, pool;  /* sqlite reader threads; PostgreSQL connections */
 	uint32_t statement_timeout_ms;
 };
 
@@ -19,15 +19,20 @@ void core_store_fini(uint32_t wait_ms);
 
 int core_store_run(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self);
 int core_store_batch(struct pbx_host *owner, const struct pbx_statement *statements, uint32_t count, pbx_rows_fn done, void *self);
-int core_store_record(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self);
+int core_store_record(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done,
+		      void *self);
 bool core_store_is_up(void);
 
 /* Runs the steps of `component` that have not run, each in a transaction, and records them in schema_version(component, version, name, checksum,
  * applied_at). A step whose text has changed since it ran is refused: PBX_EEXIST, diag names the step. */
-void core_store_migrate(const char *component, const struct pbx_table *migrations, void (*done)(void *context, int result, const struct pbx_diag *diag), void *context);
+void core_store_migrate(const char *component, const struct pbx_table *migrations,
+			void (*done)(void *context, int result, const struct pbx_diag *diag), void *context);
 
 /* journalled: records that are not in their tables yet, journal_bytes: what they take on disk; both are about now, the others about ever. */
-struct core_store_stats { uint64_t queries, errors, waiting, journalled, journal_bytes, reconnects; bool up, disk_full; };
+struct core_store_stats {
+	uint64_t queries, errors, waiting, journalled, journal_bytes, reconnects;
+	bool up, disk_full;
+};
 void core_store_stats(struct core_store_stats *ret_stats);
 
 extern const struct pbx_store core_store_service;

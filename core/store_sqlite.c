@@ -18,8 +18,8 @@
 #include "store_engine.h"
 
 #define READERS_MOST 16u
-#define CACHE_SLOTS 256u /* prepared statements of a connection; a power of two */
-#define GROUP_MOST 512u  /* jobs of one transaction */
+#define CACHE_SLOTS 256u   /* prepared statements of a connection; a power of two */
+#define GROUP_MOST 512u    /* jobs of one transaction */
 #define GATHER_NS 5000000u /* 5 ms */
 #define BUSY_MS 5000
 
@@ -39,8 +39,8 @@ struct door {
 	uv_mutex_t lock;
 	uv_cond_t wake;
 	struct store_queue jobs;
-	uint32_t impatient; /* of them: somebody waits for the answer */
-	bool gathers;       /* records may wait GATHER_NS for company: a group costs one commit */
+	uint32_t impatient;   /* of them: somebody waits for the answer */
+	bool gathers;         /* records may wait GATHER_NS for company: a group costs one commit */
 	bool idle, gathering; /* what the thread behind the door does */
 	bool stopping;
 };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 struct timer {
-	struct core_charge charge; /* first: a timer's charge is its timer */
+	struct core_charge charge;         /* first: a timer's charge is its timer */
 	uint64_t at_ms, repeat_ms, number; /* number: in order of starting */
 	pbx_timer_fn fn;
 	void *self;

@@ -11,7 +11,7 @@
 struct job {
 	struct core_charge charge; /* first: a job's charge is its job */
 	uv_work_t request;
-	struct core_owner *owner;  /* stays when the charge is revoked */
+	struct core_owner *owner; /* stays when the charge is revoked */
 	pbx_work_fn work;
 	void (*done)(void *context, void *job, int status);
 	void *context, *job;
@@ -63,7 +63,12 @@ int core_work(struct pbx_host *host, pbx_work_fn work, void (*done)(void *contex
 
 	if (!job)
 		return PBX_ENOMEM;
-	*job = (struct job){ .request.data = job, .owner = owner, .work = work, .done = done, .context = context, .job = job_data,
+	*job = (struct job){ .request.data = job,
+			     .owner = owner,
+			     .work = work,
+			     .done = done,
+			     .context = context,
+			     .job = job_data,
 			     .cancelled = owner->stopped };
 	if (uv_queue_work(core_loop_uv(), &job->request, on_work, on_worked)) {
 		free(job);

@@ -24,8 +24,8 @@ struct rtp_decoder {
 	SF_INFO info;
 	SpeexResamplerState *resampler; /* NULL: the file is at 8 kHz */
 	bool ended;
-	uint32_t tail;                  /* silent samples still to be fed, which push the last ones out */
-	uint32_t have, at;              /* of mono */
+	uint32_t tail;     /* silent samples still to be fed, which push the last ones out */
+	uint32_t have, at; /* of mono */
 	float mono[CHUNK_FRAMES];
 	float frames[CHUNK_FRAMES * MOST_CHANNELS];
 };
@@ -81,7 +81,8 @@ void rtp_decoder_close(struct rtp_decoder *decoder)
 
 void rtp_decoder_info(const struct rtp_decoder *decoder, struct pbx_file_info *ret_info)
 {
-	*ret_info = (struct pbx_file_info){ .size = sizeof *ret_info, .rate_hz = (uint32_t)decoder->info.samplerate,
+	*ret_info = (struct pbx_file_info){ .size = sizeof *ret_info,
+					    .rate_hz = (uint32_t)decoder->info.samplerate,
 					    .channels = (uint32_t)decoder->info.channels,
 					    .duration_ms = (uint64_t)decoder->info.frames * 1000 / (uint64_t)decoder->info.samplerate };
 }

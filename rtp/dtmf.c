@@ -8,12 +8,12 @@
 #include "worker.h"
 
 #define EVENT_BYTES 4u
-#define LOST_END_MS 200u  /* several packet times of the slowest phones */
+#define LOST_END_MS 200u     /* several packet times of the slowest phones */
 #define MOST_OVERTAKEN 40000 /* timestamp units: an event older than the last one by less than this was overtaken, not new */
 #define LEAST_ON_MS 70u
 #define LEAST_OFF_MS 50u
 #define END_PACKETS 3u
-#define VOLUME 10u        /* -10 dBm0 */
+#define VOLUME 10u /* -10 dBm0 */
 
 static const char keys[] = "0123456789*#ABCD";
 
@@ -25,7 +25,9 @@ static void tell_digit(struct rtp_session *session)
 
 	event->open = false;
 	/* A full ring has been counted; a key that nobody could take for a thousand events is better lost than late. */
-	(void)rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_DIGIT, .digit = event->digit,
+	(void)rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream,
+								    .kind = RTP_EVENT_DIGIT,
+								    .digit = event->digit,
 								    .for_ms = event->duration_ms });
 }
 
@@ -46,8 +48,9 @@ void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *pack
 	if (is_new_event(event, packet)) {
 		if (event->open)
 			tell_digit(session);
-		*event = (struct rtp_event_receiver){ .open = true, .known = true, .timestamp = packet->timestamp, .ssrc = packet->ssrc,
-						      .digit = keys[data[0]] };
+		*event = (struct rtp_event_receiver){
+			.open = true, .known = true, .timestamp = packet->timestamp, .ssrc = packet->ssrc, .digit = keys[data[0]]
+		};
 	}
 	if (!event->open || packet->timestamp != event->timestamp)
 		return; /* the end again, or an old packet that was overtaken */
@@ -87,7 +90,8 @@ static void send_event(struct rtp_session *session, struct rtp_digits *digits, b
 	payload[2] = (uint8_t)(duration >> 8);
 	payload[3] = (uint8_t)duration;
 	if (rtp_can_send(session) && session->plan->dtmf_type)
-		rtp_send(session, payload, EVENT_BYTES, session->plan->dtmf_type, marker, (uint16_t)(session->sender.sequence + 1u), digits->timestamp);
+		rtp_send(session, payload, EVENT_BYTES, session->plan->dtmf_type, marker, (uint16_t)(session->sender.sequence + 1u),
+			 digits->timestamp);
 }
 
 static void next_digit(struct rtp_session *session)
@@ -112,7 +116,8 @@ static uint32_t at_least(uint32_t value, uint32_t least)
 bool rtp_dtmf_send_next(struct rtp_session *session)
 {
 	struct rtp_digits *digits = session->digits;
-	uint32_t on_ms = at_least(digits->each_ms, LEAST_ON_MS), off_ms = at_least(digits->gap_ms, LEAST_OFF_MS), ptime_ms = session->plan->ptime_ms;
+	uint32_t on_ms = at_least(digits->each_ms, LEAST_ON_MS), off_ms = at_least(digits->gap_ms, LEAST_OFF_MS),
+		 ptime_ms = session->plan->ptime_ms;
 	bool begins = !digits->begun;
 
 	if (begins) {

@@ -245,7 +245,9 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 static void take_settings(const struct rtp_settings *settings)
 {
 	rtp_engine.settings = settings;
-	rtp_engine.nat = strcmp(settings->nat, "off") == 0 ? RTP_NAT_OFF : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT : RTP_NAT_AUTO;
+	rtp_engine.nat = strcmp(settings->nat, "off") == 0      ? RTP_NAT_OFF
+			 : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT
+								: RTP_NAT_AUTO;
 	rtp_write(&rtp_engine.common.timeout_ms, settings->timeout_s * 1000);
 	rtp_write(&rtp_engine.common.hold_timeout_ms, settings->hold_timeout_s * 1000);
 }
@@ -397,8 +399,11 @@ void rtp_engine_each(void (*each)(void *context, const struct rtp_stream_info *i
 	struct rtp_stream *stream;
 
 	while ((stream = core_handles_next(&rtp_engine.streams, &at))) {
-		struct rtp_stream_info info = { .stream = stream->id, .group = stream->group, .peer = stream->peer ? stream->peer->id : 0,
-						.playing = stream->playing || stream->awaiting, .held = stream->held };
+		struct rtp_stream_info info = { .stream = stream->id,
+						.group = stream->group,
+						.peer = stream->peer ? stream->peer->id : 0,
+						.playing = stream->playing || stream->awaiting,
+						.held = stream->held };
 
 		if (rtp_driver.stats((core_stream){ stream->id }, &info.stats) == PBX_OK)
 			each(context, &info);

@@ -42,7 +42,7 @@ struct rtp_engine {
 
 extern struct rtp_engine rtp_engine;
 
-struct rtp_stream *rtp_stream_find(core_stream stream); /* NULL: stale */
+struct rtp_stream *rtp_stream_find(core_stream stream);                        /* NULL: stale */
 struct rtp_command *rtp_command_new(uint32_t kind, struct rtp_stream *stream); /* NULL: no memory */
 void rtp_command_free(struct rtp_command *command);
 /* To the stream's worker, behind what was sent before. command is taken. */

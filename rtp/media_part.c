@@ -91,7 +91,8 @@ static const struct pbx_metric metrics[] = {
 	[MALFORMED] = { "pbx_rtp_malformed_total", PBX_METRIC_COUNTER, "Packets that were no RTP or RTCP as agreed", NULL, NULL },
 	[SESSIONS] = { "pbx_rtp_sessions", PBX_METRIC_GAUGE, "Open RTP streams", NULL, NULL },
 	[PORTS] = { "pbx_rtp_ports", PBX_METRIC_GAUGE, "Pairs of ports by state", "state", NULL },
-	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape", "worker", NULL },
+	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape",
+		   "worker", NULL },
 	[SOURCES] = { "pbx_media_sources", PBX_METRIC_GAUGE, "Shared sources that are open", NULL, NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
@@ -221,16 +222,29 @@ static const struct pbx_field leg_fields[] = {
 };
 
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/media/legs", .handle = on_streams, .scope = "media:read", .summary = "Open RTP streams with their counts",
+	{ .method = "GET",
+	  .path = "/media/legs",
+	  .handle = on_streams,
+	  .scope = "media:read",
+	  .summary = "Open RTP streams with their counts",
 	  .reply = PBX_TABLE(leg_fields) },
-	{ .method = "GET", .path = "/media/ports", .handle = on_ports, .scope = "media:read", .summary = "Pairs of RTP ports by state",
+	{ .method = "GET",
+	  .path = "/media/ports",
+	  .handle = on_ports,
+	  .scope = "media:read",
+	  .summary = "Pairs of RTP ports by state",
 	  .reply = PBX_TABLE(port_fields) },
 };
 
 static const struct pbx_command commands[] = {
-	{ .words = "media streams", .handle = on_streams, .help = "Shows open RTP streams",
+	{ .words = "media streams",
+	  .handle = on_streams,
+	  .help = "Shows open RTP streams",
 	  .columns = "stream,peer,local,remote,codec,packets_in,packets_out,lost,jitter_us,foreign" },
-	{ .words = "media ports", .handle = on_ports, .help = "Shows how many RTP ports are free", .columns = "total,free,used,quarantined" },
+	{ .words = "media ports",
+	  .handle = on_ports,
+	  .help = "Shows how many RTP ports are free",
+	  .columns = "total,free,used,quarantined" },
 };
 
 static const struct pbx_field source_fields[] = {
@@ -243,28 +257,39 @@ static const struct pbx_field timeout_fields[] = {
 };
 
 static const struct pbx_event_type events[] = {
-	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed", PBX_TABLE(source_fields) },
+	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed",
+	  PBX_TABLE(source_fields) },
 	{ "media.timeout", "No packet has come for media.timeout_s", PBX_TABLE(timeout_fields) },
 	{ "media.ports_low", "Fewer than one in ten pairs of ports is free", PBX_TABLE(port_fields) },
 };
 
 static const struct pbx_setting settings[] = {
-	PBX_TEXT(struct rtp_settings, bind, .initial_text = "0.0.0.0", .flags = PBX_SETTING_RESTART, .help = "IPv4 address that RTP sockets are bound to"),
-	PBX_TEXT(struct rtp_settings, external_ip, .initial_text = "", .help = "IPv4 address in SDP; empty: the one bound to, or the default route's"),
-	PBX_TEXT(struct rtp_settings, bind6, .initial_text = "::", .flags = PBX_SETTING_RESTART, .help = "IPv6 address that RTP sockets are bound to"),
-	PBX_TEXT(struct rtp_settings, external_ip6, .initial_text = "", .help = "IPv6 address in SDP; empty: the one bound to, or the default route's"),
-	PBX_UINT(struct rtp_settings, port_min, .initial = 10000, .least = 1024, .most = 65532, .flags = PBX_SETTING_RESTART, .help = "First port for RTP"),
+	PBX_TEXT(struct rtp_settings, bind, .initial_text = "0.0.0.0", .flags = PBX_SETTING_RESTART,
+		 .help = "IPv4 address that RTP sockets are bound to"),
+	PBX_TEXT(struct rtp_settings, external_ip, .initial_text = "",
+		 .help = "IPv4 address in SDP; empty: the one bound to, or the default route's"),
+	PBX_TEXT(struct rtp_settings, bind6, .initial_text = "::", .flags = PBX_SETTING_RESTART,
+		 .help = "IPv6 address that RTP sockets are bound to"),
+	PBX_TEXT(struct rtp_settings, external_ip6, .initial_text = "",
+		 .help = "IPv6 address in SDP; empty: the one bound to, or the default route's"),
+	PBX_UINT(struct rtp_settings, port_min, .initial = 10000, .least = 1024, .most = 65532, .flags = PBX_SETTING_RESTART,
+		 .help = "First port for RTP"),
 	PBX_UINT(struct rtp_settings, port_max, .initial = 20000, .least = 1026, .most = 65535, .flags = PBX_SETTING_RESTART,
 		 .help = "RTP ports end before this one"),
-	PBX_UINT(struct rtp_settings, quarantine_s, .initial = 10, .least = 0, .most = 600, .unit = "s", .help = "How long ports rest after a call"),
+	PBX_UINT(struct rtp_settings, quarantine_s, .initial = 10, .least = 0, .most = 600, .unit = "s",
+		 .help = "How long ports rest after a call"),
 	PBX_UINT(struct rtp_settings, workers, .initial = 0, .least = 0, .most = 64, .flags = PBX_SETTING_RESTART,
 		 .help = "Media threads; 0: one for each core"),
 	PBX_CHOICE(struct rtp_settings, nat, .initial_text = "auto", .choices = PBX_CHOICES("auto", "strict", "off"),
 		   .help = "Whom we believe besides SDP's address: another address (auto), another port of it (strict), nobody (off)"),
-	PBX_UINT(struct rtp_settings, timeout_s, .initial = 60, .least = 0, .most = 86400, .unit = "s", .help = "A call ends after so long without a packet; 0: never"),
-	PBX_UINT(struct rtp_settings, hold_timeout_s, .initial = 300, .least = 0, .most = 86400, .unit = "s", .help = "The same while on hold; 0: never"),
-	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63, .help = "Differentiated services code point of RTP packets"),
-	PBX_LIST(struct rtp_settings, sounds_dir, .initial_text = PBX_SHARE_DIR "/sounds", .help = "Folders with prompts, the first that has one wins"),
+	PBX_UINT(struct rtp_settings, timeout_s, .initial = 60, .least = 0, .most = 86400, .unit = "s",
+		 .help = "A call ends after so long without a packet; 0: never"),
+	PBX_UINT(struct rtp_settings, hold_timeout_s, .initial = 300, .least = 0, .most = 86400, .unit = "s",
+		 .help = "The same while on hold; 0: never"),
+	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63,
+		 .help = "Differentiated services code point of RTP packets"),
+	PBX_LIST(struct rtp_settings, sounds_dir, .initial_text = PBX_SHARE_DIR "/sounds",
+		 .help = "Folders with prompts, the first that has one wins"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 
@@ -305,10 +330,17 @@ static void media_stop(void *self)
 
 const struct pbx_plugin media_part = {
 	PBX_PLUGIN_HEADER,
-	.name = "media", .version = PBX_VERSION, .summary = "RTP: ports, relay, players, digits",
+	.name = "media",
+	.version = PBX_VERSION,
+	.summary = "RTP: ports, relay, players, digits",
 	.needs = PBX_NEEDS("pbx.json/1", "pbx.requests/1", "pbx.metrics/1"),
 	.instance_size = sizeof(struct media_part),
 	PBX_SETTINGS(struct rtp_settings, settings),
-	.routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands), .metrics = PBX_TABLE(metrics), .events = PBX_TABLE(events),
-	.start = media_start, .reload = media_reload, .stop = media_stop,
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.start = media_start,
+	.reload = media_reload,
+	.stop = media_stop,
 };

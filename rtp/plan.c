@@ -59,9 +59,15 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 {
 	const struct core_codec *g711 = first_g711(config);
 
-	*ret_plan = (struct rtp_plan){ .rtp = config->rtp, .rtcp = config->rtcp, .rtcp_mux = config->rtcp_mux, .renegotiated = config->renegotiated,
-				       .direction = config->direction, .nat = nat, .dtmf_type = config->dtmf_type & 0x7f,
-				       .ptime_ms = sane_ptime(config->ptime_ms), .send_khz = 8 };
+	*ret_plan = (struct rtp_plan){ .rtp = config->rtp,
+				       .rtcp = config->rtcp,
+				       .rtcp_mux = config->rtcp_mux,
+				       .renegotiated = config->renegotiated,
+				       .direction = config->direction,
+				       .nat = nat,
+				       .dtmf_type = config->dtmf_type & 0x7f,
+				       .ptime_ms = sane_ptime(config->ptime_ms),
+				       .send_khz = 8 };
 	if (g711) {
 		ret_plan->send_kind = kind_of(g711);
 		ret_plan->send_type = g711->payload_type & 0x7f;

@@ -94,6 +94,8 @@ void rtp_ports_set_quarantine(struct rtp_ports *ports, uint32_t quarantine_ms)
 void rtp_ports_count(struct rtp_ports *ports, uint64_t now_ms, struct rtp_ports_count *ret_count)
 {
 	wake_rested(ports, now_ms);
-	*ret_count = (struct rtp_ports_count){ .total = ports->total, .free = ports->free_count, .quarantined = ports->resting_count,
+	*ret_count = (struct rtp_ports_count){ .total = ports->total,
+					       .free = ports->free_count,
+					       .quarantined = ports->resting_count,
 					       .used = ports->total - ports->free_count - ports->resting_count };
 }

@@ -44,7 +44,7 @@ struct rtp_node *rtp_queue_pop(struct rtp_queue *queue)
 
 	if (!next) {
 		if (node != atomic_load_explicit(&queue->newest, memory_order_acquire))
-			return NULL; /* a push is half done */
+			return NULL;                 /* a push is half done */
 		rtp_queue_push(queue, &queue->stub); /* so that the last node has a successor and can leave */
 		next = atomic_load_explicit(&node->next, memory_order_acquire);
 		if (!next)

@@ -19,7 +19,7 @@
 
 #define FRAME_US 20000u
 #define WAKE_MS 100
-#define SILENT_FRAMES 50u /* after a round without a playable file */
+#define SILENT_FRAMES 50u       /* after a round without a playable file */
 #define MOST_BEHIND_US 2000000u /* longer stalls are not made good */
 
 static struct {
@@ -106,7 +106,8 @@ static bool open_next(struct rtp_source *source)
 			return true;
 		source->failures++;
 		if (source->rounds == 0) /* said once a list */
-			core_log(PBX_LOG_WARN, "media", NULL, "source_file_skipped", "source=\"%s\" file=%s result=%d", source->name, file, err);
+			core_log(PBX_LOG_WARN, "media", NULL, "source_file_skipped", "source=\"%s\" file=%s result=%d", source->name, file,
+				 err);
 	}
 	source->failures = 0;
 	return false;

@@ -5,8 +5,8 @@
  */
 #include "worker.h"
 
-#define MOST_DROPOUT 3000  /* further ahead: the sender has begun anew */
-#define MOST_MISORDER 100  /* further behind: likewise */
+#define MOST_DROPOUT 3000 /* further ahead: the sender has begun anew */
+#define MOST_MISORDER 100 /* further behind: likewise */
 
 static uint64_t lost_now(const struct rtp_receiver *receiver)
 {
@@ -22,8 +22,14 @@ uint64_t rtp_receiver_lost(const struct rtp_receiver *receiver)
 
 static void begin(struct rtp_receiver *receiver, const struct rtp_packet *packet, uint16_t khz, uint32_t transit)
 {
-	*receiver = (struct rtp_receiver){ .started = true, .ssrc = packet->ssrc, .first_sequence = packet->sequence, .newest = packet->sequence,
-					   .received = 1, .transit = transit, .khz = khz, .lost_before = rtp_receiver_lost(receiver) };
+	*receiver = (struct rtp_receiver){ .started = true,
+					   .ssrc = packet->ssrc,
+					   .first_sequence = packet->sequence,
+					   .newest = packet->sequence,
+					   .received = 1,
+					   .transit = transit,
+					   .khz = khz,
+					   .lost_before = rtp_receiver_lost(receiver) };
 }
 
 /* Interarrival jitter in timestamp units. An event keeps its timestamp while time goes on, so it does not count. */

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define MOST_JUMP 3000 /* RFC 3550 A.1: further than this the source has begun anew */
+#define MOST_JUMP 3000      /* RFC 3550 A.1: further than this the source has begun anew */
 #define FIFO_MOST_FRAMES 3u /* more than this waits: our clock is slower than theirs, send two */
 
 static void put16(uint8_t *at, uint16_t value)
@@ -51,7 +51,8 @@ static void note_sent(struct rtp_session *session, uint16_t sequence, uint32_t t
 	rtp_count(&session->counters.bytes_out, bytes + RTP_HEADER_BYTES);
 }
 
-void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence, uint32_t timestamp)
+void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
+	      uint32_t timestamp)
 {
 	uint8_t *packet = payload - RTP_HEADER_BYTES;
 
@@ -173,7 +174,8 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 		uncount(to, packet);
 	uint16_t sequence = (uint16_t)(to->map.counted ? to->sender.sequence + 1u : packet->sequence + to->map.sequence_shift);
 
-	rtp_send(to, packet->payload, packet->payload_bytes, out & 0x7f, packet->marker || begins, sequence, packet->timestamp + to->map.timestamp_shift);
+	rtp_send(to, packet->payload, packet->payload_bytes, out & 0x7f, packet->marker || begins, sequence,
+		 packet->timestamp + to->map.timestamp_shift);
 }
 
 static void send_cut(struct rtp_session *session, uint32_t bytes)
@@ -181,8 +183,8 @@ static void send_cut(struct rtp_session *session, uint32_t bytes)
 	uint8_t packet[RTP_HEADER_BYTES + RTP_FIFO_BYTES];
 
 	memcpy(packet + RTP_HEADER_BYTES, session->fifo, bytes);
-	rtp_send(session, packet + RTP_HEADER_BYTES, bytes, session->fifo_type, session->fifo_marker, (uint16_t)(session->sender.sequence + 1u),
-		 session->fifo_timestamp);
+	rtp_send(session, packet + RTP_HEADER_BYTES, bytes, session->fifo_type, session->fifo_marker,
+		 (uint16_t)(session->sender.sequence + 1u), session->fifo_timestamp);
 	session->fifo_marker = false;
 	session->fifo_timestamp += bytes;
 	session->fifo_bytes -= bytes;

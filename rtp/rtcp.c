@@ -191,7 +191,8 @@ static void send_compound(struct rtp_session *session, bool bye)
 	if (bye)
 		end = put32(put_head(end, 1, BYE, 8), session->sender.ssrc);
 	/* A report that is lost is followed by another. */
-	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, (size_t)(end - data), 0, &to->sa, rtp_addr_size(to));
+	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, (size_t)(end - data), 0, &to->sa,
+		     rtp_addr_size(to));
 	session->rtcp.sent++;
 }
 

@@ -22,7 +22,8 @@ bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b)
 
 bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b)
 {
-	return rtp_addr_same_host(a, b) && (a->sa.sa_family == AF_INET ? a->in4.sin_port == b->in4.sin_port : a->in6.sin6_port == b->in6.sin6_port);
+	return rtp_addr_same_host(a, b) &&
+	       (a->sa.sa_family == AF_INET ? a->in4.sin_port == b->in4.sin_port : a->in6.sin6_port == b->in6.sin6_port);
 }
 
 socklen_t rtp_addr_size(const struct core_addr *addr)
@@ -107,7 +108,9 @@ static bool learned(struct rtp_session *session, const struct core_addr *from, c
 		candidate->packets = 0;
 		return false;
 	}
-	*candidate = (struct rtp_candidate){ .from = *from, .ssrc = packet->ssrc, .sequence = packet->sequence,
+	*candidate = (struct rtp_candidate){ .from = *from,
+					     .ssrc = packet->ssrc,
+					     .sequence = packet->sequence,
 					     .packets = (uint8_t)(goes_on ? candidate->packets + 1 : 1) };
 	return candidate->packets >= RTP_LATCH_PACKETS;
 }
@@ -160,7 +163,8 @@ static void heard_something(struct rtp_session *session)
 	session->heard = true;
 	rtp_write(&session->counters.last_packet_at_ms, session->worker->now_ms);
 	if (!session->told_heard)
-		session->told_heard = rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_FIRST_PACKET });
+		session->told_heard =
+			rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_FIRST_PACKET });
 }
 
 static void use_packet(struct rtp_session *session, const struct rtp_packet *packet, uint8_t kind)
@@ -217,7 +221,7 @@ static void take_rtcp(struct rtp_session *session, const uint8_t *data, size_t s
 void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from)
 {
 	if (!session->plan || size == 0)
-		return; /* nothing is agreed yet: nobody has a right to be heard */
+		return;                       /* nothing is agreed yet: nobody has a right to be heard */
 	if (data[0] < 128 || data[0] > 191) { /* STUN, DTLS and what else shares ports (RFC 7983): we have offered none of it */
 		rtp_count(&session->counters.malformed, 1);
 		return;
@@ -282,8 +286,8 @@ static void look_for_silence(struct rtp_session *session)
 
 	if (timeout_ms == 0 || session->told_silence || quiet_ms < timeout_ms)
 		return;
-	session->told_silence = rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_SILENCE,
-										     .for_ms = (uint32_t)quiet_ms });
+	session->told_silence = rtp_worker_tell(
+		session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_SILENCE, .for_ms = (uint32_t)quiet_ms });
 }
 
 void rtp_session_look_after(struct rtp_session *session)

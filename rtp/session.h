@@ -8,11 +8,11 @@
 #include "queue.h"
 
 #define RTP_HEADER_BYTES 12u
-#define RTP_MOST_BYTES 2048u    /* of a datagram; longer ones are cut by the kernel and refused by us */
-#define RTP_LATCH_PACKETS 4u    /* from another source than SDP names, before we believe it */
+#define RTP_MOST_BYTES 2048u /* of a datagram; longer ones are cut by the kernel and refused by us */
+#define RTP_LATCH_PACKETS 4u /* from another source than SDP names, before we believe it */
 #define RTP_LATCH_WINDOW_MS 5000u
-#define RTP_FIFO_BYTES 1280u    /* G.711 waiting to be cut to another ptime */
-#define RTP_TICK_MS 5u          /* what the clock of a worker counts */
+#define RTP_FIFO_BYTES 1280u /* G.711 waiting to be cut to another ptime */
+#define RTP_TICK_MS 5u       /* what the clock of a worker counts */
 #define RTP_WHEEL_SLOTS 64u
 
 /* What arrives with a payload type. */
@@ -40,14 +40,14 @@ static inline uint32_t rtp_kind_law(uint8_t kind)
 struct rtp_plan {
 	struct core_addr rtp, rtcp; /* SDP's; AF_UNSPEC: not told */
 	bool rtcp_mux, renegotiated;
-	uint8_t direction;      /* CORE_SEND | CORE_RECV */
-	uint8_t nat;            /* RTP_NAT_… */
-	uint8_t receive[128];   /* RTP_KIND_… of a payload type that arrives */
+	uint8_t direction;       /* CORE_SEND | CORE_RECV */
+	uint8_t nat;             /* RTP_NAT_… */
+	uint8_t receive[128];    /* RTP_KIND_… of a payload type that arrives */
 	uint16_t clock_khz[128]; /* of the same */
-	uint8_t send_kind;      /* what players encode: MU, A, or NONE when the peer takes neither */
-	uint8_t send_type;      /* its payload type, in the peer's numbering */
-	uint8_t dtmf_type;      /* 0: not agreed */
-	uint16_t send_khz;      /* clock of the first codec, which our timestamps count */
+	uint8_t send_kind;       /* what players encode: MU, A, or NONE when the peer takes neither */
+	uint8_t send_type;       /* its payload type, in the peer's numbering */
+	uint8_t dtmf_type;       /* 0: not agreed */
+	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
 };
 
@@ -86,18 +86,18 @@ struct rtp_packet {
 /* Where we send from: one SSRC and one rising sequence for the whole life of a stream, whoever feeds it. */
 struct rtp_sender {
 	uint32_t ssrc;
-	uint32_t timestamp;  /* of the newest packet */
+	uint32_t timestamp; /* of the newest packet */
 	uint16_t sequence;
-	uint16_t khz;        /* of the newest packet */
+	uint16_t khz; /* of the newest packet */
 	bool started;
-	uint64_t sent_at_us; /* when the first packet with this timestamp was */
+	uint64_t sent_at_us;      /* when the first packet with this timestamp was */
 	uint32_t packets, octets; /* for sender reports, modulo 2^32 as RFC 3550 has it */
 };
 
 /* How what a peer sends is renumbered into our own sequence and timestamps. */
 struct rtp_map {
-	bool synced;         /* false: begin anew with the next packet */
-	bool counted;        /* our sequence is our own (cut anew), not the peer's shifted */
+	bool synced;  /* false: begin anew with the next packet */
+	bool counted; /* our sequence is our own (cut anew), not the peer's shifted */
 	uint32_t source_ssrc;
 	uint16_t sequence_shift, newest; /* newest: of the source's own */
 	uint32_t timestamp_shift;
@@ -112,12 +112,12 @@ struct rtp_receiver {
 	uint32_t cycles, received, expected_before, received_before;
 	uint32_t transit, jitter16; /* jitter in clock units, times 16 */
 	uint16_t khz;
-	uint64_t lost_before;       /* of earlier SSRCs */
+	uint64_t lost_before; /* of earlier SSRCs */
 };
 
 struct rtp_rtcp {
-	uint64_t due_at_ms;         /* our next report; 0: not scheduled */
-	uint32_t heard_ntp;         /* middle 32 bits of the peer's last SR */
+	uint64_t due_at_ms; /* our next report; 0: not scheduled */
+	uint32_t heard_ntp; /* middle 32 bits of the peer's last SR */
 	uint64_t heard_at_us;
 	uint32_t packets_at_report; /* of the sender: have we sent since? */
 	uint64_t sent, received;
@@ -147,16 +147,16 @@ struct rtp_worker;
 struct rtp_session {
 	struct rtp_session *next, *prev; /* of the worker's sessions */
 	struct rtp_worker *worker;
-	uint64_t stream;         /* core_stream.id */
+	uint64_t stream; /* core_stream.id */
 	int rtp_fd, rtcp_fd;
-	struct rtp_plan *plan;   /* NULL until configured */
+	struct rtp_plan *plan; /* NULL until configured */
 
 	struct core_addr remote; /* where we send; AF_UNSPEC: nowhere yet */
 	struct core_addr remote_rtcp;
 	socklen_t remote_size;
-	bool locked;             /* the source is decided until the next offer and answer */
-	bool heard, told_heard;  /* since the beginning: for first_packet */
-	bool changed_source;     /* and could not tell yet */
+	bool locked;            /* the source is decided until the next offer and answer */
+	bool heard, told_heard; /* since the beginning: for first_packet */
+	bool changed_source;    /* and could not tell yet */
 	uint64_t learn_until_ms;
 	struct rtp_candidate candidate;
 
@@ -171,9 +171,9 @@ struct rtp_session {
 	struct rtp_rtcp rtcp;
 	struct rtp_event_receiver event;
 
-	struct rtp_play *play;   /* what we play to the peer; wins over the relay */
+	struct rtp_play *play;     /* what we play to the peer; wins over the relay */
 	struct rtp_digits *digits; /* waiting to be sent, oldest first; wins over both */
-	bool talking;            /* the newest packet was the player's: the next needs no marker */
+	bool talking;              /* the newest packet was the player's: the next needs no marker */
 
 	struct rtp_session *wheel_next, *wheel_prev;
 	bool on_wheel;
@@ -216,7 +216,8 @@ uint64_t rtp_receiver_lost(const struct rtp_receiver *receiver);
 /* A packet of `from` on its way to `to` (which may be `from` itself: echo). route: of from's payload types. */
 void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const struct rtp_route *route, const struct rtp_packet *packet);
 /* Sends payload, which has RTP_HEADER_BYTES of room before it, with our own header. */
-void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence, uint32_t timestamp);
+void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
+	      uint32_t timestamp);
 /* The timestamp of a packet that begins something new now: as much later than the newest as time has passed, one frame at least. */
 uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz);
 /* Sends a frame of what waits in the FIFO. False: there is no whole frame. */

@@ -282,7 +282,8 @@ struct rtp_sound *rtp_sound_open(const char *path)
 	struct stat file = { 0 };
 
 	(void)stat(path, &file); /* one that is not there fails when it is opened */
-	if (sound && sound->bytes == file.st_size && sound->changed_ns == (int64_t)file.st_mtim.tv_sec * 1000000000 + file.st_mtim.tv_nsec) {
+	if (sound && sound->bytes == file.st_size &&
+	    sound->changed_ns == (int64_t)file.st_mtim.tv_sec * 1000000000 + file.st_mtim.tv_nsec) {
 		sound->refs++;
 		return sound;
 	}

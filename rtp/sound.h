@@ -26,7 +26,7 @@ struct rtp_sound {
 	char *name;
 	int64_t changed_ns, bytes;
 	uint32_t refs, blocks;
-	bool ready, kept;      /* ready: may be played, or cannot be: result tells */
+	bool ready, kept; /* ready: may be played, or cannot be: result tells */
 	int result;
 	struct rtp_play *awaiting;
 };
@@ -39,7 +39,7 @@ void rtp_sound_unref(struct rtp_sound *sound);
 /* rtp_stream_sound_ready(play) when it can be played, or cannot. Not for one that is ready. */
 void rtp_sound_await(struct rtp_sound *sound, struct rtp_play *play);
 void rtp_sound_forget(struct rtp_sound *sound, struct rtp_play *play); /* does not wait any more */
-void rtp_sounds_fini(void); /* frees what is kept; nothing may be playing */
+void rtp_sounds_fini(void);                                            /* frees what is kept; nothing may be playing */
 
 /* [any] An empty block; NULL: no memory. */
 struct rtp_sound_block *rtp_sound_block_new(void);

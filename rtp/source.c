@@ -278,6 +278,8 @@ void rtp_sources_stop(void)
 
 void rtp_sources_totals(struct rtp_source_totals *ret_totals)
 {
-	*ret_totals = (struct rtp_source_totals){ .sources = core_handles_count(&sources), .listeners = listening,
-						  .running = rtp_reader_running(), .frames = rtp_reader_frames() };
+	*ret_totals = (struct rtp_source_totals){ .sources = core_handles_count(&sources),
+						  .listeners = listening,
+						  .running = rtp_reader_running(),
+						  .frames = rtp_reader_frames() };
 }

@@ -14,8 +14,8 @@ bool rtp_source_take(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, ui
 
 /* ---- [loop] ---- */
 
-int rtp_sources_start(struct rtp_common *common); /* PBX_OK, PBX_ENOMEM, PBX_EIO */
-void rtp_sources_stop(void);                      /* nobody listens any more */
+int rtp_sources_start(struct rtp_common *common);      /* PBX_OK, PBX_ENOMEM, PBX_EIO */
+void rtp_sources_stop(void);                           /* nobody listens any more */
 void rtp_source_returned(struct rtp_command *command); /* a command of the reader's has come back */
 
 int rtp_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source);

@@ -14,7 +14,7 @@ struct rtp_source_frame {
 
 /* Made by the loop, played by the reader. */
 struct rtp_playlist {
-	uint32_t order;  /* PBX_SOURCE_… */
+	uint32_t order; /* PBX_SOURCE_… */
 	bool runs_always;
 	float gain;
 	uint32_t count;
@@ -23,8 +23,8 @@ struct rtp_playlist {
 
 struct rtp_source {
 	struct rtp_source_frame ring[RTP_SOURCE_FRAMES];
-	_Atomic uint64_t written;  /* frames so far */
-	_Atomic uint64_t heard;    /* the one that is heard now */
+	_Atomic uint64_t written; /* frames so far */
+	_Atomic uint64_t heard;   /* the one that is heard now */
 	_Atomic bool closed;
 	_Atomic uint32_t listeners; /* the loop's */
 
@@ -38,13 +38,13 @@ struct rtp_source {
 	/* The reader's. */
 	struct rtp_source *next;
 	struct rtp_playlist *list, *next_list; /* next_list: from the end of this file on */
-	uint32_t *sequence;   /* of files, this round */
-	uint32_t at, failures, rounds; /* in sequence; in a row; of this list */
+	uint32_t *sequence;                    /* of files, this round */
+	uint32_t at, failures, rounds;         /* in sequence; in a row; of this list */
 	float gain;
 	bool runs_always;
 	struct rtp_decoder *decoder;
-	bool gave;            /* a sample, this file */
-	uint64_t clock_us;    /* up to here time has been counted; 0: stands still */
+	bool gave;         /* a sample, this file */
+	uint64_t clock_us; /* up to here time has been counted; 0: stands still */
 };
 
 #define RTP_SOURCE_LIST (RTP_SOURCE_COMMANDS + 0u) /* another list; the first one brings the source to the reader */

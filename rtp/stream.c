@@ -202,7 +202,8 @@ static struct rtp_stream *stream_new(uint64_t group)
 		return NULL;
 	stream->group = group;
 	stream->session.rtp_fd = stream->session.rtcp_fd = -1;
-	stream->session.sender = (struct rtp_sender){ .ssrc = arc4random(), .sequence = (uint16_t)arc4random(), .timestamp = arc4random(), .khz = 8 };
+	stream->session.sender =
+		(struct rtp_sender){ .ssrc = arc4random(), .sequence = (uint16_t)arc4random(), .timestamp = arc4random(), .khz = 8 };
 	return stream;
 }
 
@@ -600,14 +601,21 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 	const struct rtp_counters *counters = &stream->session.counters;
 
 	*ret_stats = (struct core_stream_stats){
-		.packets_in = rtp_read(&counters->packets_in), .bytes_in = rtp_read(&counters->bytes_in),
-		.packets_out = rtp_read(&counters->packets_out), .bytes_out = rtp_read(&counters->bytes_out),
-		.lost = rtp_read(&counters->lost), .foreign = rtp_read(&counters->foreign),
-		.malformed = rtp_read(&counters->malformed), .late = rtp_read(&counters->late),
-		.jitter_us = rtp_read(&counters->jitter_us), .round_trip_us = rtp_read(&counters->round_trip_us),
-		.local = stream->local, .worker = stream->worker,
+		.packets_in = rtp_read(&counters->packets_in),
+		.bytes_in = rtp_read(&counters->bytes_in),
+		.packets_out = rtp_read(&counters->packets_out),
+		.bytes_out = rtp_read(&counters->bytes_out),
+		.lost = rtp_read(&counters->lost),
+		.foreign = rtp_read(&counters->foreign),
+		.malformed = rtp_read(&counters->malformed),
+		.late = rtp_read(&counters->late),
+		.jitter_us = rtp_read(&counters->jitter_us),
+		.round_trip_us = rtp_read(&counters->round_trip_us),
+		.local = stream->local,
+		.worker = stream->worker,
 		.remote = stream->learned.sa.sa_family != AF_UNSPEC ? stream->learned : stream->config.rtp,
-		.receive_ssrc = rtp_read(&counters->receive_ssrc), .send_ssrc = stream->session.sender.ssrc,
+		.receive_ssrc = rtp_read(&counters->receive_ssrc),
+		.send_ssrc = stream->session.sender.ssrc,
 		.last_packet_at_ms = rtp_read(&counters->last_packet_at_ms),
 	};
 	(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", rtp_config_codec(&stream->config));
@@ -628,9 +636,20 @@ static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
 }
 
 const struct core_media_driver rtp_driver = {
-	.open = driver_open, .configure = driver_configure, .connect = driver_connect, .disconnect = driver_disconnect,
-	.play = driver_play, .stop = driver_stop, .send_digits = driver_send_digits, .set_held = driver_set_held,
-	.stats = driver_stats, .close = driver_close, .codecs = driver_codecs,
-	.source_open = rtp_source_open, .source_update = rtp_source_update, .source_close = rtp_source_close,
-	.source_listeners = rtp_source_listeners, .probe = rtp_probe,
+	.open = driver_open,
+	.configure = driver_configure,
+	.connect = driver_connect,
+	.disconnect = driver_disconnect,
+	.play = driver_play,
+	.stop = driver_stop,
+	.send_digits = driver_send_digits,
+	.set_held = driver_set_held,
+	.stats = driver_stats,
+	.close = driver_close,
+	.codecs = driver_codecs,
+	.source_open = rtp_source_open,
+	.source_update = rtp_source_update,
+	.source_close = rtp_source_close,
+	.source_listeners = rtp_source_listeners,
+	.probe = rtp_probe,
 };

@@ -17,7 +17,7 @@
 
 #define READY_AT_ONCE 128
 #define LOOK_AFTER_MS 100
-#define VOICE_NICE (-10) /* before the pools that hash passwords and write the database */
+#define VOICE_NICE (-10)   /* before the pools that hash passwords and write the database */
 #define MOST_TICKS_LATE 40 /* what was missed in a longer stall is not caught up with */
 
 /* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
@@ -295,7 +295,7 @@ static void on_commands(struct rtp_worker *worker)
 	struct rtp_node *node;
 
 	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-	atomic_store(&worker->called, false);                   /* before we look: who comes later calls again */
+	atomic_store(&worker->called, false);                  /* before we look: who comes later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 
@@ -400,7 +400,7 @@ void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command)
 	const uint64_t one = 1;
 
 	rtp_queue_push(&worker->commands, &command->node);
-	if (!atomic_exchange(&worker->called, true)) /* else it is on its way to the queue already */
+	if (!atomic_exchange(&worker->called, true))                /* else it is on its way to the queue already */
 		(void)!write(worker->command_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
 }
 

@@ -9,28 +9,28 @@
 #include <pthread.h>
 #include <stddef.h>
 
-#define RTP_JOIN 1u       /* session: becomes the worker's */
-#define RTP_LEAVE 2u      /* session: stops being the worker's, goes to another with all it has */
-#define RTP_CONFIGURE 3u  /* plan; comes back with the old one */
-#define RTP_CONNECT 4u    /* session, peer, route, route_back; come back with the old ones */
-#define RTP_ROUTE 5u      /* new routes between those that are connected */
+#define RTP_JOIN 1u      /* session: becomes the worker's */
+#define RTP_LEAVE 2u     /* session: stops being the worker's, goes to another with all it has */
+#define RTP_CONFIGURE 3u /* plan; comes back with the old one */
+#define RTP_CONNECT 4u   /* session, peer, route, route_back; come back with the old ones */
+#define RTP_ROUTE 5u     /* new routes between those that are connected */
 #define RTP_DISCONNECT 6u
-#define RTP_PLAY 7u       /* play */
-#define RTP_STOP 8u       /* what plays */
+#define RTP_PLAY 7u /* play */
+#define RTP_STOP 8u /* what plays */
 #define RTP_DIGITS 9u
-#define RTP_HOLD 10u      /* held */
-#define RTP_CLOSE 11u     /* says goodbye, lets go of everything */
-#define RTP_QUIT 12u      /* the thread ends */
+#define RTP_HOLD 10u            /* held */
+#define RTP_CLOSE 11u           /* says goodbye, lets go of everything */
+#define RTP_QUIT 12u            /* the thread ends */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
 
 struct rtp_command {
 	struct rtp_node node; /* first: a node is its command */
 	uint32_t kind;
-	bool settles;         /* the loop is busy until it comes back */
+	bool settles; /* the loop is busy until it comes back */
 	bool held;
 	struct rtp_session *session, *peer;
-	uint64_t stream;      /* of the session: still a name when that is gone */
-	uint32_t worker;      /* where it was done */
+	uint64_t stream; /* of the session: still a name when that is gone */
+	uint32_t worker; /* where it was done */
 	struct rtp_plan *plan;
 	struct rtp_route *route, *route_back;
 };
@@ -42,10 +42,10 @@ struct rtp_source;
 /* PLAY. Kept by the session while it plays. */
 struct rtp_play {
 	struct rtp_command command;
-	uint32_t kind;   /* CORE_PLAY_… */
+	uint32_t kind; /* CORE_PLAY_… */
 	uint64_t tag;
-	uint32_t how;    /* PBX_MEDIA_…, written when over */
-	struct rtp_sound *sound; /* FILE, TONE: shared, the loop holds a reference for us */
+	uint32_t how;                        /* PBX_MEDIA_…, written when over */
+	struct rtp_sound *sound;             /* FILE, TONE: shared, the loop holds a reference for us */
 	const struct rtp_sound_block *block; /* where we are in it */
 	uint32_t block_at;
 	bool repeats;
@@ -63,10 +63,10 @@ struct rtp_digits {
 	struct rtp_command command;
 	struct rtp_digits *after;
 	uint32_t each_ms, gap_ms;
-	uint32_t at;               /* which digit */
-	uint32_t timestamp;        /* of the event */
-	uint32_t sent_ms;          /* how long it has lasted */
-	uint8_t ends;              /* end packets sent */
+	uint32_t at;        /* which digit */
+	uint32_t timestamp; /* of the event */
+	uint32_t sent_ms;   /* how long it has lasted */
+	uint8_t ends;       /* end packets sent */
 	bool begun;
 	char text[];
 };
@@ -94,7 +94,7 @@ struct rtp_worker {
 	struct rtp_session *sessions;
 	struct rtp_session *wheel[RTP_WHEEL_SLOTS];
 	uint32_t wheel_count;
-	uint64_t tick;           /* how often the clock has ticked */
+	uint64_t tick; /* how often the clock has ticked */
 	bool ticking, quit;
 	uint64_t look_after_at_ms;
 	uint8_t data[RTP_MOST_BYTES];

@@ -124,8 +124,8 @@ bool ua_address_in(const struct core_addr *addr, const char *network)
 
 bool ua_address_is_private(const struct core_addr *addr)
 {
-	static const char *const networks[] = { "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
-						"100.64.0.0/10", "fc00::/7", "fe80::/10", "::1" };
+	static const char *const networks[] = { "10.0.0.0/8",    "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+						"100.64.0.0/10", "fc00::/7",      "fe80::/10",      "::1" };
 
 	for (size_t i = 0; i < sizeof networks / sizeof networks[0]; i++)
 		if (ua_address_in(addr, networks[i]))

@@ -222,7 +222,8 @@ void ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const c
 	char host[64];
 
 	if (external[0] && !ua_address_is_private(peer)) {
-		(void)snprintf(ret_hostport, size, strchr(external, ':') && external[0] != '[' ? "[%s]:%u" : "%s:%u", external, ua_address_port(&listener));
+		(void)snprintf(ret_hostport, size, strchr(external, ':') && external[0] != '[' ? "[%s]:%u" : "%s:%u", external,
+			       ua_address_port(&listener));
 		return;
 	}
 	if (text && !is_wildcard(&listener)) {
@@ -271,8 +272,9 @@ int ua_agent_start(struct ua *ua)
 	    su_root_register(ua->root, wait, on_uv_ready, NULL, 0) < 0)
 		return PBX_EIO;
 
-	ua->agent = nta_agent_create(ua->root, (url_string_t *)-1, on_message, ua, NTATAG_UA(1), NTATAG_MERGE_482(1), NTATAG_CLIENT_RPORT(1),
-				     NTATAG_MAXSIZE(MOST_MESSAGE), NTATAG_USE_NAPTR(0), NTATAG_UDP_MTU(65535), TAG_END());
+	ua->agent =
+		nta_agent_create(ua->root, (url_string_t *)-1, on_message, ua, NTATAG_UA(1), NTATAG_MERGE_482(1), NTATAG_CLIENT_RPORT(1),
+				 NTATAG_MAXSIZE(MOST_MESSAGE), NTATAG_USE_NAPTR(0), NTATAG_UDP_MTU(65535), TAG_END());
 	if (!ua->agent)
 		return PBX_EIO;
 	core_loop_set_waiter(wait_in_root, ua);

@@ -49,10 +49,10 @@ static void challenge(struct ua_request *request, bool stale)
 	ua_address_print_host(&request->source, host, sizeof host);
 	ua_nonce_make(host, core_wall_us(), nonce);
 	if (!knows_md5_only(request))
-		at = snprintf(headers, sizeof headers, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n", name, realm,
-			      nonce, tail);
-	(void)snprintf(headers + at, sizeof headers - (size_t)at, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n", name, realm,
-		       nonce, tail);
+		at = snprintf(headers, sizeof headers, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n", name,
+			      realm, nonce, tail);
+	(void)snprintf(headers + at, sizeof headers - (size_t)at, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n",
+		       name, realm, nonce, tail);
 	ua_count(request->ua, UA_METRIC_AUTH, stale ? "stale" : "challenged");
 	if (is_register)
 		ua_refuse(request, SIP_401_UNAUTHORIZED, headers);
@@ -84,7 +84,8 @@ static void fail(struct ua_request *request, const char *user)
 
 	ua_address_print_host(&request->source, host, sizeof host);
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
-	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user, request->sip->sip_request->rq_method_name);
+	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user,
+		 request->sip->sip_request->rq_method_name);
 	if (ua_failure_add(host, settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
 	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))
@@ -136,8 +137,14 @@ static bool read_credentials(const sip_auth_t *auth, const char *realm, struct c
 	for (char *digit = ret->response; *digit; digit++)
 		*digit = (char)(*digit >= 'A' && *digit <= 'F' ? *digit + 32 : *digit);
 	ret->digest = (struct ua_digest){ .algorithm = strcasecmp(algorithm, "SHA-256") == 0 ? PBX_DIGEST_SHA256 : PBX_DIGEST_MD5,
-					  .username = ret->username, .realm = ret->realm, .nonce = ret->nonce, .uri = ret->uri,
-					  .qop = ret->qop, .nc = ret->nc, .cnonce = ret->cnonce, .response = ret->response };
+					  .username = ret->username,
+					  .realm = ret->realm,
+					  .nonce = ret->nonce,
+					  .uri = ret->uri,
+					  .qop = ret->qop,
+					  .nc = ret->nc,
+					  .cnonce = ret->cnonce,
+					  .response = ret->response };
 	bool known = !algorithm[0] || strcasecmp(algorithm, "MD5") == 0 || strcasecmp(algorithm, "SHA-256") == 0;
 	return known && strcmp(ret->realm, realm) == 0 && (!ret->qop[0] || strcasecmp(ret->qop, "auth") == 0);
 }

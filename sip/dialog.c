@@ -18,11 +18,13 @@
 const char *ua_method_label(sip_method_t method)
 {
 	static const char *const names[] = {
-		[sip_method_invite] = "INVITE", [sip_method_ack] = "ACK", [sip_method_cancel] = "CANCEL", [sip_method_bye] = "BYE",
-		[sip_method_options] = "OPTIONS", [sip_method_register] = "REGISTER", [sip_method_info] = "INFO",
-		[sip_method_prack] = "PRACK", [sip_method_update] = "UPDATE", [sip_method_message] = "MESSAGE",
-		[sip_method_subscribe] = "SUBSCRIBE", [sip_method_notify] = "NOTIFY", [sip_method_refer] = "REFER",
-		[sip_method_publish] = "PUBLISH",
+		[sip_method_invite] = "INVITE",       [sip_method_ack] = "ACK",
+		[sip_method_cancel] = "CANCEL",       [sip_method_bye] = "BYE",
+		[sip_method_options] = "OPTIONS",     [sip_method_register] = "REGISTER",
+		[sip_method_info] = "INFO",           [sip_method_prack] = "PRACK",
+		[sip_method_update] = "UPDATE",       [sip_method_message] = "MESSAGE",
+		[sip_method_subscribe] = "SUBSCRIBE", [sip_method_notify] = "NOTIFY",
+		[sip_method_refer] = "REFER",         [sip_method_publish] = "PUBLISH",
 	};
 
 	if (method <= 0 || (size_t)method >= sizeof names / sizeof names[0] || !names[method])
@@ -52,7 +54,7 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	dialog->inbound = inbound;
 	dialog->state = UA_NEW;
 	(void)RAND_bytes((unsigned char *)&number, sizeof number); /* a session id need only differ from the last one */
-	ua_sdp_init(&dialog->sdp, (number & 0x7fffffff) + 1); /* small: some phones keep it in 32 bits */
+	ua_sdp_init(&dialog->sdp, (number & 0x7fffffff) + 1);      /* small: some phones keep it in 32 bits */
 	dialog->next = ua->dialogs;
 	dialog->at = &ua->dialogs;
 	if (ua->dialogs)
@@ -271,7 +273,18 @@ static void ua_set_identity(void *object, const char *number, const char *name)
 }
 
 const struct core_leg_driver ua_leg_driver = {
-	.name = "sip", .invite = ua_invite, .ring = ua_ring, .answer = ua_answer, .reject = ua_reject, .redirect = ua_redirect,
-	.hangup = ua_hangup, .update = ua_update, .accept_offer = ua_accept_offer, .refuse_offer = ua_refuse_offer,
-	.send_digit = ua_send_digit, .transfer_progress = ua_transfer_progress, .set_identity = ua_set_identity, .release = ua_release,
+	.name = "sip",
+	.invite = ua_invite,
+	.ring = ua_ring,
+	.answer = ua_answer,
+	.reject = ua_reject,
+	.redirect = ua_redirect,
+	.hangup = ua_hangup,
+	.update = ua_update,
+	.accept_offer = ua_accept_offer,
+	.refuse_offer = ua_refuse_offer,
+	.send_digit = ua_send_digit,
+	.transfer_progress = ua_transfer_progress,
+	.set_identity = ua_set_identity,
+	.release = ua_release,
 };

@@ -15,27 +15,27 @@
 struct ua_dialog {
 	struct ua *ua;
 	struct ua_dialog *next, **at;
-	pbx_leg leg;               /* none: the core does not know it yet, or has been told of its end */
+	pbx_leg leg; /* none: the core does not know it yet, or has been told of its end */
 	uint8_t state;
 	bool inbound, released, busy; /* busy: the core is being told of it right now, do not free */
 	nta_leg_t *nta;
-	nta_incoming_t *in;        /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
-	nta_outgoing_t *out;       /* our INVITE without a final answer */
-	nta_incoming_t *offer;     /* a re-INVITE or UPDATE that waits for accept_offer or refuse_offer */
-	bool owes_offer;           /* our 200 carries the offer, their ACK the answer */
-	bool cancelled;            /* our INVITE is not wanted any more */
-	bool awaits_ack;           /* in: 200 is sent */
-	uint32_t bye_cause;        /* in: hang up as soon as the ACK is there; 0: no */
-	pbx_timer timer;           /* CANCEL without an end, or a glare that is tried again */
-	char *update_body;         /* our re-INVITE, until it has its answer */
-	char *body;                /* what we last said of our media */
-	char *route;               /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
-	char *identity;            /* header lines for the next message, or NULL */
+	nta_incoming_t *in;    /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
+	nta_outgoing_t *out;   /* our INVITE without a final answer */
+	nta_incoming_t *offer; /* a re-INVITE or UPDATE that waits for accept_offer or refuse_offer */
+	bool owes_offer;       /* our 200 carries the offer, their ACK the answer */
+	bool cancelled;        /* our INVITE is not wanted any more */
+	bool awaits_ack;       /* in: 200 is sent */
+	uint32_t bye_cause;    /* in: hang up as soon as the ACK is there; 0: no */
+	pbx_timer timer;       /* CANCEL without an end, or a glare that is tried again */
+	char *update_body;     /* our re-INVITE, until it has its answer */
+	char *body;            /* what we last said of our media */
+	char *route;           /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
+	char *identity;        /* header lines for the next message, or NULL */
 	char contact[96];
-	char call_id[27];          /* the call's ULID, for the log; "" when not known */
+	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
 	char transport[4];
-	uint32_t refer_cseq;       /* of the REFER whose progress is told; 0: none */
+	uint32_t refer_cseq; /* of the REFER whose progress is told; 0: none */
 	struct ua_sdp sdp;
 };
 

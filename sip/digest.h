@@ -10,7 +10,7 @@
 #define UA_NONCE_SIZE 65
 
 struct ua_digest {
-	uint32_t algorithm; /* PBX_DIGEST_… */
+	uint32_t algorithm;                                                        /* PBX_DIGEST_… */
 	const char *username, *realm, *nonce, *uri, *qop, *nc, *cnonce, *response; /* qop, nc, cnonce: "" without qop */
 };
 
@@ -21,7 +21,7 @@ void ua_digest_response(const struct ua_digest *digest, const char *ha1, const c
 /* Compares in constant time. */
 bool ua_digest_matches(const struct ua_digest *digest, const char *ha1, const char *method);
 
-int ua_nonces_init(void);  /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers) */
+int ua_nonces_init(void); /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers) */
 void ua_nonces_fini(void);
 void ua_nonce_make(const char *host, int64_t wall_us, char ret_nonce[UA_NONCE_SIZE]);
 

@@ -57,7 +57,8 @@ char *ua_identity_headers(const struct ua *ua, const char *number, const char *n
 	if (!number || !number[0])
 		return NULL;
 	ua_identity_address(ua, number, name, address, sizeof address);
-	(void)snprintf(text, sizeof text, "P-Asserted-Identity: %s\nRemote-Party-ID: %s;party=calling;screen=yes;privacy=off\n", address, address);
+	(void)snprintf(text, sizeof text, "P-Asserted-Identity: %s\nRemote-Party-ID: %s;party=calling;screen=yes;privacy=off\n", address,
+		       address);
 	return strdup(text);
 }
 
@@ -109,13 +110,13 @@ void ua_identity_diversions(const struct ua *ua, const struct core_invite *invit
 	ret_text[0] = '\0';
 	for (uint32_t i = 0; i < count && used < size; i++) {
 		escape_user(invite->diversions[i].number, user, sizeof user);
-		used += (size_t)snprintf(ret_text + used, size - used, "Diversion: <sip:%s@%s>;reason=%s;counter=1\n", user, ua->settings->domain,
-					 diversion_reason(invite->diversions[i].reason));
+		used += (size_t)snprintf(ret_text + used, size - used, "Diversion: <sip:%s@%s>;reason=%s;counter=1\n", user,
+					 ua->settings->domain, diversion_reason(invite->diversions[i].reason));
 	}
 	for (uint32_t i = count; i > 0 && used < size; i--) { /* oldest first, each index below the one before */
 		escape_user(invite->diversions[i - 1].number, user, sizeof user);
-		used += (size_t)snprintf(ret_text + used, size - used, "History-Info: <sip:%s@%s?Reason=SIP%%3Bcause%%3D%u>;index=%s\n", user,
-					 ua->settings->domain, history_cause(invite->diversions[i - 1].reason), index);
+		used += (size_t)snprintf(ret_text + used, size - used, "History-Info: <sip:%s@%s?Reason=SIP%%3Bcause%%3D%u>;index=%s\n",
+					 user, ua->settings->domain, history_cause(invite->diversions[i - 1].reason), index);
 		strncat(index, ".1", sizeof index - strlen(index) - 1);
 	}
 	if (used >= size)

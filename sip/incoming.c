@@ -24,8 +24,9 @@ static void refuse_sdp(struct ua_request *request, int err)
 /* The nta side of a dialog that the peer began. */
 static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 {
-	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_CALL_ID(sip->sip_call_id),
-				      SIPTAG_FROM(sip->sip_to), SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
+	dialog->nta =
+		nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_CALL_ID(sip->sip_call_id), SIPTAG_FROM(sip->sip_to),
+				SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
 	if (!dialog->nta || nta_leg_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
 		return false;
 	return nta_leg_tag(dialog->nta, NULL) && nta_incoming_tag(dialog->in, nta_leg_get_tag(dialog->nta));
@@ -71,11 +72,16 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	ua_identity_user(sip->sip_request->rq_url, dialled, sizeof dialled);
 	ua_identity_caller(request, number, name);
 	const struct core_incoming incoming = {
-		.dialled = dialled, .from_number = number, .from_name = name, .account = request->account,
+		.dialled = dialled,
+		.from_number = number,
+		.from_name = name,
+		.account = request->account,
 		.device = sip->sip_user_agent && sip->sip_user_agent->g_string ? sip->sip_user_agent->g_string : "",
-		.address = request->address, .protocol_id = sip->sip_call_id->i_id,
+		.address = request->address,
+		.protocol_id = sip->sip_call_id->i_id,
 		.max_forwards = sip->sip_max_forwards ? (uint32_t)sip->sip_max_forwards->mf_count : 70,
-		.forwarded = ua_identity_forwarded(sip), .offer = offer,
+		.forwarded = ua_identity_forwarded(sip),
+		.offer = offer,
 	};
 	dialog->busy = true;
 	err = core_leg_on_incoming(&ua_leg_driver, dialog, &incoming, &leg);
@@ -136,9 +142,10 @@ void ua_dialog_incoming(struct ua_request *request)
 static int reply_with(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
 {
 	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
-	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
-				   SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
-				   TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
+	return nta_incoming_treply(
+		       irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
+		       SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
+		       TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
 		       ? PBX_OK
 		       : PBX_EIO;
 }

@@ -113,7 +113,8 @@ static void hook(struct ua_aor *aor, struct ua_binding *binding)
 
 static void free_texts(struct ua_binding *binding)
 {
-	char *texts[] = { binding->uri, binding->received, binding->transport, binding->user_agent, binding->instance, binding->path, binding->call_id };
+	char *texts[] = { binding->uri,      binding->received, binding->transport, binding->user_agent,
+			  binding->instance, binding->path,     binding->call_id };
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
@@ -140,18 +141,30 @@ static void forget(struct ua_binding *binding)
 static void write_through(const struct ua_binding *b)
 {
 	const struct pbx_value params[] = {
-		pbx_v_text(b->id), pbx_v_text(b->aor->name), pbx_v_text(b->uri), pbx_v_text(b->received), pbx_v_text(b->transport),
-		pbx_v_text(b->user_agent), pbx_v_text(b->instance), pbx_v_text(b->path), pbx_v_text(b->call_id), PBX_V_INT(b->cseq),
-		PBX_V_INT(b->reg_id), PBX_V_INT(b->q_milli), PBX_V_INT(b->registered_wall_us), PBX_V_INT(b->expires_wall_us),
+		pbx_v_text(b->id),
+		pbx_v_text(b->aor->name),
+		pbx_v_text(b->uri),
+		pbx_v_text(b->received),
+		pbx_v_text(b->transport),
+		pbx_v_text(b->user_agent),
+		pbx_v_text(b->instance),
+		pbx_v_text(b->path),
+		pbx_v_text(b->call_id),
+		PBX_V_INT(b->cseq),
+		PBX_V_INT(b->reg_id),
+		PBX_V_INT(b->q_milli),
+		PBX_V_INT(b->registered_wall_us),
+		PBX_V_INT(b->expires_wall_us),
 	};
 
-	(void)core_store_record(location.host,
-				"INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
-				"reg_id, q_milli, registered_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
-				"ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
-				"user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
-				"cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at",
-				params, sizeof params / sizeof params[0], NULL, NULL); /* the store logs what it cannot keep; memory is right */
+	(void)core_store_record(
+		location.host,
+		"INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
+		"reg_id, q_milli, registered_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
+		"ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
+		"user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
+		"cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at",
+		params, sizeof params / sizeof params[0], NULL, NULL); /* the store logs what it cannot keep; memory is right */
 }
 
 static void delete_through(const char *id)
@@ -388,8 +401,12 @@ struct loading {
 static void restore(const struct pbx_rows *rows, uint32_t row)
 {
 	const struct ua_binding_news news = {
-		.uri = pbx_cell_text(rows, row, 2), .received = pbx_cell_text(rows, row, 3), .transport = pbx_cell_text(rows, row, 4),
-		.user_agent = pbx_cell_text(rows, row, 5), .instance = pbx_cell_text(rows, row, 6), .path = pbx_cell_text(rows, row, 7),
+		.uri = pbx_cell_text(rows, row, 2),
+		.received = pbx_cell_text(rows, row, 3),
+		.transport = pbx_cell_text(rows, row, 4),
+		.user_agent = pbx_cell_text(rows, row, 5),
+		.instance = pbx_cell_text(rows, row, 6),
+		.path = pbx_cell_text(rows, row, 7),
 		.call_id = pbx_cell_text(rows, row, 8),
 	};
 	struct ua_binding *binding = binding_new(&news, pbx_cell_text(rows, row, 0));
@@ -425,10 +442,11 @@ void ua_location_load(void (*done)(void *context), void *context)
 
 	if (loading)
 		*loading = (struct loading){ done, context };
-	if (!loading || core_store_run(location.host,
-				       "SELECT id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, reg_id, q_milli, "
-				       "registered_at, expires_at FROM registrations ORDER BY registered_at",
-				       NULL, 0, on_rows, loading) != PBX_OK) {
+	if (!loading ||
+	    core_store_run(location.host,
+			   "SELECT id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, reg_id, q_milli, "
+			   "registered_at, expires_at FROM registrations ORDER BY registered_at",
+			   NULL, 0, on_rows, loading) != PBX_OK) {
 		pbx_warn(location.host, "registrations_not_read", "reason=no_memory");
 		free(loading);
 		done(context);
@@ -440,9 +458,18 @@ void ua_location_load(void (*done)(void *context), void *context)
 static void show(const struct ua_binding *binding, void (*each)(void *context, const struct pbx_contact *contact), void *context)
 {
 	const struct pbx_contact contact = {
-		.size = sizeof contact, .id = binding->id, .aor = binding->aor->name, .uri = binding->uri, .received = binding->received,
-		.transport = binding->transport, .user_agent = binding->user_agent, .instance = binding->instance, .path = binding->path,
-		.reg_id = binding->reg_id, .q_milli = binding->q_milli, .registered_wall_us = binding->registered_wall_us,
+		.size = sizeof contact,
+		.id = binding->id,
+		.aor = binding->aor->name,
+		.uri = binding->uri,
+		.received = binding->received,
+		.transport = binding->transport,
+		.user_agent = binding->user_agent,
+		.instance = binding->instance,
+		.path = binding->path,
+		.reg_id = binding->reg_id,
+		.q_milli = binding->q_milli,
+		.registered_wall_us = binding->registered_wall_us,
 		.expires_wall_us = binding->expires_wall_us,
 	};
 
@@ -505,6 +532,10 @@ static uint32_t location_count(void)
 }
 
 const struct pbx_location ua_location_service = {
-	.header = PBX_HEADER(struct pbx_location), .each = location_each, .is_registered = location_is_registered,
-	.remove = location_remove, .remove_all = location_remove_all, .count = location_count,
+	.header = PBX_HEADER(struct pbx_location),
+	.each = location_each,
+	.is_registered = location_is_registered,
+	.remove = location_remove,
+	.remove_all = location_remove_all,
+	.count = location_count,
 };

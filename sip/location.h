@@ -37,5 +37,5 @@ int ua_location_put(const char *aor, struct ua_binding *binding, const struct ua
 /* reason: "expired", "removed", "replaced", "unregistered". */
 void ua_location_drop(struct ua_binding *binding, const char *reason);
 
-uint32_t ua_location_aors(void);  /* accounts with at least one binding */
+uint32_t ua_location_aors(void); /* accounts with at least one binding */
 extern const struct pbx_location ua_location_service;

@@ -16,9 +16,10 @@
 static int answer_now(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
 {
 	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
-	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
-				   SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity && status < 300, SIPTAG_HEADER_STR(dialog->identity)),
-				   TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
+	return nta_incoming_treply(
+		       irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
+		       SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity && status < 300, SIPTAG_HEADER_STR(dialog->identity)),
+		       TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
 		       ? PBX_OK
 		       : PBX_EIO;
 }
@@ -60,7 +61,10 @@ static void on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t 
 	}
 	err = ua_dialog_read(dialog, sip, false, &offer);
 	if (err != PBX_OK) {
-		refuse(dialog, irq, err == PBX_EINVAL ? 400 : err == PBX_EVERSION ? 415 : 488,
+		refuse(dialog, irq,
+		       err == PBX_EINVAL     ? 400
+		       : err == PBX_EVERSION ? 415
+					     : 488,
 		       err == PBX_ENOTSUP ? "Warning: 304 pbx \"No audio stream here\"\n" : NULL);
 		return;
 	}
@@ -102,7 +106,8 @@ int ua_refuse_offer(void *object, uint32_t sip_code)
 	if (!irq)
 		return PBX_ESTATE;
 	dialog->offer = NULL;
-	refuse(dialog, irq, sip_code >= 400 && sip_code <= 699 ? (int)sip_code : 488, sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : NULL);
+	refuse(dialog, irq, sip_code >= 400 && sip_code <= 699 ? (int)sip_code : 488,
+	       sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : NULL);
 	return PBX_OK;
 }
 
@@ -110,7 +115,8 @@ int ua_refuse_offer(void *object, uint32_t sip_code)
 
 static int send_update(struct ua_dialog *dialog)
 {
-	dialog->out = ua_dialog_send(dialog, ua_dialog_on_update_response, SIP_METHOD_INVITE, "application/sdp", dialog->update_body, dialog->identity);
+	dialog->out = ua_dialog_send(dialog, ua_dialog_on_update_response, SIP_METHOD_INVITE, "application/sdp", dialog->update_body,
+				     dialog->identity);
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 

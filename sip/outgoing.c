@@ -54,7 +54,8 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 		return asprintf(&dialog->route, "sip:%s;transport=%s", invite->received, transport) > 0 ? PBX_OK : PBX_ENOMEM;
 	}
 	char hostport[160];
-	(void)snprintf(hostport, sizeof hostport, "%s%s%s", target->url_host, target->url_port ? ":" : "", target->url_port ? target->url_port : "");
+	(void)snprintf(hostport, sizeof hostport, "%s%s%s", target->url_host, target->url_port ? ":" : "",
+		       target->url_port ? target->url_port : "");
 	if (!ua_address_parse(hostport, &dialog->peer)) /* a name: who answers it is known later */
 		dialog->peer = (struct core_addr){ .in4.sin_family = AF_INET, .in4.sin_addr.s_addr = htonl(0x08080808) };
 	return PBX_OK;
@@ -81,14 +82,12 @@ static int send_invite(struct ua_dialog *dialog, const struct core_invite *invit
 	(void)snprintf(headers, sizeof headers, "%s%s", dialog->identity ? dialog->identity : "", diversions);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", invite->max_forwards ? invite->max_forwards : 70);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
-	dialog->out = nta_outgoing_tcreate(dialog->nta, ua_on_invite_response, dialog,
-					   dialog->route && !has_path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
-					   ua_url(invite->target), TAG_IF(has_path, SIPTAG_ROUTE_STR(invite->path)),
-					   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_MAX_FORWARDS_STR(max_forwards),
-					   SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW),
-					   TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
-					   TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-					   TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)), TAG_END());
+	dialog->out = nta_outgoing_tcreate(
+		dialog->nta, ua_on_invite_response, dialog, dialog->route && !has_path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
+		ua_url(invite->target), TAG_IF(has_path, SIPTAG_ROUTE_STR(invite->path)), SIPTAG_CONTACT_STR(dialog->contact),
+		SIPTAG_MAX_FORWARDS_STR(max_forwards), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW),
+		TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)), TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+		TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)), TAG_END());
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 
@@ -102,7 +101,8 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 	if (err != PBX_OK)
 		return err;
 	ua_agent_contact(dialog->ua, &dialog->peer, dialog->transport, hostport, sizeof hostport);
-	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport, dialog->transport[0] == 't' ? ";transport=tcp" : "");
+	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport,
+		       dialog->transport[0] == 't' ? ";transport=tcp" : "");
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
 	dialog->identity = ua_identity_headers(dialog->ua, invite->from_number, invite->from_name);
 	if (!open_leg(dialog, invite))
@@ -240,7 +240,8 @@ static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, 
 	if (status < 400 && sip && !dialog->cancelled)
 		on_redirected(dialog, sip);
 	else
-		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(sip, (uint32_t)status), true, sip ? sip->sip_status->st_phrase : "no response");
+		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(sip, (uint32_t)status), true,
+			      sip ? sip->sip_status->st_phrase : "no response");
 	return 0;
 }
 
@@ -268,6 +269,8 @@ void ua_cancel(struct ua_dialog *dialog, uint32_t cause)
 	else
 		(void)snprintf(reason, sizeof reason, "Reason: Q.850;cause=%u\n", cause);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "CANCEL,out");
-	(void)nta_outgoing_tcancel(dialog->out, NULL, NULL, SIPTAG_HEADER_STR(reason), TAG_END()); /* refused: the final response is here already */
-	(void)core_timer_start(dialog->ua->host, CANCEL_MS, 0, on_cancel_forgotten, dialog, &dialog->timer); /* without it nta's own end must do */
+	(void)nta_outgoing_tcancel(dialog->out, NULL, NULL, SIPTAG_HEADER_STR(reason),
+				   TAG_END()); /* refused: the final response is here already */
+	(void)core_timer_start(dialog->ua->host, CANCEL_MS, 0, on_cancel_forgotten, dialog,
+			       &dialog->timer); /* without it nta's own end must do */
 }

@@ -74,5 +74,6 @@ void ua_transfer_progress(void *object, uint32_t sip_code)
 		       is_final ? "terminated;reason=noresource" : "active;expires=60");
 	if (is_final)
 		dialog->refer_cseq = 0;
-	(void)ua_dialog_send(dialog, NULL, SIP_METHOD_NOTIFY, "message/sipfrag;version=2.0", body, headers); /* lost: the phone gives up waiting by itself */
+	(void)ua_dialog_send(dialog, NULL, SIP_METHOD_NOTIFY, "message/sipfrag;version=2.0", body,
+			     headers); /* lost: the phone gives up waiting by itself */
 }

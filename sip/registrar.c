@@ -88,10 +88,17 @@ static int read_contact(struct registration *registration, const sip_contact_t *
 
 	change->contact = contact;
 	change->news = (struct ua_binding_news){
-		.uri = change->uri, .received = registration->received, .transport = registration->request->transport,
-		.user_agent = registration->user_agent, .instance = change->instance, .path = registration->path,
-		.call_id = sip->sip_call_id->i_id, .reg_id = reg_id ? (uint32_t)strtoul(reg_id, NULL, 10) : 0, .q_milli = q_of(contact),
-		.cseq = sip->sip_cseq->cs_seq, .expires_s = expires_of(registration, contact),
+		.uri = change->uri,
+		.received = registration->received,
+		.transport = registration->request->transport,
+		.user_agent = registration->user_agent,
+		.instance = change->instance,
+		.path = registration->path,
+		.call_id = sip->sip_call_id->i_id,
+		.reg_id = reg_id ? (uint32_t)strtoul(reg_id, NULL, 10) : 0,
+		.q_milli = q_of(contact),
+		.cseq = sip->sip_cseq->cs_seq,
+		.expires_s = expires_of(registration, contact),
 	};
 	if (change->news.expires_s > 0 && change->news.expires_s < registration->request->ua->settings->min_expires_s)
 		return 423;
@@ -240,7 +247,8 @@ void ua_register(struct ua_request *request)
 	int status = PBX_OK;
 
 	ua_address_print(&request->source, registration.received, sizeof registration.received);
-	(void)snprintf(registration.user_agent, sizeof registration.user_agent, "%s", sip->sip_user_agent ? sip->sip_user_agent->g_string : "");
+	(void)snprintf(registration.user_agent, sizeof registration.user_agent, "%s",
+		       sip->sip_user_agent ? sip->sip_user_agent->g_string : "");
 	if (!read_path(&registration))
 		status = 400;
 	else if (sip->sip_contact && strcmp(sip->sip_contact->m_url->url_scheme ? sip->sip_contact->m_url->url_scheme : "", "*") == 0)

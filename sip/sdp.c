@@ -74,7 +74,9 @@ static void read_rtcp(const char *text, struct core_media_desc *desc)
 		return;
 	if (fields == 3) {
 		const sdp_connection_t connection = {
-			.c_nettype = sdp_net_in, .c_addrtype = strcmp(family, "IP6") == 0 ? sdp_addr_ip6 : sdp_addr_ip4, .c_address = host,
+			.c_nettype = sdp_net_in,
+			.c_addrtype = strcmp(family, "IP6") == 0 ? sdp_addr_ip6 : sdp_addr_ip4,
+			.c_address = host,
 		};
 
 		if (!read_address(&connection, port, &addr))
@@ -84,7 +86,8 @@ static void read_rtcp(const char *text, struct core_media_desc *desc)
 	desc->rtcp = addr;
 }
 
-static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels, const char *fmtp)
+static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels,
+		      const char *fmtp)
 {
 	struct core_codec *codec = &desc->codecs[desc->codec_count];
 	unsigned long count = channels ? strtoul(channels, NULL, 10) : 1;
@@ -173,7 +176,8 @@ static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
 	if (media->m_rtpmaps)
 		(void)snprintf(line->format, sizeof line->format, "%u", media->m_rtpmaps->rm_pt);
 	else
-		(void)snprintf(line->format, sizeof line->format, "%.11s", media->m_format && media->m_format->l_text ? media->m_format->l_text : "0");
+		(void)snprintf(line->format, sizeof line->format, "%.11s",
+			       media->m_format && media->m_format->l_text ? media->m_format->l_text : "0");
 }
 
 static int read_audio(const sdp_session_t *session, const sdp_media_t *media, struct core_media_desc *desc)
@@ -376,8 +380,9 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 	bool is6 = desc->rtp.sa.sa_family == AF_INET6;
 
 	if (desc->rtp.sa.sa_family)
-		(void)inet_ntop(desc->rtp.sa.sa_family, is6 ? (const void *)&desc->rtp.in6.sin6_addr : (const void *)&desc->rtp.in4.sin_addr,
-				host, sizeof host); /* a known family and room enough */
+		(void)inet_ntop(desc->rtp.sa.sa_family,
+				is6 ? (const void *)&desc->rtp.in6.sin6_addr : (const void *)&desc->rtp.in4.sin_addr, host,
+				sizeof host); /* a known family and room enough */
 	if (sdp->line_count == 0) {
 		sdp->line_count = 1;
 		sdp->lines[0] = (struct ua_sdp_line){ .media = "audio", .proto = "RTP/AVP", .format = "0" };

@@ -6,9 +6,9 @@
 #include "media_desc.h"
 #include <stddef.h>
 
-#define UA_MOST_LINES 16u   /* m= lines; an offer with more is refused */
-#define UA_MOST_SDP 16384u  /* bytes we read */
-#define UA_SDP_SIZE 4096u   /* bytes we ever write */
+#define UA_MOST_LINES 16u  /* m= lines; an offer with more is refused */
+#define UA_MOST_SDP 16384u /* bytes we read */
+#define UA_SDP_SIZE 4096u  /* bytes we ever write */
 
 struct ua_sdp_line {
 	char media[14], proto[22], format[12]; /* format: the first of the line, to refuse with */
@@ -17,7 +17,7 @@ struct ua_sdp_line {
 struct ua_sdp {
 	uint64_t id;
 	uint32_t version;
-	uint64_t body_hash;   /* of what was last written, without o= */
+	uint64_t body_hash;        /* of what was last written, without o= */
 	uint8_t line_count, audio; /* 0 lines: none yet, an offer of ours will have one */
 	struct ua_sdp_line lines[UA_MOST_LINES];
 };

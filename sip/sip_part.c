@@ -73,7 +73,8 @@ static void match_owner(void *context, const struct pbx_contact *contact)
 static void on_remove(void *self, pbx_request request)
 {
 	struct ua *ua = self;
-	struct owner_search search = { .id = core_requests_service.text(request, "id"), .account = core_requests_service.own_account(request) };
+	struct owner_search search = { .id = core_requests_service.text(request, "id"),
+				       .account = core_requests_service.own_account(request) };
 
 	if (search.account[0])
 		(void)ua_location_service.each(search.account, match_owner, &search); /* how many does not matter */
@@ -198,22 +199,30 @@ static const struct pbx_setting settings[] = {
 		 .help = "Longer registrations are shortened to this"),
 	PBX_UINT(struct ua_settings, default_expires_s, .initial = 3600, .least = 60, .most = 86400, .unit = "s",
 		 .help = "For registrations that do not say how long"),
-	PBX_UINT(struct ua_settings, max_contacts, .initial = 5, .least = 1, .most = 50, .help = "Devices of an account that sets no limit of its own"),
+	PBX_UINT(struct ua_settings, max_contacts, .initial = 5, .least = 1, .most = 50,
+		 .help = "Devices of an account that sets no limit of its own"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
-	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000, .help = "Requests one address may send at once"),
-	PBX_UINT(struct ua_settings, auth_failures, .initial = 5, .least = 1, .most = 1000, .help = "Wrong passwords that block an address or user"),
-	PBX_UINT(struct ua_settings, auth_window_s, .initial = 300, .least = 1, .most = 86400, .unit = "s", .help = "Within what time they count"),
-	PBX_UINT(struct ua_settings, auth_block_s, .initial = 900, .least = 1, .most = 86400, .unit = "s", .help = "For how long they block"),
+	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,
+		 .help = "Requests one address may send at once"),
+	PBX_UINT(struct ua_settings, auth_failures, .initial = 5, .least = 1, .most = 1000,
+		 .help = "Wrong passwords that block an address or user"),
+	PBX_UINT(struct ua_settings, auth_window_s, .initial = 300, .least = 1, .most = 86400, .unit = "s",
+		 .help = "Within what time they count"),
+	PBX_UINT(struct ua_settings, auth_block_s, .initial = 900, .least = 1, .most = 86400, .unit = "s",
+		 .help = "For how long they block"),
 };
 
 static const struct pbx_metric metrics[] = {
 	[UA_METRIC_REQUESTS] = { "pbx_sip_requests_total", PBX_METRIC_COUNTER, "SIP requests", "method,dir", NULL },
-	[UA_METRIC_RESPONSES] = { "pbx_sip_responses_total", PBX_METRIC_COUNTER, "SIP responses to requests of either side", "method,class", NULL },
-	[UA_METRIC_EXTENSIONS] = { "pbx_registered_extensions", PBX_METRIC_GAUGE, "Accounts with at least one phone registered", NULL, NULL },
+	[UA_METRIC_RESPONSES] = { "pbx_sip_responses_total", PBX_METRIC_COUNTER, "SIP responses to requests of either side", "method,class",
+				  NULL },
+	[UA_METRIC_EXTENSIONS] = { "pbx_registered_extensions", PBX_METRIC_GAUGE, "Accounts with at least one phone registered", NULL,
+				   NULL },
 	[UA_METRIC_REGISTRATIONS] = { "pbx_registrations", PBX_METRIC_GAUGE, "Phones registered", NULL, NULL },
 	[UA_METRIC_AUTH] = { "pbx_sip_auth_total", PBX_METRIC_COUNTER, "Outcomes of authentication", "result", NULL },
-	[UA_METRIC_FLOOD] = { "pbx_sip_flood_dropped_total", PBX_METRIC_COUNTER, "Requests dropped because their address sent too many", NULL, NULL },
+	[UA_METRIC_FLOOD] = { "pbx_sip_flood_dropped_total", PBX_METRIC_COUNTER, "Requests dropped because their address sent too many",
+			      NULL, NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
 };
 
@@ -227,14 +236,10 @@ static const struct pbx_field registration_fields[] = {
 	{ "expires_s", PBX_TYPE_INT, "What is left of it" },
 };
 static const struct pbx_field removed_fields[] = {
-	{ "id", PBX_TYPE_TEXT, "Of the registration" },
-	{ "aor", PBX_TYPE_TEXT, "The account" },
-	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
-	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
-	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
-	{ "expires_s", PBX_TYPE_INT, "What was left of it" },
-	{ "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
+	{ "id", PBX_TYPE_TEXT, "Of the registration" },         { "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" }, { "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },           { "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "expires_s", PBX_TYPE_INT, "What was left of it" },   { "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
 };
 static const struct pbx_event_type events[] = {
 	{ "registration.added", "A phone has registered", PBX_TABLE(registration_fields) },
@@ -263,21 +268,44 @@ static const struct pbx_arg remove_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "As the list shows it" },
 };
 static const struct pbx_route routes[] = {
-	{ .method = "GET", .path = "/registrations", .handle = on_list, .scope = "registrations:read", .summary = "Registered phones",
-	  .args = PBX_TABLE(list_args), .reply = PBX_TABLE(listed_fields) },
-	{ .method = "DELETE", .path = "/registrations/{id}", .handle = on_remove, .scope = "registrations:write",
-	  .summary = "Take a registration away", .flags = PBX_ROUTE_WRITES, .args = PBX_TABLE(remove_args) },
+	{ .method = "GET",
+	  .path = "/registrations",
+	  .handle = on_list,
+	  .scope = "registrations:read",
+	  .summary = "Registered phones",
+	  .args = PBX_TABLE(list_args),
+	  .reply = PBX_TABLE(listed_fields) },
+	{ .method = "DELETE",
+	  .path = "/registrations/{id}",
+	  .handle = on_remove,
+	  .scope = "registrations:write",
+	  .summary = "Take a registration away",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(remove_args) },
 };
 static const struct pbx_command commands[] = {
-	{ .words = "registrations list", .handle = on_list, .help = "Show registered phones", .args = PBX_TABLE(list_words),
+	{ .words = "registrations list",
+	  .handle = on_list,
+	  .help = "Show registered phones",
+	  .args = PBX_TABLE(list_words),
 	  .columns = "aor,contact,received,transport,user_agent,expires,id" },
 	{ .words = "registrations remove", .handle = on_remove, .help = "Take a registration away", .args = PBX_TABLE(remove_args) },
 };
 
 const struct pbx_plugin sip_part = {
 	PBX_PLUGIN_HEADER,
-	.name = "sip", .version = PBX_VERSION, .summary = "SIP: transports, authentication, registrar, calls",
-	.instance_size = sizeof(struct ua), PBX_SETTINGS(struct ua_settings, settings), .metrics = PBX_TABLE(metrics),
-	.events = PBX_TABLE(events), .routes = PBX_TABLE(routes), .commands = PBX_TABLE(commands),
-	.load = sip_load, .start = sip_start, .reload = sip_reload, .stop = sip_stop, .unload = sip_unload,
+	.name = "sip",
+	.version = PBX_VERSION,
+	.summary = "SIP: transports, authentication, registrar, calls",
+	.instance_size = sizeof(struct ua),
+	PBX_SETTINGS(struct ua_settings, settings),
+	.metrics = PBX_TABLE(metrics),
+	.events = PBX_TABLE(events),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.load = sip_load,
+	.start = sip_start,
+	.reload = sip_reload,
+	.stop = sip_stop,
+	.unload = sip_unload,
 };

@@ -48,13 +48,13 @@ struct ua {
 /* An out-of-dialog request on its way through flood guard, authentication and its method. Borrowed until the callback returns. */
 struct ua_request {
 	struct ua *ua;
-	msg_t *msg;          /* owned until a reply or a transaction has taken it */
+	msg_t *msg; /* owned until a reply or a transaction has taken it */
 	sip_t *sip;
 	struct core_addr source;
-	char address[80];    /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
+	char address[80];      /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
 	const char *transport; /* "udp", "tcp" */
 	bool from_peer;
-	char account[64];    /* whom the credentials proved, "" for none */
+	char account[64]; /* whom the credentials proved, "" for none */
 };
 
 extern struct ua *ua_part; /* the running one: there is one core in a process, and one of us. NULL before start and after stop */

@@ -59,7 +59,7 @@ struct subscription {
 	uint32_t queued, under_way;
 	int64_t oldest_unacknowledged;
 	uint32_t keeping; /* rows on their way to the table */
-	pbx_timer timer; /* the next due delivery */
+	pbx_timer timer;  /* the next due delivery */
 	bool removed;
 };
 

@@ -62,7 +62,8 @@ void floor_start(int count, const struct core_addr *far, struct core_addr *ret_a
 
 		address->in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 		sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		must(sockets[i] >= 0 && bind(sockets[i], &address->sa, size) == 0 && getsockname(sockets[i], &address->sa, &size) == 0, "floor socket");
+		must(sockets[i] >= 0 && bind(sockets[i], &address->sa, size) == 0 && getsockname(sockets[i], &address->sa, &size) == 0,
+		     "floor socket");
 		must(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sockets[i], &event) == 0, "epoll");
 	}
 	must(pthread_create(&thread, NULL, relay, NULL) == 0, "thread");

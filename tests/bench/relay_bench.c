@@ -88,7 +88,10 @@ static int generator(struct core_addr *ret_addr)
 
 static void open_streams(const struct core_addr *far)
 {
-	struct core_stream_config config = { .rtp = *far, .direction = CORE_SEND | CORE_RECV, .codec_count = 1, .ptime_ms = 20,
+	struct core_stream_config config = { .rtp = *far,
+					     .direction = CORE_SEND | CORE_RECV,
+					     .codec_count = 1,
+					     .ptime_ms = 20,
 					     .codecs = { { .name = "PCMU", .clock_hz = 8000, .channels = 1 } } };
 
 	for (int i = 0; i < count; i++) {
@@ -109,8 +112,9 @@ static void prepare_packets(void)
 		memcpy(packets[i], "\x80\x00\x00\x00\x00\x00\x00\x00", 8);
 		memcpy(packets[i] + 8, &i, sizeof i);
 		vectors[i] = (struct iovec){ packets[i], PACKET };
-		messages[i].msg_hdr = (struct msghdr){ .msg_name = &addresses[i].in4, .msg_namelen = sizeof addresses[i].in4, .msg_iov = &vectors[i],
-						       .msg_iovlen = 1 };
+		messages[i].msg_hdr = (struct msghdr){
+			.msg_name = &addresses[i].in4, .msg_namelen = sizeof addresses[i].in4, .msg_iov = &vectors[i], .msg_iovlen = 1
+		};
 	}
 }
 
@@ -155,9 +159,9 @@ static void report(double busy, long before_kib, long after_kib)
 
 	rtp_engine_totals(&totals);
 	cpu_us = busy * (seconds + 0.2) * 1e6;
-	printf("streams %d in %llu out %llu foreign %llu cpu_us_per_packet %.2f kib_per_call %.1f\n", count, (unsigned long long)totals.packets_in,
-	       (unsigned long long)totals.packets_out, (unsigned long long)totals.foreign, cpu_us / (double)totals.packets_out,
-	       (double)(after_kib - before_kib) * 2 / count);
+	printf("streams %d in %llu out %llu foreign %llu cpu_us_per_packet %.2f kib_per_call %.1f\n", count,
+	       (unsigned long long)totals.packets_in, (unsigned long long)totals.packets_out, (unsigned long long)totals.foreign,
+	       cpu_us / (double)totals.packets_out, (double)(after_kib - before_kib) * 2 / count);
 }
 
 static void allocate(void)
@@ -207,8 +211,16 @@ int main(int argc, char **argv)
 		return measure_floor(&far, bare_fd);
 	}
 
-	struct rtp_settings settings = { .bind = "127.0.0.1", .external_ip = "", .bind6 = "::1", .external_ip6 = "", .port_min = first_port,
-					 .port_max = (uint32_t)first_port + 2u * (uint32_t)count + 64, .workers = 1, .nat = "auto", .dscp = 46, .country = "us" };
+	struct rtp_settings settings = { .bind = "127.0.0.1",
+					 .external_ip = "",
+					 .bind6 = "::1",
+					 .external_ip6 = "",
+					 .port_min = first_port,
+					 .port_max = (uint32_t)first_port + 2u * (uint32_t)count + 64,
+					 .workers = 1,
+					 .nat = "auto",
+					 .dscp = 46,
+					 .country = "us" };
 
 	must(core_loop_init(false) == PBX_OK && rtp_engine_start(&settings, &nobody, NULL) == PBX_OK, "engine");
 	long before_kib = resident_kib();

@@ -54,14 +54,46 @@ static void hear(const char *format, ...)
 	va_end(args);
 }
 
-static void on_answered(void *self, pbx_leg leg) { (void)leg; hear("%s:answered ", (const char *)self); }
-static void on_lost(void *self, pbx_leg leg) { (void)leg; hear("%s:lost ", (const char *)self); }
-static void on_timeout(void *self, pbx_leg leg) { (void)leg; hear("%s:timeout ", (const char *)self); }
-static void on_media_done(void *self, pbx_leg leg) { (void)leg; hear("%s:media_done ", (const char *)self); }
-static void on_media_lost(void *self, pbx_leg leg) { (void)leg; hear("%s:media_lost ", (const char *)self); }
-static void on_ended(void *self, pbx_leg leg, uint32_t cause) { (void)leg; hear("%s:ended(%u) ", (const char *)self, cause); }
-static void on_hold(void *self, pbx_leg leg, bool on) { (void)leg; hear("%s:%s ", (const char *)self, on ? "held" : "resumed"); }
-static void on_transfer(void *self, pbx_leg leg, const char *target) { (void)leg; hear("%s:transfer(%s) ", (const char *)self, target); }
+static void on_answered(void *self, pbx_leg leg)
+{
+	(void)leg;
+	hear("%s:answered ", (const char *)self);
+}
+static void on_lost(void *self, pbx_leg leg)
+{
+	(void)leg;
+	hear("%s:lost ", (const char *)self);
+}
+static void on_timeout(void *self, pbx_leg leg)
+{
+	(void)leg;
+	hear("%s:timeout ", (const char *)self);
+}
+static void on_media_done(void *self, pbx_leg leg)
+{
+	(void)leg;
+	hear("%s:media_done ", (const char *)self);
+}
+static void on_media_lost(void *self, pbx_leg leg)
+{
+	(void)leg;
+	hear("%s:media_lost ", (const char *)self);
+}
+static void on_ended(void *self, pbx_leg leg, uint32_t cause)
+{
+	(void)leg;
+	hear("%s:ended(%u) ", (const char *)self, cause);
+}
+static void on_hold(void *self, pbx_leg leg, bool on)
+{
+	(void)leg;
+	hear("%s:%s ", (const char *)self, on ? "held" : "resumed");
+}
+static void on_transfer(void *self, pbx_leg leg, const char *target)
+{
+	(void)leg;
+	hear("%s:transfer(%s) ", (const char *)self, target);
+}
 static void on_digit(void *self, pbx_leg leg, char digit, uint32_t duration_ms)
 {
 	(void)leg;
@@ -69,9 +101,17 @@ static void on_digit(void *self, pbx_leg leg, char digit, uint32_t duration_ms)
 	hear("%s:%c ", (const char *)self, digit);
 }
 
-static const struct pbx_controller controller = { .size = sizeof controller, .answered = on_answered, .digit = on_digit, .media_done = on_media_done,
-	.timeout = on_timeout, .hold = on_hold, .lost = on_lost, .ended = on_ended };
-static const struct pbx_controller knowing = { .size = sizeof knowing, .lost = on_lost, .ended = on_ended, .transfer = on_transfer, .media_lost = on_media_lost };
+static const struct pbx_controller controller = { .size = sizeof controller,
+						  .answered = on_answered,
+						  .digit = on_digit,
+						  .media_done = on_media_done,
+						  .timeout = on_timeout,
+						  .hold = on_hold,
+						  .lost = on_lost,
+						  .ended = on_ended };
+static const struct pbx_controller knowing = {
+	.size = sizeof knowing, .lost = on_lost, .ended = on_ended, .transfer = on_transfer, .media_lost = on_media_lost
+};
 
 static char name_a[] = "a", name_b[] = "b";
 

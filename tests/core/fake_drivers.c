@@ -19,10 +19,14 @@ struct line *line_new(const char *user, uint32_t direction)
 
 struct core_media_desc line_says(const char *codec, uint8_t type, uint8_t direction, bool nowhere)
 {
-	struct core_media_desc desc = { .present = true, .direction = direction, .codec_count = 2,
+	struct core_media_desc desc = {
+		.present = true,
+		.direction = direction,
+		.codec_count = 2,
 		.rtp.in4 = { .sin_family = AF_INET, .sin_port = htons(4000), .sin_addr = { nowhere ? INADDR_ANY : htonl(0xC0000201) } },
 		.codecs = { { .clock_hz = 8000, .channels = 1, .payload_type = type },
-			    { .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101 } } };
+			    { .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101 } }
+	};
 
 	(void)snprintf(desc.codecs[0].name, sizeof desc.codecs[0].name, "%s", codec);
 	return desc;
@@ -46,7 +50,8 @@ static int drive_invite(pbx_leg leg, const struct core_invite *invite, void **re
 	if (walk_random(20) == 0)
 		return PBX_EIO;
 	ck_assert(invite->offer->present && invite->offer->codec_count > 0);
-	(void)snprintf(user, sizeof user, "%.*s", (int)strcspn(invite->target + 4, "@") > 30 ? 30 : (int)strcspn(invite->target + 4, "@"), invite->target + 4);
+	(void)snprintf(user, sizeof user, "%.*s", (int)strcspn(invite->target + 4, "@") > 30 ? 30 : (int)strcspn(invite->target + 4, "@"),
+		       invite->target + 4);
 	struct line *line = line_new(user, PBX_OUTBOUND);
 	line->leg = leg;
 	*ret_dialog = line;
@@ -155,9 +160,20 @@ static void drive_release(void *dialog)
 }
 
 static const struct core_leg_driver leg_driver = {
-	.name = "walk", .invite = drive_invite, .ring = drive_ring, .answer = drive_answer, .reject = drive_reject, .redirect = drive_redirect,
-	.hangup = drive_hangup, .update = drive_update, .accept_offer = drive_accept, .refuse_offer = drive_refuse, .send_digit = drive_digit,
-	.transfer_progress = drive_progress, .set_identity = drive_identity, .release = drive_release,
+	.name = "walk",
+	.invite = drive_invite,
+	.ring = drive_ring,
+	.answer = drive_answer,
+	.reject = drive_reject,
+	.redirect = drive_redirect,
+	.hangup = drive_hangup,
+	.update = drive_update,
+	.accept_offer = drive_accept,
+	.refuse_offer = drive_refuse,
+	.send_digit = drive_digit,
+	.transfer_progress = drive_progress,
+	.set_identity = drive_identity,
+	.release = drive_release,
 };
 
 /* ---- the media driver ---- */
@@ -200,7 +216,8 @@ static int media_open(uint64_t group, int family, core_stream *ret_stream, struc
 	ck_assert_uint_lt(stream_count + 1, sizeof streams / sizeof streams[0]);
 	*ret_stream = (core_stream){ ++stream_count };
 	streams[stream_count].open = true;
-	*ret_local = (struct core_addr){ .in4 = { .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr = { htonl(INADDR_LOOPBACK) } } };
+	*ret_local =
+		(struct core_addr){ .in4 = { .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr = { htonl(INADDR_LOOPBACK) } } };
 	return PBX_OK;
 }
 
@@ -276,7 +293,8 @@ static int media_close(core_stream stream)
 static uint8_t media_codecs(struct core_codec *ret_codecs, uint8_t size)
 {
 	static const struct core_codec codecs[] = {
-		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 }, { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
+		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
+		{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
 		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-16" },
 	};
 
@@ -286,8 +304,17 @@ static uint8_t media_codecs(struct core_codec *ret_codecs, uint8_t size)
 }
 
 static const struct core_media_driver media_driver = {
-	.open = media_open, .configure = media_configure, .connect = media_connect, .disconnect = media_disconnect, .play = media_play, .stop = media_stop,
-	.send_digits = media_send_digits, .set_held = media_set_held, .stats = media_stats, .close = media_close, .codecs = media_codecs,
+	.open = media_open,
+	.configure = media_configure,
+	.connect = media_connect,
+	.disconnect = media_disconnect,
+	.play = media_play,
+	.stop = media_stop,
+	.send_digits = media_send_digits,
+	.set_held = media_set_held,
+	.stats = media_stats,
+	.close = media_close,
+	.codecs = media_codecs,
 };
 
 /* ---- beginning and end ---- */

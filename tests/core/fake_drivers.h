@@ -17,8 +17,8 @@ struct line {
 extern struct line lines[LINES_MOST];
 extern uint32_t line_count;
 
-void fake_drivers_init(void);      /* puts our drivers into the core */
-void fake_drivers_forget(void);    /* between walks: everything must have been released and closed */
+void fake_drivers_init(void);   /* puts our drivers into the core */
+void fake_drivers_forget(void); /* between walks: everything must have been released and closed */
 struct line *line_new(const char *user, uint32_t direction);
 struct core_media_desc line_says(const char *codec, uint8_t type, uint8_t direction, bool nowhere);
 

@@ -25,8 +25,10 @@ static const char *story(struct fake_pbx *pbx)
 
 static struct core_media_desc speaks(const char *codec, uint8_t type, uint16_t port)
 {
-	struct core_media_desc desc = { .present = true, .rtp.in4 = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(0xC0000201) } },
-		.direction = CORE_SEND | CORE_RECV, .codec_count = 1 };
+	struct core_media_desc desc = { .present = true,
+					.rtp.in4 = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(0xC0000201) } },
+					.direction = CORE_SEND | CORE_RECV,
+					.codec_count = 1 };
 
 	(void)snprintf(desc.codecs[0].name, sizeof desc.codecs[0].name, "%s", codec);
 	desc.codecs[0].clock_hz = 8000;
@@ -54,8 +56,10 @@ START_TEST(a_call_from_phone_to_phone_tells_its_whole_story)
 	fake_hangup(pbx, callee);
 	ck_assert_uint_eq(fake_cause(pbx, caller), PBX_CAUSE_NORMAL);
 
-	ck_assert_str_eq(story(pbx), "call.started leg.started leg.started leg.ringing leg.ringing call.ringing leg.answered leg.answered call.answered "
-				     "bridge.entered bridge.entered bridge.left bridge.left leg.ended leg.ended call.ended");
+	ck_assert_str_eq(
+		story(pbx),
+		"call.started leg.started leg.started leg.ringing leg.ringing call.ringing leg.answered leg.answered call.answered "
+		"bridge.entered bridge.entered bridge.left bridge.left leg.ended leg.ended call.ended");
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.started"), "from.extension"), "1001");
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.answered"), "answered_by.number"), "1002");
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.answered"), "ring_ms"), "3000");
@@ -73,9 +77,18 @@ END_TEST
 
 START_TEST(the_final_answer_of_the_callee_is_the_callers_and_decides_the_disposition)
 {
-	static const struct { uint32_t code; const char *disposition, *cause; } rows[] = {
-		{ 486, "busy", "busy" },	 { 600, "busy", "busy" },	  { 480, "no_answer", "no_answer" }, { 408, "no_answer", "no_response" },
-		{ 603, "declined", "declined" }, { 403, "declined", "declined" }, { 404, "failed", "not_found" },    { 500, "failed", "failure" },
+	static const struct {
+		uint32_t code;
+		const char *disposition, *cause;
+	} rows[] = {
+		{ 486, "busy", "busy" },
+		{ 600, "busy", "busy" },
+		{ 480, "no_answer", "no_answer" },
+		{ 408, "no_answer", "no_response" },
+		{ 603, "declined", "declined" },
+		{ 403, "declined", "declined" },
+		{ 404, "failed", "not_found" },
+		{ 500, "failed", "failure" },
 		{ 488, "failed", "no_common_codec" },
 	};
 
@@ -304,8 +317,12 @@ static const struct pbx_music music = { .header = PBX_HEADER(struct pbx_music), 
 static void offer_music(struct fake_pbx *pbx)
 {
 	static const char *const files[] = { "/dev/null" };
-	const struct pbx_source_spec first = { .size = sizeof first, .name = "default", .files = files, .file_count = 1, .order = PBX_SOURCE_IN_ORDER };
-	const struct pbx_source_spec second = { .size = sizeof second, .name = "sales", .files = files, .file_count = 1, .order = PBX_SOURCE_IN_ORDER };
+	const struct pbx_source_spec first = {
+		.size = sizeof first, .name = "default", .files = files, .file_count = 1, .order = PBX_SOURCE_IN_ORDER
+	};
+	const struct pbx_source_spec second = {
+		.size = sizeof second, .name = "sales", .files = files, .file_count = 1, .order = PBX_SOURCE_IN_ORDER
+	};
 
 	ck_assert_int_eq(core_media_service.source_open(fake_host(pbx), &first, &default_music), PBX_OK);
 	ck_assert_int_eq(core_media_service.source_open(fake_host(pbx), &second, &sales_music), PBX_OK);
@@ -619,8 +636,8 @@ START_TEST(a_user_sees_only_calls_with_the_own_account)
 END_TEST
 
 CHECK_MAIN("calls", a_call_from_phone_to_phone_tells_its_whole_story,
-	   the_final_answer_of_the_callee_is_the_callers_and_decides_the_disposition,
-	   a_phone_rings_for_ring_s_and_then_nobody_has_answered, a_caller_who_gives_up_cancels_every_phone,
+	   the_final_answer_of_the_callee_is_the_callers_and_decides_the_disposition, a_phone_rings_for_ring_s_and_then_nobody_has_answered,
+	   a_caller_who_gives_up_cancels_every_phone,
 	   the_first_phone_that_answers_has_the_call_and_the_others_hear_that_it_was_answered_elsewhere,
 	   an_answer_that_crosses_the_cancel_finds_nobody, a_number_without_a_phone_is_offline_and_one_that_nobody_has_is_not_found,
 	   an_account_in_as_many_calls_as_it_may_have_is_busy, the_caller_is_answered_with_what_the_callee_chose,

@@ -38,7 +38,8 @@ static bool chance(uint32_t percent)
 
 static const char *some_number(void)
 {
-	static const char *const numbers[] = { "1001", "1002", "1003", "1004", "1009", "1999", "*50", "*51", "aor:1002", "sip:1003@192.0.2.9" };
+	static const char *const numbers[] = { "1001", "1002", "1003", "1004",     "1009",
+					       "1999", "*50",  "*51",  "aor:1002", "sip:1003@192.0.2.9" };
 
 	return numbers[walk_random(sizeof numbers / sizeof numbers[0])];
 }
@@ -104,7 +105,13 @@ static void on_ended(void *self, pbx_leg leg, uint32_t cause)
 }
 
 static const struct pbx_controller controllers[] = {
-	{ .size = sizeof(struct pbx_controller), .answered = on_any, .digit = on_digit, .media_done = on_any, .timeout = on_any, .hold = on_hold, .lost = on_lost,
+	{ .size = sizeof(struct pbx_controller),
+	  .answered = on_any,
+	  .digit = on_digit,
+	  .media_done = on_any,
+	  .timeout = on_any,
+	  .hold = on_hold,
+	  .lost = on_lost,
 	  .ended = on_ended },
 	{ .size = sizeof(struct pbx_controller), .transfer = on_transfer, .media_lost = on_any, .lost = on_lost, .ended = on_ended },
 };
@@ -136,9 +143,14 @@ static const struct pbx_dialler dialler = { .size = sizeof dialler, .ringing = o
 
 static void begin_dial(pbx_leg from)
 {
-	const struct pbx_dial_target targets[] = { { .text = some_number(), .ring_ms = walk_random(2) * 3000 }, { .text = some_number(), .delay_ms = walk_random(3) * 1000 } };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = 1 + walk_random(2), .flags = walk_random(16), .targets = targets,
-		.target_count = 1 + walk_random(2), .ring_ms = walk_random(2) * 15000 };
+	const struct pbx_dial_target targets[] = { { .text = some_number(), .ring_ms = walk_random(2) * 3000 },
+						   { .text = some_number(), .delay_ms = walk_random(3) * 1000 } };
+	const struct pbx_dial_plan plan = { .size = sizeof plan,
+					    .strategy = 1 + walk_random(2),
+					    .flags = walk_random(16),
+					    .targets = targets,
+					    .target_count = 1 + walk_random(2),
+					    .ring_ms = walk_random(2) * 15000 };
 
 	if (dials_begun < 256 && calls->dial(host, from, &plan, &dialler, NULL, &dials[dials_begun]) == PBX_OK)
 		dials_begun++;
@@ -149,21 +161,52 @@ static void meddle(pbx_leg leg)
 	pbx_bridge bridge;
 
 	switch (walk_random(16)) {
-	case 0: case 1: take_control(leg); break;
-	case 2: (void)calls->answer(leg); break;
-	case 3: (void)calls->ring(leg); break;
-	case 4: (void)calls->progress(leg); break;
-	case 5: (void)calls->reject(leg, 486); break;
-	case 6: (void)calls->hangup(leg, PBX_CAUSE_NORMAL); break;
-	case 7: (void)calls->route(leg, some_number()); break;
-	case 8: (void)calls->play(leg, "prompt"); break;
-	case 9: (void)calls->tone(leg, "busy"); break;
-	case 10: (void)calls->stop_media(leg); break;
-	case 11: (void)calls->send_digits(leg, "12#"); break;
-	case 12: (void)calls->set_timeout(leg, walk_random(2) * 2000); break;
-	case 13: (void)calls->hold(leg, chance(50)); break;
-	case 14: begin_dial(chance(80) ? leg : (pbx_leg){ 0 }); break;
-	case 15: (void)calls->bridge(host, leg, some_leg(), &bridge); break;
+	case 0:
+	case 1:
+		take_control(leg);
+		break;
+	case 2:
+		(void)calls->answer(leg);
+		break;
+	case 3:
+		(void)calls->ring(leg);
+		break;
+	case 4:
+		(void)calls->progress(leg);
+		break;
+	case 5:
+		(void)calls->reject(leg, 486);
+		break;
+	case 6:
+		(void)calls->hangup(leg, PBX_CAUSE_NORMAL);
+		break;
+	case 7:
+		(void)calls->route(leg, some_number());
+		break;
+	case 8:
+		(void)calls->play(leg, "prompt");
+		break;
+	case 9:
+		(void)calls->tone(leg, "busy");
+		break;
+	case 10:
+		(void)calls->stop_media(leg);
+		break;
+	case 11:
+		(void)calls->send_digits(leg, "12#");
+		break;
+	case 12:
+		(void)calls->set_timeout(leg, walk_random(2) * 2000);
+		break;
+	case 13:
+		(void)calls->hold(leg, chance(50));
+		break;
+	case 14:
+		begin_dial(chance(80) ? leg : (pbx_leg){ 0 });
+		break;
+	case 15:
+		(void)calls->bridge(host, leg, some_leg(), &bridge);
+		break;
 	}
 }
 
@@ -193,8 +236,15 @@ static void call_in(void)
 	const char *account = some_account();
 	struct line *line = line_new(account, PBX_INBOUND);
 	struct core_media_desc offer = line_says(chance(50) ? "PCMA" : "PCMU", 0, CORE_SEND | CORE_RECV, false);
-	const struct core_incoming incoming = { .dialled = some_number(), .from_number = account, .from_name = "", .account = account, .device = "", .address = "",
-		.protocol_id = "", .max_forwards = 70, .offer = chance(85) ? &offer : NULL };
+	const struct core_incoming incoming = { .dialled = some_number(),
+						.from_number = account,
+						.from_name = "",
+						.account = account,
+						.device = "",
+						.address = "",
+						.protocol_id = "",
+						.max_forwards = 70,
+						.offer = chance(85) ? &offer : NULL };
 
 	if (core_leg_on_incoming(core_leg_driver(), line, &incoming, &line->leg) != PBX_OK)
 		line_count--;
@@ -213,15 +263,19 @@ static void called_party(struct line *line)
 	struct core_media_desc answer = line_says(chance(70) ? "PCMU" : chance(50) ? "PCMA" : "G729", 0, CORE_SEND | CORE_RECV, false);
 
 	switch (walk_random(8)) {
-	case 0: case 1:
+	case 0:
+	case 1:
 		line->state = PBX_LEG_RINGING;
 		core_leg_on_ringing(line->leg, chance(70) ? 180 : 183, chance(30) ? &answer : NULL);
 		break;
-	case 2: case 3: case 4:
+	case 2:
+	case 3:
+	case 4:
 		line->state = PBX_LEG_ANSWERED;
 		core_leg_on_answered(line->leg, &answer);
 		break;
-	case 5: case 6:
+	case 5:
+	case 6:
 		party_ends(line, codes[walk_random(sizeof codes / sizeof codes[0])]);
 		break;
 	case 7:
@@ -237,7 +291,9 @@ static void talking_party(struct line *line)
 	const struct core_leg *leg = core_leg_find(line->leg);
 
 	switch (walk_random(9)) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		if (!leg->late_offer) { /* an offer while ours is out would be glare, which the driver answers itself */
 			core_leg_on_offer(line->leg, &offer);
 			line->holds = !(offer.direction & CORE_RECV) || offer.rtp.in4.sin_addr.s_addr == INADDR_ANY;
@@ -384,7 +440,8 @@ static void check_leg(const struct core_leg *leg)
 	ck_assert_msg(leg->state != PBX_LEG_ENDED, "an ended leg is still there");
 	ck_assert_msg(line && line->state != PBX_LEG_ENDED, "the core has a leg whose line has ended");
 	ck_assert_msg((leg->state == PBX_LEG_ANSWERED) == (line->state == PBX_LEG_ANSWERED), "leg and line disagree about the answer");
-	ck_assert_msg((leg->charge.owner != NULL) + (leg->branch != NULL) + (leg->bridge != NULL) <= 1, "more than one decides about a leg");
+	ck_assert_msg((leg->charge.owner != NULL) + (leg->branch != NULL) + (leg->bridge != NULL) <= 1,
+		      "more than one decides about a leg");
 	ck_assert_msg(cared_for || leg->lonely.id, "a leg is forgotten");
 	ck_assert_msg(leg->state != PBX_LEG_ANSWERED || leg->has_stream, "an answered leg has no stream");
 	ck_assert_msg(!leg->has_stream || fake_stream_is_open(leg->stream), "a leg has a closed stream");
@@ -477,12 +534,13 @@ static void walk(void)
 		core_loop_pass_ms(1000);
 	}
 	core_calls_stats(&stats);
-	ck_assert_msg(!stats.calls && !stats.legs && !stats.bridges && !stats.dials, "%u calls, %u legs, %u bridges, %u dials are left", stats.calls, stats.legs,
-		      stats.bridges, stats.dials);
+	ck_assert_msg(!stats.calls && !stats.legs && !stats.bridges && !stats.dials, "%u calls, %u legs, %u bridges, %u dials are left",
+		      stats.calls, stats.legs, stats.bridges, stats.dials);
 	ck_assert_uint_eq(dials_begun, dials_done);
 	ck_assert_uint_eq(controls_taken, controls_over);
 	for (uint32_t i = 0; i < seen_count; i++)
-		ck_assert_msg(seen[i].started == seen[i].ended && seen[i].held == 0, "%s: %u starts, %u ends", seen[i].id, seen[i].started, seen[i].ended);
+		ck_assert_msg(seen[i].started == seen[i].ended && seen[i].held == 0, "%s: %u starts, %u ends", seen[i].id, seen[i].started,
+			      seen[i].ended);
 	fake_drivers_forget();
 	dials_begun = dials_done = controls_taken = controls_over = seen_count = 0;
 	memset(seen, 0, sizeof seen);

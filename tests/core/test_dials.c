@@ -20,11 +20,16 @@ static void on_done(void *self, pbx_dial dial, const struct pbx_dial_result *res
 
 static const struct pbx_dialler dialler = { .size = sizeof dialler, .ringing = on_ringing, .done = on_done };
 
-static pbx_dial dial(struct fake_pbx *pbx, pbx_leg from, uint32_t strategy, uint32_t flags, uint32_t ring_ms, const char *first, const char *second)
+static pbx_dial dial(struct fake_pbx *pbx, pbx_leg from, uint32_t strategy, uint32_t flags, uint32_t ring_ms, const char *first,
+		     const char *second)
 {
 	const struct pbx_dial_target targets[] = { { .text = first }, { .text = second } };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = strategy, .flags = flags, .targets = targets, .target_count = second ? 2 : 1,
-		.ring_ms = ring_ms };
+	const struct pbx_dial_plan plan = { .size = sizeof plan,
+					    .strategy = strategy,
+					    .flags = flags,
+					    .targets = targets,
+					    .target_count = second ? 2 : 1,
+					    .ring_ms = ring_ms };
 	pbx_dial dial;
 
 	ck_assert_int_eq(calls->dial(fake_host(pbx), from, &plan, &dialler, NULL, &dial), PBX_OK);
@@ -73,7 +78,9 @@ START_TEST(staggered_targets_start_after_their_delay)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 	const struct pbx_dial_target targets[] = { { .text = "1002" }, { .text = "1003", .delay_ms = 5000, .ring_ms = 10000 } };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = PBX_DIAL_ALL, .targets = targets, .target_count = 2, .ring_ms = 60000 };
+	const struct pbx_dial_plan plan = {
+		.size = sizeof plan, .strategy = PBX_DIAL_ALL, .targets = targets, .target_count = 2, .ring_ms = 60000
+	};
 	pbx_dial dial;
 
 	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_OK);
@@ -193,8 +200,10 @@ START_TEST(busy_no_answer_and_offline_go_where_the_owner_said)
 		AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 		static const char *const reasons[] = { "busy", "no_answer", "offline" };
 
-		forward(pbx, (struct pbx_route_answer){ .busy_to = how == 0 ? "1003" : NULL, .no_answer_to = how == 1 ? "1003" : NULL,
-			.offline_to = how == 2 ? "1003" : NULL, .ring_ms = 8000 });
+		forward(pbx, (struct pbx_route_answer){ .busy_to = how == 0 ? "1003" : NULL,
+							.no_answer_to = how == 1 ? "1003" : NULL,
+							.offline_to = how == 2 ? "1003" : NULL,
+							.ring_ms = 8000 });
 		if (how == 2)
 			fake_unregistered(pbx, "1002");
 		pbx_leg caller = fake_dial(pbx, "1001", "1002");

@@ -28,7 +28,7 @@ START_TEST(a_place_used_again_does_not_answer_to_its_old_name)
 	uint64_t old = core_handle_new(&handles, &first);
 	core_handle_free(&handles, old);
 	uint64_t new = core_handle_new(&handles, &second);
-	ck_assert_uint_eq((uint32_t)old, (uint32_t)new); /* the very same place */
+	ck_assert_uint_eq((uint32_t)old, (uint32_t) new); /* the very same place */
 	ck_assert_ptr_null(core_handle_find(&handles, old));
 	core_handle_free(&handles, old);
 	ck_assert_ptr_eq(core_handle_find(&handles, new), &second);
@@ -73,7 +73,10 @@ END_TEST
 START_TEST(walking_meets_each_once_though_things_are_freed_meanwhile)
 {
 	struct core_handles handles;
-	struct { uint64_t id; int met; } things[40] = { 0 };
+	struct {
+		uint64_t id;
+		int met;
+	} things[40] = { 0 };
 	uint32_t at = 0;
 
 	core_handles_init(&handles, 'L');
@@ -94,5 +97,5 @@ START_TEST(walking_meets_each_once_though_things_are_freed_meanwhile)
 }
 END_TEST
 
-CHECK_MAIN("handle", an_id_finds_its_thing_until_it_is_freed, a_place_used_again_does_not_answer_to_its_old_name, none_and_strangers_name_nothing,
-	   a_table_grows_and_keeps_every_name, walking_meets_each_once_though_things_are_freed_meanwhile)
+CHECK_MAIN("handle", an_id_finds_its_thing_until_it_is_freed, a_place_used_again_does_not_answer_to_its_old_name,
+	   none_and_strangers_name_nothing, a_table_grows_and_keeps_every_name, walking_meets_each_once_though_things_are_freed_meanwhile)

@@ -66,8 +66,9 @@ START_TEST(a_line_has_time_level_owner_call_event_and_facts)
 	setup();
 	core_log(PBX_LOG_NOTICE, "call_parking", "01JABCDEFGHJKMNPQRSTVWXYZ0", "limit_reached", "limit_ms=%u", 300000u);
 	core_log(PBX_LOG_WARN, "sip", NULL, "flood", NULL);
-	ck_assert_str_eq(read_file(file), "2026-01-05T09:00:00.000000Z notice call_parking 01JABCDEFGHJKMNPQRSTVWXYZ0 limit_reached limit_ms=300000\n"
-					  "2026-01-05T09:00:00.000000Z warn sip - flood\n");
+	ck_assert_str_eq(read_file(file),
+			 "2026-01-05T09:00:00.000000Z notice call_parking 01JABCDEFGHJKMNPQRSTVWXYZ0 limit_reached limit_ms=300000\n"
+			 "2026-01-05T09:00:00.000000Z warn sip - flood\n");
 	teardown();
 }
 END_TEST
@@ -78,10 +79,12 @@ START_TEST(json_has_one_object_a_line_with_facts_as_members)
 	use("json");
 	core_log(PBX_LOG_INFO, "sip", "01JABCDEFGHJKMNPQRSTVWXYZ0", "call_started", "from=1001 agent=Some \"Phone\" 1.2 to=1002");
 	core_log(PBX_LOG_INFO, "core", NULL, "started", "all is well");
-	ck_assert_str_eq(read_file(file),
-			 "{\"time\":\"2026-01-05T09:00:00.000000Z\",\"level\":\"info\",\"owner\":\"sip\",\"call_id\":\"01JABCDEFGHJKMNPQRSTVWXYZ0\","
-			 "\"event\":\"call_started\",\"facts\":{\"from\":\"1001\",\"agent\":\"Some \\\"Phone\\\" 1.2\",\"to\":\"1002\"}}\n"
-			 "{\"time\":\"2026-01-05T09:00:00.000000Z\",\"level\":\"info\",\"owner\":\"core\",\"event\":\"started\",\"facts\":{\"text\":\"all is well\"}}\n");
+	ck_assert_str_eq(
+		read_file(file),
+		"{\"time\":\"2026-01-05T09:00:00.000000Z\",\"level\":\"info\",\"owner\":\"sip\",\"call_id\":\"01JABCDEFGHJKMNPQRSTVWXYZ0\","
+		"\"event\":\"call_started\",\"facts\":{\"from\":\"1001\",\"agent\":\"Some \\\"Phone\\\" 1.2\",\"to\":\"1002\"}}\n"
+		"{\"time\":\"2026-01-05T09:00:00.000000Z\",\"level\":\"info\",\"owner\":\"core\",\"event\":\"started\",\"facts\":{\"text\":"
+		"\"all is well\"}}\n");
 	teardown();
 }
 END_TEST
@@ -90,7 +93,8 @@ START_TEST(bytes_from_outside_cannot_begin_a_line_of_their_own)
 {
 	setup();
 	core_log(PBX_LOG_INFO, "sip", NULL, "bad", "agent=%s", "x\r\n2026 error core - forged \x1b[2J \xff \xc3\xa9");
-	ck_assert_str_eq(read_file(file), "2026-01-05T09:00:00.000000Z info sip - bad agent=x\\x0d\\x0a2026 error core - forged \\x1b[2J \\xff \xc3\xa9\n");
+	ck_assert_str_eq(read_file(file),
+			 "2026-01-05T09:00:00.000000Z info sip - bad agent=x\\x0d\\x0a2026 error core - forged \\x1b[2J \\xff \xc3\xa9\n");
 	use("json");
 	core_log(PBX_LOG_INFO, "sip", NULL, "bad", "agent=%s", "\n\xff");
 	ck_assert_ptr_nonnull(strstr(read_file(file), "{\"agent\":\"\\u000a\\ufffd\"}}\n"));
@@ -321,7 +325,8 @@ END_TEST
 
 CHECK_MAIN("log", a_line_has_time_level_owner_call_event_and_facts, json_has_one_object_a_line_with_facts_as_members,
 	   bytes_from_outside_cannot_begin_a_line_of_their_own, facts_too_long_are_cut_and_the_json_stays_whole,
-	   levels_are_the_owners_own_and_may_end_by_themselves, a_line_repeated_too_often_is_counted_and_said_once, a_file_moved_away_is_opened_anew,
-	   a_full_disk_is_said_once_on_stderr_and_life_goes_on, a_file_that_cannot_be_opened_leaves_the_old_one_in_use,
-	   a_reader_gets_recent_lines_then_those_that_come, a_small_ring_keeps_the_newest, a_reader_may_log_and_leave_while_it_listens,
-	   a_secret_is_only_ever_told_to_be_there, a_hosts_lines_carry_its_name_and_the_calls)
+	   levels_are_the_owners_own_and_may_end_by_themselves, a_line_repeated_too_often_is_counted_and_said_once,
+	   a_file_moved_away_is_opened_anew, a_full_disk_is_said_once_on_stderr_and_life_goes_on,
+	   a_file_that_cannot_be_opened_leaves_the_old_one_in_use, a_reader_gets_recent_lines_then_those_that_come,
+	   a_small_ring_keeps_the_newest, a_reader_may_log_and_leave_while_it_listens, a_secret_is_only_ever_told_to_be_there,
+	   a_hosts_lines_carry_its_name_and_the_calls)

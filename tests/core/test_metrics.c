@@ -73,12 +73,12 @@ END_TEST
 START_TEST(what_does_not_fit_the_declaration_is_refused)
 {
 	setup();
-	ck_assert_int_eq(metrics->add(&owner.host, 3, NULL, 1), PBX_EINVAL);      /* no such row */
-	ck_assert_int_eq(metrics->add(&successor.host, 0, "x", 1), PBX_EINVAL);   /* not declared by this owner */
-	ck_assert_int_eq(metrics->add(&owner.host, 0, NULL, 1), PBX_EINVAL);      /* label missing */
-	ck_assert_int_eq(metrics->add(&owner.host, 0, "x,y", 1), PBX_EINVAL);     /* one too many */
+	ck_assert_int_eq(metrics->add(&owner.host, 3, NULL, 1), PBX_EINVAL);    /* no such row */
+	ck_assert_int_eq(metrics->add(&successor.host, 0, "x", 1), PBX_EINVAL); /* not declared by this owner */
+	ck_assert_int_eq(metrics->add(&owner.host, 0, NULL, 1), PBX_EINVAL);    /* label missing */
+	ck_assert_int_eq(metrics->add(&owner.host, 0, "x,y", 1), PBX_EINVAL);   /* one too many */
 	ck_assert_int_eq(metrics->add(&owner.host, 1, "x", 1), PBX_EINVAL);
-	ck_assert_int_eq(metrics->add(&owner.host, 0, "x", -1), PBX_EINVAL);      /* counters only rise */
+	ck_assert_int_eq(metrics->add(&owner.host, 0, "x", -1), PBX_EINVAL); /* counters only rise */
 	ck_assert_int_eq(metrics->set(&owner.host, 0, "x", 1), PBX_EINVAL);
 	ck_assert_int_eq(metrics->observe(&owner.host, 1, NULL, 1), PBX_EINVAL);
 	teardown();
@@ -136,7 +136,11 @@ END_TEST
 
 START_TEST(a_row_from_an_older_header_reads_as_zero_beyond_its_end)
 {
-	const struct { const char *name; uint32_t kind; const char *help; } old[] = { { "pbx_old", PBX_METRIC_GAUGE, "Old" } };
+	const struct {
+		const char *name;
+		uint32_t kind;
+		const char *help;
+	} old[] = { { "pbx_old", PBX_METRIC_GAUGE, "Old" } };
 	struct pbx_table old_table = PBX_TABLE(old);
 
 	setup();

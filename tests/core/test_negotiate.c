@@ -92,12 +92,15 @@ static const char own[] = "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16
 
 START_TEST(an_offer_has_the_callers_codecs_first_then_ours_without_doubles)
 {
-	static const struct { const char *caller, *offer; } rows[] = {
+	static const struct {
+		const char *caller, *offer;
+	} rows[] = {
 		{ "", "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
 		{ "PCMA/8000@8", "PCMA/8000@8 PCMU/8000@0 telephone-event/8000@101;0-16" },
 		{ "pcma/8000@8 PCMU/8000@0", "pcma/8000@8 PCMU/8000@0 telephone-event/8000@101;0-16" },
 		/* what we cannot do ourselves passes through, with its number and parameters */
-		{ "opus/48000/2@111;useinbandfec=1 PCMU/8000@0", "opus/48000/2@111;useinbandfec=1 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
+		{ "opus/48000/2@111;useinbandfec=1 PCMU/8000@0",
+		  "opus/48000/2@111;useinbandfec=1 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
 		/* the caller's 101 is Opus: our telephone-event gets another number */
 		{ "opus/48000/2@101", "opus/48000/2@101 PCMU/8000@0 PCMA/8000@8 telephone-event/8000@96;0-16" },
 		/* keys keep the caller's number, and stand behind speech wherever they stood before */
@@ -148,7 +151,9 @@ END_TEST
 
 START_TEST(an_answer_keeps_the_offerers_numbers_and_order)
 {
-	static const struct { const char *offer, *may, *answer; } rows[] = {
+	static const struct {
+		const char *offer, *may, *answer;
+	} rows[] = {
 		{ "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101", own, "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16" },
 		{ "PCMA/8000@8 PCMU/8000@0", own, "PCMA/8000@8 PCMU/8000@0" },
 		/* dynamic numbers are the offerer's, whatever ours are */
@@ -187,12 +192,16 @@ END_TEST
 
 START_TEST(an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold)
 {
-	static const struct { const char *address; uint16_t port; const char *offered, *ours, *answered; } rows[] = {
-		{ "192.0.2.1", 4000, "sendrecv", "sendrecv", "sendrecv" }, { "192.0.2.1", 4000, "sendonly", "sendrecv", "recvonly" },
-		{ "192.0.2.1", 4000, "recvonly", "sendrecv", "sendonly" }, { "192.0.2.1", 4000, "inactive", "sendrecv", "inactive" },
-		{ "192.0.2.1", 4000, "sendrecv", "inactive", "inactive" }, { "192.0.2.1", 4000, "sendonly", "sendonly", "inactive" },
-		{ "0.0.0.0", 4000, "sendrecv", "sendrecv", "recvonly" },   { "192.0.2.1", 0, "sendrecv", "sendrecv", "recvonly" },
-		{ "0.0.0.0", 4000, "sendonly", "sendrecv", "recvonly" },   { "::", 4000, "sendrecv", "sendrecv", "recvonly" },
+	static const struct {
+		const char *address;
+		uint16_t port;
+		const char *offered, *ours, *answered;
+	} rows[] = {
+		{ "192.0.2.1", 4000, "sendrecv", "sendrecv", "sendrecv" },   { "192.0.2.1", 4000, "sendonly", "sendrecv", "recvonly" },
+		{ "192.0.2.1", 4000, "recvonly", "sendrecv", "sendonly" },   { "192.0.2.1", 4000, "inactive", "sendrecv", "inactive" },
+		{ "192.0.2.1", 4000, "sendrecv", "inactive", "inactive" },   { "192.0.2.1", 4000, "sendonly", "sendonly", "inactive" },
+		{ "0.0.0.0", 4000, "sendrecv", "sendrecv", "recvonly" },     { "192.0.2.1", 0, "sendrecv", "sendrecv", "recvonly" },
+		{ "0.0.0.0", 4000, "sendonly", "sendrecv", "recvonly" },     { "::", 4000, "sendrecv", "sendrecv", "recvonly" },
 		{ "2001:db8::1", 4000, "sendrecv", "sendrecv", "sendrecv" },
 	};
 	const struct core_media_desc may = desc(own);
@@ -204,7 +213,9 @@ START_TEST(an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_ho
 
 		offer.rtp = addr(rows[i].address, rows[i].port);
 		offer.direction = read_direction(rows[i].offered);
-		ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, read_direction(rows[i].ours), &answer, &config), PBX_OK);
+		ck_assert_int_eq(
+			core_answer_make(&offer, may.codecs, may.codec_count, &local, read_direction(rows[i].ours), &answer, &config),
+			PBX_OK);
 		ck_assert_msg(answer.direction == read_direction(rows[i].answered), "row %zu: %s", i, directions[answer.direction]);
 		ck_assert_uint_eq(config.direction, answer.direction);
 		bool nowhere = strcmp(rows[i].address, "0.0.0.0") == 0 || strcmp(rows[i].address, "::") == 0 || rows[i].port == 0;
@@ -221,7 +232,8 @@ START_TEST(a_secure_offer_has_no_common_ground)
 	struct core_stream_config config;
 
 	offer.secure = true;
-	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_ENOTSUP);
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config),
+			 PBX_ENOTSUP);
 }
 END_TEST
 
@@ -249,11 +261,19 @@ END_TEST
 
 START_TEST(an_answer_taken_says_what_each_side_may_send)
 {
-	static const struct { const char *offer, *answer, *codecs; uint8_t receive[3], dtmf, dtmf_receive; } rows[] = {
+	static const struct {
+		const char *offer, *answer, *codecs;
+		uint8_t receive[3], dtmf, dtmf_receive;
+	} rows[] = {
 		{ own, "PCMA/8000@8 telephone-event/8000@101", "PCMA/8000@8", { 8 }, 101, 101 },
 		{ own, "PCMA/8000@8 PCMU/8000@0", "PCMA/8000@8 PCMU/8000@0", { 8, 0 }, 0, 0 },
 		/* a peer that renumbers: its number for what we send, ours for what it sends */
-		{ "opus/48000/2@111 PCMU/8000@0 telephone-event/8000@101", "opus/48000/2@96 telephone-event/8000@97", "opus/48000/2@96", { 111 }, 97, 101 },
+		{ "opus/48000/2@111 PCMU/8000@0 telephone-event/8000@101",
+		  "opus/48000/2@96 telephone-event/8000@97",
+		  "opus/48000/2@96",
+		  { 111 },
+		  97,
+		  101 },
 		/* what we did not offer is not agreed */
 		{ own, "G722/8000@9 PCMU/8000@0", "PCMU/8000@0", { 0 }, 0, 0 },
 		{ own, "G722/8000@9", NULL, { 0 }, 0, 0 },
@@ -306,14 +326,16 @@ START_TEST(caller_and_callee_end_up_with_one_codec_when_they_have_one)
 
 	core_offer_make(&caller, ours.codecs, ours.codec_count, &local, CORE_SEND | CORE_RECV, &offer);
 	ck_assert_int_eq(core_answer_apply(&offer, &callee, &to_callee), PBX_OK);
-	ck_assert_int_eq(core_answer_make(&caller, to_callee.codecs, to_callee.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &to_caller), PBX_OK);
+	ck_assert_int_eq(
+		core_answer_make(&caller, to_callee.codecs, to_callee.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &to_caller),
+		PBX_OK);
 	ck_assert(core_codec_same(&to_caller.codecs[0], &to_callee.codecs[0]));
 	ck_assert_str_eq(write_codecs(answer.codecs, answer.codec_count), "PCMA/8000@8");
 }
 END_TEST
 
-CHECK_MAIN("negotiate", an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
-	   an_answer_keeps_the_offerers_numbers_and_order, an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
-	   a_secure_offer_has_no_common_ground, the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made,
-	   an_answer_taken_says_what_each_side_may_send, an_answer_taken_cannot_widen_the_direction_we_offered,
-	   caller_and_callee_end_up_with_one_codec_when_they_have_one)
+CHECK_MAIN("negotiate", an_offer_has_the_callers_codecs_first_then_ours_without_doubles,
+	   a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number, an_answer_keeps_the_offerers_numbers_and_order,
+	   an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold, a_secure_offer_has_no_common_ground,
+	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, an_answer_taken_says_what_each_side_may_send,
+	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one)

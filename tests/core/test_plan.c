@@ -59,7 +59,9 @@ static const char *pattern_for(const char *number)
 
 START_TEST(a_pattern_matches_what_it_says_and_nothing_else)
 {
-	static const struct { const char *pattern, *yes, *no; } rows[] = {
+	static const struct {
+		const char *pattern, *yes, *no;
+	} rows[] = {
 		{ "*43", "*43", "*4 *433 43 *44 " },
 		{ "70-79", "70 75 79", "7 69 80 700 7a" },
 		{ "165-342", "165 169 170 199 200 299 300 339 340 342", "164 343 100 999 1650 16" },
@@ -95,7 +97,9 @@ END_TEST
 
 START_TEST(a_range_split_into_digits_matches_exactly_its_numbers)
 {
-	static const struct { uint32_t first, last; } ranges[] = { { 0, 999 }, { 1, 998 }, { 123, 123 }, { 199, 201 }, { 209, 790 }, { 500, 509 }, { 10, 11 } };
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = { { 0, 999 }, { 1, 998 }, { 123, 123 }, { 199, 201 }, { 209, 790 }, { 500, 509 }, { 10, 11 } };
 	char text[16];
 
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
@@ -104,8 +108,8 @@ START_TEST(a_range_split_into_digits_matches_exactly_its_numbers)
 		ck_assert_int_eq(claim(&parking, text), PBX_OK);
 		for (uint32_t number = 0; number < 1000; number++) {
 			(void)snprintf(text, sizeof text, "%03u", number);
-			ck_assert_msg(matches(text) == (number >= ranges[i].first && number <= ranges[i].last), "%u-%u and %u", ranges[i].first,
-				      ranges[i].last, number);
+			ck_assert_msg(matches(text) == (number >= ranges[i].first && number <= ranges[i].last), "%u-%u and %u",
+				      ranges[i].first, ranges[i].last, number);
 		}
 		teardown();
 	}
@@ -114,7 +118,8 @@ END_TEST
 
 START_TEST(what_is_no_pattern_is_refused)
 {
-	static const char *const bad[] = { "", "79-70", "7-79", "[5-", "[]1", "[7-5]", "1.2", "1 2", "70-7x", "12345678901234567890123456789012345" };
+	static const char *const bad[] = { "",      "79-70", "7-79", "[5-",   "[]1",
+					   "[7-5]", "1.2",   "1 2",  "70-7x", "12345678901234567890123456789012345" };
 
 	setup();
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -129,11 +134,16 @@ END_TEST
 
 START_TEST(two_claims_on_one_number_are_refused_naming_both)
 {
-	static const struct { const char *first, *second; bool conflict; } rows[] = {
-		{ "70-79", "75", true },     { "70-79", "80-89", false },  { "70-79", "7X", true },       { "70-79", "7XX", false },
-		{ "*43", "*43", true },      { "*43", "*44", false },      { "*4.", "*43", true },        { "*43", "*43.", false },
-		{ "*4.", "*4.", true },      { "*4.", "*.", true },        { "NXX", "1XX", false },       { "NXX", "ZXX", true },
-		{ "[1-4]0", "[5-9]0", false }, { "[1-5]0", "[5-9]0", true }, { "165-342", "342-400", true }, { "165-342", "343-400", false },
+	static const struct {
+		const char *first, *second;
+		bool conflict;
+	} rows[] = {
+		{ "70-79", "75", true },         { "70-79", "80-89", false },  { "70-79", "7X", true },
+		{ "70-79", "7XX", false },       { "*43", "*43", true },       { "*43", "*44", false },
+		{ "*4.", "*43", true },          { "*43", "*43.", false },     { "*4.", "*4.", true },
+		{ "*4.", "*.", true },           { "NXX", "1XX", false },      { "NXX", "ZXX", true },
+		{ "[1-4]0", "[5-9]0", false },   { "[1-5]0", "[5-9]0", true }, { "165-342", "342-400", true },
+		{ "165-342", "343-400", false },
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -186,7 +196,9 @@ END_TEST
 START_TEST(a_claim_waits_at_its_own_order)
 {
 	struct core_claim_match match;
-	const struct pbx_claim slots = { .size = sizeof slots, .pattern = "70-79", .order = PBX_ORDER_FEATURES, .help = "Fetch a call", .dialled = dialled };
+	const struct pbx_claim slots = {
+		.size = sizeof slots, .pattern = "70-79", .order = PBX_ORDER_FEATURES, .help = "Fetch a call", .dialled = dialled
+	};
 	struct pbx_claim odd = { .size = sizeof odd, .pattern = "60-69", .order = PBX_ORDER_TRUNKS, .dialled = dialled };
 	struct pbx_diag diag;
 
@@ -295,7 +307,9 @@ START_TEST(an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_b
 }
 END_TEST
 
-CHECK_MAIN("plan", a_pattern_matches_what_it_says_and_nothing_else, a_range_split_into_digits_matches_exactly_its_numbers, what_is_no_pattern_is_refused,
-	   two_claims_on_one_number_are_refused_naming_both, conditional_claims_overlap_and_the_longest_literal_beginning_is_asked_first,
-	   a_claim_waits_at_its_own_order, reserved_numbers_and_claims_keep_apart, many_numbers_are_reserved_and_each_is_found,
-	   what_was_claimed_leaves_with_its_owner_or_when_given_back, an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_back)
+CHECK_MAIN("plan", a_pattern_matches_what_it_says_and_nothing_else, a_range_split_into_digits_matches_exactly_its_numbers,
+	   what_is_no_pattern_is_refused, two_claims_on_one_number_are_refused_naming_both,
+	   conditional_claims_overlap_and_the_longest_literal_beginning_is_asked_first, a_claim_waits_at_its_own_order,
+	   reserved_numbers_and_claims_keep_apart, many_numbers_are_reserved_and_each_is_found,
+	   what_was_claimed_leaves_with_its_owner_or_when_given_back,
+	   an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_back)

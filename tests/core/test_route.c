@@ -83,7 +83,8 @@ static int forwards(void *self, pbx_route_query query, const struct pbx_route_re
 	return PBX_OK;
 }
 
-static int forwards_for_ever(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
+static int forwards_for_ever(void *self, pbx_route_query query, const struct pbx_route_request *request,
+			     struct pbx_route_answer *ret_answer)
 {
 	(void)passes(self, query, request, ret_answer);
 	ret_answer->verdict = PBX_ROUTE_FORWARD;
@@ -122,7 +123,9 @@ static void on_forward(void *context, const char *number, const char *to, uint32
 
 static pbx_route_query walk(const char *number)
 {
-	const struct core_walk_wish wish = { .number = number, .caller = "1009", .account = "1009", .forward = on_forward, .done = on_done };
+	const struct core_walk_wish wish = {
+		.number = number, .caller = "1009", .account = "1009", .forward = on_forward, .done = on_done
+	};
 	pbx_route_query query;
 
 	ck_assert_int_eq(core_walk_start(&wish, &query), PBX_OK);
@@ -272,7 +275,9 @@ START_TEST(a_loop_of_forwards_ends_after_five)
 	(void)walk("1001");
 	ck_assert_uint_eq(verdict, PBX_ROUTE_REJECT);
 	ck_assert_uint_eq(sip_code, 482);
-	ck_assert_str_eq(story, "a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 =core()");
+	ck_assert_str_eq(
+		story,
+		"a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 [1001>1001 0] a:1001 =core()");
 	teardown();
 }
 END_TEST
@@ -360,13 +365,17 @@ static int must_explain(void *self, pbx_route_query query, const struct pbx_rout
 
 START_TEST(explain_walks_the_chain_step_by_step)
 {
-	const struct pbx_route_request request = { .size = sizeof request, .number = "1001", .caller = "1009", .account = "1009", .wall_us = 123456789 };
+	const struct pbx_route_request request = {
+		.size = sizeof request, .number = "1001", .caller = "1009", .account = "1009", .wall_us = 123456789
+	};
 
 	setup();
 	hook(&aaa, 150, must_explain, "screen");
 	hook(&bbb, 400, forwards, "numbers");
 	ck_assert_int_eq(core_route_service.explain(&ccc.host, &request, explain_step, explain_done, NULL), PBX_OK);
-	ck_assert_str_eq(story, "150 aaa screen 0; numbers:1001 400 bbb numbers 2; 150 aaa screen 0; numbers:1002 400 bbb numbers 0; 900 core last 4; ");
+	ck_assert_str_eq(
+		story,
+		"150 aaa screen 0; numbers:1001 400 bbb numbers 2; 150 aaa screen 0; numbers:1002 400 bbb numbers 0; 900 core last 4; ");
 	ck_assert_uint_eq(verdict, PBX_ROUTE_REJECT);
 	ck_assert_uint_eq(answers, 1);
 	teardown();
@@ -390,6 +399,7 @@ END_TEST
 CHECK_MAIN("route", hooks_are_asked_by_order_then_by_owner_until_one_does_not_pass, nobody_has_the_number_and_the_answer_is_404,
 	   visual_separators_are_no_part_of_a_number_but_of_a_name, a_late_answer_goes_on_where_it_stopped,
 	   an_answer_given_before_the_hook_returns_counts_once, who_does_not_answer_in_five_seconds_is_passed_over,
-	   a_walk_survives_the_leaving_of_the_hook_it_waits_for, a_cancelled_walk_says_no_more, forwarding_asks_the_whole_chain_again_with_the_new_number,
-	   a_loop_of_forwards_ends_after_five, a_hook_that_fails_is_passed_over, claims_stand_in_the_chain_at_their_order_before_its_hooks,
-	   an_upgraded_plugins_old_hook_is_asked_no_more, explain_walks_the_chain_step_by_step, an_explanation_leaves_with_who_asked_for_it)
+	   a_walk_survives_the_leaving_of_the_hook_it_waits_for, a_cancelled_walk_says_no_more,
+	   forwarding_asks_the_whole_chain_again_with_the_new_number, a_loop_of_forwards_ends_after_five, a_hook_that_fails_is_passed_over,
+	   claims_stand_in_the_chain_at_their_order_before_its_hooks, an_upgraded_plugins_old_hook_is_asked_no_more,
+	   explain_walks_the_chain_step_by_step, an_explanation_leaves_with_who_asked_for_it)

@@ -11,7 +11,8 @@ static struct core_owner owner;
 static void tell(void *self, pbx_timer timer)
 {
 	(void)timer;
-	(void)snprintf(story + strlen(story), sizeof story - strlen(story), "%s@%llu ", (const char *)self, (unsigned long long)core_now_ms() % 1000000);
+	(void)snprintf(story + strlen(story), sizeof story - strlen(story), "%s@%llu ", (const char *)self,
+		       (unsigned long long)core_now_ms() % 1000000);
 }
 
 static void setup(void)
@@ -191,7 +192,7 @@ START_TEST(the_heap_holds_under_many_starts_and_stops)
 }
 END_TEST
 
-CHECK_MAIN("timer", each_fires_at_its_own_time_and_equals_in_the_order_they_were_started, a_stopped_timer_does_not_fire_and_cannot_be_stopped_again,
-	   a_timer_that_has_fired_is_gone, a_repeating_timer_keeps_its_beat, a_repeating_timer_may_stop_itself,
-	   a_callback_may_start_timers_and_they_fire_at_their_own_time, one_that_is_due_too_may_be_stopped_by_the_first, timers_leave_with_their_owner,
-	   the_heap_holds_under_many_starts_and_stops)
+CHECK_MAIN("timer", each_fires_at_its_own_time_and_equals_in_the_order_they_were_started,
+	   a_stopped_timer_does_not_fire_and_cannot_be_stopped_again, a_timer_that_has_fired_is_gone, a_repeating_timer_keeps_its_beat,
+	   a_repeating_timer_may_stop_itself, a_callback_may_start_timers_and_they_fire_at_their_own_time,
+	   one_that_is_due_too_may_be_stopped_by_the_first, timers_leave_with_their_owner, the_heap_holds_under_many_starts_and_stops)

@@ -93,7 +93,9 @@ static uint32_t split(char *line, const char **ret_words)
 
 const char *fake_command(struct fake_pbx *pbx, const char *line)
 {
-	static const struct core_asker root = { .actor = "root@local", .own_account = "", .scopes = "*", .address = "local", .request_id = "fake" };
+	static const struct core_asker root = {
+		.actor = "root@local", .own_account = "", .scopes = "*", .address = "local", .request_id = "fake"
+	};
 	char *copy = strdup(line);
 	const char *words[MOST_WORDS];
 	pbx_request request;
@@ -109,7 +111,9 @@ const char *fake_http_as(struct fake_pbx *pbx, const char *actor, const char *sc
 			 const char *path, const char *body)
 {
 	static const char *const names[] = { "Content-Type" }, *const values[] = { "application/json" };
-	const struct core_asker asker = { .actor = actor, .own_account = own_account, .scopes = scopes, .address = "192.0.2.7", .request_id = "fake" };
+	const struct core_asker asker = {
+		.actor = actor, .own_account = own_account, .scopes = scopes, .address = "192.0.2.7", .request_id = "fake"
+	};
 	const char *query = strchr(path, '?');
 	const struct core_http_request http = {
 		.method = method,

@@ -37,7 +37,9 @@ static void on_timeout(void *self, pbx_leg leg)
 }
 
 static const struct pbx_controller controller = {
-	.size = sizeof controller, .media_done = on_media_done, .timeout = on_timeout,
+	.size = sizeof controller,
+	.media_done = on_media_done,
+	.timeout = on_timeout,
 };
 
 static void on_dial(void *self, pbx_leg leg)
@@ -67,9 +69,14 @@ static const struct pbx_setting settings[] = {
 		 .help = "Hang up after hearing oneself for so long"),
 };
 
-PBX_PLUGIN(echo_test) = {
+PBX_PLUGIN(echo_test)
+= {
 	PBX_PLUGIN_HEADER,
-	.name = "echo_test", .version = "1.0.0", .summary = "Dial *43 and hear yourself",
-	.needs = PBX_NEEDS("pbx.calls/1"), .instance_size = sizeof(struct echo_test),
-	PBX_SETTINGS(struct settings, settings), .start = echo_start,
+	.name = "echo_test",
+	.version = "1.0.0",
+	.summary = "Dial *43 and hear yourself",
+	.needs = PBX_NEEDS("pbx.calls/1"),
+	.instance_size = sizeof(struct echo_test),
+	PBX_SETTINGS(struct settings, settings),
+	.start = echo_start,
 };

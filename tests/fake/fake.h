@@ -37,16 +37,16 @@ void fake_answer(struct fake_pbx *pbx, pbx_leg leg); /* the called phone is pick
 void fake_refuse(struct fake_pbx *pbx, pbx_leg leg, uint32_t sip_code);
 void fake_hangup(struct fake_pbx *pbx, pbx_leg leg); /* BYE, or CANCEL by a caller still waiting */
 void fake_digits(struct fake_pbx *pbx, pbx_leg leg, const char *digits);
-void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on);           /* the party holds us */
-int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target); /* REFER: what the core answers */
+void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on);                /* the party holds us */
+int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target);  /* REFER: what the core answers */
 int fake_transfer_to(struct fake_pbx *pbx, pbx_leg leg, pbx_leg replaces); /* attended */
 
-uint32_t fake_state(struct fake_pbx *pbx, pbx_leg leg);    /* PBX_LEG_… as the phone sees it */
-uint32_t fake_cause(struct fake_pbx *pbx, pbx_leg leg);    /* how it ended: Q.850; fails the test when it has not */
-uint32_t fake_sip_code(struct fake_pbx *pbx, pbx_leg leg); /* of a refused or redirected call */
-bool fake_is_held(struct fake_pbx *pbx, pbx_leg leg);      /* we hold the party */
+uint32_t fake_state(struct fake_pbx *pbx, pbx_leg leg);         /* PBX_LEG_… as the phone sees it */
+uint32_t fake_cause(struct fake_pbx *pbx, pbx_leg leg);         /* how it ended: Q.850; fails the test when it has not */
+uint32_t fake_sip_code(struct fake_pbx *pbx, pbx_leg leg);      /* of a refused or redirected call */
+bool fake_is_held(struct fake_pbx *pbx, pbx_leg leg);           /* we hold the party */
 uint32_t fake_transfer_code(struct fake_pbx *pbx, pbx_leg leg); /* last progress of its REFER; 0: none yet */
-const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg); /* the other party as the phone shows it: "1001 Alice" */
+const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg);      /* the other party as the phone shows it: "1001 Alice" */
 
 /* ---- ears ---------------------------------------------------------------------------------------------------------------- */
 
@@ -54,12 +54,12 @@ const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg); /* the other party as
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
 bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
-bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b); /* each hears the other */
-const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg); /* what it hears, in the words above, or "leg:NAME": for messages */
+bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b);       /* each hears the other */
+const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg);      /* what it hears, in the words above, or "leg:NAME": for messages */
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
-void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg); /* what plays comes to its end */
-void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);   /* or turns out not to be playable */
-void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg);    /* no packet for media.timeout_s */
+void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg);       /* what plays comes to its end */
+void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);         /* or turns out not to be playable */
+void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg);          /* no packet for media.timeout_s */
 /* The files of an open source, separated by newlines, NULL: no such source; and how many legs listen. */
 const char *fake_source_files(struct fake_pbx *pbx, const char *name);
 uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
@@ -82,7 +82,7 @@ const char *fake_http(struct fake_pbx *pbx, const char *method, const char *path
 /* The same by somebody: scopes as "parking:read parking:write", own_account "" for none. */
 const char *fake_http_as(struct fake_pbx *pbx, const char *actor, const char *scopes, const char *own_account, const char *method,
 			 const char *path, const char *body);
-uint32_t fake_status(struct fake_pbx *pbx);             /* of the last answer to either */
+uint32_t fake_status(struct fake_pbx *pbx); /* of the last answer to either */
 const char *fake_content_type(struct fake_pbx *pbx);
 
 /* Events so far whose type fits "call.*", oldest first, as JSON: [{seq, type, owner, call_id, linked_id, data}]. */

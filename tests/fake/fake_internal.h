@@ -7,7 +7,7 @@
 #include <pbx/location.h>
 
 /* ---- pbx.c ---- */
-char *fake_keep(char *text);        /* makes an owned text live as long as the fake pbx */
+char *fake_keep(char *text); /* makes an owned text live as long as the fake pbx */
 const char *fake_format(const char *format, ...) PBX_PRINTF(1, 2);
 struct pbx_host *fake_part_host(void);
 
@@ -19,7 +19,7 @@ struct fake_stream {
 	struct core_stream_config config;
 	bool configured, held;
 	struct fake_stream *peer;
-	uint32_t plays;      /* CORE_PLAY_…; 0: nothing */
+	uint32_t plays; /* CORE_PLAY_…; 0: nothing */
 	char *play_text;
 	pbx_source source;
 	uint64_t tag;
@@ -34,14 +34,14 @@ const char *fake_stream_plays(const struct fake_stream *stream, const char *(*na
 bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other);
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
 void fake_media_init(void);
-void fake_media_fini(void);         /* fails the test when a stream or source is left */
+void fake_media_fini(void); /* fails the test when a stream or source is left */
 uint32_t fake_media_streams(void);
 uint32_t fake_media_sources(void);
 
 /* ---- phones.c ---- */
 extern const struct core_leg_driver fake_leg_driver;
 void fake_phones_hang_up(void);
-void fake_phones_fini(void);        /* fails the test when the core still knows a phone's dialog */
+void fake_phones_fini(void); /* fails the test when the core still knows a phone's dialog */
 
 /* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
 extern const struct pbx_plugin fake_part;

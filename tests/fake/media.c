@@ -46,9 +46,11 @@ static int media_open(uint64_t group, int family, core_stream *ret_stream, struc
 	stream->group = group;
 	next_port = (uint16_t)(next_port + 2);
 	if (family == AF_INET6)
-		stream->local.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(next_port), .sin6_addr = in6addr_loopback };
+		stream->local.in6 =
+			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(next_port), .sin6_addr = in6addr_loopback };
 	else
-		stream->local.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(next_port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
+		stream->local.in4 =
+			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(next_port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	stream->next = streams;
 	streams = stream;
 	*ret_stream = stream->handle;
@@ -172,8 +174,9 @@ static int media_stats(core_stream handle, struct core_stream_stats *ret_stats)
 
 	if (!stream)
 		return PBX_ENOENT;
-	*ret_stats = (struct core_stream_stats){ .packets_in = 500, .packets_out = 500, .jitter_us = 1000, .local = stream->local,
-						 .remote = stream->config.rtp };
+	*ret_stats = (struct core_stream_stats){
+		.packets_in = 500, .packets_out = 500, .jitter_us = 1000, .local = stream->local, .remote = stream->config.rtp
+	};
 	if (stream->config.codec_count)
 		(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", stream->config.codecs[0].name);
 	return PBX_OK;
@@ -335,12 +338,15 @@ static void probe_work(void *job)
 	char begin[44] = "";
 	FILE *file = fopen(probe->path, "rb");
 
-	probe->result = !file ? PBX_ENOENT : fread(begin, 1, sizeof begin, file) == sizeof begin && !memcmp(begin, "RIFF", 4) ? PBX_OK : PBX_EINVAL;
+	probe->result = !file                                                                              ? PBX_ENOENT
+			: fread(begin, 1, sizeof begin, file) == sizeof begin && !memcmp(begin, "RIFF", 4) ? PBX_OK
+													   : PBX_EINVAL;
 	if (!file)
 		return;
 	(void)fseek(file, 0, SEEK_END);
-	probe->info = (struct pbx_file_info){ .size = sizeof probe->info, .rate_hz = 8000, .channels = 1,
-					      .duration_ms = (uint64_t)(ftell(file) - 44) / 16 };
+	probe->info = (struct pbx_file_info){
+		.size = sizeof probe->info, .rate_hz = 8000, .channels = 1, .duration_ms = (uint64_t)(ftell(file) - 44) / 16
+	};
 	(void)fclose(file); /* was only read */
 }
 
@@ -354,7 +360,8 @@ static void probe_worked(void *context, void *job, int status)
 	free(probe);
 }
 
-static int media_probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self)
+static int media_probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
+		       void *self)
 {
 	struct probe *probe = calloc(1, sizeof *probe);
 

@@ -71,8 +71,15 @@ struct pbx_account *fake_account(struct fake_pbx *pbx, const char *who)
 	ck_assert_ptr_nonnull(account);
 	(void)snprintf(account->user, sizeof account->user, "%s", who);
 	(void)snprintf(account->name, sizeof account->name, "Name of %s", who);
-	account->says = (struct pbx_account){ .size = sizeof account->says, .number = account->user, .name = account->name, .email = "", .language = "",
-					      .music_class = "", .pickup_group = "", .outbound_caller_id = "", .may_call_outside = true };
+	account->says = (struct pbx_account){ .size = sizeof account->says,
+					      .number = account->user,
+					      .name = account->name,
+					      .email = "",
+					      .language = "",
+					      .music_class = "",
+					      .pickup_group = "",
+					      .outbound_caller_id = "",
+					      .may_call_outside = true };
 	account->next = part.accounts;
 	part.accounts = account;
 	return &account->says;
@@ -108,7 +115,8 @@ static void answer_password(void *context, void *data)
 	free(data);
 }
 
-static int directory_check_password(void *self, const char *user, const char *password, void (*done)(void *context, int result), void *context)
+static int directory_check_password(void *self, const char *user, const char *password, void (*done)(void *context, int result),
+				    void *context)
 {
 	struct password_answer *answer = malloc(sizeof *answer);
 
@@ -138,9 +146,18 @@ static const struct pbx_directory directory = {
 static struct pbx_contact as_pbx_contact(const struct contact *contact)
 {
 	return (struct pbx_contact){
-		.size = sizeof(struct pbx_contact), .id = contact->id, .aor = contact->aor, .uri = contact->uri, .received = "192.0.2.7:5060",
-		.transport = "udp", .user_agent = "Fake phone", .instance = "", .path = "", .q_milli = 1000,
-		.registered_wall_us = contact->registered_wall_us, .expires_wall_us = contact->registered_wall_us + 3600000000,
+		.size = sizeof(struct pbx_contact),
+		.id = contact->id,
+		.aor = contact->aor,
+		.uri = contact->uri,
+		.received = "192.0.2.7:5060",
+		.transport = "udp",
+		.user_agent = "Fake phone",
+		.instance = "",
+		.path = "",
+		.q_milli = 1000,
+		.registered_wall_us = contact->registered_wall_us,
+		.expires_wall_us = contact->registered_wall_us + 3600000000,
 	};
 }
 
@@ -275,8 +292,12 @@ static void on_event(void *self, const struct pbx_event *event)
 
 	(void)self;
 	ck_assert_ptr_nonnull(kept);
-	*kept = (struct event){ .seq = event->seq, .type = strdup(event->type), .owner = strdup(event->owner), .call_id = strdup(event->call_id),
-				.linked_id = strdup(event->linked_id), .data = core_json_copy(event->data) };
+	*kept = (struct event){ .seq = event->seq,
+				.type = strdup(event->type),
+				.owner = strdup(event->owner),
+				.call_id = strdup(event->call_id),
+				.linked_id = strdup(event->linked_id),
+				.data = core_json_copy(event->data) };
 	*part.events_end = kept;
 	part.events_end = &kept->next;
 }
@@ -366,9 +387,15 @@ static const struct pbx_event_type events[] = {
 
 const struct pbx_plugin fake_part = {
 	PBX_PLUGIN_HEADER,
-	.name = "fake", .version = PBX_VERSION, .summary = "Phones, accounts and ears of the tests",
-	.needs = PBX_NEEDS("pbx.bus/1", "pbx.route/1"), .offers = PBX_OFFERS("pbx.directory/1"), .instance_size = sizeof(struct part),
-	.events = PBX_TABLE(events), .start = part_start, .offer = part_offer,
+	.name = "fake",
+	.version = PBX_VERSION,
+	.summary = "Phones, accounts and ears of the tests",
+	.needs = PBX_NEEDS("pbx.bus/1", "pbx.route/1"),
+	.offers = PBX_OFFERS("pbx.directory/1"),
+	.instance_size = sizeof(struct part),
+	.events = PBX_TABLE(events),
+	.start = part_start,
+	.offer = part_offer,
 };
 
 void fake_part_fini(void)

@@ -133,7 +133,8 @@ static void add_plugins(const char *plugins)
 
 		if (!file)
 			file = find_plugin(FAKE_PLUGIN_PATH, name);
-		ck_assert_msg(file != NULL, "%s.so is neither in %s nor in %s", name, preferred ? preferred : "$PBX_TEST_PLUGIN_DIR", FAKE_PLUGIN_PATH);
+		ck_assert_msg(file != NULL, "%s.so is neither in %s nor in %s", name, preferred ? preferred : "$PBX_TEST_PLUGIN_DIR",
+			      FAKE_PLUGIN_PATH);
 		copy_file(file, fake_format("%s/plugins/%s.so", the_pbx->dir, name));
 		at += length + (at[length] == ',');
 	}
@@ -212,7 +213,11 @@ static void start_settings(void)
 static void start_store(void)
 {
 	const struct pbx_table schema = CORE_SCHEMA_TABLE;
-	const struct core_store_config config = { .engine = "sqlite", .file = in_dir("pbx.db"), .journal_dir = in_dir("journal"), .readers = 1, .pool = 1,
+	const struct core_store_config config = { .engine = "sqlite",
+						  .file = in_dir("pbx.db"),
+						  .journal_dir = in_dir("journal"),
+						  .readers = 1,
+						  .pool = 1,
 						  .statement_timeout_ms = 5000 };
 	bool up = false, migrated = false, settings = false, bus = false;
 
@@ -229,11 +234,16 @@ static void start_store(void)
 
 static void offer_services(void)
 {
-	static const struct { const char *id; const void *table; } services[] = {
-		{ "pbx.timers/1", &core_timers_service }, { "pbx.json/1", &core_json_service }, { "pbx.secrets/1", &core_secrets_service },
-		{ "pbx.fetch/1", &core_fetch_service }, { "pbx.store/1", &core_store_service }, { "pbx.bus/1", &core_bus_service },
-		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
-		{ "pbx.route/1", &core_route_service }, { "pbx.media/1", &core_media_service }, { "pbx.location/1", &fake_location_service },
+	static const struct {
+		const char *id;
+		const void *table;
+	} services[] = {
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.json/1", &core_json_service },
+		{ "pbx.secrets/1", &core_secrets_service },   { "pbx.fetch/1", &core_fetch_service },
+		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
+		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
+		{ "pbx.calls/1", &core_calls_service },       { "pbx.route/1", &core_route_service },
+		{ "pbx.media/1", &core_media_service },       { "pbx.location/1", &fake_location_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -293,8 +303,9 @@ static void check_no_calls(void)
 	struct core_calls_stats stats;
 
 	core_calls_stats(&stats);
-	ck_assert_msg(!(stats.calls | stats.legs | stats.bridges | stats.dials), "all have hung up, and there are still %u calls, %u legs, %u bridges, %u dials",
-		      stats.calls, stats.legs, stats.bridges, stats.dials);
+	ck_assert_msg(!(stats.calls | stats.legs | stats.bridges | stats.dials),
+		      "all have hung up, and there are still %u calls, %u legs, %u bridges, %u dials", stats.calls, stats.legs,
+		      stats.bridges, stats.dials);
 	ck_assert_msg(!fake_media_streams(), "all have hung up, and %u streams are still open", fake_media_streams());
 }
 

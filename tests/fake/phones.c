@@ -6,7 +6,7 @@
 #include <string.h>
 
 struct phone {
-	struct phone *next;      /* newest first */
+	struct phone *next; /* newest first */
 	char name[64];
 	pbx_leg leg;
 	uint32_t direction, state, sip_code, cause;
@@ -16,7 +16,7 @@ struct phone {
 	uint32_t transfer_code;
 	char shown[160], info_digits[64];
 	uint16_t port;
-	bool is_known;           /* the core has not released it */
+	bool is_known; /* the core has not released it */
 };
 
 static struct phone *phones;
@@ -94,7 +94,8 @@ static int phone_invite(pbx_leg leg, const struct core_invite *invite, void **re
 	(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(user + 1, "@"), user + 1);
 	struct phone *phone = phone_new(name, PBX_OUTBOUND);
 	phone->leg = leg;
-	(void)snprintf(phone->shown, sizeof phone->shown, "%s%s%s", invite->from_number, invite->from_name[0] ? " " : "", invite->from_name);
+	(void)snprintf(phone->shown, sizeof phone->shown, "%s%s%s", invite->from_number, invite->from_name[0] ? " " : "",
+		       invite->from_name);
 	hear_desc(phone, invite->offer);
 	*ret_dialog = phone;
 	return PBX_OK;

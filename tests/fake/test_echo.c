@@ -85,4 +85,5 @@ START_TEST(registered_phones_reach_each_other)
 END_TEST
 
 CHECK_MAIN("echo_test", a_caller_hears_the_explanation_and_then_themselves, hangs_up_after_the_limit, the_limit_is_a_setting,
-	   a_number_nobody_has_is_not_found, a_fresh_copy_takes_the_next_call_while_the_old_one_finishes, registered_phones_reach_each_other)
+	   a_number_nobody_has_is_not_found, a_fresh_copy_takes_the_next_call_while_the_old_one_finishes,
+	   registered_phones_reach_each_other)

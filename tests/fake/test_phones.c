@@ -190,6 +190,6 @@ START_TEST(the_end_finds_what_is_left)
 END_TEST
 
 CHECK_MAIN("fake", a_phone_that_refuses_is_told_to_the_caller, a_caller_who_gives_up_stops_the_ringing,
-	   every_phone_of_an_account_rings_and_the_first_answer_wins, nobody_is_reached_who_is_not_registered, a_held_party_does_not_hear_the_other,
-	   a_party_that_is_transferred_talks_to_somebody_else, digits_in_a_bridge_leave_the_two_talking, the_database_is_the_same_after_a_restart,
-	   the_end_finds_what_is_left)
+	   every_phone_of_an_account_rings_and_the_first_answer_wins, nobody_is_reached_who_is_not_registered,
+	   a_held_party_does_not_hear_the_other, a_party_that_is_transferred_talks_to_somebody_else,
+	   digits_in_a_bridge_leave_the_two_talking, the_database_is_the_same_after_a_restart, the_end_finds_what_is_left)

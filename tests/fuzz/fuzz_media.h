@@ -73,7 +73,9 @@ static void fuzz_media_init(struct fuzz_media *media)
 	fuzz_add_codec(&configs[1], "PCMA", 8000, 8, 8);
 	fuzz_add_codec(&configs[1], "opus", 48000, 111, 111);
 	for (int i = 0; i < 3; i++)
-		media->addrs[i].in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)(4000 + 2 * i)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		media->addrs[i].in4 = (struct sockaddr_in){ .sin_family = AF_INET,
+							    .sin_port = htons((uint16_t)(4000 + 2 * i)),
+							    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	for (int i = 0; i < 2; i++) {
 		struct rtp_session *session = &media->sessions[i];
 
@@ -104,5 +106,6 @@ static void fuzz_media_pass_ms(struct fuzz_media *media, uint32_t ms)
 		(void)rtp_player_step(&media->sessions[i]);
 		rtp_session_look_after(&media->sessions[i]);
 	}
-	while (rtp_ring_take(&media->worker.events, &event)) {}
+	while (rtp_ring_take(&media->worker.events, &event)) {
+	}
 }

@@ -12,8 +12,15 @@
 #include <unistd.h>
 
 static const char *const sounds[] = { "/tmp" };
-struct rtp_settings rig_settings = { .bind = "127.0.0.1", .external_ip = "", .bind6 = "::1", .external_ip6 = "", .workers = 2, .nat = "auto",
-				     .dscp = 46, .sounds_dir = { sounds, 1 }, .country = "us" };
+struct rtp_settings rig_settings = { .bind = "127.0.0.1",
+				     .external_ip = "",
+				     .bind6 = "::1",
+				     .external_ip6 = "",
+				     .workers = 2,
+				     .nat = "auto",
+				     .dscp = 46,
+				     .sounds_dir = { sounds, 1 },
+				     .country = "us" };
 struct rig_heard rig_heard;
 
 /* ---- what call control would hear ---- */
@@ -136,9 +143,11 @@ static int socket_on(int family, uint16_t port, struct core_addr *ret_addr)
 	ck_assert_int_ge(fd, 0);
 	*ret_addr = (struct core_addr){ 0 };
 	if (family == AF_INET)
-		ret_addr->in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		ret_addr->in4 =
+			(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	else
-		ret_addr->in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+		ret_addr->in6 =
+			(struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	if (bind(fd, &ret_addr->sa, rtp_addr_size(ret_addr)) == 0 && getsockname(fd, &ret_addr->sa, &size) == 0)
 		return fd;
 	(void)close(fd);
@@ -147,7 +156,9 @@ static int socket_on(int family, uint16_t port, struct core_addr *ret_addr)
 
 void phone_init(struct phone *phone, int family)
 {
-	*phone = (struct phone){ .rtp_fd = -1, .rtcp_fd = -1, .ssrc = (uint32_t)random(), .timestamp = (uint32_t)random(), .sequence = (uint16_t)random() };
+	*phone = (struct phone){
+		.rtp_fd = -1, .rtcp_fd = -1, .ssrc = (uint32_t)random(), .timestamp = (uint32_t)random(), .sequence = (uint16_t)random()
+	};
 	while (phone->rtcp_fd < 0) {
 		if (phone->rtp_fd >= 0)
 			(void)close(phone->rtp_fd);
@@ -174,8 +185,13 @@ void phone_config(const struct phone *phone, const char *codecs, struct core_str
 	char text[100], *rest = text, *name;
 
 	(void)snprintf(text, sizeof text, "%s", codecs);
-	*ret_config = (struct core_stream_config){ .rtp = phone->rtp, .rtcp = phone->rtcp, .direction = CORE_SEND | CORE_RECV, .dtmf_type = 101,
-						   .dtmf_receive_type = 101, .ptime_ms = 20, .renegotiated = true };
+	*ret_config = (struct core_stream_config){ .rtp = phone->rtp,
+						   .rtcp = phone->rtcp,
+						   .direction = CORE_SEND | CORE_RECV,
+						   .dtmf_type = 101,
+						   .dtmf_receive_type = 101,
+						   .ptime_ms = 20,
+						   .renegotiated = true };
 	while ((name = strsep(&rest, " "))) {
 		struct core_codec *codec = &ret_config->codecs[ret_config->codec_count];
 
@@ -237,8 +253,13 @@ static bool take_packet(const struct phone *phone, struct heard_packet *ret_pack
 	if (size < 0)
 		return false;
 	ck_assert(rtp_packet_parse(data, (size_t)size, &packet));
-	*ret_packet = (struct heard_packet){ .type = packet.type, .marker = packet.marker, .sequence = packet.sequence, .timestamp = packet.timestamp,
-					     .ssrc = packet.ssrc, .bytes = packet.payload_bytes, .at_us = core_now_us() };
+	*ret_packet = (struct heard_packet){ .type = packet.type,
+					     .marker = packet.marker,
+					     .sequence = packet.sequence,
+					     .timestamp = packet.timestamp,
+					     .ssrc = packet.ssrc,
+					     .bytes = packet.payload_bytes,
+					     .at_us = core_now_us() };
 	memcpy(ret_packet->payload, packet.payload, packet.payload_bytes);
 	return true;
 }
@@ -248,7 +269,8 @@ bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int 
 	uint64_t until_ms = rig_now_ms() + (uint64_t)timeout_ms;
 
 	while (!take_packet(phone, ret_packet)) {
-		struct pollfd fds[] = { { .fd = phone->rtp_fd, .events = POLLIN }, { .fd = uv_backend_fd(core_loop_uv()), .events = POLLIN } };
+		struct pollfd fds[] = { { .fd = phone->rtp_fd, .events = POLLIN },
+					{ .fd = uv_backend_fd(core_loop_uv()), .events = POLLIN } };
 
 		if (rig_now_ms() >= until_ms)
 			return false;

@@ -14,13 +14,13 @@ void rig_start(void);
 void rig_stop(void); /* fails the test when a stream, a source or a port is left */
 
 /* Rounds of the loop until it is so; a test that waits 20 s has failed. */
-#define rig_until(condition)                                                                     \
-	do {                                                                                     \
-		uint64_t give_up_at_ms_ = rig_now_ms() + 20000;                                  \
-		while (!(condition)) {                                                           \
-			ck_assert_msg(rig_now_ms() < give_up_at_ms_, "never came: " #condition); \
-			rig_round();                                                             \
-		}                                                                                \
+#define rig_until(condition)                                                                                                               \
+	do {                                                                                                                               \
+		uint64_t give_up_at_ms_ = rig_now_ms() + 20000;                                                                            \
+		while (!(condition)) {                                                                                                     \
+			ck_assert_msg(rig_now_ms() < give_up_at_ms_, "never came: " #condition);                                           \
+			rig_round();                                                                                                       \
+		}                                                                                                                          \
 	} while (0)
 void rig_round(void); /* one round, waiting a millisecond at most */
 uint64_t rig_now_ms(void);
@@ -28,7 +28,7 @@ uint64_t rig_now_ms(void);
 /* What came by core_media_on_…, of all streams. */
 struct rig_heard {
 	int first_packets, silences, sources, plays;
-	uint64_t tag;      /* of the latest play_done */
+	uint64_t tag; /* of the latest play_done */
 	uint32_t how, silent_ms, duration_ms;
 	char digits[512];
 	struct core_addr source;

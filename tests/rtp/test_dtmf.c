@@ -225,5 +225,6 @@ START_TEST(keys_that_cannot_be_sent_are_refused)
 END_TEST
 
 CHECK_MAIN("dtmf", each_key_is_told_once, the_same_key_twice_is_two, any_packets_but_one_may_be_lost,
-	   a_key_without_an_end_is_told_when_nothing_more_comes, what_is_no_key_is_ignored, events_pass_to_the_peer_in_the_stream_of_its_audio,
-	   our_keys_go_out_as_the_rfc_wants_them, music_waits_while_keys_are_sent_and_goes_on, keys_that_cannot_be_sent_are_refused)
+	   a_key_without_an_end_is_told_when_nothing_more_comes, what_is_no_key_is_ignored,
+	   events_pass_to_the_peer_in_the_stream_of_its_audio, our_keys_go_out_as_the_rfc_wants_them,
+	   music_waits_while_keys_are_sent_and_goes_on, keys_that_cannot_be_sent_are_refused)

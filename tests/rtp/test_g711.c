@@ -52,7 +52,9 @@ START_TEST(no_input_is_further_off_than_half_a_step)
 
 		for (int sample = -32768; sample < 32768; sample++) {
 			uint8_t code = rtp_g711_encode(law, (int16_t)sample);
-			int value = rtp_g711_decode(law, code), clipped = sample > loudest ? loudest : sample < -loudest ? -loudest : sample;
+			int value = rtp_g711_decode(law, code), clipped = sample > loudest    ? loudest
+									  : sample < -loudest ? -loudest
+											      : sample;
 
 			ck_assert_int_le(abs(value - clipped), step_at(law, code) / 2);
 			ck_assert_int_ge(value, before);
@@ -100,4 +102,5 @@ START_TEST(one_law_becomes_the_other_by_way_of_the_samples)
 END_TEST
 
 CHECK_MAIN("g711", codes_decode_to_the_values_of_the_recommendation, every_code_comes_back_but_the_second_zero_of_mu,
-	   no_input_is_further_off_than_half_a_step, decides_where_the_recommendation_does, silence_stays_silence, one_law_becomes_the_other_by_way_of_the_samples)
+	   no_input_is_further_off_than_half_a_step, decides_where_the_recommendation_does, silence_stays_silence,
+	   one_law_becomes_the_other_by_way_of_the_samples)

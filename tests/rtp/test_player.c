@@ -189,7 +189,8 @@ START_TEST(what_cannot_be_played_is_said_so)
 	ck_assert_int_eq(write(fd, "this is no sound", 16), 16);
 	(void)close(fd);
 	call("PCMU");
-	ck_assert_int_eq(rtp_driver.play(alice.stream, &(struct core_play){ .kind = CORE_PLAY_FILE, .text = "/nowhere/at-all.wav" }), PBX_EINVAL);
+	ck_assert_int_eq(rtp_driver.play(alice.stream, &(struct core_play){ .kind = CORE_PLAY_FILE, .text = "/nowhere/at-all.wav" }),
+			 PBX_EINVAL);
 	ck_assert_int_eq(rtp_driver.play(alice.stream, &(struct core_play){ .kind = CORE_PLAY_FILE, .text = "../etc/passwd" }), PBX_EINVAL);
 	rig_play(alice.stream, CORE_PLAY_FILE, path, 3);
 	rig_until(rig_heard.plays == 1);
@@ -377,8 +378,9 @@ START_TEST(a_probe_tells_what_a_file_is)
 END_TEST
 
 CHECK_MAIN("player", a_beep_is_a_kilohertz_for_half_a_second, tones_have_the_cadence_of_the_country,
-	   an_unknown_tone_is_refused_and_one_country_has_another_dial_tone, packets_follow_each_other_by_the_clock, frames_are_as_long_as_was_agreed,
-	   files_of_any_rate_sound_right_and_last_as_long, what_is_too_high_for_a_telephone_is_not_heard_at_all,
-	   a_file_that_lies_about_its_length_plays_what_is_there, what_cannot_be_played_is_said_so, prompts_are_found_by_name_in_the_sound_folders,
-	   the_next_takes_the_place_of_what_plays, a_play_that_was_asked_for_before_the_answer_begins_with_it, who_takes_no_codec_of_ours_hears_of_failure,
+	   an_unknown_tone_is_refused_and_one_country_has_another_dial_tone, packets_follow_each_other_by_the_clock,
+	   frames_are_as_long_as_was_agreed, files_of_any_rate_sound_right_and_last_as_long,
+	   what_is_too_high_for_a_telephone_is_not_heard_at_all, a_file_that_lies_about_its_length_plays_what_is_there,
+	   what_cannot_be_played_is_said_so, prompts_are_found_by_name_in_the_sound_folders, the_next_takes_the_place_of_what_plays,
+	   a_play_that_was_asked_for_before_the_answer_begins_with_it, who_takes_no_codec_of_ours_hears_of_failure,
 	   echo_gives_back_what_was_said, from_relay_to_music_and_back_there_is_no_gap, a_probe_tells_what_a_file_is)

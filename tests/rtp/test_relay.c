@@ -373,13 +373,27 @@ START_TEST(broken_packets_are_counted_and_go_nowhere)
 	rig_until(rig_stats(alice.stream).malformed == sizeof broken / sizeof broken[0]);
 	ck_assert_int_eq(phone_forget(&bob), 0);
 	/* CSRCs, extension and padding that are right are taken off. */
-	phone_send_raw(&alice, "\xb1\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01" "csrc" "\xbe\xde\x00\x01" "extn" "hello" "\x00\x00\x03", 12 + 4 + 8 + 5 + 3);
+	phone_send_raw(&alice,
+		       "\xb1\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x01"
+		       "csrc"
+		       "\xbe\xde\x00\x01"
+		       "extn"
+		       "hello"
+		       "\x00\x00\x03",
+		       12 + 4 + 8 + 5 + 3);
 	struct heard_packet packet;
 
 	reconfigure(&bob, "OPUS", &bob.rtp);
 	reconfigure(&alice, "OPUS", &alice.rtp);
 	(void)phone_forget(&bob);
-	phone_send_raw(&alice, "\xb1\x62\x00\x02\x00\x00\x00\x01\x00\x00\x00\x01" "csrc" "\xbe\xde\x00\x01" "extn" "hello" "\x00\x00\x03", 12 + 4 + 8 + 5 + 3);
+	phone_send_raw(&alice,
+		       "\xb1\x62\x00\x02\x00\x00\x00\x01\x00\x00\x00\x01"
+		       "csrc"
+		       "\xbe\xde\x00\x01"
+		       "extn"
+		       "hello"
+		       "\x00\x00\x03",
+		       12 + 4 + 8 + 5 + 3);
 	packet = hear(&bob);
 	ck_assert_uint_eq(packet.bytes, 5);
 	ck_assert_mem_eq(packet.payload, "hello", 5);
@@ -500,10 +514,12 @@ START_TEST(stale_streams_and_an_empty_range_are_ordinary_answers)
 }
 END_TEST
 
-CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_and_between_the_two_worlds, loss_and_order_of_the_source_are_kept,
-	   payload_types_become_those_of_the_receiver, one_law_is_translated_to_the_other, frames_are_cut_to_the_receivers_length,
-	   a_stranger_is_dropped_and_counted, a_phone_behind_nat_is_learned_after_four_packets, four_packets_must_follow_one_another,
-	   the_address_of_sdp_takes_the_place_of_whoever_came_first, nothing_is_learned_when_nat_is_off,
-	   a_new_offer_moves_the_source_and_the_stream_goes_on, after_the_next_answer_a_rebound_nat_is_followed,
-	   broken_packets_are_counted_and_go_nowhere, streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
-	   silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing, stale_streams_and_an_empty_range_are_ordinary_answers)
+CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_and_between_the_two_worlds,
+	   loss_and_order_of_the_source_are_kept, payload_types_become_those_of_the_receiver, one_law_is_translated_to_the_other,
+	   frames_are_cut_to_the_receivers_length, a_stranger_is_dropped_and_counted, a_phone_behind_nat_is_learned_after_four_packets,
+	   four_packets_must_follow_one_another, the_address_of_sdp_takes_the_place_of_whoever_came_first,
+	   nothing_is_learned_when_nat_is_off, a_new_offer_moves_the_source_and_the_stream_goes_on,
+	   after_the_next_answer_a_rebound_nat_is_followed, broken_packets_are_counted_and_go_nowhere,
+	   streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
+	   silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
+	   stale_streams_and_an_empty_range_are_ordinary_answers)

@@ -100,7 +100,8 @@ START_TEST(a_sender_report_counts_what_was_sent_and_goodbye_is_said)
 	ck_assert_uint_ge(get32(data + 20), 10);
 	ck_assert_uint_eq(get32(data + 24), 160 * get32(data + 20));
 	/* Its RTP time is on our line: not far behind the newest packet. */
-	while (phone_hear(&alice, &packet, 0)) {}
+	while (phone_hear(&alice, &packet, 0)) {
+	}
 	ck_assert_int_lt(abs((int32_t)(packet.timestamp - get32(data + 16))), 8000);
 	ck_assert_int_eq(rtp_driver.close(alice.stream), PBX_OK);
 	do {

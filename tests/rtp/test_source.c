@@ -29,8 +29,13 @@ static void close_phones(int count)
 static pbx_source open_source(uint32_t count, uint32_t order, int32_t gain_cdb, bool runs_always)
 {
 	const char *files[4] = { paths[0], paths[1], paths[2], paths[3] };
-	struct pbx_source_spec spec = { .size = sizeof spec, .name = "music", .files = files, .file_count = count, .order = order,
-					.gain_cdb = gain_cdb, .runs_always = runs_always };
+	struct pbx_source_spec spec = { .size = sizeof spec,
+					.name = "music",
+					.files = files,
+					.file_count = count,
+					.order = order,
+					.gain_cdb = gain_cdb,
+					.runs_always = runs_always };
 	pbx_source source;
 
 	ck_assert_int_eq(rtp_driver.source_open(NULL, &spec, &source), PBX_OK);
@@ -39,14 +44,17 @@ static pbx_source open_source(uint32_t count, uint32_t order, int32_t gain_cdb, 
 
 static void update(pbx_source source, const char *file)
 {
-	struct pbx_source_spec spec = { .size = sizeof spec, .name = "music", .files = &file, .file_count = 1, .order = PBX_SOURCE_IN_ORDER };
+	struct pbx_source_spec spec = {
+		.size = sizeof spec, .name = "music", .files = &file, .file_count = 1, .order = PBX_SOURCE_IN_ORDER
+	};
 
 	ck_assert_int_eq(rtp_driver.source_update(source, &spec), PBX_OK);
 }
 
 static void listen_to(struct phone *phone, pbx_source source, uint64_t tag)
 {
-	ck_assert_int_eq(rtp_driver.play(phone->stream, &(struct core_play){ .kind = CORE_PLAY_SOURCE, .source = source, .tag = tag }), PBX_OK);
+	ck_assert_int_eq(rtp_driver.play(phone->stream, &(struct core_play){ .kind = CORE_PLAY_SOURCE, .source = source, .tag = tag }),
+			 PBX_OK);
 }
 
 static void close_source(pbx_source source)
@@ -280,7 +288,8 @@ START_TEST(whoever_listens_to_a_source_that_closes_is_told)
 	ck_assert_uint_eq(rig_heard.tag, 9);
 	ck_assert_int_eq(rtp_driver.source_close(source), PBX_ENOENT);
 	ck_assert_int_eq(rtp_driver.play(phones[0].stream, &(struct core_play){ .kind = CORE_PLAY_SOURCE, .source = source }), PBX_ENOENT);
-	ck_assert_int_eq(rtp_driver.source_open(NULL, &(struct pbx_source_spec){ .size = sizeof(struct pbx_source_spec) }, &source), PBX_EINVAL);
+	ck_assert_int_eq(rtp_driver.source_open(NULL, &(struct pbx_source_spec){ .size = sizeof(struct pbx_source_spec) }, &source),
+			 PBX_EINVAL);
 	close_phones(1);
 	(void)unlink(paths[0]);
 	rig_stop();

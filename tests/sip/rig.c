@@ -185,8 +185,8 @@ static void open_part(struct rig *rig, const char *yaml)
 	(void)snprintf(path, sizeof path, "%s/pbx.yml", rig->dir);
 	FILE *out = fopen(path, "w");
 	ck_assert_ptr_nonnull(out);
-	(void)fprintf(out, "sip:\n  listen: [\"udp:127.0.0.1:%u\", \"tcp:127.0.0.1:%u\", \"udp:[::1]:%u\", \"tcp:[::1]:%u\"]\n%s", rig->port, rig->port,
-		      rig->port, rig->port, yaml ? yaml : "");
+	(void)fprintf(out, "sip:\n  listen: [\"udp:127.0.0.1:%u\", \"tcp:127.0.0.1:%u\", \"udp:[::1]:%u\", \"tcp:[::1]:%u\"]\n%s",
+		      rig->port, rig->port, rig->port, rig->port, yaml ? yaml : "");
 	(void)fclose(out);
 
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
@@ -198,7 +198,9 @@ static void open_part(struct rig *rig, const char *yaml)
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
 	ck_assert_int_eq(core_host_init(), PBX_OK);
 	(void)snprintf(file, sizeof file, "%s/pbx.db", rig->dir);
-	const struct core_store_config config = { .engine = "sqlite", .file = file, .url = "", .journal_dir = rig->dir, .readers = 1, .pool = 1, .statement_timeout_ms = 5000 };
+	const struct core_store_config config = {
+		.engine = "sqlite", .file = file, .url = "", .journal_dir = rig->dir, .readers = 1, .pool = 1, .statement_timeout_ms = 5000
+	};
 	store_up = migrated = attached = false;
 	ck_assert_int_eq(core_store_init(&config, on_store_up, NULL), PBX_OK);
 	rig_until(&store_up);
@@ -369,19 +371,27 @@ void rig_challenged(struct rig *rig)
 	rig->nc = 0;
 }
 
-const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri, bool sha256)
+const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri,
+			  bool sha256)
 {
 	static char text[1024];
 	char ha1[UA_HEX_SIZE], response[UA_HEX_SIZE], nc[9];
 	uint32_t algorithm = sha256 ? PBX_DIGEST_SHA256 : PBX_DIGEST_MD5;
 
 	(void)snprintf(nc, sizeof nc, "%08x", ++rig->nc);
-	const struct ua_digest said = { .algorithm = algorithm, .username = user, .realm = "pbx.local", .nonce = rig->nonce, .uri = uri,
-					.qop = "auth", .nc = nc, .cnonce = "0a4f113b" };
+	const struct ua_digest said = { .algorithm = algorithm,
+					.username = user,
+					.realm = "pbx.local",
+					.nonce = rig->nonce,
+					.uri = uri,
+					.qop = "auth",
+					.nc = nc,
+					.cnonce = "0a4f113b" };
 	ua_hash(algorithm, ha1, user, "pbx.local", password, NULL);
 	ua_digest_response(&said, ha1, method, response);
 	(void)snprintf(text, sizeof text,
-		       "%s: Digest username=\"%s\", realm=\"pbx.local\", nonce=\"%s\", uri=\"%s\", algorithm=%s, qop=auth, nc=%s, cnonce=\"0a4f113b\", response=\"%s\"~",
+		       "%s: Digest username=\"%s\", realm=\"pbx.local\", nonce=\"%s\", uri=\"%s\", algorithm=%s, qop=auth, nc=%s, "
+		       "cnonce=\"0a4f113b\", response=\"%s\"~",
 		       header, user, rig->nonce, uri, sha256 ? "SHA-256" : "MD5", nc, response);
 	return text;
 }

@@ -9,11 +9,11 @@
 
 struct rig {
 	char dir[64];
-	uint16_t port;         /* where we listen, UDP and TCP on 127.0.0.1 and ::1 */
-	int phone;             /* a UDP socket on 127.0.0.1 */
+	uint16_t port; /* where we listen, UDP and TCP on 127.0.0.1 and ::1 */
+	int phone;     /* a UDP socket on 127.0.0.1 */
 	uint16_t phone_port;
-	char last[65536];      /* what came last */
-	char nonce[128];       /* of the last challenge */
+	char last[65536]; /* what came last */
+	char nonce[128];  /* of the last challenge */
 	uint32_t nc;
 };
 
@@ -52,5 +52,6 @@ void rig_expect_nothing(struct rig *rig);
 
 /* Reads the nonce of the last message's challenge, and writes the header that answers it. */
 void rig_challenged(struct rig *rig);
-const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri, bool sha256);
+const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri,
+			  bool sha256);
 uint32_t rig_dialogs(void);

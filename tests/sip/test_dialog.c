@@ -9,7 +9,7 @@
 #define HELD "v=0~o=- 1 2 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~a=sendonly~"
 
 static struct rig *rig;
-static void *dialog;             /* of the call under test */
+static void *dialog; /* of the call under test */
 static const struct core_leg_driver *driver = &ua_leg_driver;
 static bool ended, offered, updated, late;
 static uint32_t ended_code, ended_cause, ring_code;
@@ -23,7 +23,10 @@ static int refuse_with;
 
 static struct core_media_desc ours(uint8_t direction)
 {
-	struct core_media_desc desc = { .present = true, .direction = direction, .codec_count = 1, .ptime_ms = 20,
+	struct core_media_desc desc = { .present = true,
+					.direction = direction,
+					.codec_count = 1,
+					.ptime_ms = 20,
 					.codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } } };
 
 	desc.rtp.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -99,8 +102,15 @@ static int on_transfer(const char *to, pbx_leg replaces)
 
 static void listen_as_core(void)
 {
-	rig_core = (struct rig_core){ .incoming = on_incoming, .ringing = on_ringing, .answered = on_answered, .redirected = on_redirected, .offer = on_offer,
-				      .update_done = on_update_done, .digit = on_digit, .transfer = on_transfer, .ended = on_ended };
+	rig_core = (struct rig_core){ .incoming = on_incoming,
+				      .ringing = on_ringing,
+				      .answered = on_answered,
+				      .redirected = on_redirected,
+				      .offer = on_offer,
+				      .update_done = on_update_done,
+				      .digit = on_digit,
+				      .transfer = on_transfer,
+				      .ended = on_ended };
 }
 
 static void setup(void)
@@ -137,9 +147,12 @@ static void send_invite(const char *to, const char *headers, const char *body)
 	(void)snprintf(sdp, sizeof sdp, "%s", body);
 	for (const char *at = sdp; *at; at++)
 		length += *at == '~' ? 2 : 1;
-	rig_send(rig, "INVITE sip:%s@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~"
-		 "From: \"Alice \\\"A\\\" B\" <sip:1001@pbx.local>;tag=a1~To: <sip:%s@pbx.local>~Call-ID: call-1~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~"
-		 "%s%sContent-Length: %u~~%s", to, to, headers, body[0] ? "Content-Type: application/sdp~" : "", length, sdp);
+	rig_send(rig,
+		 "INVITE sip:%s@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~"
+		 "From: \"Alice \\\"A\\\" B\" <sip:1001@pbx.local>;tag=a1~To: <sip:%s@pbx.local>~Call-ID: call-1~CSeq: 1 INVITE~Contact: "
+		 "<sip:alice@127.0.0.1:{P}>~"
+		 "%s%sContent-Length: %u~~%s",
+		 to, to, headers, body[0] ? "Content-Type: application/sdp~" : "", length, sdp);
 }
 
 static char to_tag[128];
@@ -151,7 +164,9 @@ static void send_within(const char *method, unsigned cseq, const char *headers, 
 
 	for (const char *at = body; *at; at++)
 		length += *at == '~' ? 2 : 1;
-	rig_send(rig, "%s sip:127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s%u;rport~Max-Forwards: 70~From: <sip:1001@pbx.local>;tag=a1~"
+	rig_send(rig,
+		 "%s sip:127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s%u;rport~Max-Forwards: 70~From: "
+		 "<sip:1001@pbx.local>;tag=a1~"
 		 "To: <sip:100@pbx.local>;tag=%s~Call-ID: call-1~CSeq: %u %s~Contact: <sip:alice@127.0.0.1:{P}>~%sContent-Length: %u~~%s",
 		 method, method, cseq, to_tag, cseq, method, headers, length, body);
 }
@@ -256,8 +271,9 @@ START_TEST(a_caller_may_think_better_of_it)
 	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 180");
 	keep_tag();
-	rig_send(rig, "CANCEL sip:100@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~From: <sip:1001@pbx.local>;tag=a1~"
-		 "To: <sip:100@pbx.local>~Call-ID: call-1~CSeq: 1 CANCEL~Reason: SIP;cause=200~Content-Length: 0~~");
+	rig_send(rig, "CANCEL sip:100@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~From: "
+		      "<sip:1001@pbx.local>;tag=a1~"
+		      "To: <sip:100@pbx.local>~Call-ID: call-1~CSeq: 1 CANCEL~Reason: SIP;cause=200~Content-Length: 0~~");
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "SIP/2.0 200"), "CANCEL"));
 	rig_expect(rig, "SIP/2.0 487");
 	ck_assert(ended);
@@ -337,8 +353,9 @@ START_TEST(bad_bodies_are_refused)
 	send_invite("100", "", "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=video 4000 RTP/AVP 31~");
 	rig_expect(rig, "SIP/2.0 488");
 	ck_assert_int_eq(strncmp(rig_header(rig, "Warning"), "304 ", 4), 0);
-	rig_send(rig, "INVITE sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-x;rport~From: <sip:1001@pbx.local>;tag=a1~To: <sip:100@pbx.local>~"
-		 "Call-ID: call-2~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~Content-Type: text/plain~Content-Length: 2~~hi");
+	rig_send(rig, "INVITE sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-x;rport~From: "
+		      "<sip:1001@pbx.local>;tag=a1~To: <sip:100@pbx.local>~"
+		      "Call-ID: call-2~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~Content-Type: text/plain~Content-Length: 2~~hi");
 	rig_expect(rig, "SIP/2.0 415");
 	ck_assert_uint_eq(rig_dialogs(), 0);
 }
@@ -346,17 +363,29 @@ END_TEST
 
 START_TEST(what_the_core_refuses_has_its_own_status)
 {
-	static const struct { int result; const char *status; } cases[] = {
-		{ PBX_ENOTSUP, "SIP/2.0 488" }, { PBX_ENOSPC, "SIP/2.0 503" }, { PBX_ESTATE, "SIP/2.0 503" }, { PBX_ENOMEM, "SIP/2.0 500" },
+	static const struct {
+		int result;
+		const char *status;
+	} cases[] = {
+		{ PBX_ENOTSUP, "SIP/2.0 488" },
+		{ PBX_ENOSPC, "SIP/2.0 503" },
+		{ PBX_ESTATE, "SIP/2.0 503" },
+		{ PBX_ENOMEM, "SIP/2.0 500" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		refuse_with = cases[i].result;
-		rig_send(rig, "INVITE sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-n%zu;rport~From: <sip:1001@pbx.local>;tag=a%zu~"
-			 "To: <sip:100@pbx.local>~Call-ID: call-%zu~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~Content-Length: 0~~", i, i, i);
+		rig_send(rig,
+			 "INVITE sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-n%zu;rport~From: "
+			 "<sip:1001@pbx.local>;tag=a%zu~"
+			 "To: <sip:100@pbx.local>~Call-ID: call-%zu~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~Content-Length: 0~~",
+			 i, i, i);
 		rig_expect(rig, cases[i].status);
-		rig_send(rig, "ACK sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-n%zu;rport~From: <sip:1001@pbx.local>;tag=a%zu~"
-			 "To: %s~Call-ID: call-%zu~CSeq: 1 ACK~Content-Length: 0~~", i, i, rig_header(rig, "To"), i);
+		rig_send(rig,
+			 "ACK sip:100@127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-n%zu;rport~From: "
+			 "<sip:1001@pbx.local>;tag=a%zu~"
+			 "To: %s~Call-ID: call-%zu~CSeq: 1 ACK~Content-Length: 0~~",
+			 i, i, rig_header(rig, "To"), i);
 	}
 	core_loop_step();
 	ck_assert_uint_eq(rig_dialogs(), 0);
@@ -368,8 +397,11 @@ static void send_stray(const char *method, const char *uri, const char *to_param
 	static unsigned count;
 
 	count++;
-	rig_send(rig, "%s %s SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-s%u;rport~From: <sip:1001@pbx.local>;tag=s%u~To: <sip:100@pbx.local>%s~"
-		 "Call-ID: stray-%u~CSeq: 1 %s~Contact: <sip:alice@127.0.0.1:{P}>~%sContent-Length: 0~~", method, uri, count, count, to_params, count, method, headers);
+	rig_send(rig,
+		 "%s %s SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-s%u;rport~From: <sip:1001@pbx.local>;tag=s%u~To: "
+		 "<sip:100@pbx.local>%s~"
+		 "Call-ID: stray-%u~CSeq: 1 %s~Contact: <sip:alice@127.0.0.1:{P}>~%sContent-Length: 0~~",
+		 method, uri, count, count, to_params, count, method, headers);
 }
 
 START_TEST(requests_outside_of_calls_get_what_they_deserve)
@@ -488,8 +520,10 @@ static void reply(unsigned status, const char *headers, const char *body)
 	(void)snprintf(cseq, sizeof cseq, "%s", rig_header(rig, "CSeq"));
 	for (const char *at = body; *at; at++)
 		length += *at == '~' ? 2 : 1;
-	rig_send(rig, "SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%sContent-Length: %u~~%s", status, via,
-		 from, to, strstr(to, "tag=") || status == 100 ? "" : ";tag=bob", call_id, cseq, headers, length, body);
+	rig_send(rig,
+		 "SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%sContent-Length: "
+		 "%u~~%s",
+		 status, via, from, to, strstr(to, "tag=") || status == 100 ? "" : ";tag=bob", call_id, cseq, headers, length, body);
 }
 
 START_TEST(we_put_a_phone_on_hold)
@@ -591,9 +625,20 @@ static int call_phone(const char *uri)
 	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
 	char received[32];
 	const struct core_diversion diversions[] = { { "1005", 2 }, { "1006", 1 } };
-	struct core_invite invite = { .target = uri, .received = received, .transport = "udp", .path = "", .account = "1002", .from_number = "1001",
-				      .from_name = "Al \"x\" <y>", .to_number = "1002", .to_name = "", .call_id = "01ARZ3NDEKTSV4RRFFQ69G5FAV", .max_forwards = 42,
-				      .diversions = diversions, .diversion_count = 2, .offer = &offer };
+	struct core_invite invite = { .target = uri,
+				      .received = received,
+				      .transport = "udp",
+				      .path = "",
+				      .account = "1002",
+				      .from_number = "1001",
+				      .from_name = "Al \"x\" <y>",
+				      .to_number = "1002",
+				      .to_name = "",
+				      .call_id = "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+				      .max_forwards = 42,
+				      .diversions = diversions,
+				      .diversion_count = 2,
+				      .offer = &offer };
 
 	(void)snprintf(received, sizeof received, "127.0.0.1:%u", rig->phone_port);
 	return driver->invite((pbx_leg){ 7 }, &invite, &dialog);
@@ -629,8 +674,17 @@ END_TEST
 START_TEST(a_contact_on_its_own_host_is_called_where_it_says)
 {
 	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
-	struct core_invite invite = { .received = "127.0.0.1:9", .transport = "udp", .path = "", .account = "1002", .from_number = "1001", .from_name = "",
-				      .to_number = "1002", .to_name = "", .call_id = "", .max_forwards = 70, .offer = &offer };
+	struct core_invite invite = { .received = "127.0.0.1:9",
+				      .transport = "udp",
+				      .path = "",
+				      .account = "1002",
+				      .from_number = "1001",
+				      .from_name = "",
+				      .to_number = "1002",
+				      .to_name = "",
+				      .call_id = "",
+				      .max_forwards = 70,
+				      .offer = &offer };
 	char uri[64];
 
 	(void)snprintf(uri, sizeof uri, "sip:bob@127.0.0.1:%u", rig->phone_port);

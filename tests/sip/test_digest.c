@@ -31,22 +31,33 @@ static void check_vector(uint32_t algorithm, const char *password, struct ua_dig
 }
 
 static const struct ua_digest rfc7616 = {
-	.username = "Mufasa", .realm = "http-auth@example.org", .nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", .uri = "/dir/index.html",
-	.qop = "auth", .nc = "00000001", .cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+	.username = "Mufasa",
+	.realm = "http-auth@example.org",
+	.nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+	.uri = "/dir/index.html",
+	.qop = "auth",
+	.nc = "00000001",
+	.cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
 };
 
 START_TEST(the_vectors_of_rfc_7616_come_out)
 {
 	check_vector(PBX_DIGEST_MD5, "Circle of Life", rfc7616, "GET", "8ca523f5e9506fed4657c9700eebdbec");
-	check_vector(PBX_DIGEST_SHA256, "Circle of Life", rfc7616, "GET", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
+	check_vector(PBX_DIGEST_SHA256, "Circle of Life", rfc7616, "GET",
+		     "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
 }
 END_TEST
 
 START_TEST(the_vector_of_rfc_2617_comes_out)
 {
 	check_vector(PBX_DIGEST_MD5, "Circle Of Life",
-		     (struct ua_digest){ .username = "Mufasa", .realm = "testrealm@host.com", .nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093",
-					 .uri = "/dir/index.html", .qop = "auth", .nc = "00000001", .cnonce = "0a4f113b" },
+		     (struct ua_digest){ .username = "Mufasa",
+					 .realm = "testrealm@host.com",
+					 .nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+					 .uri = "/dir/index.html",
+					 .qop = "auth",
+					 .nc = "00000001",
+					 .cnonce = "0a4f113b" },
 		     "GET", "6629fae49393a05397450978507c4ef1");
 }
 END_TEST
@@ -54,8 +65,13 @@ END_TEST
 START_TEST(the_vector_of_rfc_2069_without_qop_comes_out)
 {
 	check_vector(PBX_DIGEST_MD5, "CircleOfLife",
-		     (struct ua_digest){ .username = "Mufasa", .realm = "testrealm@host.com", .nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093",
-					 .uri = "/dir/index.html", .qop = "", .nc = "", .cnonce = "" },
+		     (struct ua_digest){ .username = "Mufasa",
+					 .realm = "testrealm@host.com",
+					 .nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093",
+					 .uri = "/dir/index.html",
+					 .qop = "",
+					 .nc = "",
+					 .cnonce = "" },
 		     "GET", "1949323746fe6a43ef61f9606e7febea");
 }
 END_TEST

@@ -23,7 +23,9 @@ static void send_register(const char *user, const char *call_id, const char *ext
 {
 	cseq++;
 	branch++;
-	rig_send(rig, "REGISTER sip:pbx.local SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-r%u;rport~Max-Forwards: 70~From: <sip:%s@pbx.local>;tag=f%u~"
+	rig_send(rig,
+		 "REGISTER sip:pbx.local SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-r%u;rport~Max-Forwards: 70~From: "
+		 "<sip:%s@pbx.local>;tag=f%u~"
 		 "To: <sip:%s@pbx.local>~Call-ID: %s~CSeq: %u REGISTER~User-Agent: probe/1~%s%sContent-Length: 0~~",
 		 branch, user, branch, user, call_id, cseq, extra, authorization);
 }
@@ -159,13 +161,15 @@ END_TEST
 
 START_TEST(too_long_is_shortened)
 {
-	ck_assert_ptr_nonnull(strstr(register_as("1001", "c1", "Contact: <sip:1001@127.0.0.1:{P}>~Expires: 999999~", "SIP/2.0 200"), "expires=7200"));
+	ck_assert_ptr_nonnull(
+		strstr(register_as("1001", "c1", "Contact: <sip:1001@127.0.0.1:{P}>~Expires: 999999~", "SIP/2.0 200"), "expires=7200"));
 }
 END_TEST
 
 START_TEST(the_contacts_parameter_wins_over_the_header)
 {
-	ck_assert_ptr_nonnull(strstr(register_as("1001", "c1", "Contact: <sip:1001@127.0.0.1:{P}>;expires=120~Expires: 600~", "SIP/2.0 200"), "expires=120"));
+	ck_assert_ptr_nonnull(strstr(
+		register_as("1001", "c1", "Contact: <sip:1001@127.0.0.1:{P}>;expires=120~Expires: 600~", "SIP/2.0 200"), "expires=120"));
 }
 END_TEST
 
@@ -240,7 +244,8 @@ END_TEST
 START_TEST(an_instance_replaces_its_old_address)
 {
 	register_as("1001", "c1", "Contact: <sip:a@192.0.2.1:5060>;+sip.instance=\"<urn:uuid:1>\";reg-id=1~", "SIP/2.0 200");
-	const char *reply = register_as("1001", "c2", "Contact: <sip:a@192.0.2.2:5060>;+sip.instance=\"<urn:uuid:1>\";reg-id=1~", "SIP/2.0 200");
+	const char *reply =
+		register_as("1001", "c2", "Contact: <sip:a@192.0.2.2:5060>;+sip.instance=\"<urn:uuid:1>\";reg-id=1~", "SIP/2.0 200");
 
 	ck_assert_uint_eq(contacts(reply), 1);
 	ck_assert_ptr_nonnull(strstr(reply, "192.0.2.2"));

@@ -25,32 +25,59 @@ struct offer {
 };
 
 static const struct offer offers[] = {
-	{ "RFC 4317 2.1: three codecs", HEAD C4 T "m=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:97 iLBC/8000\r\n"
-	  "m=video 51372 RTP/AVP 31 32\r\na=rtpmap:31 H261/90000\r\na=rtpmap:32 MPV/90000\r\n", PBX_OK, true, false, 49170, 3, 3, 0, 2, "PCMU" },
+	{ "RFC 4317 2.1: three codecs",
+	  HEAD C4 T "m=audio 49170 RTP/AVP 0 8 97\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:97 iLBC/8000\r\n"
+		    "m=video 51372 RTP/AVP 31 32\r\na=rtpmap:31 H261/90000\r\na=rtpmap:32 MPV/90000\r\n",
+	  PBX_OK, true, false, 49170, 3, 3, 0, 2, "PCMU" },
 	{ "static types without rtpmap", HEAD C4 T "m=audio 4000 RTP/AVP 0 8 9 18\r\n", PBX_OK, true, false, 4000, 3, 4, 0, 1, "PCMU" },
-	{ "a dynamic type without rtpmap is not offered", HEAD C4 T "m=audio 4000 RTP/AVP 8 120\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMA" },
-	{ "line feeds only", "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 4000 RTP/AVP 8\na=sendonly\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMA" },
+	{ "a dynamic type without rtpmap is not offered", HEAD C4 T "m=audio 4000 RTP/AVP 8 120\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1,
+	  "PCMA" },
+	{ "line feeds only", "v=0\no=- 1 1 IN IP4 192.0.2.1\ns=-\nc=IN IP4 192.0.2.1\nt=0 0\nm=audio 4000 RTP/AVP 8\na=sendonly\n", PBX_OK,
+	  true, false, 4000, 1, 1, 0, 1, "PCMA" },
 	{ "no line end at the end", HEAD C4 T "m=audio 4000 RTP/AVP 0", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
-	{ "connection in the media section only", HEAD T "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 198.51.100.9\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
-	{ "IPv6", "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "connection in the media section only", HEAD T "m=audio 4000 RTP/AVP 0\r\nc=IN IP4 198.51.100.9\r\n", PBX_OK, true, false, 4000,
+	  3, 1, 0, 1, "PCMU" },
+	{ "IPv6", "v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true,
+	  false, 4000, 3, 1, 0, 1, "PCMU" },
 	{ "a range of ports", HEAD C4 T "m=audio 4000/2 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
 	{ "direction of the session", HEAD C4 T "a=recvonly\r\nm=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 2, 1, 0, 1, "PCMU" },
-	{ "the media's direction over the session's", HEAD C4 T "a=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMU" },
+	{ "the media's direction over the session's", HEAD C4 T "a=inactive\r\nm=audio 4000 RTP/AVP 0\r\na=sendonly\r\n", PBX_OK, true,
+	  false, 4000, 1, 1, 0, 1, "PCMU" },
 	{ "inactive", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\na=inactive\r\n", PBX_OK, true, false, 4000, 0, 1, 0, 1, "PCMU" },
-	{ "hold in the old way", HEAD "c=IN IP4 0.0.0.0\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 1, 1, 0, 1, "PCMU" },
-	{ "video before audio", HEAD C4 T "m=video 5000 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\nm=audio 4000 RTP/AVP 8\r\n", PBX_OK, true, false, 4000, 3, 1, 1, 2, "PCMA" },
-	{ "two audio lines: the first", HEAD C4 T "m=audio 4000 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 2, "PCMA" },
-	{ "two audio lines, the first refused", HEAD C4 T "m=audio 0 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4002, 3, 1, 1, 2, "PCMU" },
-	{ "secure and plain: the plain one", HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\nm=audio 4002 RTP/AVP 8\r\n", PBX_OK, true, false, 4002, 3, 1, 1, 2, "PCMA" },
-	{ "secure only", HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", PBX_OK, true, true, 4000, 3, 1, 0, 1, "PCMA" },
-	{ "a browser's profile", HEAD C4 T "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n", PBX_OK, true, true, 9, 3, 1, 0, 1, "opus" },
-	{ "a profile with feedback", HEAD C4 T "m=audio 4000 RTP/AVPF 8 98\r\na=rtpmap:98 speex/16000\r\na=rtcp-fb:* nack\r\n", PBX_OK, true, false, 4000, 3, 2, 0, 1, "PCMA" },
-	{ "an rtpmap that maps nothing", HEAD C4 T "m=audio 4000 RTP/AVPF 8 98\r\na=rtpmap\r\na=rtpmap: \r\na=fmtp\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMA" },
-	{ "audio, video and application", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 31\r\nm=application 4004 udp wb\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 3, "PCMU" },
-	{ "fax beside audio", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=image 4002 udptl t38\r\na=T38FaxVersion:0\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 2, "PCMU" },
-	{ "unknown lines and attributes", HEAD C4 T "a=x-odd:1\r\nm=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\na=ssrc:1 cname:x\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
-	{ "numbers of the offerer", HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\na=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\n", PBX_OK, true, false, 4000, 3, 2, 0, 1, "opus" },
-	{ "bandwidth, email, zone", "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=x\r\ni=y\r\nu=http://x/\r\ne=a@b\r\np=+1\r\nc=IN IP4 192.0.2.1\r\nb=AS:64\r\n" T "m=audio 4000 RTP/AVP 0\r\nb=TIAS:64000\r\n", PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "hold in the old way", HEAD "c=IN IP4 0.0.0.0\r\n" T "m=audio 4000 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 1, 1, 0, 1,
+	  "PCMU" },
+	{ "video before audio", HEAD C4 T "m=video 5000 RTP/AVP 99\r\na=rtpmap:99 H264/90000\r\nm=audio 4000 RTP/AVP 8\r\n", PBX_OK, true,
+	  false, 4000, 3, 1, 1, 2, "PCMA" },
+	{ "two audio lines: the first", HEAD C4 T "m=audio 4000 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4000, 3, 1,
+	  0, 2, "PCMA" },
+	{ "two audio lines, the first refused", HEAD C4 T "m=audio 0 RTP/AVP 8\r\nm=audio 4002 RTP/AVP 0\r\n", PBX_OK, true, false, 4002, 3,
+	  1, 1, 2, "PCMU" },
+	{ "secure and plain: the plain one",
+	  HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\nm=audio 4002 RTP/AVP 8\r\n", PBX_OK, true,
+	  false, 4002, 3, 1, 1, 2, "PCMA" },
+	{ "secure only", HEAD C4 T "m=audio 4000 RTP/SAVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n", PBX_OK, true, true, 4000,
+	  3, 1, 0, 1, "PCMA" },
+	{ "a browser's profile", HEAD C4 T "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\na=rtcp-mux\r\n", PBX_OK, true,
+	  true, 9, 3, 1, 0, 1, "opus" },
+	{ "a profile with feedback", HEAD C4 T "m=audio 4000 RTP/AVPF 8 98\r\na=rtpmap:98 speex/16000\r\na=rtcp-fb:* nack\r\n", PBX_OK,
+	  true, false, 4000, 3, 2, 0, 1, "PCMA" },
+	{ "an rtpmap that maps nothing", HEAD C4 T "m=audio 4000 RTP/AVPF 8 98\r\na=rtpmap\r\na=rtpmap: \r\na=fmtp\r\n", PBX_OK, true,
+	  false, 4000, 3, 1, 0, 1, "PCMA" },
+	{ "audio, video and application", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 4002 RTP/AVP 31\r\nm=application 4004 udp wb\r\n",
+	  PBX_OK, true, false, 4000, 3, 1, 0, 3, "PCMU" },
+	{ "fax beside audio", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=image 4002 udptl t38\r\na=T38FaxVersion:0\r\n", PBX_OK, true, false,
+	  4000, 3, 1, 0, 2, "PCMU" },
+	{ "unknown lines and attributes",
+	  HEAD C4 T "a=x-odd:1\r\nm=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\na=ssrc:1 cname:x\r\n", PBX_OK,
+	  true, false, 4000, 3, 1, 0, 1, "PCMU" },
+	{ "numbers of the offerer",
+	  HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\na=rtpmap:96 "
+		    "telephone-event/8000\r\na=fmtp:96 0-16\r\n",
+	  PBX_OK, true, false, 4000, 3, 2, 0, 1, "opus" },
+	{ "bandwidth, email, zone",
+	  "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=x\r\ni=y\r\nu=http://x/\r\ne=a@b\r\np=+1\r\nc=IN IP4 192.0.2.1\r\nb=AS:64\r\n" T
+	  "m=audio 4000 RTP/AVP 0\r\nb=TIAS:64000\r\n",
+	  PBX_OK, true, false, 4000, 3, 1, 0, 1, "PCMU" },
 	{ "audio taken away", HEAD C4 T "m=audio 0 RTP/AVP 0\r\n", PBX_OK, false, false, 0, 0, 0, 0, 1, "" },
 	{ "no audio line", HEAD C4 T "m=video 5000 RTP/AVP 31\r\n", PBX_ENOTSUP },
 	{ "no media at all", HEAD C4 T, PBX_ENOTSUP },
@@ -147,8 +174,9 @@ START_TEST(details_of_a_codec_survive)
 	char body[UA_SDP_SIZE];
 
 	ua_sdp_init(&sdp, 1);
-	struct core_media_desc desc = read_offer(&sdp, HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\n"
-						  "a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\na=ptime:30\r\na=maxptime:60\r\na=rtcp:5000\r\n");
+	struct core_media_desc desc = read_offer(
+		&sdp, HEAD C4 T "m=audio 4000 RTP/AVP 107 96\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\n"
+				"a=rtpmap:96 telephone-event/8000\r\na=fmtp:96 0-16\r\na=ptime:30\r\na=maxptime:60\r\na=rtcp:5000\r\n");
 	ck_assert_uint_eq(desc.codecs[0].channels, 2);
 	ck_assert_uint_eq(desc.codecs[0].clock_hz, 48000);
 	ck_assert_str_eq(desc.codecs[0].fmtp, "useinbandfec=1");
@@ -170,7 +198,8 @@ START_TEST(ipv6_is_written_as_it_was_read)
 	char body[UA_SDP_SIZE];
 
 	ua_sdp_init(&sdp, 1);
-	struct core_media_desc desc = read_offer(&sdp, "v=0\r\no=- 1 1 IN IP6 ::1\r\ns=-\r\nc=IN IP6 2001:db8::7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
+	struct core_media_desc desc =
+		read_offer(&sdp, "v=0\r\no=- 1 1 IN IP6 ::1\r\ns=-\r\nc=IN IP6 2001:db8::7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
 	ck_assert_int_eq(desc.rtp.sa.sa_family, AF_INET6);
 	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(body, "c=IN IP6 2001:db8::7\r\n"));
@@ -209,13 +238,16 @@ END_TEST
 
 START_TEST(an_answer_needs_as_many_lines_as_the_offer)
 {
-	static const char two[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n", one[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\n";
+	static const char two[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n",
+			  one[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\n";
 	struct core_media_desc desc;
 	char body[UA_SDP_SIZE];
 	struct ua_sdp sdp;
 
 	ua_sdp_init(&sdp, 1);
-	desc = (struct core_media_desc){ .present = true, .rtp.in4 = { .sin_family = AF_INET, .sin_port = 1 }, .codec_count = 1,
+	desc = (struct core_media_desc){ .present = true,
+					 .rtp.in4 = { .sin_family = AF_INET, .sin_port = 1 },
+					 .codec_count = 1,
 					 .codecs = { { .name = "PCMU", .clock_hz = 8000, .channels = 1 } } };
 	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
 	ck_assert_int_eq(ua_sdp_read(&sdp, two, sizeof two - 1, true, &desc), PBX_ENOTSUP);

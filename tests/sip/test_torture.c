@@ -35,8 +35,11 @@ static void expect_alive(void)
 
 	(void)snprintf(call_id, sizeof call_id, "alive-%u", ++count);
 	for (unsigned tries = 0; tries < 6; tries++) {
-		rig_send(rig, "OPTIONS sip:127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s;rport~From: <sip:x@y>;tag=1~To: <sip:x@y>~"
-			 "Call-ID: %s~CSeq: 1 OPTIONS~Content-Length: 0~~", call_id, call_id);
+		rig_send(rig,
+			 "OPTIONS sip:127.0.0.1 SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s;rport~From: <sip:x@y>;tag=1~To: "
+			 "<sip:x@y>~"
+			 "Call-ID: %s~CSeq: 1 OPTIONS~Content-Length: 0~~",
+			 call_id, call_id);
 		while (rig_find(rig, "SIP/2.0 200", 1000))
 			if (strcmp(rig_header(rig, "Call-ID"), call_id) == 0)
 				return;

@@ -29,7 +29,10 @@ struct pbx_header {
 	uint32_t flags; /* none defined yet: 0 */
 };
 
-#define PBX_HEADER(type) { PBX_MAGIC, PBX_ABI_MAJOR, PBX_ABI_MINOR, (uint32_t)sizeof(type), 0 }
+#define PBX_HEADER(type)                                                                                                                   \
+	{                                                                                                                                  \
+		PBX_MAGIC, PBX_ABI_MAJOR, PBX_ABI_MINOR, (uint32_t)sizeof(type), 0                                                         \
+	}
 #define PBX_EXPORT __attribute__((visibility("default")))
 #define PBX_PRINTF(text_at, args_at) __attribute__((format(printf, text_at, args_at)))
 
@@ -37,25 +40,25 @@ struct pbx_header {
 
 /* What a function that can fail returns: PBX_OK, or one of these. Negative, stable, appended only. */
 #define PBX_OK 0
-#define PBX_EINVAL (-1)   /* an argument is not acceptable */
+#define PBX_EINVAL (-1) /* an argument is not acceptable */
 #define PBX_ENOMEM (-2)
-#define PBX_ENOENT (-3)   /* it does not exist, or no longer: the ordinary answer to a stale handle */
-#define PBX_EEXIST (-4)   /* somebody has it already */
-#define PBX_ENOSPC (-5)   /* a named limit is reached */
-#define PBX_EBUSY (-6)    /* in use, try later */
-#define PBX_EPERM (-7)    /* not allowed */
-#define PBX_ESTATE (-8)   /* not in this state (answer an answered leg) */
-#define PBX_ENOTSUP (-9)  /* this provider cannot do that */
+#define PBX_ENOENT (-3)  /* it does not exist, or no longer: the ordinary answer to a stale handle */
+#define PBX_EEXIST (-4)  /* somebody has it already */
+#define PBX_ENOSPC (-5)  /* a named limit is reached */
+#define PBX_EBUSY (-6)   /* in use, try later */
+#define PBX_EPERM (-7)   /* not allowed */
+#define PBX_ESTATE (-8)  /* not in this state (answer an answered leg) */
+#define PBX_ENOTSUP (-9) /* this provider cannot do that */
 #define PBX_ETIMEOUT (-10)
-#define PBX_EIO (-11)     /* the world outside failed: disk, database, network */
-#define PBX_ELATER (-12)  /* not an error: the answer comes by callback */
+#define PBX_EIO (-11)      /* the world outside failed: disk, database, network */
+#define PBX_ELATER (-12)   /* not an error: the answer comes by callback */
 #define PBX_EVERSION (-13) /* made for another ABI */
 #define PBX_ECANCELLED (-14)
 
 /* A sentence for the person who waits for the answer (settings, commands, REST): what is wrong and
  * what would be right. The callee writes it only when it fails. */
 struct pbx_diag {
-	char field[96];  /* which setting, argument or JSON member; "" when none */
+	char field[96]; /* which setting, argument or JSON member; "" when none */
 	char text[416];
 };
 
@@ -75,17 +78,39 @@ static inline void PBX_PRINTF(3, 4) pbx_diag_set(struct pbx_diag *diag, const ch
 
 /* A handle names a thing that may be gone by the time it is used; then the answer is PBX_ENOENT.
  * Each kind is a type of its own, so that the compiler tells a leg from a bridge. id 0 names nothing. */
-typedef struct pbx_call { uint64_t id; } pbx_call;
-typedef struct pbx_leg { uint64_t id; } pbx_leg;
-typedef struct pbx_bridge { uint64_t id; } pbx_bridge;
-typedef struct pbx_dial { uint64_t id; } pbx_dial;
-typedef struct pbx_source { uint64_t id; } pbx_source;
-typedef struct pbx_timer { uint64_t id; } pbx_timer;
-typedef struct pbx_query { uint64_t id; } pbx_query;
-typedef struct pbx_request { uint64_t id; } pbx_request;
-typedef struct pbx_route_query { uint64_t id; } pbx_route_query;
-typedef struct pbx_subscription { uint64_t id; } pbx_subscription;
-typedef struct pbx_transfer { uint64_t id; } pbx_transfer; /* an HTTP exchange of pbx.fetch/1 */
+typedef struct pbx_call {
+	uint64_t id;
+} pbx_call;
+typedef struct pbx_leg {
+	uint64_t id;
+} pbx_leg;
+typedef struct pbx_bridge {
+	uint64_t id;
+} pbx_bridge;
+typedef struct pbx_dial {
+	uint64_t id;
+} pbx_dial;
+typedef struct pbx_source {
+	uint64_t id;
+} pbx_source;
+typedef struct pbx_timer {
+	uint64_t id;
+} pbx_timer;
+typedef struct pbx_query {
+	uint64_t id;
+} pbx_query;
+typedef struct pbx_request {
+	uint64_t id;
+} pbx_request;
+typedef struct pbx_route_query {
+	uint64_t id;
+} pbx_route_query;
+typedef struct pbx_subscription {
+	uint64_t id;
+} pbx_subscription;
+typedef struct pbx_transfer {
+	uint64_t id;
+} pbx_transfer; /* an HTTP exchange of pbx.fetch/1 */
 
 /* ---- tables --------------------------------------------------------------------------- */
 
@@ -96,8 +121,10 @@ struct pbx_table {
 	uint32_t count, row_size;
 };
 
-#define PBX_TABLE(array) \
-	{ (array), (uint32_t)(sizeof(array) / sizeof((array)[0])), (uint32_t)sizeof((array)[0]) }
+#define PBX_TABLE(array)                                                                                                                   \
+	{                                                                                                                                  \
+		(array), (uint32_t)(sizeof(array) / sizeof((array)[0])), (uint32_t)sizeof((array)[0])                                      \
+	}
 
 /* What a value is, in settings, arguments, events and answers alike. */
 #define PBX_TYPE_BOOL 1u

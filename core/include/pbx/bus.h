@@ -14,11 +14,11 @@ extern "C" {
 struct pbx_event {
 	uint32_t size;
 	int64_t seq;
-	const char *id;   /* ULID */
-	const char *type; /* "call.parked" */
+	const char *id;    /* ULID */
+	const char *type;  /* "call.parked" */
 	const char *owner; /* who published it */
 	int64_t wall_us;
-	uint64_t at_ms;   /* monotonic; 0 in a replay */
+	uint64_t at_ms;                  /* monotonic; 0 in a replay */
 	const char *call_id, *linked_id; /* "" when it is about no call */
 	const struct pbx_json *data;
 };
@@ -37,13 +37,14 @@ struct pbx_bus {
 
 	/* The same, but nothing is missed: begins after the last event this follower (a name, unique with us) has acknowledged,
 	 * ever, and delivers only what is safely in the log; new followers begin with now. At most 256 events are out unacknowledged. */
-	int (*follow)(struct pbx_host *host, const char *follower, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription);
+	int (*follow)(struct pbx_host *host, const char *follower, const char *pattern, pbx_event_fn fn, void *self,
+		      pbx_subscription *ret_subscription);
 	/* This follower is done with all events up to seq. PBX_OK, PBX_ENOENT. */
 	int (*acknowledge)(pbx_subscription subscription, int64_t seq);
 	/* Goes back: the next event is the first after seq that is still kept. PBX_OK, PBX_ENOENT. */
 	int (*rewind)(pbx_subscription subscription, int64_t seq);
 
-	int (*unsubscribe)(pbx_subscription subscription); /* a follower's position is kept. PBX_OK, PBX_ENOENT */
+	int (*unsubscribe)(pbx_subscription subscription);          /* a follower's position is kept. PBX_OK, PBX_ENOENT */
 	int (*forget)(struct pbx_host *host, const char *follower); /* and here it is not. PBX_OK */
 
 	/* The events with from < seq (and wall_us >= since_us, when not 0), at most limit, oldest first, then done(self, PBX_OK or PBX_EIO,

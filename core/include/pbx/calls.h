@@ -11,12 +11,12 @@ extern "C" {
 #endif
 
 /* Why a leg ends: ITU-T Q.850 values, as carried in Reason headers (RFC 3326). */
-#define PBX_CAUSE_NOT_FOUND 1u       /* unallocated number: 404 */
+#define PBX_CAUSE_NOT_FOUND 1u /* unallocated number: 404 */
 #define PBX_CAUSE_NORMAL 16u
-#define PBX_CAUSE_BUSY 17u           /* 486 */
-#define PBX_CAUSE_NO_RESPONSE 18u    /* 408 */
-#define PBX_CAUSE_NO_ANSWER 19u      /* 480 */
-#define PBX_CAUSE_REJECTED 21u       /* 403, 603 */
+#define PBX_CAUSE_BUSY 17u        /* 486 */
+#define PBX_CAUSE_NO_RESPONSE 18u /* 408 */
+#define PBX_CAUSE_NO_ANSWER 19u   /* 480 */
+#define PBX_CAUSE_REJECTED 21u    /* 403, 603 */
 #define PBX_CAUSE_ANSWERED_ELSEWHERE 26u
 #define PBX_CAUSE_OFFLINE 20u        /* subscriber absent: 480 */
 #define PBX_CAUSE_INVALID_NUMBER 28u /* 484 */
@@ -39,25 +39,26 @@ struct pbx_leg_info {
 	pbx_leg leg;
 	pbx_call call;
 	uint32_t state, direction;
-	const char *id;        /* "01J…-2": the call's id and the leg's number in it; in events and records */
-	const char *call_id;   /* ULID of the call */
-	const char *linked_id; /* ULID that survives transfers, parking and pick-up */
-	const char *number, *name;     /* the party on this leg */
-	const char *dialled;           /* inbound: what they dialled */
-	const char *account;           /* authenticated user ("1001"), "" when none */
-	const char *endpoint;          /* outbound: where we called */
-	bool holds_us, held_by_us;     /* the party holds us; we hold the party */
-	pbx_bridge bridge;             /* none when alone */
+	const char *id;                         /* "01J…-2": the call's id and the leg's number in it; in events and records */
+	const char *call_id;                    /* ULID of the call */
+	const char *linked_id;                  /* ULID that survives transfers, parking and pick-up */
+	const char *number, *name;              /* the party on this leg */
+	const char *dialled;                    /* inbound: what they dialled */
+	const char *account;                    /* authenticated user ("1001"), "" when none */
+	const char *endpoint;                   /* outbound: where we called */
+	bool holds_us, held_by_us;              /* the party holds us; we hold the party */
+	pbx_bridge bridge;                      /* none when alone */
 	uint64_t started_at_ms, answered_at_ms; /* 0: not yet */
-	const char *device;            /* user agent */
-	const char *music_class;       /* what this party's held peer hears; "" for default */
-	const char *argument;          /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
-	const char *referred_by;       /* number of who transferred this party to where it is now; "" when nobody did */
+	const char *device;                     /* user agent */
+	const char *music_class;                /* what this party's held peer hears; "" for default */
+	const char *
+		argument; /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
+	const char *referred_by; /* number of who transferred this party to where it is now; "" when nobody did */
 };
 
-#define PBX_MEDIA_FINISHED 1u  /* played to its end */
-#define PBX_MEDIA_STOPPED 2u   /* replaced or stopped */
-#define PBX_MEDIA_FAILED 3u    /* the file is missing or cannot be decoded */
+#define PBX_MEDIA_FINISHED 1u /* played to its end */
+#define PBX_MEDIA_STOPPED 2u  /* replaced or stopped */
+#define PBX_MEDIA_FAILED 3u   /* the file is missing or cannot be decoded */
 
 /* Who decides about a leg. Any function may be NULL. size = sizeof the plugin's structure. self is what control() was
  * given. ended is the last word about a leg; lost says that somebody else took it, and is the last word too; when the plugin is
@@ -66,8 +67,8 @@ struct pbx_controller {
 	uint32_t size;
 	void (*answered)(void *self, pbx_leg leg);
 	void (*digit)(void *self, pbx_leg leg, char digit, uint32_t duration_ms); /* 0-9 * # A-D, from RFC 4733 or INFO, once each */
-	void (*media_done)(void *self, pbx_leg leg);  /* what play or tone began has finished by itself, or cannot be played */
-	void (*timeout)(void *self, pbx_leg leg);     /* set_timeout has passed */
+	void (*media_done)(void *self, pbx_leg leg);    /* what play or tone began has finished by itself, or cannot be played */
+	void (*timeout)(void *self, pbx_leg leg);       /* set_timeout has passed */
 	void (*hold)(void *self, pbx_leg leg, bool on); /* the party put us on hold, or took us off */
 	void (*transfer)(void *self, pbx_leg leg, const char *target); /* the party asks to be replaced by target */
 	void (*lost)(void *self, pbx_leg leg);
@@ -95,30 +96,30 @@ struct pbx_dial_plan {
 	uint32_t strategy, flags;
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
-	uint32_t ring_ms; /* give up after; 0: the setting calls.ring_s */
+	uint32_t ring_ms;                        /* give up after; 0: the setting calls.ring_s */
 	const char *caller_number, *caller_name; /* shown to the targets; NULL: those of `from` */
-	const char *music_class; /* with RINGBACK: music instead of the tone; NULL: tone */
+	const char *music_class;                 /* with RINGBACK: music instead of the tone; NULL: tone */
 };
 
 #define PBX_DIALLED_ANSWERED 1u
 #define PBX_DIALLED_BUSY 2u
 #define PBX_DIALLED_NO_ANSWER 3u
 #define PBX_DIALLED_DECLINED 4u
-#define PBX_DIALLED_OFFLINE 5u  /* no device is registered */
+#define PBX_DIALLED_OFFLINE 5u /* no device is registered */
 #define PBX_DIALLED_NOT_FOUND 6u
 #define PBX_DIALLED_FAILED 7u
 #define PBX_DIALLED_CANCELLED 8u /* by us, or `from` hung up */
 
 struct pbx_dial_result {
 	uint32_t size;
-	uint32_t outcome; /* PBX_DIALLED_… */
+	uint32_t outcome;         /* PBX_DIALLED_… */
 	uint32_t sip_code, cause; /* the best answer by RFC 3261 16.7 */
-	pbx_leg winner;   /* ANSWERED: controlled by us now, or bridged (CONNECT) */
+	pbx_leg winner;           /* ANSWERED: controlled by us now, or bridged (CONNECT) */
 };
 
 struct pbx_dialler {
 	uint32_t size;
-	void (*ringing)(void *self, pbx_dial dial); /* once: the first device rings */
+	void (*ringing)(void *self, pbx_dial dial);                                    /* once: the first device rings */
 	void (*done)(void *self, pbx_dial dial, const struct pbx_dial_result *result); /* always, exactly once, last */
 };
 
@@ -149,7 +150,7 @@ struct pbx_calls {
 	/* 300-699 to an unanswered inbound leg. In dialled() also for a leg that was answered before and is being sent to us: who transferred it
 	 * is told the code and keeps it. */
 	int (*reject)(pbx_leg leg, uint32_t sip_code);
-	int (*hangup)(pbx_leg leg, uint32_t cause);    /* any state: BYE, CANCEL or a refusal. ended follows */
+	int (*hangup)(pbx_leg leg, uint32_t cause); /* any state: BYE, CANCEL or a refusal. ended follows */
 
 	/* Sends the leg to a number as though its party had dialled it: transfer, forwarding, end of a menu. Control passes
 	 * to routing. */
@@ -157,21 +158,25 @@ struct pbx_calls {
 
 	/* Also PBX_EINVAL (no such prompt or tone). What played before stops. media_done when over. */
 	int (*play)(pbx_leg leg, const char *prompt); /* a prompt's name, or an absolute path of a WAV file */
-	int (*tone)(pbx_leg leg, const char *tone);   /* "dial", "ringback", "busy", "congestion", "beep", "confirm" in the leg's country; until stopped, but beep and confirm end */
+	int (*tone)(
+		pbx_leg leg,
+		const char *
+			tone); /* "dial", "ringback", "busy", "congestion", "beep", "confirm" in the leg's country; until stopped, but beep and confirm end */
 	int (*listen)(pbx_leg leg, pbx_source source); /* hears a shared source (pbx/media.h) from where it is now */
-	int (*music)(pbx_leg leg, const char *music_class); /* hears hold music; NULL: the default class. PBX_ENOTSUP: nobody offers music */
-	int (*stop_media)(pbx_leg leg);               /* silence; media_done is not called */
-	int (*echo)(pbx_leg leg);                     /* hears itself until stopped */
+	int (*music)(pbx_leg leg,
+		     const char *music_class); /* hears hold music; NULL: the default class. PBX_ENOTSUP: nobody offers music */
+	int (*stop_media)(pbx_leg leg);        /* silence; media_done is not called */
+	int (*echo)(pbx_leg leg);              /* hears itself until stopped */
 	int (*send_digits)(pbx_leg leg, const char *digits); /* RFC 4733 (or INFO), 100 ms each, 50 ms apart */
-	int (*set_timeout)(pbx_leg leg, uint32_t after_ms); /* one a leg; 0 clears it */
-	int (*hold)(pbx_leg leg, bool on); /* we hold this party: re-INVITE inactive / sendrecv, its peer hears music */
+	int (*set_timeout)(pbx_leg leg, uint32_t after_ms);  /* one a leg; 0 clears it */
+	int (*hold)(pbx_leg leg, bool on);                   /* we hold this party: re-INVITE inactive / sendrecv, its peer hears music */
 
 	/* ---- dialling ----------------------------------------------------------------- */
 
 	/* Rings what the plan says on behalf of `from` (none: we call by ourselves). `from` ending cancels the dial.
 	 * PBX_OK, PBX_EINVAL (empty plan), PBX_ENOENT (from has ended), PBX_ENOSPC (calls.limit), PBX_ENOMEM. */
-	int (*dial)(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler,
-		    void *self, pbx_dial *ret_dial);
+	int (*dial)(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler, void *self,
+		    pbx_dial *ret_dial);
 	int (*cancel)(pbx_dial dial); /* done follows with CANCELLED. PBX_OK, PBX_ENOENT */
 
 	/* ---- bridges ------------------------------------------------------------------ */

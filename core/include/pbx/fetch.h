@@ -24,10 +24,10 @@ struct pbx_fetch_spec {
 /* Borrowed until the callback returns. */
 struct pbx_fetch_result {
 	uint32_t size;
-	int32_t status;      /* PBX_OK: an HTTP answer came; PBX_EPERM (address_not_allowed), PBX_ETIMEOUT, PBX_EIO, PBX_ECANCELLED */
-	const char *error;   /* in words, "" when PBX_OK */
+	int32_t status;    /* PBX_OK: an HTTP answer came; PBX_EPERM (address_not_allowed), PBX_ETIMEOUT, PBX_EIO, PBX_ECANCELLED */
+	const char *error; /* in words, "" when PBX_OK */
 	uint32_t http_code;
-	const char *body;    /* a zero follows */
+	const char *body; /* a zero follows */
 	size_t body_size;
 	const char *retry_after; /* header, "" when absent */
 	uint32_t took_ms;
@@ -38,7 +38,8 @@ struct pbx_fetch {
 
 	/* done(self, transfer, result) always follows, exactly once. PBX_OK, PBX_EINVAL (URL), PBX_ENOMEM, PBX_ENOSPC (1,000 are under way). */
 	int (*start)(struct pbx_host *host, const struct pbx_fetch_spec *spec,
-		     void (*done)(void *self, pbx_transfer transfer, const struct pbx_fetch_result *result), void *self, pbx_transfer *ret_transfer);
+		     void (*done)(void *self, pbx_transfer transfer, const struct pbx_fetch_result *result), void *self,
+		     pbx_transfer *ret_transfer);
 	int (*cancel)(pbx_transfer transfer); /* done follows. PBX_OK, PBX_ENOENT */
 	/* Would this URL be allowed, as far as one can tell without resolving? PBX_OK, PBX_EINVAL, PBX_EPERM and diag. */
 	int (*check)(const char *url, struct pbx_diag *diag);

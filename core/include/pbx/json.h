@@ -30,7 +30,7 @@ struct pbx_jsons {
 	void (*free)(struct pbx_json *json);
 	struct pbx_json *(*copy)(const struct pbx_json *json);
 
-	uint32_t (*type)(const struct pbx_json *json); /* PBX_JSON_…; 0 for NULL */
+	uint32_t (*type)(const struct pbx_json *json);                                  /* PBX_JSON_…; 0 for NULL */
 	const struct pbx_json *(*get)(const struct pbx_json *object, const char *name); /* NULL: not there */
 	const struct pbx_json *(*at)(const struct pbx_json *list, uint32_t index);      /* arrays, and objects by position */
 	uint32_t (*count)(const struct pbx_json *list);

@@ -11,16 +11,16 @@ extern "C" {
 #endif
 
 #define PBX_SOURCE_IN_ORDER 1u
-#define PBX_SOURCE_SHUFFLED 2u    /* a new random order each round */
+#define PBX_SOURCE_SHUFFLED 2u     /* a new random order each round */
 #define PBX_SOURCE_RANDOM_START 3u /* in order from a random file */
 
 struct pbx_source_spec {
 	uint32_t size;
-	const char *name;               /* for logs and metrics: "music default" */
-	const char *const *files;       /* absolute paths: WAV 8-48 kHz 8/16/24 bit, mono or stereo, FLAC, Ogg, MP3 */
+	const char *name;         /* for logs and metrics: "music default" */
+	const char *const *files; /* absolute paths: WAV 8-48 kHz 8/16/24 bit, mono or stereo, FLAC, Ogg, MP3 */
 	uint32_t file_count;
-	uint32_t order;                 /* PBX_SOURCE_… */
-	int32_t gain_cdb;               /* hundredths of a decibel */
+	uint32_t order;   /* PBX_SOURCE_… */
+	int32_t gain_cdb; /* hundredths of a decibel */
 	bool runs_always;
 };
 
@@ -44,7 +44,8 @@ struct pbx_media {
 	int (*source_listeners)(pbx_source source, uint32_t *ret_listeners);
 	/* Can this file be played? done on the loop: result PBX_OK, PBX_ENOENT, PBX_EINVAL (cannot be decoded, shorter than 1 s or
 	 * over 100 MB). PBX_OK, PBX_ENOMEM. */
-	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info), void *self);
+	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
+		     void *self);
 };
 
 PBX_SERVICE(pbx_media, "pbx.media/1")

@@ -12,8 +12,8 @@ struct pbx_metrics {
 
 	/* family: its row in our table. labels: as many values as the row names, separated by commas; NULL for none.
 	 * PBX_OK, PBX_EINVAL (no such row, wrong labels), PBX_ENOSPC (over 1,000 series in a family). */
-	int (*add)(struct pbx_host *host, uint32_t family, const char *labels, double amount);  /* COUNTER (amount >= 0), GAUGE */
-	int (*set)(struct pbx_host *host, uint32_t family, const char *labels, double value);   /* GAUGE */
+	int (*add)(struct pbx_host *host, uint32_t family, const char *labels, double amount);    /* COUNTER (amount >= 0), GAUGE */
+	int (*set)(struct pbx_host *host, uint32_t family, const char *labels, double value);     /* GAUGE */
 	int (*observe)(struct pbx_host *host, uint32_t family, const char *labels, double value); /* HISTOGRAM */
 };
 

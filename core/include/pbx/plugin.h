@@ -22,24 +22,26 @@ struct pbx_json;
 /* One option of the owner's section, declared once; parsing, validation, the JSON Schema, the form in the
  * console and the reference manual are made from it. Use the macros below. */
 struct pbx_setting {
-	const char *name;         /* key in the section; "a.b" for a key in a sub-section */
-	uint32_t type;            /* PBX_TYPE_BOOL INT NUMBER TEXT CHOICE LIST OBJECTS SECRET */
-	uint32_t offset, width;   /* where in the settings structure, and its size in bytes */
-	uint32_t flags;           /* PBX_SETTING_… */
+	const char *name;             /* key in the section; "a.b" for a key in a sub-section */
+	uint32_t type;                /* PBX_TYPE_BOOL INT NUMBER TEXT CHOICE LIST OBJECTS SECRET */
+	uint32_t offset, width;       /* where in the settings structure, and its size in bytes */
+	uint32_t flags;               /* PBX_SETTING_… */
 	int64_t initial, least, most; /* BOOL, INT; the range holds when least < most; texts: length range */
 	double initial_number, least_number, most_number;
-	const char *initial_text; /* TEXT, CHOICE, SECRET; LIST: separated by commas */
+	const char *initial_text;   /* TEXT, CHOICE, SECRET; LIST: separated by commas */
 	const char *const *choices; /* CHOICE: ends with NULL */
-	const char *unit;         /* "ms", "s", "bytes"… */
-	const char *help;         /* one sentence, no full stop */
-	struct pbx_table fields;  /* OBJECTS: struct pbx_setting rows, offsets within one object */
-	uint32_t object_size;     /* OBJECTS: sizeof one object */
+	const char *unit;           /* "ms", "s", "bytes"… */
+	const char *help;           /* one sentence, no full stop */
+	struct pbx_table fields;    /* OBJECTS: struct pbx_setting rows, offsets within one object */
+	uint32_t object_size;       /* OBJECTS: sizeof one object */
 };
 
-#define PBX_SETTING_(kind, c_type, owner, member, ...)                                          \
-	{ .name = #member, .type = (kind), .offset = (uint32_t)offsetof(owner, member),         \
-	  .width = (uint32_t)sizeof(((owner *)0)->member) +                                     \
-		   0u * (uint32_t)sizeof(_Generic(((owner *)0)->member, c_type: 1)), __VA_ARGS__ }
+#define PBX_SETTING_(kind, c_type, owner, member, ...)                                                                                     \
+	{                                                                                                                                  \
+		.name = #member, .type = (kind), .offset = (uint32_t)offsetof(owner, member),                                              \
+		.width = (uint32_t)sizeof(((owner *)0)->member) + 0u * (uint32_t)sizeof(_Generic(((owner *)0)->member, c_type : 1)),       \
+		__VA_ARGS__                                                                                                                \
+	}
 #define PBX_BOOL(owner, member, ...) PBX_SETTING_(PBX_TYPE_BOOL, bool, owner, member, __VA_ARGS__)
 #define PBX_UINT(owner, member, ...) PBX_SETTING_(PBX_TYPE_INT, uint32_t, owner, member, __VA_ARGS__)
 #define PBX_INT(owner, member, ...) PBX_SETTING_(PBX_TYPE_INT, int64_t, owner, member, __VA_ARGS__)
@@ -49,7 +51,11 @@ struct pbx_setting {
 #define PBX_CHOICE(owner, member, ...) PBX_SETTING_(PBX_TYPE_CHOICE, const char *, owner, member, __VA_ARGS__)
 #define PBX_LIST(owner, member, ...) PBX_SETTING_(PBX_TYPE_LIST, struct pbx_list, owner, member, __VA_ARGS__)
 #define PBX_OBJECTS(owner, member, ...) PBX_SETTING_(PBX_TYPE_OBJECTS, struct pbx_objects, owner, member, __VA_ARGS__)
-#define PBX_CHOICES(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define PBX_CHOICES(...)                                                                                                                   \
+	(const char *const[])                                                                                                              \
+	{                                                                                                                                  \
+		__VA_ARGS__, NULL                                                                                                          \
+	}
 
 /* ---- what else is declared ------------------------------------------------------------ */
 
@@ -62,8 +68,8 @@ struct pbx_migration {
 };
 
 #define PBX_ARG_REQUIRED 1u
-#define PBX_ARG_REST 2u   /* commands: takes all remaining words */
-#define PBX_ARG_QUERY 4u  /* routes: from the query string; neither flag: from the body, or the path when the template names it */
+#define PBX_ARG_REST 2u  /* commands: takes all remaining words */
+#define PBX_ARG_QUERY 4u /* routes: from the query string; neither flag: from the body, or the path when the template names it */
 
 /* An argument of a command or route. It arrives already checked against type, choices and range. */
 struct pbx_arg {
@@ -72,7 +78,7 @@ struct pbx_arg {
 	uint32_t flags; /* PBX_ARG_… */
 	const char *help;
 	const char *const *choices;
-	int64_t least, most; /* range of integers, or of a text's length, when least < most */
+	int64_t least, most;   /* range of integers, or of a text's length, when least < most */
 	const char *completes; /* commands: what the shell may offer: "plugin", "call", "owner", "setting", "extension"… */
 };
 
@@ -86,8 +92,8 @@ struct pbx_field {
 /* Answers one request, now or later, by pbx.requests/1 (pbx/requests.h). self is the instance. */
 typedef void (*pbx_request_fn)(void *self, pbx_request request);
 
-#define PBX_ROUTE_PUBLIC 1u  /* no token is asked for */
-#define PBX_ROUTE_WRITES 2u  /* changes something: audited, refused while draining */
+#define PBX_ROUTE_PUBLIC 1u   /* no token is asked for */
+#define PBX_ROUTE_WRITES 2u   /* changes something: audited, refused while draining */
 #define PBX_ROUTE_RAW_BODY 4u /* the body is not JSON: read it by pbx_requests.raw */
 
 /* A REST resource. path is below /api/v1, with {name} for a path argument: "/parking/{slot}", "/webhooks/{id}:test". */
@@ -95,9 +101,9 @@ struct pbx_route {
 	const char *method; /* "GET", "POST", "PUT", "PATCH", "DELETE" */
 	const char *path;
 	pbx_request_fn handle;
-	const char *scope;   /* "parking:read"; an administrator has all, a user those of the role "user" */
-	const char *summary; /* one line for the API document */
-	uint32_t flags;      /* PBX_ROUTE_… */
+	const char *scope;      /* "parking:read"; an administrator has all, a user those of the role "user" */
+	const char *summary;    /* one line for the API document */
+	uint32_t flags;         /* PBX_ROUTE_… */
 	struct pbx_table args;  /* struct pbx_arg */
 	struct pbx_table reply; /* struct pbx_field of the answer, or of one item of the list it gives */
 };
@@ -106,9 +112,9 @@ struct pbx_route {
 struct pbx_command {
 	const char *words; /* "parking list" */
 	pbx_request_fn handle;
-	const char *help;  /* one line */
-	struct pbx_table args;  /* struct pbx_arg */
-	const char *columns; /* members shown in a table, in order, "slot,caller,parker"; NULL: all */
+	const char *help;      /* one line */
+	struct pbx_table args; /* struct pbx_arg */
+	const char *columns;   /* members shown in a table, in order, "slot,caller,parker"; NULL: all */
 	uint32_t flags;
 };
 
@@ -139,7 +145,8 @@ struct pbx_event_type {
 struct pbx_plugin {
 	struct pbx_header header;
 	const char *name, *version, *summary; /* name: [a-z0-9_]+, the file's name without .so */
-	const char *const *needs;  /* every service we use, the core's own too, and plugins that must be there before us; "name?" when we can do without */
+	const char *const *
+		needs; /* every service we use, the core's own too, and plugins that must be there before us; "name?" when we can do without */
 	const char *const *offers; /* services we provide */
 	uint32_t instance_size;
 	uint32_t settings_size; /* sizeof the settings structure; PBX_SETTINGS() writes it */
@@ -166,19 +173,27 @@ struct pbx_plugin {
 };
 
 #define PBX_PLUGIN_HEADER .header = PBX_HEADER(struct pbx_plugin)
-#define PBX_NEEDS(...) (const char *const[]){ __VA_ARGS__, NULL }
-#define PBX_OFFERS(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define PBX_NEEDS(...)                                                                                                                     \
+	(const char *const[])                                                                                                              \
+	{                                                                                                                                  \
+		__VA_ARGS__, NULL                                                                                                          \
+	}
+#define PBX_OFFERS(...)                                                                                                                    \
+	(const char *const[])                                                                                                              \
+	{                                                                                                                                  \
+		__VA_ARGS__, NULL                                                                                                          \
+	}
 #define PBX_SETTINGS(type, array) .settings_size = (uint32_t)sizeof(type), .settings = PBX_TABLE(array)
 
 /* First member of every instance; PBX_INSTANCE(void) when there are no settings. settings is there from check() on, with every
  * default filled in. It is replaced, never changed, when new ones are accepted: the structure and its texts are good until our
  * callback returns, so copy what is to last longer. */
-#define PBX_INSTANCE(settings_type)  \
-	struct pbx_host *host;       \
+#define PBX_INSTANCE(settings_type)                                                                                                        \
+	struct pbx_host *host;                                                                                                             \
 	const settings_type *settings
 
-#define PBX_PLUGIN(id)                                        \
-	extern PBX_EXPORT const struct pbx_plugin pbx_plugin; \
+#define PBX_PLUGIN(id)                                                                                                                     \
+	extern PBX_EXPORT const struct pbx_plugin pbx_plugin;                                                                              \
 	const struct pbx_plugin pbx_plugin
 
 /* ---- the host ------------------------------------------------------------------------- */
@@ -190,7 +205,7 @@ struct pbx_plugin {
 #define PBX_LOG_DEBUG 7u
 
 typedef void (*pbx_posted_fn)(void *self, void *data);
-typedef void (*pbx_work_fn)(void *job);                          /* [work] may block, sees nothing but its job */
+typedef void (*pbx_work_fn)(void *job);                           /* [work] may block, sees nothing but its job */
 typedef void (*pbx_worked_fn)(void *self, void *job, int status); /* [loop] PBX_OK, or PBX_ECANCELLED when we are being stopped */
 
 /* One instance's door to the daemon. Everything obtained through it is charged to the instance. */
@@ -242,10 +257,10 @@ struct pbx_host {
 #define pbx_debug(host, event, ...) pbx_log_(host, PBX_LOG_DEBUG, event, __VA_ARGS__)
 
 /* How a service is fetched with its type; each service header ends with one of these. */
-#define PBX_SERVICE(name, id)                                                          \
-	static inline const struct name *name(struct pbx_host *host)                   \
-	{                                                                              \
-		return (const struct name *)host->service(host, id, (uint32_t)sizeof(struct name)); \
+#define PBX_SERVICE(name, id)                                                                                                              \
+	static inline const struct name *name(struct pbx_host *host)                                                                       \
+	{                                                                                                                                  \
+		return (const struct name *)host->service(host, id, (uint32_t)sizeof(struct name));                                        \
 	}
 
 #ifdef __cplusplus

@@ -12,24 +12,24 @@ extern "C" {
 
 /* The documented order. Equal numbers: by plugin name. */
 #define PBX_ORDER_EMERGENCY 100u
-#define PBX_ORDER_SCREEN 150u     /* bans, call screening, fraud */
-#define PBX_ORDER_CODES 200u      /* feature codes: pbx_calls.claim */
-#define PBX_ORDER_FEATURES 300u   /* slots, queues, rooms, menus */
+#define PBX_ORDER_SCREEN 150u   /* bans, call screening, fraud */
+#define PBX_ORDER_CODES 200u    /* feature codes: pbx_calls.claim */
+#define PBX_ORDER_FEATURES 300u /* slots, queues, rooms, menus */
 #define PBX_ORDER_EXTENSIONS 400u
 #define PBX_ORDER_PERMISSION 450u /* from here on a call leaves the house */
 #define PBX_ORDER_TRUNKS 500u
-#define PBX_ORDER_LAST 900u       /* the core's own: 404 */
+#define PBX_ORDER_LAST 900u /* the core's own: 404 */
 
 /* What is asked. Borrowed until answered. */
 struct pbx_route_request {
 	uint32_t size;
-	pbx_leg leg;          /* none: asked by a dial or by explain */
-	const char *number;   /* as dialled, visual separators removed */
-	const char *caller;   /* calling number, "" when withheld */
-	const char *account;  /* authenticated account of the caller, "" when none */
-	int64_t wall_us;      /* when: now, or what explain was told */
-	bool explaining;      /* only say what would happen: change nothing */
-	uint32_t forwarded;   /* how often this call was forwarded so far */
+	pbx_leg leg;         /* none: asked by a dial or by explain */
+	const char *number;  /* as dialled, visual separators removed */
+	const char *caller;  /* calling number, "" when withheld */
+	const char *account; /* authenticated account of the caller, "" when none */
+	int64_t wall_us;     /* when: now, or what explain was told */
+	bool explaining;     /* only say what would happen: change nothing */
+	uint32_t forwarded;  /* how often this call was forwarded so far */
 };
 
 #define PBX_ROUTE_PASS 0u
@@ -50,19 +50,19 @@ struct pbx_route_answer {
 	/* TARGETS */
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
-	uint32_t ring_ms;                /* 0: calls.ring_s */
+	uint32_t ring_ms;                                /* 0: calls.ring_s */
 	const char *busy_to, *no_answer_to, *offline_to; /* forward there in that case; NULL: the caller gets the answer */
-	const char *owner_number, *owner_name; /* who is being called, for displays, records and Diversion */
-	uint32_t max_calls;              /* calls this owner may have at once; beyond it is busy. 0: no limit */
+	const char *owner_number, *owner_name;           /* who is being called, for displays, records and Diversion */
+	uint32_t max_calls;                              /* calls this owner may have at once; beyond it is busy. 0: no limit */
 	/* FORWARD */
 	const char *to;
-	uint32_t reason;                 /* PBX_FORWARD_… */
+	uint32_t reason; /* PBX_FORWARD_… */
 	/* CONTROL */
 	pbx_dialled_fn dialled;
 	void *self;
 	/* REJECT */
 	uint32_t sip_code;
-	const char *text;                /* REJECT and PASS: said by explain and in the log: "1001 may not call outside" */
+	const char *text; /* REJECT and PASS: said by explain and in the log: "1001 may not call outside" */
 };
 
 /* Answers at once by filling ret_answer and returning PBX_OK, or returns PBX_ELATER and calls pbx_routing.answer within 5 s. */
@@ -86,7 +86,7 @@ struct pbx_route_step {
 	uint32_t order;
 	const char *owner, *hook; /* plugin, and the claim's pattern or hook's name */
 	uint32_t verdict;
-	const char *text;         /* in words */
+	const char *text; /* in words */
 };
 
 struct pbx_routing {
@@ -109,7 +109,8 @@ struct pbx_routing {
 	int (*answer)(pbx_route_query query, const struct pbx_route_answer *answer);
 
 	/* Walks the chain without a call: step() for each hook, then done() with the final verdict. PBX_OK, PBX_ENOMEM. */
-	int (*explain)(struct pbx_host *host, const struct pbx_route_request *request, void (*step)(void *self, const struct pbx_route_step *step),
+	int (*explain)(struct pbx_host *host, const struct pbx_route_request *request,
+		       void (*step)(void *self, const struct pbx_route_step *step),
 		       void (*done)(void *self, const struct pbx_route_answer *verdict), void *self);
 };
 

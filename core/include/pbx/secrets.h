@@ -29,7 +29,8 @@ struct pbx_secrets {
 	 * (copy it), or NULL. [loop] */
 	int (*hash_password)(struct pbx_host *host, const char *password, void (*done)(void *self, const char *hash), void *self);
 	/* PBX_OK, PBX_EPERM. hash NULL: takes as long and refuses, so that unknown users look like known ones. [loop] */
-	int (*check_password)(struct pbx_host *host, const char *password, const char *hash, void (*done)(void *self, int result), void *self);
+	int (*check_password)(struct pbx_host *host, const char *password, const char *hash, void (*done)(void *self, int result),
+			      void *self);
 };
 
 PBX_SERVICE(pbx_secrets, "pbx.secrets/1")

@@ -17,7 +17,7 @@ extern "C" {
 #define PBX_VALUE_NULL 0u
 #define PBX_VALUE_INT 1u
 #define PBX_VALUE_NUMBER 2u
-#define PBX_VALUE_TEXT 3u  /* as.bytes: UTF-8, and in results a zero follows */
+#define PBX_VALUE_TEXT 3u /* as.bytes: UTF-8, and in results a zero follows */
 #define PBX_VALUE_BYTES 4u
 
 struct pbx_value {
@@ -55,7 +55,7 @@ struct pbx_rows {
 	uint32_t count, columns; /* rows and columns */
 	const char *const *names;
 	const struct pbx_value *cells; /* row by row */
-	int64_t changed;         /* rows inserted, updated or deleted */
+	int64_t changed;               /* rows inserted, updated or deleted */
 };
 
 static inline const struct pbx_value *pbx_cell(const struct pbx_rows *rows, uint32_t row, uint32_t column)
@@ -90,7 +90,8 @@ struct pbx_store {
 
 	/* Runs one statement. done(self, rows) always follows, exactly once, in the order asked (NULL: nobody cares; errors are logged).
 	 * PBX_OK, PBX_ENOMEM, PBX_ENOSPC (too many are waiting). */
-	int (*run)(struct pbx_host *host, const char *sql, const struct pbx_value *params, uint32_t param_count, pbx_rows_fn done, void *self);
+	int (*run)(struct pbx_host *host, const char *sql, const struct pbx_value *params, uint32_t param_count, pbx_rows_fn done,
+		   void *self);
 
 	/* Runs statements in one transaction: all or none; rows are those of the last. Same results. */
 	int (*batch)(struct pbx_host *host, const struct pbx_statement *statements, uint32_t count, pbx_rows_fn done, void *self);
@@ -98,7 +99,8 @@ struct pbx_store {
 	/* For records that must not be lost: written now, or journalled on disk while the engine is away and written in order, once,
 	 * when it is back. The statement must be repeatable (ON CONFLICT DO NOTHING, or an UPDATE to fixed values). Same results, but
 	 * done tells PBX_OK as soon as the record is safe in the table or the journal. */
-	int (*record)(struct pbx_host *host, const char *sql, const struct pbx_value *params, uint32_t param_count, pbx_rows_fn done, void *self);
+	int (*record)(struct pbx_host *host, const char *sql, const struct pbx_value *params, uint32_t param_count, pbx_rows_fn done,
+		      void *self);
 
 	/* Whether the engine answers now. */
 	bool (*is_up)(struct pbx_host *host);
