@@ -176,6 +176,15 @@ static const struct pbx_command commands[] = {
 	{ .words = "cdr export", .handle = cdr_on_export, .help = "Records as CSV", .args = PBX_TABLE(export_args) },
 };
 
+static const void *cdr_offer(void *self, const char *id)
+{
+	struct cdr *cdr = self;
+
+	(void)id;
+	cdr->handover = (struct cdr_handover){ .header = PBX_HEADER(struct cdr_handover), .self = self, .each = segments_each };
+	return &cdr->handover;
+}
+
 /* ---- life ----------------------------------------------------------------------------- */
 
 static int cdr_load(void *self)
@@ -189,7 +198,8 @@ static int cdr_load(void *self)
 	cdr->requests = pbx_requests(cdr->host);
 	cdr->timers = pbx_timers(cdr->host);
 	cdr->metrics = pbx_metrics(cdr->host);
-	return rows_restore(cdr);
+	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/1", sizeof *cdr->predecessor);
+	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
 
 static void on_heartbeat(void *self, pbx_timer timer)
@@ -208,6 +218,10 @@ static int cdr_start(void *self)
 {
 	struct cdr *cdr = self;
 	pbx_timer timer;
+
+	/* In the same callback it ends to follow and we begin: no event is told twice, none is missed, and what it knows is not in all
+	 * rows yet. */
+	segments_take_over(cdr);
 	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.ended", segments_on_event, cdr, &cdr->follower);
 
 	if (err == PBX_OK)
@@ -230,7 +244,9 @@ PBX_PLUGIN(cdr)
 	.name = "cdr",
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1"),
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1",
+			   "cdr.calls/1?"),
+	.offers = PBX_OFFERS("cdr.calls/1"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
 	.migrations = PBX_TABLE(migrations),
@@ -241,4 +257,5 @@ PBX_PLUGIN(cdr)
 	.load = cdr_load,
 	.start = cdr_start,
 	.unload = cdr_unload,
+	.offer = cdr_offer,
 };

@@ -42,6 +42,15 @@ struct open_call {
 	char into[32];           /* that one's id */
 };
 
+/* Between two versions of us during a reload: the calls in progress, and how far into the event log they are told. Offered as
+ * "cdr.calls/1"; whoever changes struct open_call offers "/2", and the rows are read instead, as after a crash. */
+struct cdr_handover {
+	struct pbx_header header;
+	void *self;
+	/* take(context, call) for each, which is to be copied. The last event they know. */
+	int64_t (*each)(void *self, void (*take)(void *context, const struct open_call *call), void *context);
+};
+
 struct cdr {
 	PBX_INSTANCE(struct cdr_settings);
 	const struct pbx_calls *calls;
@@ -51,7 +60,10 @@ struct cdr {
 	const struct pbx_requests *requests;
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
+	const struct cdr_handover *predecessor; /* what it hands over; our own once we run */
+	struct cdr_handover handover;
 	pbx_subscription follower;
+	int64_t seen_seq; /* the last event that was made into records */
 	struct open_call *open[CDR_BUCKETS];
 };
 
@@ -61,13 +73,16 @@ struct cdr {
 void segments_on_event(void *self, const struct pbx_event *event);
 /* A record whose call began before we did goes on. */
 void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms);
+/* The calls in progress of a version before us, and of us for the one after. */
+void segments_take_over(struct cdr *cdr);
+int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context);
 void segments_clear(struct cdr *cdr);
 
 /* ---- rows.c: records to tables ---- */
 /* Each write is journalled while the database is away. seq: acknowledged to the bus when the row is safe, 0: nothing to acknowledge. */
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq);
 void row_remove(struct cdr *cdr, const char *id, int64_t seq);
-void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin */
+void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin */
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
 void rows_heartbeat(struct cdr *cdr);
 int rows_restore(struct cdr *cdr); /* open rows: of calls that go on, or to be closed. PBX_ELATER; host->ready when done */

@@ -71,7 +71,7 @@ void row_remove(struct cdr *cdr, const char *id, int64_t seq)
 	record(cdr, "DELETE FROM cdr_segments WHERE id = $1", params, 1, seq);
 }
 
-void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int64_t seq)
+void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq)
 {
 	const struct pbx_value params[] = {
 		pbx_v_text(closing->call_id),   PBX_V_INT(closing->ended_us),    pbx_v_text(closing->disposition),
@@ -81,7 +81,7 @@ void row_close_after_restart(struct cdr *cdr, const struct segment *closing, int
 
 	record(cdr,
 	       "UPDATE cdr_segments SET ended_at = $2, disposition = $3, cause = $4, hangup_by = $5, sip_code = $6, q850_cause = $7,"
-	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND cause = 'system_restart'",
+	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND (cause = 'system_restart' OR ended_at = 0)",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -101,7 +101,7 @@ void row_write_leg(struct cdr *cdr, const struct pbx_event *event)
 	json->free_text(data);
 }
 
-/* ---- after a crash or a reload -------------------------------------------------------------------- */
+/* ---- after a crash or an absence -------------------------------------------------------------------- */
 
 void rows_heartbeat(struct cdr *cdr)
 {
@@ -112,7 +112,7 @@ void rows_heartbeat(struct cdr *cdr)
 			      1, NULL, NULL);
 }
 
-/* A record that is open in the table: its call goes on (we were reloaded), or died with the PBX. */
+/* A record that is open in the table: its call goes on (we were away for a while), or died with the PBX. */
 static void restore(struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
 {
 	struct segment segment;

@@ -80,11 +80,37 @@ void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t ear
 	struct open_call **place = place_of(cdr, segment->call_id);
 
 	if (!*place && !(*place = calloc(1, sizeof **place)))
-		return; /* its end closes the row all the same */
+		return; /* its end closes the row all the same: row_close_unseen() */
 	(*place)->segment = *segment;
 	(*place)->earlier_talk_ms = earlier_talk_ms;
 	(*place)->conversed = segment->answered_us != 0;
 	COPY((*place)->call_id, segment->call_id);
+}
+
+int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context)
+{
+	struct cdr *cdr = self;
+
+	for (uint32_t bucket = 0; bucket < CDR_BUCKETS; bucket++)
+		for (const struct open_call *call = cdr->open[bucket]; call; call = call->next)
+			take(context, call);
+	return cdr->seen_seq;
+}
+
+static void take_call(void *context, const struct open_call *theirs)
+{
+	struct open_call **place = place_of(context, theirs->call_id), *next = *place ? (*place)->next : NULL;
+
+	if (!*place && !(*place = malloc(sizeof **place)))
+		return;
+	**place = *theirs;
+	(*place)->next = next;
+}
+
+void segments_take_over(struct cdr *cdr)
+{
+	if (cdr->predecessor && cdr->predecessor->each)
+		cdr->seen_seq = cdr->predecessor->each(cdr->predecessor->self, take_call, cdr);
 }
 
 static void number_segment(struct segment *segment, uint32_t sequence)
@@ -254,7 +280,7 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 	segment->duration_ms = int_of(cdr, data, "duration_ms");
 	segment->billsec_ms = int_of(cdr, data, "billsec_ms");
 	if (!call) {
-		row_close_after_restart(cdr, segment, event->seq);
+		row_close_unseen(cdr, segment, event->seq);
 		return true;
 	}
 	if (call->absorbed) {
@@ -282,6 +308,11 @@ void segments_on_event(void *self, const struct pbx_event *event)
 	const char *type = event->type;
 	bool written = false;
 
+	if (event->seq <= cdr->seen_seq) { /* by the version before us, whose rows are under way */
+		(void)cdr->bus->acknowledge(cdr->follower, event->seq);
+		return;
+	}
+	cdr->seen_seq = event->seq;
 	if (strcmp(type, "call.started") == 0)
 		written = on_started(cdr, event);
 	else if (strcmp(type, "call.answered") == 0)
