@@ -1,5 +1,5 @@
 #!/bin/sh
-# A PBX in ./run on this machine, as this user: run-here.sh BUILD. Settings, database and keys are made on the first start and kept.
+# A PBX in ./run on this machine, as this user: run-here.sh BUILD [--manual]. Settings, database and keys are made on the first start and kept.
 set -eu
 build=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -52,6 +52,13 @@ while [ -n "$first" ] && [ ! -e "$home/data/first-login" ] && [ $tries -lt 150 ]
 	tries=$((tries + 1))
 	sleep 0.2
 done
+
+if [ "${2-}" = --manual ]; then
+	$ctl config manual
+	kill $pbxd
+	wait $pbxd
+	exit 0
+fi
 
 echo
 echo "Warden PBX is running. Log: $home/pbxd.log. Stop it with Ctrl-C."
