@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 from pbx import BUILD, Refused
-from tone import hears
+from tone import RATE, hears
 
 
 @pytest.fixture
@@ -62,12 +62,13 @@ def listen_to_it(pbx, phone, hertz, others=()):
 
 
 class Ear:
-    """Everything a phone hears from now until stop()."""
+    """Everything a phone hears from now until stop(), and a second at least."""
 
     def __init__(self, phone):
         self.phone, self.before = phone, len(phone.heard())
 
     def stop(self):
+        self.phone.pbx.wait_for(lambda: len(self.phone.heard()) >= self.before + RATE, "a second of sound")
         return self.phone.heard()[self.before:]
 
 
@@ -192,7 +193,8 @@ def test_removed_while_calls_of_others_run(house, build, talk, phones):
     assert counted(pbx) is None
     with pytest.raises(Refused, match="milliwatt"):
         pbx.ctl("config", "set", "milliwatt.frequency_hz", 900)
-    assert hears(ears[0].stop(), bob.hertz, share=1) and hears(ears[1].stop(), alice.hertz, share=1), "the removal was heard by others"
+    for ear, other in zip(ears, (bob, alice)):
+        assert hears(ear.stop(), other.hertz, share=1), f"the removal was heard by {ear.phone.number}"
 
     loaded(house, build)  # and back: what it kept is still there
     assert [row["number"] for row in pbx.ctl("milliwatt", "list")] == ["1003"]
