@@ -96,7 +96,7 @@ typedef void (*pbx_request_fn)(void *self, pbx_request request);
 #define PBX_ROUTE_WRITES 2u   /* changes something: audited, refused while draining */
 #define PBX_ROUTE_RAW_BODY 4u /* the body is not JSON: read it by pbx_requests.raw */
 
-/* A REST resource. path is below /api/v1, with {name} for a path argument: "/parking/{slot}", "/webhooks/{id}:test". */
+/* A REST resource. path is below /api/v1, with {name} for a path argument: "/books/{isbn}", "/books/{isbn}:lend". */
 struct pbx_route {
 	const char *method; /* "GET", "POST", "PUT", "PATCH", "DELETE" */
 	const char *path;
