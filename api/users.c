@@ -473,7 +473,7 @@ static void on_first_hashed(void *self, const char *hash)
 	if (hash)
 		insert_user(TAKE(change), hash, on_first_made);
 	else
-		give_up(change->api, "no memory");
+		give_up(change->api, "stopped, or out of memory, while the password was hashed; the next start tries again");
 }
 
 static void on_counted(void *context, const struct pbx_rows *rows)
