@@ -13,11 +13,14 @@
 #include <pbx/media.h>
 #include <pbx/metrics.h>
 #include <pbx/music.h>
+#include <pbx/notifier.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
+#include <pbx/sip.h>
+#include <pbx/sip_resolver.h>
 #include <pbx/store.h>
 #include <pbx/timers.h>
 
@@ -55,6 +58,12 @@ struct abi_mirror {
 	const struct pbx_secrets *secrets;
 	const struct pbx_store *store;
 	const struct pbx_timers *timers;
+	const struct pbx_notifier *notifier;
+	const struct pbx_event_package *event_package;
+	const struct pbx_list_member *list_member;
+	const struct pbx_sip *sip;
+	const struct pbx_sip_peer *sip_peer;
+	const struct pbx_sip_resolver *sip_resolver;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

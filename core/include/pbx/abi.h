@@ -111,6 +111,12 @@ typedef struct pbx_subscription {
 typedef struct pbx_transfer {
 	uint64_t id;
 } pbx_transfer; /* an HTTP exchange of pbx.fetch/1 */
+typedef struct pbx_sip_client {
+	uint64_t id;
+} pbx_sip_client; /* a series of requests, pbx/sip.h */
+typedef struct pbx_watch {
+	uint64_t id;
+} pbx_watch; /* a phone's subscription, pbx/notifier.h */
 
 /* ---- tables --------------------------------------------------------------------------- */
 
