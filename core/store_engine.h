@@ -5,7 +5,8 @@
  * store_sql.c      looks at SQL text: kind of statement, splitting a script, PostgreSQL's names of our types
  * store_sqlite.c   an engine: SQLite in threads
  * store_postgres.c, store_pg_connection.c, store_pg_values.c   the other: a pool of PostgreSQL connections on the loop
- * store_journal.c  records on disk while the engine is away; store_journal_file.c, what they look like there
+ * store_journal.c  records on disk while the engine is away; store_journal_replay.c, their way back; store_journal_file.c, what they look
+ *                  like there
  * store_migrate.c  schema steps
  *
  * A job belongs to one thread at a time: the loop hands it to an engine, which may pass it to a thread of its own, and gets it back
@@ -127,7 +128,7 @@ bool store_has_everything(void);
 int store_when_whole(void (*fn)(void *context), void *context);
 void store_is_whole(void); /* the journal has nothing left */
 
-/* ---- the journal (store_journal.c) ---- */
+/* ---- the journal (store_journal.c, store_journal_replay.c) ---- */
 
 int store_journal_open(const char *dir); /* NULL: without one. PBX_OK, PBX_EIO, PBX_ENOMEM */
 void store_journal_flush(void);          /* writes what it holds, waiting for the disk, and settles it */

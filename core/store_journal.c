@@ -2,12 +2,10 @@
  * store_journal.c - records on disk while the engine is away
  *
  * A record that the engine cannot take is appended to a file and told to be safe once it has reached the disk; what
- * gathers meanwhile goes in one write. When the engine is back, the files are read in order and sent to it, some records
- * in one transaction; new ones still go to the journal, into the next file, until nothing is left. A file that has been
- * sent is removed; how far we are in the first one is kept in "position", so that after a crash at most one transaction is
- * repeated, which records can bear. A record that the engine refuses for what it says is put aside in "refused.journal".
+ * gathers meanwhile goes in one write. A file that has grown long is followed by the next number. When the engine is back,
+ * store_journal_replay.c sends them to it; new records still come here, into a file of their own, until nothing is left.
  *
- * Files are written and read in the work pool, one write and one read at a time; everything else is [loop].
+ * Files are written in the work pool, one write at a time; everything else is [loop].
  */
 #include <assert.h>
 #include <dirent.h>
@@ -20,13 +18,11 @@
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
-#include "store_journal_file.h"
+#include "store_journal_inner.h"
 #include "timer.h"
 
 #define FILE_BYTES 8388608      /* then the next file begins */
 #define WAITING_BYTES 16777216u /* in memory, while the disk is full */
-#define READ_BYTES 262144u
-#define GROUP_FRAMES 128u /* records of one transaction */
 #define RETRY_MS 1000u
 
 /* One append. [work] sees this only. */
@@ -38,30 +34,6 @@ struct writing {
 	off_t at;
 	int error;               /* errno; 0: safe on disk */
 	struct store_queue jobs; /* not for [work] */
-};
-
-/* One look into the files. [work] sees this only. */
-struct reading {
-	char path[512], position_path[512];
-	uint64_t position[2]; /* of what has been sent: file, offset */
-	size_t size, wanted;  /* bytes read; bytes to read */
-	char *bytes;
-	bool at_end;
-};
-
-/* A frame that the engine refused. [work] sees this only. */
-struct refused {
-	char path[512];
-	size_t size;
-	char frame[];
-};
-
-/* Records of one transaction, read from frames. */
-struct group {
-	struct pbx_statement statements[GROUP_FRAMES];
-	struct pbx_value params[4 * FRAME_PARAMS_MOST];
-	uint32_t count, param_count;
-	size_t size; /* bytes of the frames */
 };
 
 static struct {
@@ -76,19 +48,9 @@ static struct {
 	uint64_t stored, bytes; /* on disk, not sent yet */
 	bool disk_full, timing;
 	pbx_timer timer;
-
-	/* The way back. */
-	bool replaying, reading_now;
-	uint64_t read_file;
-	off_t read_at;
-	size_t read_wanted;
-	struct reading *chunk;         /* what has been read, while it is sent */
-	size_t sent, group_size;       /* bytes of the chunk that are done with; that are on their way */
-	uint32_t group_frames, singly; /* singly: so many records go one by one, since their transaction failed */
 } journal;
 
 static void write_next(void);
-static void replay_next(void);
 
 bool store_journal_is_on(void)
 {
@@ -100,7 +62,22 @@ bool store_journal_is_empty(void)
 	return journal.stored == 0 && !journal.waiting.first && !journal.writing;
 }
 
-static void path_of(char *ret_path, size_t size, uint64_t file)
+bool store_journal_is_closing(void)
+{
+	return journal.closing;
+}
+
+bool store_journal_is_writing(void)
+{
+	return journal.writing != NULL;
+}
+
+const char *store_journal_dir(void)
+{
+	return journal.dir;
+}
+
+void store_journal_path(char *ret_path, size_t size, uint64_t file)
 {
 	(void)snprintf(ret_path, size, "%s/%08" PRIu64 ".journal", journal.dir, file);
 }
@@ -111,10 +88,10 @@ static void on_timer(void *self, pbx_timer timer)
 	(void)timer;
 	journal.timing = false;
 	write_next();
-	replay_next();
+	store_journal_replay();
 }
 
-static void try_again_later(void)
+void store_journal_try_later(void)
 {
 	if (!journal.timing && !journal.closing)
 		journal.timing = core_timer_start(core_self(), RETRY_MS, 0, on_timer, NULL, &journal.timer) == PBX_OK;
@@ -230,7 +207,7 @@ static void after_write(struct writing *writing)
 	note_disk(writing->error);
 	if (writing->error) {
 		put_back(&jobs);
-		try_again_later();
+		store_journal_try_later();
 		return;
 	}
 	journal.end += (off_t)writing->size;
@@ -252,7 +229,7 @@ static void on_written(void *context, void *job, int status)
 	after_write(writing);
 	if (!writing->error) {
 		write_next();
-		replay_next();
+		store_journal_replay();
 	}
 	writing_free(writing);
 }
@@ -271,7 +248,7 @@ static struct writing *writing_new(void)
 	writing->size = journal.waiting_bytes;
 	writing->at = journal.end;
 	writing->fd = journal.fd;
-	path_of(writing->path, sizeof writing->path, journal.file);
+	store_journal_path(writing->path, sizeof writing->path, journal.file);
 	for (const struct store_job *job = journal.waiting.first; job; job = job->next) {
 		frame_put(at, job->statements);
 		at += frame_size(job->statements);
@@ -289,7 +266,7 @@ static void write_next(void)
 
 	struct writing *writing = writing_new();
 	if (!writing) {
-		try_again_later();
+		store_journal_try_later();
 		return;
 	}
 	journal.writing = writing;
@@ -297,7 +274,7 @@ static void write_next(void)
 		journal.writing = NULL;
 		put_back(&writing->jobs);
 		writing_free(writing);
-		try_again_later();
+		store_journal_try_later();
 	}
 }
 
@@ -317,223 +294,12 @@ void store_journal_add(struct store_job *job)
 		write_next();
 }
 
-/* ---- sending it back ---- */
+/* ---- for the way back ---- */
 
-static void reading_free(struct reading *reading)
+void store_journal_sent(uint32_t records, size_t bytes)
 {
-	if (!reading)
-		return;
-	free(reading->bytes);
-	free(reading);
-}
-
-/* [work] */
-static void put_aside(void *job)
-{
-	const struct refused *refused = job;
-	int fd = open(refused->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return;
-	(void)!write(fd, refused->frame, refused->size); /* the log has said that it was refused, and why */
-	(void)close(fd);
-}
-
-static void on_put_aside(void *context, void *job, int status)
-{
-	(void)context;
-	(void)status;
-	free(job);
-}
-
-static void refuse(const char *frame, size_t size, const char *reason)
-{
-	struct refused *refused = malloc(sizeof *refused + size);
-
-	core_log(PBX_LOG_ERROR, "core", NULL, "journal_record_refused", "error=\"%s\" kept=%s/refused.journal", reason, journal.dir);
-	if (!refused)
-		return;
-	(void)snprintf(refused->path, sizeof refused->path, "%s/refused.journal", journal.dir);
-	refused->size = size;
-	memcpy(refused->frame, frame, size);
-	if (core_work(core_self(), put_aside, on_put_aside, NULL, refused) != PBX_OK)
-		free(refused);
-}
-
-static void save_position(const struct reading *reading)
-{
-	int fd = open(reading->position_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd < 0)
-		return;
-	(void)!pwrite(fd, reading->position, sizeof reading->position, 0); /* an old position repeats records, which they can bear */
-	(void)close(fd);
-}
-
-/* [work] Notes what has been sent, then reads what comes next. */
-static void read_in(void *job)
-{
-	struct reading *reading = job;
-	int fd;
-
-	save_position(reading);
-	fd = open(reading->path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
-		reading->at_end = true;
-		return;
-	}
-	reading->bytes = malloc(reading->wanted);
-	ssize_t got = reading->bytes ? pread(fd, reading->bytes, reading->wanted, (off_t)reading->position[1]) : 0;
-	reading->size = got > 0 ? (size_t)got : 0;
-	reading->at_end = reading->bytes && got == 0;
-	(void)close(fd);
-}
-
-static void send_group(void);
-
-static void stop_replay(void)
-{
-	reading_free(journal.chunk);
-	journal.chunk = NULL;
-	journal.replaying = false;
-}
-
-/* The file has been sent: the next one, or the end. */
-static void next_file(void)
-{
-	char path[512];
-
-	path_of(path, sizeof path, journal.read_file);
-	(void)unlink(path);
-	journal.read_file++;
-	journal.read_at = 0;
-	stop_replay();
-	replay_next();
-}
-
-static void on_read(void *context, void *job, int status)
-{
-	struct reading *reading = job;
-	size_t wanted = 0;
-
-	(void)context;
-	journal.reading_now = false;
-	journal.chunk = reading;
-	journal.sent = 0;
-	if (journal.closing || status != PBX_OK || !core_store_is_up()) {
-		stop_replay();
-	} else if (reading->at_end) {
-		next_file();
-	} else if (reading->size && frame_check(reading->bytes, reading->size, &wanted)) {
-		journal.read_wanted = READ_BYTES;
-		send_group();
-	} else {
-		/* A frame longer than what we read, or a disk that cannot be read. */
-		bool longer = wanted > reading->wanted;
-
-		journal.read_wanted = longer ? wanted : READ_BYTES;
-		stop_replay();
-		if (longer)
-			replay_next();
-		else
-			try_again_later();
-	}
-}
-
-static void read_on(void)
-{
-	struct reading *reading = calloc(1, sizeof *reading);
-
-	if (reading) {
-		path_of(reading->path, sizeof reading->path, journal.read_file);
-		(void)snprintf(reading->position_path, sizeof reading->position_path, "%s/position", journal.dir);
-		reading->position[0] = journal.read_file;
-		reading->position[1] = (uint64_t)journal.read_at;
-		reading->wanted = journal.read_wanted;
-	}
-	journal.reading_now = reading && core_work(core_self(), read_in, on_read, NULL, reading) == PBX_OK;
-	if (!journal.reading_now) {
-		free(reading);
-		journal.replaying = false;
-		try_again_later();
-	}
-}
-
-static void group_done(void)
-{
-	journal.sent += journal.group_size;
-	journal.read_at += (off_t)journal.group_size;
-	journal.stored -= journal.group_frames;
-	journal.bytes -= journal.group_size;
-	if (journal.singly)
-		journal.singly--;
-	send_group();
-}
-
-static void on_group(void *self, const struct pbx_rows *rows)
-{
-	(void)self;
-	if (rows->status == PBX_OK) {
-		group_done();
-	} else if (rows->status != PBX_EINVAL && rows->status != PBX_EEXIST) {
-		stop_replay();
-		try_again_later();
-	} else if (journal.group_frames > 1) {
-		journal.singly = journal.group_frames;
-		send_group();
-	} else {
-		if (rows->status != PBX_EEXIST) /* it is there already */
-			refuse(journal.chunk->bytes + journal.sent, journal.group_size, rows->error);
-		group_done();
-	}
-}
-
-static void group_fill(struct group *group)
-{
-	uint32_t most = journal.singly ? 1 : GROUP_FRAMES;
-	size_t at = journal.sent, size = journal.chunk->size, wanted;
-
-	while (group->count < most && group->param_count + FRAME_PARAMS_MOST <= 4 * FRAME_PARAMS_MOST) {
-		const char *frame = journal.chunk->bytes + at;
-		size_t length = frame_check(frame, size - at, &wanted);
-
-		if (!length || frame_read(frame, length, &group->statements[group->count], group->params + group->param_count) != PBX_OK)
-			break;
-		group->param_count += group->statements[group->count++].param_count;
-		at += length;
-	}
-	group->size = at - journal.sent;
-}
-
-/* The next records of the chunk, in one transaction. None is left: more is read. */
-static void send_group(void)
-{
-	struct group *group = calloc(1, sizeof *group);
-	int err = PBX_ENOMEM;
-
-	if (group) {
-		group_fill(group);
-		journal.group_size = group->size;
-		journal.group_frames = group->count;
-		err = PBX_OK;
-	}
-	if (group && group->count) {
-		struct store_job *job = store_job_new(group->statements, group->count);
-
-		if (job)
-			job->record = job->replayed = true;
-		err = store_ask_apart(core_self(), job, on_group, NULL);
-	}
-
-	bool at_end = group && !group->count;
-	free(group);
-	if (err == PBX_OK && !at_end)
-		return;
-	stop_replay();
-	if (at_end)
-		replay_next();
-	else
-		try_again_later();
+	journal.stored -= records;
+	journal.bytes -= bytes;
 }
 
 /* Nothing is left on disk. What waits in memory for a full disk goes straight to the engine. */
@@ -551,24 +317,16 @@ static void drained(void)
 		store_is_whole();
 }
 
-static void replay_next(void)
+bool store_journal_offers(uint64_t file)
 {
-	if (journal.replaying || journal.closing || journal.writing || !core_store_is_up())
-		return;
-	if (journal.read_file == journal.file) {
-		if (journal.stored == 0) {
-			drained();
-			return;
-		}
-		close_file(); /* new records begin another, while this one is sent */
+	if (file != journal.file)
+		return true;
+	if (journal.stored == 0) {
+		drained();
+		return false;
 	}
-	journal.replaying = true;
-	read_on();
-}
-
-void store_journal_replay(void)
-{
-	replay_next();
+	close_file(); /* new records begin another, while this one is sent */
+	return true;
 }
 
 /* ---- opening and closing ---- */
@@ -601,27 +359,12 @@ static int find_files(uint64_t *ret_first, uint64_t *ret_last)
 	return PBX_OK;
 }
 
-static void read_position(uint64_t ret_position[2])
-{
-	char path[512];
-
-	(void)snprintf(path, sizeof path, "%s/position", journal.dir);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	ret_position[0] = ret_position[1] = 0;
-	if (fd < 0)
-		return;
-	if (read(fd, ret_position, 2 * sizeof *ret_position) != 2 * (ssize_t)sizeof *ret_position)
-		ret_position[0] = ret_position[1] = 0;
-	(void)close(fd);
-}
-
 static int open_one(uint64_t file, uint64_t from)
 {
 	struct frame_count count;
 	char path[512];
 
-	path_of(path, sizeof path, file);
+	store_journal_path(path, sizeof path, file);
 	if (access(path, F_OK) != 0)
 		return PBX_OK;
 
@@ -640,7 +383,7 @@ static int remove_file(uint64_t file)
 {
 	char path[512];
 
-	path_of(path, sizeof path, file);
+	store_journal_path(path, sizeof path, file);
 	return unlink(path) == 0 || errno == ENOENT ? PBX_OK : PBX_EIO;
 }
 
@@ -650,15 +393,14 @@ static int open_files(void)
 	uint64_t first, last, position[2];
 	int err = find_files(&first, &last);
 
-	read_position(position);
-	journal.read_file = position[0] > first ? position[0] : first;
-	journal.read_at = journal.read_file == position[0] ? (off_t)position[1] : 0;
+	store_journal_position(journal.dir, position);
+	uint64_t from = position[0] > first ? position[0] : first;
+	uint64_t from_at = from == position[0] ? position[1] : 0;
+
 	for (uint64_t file = first; err == PBX_OK && file && file <= last; file++)
-		err = file < journal.read_file ? remove_file(file)
-					       : open_one(file, file == journal.read_file ? (uint64_t)journal.read_at : 0);
+		err = file < from ? remove_file(file) : open_one(file, file == from ? from_at : 0);
 	journal.file = (last > position[0] ? last : position[0]) + 1;
-	if (!first)
-		journal.read_file = journal.file;
+	store_journal_replay_open(first ? from : journal.file, first ? from_at : 0);
 	return err;
 }
 
@@ -666,7 +408,6 @@ int store_journal_open(const char *dir)
 {
 	memset(&journal, 0, sizeof journal);
 	journal.fd = -1;
-	journal.read_wanted = READ_BYTES;
 	if (!dir || !*dir)
 		return PBX_OK;
 	if (snprintf(journal.dir, sizeof journal.dir, "%s", dir) >= (int)sizeof journal.dir)
@@ -710,11 +451,7 @@ void store_journal_flush(void)
 void store_journal_close(void)
 {
 	journal.closing = true;
-	while (journal.reading_now) {
-		core_loop_step();
-		(void)usleep(200);
-	}
-	stop_replay();
+	store_journal_replay_close();
 	if (journal.timing)
 		(void)core_timer_stop(journal.timer);
 	journal.timing = false;

@@ -218,6 +218,31 @@ START_TEST(a_torn_end_is_cut_and_the_rest_arrives)
 }
 END_TEST
 
+/* The first outage is over and its files are gone; how far they were sent must mean nothing to those of a second, after another start. */
+START_TEST(a_second_outage_after_a_restart_loses_nothing)
+{
+	struct postgres *postgres = postgres_start();
+
+	store_fixture_start_on(postgres);
+	make_table();
+	halt(postgres);
+	record_many(1, 100);
+	core_loop_settle();
+	postgres_resume(postgres);
+	wait_until(is_through);
+	store_fixture_close();
+
+	store_fixture_open();
+	halt(postgres);
+	record_many(101, 100);
+	core_loop_settle();
+	postgres_resume(postgres);
+	wait_until(is_through);
+	ck_assert_str_eq(ask("SELECT COUNT(*), MAX(id) FROM records"), "200|200");
+	store_fixture_stop();
+}
+END_TEST
+
 START_TEST(damage_in_the_middle_is_never_sent)
 {
 	struct postgres *postgres = postgres_start();
@@ -384,6 +409,6 @@ START_TEST(a_server_that_comes_later_is_waited_for)
 END_TEST
 
 POSTGRES_MAIN("store_journal", a_server_that_comes_later_is_waited_for, records_made_while_the_server_is_down_arrive_once_and_in_order,
-	      what_was_told_safe_survives_a_kill, a_torn_end_is_cut_and_the_rest_arrives, damage_in_the_middle_is_never_sent,
-	      a_record_that_is_refused_does_not_hold_up_the_others, a_full_disk_is_waited_out,
+	      what_was_told_safe_survives_a_kill, a_torn_end_is_cut_and_the_rest_arrives, a_second_outage_after_a_restart_loses_nothing,
+	      damage_in_the_middle_is_never_sent, a_record_that_is_refused_does_not_hold_up_the_others, a_full_disk_is_waited_out,
 	      closing_leaves_in_the_journal_what_could_not_be_written, a_server_that_stops_answering_is_missed)
