@@ -1,7 +1,7 @@
 /* core/host.c - the plugins by name, and what an instance is made of
  *
  * Reading on: services.c (tables between owners), host_load.c (from a file to an instance), host_order.c (who comes first), host_life.c (load,
- * start, stop, unload, upgrade), host_manage.c (all of a folder, or one by name). */
+ * start, stop, unload, upgrade), host_batch.c (all of a folder), host_manage.c (one by name), host_list.c (looking). */
 #include "host_internal.h"
 #include "json.h"
 #include "log.h"

@@ -118,6 +118,16 @@ void core_life_end(struct core_instance *instance, void (*gone)(void *context), 
 /* What pbx_host.ready does. */
 void core_life_ready(struct pbx_host *host, int result, const char *reason);
 
+/* ---- host_batch.c: the search path ---- */
+char *core_batch_find_file(const char *name); /* in the last folder that has NAME.so; owned. NULL: none has */
+void core_batch_stop(void);                   /* the load of all goes no further */
+bool core_batch_is_over(void);
+void core_batch_fini(void);
+
+/* ---- host_list.c ---- */
+/* As core_owner_holds, of the first of its instances that holds anything. */
+uint32_t core_plugin_holds(const struct core_plugin *plugin, char *ret_text, size_t size);
+
 /* ---- host_manage.c ---- */
 /* Stops what still runs and waits for it, a few seconds at most. false: somebody's code is still at work in the pool. */
 bool core_manage_fini(void);
