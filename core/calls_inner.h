@@ -76,6 +76,8 @@ struct core_leg {
 	pbx_timer update_timer;
 	uint64_t play_tag; /* of what plays now; 0: nothing that anybody waits for */
 	uint32_t play_for; /* CORE_PLAY_FOR_… */
+	pbx_source play_source; /* of what plays now; 0: no shared source */
+	bool play_inherited;    /* of a controller that has left: stops at the end of this round unless the new one wants the same */
 	struct core_stream_stats stats;
 	bool has_stats;
 
@@ -175,6 +177,7 @@ int core_leg_send_digits(struct core_leg *leg, const char *digits);
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
+void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */
 bool core_leg_wants_hold(const struct core_media_desc *offer);
 void core_leg_media_fini(void);
 

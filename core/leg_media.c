@@ -243,10 +243,22 @@ int core_leg_update(struct core_leg *leg)
 
 /* ---- playing ---- */
 
+/* A shared source that is heard already goes on: whoever takes a leg over does not make its music begin again. */
+static bool goes_on(struct core_leg *leg, uint32_t kind, pbx_source source, uint32_t play_for)
+{
+	if (kind != CORE_PLAY_SOURCE || !leg->play_tag || !source.id || leg->play_source.id != source.id)
+		return false;
+	leg->play_inherited = false;
+	leg->play_for = play_for;
+	return true;
+}
+
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
 {
 	if (!leg->has_stream)
 		return PBX_ESTATE;
+	if (goes_on(leg, kind, source, play_for))
+		return PBX_OK;
 
 	struct core_play play = { .kind = kind, .text = text, .source = source, .tag = ++last_tag };
 	int err = core_media->play(leg->stream, &play);
@@ -254,7 +266,28 @@ int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_sou
 		return err;
 	leg->play_tag = play.tag;
 	leg->play_for = play_for;
+	leg->play_source = kind == CORE_PLAY_SOURCE ? source : (pbx_source){ 0 };
+	leg->play_inherited = false;
 	return PBX_OK;
+}
+
+static void stop_inherited(void *context, void *id)
+{
+	struct core_leg *leg = core_leg_find((pbx_leg){ (uint64_t)(uintptr_t)id });
+
+	(void)context;
+	if (leg && leg->play_inherited)
+		core_leg_stop_play(leg);
+}
+
+void core_leg_leave_play(struct core_leg *leg)
+{
+	leg->play_for = 0;
+	leg->play_inherited = leg->play_tag && leg->play_source.id;
+	if (leg->play_inherited)
+		core_calls_later(stop_inherited, leg->handle.id);
+	else
+		core_leg_stop_play(leg);
 }
 
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for)
@@ -271,6 +304,8 @@ void core_leg_stop_play(struct core_leg *leg)
 {
 	leg->play_tag = 0;
 	leg->play_for = 0;
+	leg->play_source.id = 0;
+	leg->play_inherited = false;
 	if (leg->has_stream)
 		(void)core_media->stop(leg->stream);
 }
@@ -303,6 +338,7 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	uint32_t play_for = leg->play_for;
 	leg->play_tag = 0;
 	leg->play_for = 0;
+	leg->play_inherited = false;
 	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
 		if (how != PBX_MEDIA_FAILED)
 			core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */

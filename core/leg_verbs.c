@@ -42,7 +42,7 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 	memcpy(&leg->controller, controller, controller->size < sizeof *controller ? controller->size : sizeof *controller);
 	leg->self = self;
 	core_charge_add(host, &leg->charge, "leg", true, revoke_leg);
-	core_leg_stop_play(leg);
+	core_leg_leave_play(leg);
 	return PBX_OK;
 }
 

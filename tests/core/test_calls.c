@@ -440,6 +440,33 @@ START_TEST(music_whose_source_goes_is_begun_again_but_music_that_cannot_be_playe
 }
 END_TEST
 
+START_TEST(music_goes_on_when_another_takes_the_leg_and_wants_the_same)
+{
+	static const struct pbx_controller other = { .size = sizeof other };
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	offer_music(pbx);
+	ck_assert_int_eq(claim(pbx, "*5.", take), PBX_OK);
+	pbx_leg caller = fake_dial(pbx, "1001", "*51");
+	ck_assert_int_eq(calls->music(caller, NULL), PBX_OK);
+	uint32_t begun = fake_plays_begun(pbx, caller);
+	ck_assert_int_eq(calls->control(core_self(), caller, &other, NULL), PBX_OK);
+	ck_assert_int_eq(calls->music(caller, NULL), PBX_OK);
+	fake_settle(pbx);
+	ck_assert(fake_hears(pbx, caller, "source:default"));
+	ck_assert_uint_eq(fake_plays_begun(pbx, caller), begun);
+
+	ck_assert_int_eq(calls->control(core_self(), caller, &other, pbx), PBX_OK);
+	ck_assert_int_eq(calls->music(caller, "sales"), PBX_OK);
+	fake_settle(pbx);
+	ck_assert(fake_hears(pbx, caller, "source:sales"));
+	ck_assert_int_eq(calls->control(core_self(), caller, &other, NULL), PBX_OK);
+	fake_settle(pbx);
+	ck_assert(fake_hears(pbx, caller, "nothing"));
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
 START_TEST(without_music_a_held_party_hears_silence)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -647,7 +674,8 @@ CHECK_MAIN("calls", a_call_from_phone_to_phone_tells_its_whole_story,
 	   both_holding_hear_nothing_and_each_resume_counts, a_hold_by_address_is_a_hold_and_a_repeated_one_is_not_a_second,
 	   a_caller_that_holds_before_the_answer_is_not_connected_by_it,
 	   the_music_is_the_holders_choice_then_the_holders_accounts_then_the_default,
-	   music_whose_source_goes_is_begun_again_but_music_that_cannot_be_played_is_not, without_music_a_held_party_hears_silence,
+	   music_whose_source_goes_is_begun_again_but_music_that_cannot_be_played_is_not,
+	   music_goes_on_when_another_takes_the_leg_and_wants_the_same, without_music_a_held_party_hears_silence,
 	   hold_by_rest_makes_the_holder_silent_and_plays_to_the_other, a_claim_takes_the_leg_and_hears_of_everything,
 	   a_leg_that_a_claim_leaves_alone_gets_500, control_takes_a_leg_from_whoever_had_it,
 	   a_leg_taken_out_of_a_bridge_leaves_a_lonely_one_that_is_hung_up_after_a_while, calls_that_meet_share_the_older_ones_linked_id,

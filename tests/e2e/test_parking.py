@@ -252,6 +252,7 @@ def test_who_waits_outlives_the_reload_of_the_plugin(pbx, talk, phones):
     pbx.ctl("plugin", "reload", "call_parking")
     assert alice.hears(MUSIC)
     assert alice.ear.breaks(here) == [] and alice.ear.gaps(here) == []
+    assert not any(packet.marker for packet in alice.ear.packets[here:]), "the music began anew"
     assert slots(pbx) == [(72, "1001", "1002")]
     bob.dial("72").established()
     assert bob.hears(440) and alice.hears(660)

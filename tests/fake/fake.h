@@ -55,6 +55,7 @@ bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
 bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
 bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b);       /* each hears the other */
+uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg);     /* how often something was begun to be played to it, ever */
 const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg);      /* what it hears, in the words above, or "leg:NAME": for messages */
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
 void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg);       /* what plays comes to its end */

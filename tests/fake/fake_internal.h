@@ -23,6 +23,7 @@ struct fake_stream {
 	char *play_text;
 	pbx_source source;
 	uint64_t tag;
+	uint32_t plays_begun; /* ever */
 	char digits[64];
 	struct fake_stream *next;
 };

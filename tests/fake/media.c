@@ -130,6 +130,7 @@ static int media_play(core_stream handle, const struct core_play *play)
 	stream->play_text = play->text ? strdup(play->text) : NULL;
 	stream->source = play->source;
 	stream->tag = play->tag;
+	stream->plays_begun++;
 	return PBX_OK;
 }
 

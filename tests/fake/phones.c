@@ -442,6 +442,12 @@ const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg)
 	return stream ? fake_stream_plays(stream, name_of) : "nothing";
 }
 
+uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return stream_of(find(leg))->plays_begun;
+}
+
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what)
 {
 	const char *hears = fake_hearing(pbx, leg);
