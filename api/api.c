@@ -11,6 +11,7 @@
 #include "parts.h"
 #include "log.h"
 #include "settings.h"
+#include "status.h"
 
 static const struct pbx_setting settings[] = {
 	PBX_TEXT(struct api_settings, listen, .initial_text = "127.0.0.1:9000", .flags = PBX_SETTING_RESTART,
@@ -36,6 +37,44 @@ static const struct pbx_setting settings[] = {
 	PBX_LIST(struct api_settings, user_scopes, .initial_text = "",
 		 .help = "What an extension's user may do with their own account, as calls:read"),
 };
+
+/* ---- readiness -------------------------------------------------------------------------- */
+
+static struct api *running; /* NULL: not started */
+
+void api_users_ready(struct api *api)
+{
+	void (*ready)(void *context) = api->on_ready;
+
+	api->users_ready = true;
+	api->on_ready = NULL;
+	if (ready)
+		ready(api->on_ready_context);
+}
+
+void api_when_ready(void (*ready)(void *context), void *context)
+{
+	if (running && !running->users_ready) {
+		running->on_ready = ready;
+		running->on_ready_context = context;
+		return;
+	}
+	ready(context);
+}
+
+static struct pbx_json *tell_status(void *self)
+{
+	const struct api *api = self;
+	struct pbx_json *json = core_json_object(), *listeners = core_json_array();
+	char url[128];
+
+	(void)snprintf(url, sizeof url, "%s://%s", api->settings->plain_http ? "http" : "https", api->listening);
+	(void)core_json_append_text(listeners, url); /* without memory it is not shown */
+	(void)core_json_set(json, "listeners", listeners);
+	(void)core_json_set_integer(json, "streams", api->stream_count);
+	(void)core_json_set_boolean(json, "ready", api->users_ready);
+	return json;
+}
 
 /* ---- life ------------------------------------------------------------------------------- */
 
@@ -86,15 +125,19 @@ static int api_start(void *self)
 		pbx_error(api->host, "api_not_started", "listen=%s field=%s reason=\"%s\"", api->settings->listen, diag.field, diag.text);
 		return err;
 	}
-	pbx_notice(api->host, "api_started", "url=%s://%s" API_BASE, api->settings->plain_http ? "http" : "https", api->settings->listen);
-	api_first_user(api);
-	return api_tokens_start(api);
+	pbx_notice(api->host, "api_started", "url=%s://%s" API_BASE, api->settings->plain_http ? "http" : "https", api->listening);
+	running = api;
+	api_lockouts_load(api);
+	err = core_status_add("api", tell_status, api);
+	return err == PBX_OK ? api_tokens_start(api) : err;
 }
 
 static void api_stop(void *self)
 {
 	struct api *api = self;
 
+	running = NULL;
+	core_status_remove("api");
 	api_dispatch_stop(api);
 	api_server_stop(api);
 }

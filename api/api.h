@@ -6,7 +6,7 @@
  * health.c       /healthz, /readyz, /metrics, the API document
  * events.c       the events of the bus as a stream (SSE)
  * certificate.c  the certificate the daemon makes for itself
- * limits.c       how often somebody may try
+ * limits.c       how often somebody may try;  lockouts.c  failed log-ins outlive a restart
  * tokens.c       bearer tokens;  login.c  log-in, password;  users.c  people who may use the API
  * api.c          settings, tables, start and stop
  *
@@ -44,11 +44,14 @@ struct api {
 	const struct pbx_timers *timers;
 	char *data_dir;            /* server.data_dir */
 	struct api_server *server; /* gateway.c */
+	char listening[72];        /* "127.0.0.1:9000", with the port that port 0 has become */
 	struct api_exchange *open; /* those whose request runs; dispatch.c */
 	struct api_limits *limits;
 	struct api_stream *streams; /* events.c */
 	uint32_t stream_count;
-	bool users_ready; /* the first user has been made, or was there */
+	bool users_ready;                /* the first user has been made, or was there */
+	void (*on_ready)(void *context); /* who waits for that: parts.h, api_when_ready(); NULL: nobody, or told */
+	void *on_ready_context;
 };
 
 /* ---- the server (gateway.c) ------------------------------------------------------------- */
@@ -74,10 +77,30 @@ void api_limits_free(struct api_limits *limits);
 /* One request of a bucket that fills with per_minute and holds burst. False: wait for *ret_wait_s. */
 bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms, uint32_t per_minute, uint32_t burst,
 		     uint32_t *ret_wait_s);
+/* What is left in a bucket, and how long it takes to fill. Nothing was taken yet: it is full. */
+void api_limits_left(const struct api_limits *limits, const char *key, uint32_t per_minute, uint32_t burst, uint32_t *ret_left,
+		     uint32_t *ret_full_in_s);
 /* Counts a try to log in before it is judged. False: too many have failed, *ret_wait_s until the next may be made. */
 bool api_limits_try_login(struct api_limits *limits, const char *address, const char *user, uint64_t now_ms, uint32_t *ret_wait_s);
 /* The try was right: what this user failed from this address is forgotten. */
 void api_limits_logged_in(struct api_limits *limits, const char *address, const char *user);
+
+/* The counts that concern an address and a user: the pair's, the address's, the user's. */
+#define API_TRIES_KINDS 3u
+#define API_TRIES_WITHIN_MS (5u * 60 * 1000)
+#define API_KEY_SIZE 128u
+struct api_tries {
+	char key[API_KEY_SIZE];
+	uint32_t tries;
+	uint64_t since_ms, locked_until_ms; /* 0: not locked */
+};
+void api_limits_tries(const struct api_limits *limits, const char *address, const char *user, struct api_tries ret_tries[API_TRIES_KINDS]);
+void api_limits_restore(struct api_limits *limits, const struct api_tries *tries);
+
+/* lockouts.c: api_limits_try_login and api_limits_logged_in, kept in the store. */
+bool api_lockouts_try(struct api *api, const char *address, const char *user, uint32_t *ret_wait_s);
+void api_lockouts_logged_in(struct api *api, const char *address, const char *user);
+void api_lockouts_load(struct api *api); /* then api_first_user() */
 
 /* ---- tokens (tokens.c) ------------------------------------------------------------------ */
 
@@ -110,8 +133,9 @@ int api_tokens_start(struct api *api);
 /* Hashes and stores a user's password and ends the user's sessions; done(context, PBX_OK), PBX_ENOENT (no such user), PBX_EIO. */
 void api_password_set(struct api *api, const char *user, const char *password, bool must_change, void (*done)(void *context, int result),
 		      void *context);
-/* Makes "admin" with a one-time password when there is no user yet. */
+/* Makes "admin" with a one-time password when there is no user yet; api_users_ready() follows, whatever comes of it. */
 void api_first_user(struct api *api);
+void api_users_ready(struct api *api);              /* from here on people can log in */
 void api_first_login_forget(const struct api *api); /* the file with the one-time password has served */
 
 /* ---- answering (dispatch.c) ------------------------------------------------------------- */

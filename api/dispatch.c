@@ -93,18 +93,38 @@ static const struct core_answer_sink sink = {
 
 /* ---- who asks --------------------------------------------------------------------------- */
 
+static void set_number_header(struct api_exchange *exchange, const char *name, uint32_t value)
+{
+	char text[16];
+
+	(void)snprintf(text, sizeof text, "%u", value);
+	exchange_set_header(exchange, name, text);
+}
+
+/* How much somebody may still ask: a burst at once, refilled steadily. */
+static void tell_limit(struct api_exchange *exchange, const char *key)
+{
+	const struct api_settings *settings = exchange->api->settings;
+	uint32_t left, full_in_s;
+
+	api_limits_left(exchange->api->limits, key, settings->requests_per_minute, settings->requests_burst, &left, &full_in_s);
+	set_number_header(exchange, "RateLimit-Limit", settings->requests_burst);
+	set_number_header(exchange, "RateLimit-Remaining", left);
+	set_number_header(exchange, "RateLimit-Reset", full_in_s);
+}
+
 /* False: refused with 429. */
 static bool take_turn(struct api_exchange *exchange, const char *key)
 {
 	const struct api *api = exchange->api;
 	const struct api_settings *settings = api->settings;
 	uint32_t wait_s;
-	char seconds[16];
+	bool may = api_limits_take(api->limits, key, core_now_ms(), settings->requests_per_minute, settings->requests_burst, &wait_s);
 
-	if (api_limits_take(api->limits, key, core_now_ms(), settings->requests_per_minute, settings->requests_burst, &wait_s))
+	tell_limit(exchange, key);
+	if (may)
 		return true;
-	(void)snprintf(seconds, sizeof seconds, "%u", wait_s);
-	exchange_set_header(exchange, "Retry-After", seconds);
+	set_number_header(exchange, "Retry-After", wait_s);
 	exchange_problem(exchange, 429, "too_many_requests", "too many requests, try again later");
 	return false;
 }

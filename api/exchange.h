@@ -10,7 +10,7 @@
 
 #define EXCHANGE_HEADERS 64u
 #define EXCHANGE_QUEUE_BYTES (256u * 1024u) /* of a stream that were not written yet */
-#define EXCHANGE_EXTRA_HEADERS 512u         /* characters of Allow, Retry-After… */
+#define EXCHANGE_EXTRA_HEADERS 4096u        /* characters of Allow, Retry-After, Link… */
 
 struct api;
 

@@ -504,6 +504,10 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 		return PBX_EIO;
 	}
 	mg_set_request_handler(server->civetweb, "/", on_request, server);
+	struct mg_server_port port = { 0 };
+	if (listen.port == 0 && mg_get_server_ports(server->civetweb, 1, &port) == 1)
+		listen.port = (uint32_t)port.port;
+	(void)snprintf(api->listening, sizeof api->listening, "%s:%u", listen.host, listen.port);
 	server->address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)listen.port) };
 	(void)inet_pton(AF_INET, listen.host, &server->address.sin_addr); /* it was read before */
 	api->server = server;

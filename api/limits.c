@@ -14,9 +14,9 @@
 
 #define CHAINS 1024u
 #define ENTRIES_MOST 8192u
-#define KEY_SIZE 128u
+#define KEY_SIZE API_KEY_SIZE
 
-#define TRIES_WITHIN_MS (5u * 60 * 1000)
+#define TRIES_WITHIN_MS API_TRIES_WITHIN_MS
 #define LOCKED_MS (15u * 60 * 1000)
 #define TRIES_PER_PAIR 5u
 #define TRIES_PER_ADDRESS 20u
@@ -129,6 +129,16 @@ bool api_limits_take(struct api_limits *limits, const char *key, uint64_t now_ms
 	return false;
 }
 
+void api_limits_left(const struct api_limits *limits, const char *key, uint32_t per_minute, uint32_t burst, uint32_t *ret_left,
+		     uint32_t *ret_full_in_s)
+{
+	const struct entry *entry = find(limits, key);
+	double tokens = entry ? entry->tokens : burst;
+
+	*ret_left = (uint32_t)tokens;
+	*ret_full_in_s = tokens < burst ? (uint32_t)((burst - tokens) * 60 / per_minute) + 1 : 0;
+}
+
 /* How long this key has to wait, 0: it may try. Counts the try. */
 static uint64_t wait_of(struct api_limits *limits, const char *key, uint32_t tries, uint64_t now_ms)
 {
@@ -152,47 +162,67 @@ static uint64_t wait_of(struct api_limits *limits, const char *key, uint32_t tri
 	return LOCKED_MS;
 }
 
-static void pair_key(const char *address, const char *user, char ret_key[KEY_SIZE])
+static void login_keys(const char *address, const char *user, char ret_keys[API_TRIES_KINDS][KEY_SIZE])
 {
-	(void)snprintf(ret_key, KEY_SIZE, "login %.45s %.64s", address, user);
+	(void)snprintf(ret_keys[0], KEY_SIZE, "login %.45s %.64s", address, user);
+	(void)snprintf(ret_keys[1], KEY_SIZE, "from %.45s", address);
+	(void)snprintf(ret_keys[2], KEY_SIZE, "against %.64s", user);
 }
 
 bool api_limits_try_login(struct api_limits *limits, const char *address, const char *user, uint64_t now_ms, uint32_t *ret_wait_s)
 {
-	char pair[KEY_SIZE], from[KEY_SIZE], against[KEY_SIZE];
+	static const uint32_t most[API_TRIES_KINDS] = { TRIES_PER_PAIR, TRIES_PER_ADDRESS, TRIES_PER_USER };
+	char keys[API_TRIES_KINDS][KEY_SIZE];
+	uint64_t wait_ms = 0;
 
-	pair_key(address, user, pair);
-	(void)snprintf(from, sizeof from, "from %.45s", address);
-	(void)snprintf(against, sizeof against, "against %.64s", user);
-
-	uint64_t wait_ms = wait_of(limits, pair, TRIES_PER_PAIR, now_ms);
-	if (wait_ms == 0)
-		wait_ms = wait_of(limits, from, TRIES_PER_ADDRESS, now_ms);
-	if (wait_ms == 0)
-		wait_ms = wait_of(limits, against, TRIES_PER_USER, now_ms);
+	login_keys(address, user, keys);
+	for (size_t i = 0; wait_ms == 0 && i < API_TRIES_KINDS; i++)
+		wait_ms = wait_of(limits, keys[i], most[i], now_ms);
 	*ret_wait_s = (uint32_t)((wait_ms + 999) / 1000);
 	return wait_ms == 0;
 }
 
-/* Gives the try back to an address or user that had it right: only wrong ones should add up. */
-static void give_back(const struct api_limits *limits, const char *kind, const char *name)
-{
-	char key[KEY_SIZE];
-
-	(void)snprintf(key, sizeof key, "%s %.64s", kind, name);
-	struct entry *entry = find(limits, key);
-	if (entry && entry->tries > 0)
-		entry->tries--;
-}
-
 void api_limits_logged_in(struct api_limits *limits, const char *address, const char *user)
 {
-	char pair[KEY_SIZE];
+	char keys[API_TRIES_KINDS][KEY_SIZE];
 
-	pair_key(address, user, pair);
-	struct entry *entry = find(limits, pair);
-	if (entry)
-		entry->tries = 0;
-	give_back(limits, "from", address);
-	give_back(limits, "against", user);
+	login_keys(address, user, keys);
+	for (size_t i = 0; i < API_TRIES_KINDS; i++) {
+		struct entry *entry = find(limits, keys[i]);
+
+		if (entry && entry->tries > 0)
+			entry->tries =
+				i == 0 ? 0 : entry->tries - 1; /* address and user get this try back: only wrong ones should add up */
+	}
+}
+
+/* ---- over a restart --------------------------------------------------------------------- */
+
+void api_limits_tries(const struct api_limits *limits, const char *address, const char *user, struct api_tries ret_tries[API_TRIES_KINDS])
+{
+	char keys[API_TRIES_KINDS][KEY_SIZE];
+
+	login_keys(address, user, keys);
+	for (size_t i = 0; i < API_TRIES_KINDS; i++) {
+		const struct entry *entry = find(limits, keys[i]);
+
+		ret_tries[i] = (struct api_tries){ 0 };
+		memcpy(ret_tries[i].key, keys[i], KEY_SIZE);
+		if (!entry)
+			continue;
+		ret_tries[i].tries = entry->tries;
+		ret_tries[i].since_ms = entry->tries_since_ms;
+		ret_tries[i].locked_until_ms = entry->locked_until_ms;
+	}
+}
+
+void api_limits_restore(struct api_limits *limits, const struct api_tries *tries)
+{
+	struct entry *entry = need(limits, tries->key, tries->since_ms, 0);
+
+	if (!entry)
+		return; /* no memory to count with */
+	entry->tries = tries->tries;
+	entry->tries_since_ms = tries->since_ms;
+	entry->locked_until_ms = tries->locked_until_ms;
 }

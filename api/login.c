@@ -92,7 +92,7 @@ static void on_right(struct login *taken)
 
 	if (!api->requests->has(login->request, "password"))
 		return; /* the asker has left */
-	api_limits_logged_in(api->limits, api_address_of(api, login->request), login->name);
+	api_lockouts_logged_in(api, api_address_of(api, login->request), login->name);
 	note_login(login);
 	if (!login->changes || !password) {
 		issue(login, login->must_change);
@@ -230,7 +230,7 @@ static bool may_try(struct api *api, pbx_request request, const char *name)
 	char text[SHOWN_SIZE];
 	uint32_t wait_s;
 
-	if (api_limits_try_login(api->limits, address, name, api->host->now_ms(api->host), &wait_s))
+	if (api_lockouts_try(api, address, name, &wait_s))
 		return true;
 	core_log(PBX_LOG_WARN, "api", NULL, "login_locked", "user=\"%s\" address=%s wait_s=%u", shown(name, text), address, wait_s);
 	api_fail_later(api, request, 429, "too_many_logins", wait_s, "too many failed log-ins, try again later");

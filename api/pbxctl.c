@@ -5,7 +5,7 @@
  * a table, or with --json as it is. Help, usage and the shell's completion are made from the daemon's table of commands, so a plugin that
  * was dropped in a minute ago is there too.
  *
- * Exit codes: 0 done, 1 refused or failed, 64 wrong usage (sysexits.h EX_USAGE), 69 the daemon cannot be reached (EX_UNAVAILABLE).
+ * Exit codes: 0 done, 1 refused, failed, or an answer that says "ok": no, 64 wrong usage (sysexits.h EX_USAGE), 69 the daemon cannot be reached (EX_UNAVAILABLE).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -502,7 +502,8 @@ static int show_answer(const struct session *session, const struct look *look, c
 	} else {
 		print_answer(look, body, columns);
 	}
-	return EX_OK;
+	/* A check that found something is an answer, and no success. */
+	return cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(body, "ok")) ? EXIT_FAILURE : EX_OK;
 }
 
 static int run(struct session *session, const char *const *words, int count)

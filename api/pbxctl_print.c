@@ -221,6 +221,35 @@ static bool is_table(const cJSON *value)
 	return cJSON_IsArray(value) && cJSON_IsObject(value->child);
 }
 
+/* A list of sentences reads better line by line. */
+static bool has_sentences(const cJSON *value)
+{
+	const cJSON *item;
+
+	if (!cJSON_IsArray(value))
+		return false;
+	cJSON_ArrayForEach(item, value)
+	{
+		if (cJSON_IsString(item) && strchr(item->valuestring, ' '))
+			return true;
+	}
+	return false;
+}
+
+static void print_lines(const struct look *look, const cJSON *list, int indent)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, list)
+	{
+		char *text = text_of(item);
+		(void)fprintf(look->out, "%*s", indent, "");
+		print_cell(look, text ? text : "", "", 0);
+		(void)fputc('\n', look->out);
+		free(text);
+	}
+}
+
 static void print_members(const struct look *look, const cJSON *object, int indent)
 {
 	const cJSON *member;
@@ -234,11 +263,13 @@ static void print_members(const struct look *look, const cJSON *object, int inde
 	cJSON_ArrayForEach(member, object)
 	{
 		(void)fprintf(look->out, "%*s", indent, "");
-		if (cJSON_IsObject(member) || is_table(member)) {
+		if (cJSON_IsObject(member) || is_table(member) || has_sentences(member)) {
 			print_cell(look, member->string, bold, 0);
 			(void)fputc('\n', look->out);
 			if (cJSON_IsObject(member))
 				print_members(look, member, indent + 2);
+			else if (has_sentences(member))
+				print_lines(look, member, indent + 2);
 			else
 				print_table(look, member, NULL);
 			continue;
@@ -255,20 +286,19 @@ static void print_members(const struct look *look, const cJSON *object, int inde
 
 void print_answer(const struct look *look, const cJSON *body, const char *columns)
 {
-	const cJSON *items = cJSON_GetObjectItemCaseSensitive(body, "items"), *item;
+	const cJSON *items = cJSON_GetObjectItemCaseSensitive(body, "items");
+	const char *sentence = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(body, "sentence"));
 
 	if (!cJSON_IsArray(items))
 		items = cJSON_IsArray(body) ? body : NULL;
 	if (items && (is_table(items) || !items->child)) {
 		print_table(look, items, columns);
-	} else if (items) {
-		cJSON_ArrayForEach(item, items)
-		{
-			char *text = text_of(item);
-			print_cell(look, text ? text : "", "", 0);
+		if (sentence) { /* what the list amounts to */
+			print_cell(look, sentence, bold, 0);
 			(void)fputc('\n', look->out);
-			free(text);
 		}
+	} else if (items) {
+		print_lines(look, items, 0);
 	} else if (cJSON_IsObject(body)) {
 		print_members(look, body, 0);
 	} else if (body && !cJSON_IsNull(body)) {

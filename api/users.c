@@ -449,7 +449,7 @@ static int write_first_login(const struct api *api, const char *password)
 static void give_up(struct api *api, const char *reason)
 {
 	core_log(PBX_LOG_ERROR, "api", NULL, "first_user_not_made", "reason=\"%s\" cure=\"pbxctl user add NAME admin\"", reason);
-	api->users_ready = true;
+	api_users_ready(api);
 }
 
 static void on_first_made(void *context, const struct pbx_rows *rows)
@@ -463,7 +463,7 @@ static void on_first_made(void *context, const struct pbx_rows *rows)
 	if (rows->status == PBX_OK)
 		core_log(PBX_LOG_NOTICE, "api", NULL, "first_user_made", "user=%s password=\"in first-login of the data directory\"",
 			 change->name);
-	change->api->users_ready = true;
+	api_users_ready(change->api);
 }
 
 static void on_first_hashed(void *self, const char *hash)
@@ -486,7 +486,7 @@ static void on_counted(void *context, const struct pbx_rows *rows)
 		return;
 	}
 	if (rows->count > 0 && pbx_cell_int(rows, 0, 0) > 0) {
-		api->users_ready = true;
+		api_users_ready(api);
 		return;
 	}
 	const char *password = api->secrets->random_text(change->one_time, API_ONE_TIME_LENGTH) == PBX_OK ? change->one_time : NULL;
@@ -501,11 +501,15 @@ void api_first_user(struct api *api)
 {
 	AUTO(change) struct change *change = calloc(1, sizeof *change);
 
-	if (!change)
+	if (!change) {
+		give_up(api, "out of memory");
 		return;
+	}
 	change->api = api;
 	(void)snprintf(change->name, sizeof change->name, FIRST_USER);
 	(void)snprintf(change->scopes, sizeof change->scopes, "*");
 	if (api->store->run(api->host, "SELECT COUNT(*) FROM users", NULL, 0, on_counted, change) == PBX_OK)
 		(void)TAKE(change);
+	else
+		give_up(api, "the database has too much to do");
 }

@@ -35,6 +35,19 @@ extern const struct pbx_calls core_calls_service;
 extern const struct pbx_routing core_route_service;
 extern const struct pbx_media core_media_service;
 
+/* What stands in the way of a dialled number. Texts are borrowed until the callback returns. */
+struct core_plan_row {
+	const char *kind;    /* "claim" of a pattern, "number" somebody has reserved, "hook" that is asked about every number */
+	const char *owner;   /* plugin or part */
+	const char *pattern; /* or the number, or the hook's name */
+	const char *help;    /* what a user gets; "" when its owner says nothing */
+	uint32_t order;      /* of the chain; 0: a reserved number, whose owner answers in a hook */
+};
+/* Every claim and every reserved number; plan.c: claims of one order in the order in which they are tried. */
+void core_plan_each(void (*each)(void *context, const struct core_plan_row *row), void *context);
+/* Every hook of the chain, in order; route.c. */
+void core_route_each(void (*each)(void *context, const struct core_plan_row *row), void *context);
+
 /* negotiate.c: pure functions over descriptions, tested by table. */
 
 /* Our offer: the wanted codecs (the other side's, in its order, when known) then what we can do ourselves, without doubles; dynamic types numbered. */

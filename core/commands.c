@@ -2,15 +2,12 @@
  *
  * The core hands in the same card as any plugin. Handlers that are about settings, routing, log and events are in the commands_ files. */
 #include "bus.h"
-#include "calls.h"
 #include "commands_internal.h"
 #include "host_internal.h"
 #include "log.h"
-#include "loop.h"
 #include "metrics.h"
 #include "parts.h"
 #include "settings.h"
-#include "store.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +20,6 @@ struct core_part {
 
 static const struct pbx_requests *const requests = &core_requests_service;
 static struct pbx_host *part_host; /* NULL: not started */
-static uint64_t started_at_ms;
 
 struct pbx_host *core_part_host(void)
 {
@@ -80,101 +76,7 @@ void core_reply_refusal(pbx_request request, int result, const struct pbx_diag *
 	(void)requests->fail(request, status, code, diag->field[0] ? diag->field : NULL, "%s", diag->text[0] ? diag->text : "it failed");
 }
 
-/* ---- status --------------------------------------------------------------------------- */
-
-static struct pbx_json *calls_json(void)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	struct core_calls_stats stats;
-
-	core_calls_stats(&stats);
-	if (!json || core_json_set_integer(json, "calls", stats.calls) != PBX_OK ||
-	    core_json_set_integer(json, "legs", stats.legs) != PBX_OK || core_json_set_integer(json, "bridges", stats.bridges) != PBX_OK ||
-	    core_json_set_integer(json, "started", (int64_t)stats.started) != PBX_OK ||
-	    core_json_set_integer(json, "answered", (int64_t)stats.answered) != PBX_OK ||
-	    core_json_set_integer(json, "failed", (int64_t)stats.failed) != PBX_OK ||
-	    core_json_set_boolean(json, "draining", core_calls_draining()) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *store_json(void)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	struct core_store_stats stats;
-
-	core_store_stats(&stats);
-	if (!json || core_json_set_boolean(json, "up", stats.up) != PBX_OK ||
-	    core_json_set_boolean(json, "disk_full", stats.disk_full) != PBX_OK ||
-	    core_json_set_integer(json, "queries", (int64_t)stats.queries) != PBX_OK ||
-	    core_json_set_integer(json, "errors", (int64_t)stats.errors) != PBX_OK ||
-	    core_json_set_integer(json, "waiting", (int64_t)stats.waiting) != PBX_OK ||
-	    core_json_set_integer(json, "journalled", (int64_t)stats.journalled) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *events_json(void)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	struct core_bus_stats stats;
-
-	core_bus_stats(&stats);
-	if (!json || core_json_set_integer(json, "last_seq", stats.last_seq) != PBX_OK ||
-	    core_json_set_integer(json, "stored_seq", stats.stored_seq) != PBX_OK ||
-	    core_json_set_integer(json, "followers", stats.followers) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *loop_json(void)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	struct core_loop_stats stats;
-
-	core_loop_take_stats(&stats);
-	if (!json || core_json_set_integer(json, "stalls", (int64_t)stats.stalls) != PBX_OK ||
-	    core_json_set_number(json, "worst_ms", (double)stats.worst_us / 1000) != PBX_OK ||
-	    core_json_set_text(json, "worst_owner", stats.worst_owner) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *plugins_json(void)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	AUTO(json) struct pbx_json *failed = core_json_array();
-	int64_t running = 0;
-
-	for (const struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next) {
-		running += plugin->state == CORE_PLUGIN_RUNNING;
-		if (plugin->state == CORE_PLUGIN_FAILED && failed && core_json_append_text(failed, plugin->name) != PBX_OK)
-			return NULL;
-	}
-	if (!json || !failed || core_json_set_integer(json, "running", running) != PBX_OK ||
-	    core_json_set(json, "failed", TAKE(failed)) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static void on_status(void *self, pbx_request request)
-{
-	static struct pbx_json *(*const groups[])(void) = { calls_json, plugins_json, store_json, events_json, loop_json };
-	static const char *const names[] = { "calls", "plugins", "store", "events", "loop" };
-	AUTO(json) struct pbx_json *json = core_json_object();
-	char abi[16];
-
-	(void)self;
-	(void)snprintf(abi, sizeof abi, "%u.%u", PBX_ABI_MAJOR, PBX_ABI_MINOR);
-	bool ok = json && core_json_set_text(json, "version", PBX_VERSION) == PBX_OK && core_json_set_text(json, "abi", abi) == PBX_OK &&
-		  core_json_set_integer(json, "uptime_s", (int64_t)(core_now_ms() - started_at_ms) / 1000) == PBX_OK;
-	for (size_t i = 0; ok && i < sizeof groups / sizeof groups[0]; i++) {
-		struct pbx_json *group = groups[i]();
-
-		ok = group && core_json_set(json, names[i], group) == PBX_OK;
-	}
-	core_reply_object(request, ok ? TAKE(json) : NULL);
-}
+/* ---- help -------------------------------------------------------------------------------- */
 
 static void on_help(void *self, pbx_request request)
 {
@@ -389,8 +291,16 @@ static const struct pbx_field plugin_fields[] = {
 	{ "needs", PBX_TYPE_LIST, "services and plugins it needs" },
 	{ "offers", PBX_TYPE_LIST, "services it offers" },
 };
+static const struct pbx_field plan_fields[] = {
+	{ "order", PBX_TYPE_INT, "when it is asked: lower comes first; 0 for a reserved number, whose owner answers in a hook" },
+	{ "kind", PBX_TYPE_TEXT, "claim of a pattern, number reserved, or hook that is asked about every number" },
+	{ "pattern", PBX_TYPE_TEXT, "pattern or number, or the hook's name" },
+	{ "owner", PBX_TYPE_TEXT, "plugin or part that answers" },
+	{ "help", PBX_TYPE_TEXT, "what a caller gets" },
+};
 static const struct pbx_field step_fields[] = {
-	{ "items", PBX_TYPE_OBJECTS, "each hook asked: order, owner, hook, verdict, text" },
+	{ "items", PBX_TYPE_OBJECTS, "each hook asked: order, owner, hook, verdict, text, took_ms" },
+	{ "sentence", PBX_TYPE_TEXT, "the outcome in one sentence" },
 	{ "verdict", PBX_TYPE_TEXT, "targets, forward, control, reject or pass" },
 	{ "targets", PBX_TYPE_LIST, "what would ring" },
 	{ "to", PBX_TYPE_TEXT, "where the call would be forwarded" },
@@ -414,7 +324,7 @@ static const struct pbx_field revision_fields[] = {
 #define ARGS(rows) .args = PBX_TABLE(rows)
 #define REPLY(rows) .reply = PBX_TABLE(rows)
 static const struct pbx_route routes[] = {
-	{ "GET", "/system", on_status, .scope = "system:read", .summary = "State of the PBX" },
+	{ "GET", "/system", core_status_show, .scope = "system:read", .summary = "State of the PBX" },
 	{ "GET", "/plugins", on_plugins, .scope = "plugins:read", .summary = "Plugins and their state", REPLY(plugin_fields) },
 	{ "GET", "/plugins/{name}", on_plugin_show, .scope = "plugins:read", .summary = "One plugin", ARGS(name_args),
 	  REPLY(plugin_fields) },
@@ -442,6 +352,8 @@ static const struct pbx_route routes[] = {
 	  ARGS(undo_args), REPLY(revision_fields) },
 	{ "POST", "/route:explain", core_route_explain, .scope = "calls:read", .summary = "Who would answer for a number, and why",
 	  ARGS(explain_args), REPLY(step_fields) },
+	{ "GET", "/route/plan", core_route_plan, .scope = "calls:read",
+	  .summary = "The number plan: every pattern, number and hook in the order they are asked", REPLY(plan_fields) },
 	{ "GET", "/numbers/{number}", core_route_owner, .scope = "calls:read", .summary = "Who has a number", ARGS(number_args) },
 	{ "GET", "/logs", core_log_recent, .scope = "logs:read", .summary = "The last lines of the log", ARGS(recent_args) },
 	{ "POST", "/logs:level", core_log_level, .scope = "logs:write", .summary = "Change how much is logged", .flags = PBX_ROUTE_WRITES,
@@ -454,7 +366,7 @@ static const struct pbx_route routes[] = {
 #define PLUGIN_COLUMNS "name,version,state,summary,reason"
 #define EVENT_COLUMNS "seq,time,type,owner,call_id"
 static const struct pbx_command commands[] = {
-	{ "status", on_status, "State of the PBX" },
+	{ "status", core_status_show, "State of the PBX" },
 	{ "help", on_help, "All commands", .columns = "words,help" },
 	{ "plugin list", on_plugins, "Plugins and their state", .columns = PLUGIN_COLUMNS },
 	{ "plugin show", on_plugin_show, "One plugin", ARGS(name_args) },
@@ -477,7 +389,9 @@ static const struct pbx_command commands[] = {
 	{ "config schema", core_config_schema, "JSON Schema of all settings" },
 	{ "config manual", core_config_manual, "Reference of all settings, in Markdown" },
 	{ "route explain", core_route_explain, "Who would answer for a number, and why", ARGS(explain_args),
-	  .columns = "order,owner,hook,verdict,text" },
+	  .columns = "order,owner,hook,verdict,took_ms,text" },
+	{ "route plan", core_route_plan, "The number plan: every pattern, number and hook in the order they are asked",
+	  .columns = "order,kind,pattern,owner,help" },
 	{ "route owner", core_route_owner, "Who has a number", ARGS(number_args) },
 	{ "log level", core_log_level, "Change how much is logged", ARGS(level_args), .flags = PBX_ROUTE_WRITES },
 	{ "log recent", core_log_recent, "The last lines of the log", ARGS(recent_args) },
@@ -521,7 +435,7 @@ static int part_start(void *self)
 	struct core_part *part = self;
 
 	part_host = part->host;
-	started_at_ms = core_now_ms();
+	core_status_begin();
 	int err = core_bus_declare(core_self(), &own);
 	return err == PBX_OK ? core_metrics_on_scrape(part->host, on_scrape, part) : err;
 }
@@ -530,6 +444,7 @@ static void part_stop(void *self)
 {
 	(void)self;
 	core_bus_undeclare(core_self());
+	core_status_end();
 	part_host = NULL;
 }
 

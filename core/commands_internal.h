@@ -12,6 +12,11 @@ void core_reply_object(pbx_request request, struct pbx_json *taken);
 void core_reply_refusal(pbx_request request, int result, const struct pbx_diag *diag);
 struct pbx_host *core_part_host(void); /* core_self() while the part does not run */
 
+/* status.c */
+void core_status_begin(void); /* the daemon's time counts from here */
+void core_status_end(void);
+void core_status_show(void *self, pbx_request request);
+
 /* commands_config.c */
 void core_config_check(void *self, pbx_request request);
 void core_config_show(void *self, pbx_request request);
@@ -27,6 +32,7 @@ void core_config_manual(void *self, pbx_request request);
 
 /* commands_route.c */
 void core_route_explain(void *self, pbx_request request);
+void core_route_plan(void *self, pbx_request request);
 void core_route_owner(void *self, pbx_request request);
 
 /* commands_log.c */

@@ -104,6 +104,7 @@ static void on_core_migrated(void *context, int result, const struct pbx_diag *d
 static void on_settings_attached(void *context, int result);
 static void on_bus_attached(void *context, int result);
 static void on_plugins_loaded(void *context);
+static void on_api_ready(void *context);
 
 static void on_plugins_stopped(void *context);
 
@@ -361,7 +362,7 @@ static void prune_events(void *self, pbx_timer timer)
 	core_bus_prune(core_wall_us() - (int64_t)server->event_days * 86400 * 1000000, NULL, NULL);
 }
 
-/* Everybody is in place: open the doors. */
+/* Everybody is in place: open the doors, those of people first. */
 static void on_plugins_loaded(void *context)
 {
 	const struct server_settings *server = core_settings_get("server");
@@ -379,13 +380,25 @@ static void on_plugins_loaded(void *context)
 		return;
 	}
 	tell_unknown_settings();
+	api_when_ready(on_api_ready, NULL);
+}
+
+/* READY is a promise: whoever hears it can call and log in. */
+static void on_api_ready(void *context)
+{
+	const struct server_settings *server = core_settings_get("server");
+	struct pbx_diag diag = { 0 };
+
+	(void)context;
+	if (stop_signals > 0 || exit_code != EX_OK)
+		return; /* told to stop while the first user was made */
 	if (sip_open(&diag) != PBX_OK) {
 		fail(EX_CONFIG, "sip_not_listening", diag.text);
 		return;
 	}
 	ready = true;
 	(void)core_timer_start(core_self(), 60000, 3600000, prune_events, NULL, &pruning);
-	core_log(PBX_LOG_NOTICE, "core", NULL, "ready", "version=" PBX_VERSION " control=%s", path);
+	core_log(PBX_LOG_NOTICE, "core", NULL, "ready", "version=" PBX_VERSION " control=%s/pbxd.sock", server->run_dir);
 	core_notify("READY=1");
 	if (core_notify_watchdog_ms() > 0)
 		(void)core_timer_start(core_self(), core_notify_watchdog_ms() / 2, core_notify_watchdog_ms() / 2, feed_watchdog, NULL,

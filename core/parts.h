@@ -11,3 +11,6 @@ extern const struct pbx_plugin calls_part; /* core/: settings "calls", call even
 extern const struct pbx_plugin sip_part;   /* sip/: settings "sip"; registrar; leg driver */
 extern const struct pbx_plugin media_part; /* rtp/: settings "media"; media driver */
 extern const struct pbx_plugin api_part;   /* api/: settings "api"; gateway */
+
+/* api/: ready(context) once people can log in: at once, or when the first user has been made. [loop] */
+void api_when_ready(void (*ready)(void *context), void *context);

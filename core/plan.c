@@ -505,6 +505,16 @@ int core_plan_unclaim(struct pbx_host *host, const char *pattern)
 	return PBX_ENOENT;
 }
 
+void core_plan_each(void (*each)(void *context, const struct core_plan_row *row), void *context)
+{
+	for (const struct claim *claim = claims; claim; claim = claim->next)
+		each(context,
+		     &(struct core_plan_row){ "claim", core_owner_name(claim->charge.owner), claim->pattern, claim->help, claim->order });
+	for (uint32_t i = 0; i < reservation_count; i++)
+		each(context,
+		     &(struct core_plan_row){ "number", core_owner_name(reservations[i]->charge.owner), reservations[i]->number, "", 0 });
+}
+
 void core_plan_fini(void)
 {
 	while (claims)

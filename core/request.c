@@ -1,7 +1,7 @@
 /* core/request.c - the table of routes, and an HTTP request's way through it
  *
  * Path, then method, then who asks, then the arguments: each step refuses with the answer HTTP has for it (404, 405 with Allow, 401 or 403,
- * 400 or 422). A template's segment is a literal, {name}, or {name} with an action behind it ("{id}:test"); of several templates that
+ * 400). A template's segment is a literal, {name}, or {name} with an action behind it ("{id}:test"); of several templates that
  * fit a path the one that is more literal from the left wins. */
 #include "request_internal.h"
 #include "calls.h"

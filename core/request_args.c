@@ -1,8 +1,9 @@
 /* core/request_args.c - a value somebody sent against the row that declares it
  *
- * The same checks serve path, query, body and command line, so that a handler never sees a value its table does not allow. What is missing,
- * of the wrong type or unknown is malformed (400); a value of the right type that cannot be is refused (422). Every fault of a
- * request is collected, so that a form can mark them all at once. */
+ * The same checks serve path, query, body and command line, so that a handler never sees a value its table does not allow. Whatever the
+ * table (and so the API document) rules out is answered with 400 and the field: missing, unknown, of the wrong type, out of range, not one of
+ * the choices. 422 is left to handlers, for what only they can judge. Every fault of a request is collected, so that a form can mark them
+ * all at once. */
 #include "request_internal.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -238,14 +239,14 @@ static void check_choice(const struct pbx_arg *arg, const char *in, const char *
 		if (!strcmp(*choice, text))
 			return;
 	describe_choices(arg->choices, allowed, sizeof allowed);
-	core_problem_add(problem, 422, "invalid_value", in, arg->name, "%s: \"%.64s\" is not one of %s", arg->name, text, allowed);
+	core_problem_add(problem, 400, "invalid_value", in, arg->name, "%s: \"%.64s\" is not one of %s", arg->name, text, allowed);
 }
 
 static void check_range(const struct pbx_arg *arg, const char *in, int64_t value, const char *what, struct core_problem *problem)
 {
 	if (arg->least >= arg->most || (value >= arg->least && value <= arg->most))
 		return;
-	core_problem_add(problem, 422, "out_of_range", in, arg->name, "%s: %s%lld is not within %lld and %lld", arg->name, what,
+	core_problem_add(problem, 400, "out_of_range", in, arg->name, "%s: %s%lld is not within %lld and %lld", arg->name, what,
 			 (long long)value, (long long)arg->least, (long long)arg->most);
 }
 

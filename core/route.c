@@ -30,6 +30,7 @@ struct walk {
 	uint64_t serial;
 	struct pbx_host *asked; /* who answers late; NULL: nobody is awaited */
 	char asked_name[64];
+	uint64_t asked_at_us;
 	pbx_timer limit;
 };
 
@@ -85,13 +86,23 @@ static int hook_add(struct pbx_host *host, uint32_t order, const char *name, pbx
 	return PBX_OK;
 }
 
+void core_route_each(void (*each)(void *context, const struct core_plan_row *row), void *context)
+{
+	for (const struct hook *hook = chain; hook; hook = hook->next)
+		each(context, &(struct core_plan_row){ "hook", core_owner_name(hook->charge.owner), hook->name, "", hook->order });
+}
+
 /* ---- a walk ---- */
 
 static void step(const struct walk *walk, uint32_t order, const char *owner, const char *hook, uint32_t verdict, const char *text)
 {
-	const struct pbx_route_step said = {
-		.size = sizeof said, .order = order, .owner = owner, .hook = hook, .verdict = verdict, .text = text ? text : ""
-	};
+	const struct pbx_route_step said = { .size = sizeof said,
+					     .order = order,
+					     .owner = owner,
+					     .hook = hook,
+					     .verdict = verdict,
+					     .text = text ? text : "",
+					     .took_us = core_now_us() - walk->asked_at_us };
 
 	if (walk->wish.step)
 		walk->wish.step(walk->wish.context, &said);
@@ -138,6 +149,7 @@ static void walk_refuse(struct walk *walk, uint32_t sip_code, const char *text)
 {
 	const struct pbx_route_answer verdict = { .size = sizeof verdict, .verdict = PBX_ROUTE_REJECT, .sip_code = sip_code, .text = text };
 
+	walk->asked_at_us = core_now_us();
 	step(walk, PBX_ORDER_LAST, "core", "last", PBX_ROUTE_REJECT, text);
 	walk_over(walk, &verdict, core_self(), NULL);
 }
@@ -241,6 +253,7 @@ static bool ask_plan(struct walk *walk, uint32_t upto)
 		walk->order = orders[i];
 		walk->owner[0] = '\0';
 		walk->serial = 0;
+		walk->asked_at_us = core_now_us();
 		if (!core_plan_match(walk->number, orders[i], &match))
 			continue;
 
@@ -290,6 +303,7 @@ static void walk_on(struct walk *walk)
 		CORE_TEXT(walk->owner, core_owner_name(owner));
 		CORE_TEXT(walk->asked_name, hook->name);
 		walk->asked = owner;
+		walk->asked_at_us = core_now_us();
 		core_enter(owner);
 		int result = hook->fn(hook->self, query, &walk->request, &answer);
 		core_leave();

@@ -18,6 +18,7 @@
 #include "metrics.h"
 #include "parts.h"
 #include "request.h"
+#include "status.h"
 #include <string.h>
 
 struct ua *ua_part;
@@ -95,6 +96,20 @@ static void set_gauges(void *self)
 	(void)core_metrics_service.set(ua->host, UA_METRIC_DIALOGS, NULL, ua->dialog_count);
 }
 
+static struct pbx_json *tell_status(void *self)
+{
+	const struct ua *ua = self;
+	struct pbx_json *json = core_json_object(), *listeners = core_json_array();
+
+	for (uint32_t i = 0; listening && i < ua->settings->listen.count; i++)
+		(void)core_json_append_text(listeners, ua->settings->listen.items[i]); /* without memory one is not shown */
+	(void)core_json_set(json, "listeners", listeners);
+	(void)core_json_set_integer(json, "registrations", ua_location_service.count());
+	(void)core_json_set_integer(json, "extensions", ua_location_aors());
+	(void)core_json_set_integer(json, "dialogs", ua->dialog_count);
+	return json;
+}
+
 static int open_now(struct pbx_diag *diag)
 {
 	int err = ua_agent_listen(ua_part, diag);
@@ -142,6 +157,8 @@ static int sip_start(void *self)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
+	if (err == PBX_OK)
+		err = core_status_add("sip", tell_status, ua);
 	if (err != PBX_OK)
 		return err;
 	ua_part = ua;
@@ -166,6 +183,7 @@ static void sip_stop(void *self)
 {
 	struct ua *ua = self;
 
+	core_status_remove("sip");
 	core_legs_set_driver(NULL);
 	ua_dialogs_close(ua);
 	ua_agent_stop(ua);

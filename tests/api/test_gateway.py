@@ -280,6 +280,24 @@ def test_the_sixth_try_is_not_judged_any_more(fresh):
     assert login(daemon, user="other", password="wrong").status == 401, "only that user is locked"
 
 
+def test_a_lock_outlives_kill_minus_nine(fresh):
+    daemon = fresh()
+    assert [login(daemon, user="admin", password="wrong").status for _ in range(6)] == [401] * 5 + [429]
+    daemon.kill()
+    daemon.restart()
+    locked = login(daemon, user="admin", password="wrong")
+    assert locked.status == 429 and 600 <= int(locked.headers["Retry-After"]) <= 900
+    daemon.ctl("user", "add", "other", "calls:read")
+    assert login(daemon, user="other", password="wrong").status == 401, "only that user is locked"
+
+
+def test_ready_means_that_people_can_log_in(tmp_path):
+    daemon = Pbx(tmp_path, SETTINGS).start()  # returns at READY=1
+    assert ask(daemon, "GET", "/readyz").status == 200
+    assert login(daemon, user="admin", password=first_password(daemon)).status == 200
+    daemon.stop()
+
+
 def test_tries_at_the_same_time_count_each(fresh):
     daemon = fresh()
     statuses = []
@@ -373,7 +391,9 @@ def test_a_user_who_is_removed_is_out(pbx):
 
 def test_a_name_that_could_break_a_path_is_refused(pbx):
     for name in ("a/b", "a b", "a\nb", "ü", "x" * 65):
-        assert ask(pbx, "POST", "/api/v1/users", {"name": name, "scopes": ["calls:read"]}, token=pbx.admin_token()).status == 422
+        refused = ask(pbx, "POST", "/api/v1/users", {"name": name, "scopes": ["calls:read"]}, token=pbx.admin_token())
+        assert refused.status == (400 if len(name) > 64 else 422)
+        assert refused.json["errors"][0]["pointer"] == "/name"
 
 
 # ---- limits -----------------------------------------------------------------------------------------------
@@ -384,7 +404,10 @@ def test_who_asks_too_often_waits(fresh):
     token = daemon.admin_token()
     answers = [ask(daemon, "GET", "/api/v1/auth/me", token=token) for _ in range(8)]
     assert [answer.status for answer in answers[:5]] == [200] * 5
+    assert [answer.headers["RateLimit-Limit"] for answer in answers] == ["5"] * 8
+    assert answers[0].headers["RateLimit-Remaining"] == "4" and int(answers[0].headers["RateLimit-Reset"]) in (1, 2)
     refused = [answer for answer in answers[5:] if answer.status == 429]
+    assert refused[0].headers["RateLimit-Remaining"] == "0"
     assert refused and 1 <= int(refused[0].headers["Retry-After"]) <= 2
     assert ask(daemon, "GET", "/healthz").status == 200, "health is not limited"
 

@@ -307,9 +307,40 @@ START_TEST(an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_b
 }
 END_TEST
 
+static char listed[512];
+
+static void list(void *context, const struct core_plan_row *row)
+{
+	size_t at = strlen(listed);
+
+	(void)context;
+	(void)snprintf(listed + at, sizeof listed - at, "%s %s %s %u \"%s\"; ", row->kind, row->pattern, row->owner, row->order, row->help);
+}
+
+START_TEST(the_whole_plan_is_listed_claims_as_they_are_tried_then_numbers)
+{
+	const struct pbx_claim slot = {
+		.size = sizeof slot, .pattern = "70-79", .order = PBX_ORDER_FEATURES, .help = "Fetch a call", .dialled = dialled
+	};
+	struct pbx_diag diag;
+
+	setup();
+	ck_assert_int_eq(core_plan_claim(&parking.host, &slot, &diag), PBX_OK);
+	ck_assert_int_eq(claim(&codes, "*43"), PBX_OK);
+	ck_assert_int_eq(core_plan_reserve(&codes.host, "1002", &diag), PBX_OK);
+	ck_assert_int_eq(core_plan_reserve(&codes.host, "1001", &diag), PBX_OK);
+	listed[0] = '\0';
+	core_plan_each(list, NULL);
+	ck_assert_str_eq(listed, "claim *43 codes 200 \"\"; claim 70-79 call_parking 300 \"Fetch a call\"; "
+				 "number 1001 codes 0 \"\"; number 1002 codes 0 \"\"; ");
+	teardown();
+}
+END_TEST
+
 CHECK_MAIN("plan", a_pattern_matches_what_it_says_and_nothing_else, a_range_split_into_digits_matches_exactly_its_numbers,
 	   what_is_no_pattern_is_refused, two_claims_on_one_number_are_refused_naming_both,
 	   conditional_claims_overlap_and_the_longest_literal_beginning_is_asked_first, a_claim_waits_at_its_own_order,
 	   reserved_numbers_and_claims_keep_apart, many_numbers_are_reserved_and_each_is_found,
 	   what_was_claimed_leaves_with_its_owner_or_when_given_back,
-	   an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_back)
+	   an_upgraded_plugins_new_instance_takes_over_and_the_old_one_gets_it_back,
+	   the_whole_plan_is_listed_claims_as_they_are_tried_then_numbers)

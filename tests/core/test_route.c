@@ -382,6 +382,30 @@ START_TEST(explain_walks_the_chain_step_by_step)
 }
 END_TEST
 
+static uint64_t took_us;
+
+static void note_time(void *self, const struct pbx_route_step *step)
+{
+	(void)self;
+	if (strcmp(step->owner, "aaa") == 0)
+		took_us = step->took_us;
+}
+
+START_TEST(explain_tells_how_long_each_answer_took)
+{
+	const struct pbx_route_request request = { .size = sizeof request, .number = "1001", .caller = "1009", .account = "1009" };
+	const struct pbx_route_answer pass = { .size = sizeof pass, .verdict = PBX_ROUTE_PASS };
+
+	setup();
+	hook(&aaa, 400, is_late, "a");
+	ck_assert_int_eq(core_route_service.explain(&ccc.host, &request, note_time, explain_done, NULL), PBX_OK);
+	core_loop_pass_ms(1200);
+	ck_assert_int_eq(core_route_service.answer(late, &pass), PBX_OK);
+	ck_assert_uint_eq(took_us, 1200000);
+	teardown();
+}
+END_TEST
+
 START_TEST(an_explanation_leaves_with_who_asked_for_it)
 {
 	const struct pbx_route_request request = { .size = sizeof request, .number = "1001", .caller = "", .account = "" };
@@ -402,4 +426,4 @@ CHECK_MAIN("route", hooks_are_asked_by_order_then_by_owner_until_one_does_not_pa
 	   a_walk_survives_the_leaving_of_the_hook_it_waits_for, a_cancelled_walk_says_no_more,
 	   forwarding_asks_the_whole_chain_again_with_the_new_number, a_loop_of_forwards_ends_after_five, a_hook_that_fails_is_passed_over,
 	   claims_stand_in_the_chain_at_their_order_before_its_hooks, an_upgraded_plugins_old_hook_is_asked_no_more,
-	   explain_walks_the_chain_step_by_step, an_explanation_leaves_with_who_asked_for_it)
+	   explain_walks_the_chain_step_by_step, explain_tells_how_long_each_answer_took, an_explanation_leaves_with_who_asked_for_it)

@@ -161,6 +161,12 @@ class Pbx:
             return answer["items"]
         return answer
 
+    def says(self, *words):
+        """(exit code, answer) of pbxctl --json, for answers that are no success."""
+        done = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(self.control), "--json", *map(str, words)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=40)
+        return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None
+
     def http(self, method, path, body=None, token=None, headers=None, raw=False):
         """(status, answer) of a REST request below /api/v1, or of a whole path that begins with //."""
         url = f"https://127.0.0.1:{self.http_port}" + (path[1:] if path.startswith("//") else "/api/v1" + path)

@@ -33,7 +33,8 @@ struct pbx_requests {
 	int (*reply)(pbx_request request, uint32_t status, struct pbx_json *taken);
 	/* As reply with 201 and a Location header below /api/v1. */
 	int (*created)(pbx_request request, const char *location, struct pbx_json *taken);
-	/* Refuses: 400 malformed, 403, 404, 409 conflict, 422 a value that cannot be, 503. code is a word for programs
+	/* Refuses: 400 malformed, 403, 404, 409 conflict, 422 a value that only you can judge and that cannot be (what the route's table
+	 * rules out has been answered with 400 before you are asked), 503. code is a word for programs
 	 * ("slot_taken"), field the argument that is wrong or NULL, then a sentence for people. PBX_OK, PBX_ENOENT. */
 	int (*fail)(pbx_request request, uint32_t status, const char *code, const char *field, const char *format, ...) PBX_PRINTF(5, 6);
 

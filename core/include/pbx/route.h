@@ -87,6 +87,7 @@ struct pbx_route_step {
 	const char *owner, *hook; /* plugin, and the claim's pattern or hook's name */
 	uint32_t verdict;
 	const char *text; /* in words */
+	uint64_t took_us; /* from the question to the answer */
 };
 
 struct pbx_routing {
