@@ -4,7 +4,7 @@
  * Follows the event log with a cursor of its own (segments.c), so that neither a crash nor a database that was away loses a record; a
  * row is there from the first second of a call (rows.c). What was open when the PBX died is closed with cause system_restart.
  */
-#include "cdr.h"
+#include "output.h"
 
 static const struct pbx_setting settings[] = {
 	PBX_UINT(struct cdr_settings, retention_days, .initial = 365, .least = 0, .most = 36500, .unit = "days",
@@ -12,6 +12,28 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct cdr_settings, anonymise_days, .initial = 0, .least = 0, .most = 36500, .unit = "days",
 		 .help = "Numbers in records older than this lose their last four digits; 0: never"),
 	PBX_BOOL(struct cdr_settings, legs, .initial = 1, .help = "Keep a row with media figures for every leg too"),
+	PBX_BOOL(struct cdr_settings, csv, .initial = 0,
+		 .help = "Append each record to the CSV file of the day its call began, cdr_2026-11-22.csv"),
+	PBX_LIST(struct cdr_settings, csv_fields, .initial_text = "",
+		 .help = "Columns of the CSV files, in order, by their names in `pbxctl cdr export`; empty: all"),
+	PBX_BOOL(struct cdr_settings, jsonl, .initial = 0,
+		 .help = "Append each record as a line of JSON to the file of the day, cdr_2026-11-22.jsonl"),
+	PBX_TEXT(struct cdr_settings, directory, .initial_text = "",
+		 .help = "Where the daily files are, an absolute path; empty: cdr/ in the data folder"),
+	PBX_UINT(struct cdr_settings, files_days, .initial = 0, .least = 0, .most = 36500, .unit = "days",
+		 .help = "Daily files older than this are removed; 0 keeps all"),
+	PBX_TEXT(struct cdr_settings, http_url, .initial_text = "",
+		 .help = "POST each record as JSON to this address; a private one must be named in fetch.allow"),
+	PBX_SECRET(struct cdr_settings, http_token, .initial_text = "", .most = 500, .help = "Sent along as a bearer token"),
+	PBX_UINT(struct cdr_settings, http_parallel, .initial = 4, .least = 1, .most = 64,
+		 .help = "Requests at once; 1 keeps the order of records"),
+	PBX_UINT(struct cdr_settings, http_timeout_s, .initial = 10, .least = 1, .most = 120, .unit = "s",
+		 .help = "The service has so long to answer"),
+	PBX_TEXT(struct cdr_settings, syslog, .initial_text = "",
+		 .help = "Send each record to syslog as JSON: local, local:/path, udp:host:514, tcp:host:601"),
+	PBX_CHOICE(struct cdr_settings, syslog_facility, .initial_text = "local0",
+		   .choices = PBX_CHOICES("local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"),
+		   .help = "Its facility"),
 };
 
 static const struct pbx_migration migrations[] = {
@@ -42,6 +64,14 @@ static const struct pbx_metric metrics[] = {
 			     .kind = PBX_METRIC_COUNTER,
 			     .help = "Records closed",
 			     .labels = "disposition" },
+	[METRIC_OUTPUT] = { .name = "pbx_cdr_output_records_total",
+			    .kind = PBX_METRIC_COUNTER,
+			    .help = "Records to csv, jsonl, http and syslog: sent, refused by the service; and attempts that failed",
+			    .labels = "output,result" },
+	[METRIC_WAITING] = { .name = "pbx_cdr_output_waiting",
+			     .kind = PBX_METRIC_GAUGE,
+			     .help = "Records at hand that wait for an output; more may wait in the event log",
+			     .labels = "output" },
 };
 
 #define SEGMENT_FIELDS                                                                                                                     \
@@ -122,6 +152,16 @@ static const struct pbx_arg change_args[] = {
 	{ .name = "notes", .type = PBX_TYPE_TEXT, .most = 2000, .help = "For people" },
 };
 
+static const struct pbx_field output_fields[] = {
+	{ "output", PBX_TYPE_TEXT, "csv, jsonl, http, syslog" },
+	{ "state", PBX_TYPE_TEXT, "off, working, failing" },
+	{ "waiting", PBX_TYPE_INT, "Records at hand; more may wait in the event log" },
+	{ "sent", PBX_TYPE_INT, "Since the start" },
+	{ "last_sent_at", PBX_TYPE_TIME, "Or null" },
+	{ "failing_since", PBX_TYPE_TIME, "Or null" },
+	{ "reason", PBX_TYPE_TEXT, "Why it fails, or null" },
+};
+
 static const struct pbx_route routes[] = {
 	{ .method = "GET",
 	  .path = "/cdr",
@@ -157,6 +197,12 @@ static const struct pbx_route routes[] = {
 	  .scope = "cdr:read",
 	  .summary = "Everything that happened in it",
 	  .args = PBX_TABLE(id_arg) },
+	{ .method = "GET",
+	  .path = "/cdr/outputs",
+	  .handle = cdr_on_outputs,
+	  .scope = "cdr:outputs",
+	  .summary = "Daily files, HTTP and syslog: whether records arrive there",
+	  .reply = PBX_TABLE(output_fields) },
 };
 
 #define COLUMNS "started_at,from_number,to_number,disposition,billsec_ms,hangup_by,id"
@@ -173,6 +219,10 @@ static const struct pbx_command commands[] = {
 	  .args = PBX_TABLE(id_arg),
 	  .columns = "time,type,data" },
 	{ .words = "cdr legs", .handle = cdr_on_legs, .help = "Every leg with its media figures", .args = PBX_TABLE(id_arg) },
+	{ .words = "cdr outputs",
+	  .handle = cdr_on_outputs,
+	  .help = "Daily files, HTTP and syslog: whether records arrive there",
+	  .columns = "output,state,waiting,sent,last_sent_at,failing_since,reason" },
 	{ .words = "cdr export", .handle = cdr_on_export, .help = "Records as CSV", .args = PBX_TABLE(export_args) },
 };
 
@@ -198,6 +248,10 @@ static int cdr_load(void *self)
 	cdr->requests = pbx_requests(cdr->host);
 	cdr->timers = pbx_timers(cdr->host);
 	cdr->metrics = pbx_metrics(cdr->host);
+	cdr->fetch = pbx_fetcher(cdr->host);
+	cdr->outputs = outputs_new(cdr);
+	if (!cdr->outputs)
+		return PBX_ENOMEM;
 	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/1", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
@@ -212,6 +266,7 @@ static void on_retire(void *self, pbx_timer timer)
 {
 	(void)timer;
 	rows_retire(self);
+	files_retire(self);
 }
 
 static int cdr_start(void *self)
@@ -229,13 +284,52 @@ static int cdr_start(void *self)
 	if (err == PBX_OK)
 		err = cdr->timers->start(cdr->host, 60000, 3600000, on_retire, cdr, &timer);
 	if (err == PBX_OK)
+		err = outputs_apply(cdr->outputs);
+	if (err == PBX_OK)
 		rows_heartbeat(cdr);
 	return err;
 }
 
+static int cdr_check(void *self, struct pbx_diag *diag)
+{
+	const struct cdr *cdr = self;
+
+	return outputs_check(cdr->settings, diag);
+}
+
+/* The new settings are in force when this runs. */
+static void on_reloaded(void *self, void *data)
+{
+	struct cdr *cdr = self;
+	int err = outputs_apply(cdr->outputs);
+
+	(void)data;
+	if (err != PBX_OK)
+		pbx_error(cdr->host, "outputs_not_changed", "error=%d", err);
+}
+
+static int cdr_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	struct cdr *cdr = self;
+	int err = outputs_check(proposed, diag);
+
+	return err == PBX_OK ? cdr->host->post(cdr->host, on_reloaded, NULL, NULL) : err;
+}
+
+/* What is on its way and not acknowledged is sent by whoever comes after us. */
+static void cdr_stop(void *self)
+{
+	struct cdr *cdr = self;
+
+	outputs_stop(cdr->outputs);
+}
+
 static void cdr_unload(void *self)
 {
-	segments_clear(self);
+	struct cdr *cdr = self;
+
+	segments_clear(cdr);
+	outputs_free(cdr->outputs);
 }
 
 PBX_PLUGIN(cdr)
@@ -245,7 +339,7 @@ PBX_PLUGIN(cdr)
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1",
-			   "cdr.calls/1?"),
+			   "pbx.fetch/1", "cdr.calls/1?"),
 	.offers = PBX_OFFERS("cdr.calls/1"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
@@ -254,8 +348,12 @@ PBX_PLUGIN(cdr)
 	.commands = PBX_TABLE(commands),
 	.metrics = PBX_TABLE(metrics),
 	.events = PBX_TABLE(events),
+	.check = cdr_check,
 	.load = cdr_load,
 	.start = cdr_start,
+	.reload = cdr_reload,
+	.drain = cdr_stop,
+	.stop = cdr_stop,
 	.unload = cdr_unload,
 	.offer = cdr_offer,
 };

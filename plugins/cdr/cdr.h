@@ -6,10 +6,12 @@
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/calls.h>
+#include <pbx/fetch.h>
 #include <pbx/metrics.h>
 #include <pbx/requests.h>
 #include <pbx/store.h>
 #include <pbx/timers.h>
+#include <stdio.h>
 
 #define CDR_TEXT 128u
 #define CDR_BUCKETS 1024u
@@ -18,6 +20,13 @@
 struct cdr_settings {
 	uint32_t retention_days, anonymise_days;
 	bool legs;
+	bool csv, jsonl;
+	struct pbx_list csv_fields;
+	const char *directory;
+	uint32_t files_days;
+	const char *http_url, *http_token;
+	uint32_t http_parallel, http_timeout_s;
+	const char *syslog, *syslog_facility;
 };
 
 /* One row of cdr_segments. */
@@ -60,6 +69,8 @@ struct cdr {
 	const struct pbx_requests *requests;
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
+	const struct pbx_fetch *fetch;
+	struct outputs *outputs;
 	const struct cdr_handover *predecessor; /* what it hands over; our own once we run */
 	struct cdr_handover handover;
 	pbx_subscription follower;
@@ -68,6 +79,8 @@ struct cdr {
 };
 
 #define METRIC_RECORDS 0u
+#define METRIC_OUTPUT 1u
+#define METRIC_WAITING 2u
 
 /* ---- segments.c: events to records ---- */
 void segments_on_event(void *self, const struct pbx_event *event);
@@ -105,6 +118,13 @@ int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 /* One more condition, "name op $n". */
 void filter_add(struct filter *filter, const char *condition, struct pbx_value value);
 
+/* ---- csv.c [any] ---- */
+#define CSV_COLUMNS_MOST 40u
+extern const char *const csv_columns[]; /* all there are; ends with NULL, as do those given below */
+bool csv_has_column(const char *name);
+void csv_write_head(FILE *out, const char *const *columns);
+void csv_write_record(FILE *out, const char *const *columns, const struct pbx_jsons *json, const struct pbx_json *record);
+
 /* ---- requests.c ---- */
 void cdr_on_list(void *self, pbx_request request);
 void cdr_on_show(void *self, pbx_request request);
@@ -112,3 +132,4 @@ void cdr_on_change(void *self, pbx_request request);
 void cdr_on_legs(void *self, pbx_request request);
 void cdr_on_events(void *self, pbx_request request);
 void cdr_on_export(void *self, pbx_request request);
+void cdr_on_outputs(void *self, pbx_request request);

@@ -1,7 +1,7 @@
 /*
  * requests - records as people ask for them: pages, one with its legs and events, notes on it, CSV
  */
-#include "cdr.h"
+#include "output.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,53 +316,38 @@ void cdr_on_events(void *self, pbx_request request)
 	ask_one(self, request, on_one_for_events);
 }
 
-/* ---- CSV (RFC 4180), page by page, as fast as the asker takes it ---------------------- */
+/* ---- CSV, page by page, as fast as the asker takes it ---------------------- */
 
-static const char csv_head[] =
-	"id,linked_id,sequence,direction,from_number,from_name,to_number,dialled,started_at,answered_at,ended_at,disposition,"
-	"cause,hangup_by,sip_code,ring_ms,duration_ms,billsec_ms,hold_ms,park_ms,account_code,user_field\r\n";
-static const char *const csv_members[] = { "id",        "linked_id", "sequence",     "direction",   "from_number", "from_name",
-					   "to_number", "dialled",   "started_at",   "answered_at", "ended_at",    "disposition",
-					   "cause",     "hangup_by", "sip_code",     "ring_ms",     "duration_ms", "billsec_ms",
-					   "hold_ms",   "park_ms",   "account_code", "user_field" };
-
-static size_t csv_field(char *out, size_t size, const struct pbx_jsons *json, const struct pbx_json *value)
+/* A page as lines. An owned text, or NULL: no memory. */
+static char *page_lines(const struct cdr *cdr, const struct pbx_rows *rows, size_t *ret_size)
 {
-	const char *text = json->text(value);
-	size_t at = 0;
+	char *lines = NULL;
+	FILE *out = open_memstream(&lines, ret_size);
 
-	if (json->type(value) == PBX_JSON_NUMBER)
-		return (size_t)snprintf(out, size, "%lld", (long long)json->integer(value, 0));
-	if (!text)
-		return 0;
-	out[at++] = '"';
-	if (strchr("=@\t\r", text[0]) && text[0])
-		out[at++] = '\''; /* a spreadsheet would run it */
-	for (; *text && at + 3 < size; text++) {
-		if (*text == '"')
-			out[at++] = '"';
-		out[at++] = *text;
+	if (!out)
+		return NULL;
+	for (uint32_t row = 0; row < rows->count; row++) {
+		struct pbx_json *object = row_json(cdr, rows, row);
+
+		csv_write_record(out, csv_columns, cdr->json, object);
+		cdr->json->free(object);
 	}
-	out[at++] = '"';
-	return at;
+	if (fclose(out) == 0)
+		return lines;
+	free(lines);
+	return NULL;
 }
 
-static int write_row(struct asked *asked, const struct pbx_rows *rows, uint32_t row)
+static int write_page(struct asked *asked, const struct pbx_rows *rows)
 {
-	struct cdr *cdr = asked->cdr;
-	struct pbx_json *object = row_json(cdr, rows, row);
-	char line[8192];
-	size_t at = 0;
+	size_t size = 0;
+	char *lines = rows->status == PBX_OK ? page_lines(asked->cdr, rows, &size) : NULL;
+	int err = rows->status != PBX_OK ? rows->status : lines ? PBX_OK : PBX_ENOMEM;
 
-	for (size_t i = 0; i < sizeof csv_members / sizeof csv_members[0]; i++) {
-		if (i)
-			line[at++] = ',';
-		at += csv_field(line + at, 320, cdr->json, cdr->json->get(object, csv_members[i]));
-	}
-	line[at++] = '\r';
-	line[at++] = '\n';
-	cdr->json->free(object);
-	return cdr->requests->write(asked->request, line, at);
+	if (err == PBX_OK && size > 0 && !asked->gone)
+		err = asked->cdr->requests->write(asked->request, lines, size);
+	free(lines);
+	return err;
 }
 
 static void export_next(struct asked *asked);
@@ -370,16 +355,16 @@ static void export_next(struct asked *asked);
 static void on_export_page(void *self, const struct pbx_rows *rows)
 {
 	struct asked *asked = self;
-	int err = rows->status;
+	int err = write_page(asked, rows);
 
 	asked->waiting = false;
-	for (uint32_t row = 0; row < rows->count && !asked->gone && (err == PBX_OK || err == PBX_EBUSY); row++)
-		err = write_row(asked, rows, row);
-	if (asked->gone || (err != PBX_OK && err != PBX_EBUSY)) {
+	if (asked->gone) {
 		free(asked);
 		return;
 	}
-	if (rows->count < EXPORT_PAGE) {
+	if (err != PBX_OK && err != PBX_EBUSY)
+		pbx_warn(asked->cdr->host, "export_cut_short", "after=%s error=\"%s\"", asked->after[0] ? asked->after : "-", rows->error);
+	if (rows->count < EXPORT_PAGE || (err != PBX_OK && err != PBX_EBUSY)) {
 		(void)asked->cdr->requests->end(asked->request);
 		free(asked);
 		return;
@@ -435,6 +420,24 @@ void cdr_on_export(void *self, pbx_request request)
 		free(asked);
 		return;
 	}
-	(void)cdr->requests->write(request, csv_head, sizeof csv_head - 1);
+	char head[512] = "";
+	FILE *out = fmemopen(head, sizeof head, "w");
+
+	if (out) {
+		csv_write_head(out, csv_columns);
+		(void)fclose(out);
+	}
+	(void)cdr->requests->write(request, head, strlen(head));
 	export_next(asked);
+}
+
+/* ---- where else records go ------------------------------------------------------------ */
+
+void cdr_on_outputs(void *self, pbx_request request)
+{
+	struct cdr *cdr = self;
+	struct pbx_json *answer = cdr->json->new_object();
+
+	(void)cdr->json->set(answer, "items", outputs_json(cdr->outputs));
+	(void)cdr->requests->reply(request, 200, answer);
 }

@@ -1,4 +1,5 @@
 """Every test gets a pbxd of its own and phones of its own; what they leave behind fails the test."""
+import subprocess
 import sys
 from pathlib import Path
 
@@ -115,3 +116,14 @@ def sipp(tmp_path):
     yield make
     for process in made:
         process.stop()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of four megabytes."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,10 +1,9 @@
 """The database on both engines, away, killed and full: calls go on, records arrive later, once."""
-import os
 import sqlite3
-import subprocess
 
 import pytest
 from calling import CALL_EVENTS, Callers
+from disk import fill, relieve
 from pbx import Refused
 from postgres import BIN, Postgres
 
@@ -143,29 +142,6 @@ def test_both_engines_have_the_same_tables(make_pbx, pbx_on, postgres):
 # ---- a disk that is full ------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of four megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder):
-    """Writes until not a byte more goes in."""
-    descriptor = os.open(folder / "ballast", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for size in (65536, 4096, 1):
-        try:
-            while True:
-                os.write(descriptor, b"x" * size)
-        except OSError:
-            pass
-    os.close(descriptor)
-
-
 def test_a_full_disk_is_said_once_and_calls_go_on(make_pbx, small_disk, sipp):
     pbx = make_pbx(f"server:\n  data_dir: {small_disk}/data")
     callers = Callers(pbx, sipp)
@@ -177,7 +153,7 @@ def test_a_full_disk_is_said_once_and_calls_go_on(make_pbx, small_disk, sipp):
     assert answer["store"] in ("disk_full", "away")
     loud = [line for line in pbx.log().splitlines() if " error " in line]
     assert 1 <= len(loud) <= 3 and any("full" in line or "No space" in line for line in loud), loud
-    (small_disk / "ballast").unlink()
+    relieve(small_disk)
     pbx.wait_for(lambda: ready(pbx)["status"] == "ready", "the store to be whole", seconds=40)
     assert_whole(pbx, 11)
     assert loud == [line for line in pbx.log().splitlines() if " error " in line]
