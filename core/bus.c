@@ -236,7 +236,8 @@ void bus_release(void)
 		(void)post_drain(); /* no memory: the next event posts it */
 }
 
-static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, struct pbx_json *taken)
+static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
+		   struct pbx_json *taken)
 {
 	char id[27];
 
@@ -263,7 +264,7 @@ static int publish(struct pbx_host *owner, const char *type, const char *call_id
 	event->ordinal = ++bus.published;
 	event->event.seq = bus_log_has_numbers() ? bus_log_next_seq() : 0;
 	event->event.at_ms = core_now_ms();
-	event->event.wall_us = core_wall_us();
+	event->event.wall_us = wall_us;
 	if (bus.last)
 		bus.last->next = event;
 	else
@@ -276,7 +277,14 @@ static int publish(struct pbx_host *owner, const char *type, const char *call_id
 int core_bus_publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, struct pbx_json *taken)
 {
 	core_assert_loop();
-	return publish(owner, type, call_id ? call_id : "", linked_id ? linked_id : "", taken);
+	return publish(owner, type, call_id ? call_id : "", linked_id ? linked_id : "", core_wall_us(), taken);
+}
+
+int core_bus_publish_at(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
+			struct pbx_json *taken)
+{
+	core_assert_loop();
+	return publish(owner, type, call_id ? call_id : "", linked_id ? linked_id : "", wall_us, taken);
 }
 
 uint64_t bus_published(void)
@@ -493,7 +501,7 @@ static int publish_for(struct pbx_host *host, const char *type, pbx_call call, s
 
 	if (call.id && bus.call_ids && !bus.call_ids(call, &call_id, &linked_id))
 		core_log(PBX_LOG_DEBUG, core_owner_name(host), NULL, "event_call_gone", "type=%s", type);
-	return publish(host, type, call_id, linked_id, taken);
+	return publish(host, type, call_id, linked_id, core_wall_us(), taken);
 }
 
 const struct pbx_bus core_bus_service = {

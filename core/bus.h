@@ -1,6 +1,7 @@
 /* core/bus.h - events, their log in the store, and followers; serves "pbx.bus/1". All of it: [loop]. */
 #pragma once
 #include <pbx/bus.h>
+#include <pbx/store.h>
 
 int core_bus_init(void);
 /* Hands what is published to the store. At the end of the day: flush, then the store's fini, then this module's. */
@@ -14,6 +15,15 @@ void core_bus_undeclare(struct pbx_host *owner);
 
 /* As pbx_bus.publish, for the daemon's parts, with ids as text ("" for none). */
 int core_bus_publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, struct pbx_json *taken);
+
+/* The same for what happened earlier, at wall_us, and could not be told then. */
+int core_bus_publish_at(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
+			struct pbx_json *taken);
+
+/* Looking into the log. Of one call, oldest first: rows of type, wall_us, linked_id, data. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
+int core_bus_read_call(struct pbx_host *owner, const char *call_id, pbx_rows_fn done, void *self);
+/* Calls with an event `begins` behind seq and none of type `ends`: rows of call_id. The same results. */
+int core_bus_read_unended(struct pbx_host *owner, int64_t seq, const char *begins, const char *ends, pbx_rows_fn done, void *self);
 
 /* How the ids of a call are found: core/calls sets it. Borrowed texts; false: there is no such call. */
 void core_bus_set_call_ids(bool (*find)(pbx_call call, const char **ret_call_id, const char **ret_linked_id));

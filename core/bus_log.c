@@ -282,6 +282,24 @@ struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row)
 	return event;
 }
 
+int core_bus_read_call(struct pbx_host *owner, const char *call_id, pbx_rows_fn done, void *self)
+{
+	const struct pbx_value params[] = { pbx_v_text(call_id) };
+
+	return store_read_apart(owner, "SELECT type, wall_us, linked_id, data FROM event_log WHERE call_id = $1 ORDER BY seq", params, 1,
+				done, self);
+}
+
+int core_bus_read_unended(struct pbx_host *owner, int64_t seq, const char *begins, const char *ends, pbx_rows_fn done, void *self)
+{
+	const struct pbx_value params[] = { PBX_V_INT(seq), pbx_v_text(begins), pbx_v_text(ends) };
+
+	return store_read_apart(owner,
+				"SELECT b.call_id FROM event_log b WHERE b.seq > $1 AND b.type = $2 AND NOT EXISTS "
+				"(SELECT 1 FROM event_log e WHERE e.call_id = b.call_id AND e.type = $3)",
+				params, 3, done, self);
+}
+
 /* ---- where the numbers continue ---- */
 
 static void attach_end(int result)

@@ -383,6 +383,7 @@ void core_calls_fini(void)
 	struct core_call *call;
 
 	(void)core_timer_stop(draining.deadline);
+	core_calls_open_stop();
 	core_dials_fini();
 	core_bridges_fini();
 	core_legs_fini();

@@ -6,7 +6,8 @@
  * bridge.c    two legs talk, hold and music, keys          transfer.c   blind and attended
  * route.c     the chain of hooks                           plan.c       the number plan: patterns, claims, conflicts
  * negotiate.c offer and answer in terms of media_desc.h    cause.c      Q.850 and SIP
- * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands; settings and metrics */
+ * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands; settings and metrics
+ * calls_open.c, calls_recover.c  which calls last, written down; after a crash, their ends */
 #pragma once
 #include <pbx/route.h>
 #include "leg_driver.h"
@@ -18,6 +19,11 @@ void core_calls_fini(void);
 /* No new calls from now on; idle(context) when the last has ended, or after deadline_ms, when those left have been hung up (cause NORMAL). */
 void core_calls_drain(uint64_t deadline_ms, void (*idle)(void *context), void *context);
 bool core_calls_draining(void);
+
+/* What a crash cut off is told of as ended (calls_recover.c), then done(context): only after it may new calls come. From then on, the calls that last
+ * are written down for the next time. To be called once the bus has its store; an error is logged and tried again by the next start.
+ * The store's end while it runs: done is not called. */
+void core_calls_recover(void (*done)(void *context), void *context);
 
 struct core_calls_stats {
 	uint32_t calls, legs, bridges, dials;

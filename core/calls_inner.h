@@ -139,6 +139,10 @@ void core_call_answered(struct core_call *call, const struct core_leg *leg, cons
 void core_call_link(struct core_call *a, struct core_call *b);
 struct core_handles *core_calls_table(void);
 
+/* ---- calls_open.c ---- writes down which calls last, from now on */
+void core_calls_open_start(void);
+void core_calls_open_stop(void);
+
 /* ---- leg.c ---- */
 extern struct core_handles core_leg_table;
 int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **ret_leg);

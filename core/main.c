@@ -362,8 +362,17 @@ static void prune_events(void *self, pbx_timer timer)
 	core_bus_prune(core_wall_us() - (int64_t)server->event_days * 86400 * 1000000, NULL, NULL);
 }
 
-/* Everybody is in place: open the doors, those of people first. */
+static void open_doors(void *context);
+
+/* Everybody hears of the calls that the last stop cut off, and then the doors are opened. */
 static void on_plugins_loaded(void *context)
+{
+	(void)context;
+	core_calls_recover(open_doors, NULL);
+}
+
+/* Those of people first. */
+static void open_doors(void *context)
 {
 	const struct server_settings *server = core_settings_get("server");
 	struct pbx_diag diag = { 0 };

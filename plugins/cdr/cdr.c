@@ -2,7 +2,8 @@
  * cdr - every call leaves a record: who, whom, when, how long, with what result
  *
  * Follows the event log with a cursor of its own (segments.c), so that neither a crash nor a database that was away loses a record; a
- * row is there from the first second of a call (rows.c). What was open when the PBX died is closed with cause system_restart.
+ * row is there from the first second of a call (rows.c). What was open when the PBX died is closed by the
+ * call.ended that the core tells of it at its next start.
  */
 #include "output.h"
 
@@ -55,8 +56,7 @@ static const struct pbx_migration migrations[] = {
 	  "CREATE INDEX cdr_segments_open ON cdr_segments (ended_at);"
 	  "CREATE TABLE cdr_legs (id TEXT PRIMARY KEY, call_id TEXT NOT NULL, linked_id TEXT NOT NULL, ended_at INTEGER NOT NULL, data "
 	  "TEXT NOT NULL);"
-	  "CREATE INDEX cdr_legs_linked ON cdr_legs (linked_id);"
-	  "CREATE TABLE cdr_heartbeat (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)" },
+	  "CREATE INDEX cdr_legs_linked ON cdr_legs (linked_id)" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -241,7 +241,6 @@ static int cdr_load(void *self)
 {
 	struct cdr *cdr = self;
 
-	cdr->calls = pbx_calls(cdr->host);
 	cdr->store = pbx_store(cdr->host);
 	cdr->bus = pbx_bus(cdr->host);
 	cdr->json = pbx_jsons(cdr->host);
@@ -254,12 +253,6 @@ static int cdr_load(void *self)
 		return PBX_ENOMEM;
 	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/1", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
-}
-
-static void on_heartbeat(void *self, pbx_timer timer)
-{
-	(void)timer;
-	rows_heartbeat(self);
 }
 
 static void on_retire(void *self, pbx_timer timer)
@@ -280,13 +273,9 @@ static int cdr_start(void *self)
 	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.ended", segments_on_event, cdr, &cdr->follower);
 
 	if (err == PBX_OK)
-		err = cdr->timers->start(cdr->host, CDR_HEARTBEAT_MS, CDR_HEARTBEAT_MS, on_heartbeat, cdr, &timer);
-	if (err == PBX_OK)
 		err = cdr->timers->start(cdr->host, 60000, 3600000, on_retire, cdr, &timer);
 	if (err == PBX_OK)
 		err = outputs_apply(cdr->outputs);
-	if (err == PBX_OK)
-		rows_heartbeat(cdr);
 	return err;
 }
 
@@ -338,8 +327,8 @@ PBX_PLUGIN(cdr)
 	.name = "cdr",
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1",
-			   "pbx.fetch/1", "cdr.calls/1?"),
+	.needs = PBX_NEEDS("pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1", "pbx.fetch/1",
+			   "cdr.calls/1?"),
 	.offers = PBX_OFFERS("cdr.calls/1"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),

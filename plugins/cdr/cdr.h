@@ -15,7 +15,6 @@
 
 #define CDR_TEXT 128u
 #define CDR_BUCKETS 1024u
-#define CDR_HEARTBEAT_MS 5000u
 
 struct cdr_settings {
 	uint32_t retention_days, anonymise_days;
@@ -62,7 +61,6 @@ struct cdr_handover {
 
 struct cdr {
 	PBX_INSTANCE(struct cdr_settings);
-	const struct pbx_calls *calls;
 	const struct pbx_store *store;
 	const struct pbx_bus *bus;
 	const struct pbx_jsons *json;
@@ -97,7 +95,6 @@ void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq);
 void row_remove(struct cdr *cdr, const char *id, int64_t seq);
 void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin */
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
-void rows_heartbeat(struct cdr *cdr);
 int rows_restore(struct cdr *cdr); /* open rows: of calls that go on, or to be closed. PBX_ELATER; host->ready when done */
 void rows_retire(struct cdr *cdr); /* old ones are anonymised, older ones removed */
 struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segment);

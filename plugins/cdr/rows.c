@@ -81,7 +81,7 @@ void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t se
 
 	record(cdr,
 	       "UPDATE cdr_segments SET ended_at = $2, disposition = $3, cause = $4, hangup_by = $5, sip_code = $6, q850_cause = $7,"
-	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND (cause = 'system_restart' OR ended_at = 0)",
+	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND ended_at = 0",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -103,44 +103,16 @@ void row_write_leg(struct cdr *cdr, const struct pbx_event *event)
 
 /* ---- after a crash or an absence -------------------------------------------------------------------- */
 
-void rows_heartbeat(struct cdr *cdr)
-{
-	const struct pbx_value params[] = { PBX_V_INT(cdr->host->wall_us(cdr->host)) };
-
-	/* Not journalled: an old heartbeat is worth nothing. */
-	(void)cdr->store->run(cdr->host, "INSERT INTO cdr_heartbeat (id, at) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET at = $1", params,
-			      1, NULL, NULL);
-}
-
-/* A record that is open in the table: its call goes on (we were away for a while), or died with the PBX. */
-static void restore(struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
-{
-	struct segment segment;
-	int64_t alive_us = pbx_cell_int(rows, row, 27);
-	pbx_call call;
-
-	segment_from_row(&segment, rows, row);
-	if (cdr->calls->find_call(segment.call_id, &call) == PBX_OK) {
-		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 28));
-		return;
-	}
-	/* Younger than the last heartbeat: it lasted a few seconds at most. */
-	segment.ended_us = alive_us > segment.started_us ? alive_us : segment.started_us;
-	segment.duration_ms = (segment.ended_us - segment.started_us) / 1000;
-	segment.billsec_ms =
-		segment.answered_us && segment.ended_us > segment.answered_us ? (segment.ended_us - segment.answered_us) / 1000 : 0;
-	(void)snprintf(segment.disposition, sizeof segment.disposition, "%s", segment.answered_us ? "answered" : "failed");
-	(void)snprintf(segment.cause, sizeof segment.cause, "system_restart");
-	(void)snprintf(segment.hangup_by, sizeof segment.hangup_by, "system");
-	row_write(cdr, &segment, 0);
-}
-
+/* A record that is open in the table goes on: the event log tells how, also when its call ended while we were away, or died with the PBX. */
 static void on_open_rows(void *self, const struct pbx_rows *rows)
 {
 	struct cdr *cdr = self;
+	struct segment segment;
 
-	for (uint32_t row = 0; row < rows->count; row++)
-		restore(cdr, rows, row);
+	for (uint32_t row = 0; row < rows->count; row++) {
+		segment_from_row(&segment, rows, row);
+		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 27));
+	}
 	cdr->host->ready(cdr->host, rows->status, rows->error);
 }
 
@@ -148,11 +120,11 @@ int rows_restore(struct cdr *cdr)
 {
 	char sql[2048];
 
-	(void)snprintf(sql, sizeof sql,
-		       "SELECT %s, COALESCE((SELECT at FROM cdr_heartbeat WHERE id = 1), 0),"
-		       " COALESCE((SELECT SUM(e.billsec_ms) FROM cdr_segments e WHERE e.call_id = s.call_id AND e.ended_at > 0), 0)"
-		       " FROM cdr_segments s WHERE s.ended_at = 0",
-		       segment_columns);
+	(void)snprintf(
+		sql, sizeof sql,
+		"SELECT %s, COALESCE((SELECT SUM(e.billsec_ms) FROM cdr_segments e WHERE e.call_id = s.call_id AND e.ended_at > 0), 0)"
+		" FROM cdr_segments s WHERE s.ended_at = 0",
+		segment_columns);
 	int err = cdr->store->run(cdr->host, sql, NULL, 0, on_open_rows, cdr);
 	return err == PBX_OK ? PBX_ELATER : err;
 }

@@ -250,30 +250,90 @@ END_TEST
 
 /* ---- restarts ------------------------------------------------------------------------------- */
 
-START_TEST(what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat)
+static const char *const logged[] = {
+	"(900001, 'e1', 'call.started', 'calls', 1000000, 'A', 'A', "
+	"'{\"leg_id\":\"A-1\",\"direction\":\"internal\",\"from\":{\"number\":\"1001\"},"
+	"\"to\":{\"number\":\"1002\"},\"dialled\":\"1002\"}')",
+	"(900002, 'e2', 'leg.started', 'calls', 1000000, 'A', 'A', '{\"leg_id\":\"A-1\"}')",
+	"(900003, 'e3', 'leg.started', 'calls', 1000000, 'A', 'A', '{\"leg_id\":\"A-2\"}')",
+	"(900004, 'e4', 'leg.answered', 'calls', 3000000, 'A', 'A', '{\"leg_id\":\"A-2\"}')",
+	"(900005, 'e5', 'leg.answered', 'calls', 3000000, 'A', 'A', '{\"leg_id\":\"A-1\"}')",
+	"(900006, 'e6', 'call.answered', 'calls', 3000000, 'A', 'A', "
+	"'{\"leg_id\":\"A-2\",\"answered_by\":{\"number\":\"1002\"},\"ring_ms\":2000}')",
+	"(900007, 'e7', 'bridge.entered', 'calls', 3000000, 'A', 'A', "
+	"'{\"bridge_id\":\"B\",\"leg_id\":\"A-1\",\"peer_leg_id\":\"A-2\",\"number\":\"1001\",\"peer_number\":\"1002\"}')",
+	"(900008, 'e8', 'bridge.entered', 'calls', 3000000, 'A', 'A', "
+	"'{\"bridge_id\":\"B\",\"leg_id\":\"A-2\",\"peer_leg_id\":\"A-1\",\"number\":\"1002\",\"peer_number\":\"1001\"}')",
+	"(900009, 'e9', 'call.hold', 'calls', 5000000, 'A', 'A', '{\"by\":\"A-1\",\"held\":\"A-2\"}')",
+};
+
+/* A call that the crash of this PBX cut off, as the log has it: it began, was answered after two seconds and held after two more. */
+static void cut_off(struct fake_pbx *pbx, const char *list)
+{
+	char sql[1024];
+
+	for (size_t i = 0; i < sizeof logged / sizeof logged[0]; i++) {
+		(void)snprintf(sql, sizeof sql, "INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES %s",
+			       logged[i]);
+		ck_assert_int_eq(core_store_service.run(fake_host(pbx), sql, NULL, 0, NULL, NULL), PBX_OK);
+	}
+	ck_assert_int_eq(core_store_service.run(fake_host(pbx), list, NULL, 0, NULL, NULL), PBX_OK);
+}
+
+START_TEST(what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
-	const char *const died[] = {
-		"DELETE FROM cdr_segments", /* as the row was in the middle of the call, which then has no end in the event log either */
-		"INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, "
-		"device, started_at,"
-		" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, "
-		"park_ms, parked_at)"
-		" VALUES ('A-1', 'A', 'A', 1, 'internal', '1001', '', '1002', '1002', '', 1000000, 3000000, 0, 'answered', '', '', 0, 0, "
-		"0, 0, 0, 0, 0, 0)",
-		"UPDATE cdr_heartbeat SET at = 9000000",
-	};
 
-	for (size_t i = 0; i < sizeof died / sizeof died[0]; i++)
-		ck_assert_int_eq(core_store_service.run(fake_host(pbx), died[i], NULL, 0, NULL, NULL), PBX_OK);
-	ck_assert_int_eq(fake_unload_plugin(pbx, "cdr"), PBX_OK);
+	cut_off(pbx, "INSERT INTO calls_open (id, seq, wall_us, calls) VALUES (1, 900004, 9000000, 'A') ON CONFLICT (id) DO UPDATE SET "
+		     "seq = 900004, wall_us = 9000000, calls = 'A'");
 	fake_restart(pbx);
+	ck_assert_uint_eq(records(pbx), 1);
 	expect(pbx, "0.disposition", "answered");
 	expect(pbx, "0.cause", "system_restart");
 	expect(pbx, "0.hangup_by", "system");
 	expect(pbx, "0.duration_ms", "8000");
 	expect(pbx, "0.billsec_ms", "6000");
+	expect(pbx, "0.ring_ms", "2000");
+	expect(pbx, "0.hold_ms", "4000");
+	expect(pbx, "0.ended_at", "1970-01-01T00:00:09.000Z");
+	ck_assert_uint_eq(fake_event_count(pbx, "bridge.left"), 2);
+	ck_assert_uint_eq(fake_event_count(pbx, "leg.ended"), 2);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
+
+	fake_restart(pbx);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 1);
 	ck_assert_uint_eq(records(pbx), 1);
+}
+END_TEST
+
+START_TEST(a_call_that_began_after_the_last_look_ends_with_its_last_event)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+
+	cut_off(pbx, "DELETE FROM calls_open");
+	fake_restart(pbx);
+	ck_assert_uint_eq(records(pbx), 1);
+	expect(pbx, "0.cause", "system_restart");
+	expect(pbx, "0.duration_ms", "4000");
+	expect(pbx, "0.billsec_ms", "2000");
+}
+END_TEST
+
+/* The start after the crash was cut off itself: it had told of the bridge and of one leg. */
+START_TEST(an_end_told_by_half_is_told_to_the_end)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+
+	cut_off(pbx, "INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES"
+		     " (900010, 'ea', 'bridge.left', 'calls', 9000000, 'A', 'A', '{\"leg_id\":\"A-1\"}'),"
+		     " (900011, 'eb', 'bridge.left', 'calls', 9000000, 'A', 'A', '{\"leg_id\":\"A-2\"}'),"
+		     " (900012, 'ec', 'leg.ended', 'calls', 9000000, 'A', 'A', '{\"leg_id\":\"A-1\"}')");
+	fake_restart(pbx);
+	expect(pbx, "0.duration_ms", "8000");
+	ck_assert_uint_eq(fake_event_count(pbx, "bridge.left"), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "leg.ended"), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 1);
 }
 END_TEST
 
@@ -418,7 +478,8 @@ END_TEST
 CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call, a_number_that_nobody_has,
 	   time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
 	   parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id, a_parked_call_that_was_given_up_is_one_conversation,
-	   a_blind_transfer_begins_the_next_record, what_was_open_when_the_pbx_died_is_closed_at_the_last_heartbeat,
+	   a_blind_transfer_begins_the_next_record, what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen,
+	   a_call_that_began_after_the_last_look_ends_with_its_last_event, an_end_told_by_half_is_told_to_the_end,
 	   what_ended_while_nobody_kept_records_gets_its_true_end, a_fresh_copy_goes_on_with_the_calls_in_progress,
 	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own,
 	   events_and_legs_of_a_record)

@@ -1,6 +1,7 @@
 """Call records: every kind of call leaves the right one, a crash loses none, and everybody sees what is theirs to see."""
 import csv
 import io
+import sqlite3
 import subprocess
 import threading
 import time
@@ -181,6 +182,46 @@ def test_a_crash_loses_no_record(pbx, talk):
     assert (records[0]["cause"], records[0]["hangup_by"], records[0]["disposition"]) == ("system_restart", "system", "answered")
     assert 0 <= killed_at - when(records[0]["ended_at"]) < 10
     assert when(records[0]["started_at"]) <= when(records[0]["ended_at"])
+
+
+def test_who_follows_hears_of_the_end_that_a_crash_took(make_pbx, sink, talk):
+    """kill -9 in a call: after the next start, everybody who waits for its end hears of it, once, with an honest time."""
+    pbx = make_pbx(f"webhooks:\n  allow_http: true\nfetch:\n  allow: [\"127.0.0.1:{sink.port}\"]\n")
+    assert pbx.http("POST", "/webhooks", {"url": sink.url, "events": ["call.*"]})[0] == 201
+    alice, bob = talk(pbx, "1001", "1002")
+    assert alice.hears(bob.hertz)
+    sink.wait(lambda requests: "call.answered" in [r["body"]["type"] for r in requests], "call.answered")
+    call_id = pbx.ctl("calls", "list")[0]["call_id"]
+
+    def is_listed():
+        with sqlite3.connect(pbx.directory / "data" / "pbx.db") as database:
+            return database.execute("SELECT 1 FROM calls_open WHERE calls LIKE ?", (f"%{call_id}%",)).fetchall()
+    pbx.wait_for(is_listed, "the list of calls that last")
+    pbx.kill()
+    killed_at = time.time()
+    pbx.restart()
+
+    def ended(requests):
+        return [r["body"] for r in requests if r["body"]["type"] == "call.ended"]
+    event = ended(sink.wait(ended, "call.ended"))[0]
+    data = event["data"]
+    assert event["call_id"] == call_id
+    assert (data["disposition"], data["cause"], data["hangup_by"]) == ("answered", "system_restart", "system")
+    assert (data["from"]["number"], data["to"]["number"], data["dialled"]) == ("1001", "1002", "1002")
+    assert 0 <= killed_at - when(event["time"]) < 6
+    assert 0 < data["billsec_ms"] <= data["duration_ms"]
+    assert sorted(e["type"] for e in pbx.events() if e["call_id"] == call_id and e["type"] in ("bridge.left", "leg.ended", "call.ended")) == \
+        ["bridge.left"] * 2 + ["call.ended"] + ["leg.ended"] * 2
+    record = closed_records(pbx, 1)[0]
+    assert (record["cause"], record["billsec_ms"], record["duration_ms"]) == ("system_restart", data["billsec_ms"], data["duration_ms"])
+    assert when(record["ended_at"]) == when(event["time"])
+
+    # Once: not at another start either.
+    pbx.kill()
+    pbx.restart()
+    assert len([e for e in pbx.events("call.ended") if e["call_id"] == call_id]) == 1
+    assert len(ended(sink.requests)) == 1
+    assert len(closed_records(pbx, 1)) == 1
 
 
 def test_people_see_their_own_records_only(make_pbx, sipp):

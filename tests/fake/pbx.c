@@ -293,6 +293,10 @@ static void start(void)
 	start_store();
 	offer_services();
 	start_plugins();
+
+	bool recovered = false;
+	core_calls_recover(is_done, &recovered);
+	wait_for(&recovered);
 	core_loop_settle();
 }
 
