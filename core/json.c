@@ -287,12 +287,13 @@ static cJSON *new_integer(int64_t value)
 	cJSON *item = cJSON_CreateNumber((double)value);
 	char digits[24];
 
+	if (!item || fabs((double)value) <= EXACT_LIMIT)
+		return item;
 	(void)snprintf(digits, sizeof digits, "%" PRId64, value);
-	if (item && fabs((double)value) > EXACT_LIMIT && keep_digits(item, digits) != PBX_OK) {
-		cJSON_Delete(item);
-		return NULL;
-	}
-	return item;
+	if (keep_digits(item, digits) == PBX_OK)
+		return item;
+	cJSON_Delete(item);
+	return NULL;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -326,16 +327,6 @@ struct pbx_json *core_json_parse(const char *text, size_t length, struct pbx_dia
 		return NULL;
 	}
 	return tree(item);
-}
-
-char *core_json_print(const struct pbx_json *json)
-{
-	return json ? cJSON_PrintUnformatted(node(json)) : NULL;
-}
-
-void core_json_free_text(char *text)
-{
-	cJSON_free(text);
 }
 
 void core_json_free(struct pbx_json *json)

@@ -36,6 +36,10 @@
 static uint8_t key[KEY_BYTES];
 static bool has_key;
 
+/* Found once, at the start: finding an algorithm takes longer than using it. NULL: this OpenSSL has none (MD5 in its FIPS mode). */
+static EVP_CIPHER *aes;
+static EVP_MD *md5, *sha256;
+
 /* ---- base64 -------------------------------------------------------------------------------- */
 
 /* Owned text after `mark`, or NULL. */
@@ -83,8 +87,7 @@ static bool encrypt(const char *text, size_t size, const char *context, uint8_t 
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
 	uint8_t *body = sealed + NONCE_BYTES;
 	int done = 0;
-	bool fine = cipher && RAND_bytes(sealed, NONCE_BYTES) == 1 &&
-		    EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, sealed) == 1 &&
+	bool fine = cipher && RAND_bytes(sealed, NONCE_BYTES) == 1 && EVP_EncryptInit_ex(cipher, aes, NULL, key, sealed) == 1 &&
 		    EVP_EncryptUpdate(cipher, NULL, &done, (const uint8_t *)context, (int)strlen(context)) == 1 &&
 		    EVP_EncryptUpdate(cipher, body, &done, (const uint8_t *)text, (int)size) == 1 &&
 		    EVP_EncryptFinal_ex(cipher, body + done, &done) == 1 &&
@@ -99,7 +102,7 @@ static bool decrypt(uint8_t *sealed, size_t size, const char *context, char *tex
 	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
 	uint8_t *body = sealed + NONCE_BYTES;
 	int done = 0;
-	bool fine = cipher && EVP_DecryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, sealed) == 1 &&
+	bool fine = cipher && EVP_DecryptInit_ex(cipher, aes, NULL, key, sealed) == 1 &&
 		    EVP_DecryptUpdate(cipher, NULL, &done, (const uint8_t *)context, (int)strlen(context)) == 1 &&
 		    EVP_DecryptUpdate(cipher, (uint8_t *)text, &done, body, (int)size) == 1 &&
 		    EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_SET_TAG, TAG_BYTES, body + size) == 1 &&
@@ -183,9 +186,8 @@ static int digest(uint32_t algorithm, const void *data, size_t size, char ret_he
 	static const char hex[] = "0123456789abcdef";
 	uint8_t bytes[EVP_MAX_MD_SIZE];
 	unsigned int count = 0;
-	const EVP_MD *kind = algorithm == PBX_DIGEST_MD5 ? EVP_md5() : algorithm == PBX_DIGEST_SHA256 ? EVP_sha256() : NULL;
+	const EVP_MD *kind = algorithm == PBX_DIGEST_MD5 ? md5 : algorithm == PBX_DIGEST_SHA256 ? sha256 : NULL;
 
-	/* MD5 is missing where OpenSSL runs in its FIPS mode */
 	if (!kind || EVP_Digest(data, size, bytes, &count, kind, NULL) != 1)
 		return PBX_ENOTSUP;
 	for (unsigned int i = 0; i < count; i++) {
@@ -431,11 +433,21 @@ int core_secrets_init(const char *key_file)
 	if (err == PBX_ENOENT)
 		err = make_key(key_file);
 	has_key = err == PBX_OK;
+	if (!aes) {
+		aes = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+		md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+		sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	}
 	return err;
 }
 
 void core_secrets_fini(void)
 {
+	EVP_CIPHER_free(aes);
+	EVP_MD_free(md5);
+	EVP_MD_free(sha256);
+	aes = NULL;
+	md5 = sha256 = NULL;
 	OPENSSL_cleanse(key, sizeof key);
 	has_key = false;
 }

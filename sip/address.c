@@ -25,22 +25,66 @@ uint16_t ua_address_port(const struct core_addr *addr)
 	return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in4.sin_port);
 }
 
-void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t size)
+/* A decimal number; the end of it. inet_ntop and printf take ten times as long, and every request prints addresses. */
+static char *put_number(char *at, unsigned number)
+{
+	char digits[10];
+	unsigned count = 0;
+
+	do
+		digits[count++] = (char)('0' + number % 10);
+	while (number /= 10);
+	while (count > 0)
+		*at++ = digits[--count];
+	return at;
+}
+
+/* The end of it; an empty text for what is no address. */
+static char *put_host(const struct core_addr *addr, char ret_text[INET6_ADDRSTRLEN])
 {
 	struct core_addr plain = unmapped(addr);
-	const void *bytes = plain.sa.sa_family == AF_INET6 ? (const void *)&plain.in6.sin6_addr : (const void *)&plain.in4.sin_addr;
+	const uint8_t *bytes = (const uint8_t *)&plain.in4.sin_addr;
+	char *at = ret_text;
 
-	ret_text[0] = '\0';
-	if (plain.sa.sa_family == AF_INET || plain.sa.sa_family == AF_INET6)
-		(void)inet_ntop(plain.sa.sa_family, bytes, ret_text, (socklen_t)size); /* what does not fit stays empty */
+	*at = '\0';
+	if (plain.sa.sa_family == AF_INET6 && inet_ntop(AF_INET6, &plain.in6.sin6_addr, ret_text, INET6_ADDRSTRLEN))
+		return ret_text + strlen(ret_text);
+	if (plain.sa.sa_family != AF_INET)
+		return at;
+	for (unsigned i = 0; i < 4; i++) {
+		at = put_number(at, bytes[i]);
+		*at++ = i < 3 ? '.' : '\0';
+	}
+	return at - 1;
+}
+
+static void copy_fitting(const char *text, size_t length, char *ret_text, size_t size)
+{
+	if (length >= size)
+		length = 0; /* half an address would be another one */
+	memcpy(ret_text, text, length);
+	ret_text[length] = '\0';
+}
+
+void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t size)
+{
+	char host[INET6_ADDRSTRLEN];
+
+	copy_fitting(host, (size_t)(put_host(addr, host) - host), ret_text, size);
 }
 
 void ua_address_print(const struct core_addr *addr, char *ret_text, size_t size)
 {
-	char host[INET6_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN + 8], *end = put_host(addr, text + 1);
+	bool brackets = memchr(text + 1, ':', (size_t)(end - text - 1)) != NULL;
 
-	ua_address_print_host(addr, host, sizeof host);
-	(void)snprintf(ret_text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ua_address_port(addr));
+	text[0] = '[';
+	if (brackets)
+		*end++ = ']';
+	*end++ = ':';
+	end = put_number(end, ua_address_port(addr));
+	const char *start = text + !brackets;
+	copy_fitting(start, (size_t)(end - start), ret_text, size);
 }
 
 static bool parse_port(const char *text, uint16_t *ret_port)
