@@ -55,17 +55,27 @@ static char *encode(const char *mark, const uint8_t *bytes, size_t size)
 	return text;
 }
 
+/* Bits of the last character that stand for no byte are zero: else two texts would mean the same bytes. */
+static bool ends_well(const uint8_t *bytes, size_t size, size_t padding)
+{
+	for (size_t i = size; i < size + padding; i++)
+		if (bytes[i])
+			return false;
+	return true;
+}
+
 /* Owned bytes, or NULL: not base64, or no memory. */
 static uint8_t *decode(const char *text, size_t length, size_t *ret_size)
 {
 	size_t padding = length >= 2 ? (size_t)(text[length - 1] == '=') + (text[length - 2] == '=') : 0;
+	size_t size = length / 4 * 3 - padding;
 	uint8_t *bytes;
 
 	if (!length || length % 4 || length > MOST_SEALED_BYTES)
 		return NULL;
-	bytes = malloc(length / 4 * 3);
-	if (bytes && EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)length) >= 0) {
-		*ret_size = length / 4 * 3 - padding;
+	bytes = malloc(size + padding);
+	if (bytes && EVP_DecodeBlock(bytes, (const unsigned char *)text, (int)length) >= 0 && ends_well(bytes, size, padding)) {
+		*ret_size = size;
 		return bytes;
 	}
 	free(bytes);
