@@ -151,17 +151,16 @@ static void on_written(void *self, const struct pbx_rows *rows)
 		bus_log_flush();
 }
 
-/* INSERT … VALUES for so many rows. The sizes are few, so that the statements stay prepared. */
+/* INSERT … VALUES for 1, 2, 4… BATCH_ROWS rows: seven statements, which stay prepared. */
 static const char *insert_sql(uint32_t rows)
 {
-	static char one[512], eight[1024], sixty_four[6144];
-	char *sql = rows == 1 ? one : rows == 8 ? eight : sixty_four;
-	size_t size = rows == 1 ? sizeof one : rows == 8 ? sizeof eight : sizeof sixty_four;
+	static char texts[7][6144];
+	char *sql = texts[__builtin_ctz(rows)];
 
 	if (*sql)
 		return sql;
 
-	FILE *out = fmemopen(sql, size, "w");
+	FILE *out = fmemopen(sql, sizeof texts[0], "w");
 	if (!out)
 		return NULL;
 	(void)fputs("INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES ", out);
@@ -222,7 +221,9 @@ static struct batch *batch_take(void)
 		return NULL;
 	for (const struct bus_event *event = events.first; event && waiting < BATCH_ROWS; event = event->next)
 		waiting++;
-	batch->count = waiting >= BATCH_ROWS ? BATCH_ROWS : waiting >= 8 ? 8 : 1;
+	batch->count = 1;
+	while (batch->count * 2 <= waiting)
+		batch->count *= 2;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		batch->events[i] = events.first;
 		events.first = events.first->next;

@@ -18,13 +18,16 @@
 #include "store_engine.h"
 
 #define READERS_MOST 16u
-#define CACHE_SLOTS 256u   /* prepared statements of a connection; a power of two */
-#define GROUP_MOST 512u    /* jobs of one transaction */
-#define GATHER_NS 5000000u /* 5 ms */
+#define CACHE_SLOTS 256u         /* prepared statements of a connection; a power of two */
+#define GROUP_MOST 512u          /* jobs of one transaction */
+#define GATHER_NS 5000000u       /* 5 ms */
+#define GATHER_LONG_NS 50000000u /* 50 ms: after a group of at least… */
+#define GATHER_LONG_JOBS 8u
 #define BUSY_MS 5000
 
 struct cached {
 	sqlite3_stmt *stmt;
+	uint16_t *places; /* which parameter is bound at each of its places, from 1 */
 	uint64_t used;
 };
 
@@ -40,7 +43,8 @@ struct door {
 	uv_cond_t wake;
 	struct store_queue jobs;
 	uint32_t impatient;   /* of them: somebody waits for the answer */
-	bool gathers;         /* records may wait GATHER_NS for company: a group costs one commit */
+	bool gathers;         /* records wait for company: a group costs one commit, and each page it touches is written once */
+	uint32_t last_group;  /* jobs that the one before had: where many come, more are worth a longer wait */
 	bool idle, gathering; /* what the thread behind the door does */
 	bool stopping;
 };
@@ -57,7 +61,7 @@ static struct {
 
 static const char *const tuning =
 	"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA case_sensitive_like=ON;"
-	"PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY;";
+	"PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY;";
 
 /* ---- doors ---- */
 
@@ -102,7 +106,7 @@ static void door_shut(struct door *door)
 
 static void gather(struct door *door)
 {
-	const uint64_t until_ns = uv_hrtime() + GATHER_NS;
+	const uint64_t until_ns = uv_hrtime() + (door->last_group < GATHER_LONG_JOBS ? GATHER_NS : GATHER_LONG_NS);
 
 	door->gathering = true;
 	for (uint64_t now_ns; !door->stopping && !door->impatient && door->jobs.count < GROUP_MOST && (now_ns = uv_hrtime()) < until_ns;)
@@ -128,6 +132,7 @@ static struct store_queue door_take(struct door *door, uint32_t most)
 		door->impatient -= !job->record;
 		store_queue_put(&taken, job);
 	}
+	door->last_group = taken.count;
 	uv_mutex_unlock(&door->lock);
 	return taken;
 }
@@ -160,32 +165,57 @@ static struct cached *cache_slot(struct connection *connection, const char *sql)
 	return oldest;
 }
 
-static int prepared(struct connection *connection, const char *sql, sqlite3_stmt **ret_stmt)
+static void slot_clear(struct cached *slot)
+{
+	sqlite3_finalize(slot->stmt);
+	free(slot->places);
+	*slot = (struct cached){ 0 };
+}
+
+/* Parameters are called $1, $2…: to SQLite these are names, to us places. Looked at once: SQLite finds a name by walking along all of them. */
+static int find_places(struct cached *slot)
+{
+	int wanted = sqlite3_bind_parameter_count(slot->stmt);
+
+	slot->places = calloc((size_t)wanted + 1, sizeof *slot->places);
+	if (!slot->places)
+		return SQLITE_NOMEM;
+	for (int at = 1; at <= wanted; at++) {
+		const char *name = sqlite3_bind_parameter_name(slot->stmt, at);
+		unsigned long place = name && *name == '$' ? strtoul(name + 1, NULL, 10) : 0;
+
+		slot->places[at] = place <= UINT16_MAX ? (uint16_t)place : 0;
+	}
+	return SQLITE_OK;
+}
+
+static int prepared(struct connection *connection, const char *sql, struct cached **ret_slot)
 {
 	struct cached *slot = cache_slot(connection, sql);
 
 	if (!slot->stmt || strcmp(sqlite3_sql(slot->stmt), sql) != 0) {
-		sqlite3_finalize(slot->stmt);
-		slot->stmt = NULL;
+		slot_clear(slot);
 		int code = sqlite3_prepare_v3(connection->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &slot->stmt, NULL);
-		if (code != SQLITE_OK)
+		if (code == SQLITE_OK && !slot->stmt)
+			code = SQLITE_MISUSE; /* blanks and comments only */
+		if (code == SQLITE_OK)
+			code = find_places(slot);
+		if (code != SQLITE_OK) {
+			slot_clear(slot);
 			return code;
-		if (!slot->stmt)
-			return SQLITE_MISUSE; /* blanks and comments only */
+		}
 	}
 	slot->used = ++connection->uses;
-	*ret_stmt = slot->stmt;
+	*ret_slot = slot;
 	return SQLITE_OK;
 }
 
-/* Parameters are called $1, $2…: to SQLite these are names, to us places. */
-static int bind_all(sqlite3_stmt *stmt, const struct store_statement *statement)
+static int bind_all(const struct cached *slot, const struct store_statement *statement)
 {
-	int wanted = sqlite3_bind_parameter_count(stmt), code = SQLITE_OK;
+	int wanted = sqlite3_bind_parameter_count(slot->stmt), code = SQLITE_OK;
 
 	for (int at = 1; at <= wanted && code == SQLITE_OK; at++) {
-		const char *name = sqlite3_bind_parameter_name(stmt, at);
-		unsigned long place = name && *name == '$' ? strtoul(name + 1, NULL, 10) : 0;
+		uint32_t place = slot->places[at];
 
 		if (place == 0 || place > statement->count)
 			return SQLITE_RANGE;
@@ -193,15 +223,15 @@ static int bind_all(sqlite3_stmt *stmt, const struct store_statement *statement)
 		const struct pbx_value *value = &statement->params[place - 1];
 
 		if (value->type == PBX_VALUE_INT)
-			code = sqlite3_bind_int64(stmt, at, value->as.integer);
+			code = sqlite3_bind_int64(slot->stmt, at, value->as.integer);
 		else if (value->type == PBX_VALUE_NUMBER)
-			code = sqlite3_bind_double(stmt, at, value->as.number);
+			code = sqlite3_bind_double(slot->stmt, at, value->as.number);
 		else if (value->type == PBX_VALUE_TEXT)
-			code = sqlite3_bind_text64(stmt, at, value->as.bytes, value->length, SQLITE_STATIC, SQLITE_UTF8);
+			code = sqlite3_bind_text64(slot->stmt, at, value->as.bytes, value->length, SQLITE_STATIC, SQLITE_UTF8);
 		else if (value->type == PBX_VALUE_BYTES)
-			code = sqlite3_bind_blob64(stmt, at, value->as.bytes, value->length, SQLITE_STATIC);
+			code = sqlite3_bind_blob64(slot->stmt, at, value->as.bytes, value->length, SQLITE_STATIC);
 		else
-			code = sqlite3_bind_null(stmt, at);
+			code = sqlite3_bind_null(slot->stmt, at);
 	}
 	return code;
 }
@@ -307,16 +337,16 @@ static int step(struct connection *connection, sqlite3_stmt *stmt, struct store_
 
 static int run_statement(struct connection *connection, const struct store_statement *statement, struct store_rows *rows)
 {
-	sqlite3_stmt *stmt = NULL;
-	int code = prepared(connection, statement->sql, &stmt);
+	struct cached *slot = NULL;
+	int code = prepared(connection, statement->sql, &slot);
 
 	if (code == SQLITE_OK)
-		code = bind_all(stmt, statement);
+		code = bind_all(slot, statement);
 
-	int err = code == SQLITE_OK ? step(connection, stmt, rows) : fail(rows, connection->db, code);
-	if (stmt) {
-		(void)sqlite3_reset(stmt); /* repeats the error that was told already */
-		(void)sqlite3_clear_bindings(stmt);
+	int err = code == SQLITE_OK ? step(connection, slot->stmt, rows) : fail(rows, connection->db, code);
+	if (slot) {
+		(void)sqlite3_reset(slot->stmt); /* repeats the error that was told already */
+		(void)sqlite3_clear_bindings(slot->stmt);
 	}
 	return err;
 }
@@ -332,13 +362,13 @@ static int run_job(struct connection *connection, struct store_job *job)
 
 static int command(struct connection *connection, const char *sql)
 {
-	sqlite3_stmt *stmt = NULL;
-	int code = prepared(connection, sql, &stmt);
+	struct cached *slot = NULL;
+	int code = prepared(connection, sql, &slot);
 
 	if (code != SQLITE_OK)
 		return code;
-	code = sqlite3_step(stmt);
-	(void)sqlite3_reset(stmt);
+	code = sqlite3_step(slot->stmt);
+	(void)sqlite3_reset(slot->stmt);
 	return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
@@ -433,7 +463,7 @@ static int connection_open(struct connection *connection, bool reads_only)
 static void connection_close(struct connection *connection)
 {
 	for (uint32_t i = 0; i < CACHE_SLOTS; i++)
-		sqlite3_finalize(connection->cache[i].stmt);
+		slot_clear(&connection->cache[i]);
 	(void)sqlite3_close(connection->db); /* nothing is open on it any more */
 }
 

@@ -9,7 +9,6 @@
 #include "identity.h"
 #include "loop.h"
 #include "timer.h"
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,7 +42,6 @@ void ua_count_response_in(struct ua *ua, sip_method_t method, int status)
 struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 {
 	struct ua_dialog *dialog;
-	uint64_t number = 0;
 
 	if (ua->dialog_count >= MOST_DIALOGS)
 		return NULL;
@@ -53,8 +51,8 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	dialog->ua = ua;
 	dialog->inbound = inbound;
 	dialog->state = UA_NEW;
-	(void)RAND_bytes((unsigned char *)&number, sizeof number); /* a session id need only differ from the last one */
-	ua_sdp_init(&dialog->sdp, (number & 0x7fffffff) + 1);      /* small: some phones keep it in 32 bits */
+	/* A session id need only differ from the last one; small: some phones keep it in 32 bits. */
+	ua_sdp_init(&dialog->sdp, (arc4random() & 0x7fffffff) + 1);
 	dialog->next = ua->dialogs;
 	dialog->at = &ua->dialogs;
 	if (ua->dialogs)
