@@ -25,6 +25,8 @@ struct bus_follower {
 	bool saving, forgotten;
 	bool orphaned;                         /* the bus has ended while its place was being written */
 	struct bus_subscription *subscription; /* NULL: nobody follows now */
+	struct bus_subscription *successor;    /* of an instance that starts, until that one lets go; NULL: none waits */
+	int64_t successor_from;                /* where it has rewound to; -1: it has not */
 	int64_t sent;                          /* the last one shown, or passed over */
 	int64_t out[BUS_WINDOW];               /* shown and not acknowledged: a ring */
 	uint32_t out_first, out_count;
@@ -329,6 +331,16 @@ static void begin_at(struct bus_follower *follower, int64_t seq)
 	follower->out_first = follower->out_count = 0;
 }
 
+/* Makes room for who follows next. An instance that replaces another waits until that one lets go, which is in the callback of its start
+ * when the start succeeds; for the rest, the latest counts. */
+static void leave_to(struct bus_follower *follower, const struct pbx_host *host)
+{
+	if (follower->successor)
+		bus_subscription_remove(follower->successor);
+	if (follower->subscription && follower->subscription->owner == host)
+		bus_subscription_remove(follower->subscription);
+}
+
 int bus_follow(struct pbx_host *host, const char *name, const char *pattern, pbx_event_fn fn, void *self,
 	       pbx_subscription *ret_subscription)
 {
@@ -344,12 +356,16 @@ int bus_follow(struct pbx_host *host, const char *name, const char *pattern, pbx
 	if (err != PBX_OK)
 		return err;
 
-	if (follower->subscription) /* a successor takes over from the instance that drains */
-		bus_subscription_remove(follower->subscription);
+	leave_to(follower, host);
 	subscription->follower = follower;
+	*ret_subscription = (pbx_subscription){ subscription->id };
+	if (follower->subscription) {
+		follower->successor = subscription;
+		follower->successor_from = -1;
+		return PBX_OK;
+	}
 	follower->subscription = subscription;
 	begin_at(follower, follower->acked);
-	*ret_subscription = (pbx_subscription){ subscription->id };
 	bus_follow_stored();
 	return PBX_OK;
 }
@@ -358,11 +374,19 @@ void bus_follow_end(struct bus_subscription *subscription)
 {
 	struct bus_follower *follower = subscription->follower;
 
+	if (follower->successor == subscription) { /* its start has failed: who follows has noticed nothing */
+		follower->successor = NULL;
+		return;
+	}
 	idle_advance(follower);
-	follower->subscription = NULL;
+	follower->subscription = TAKE(follower->successor);
+	if (follower->subscription && follower->successor_from >= 0)
+		follower->acked = follower->successor_from;
 	begin_at(follower, follower->acked);
 	if (follower->acked != follower->saved)
 		save(follower);
+	if (follower->subscription)
+		bus_follow_stored();
 }
 
 int bus_acknowledge(pbx_subscription handle, int64_t seq)
@@ -397,6 +421,10 @@ int bus_rewind(pbx_subscription handle, int64_t seq)
 		seq = 0;
 	if (seq > bus_log_stored_seq())
 		seq = bus_log_stored_seq();
+	if (follower->successor == subscription) {
+		follower->successor_from = seq;
+		return PBX_OK;
+	}
 	follower->acked = seq;
 	begin_at(follower, seq);
 	save(follower);
@@ -410,6 +438,8 @@ int bus_forget(struct pbx_host *host, const char *name)
 	const struct pbx_value params[] = { pbx_v_text(core_owner_name(host)), pbx_v_text(name) };
 
 	if (follower) {
+		if (follower->successor)
+			bus_subscription_remove(follower->successor);
 		if (follower->subscription)
 			bus_subscription_remove(follower->subscription);
 		follower->forgotten = true;

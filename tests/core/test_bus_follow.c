@@ -263,31 +263,6 @@ START_TEST(a_forgotten_follower_is_new_when_it_comes_again)
 }
 END_TEST
 
-START_TEST(a_successor_takes_over)
-{
-	struct core_owner next;
-	struct ear ear = { 0 }, other = { 0 };
-
-	start(_i);
-	follow(&ear, "sink", "*");
-	publish(10);
-	core_loop_settle();
-	acknowledge(&ear, 7);
-	core_owner_init(&next, "webhooks", NULL);
-	ck_assert_int_eq(core_bus_service.follow(&next.host, "sink", "*", hear, &other, &other.subscription), PBX_OK);
-	core_loop_settle();
-	ck_assert_int_eq(other.first, 8);
-	ck_assert_int_eq(other.last, 10);
-	ck_assert_int_eq(core_bus_service.acknowledge(ear.subscription, 10), PBX_ENOENT);
-	core_owner_revoke_all(&next);
-	publish(1);
-	core_loop_settle();
-	ck_assert_int_eq(other.last, 10);
-	core_owner_fini(&next);
-	stop();
-}
-END_TEST
-
 /* The child's life: publishes without end, acknowledges what it hears, and is killed in the middle of it. Its last word is how far it came. */
 static void live_until_killed(int out)
 {
@@ -392,7 +367,83 @@ START_TEST(goes_on_while_the_database_is_away)
 }
 END_TEST
 
+/* ---- an instance that replaces another ---- */
+
+static struct core_owner successor;
+
+static void succeed(struct ear *ear)
+{
+	core_owner_init(&successor, "webhooks", NULL);
+	ck_assert_int_eq(core_bus_service.follow(&successor.host, "sink", "*", hear, ear, &ear->subscription), PBX_OK);
+}
+
+START_TEST(who_would_replace_it_and_fails_takes_nothing_from_it)
+{
+	struct ear old = { 0 }, new = { .acknowledges = true };
+
+	start(_i);
+	follow(&old, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	acknowledge(&old, 4);
+	succeed(&new);
+	ck_assert_int_eq(core_bus_service.rewind(new.subscription, 1), PBX_OK);
+	core_owner_revoke_all(&successor);
+	publish(2);
+	core_loop_settle();
+	ck_assert_int_eq(new.count, 0);
+	ck_assert_int_eq(old.count, 12); /* and nothing twice */
+	acknowledge(&old, 12);
+	core_owner_fini(&successor);
+	stop();
+}
+END_TEST
+
+START_TEST(who_replaces_it_goes_on_where_it_let_go)
+{
+	struct ear old = { 0 }, new = { .acknowledges = true };
+
+	start(_i);
+	follow(&old, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	acknowledge(&old, 4);
+	succeed(&new);
+	ck_assert_int_eq(core_bus_service.unsubscribe(old.subscription), PBX_OK);
+	ck_assert_int_eq(core_bus_service.acknowledge(old.subscription, 10), PBX_ENOENT);
+	publish(2);
+	core_loop_settle();
+	ck_assert_int_eq(old.count, 10);
+	ck_assert_int_eq(new.first, 5);
+	ck_assert_int_eq(new.count, 8);
+	core_owner_revoke_all(&successor);
+	core_owner_fini(&successor);
+	stop();
+}
+END_TEST
+
+START_TEST(who_replaces_it_may_begin_where_it_likes)
+{
+	struct ear old = { .acknowledges = true }, new = { .acknowledges = true };
+
+	start(_i);
+	follow(&old, "sink", "*");
+	publish(10);
+	core_loop_settle();
+	succeed(&new);
+	ck_assert_int_eq(core_bus_service.rewind(new.subscription, 2), PBX_OK);
+	ck_assert_int_eq(core_bus_service.unsubscribe(old.subscription), PBX_OK);
+	core_loop_settle();
+	ck_assert_int_eq(new.first, 3);
+	ck_assert_int_eq(new.count, 8);
+	core_owner_revoke_all(&successor);
+	core_owner_fini(&successor);
+	stop();
+}
+END_TEST
+
 STORE_MAIN("bus_follow", a_new_follower_begins_with_now, goes_on_after_the_last_acknowledged_when_it_comes_back, no_more_than_256_are_out,
 	   catches_up_from_the_table_and_stays_live, what_does_not_match_moves_its_place_too, goes_back_when_told,
-	   what_has_been_forgotten_is_passed_over, a_forgotten_follower_is_new_when_it_comes_again, a_successor_takes_over,
-	   a_kill_loses_nothing_that_was_told, goes_on_while_the_database_is_away)
+	   what_has_been_forgotten_is_passed_over, a_forgotten_follower_is_new_when_it_comes_again, a_kill_loses_nothing_that_was_told,
+	   goes_on_while_the_database_is_away, who_would_replace_it_and_fails_takes_nothing_from_it,
+	   who_replaces_it_goes_on_where_it_let_go, who_replaces_it_may_begin_where_it_likes)

@@ -614,6 +614,7 @@ START_TEST(an_upgrade_under_traffic_switches_over_and_lets_the_old_one_finish)
 	run("good publish");
 	run("good tell");
 	ck_assert_str_eq(answer_at(&answer, "events"), "1"); /* heard once, by the new one */
+	ck_assert_str_eq(answer_at(&answer, "followed"), "1");
 
 	core_loop_pass_ms(5000);
 	ck_assert_uint_eq(plugin("good")->instances->next != NULL, 1); /* still held */
@@ -630,7 +631,10 @@ END_TEST
 START_TEST(a_failed_upgrade_changes_nothing)
 {
 	install_as("good_1", "good");
+	install("taker");
 	load_all();
+	core_loop_pass_ms(1000);
+	run("good publish");
 	core_loop_pass_ms(1000);
 	install_as("good_2", "good");
 	write_config("good:\n  greeting: 2.0.0\n"); /* makes version 2 fail to start */
@@ -647,8 +651,13 @@ START_TEST(a_failed_upgrade_changes_nothing)
 	ck_assert_uint_eq(answer.status, 204);
 	run("good tell");
 	ck_assert_str_eq(answer_at(&answer, "version"), "1.0.0");
-	ck_assert_str_eq(answer_at(&answer, "ticks"), "2");
-	ck_assert_str_eq(answer_at(&answer, "events"), "1");
+	ck_assert_str_eq(answer_at(&answer, "ticks"), "3");
+	ck_assert_str_eq(answer_at(&answer, "events"), "2");
+	ck_assert_str_eq(answer_at(&answer, "followed"), "2"); /* each once: it has never ceased to follow */
+	run("taker ask");
+	ck_assert_str_eq(answer_at(&answer, "gift"), "2.0.0"); /* the old one's, with the settings of now */
+	run("plugin show good");
+	ck_assert_str_eq(answer_at(&answer, "instances"), "1");
 
 	write_config("good:\n  greeting: still here\n");
 	ck_assert_int_eq(core_settings_reload(NULL), PBX_OK);

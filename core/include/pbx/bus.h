@@ -36,7 +36,8 @@ struct pbx_bus {
 	int (*subscribe)(struct pbx_host *host, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription);
 
 	/* The same, but nothing is missed: begins after the last event this follower (a name, unique with us) has acknowledged,
-	 * ever, and delivers only what is safely in the log; new followers begin with now. At most 256 events are out unacknowledged. */
+	 * ever, and delivers only what is safely in the log; new followers begin with now. At most 256 events are out unacknowledged.
+	 * An instance that replaces another one follows from the moment that one stops to, which is at the end of its start when that succeeds. */
 	int (*follow)(struct pbx_host *host, const char *follower, const char *pattern, pbx_event_fn fn, void *self,
 		      pbx_subscription *ret_subscription);
 	/* This follower is done with all events up to seq. PBX_OK, PBX_ENOENT. */

@@ -25,7 +25,8 @@ struct good {
 		void *self;
 		const char *(*greeting)(void *self);
 	} gift;
-	uint32_t ticks, events;
+	uint32_t ticks, events, followed;
+	pbx_subscription follower;
 	char name_at_load[64];
 };
 
@@ -55,6 +56,7 @@ static void on_tell(void *self, pbx_request request)
 	(void)good->json->set_text(json, "greeting", good->settings->greeting);
 	(void)good->json->set_integer(json, "ticks", good->ticks);
 	(void)good->json->set_integer(json, "events", good->events);
+	(void)good->json->set_integer(json, "followed", good->followed);
 	(void)good->requests->reply(request, 200, json);
 }
 
@@ -101,6 +103,14 @@ static void on_event(void *self, const struct pbx_event *event)
 	good->events++;
 }
 
+static void on_followed(void *self, const struct pbx_event *event)
+{
+	struct good *good = self;
+
+	good->followed++;
+	(void)pbx_bus(good->host)->acknowledge(good->follower, event->seq);
+}
+
 static int good_check(void *self, struct pbx_diag *diag)
 {
 	const struct good *good = self;
@@ -131,6 +141,8 @@ static int good_start(void *self)
 	int err = pbx_timers(good->host)->start(good->host, good->settings->every_ms, good->settings->every_ms, on_tick, good, &timer);
 	if (err == PBX_OK)
 		err = pbx_bus(good->host)->subscribe(good->host, "good.*", on_event, good, &subscription);
+	if (err == PBX_OK)
+		err = pbx_bus(good->host)->follow(good->host, "diary", "good.*", on_followed, good, &good->follower);
 	if (err == PBX_OK && !strcmp(good->settings->greeting, VERSION))
 		err = PBX_EPERM; /* the setting that makes this version fail to start */
 	return err;
