@@ -58,7 +58,7 @@ struct core_leg {
 	uint32_t state, direction;
 	bool is_caller;
 	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64];
-	char music_class[64], argument[64], referred_by[64];
+	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
 
 	const struct core_leg_driver *driver;
@@ -179,6 +179,9 @@ int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 int core_leg_send_digits(struct core_leg *leg, const char *digits);
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
+int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts,
+			  uint32_t count);                                 /* for the controller, in the party's language */
+void core_leg_language(const struct core_leg *leg, char ret_language[16]); /* set for it, or its account's; "": the default */
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
 void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */

@@ -244,31 +244,73 @@ int core_leg_update(struct core_leg *leg)
 /* ---- playing ---- */
 
 /* A shared source that is heard already goes on: whoever takes a leg over does not make its music begin again. */
-static bool goes_on(struct core_leg *leg, uint32_t kind, pbx_source source, uint32_t play_for)
+static bool goes_on(struct core_leg *leg, const struct core_play *play, uint32_t play_for)
 {
-	if (kind != CORE_PLAY_SOURCE || !leg->play_tag || !source.id || leg->play_source.id != source.id)
+	if (play->kind != CORE_PLAY_SOURCE || !leg->play_tag || !play->source.id || leg->play_source.id != play->source.id)
 		return false;
 	leg->play_inherited = false;
 	leg->play_for = play_for;
 	return true;
 }
 
-int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
+static int begin_play(struct core_leg *leg, struct core_play *play, uint32_t play_for)
 {
 	if (!leg->has_stream)
 		return PBX_ESTATE;
-	if (goes_on(leg, kind, source, play_for))
+	if (goes_on(leg, play, play_for))
 		return PBX_OK;
 
-	struct core_play play = { .kind = kind, .text = text, .source = source, .tag = ++last_tag };
-	int err = core_media->play(leg->stream, &play);
+	play->tag = ++last_tag;
+	int err = core_media->play(leg->stream, play);
 	if (err != PBX_OK)
 		return err;
-	leg->play_tag = play.tag;
+	leg->play_tag = play->tag;
 	leg->play_for = play_for;
-	leg->play_source = kind == CORE_PLAY_SOURCE ? source : (pbx_source){ 0 };
+	leg->play_source = play->source;
 	leg->play_inherited = false;
 	return PBX_OK;
+}
+
+int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
+{
+	struct core_play play = { .kind = kind, .text = text, .source = source };
+
+	return begin_play(leg, &play, play_for);
+}
+
+struct language_search {
+	const char *account;
+	char found[16];
+};
+
+static void look_up_language(void *context, const void *table)
+{
+	struct language_search *search = context;
+	const struct pbx_directory *directory = table;
+	struct pbx_account account = { .size = sizeof account };
+
+	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
+		CORE_TEXT(search->found, account.language);
+}
+
+void core_leg_language(const struct core_leg *leg, char ret_language[16])
+{
+	struct language_search search = { .account = leg->account };
+
+	if (leg->language[0])
+		CORE_TEXT(search.found, leg->language);
+	else if (leg->account[0])
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_language, &search);
+	core_text_copy(ret_language, 16, search.found);
+}
+
+int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count)
+{
+	char language[16];
+
+	core_leg_language(leg, language);
+	struct core_play play = { .kind = CORE_PLAY_FILE, .prompts = prompts, .prompt_count = count, .language = language };
+	return begin_play(leg, &play, CORE_PLAY_FOR_CONTROLLER);
 }
 
 static void stop_inherited(void *context, void *id)

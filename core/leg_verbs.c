@@ -2,6 +2,7 @@
  *
  * Each verb checks the handle and the state, then leaves the work to the file whose story it is. */
 #include "calls_inner.h"
+#include "prompts.h"
 #include <stdlib.h>
 
 /* ---- control ---- */
@@ -181,7 +182,54 @@ static int play(pbx_leg handle, const char *prompt)
 {
 	struct core_leg *leg = core_leg_alive(handle);
 
-	return leg ? core_leg_play(leg, CORE_PLAY_FILE, prompt, (pbx_source){ 0 }, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
+	return leg ? core_leg_play_prompts(leg, &prompt, 1) : PBX_ENOENT;
+}
+
+/* The prompts of what is said, in order. */
+struct spoken {
+	const char *prompts[PBX_MOST_SAID];
+	char text[PBX_MOST_SAID * CORE_MOST_PROMPT_ID];
+	uint32_t count;
+	size_t used;
+	bool too_long;
+};
+
+static void add_spoken(void *context, const char *id)
+{
+	struct spoken *spoken = context;
+	size_t size = strlen(id) + 1;
+
+	if (size > sizeof spoken->text - spoken->used) {
+		spoken->too_long = true;
+		return;
+	}
+	spoken->prompts[spoken->count++] = memcpy(spoken->text + spoken->used, id, size);
+	spoken->used += size;
+}
+
+static int say(pbx_leg handle, const struct pbx_say *parts, uint32_t count)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+	struct spoken spoken = { .count = 0 };
+	char language[16];
+
+	if (!leg)
+		return PBX_ENOENT;
+	core_leg_language(leg, language);
+	int err = core_prompts_compose(language, parts, count, add_spoken, &spoken);
+	if (err != PBX_OK || spoken.too_long || spoken.count == 0)
+		return PBX_EINVAL;
+	return core_leg_play_prompts(leg, spoken.prompts, spoken.count);
+}
+
+static int set_language(pbx_leg handle, const char *language)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	CORE_TEXT(leg->language, language);
+	return PBX_OK;
 }
 
 static int tone(pbx_leg handle, const char *name)
@@ -474,4 +522,6 @@ const struct pbx_calls core_calls_service = {
 	.each = each,
 	.set_identity = set_identity,
 	.set_music = set_music,
+	.say = say,
+	.set_language = set_language,
 };

@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "parts.h"
+#include "prompts.h"
 #include "request.h"
 #include "schema.h"
 #include "secrets.h"
@@ -307,7 +308,7 @@ static int offer_services(void)
 		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
 		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
 		{ "pbx.calls/1", &core_calls_service },       { "pbx.route/1", &core_route_service },
-		{ "pbx.media/1", &core_media_service },
+		{ "pbx.media/1", &core_media_service },       { "pbx.prompts/1", &core_prompts_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -318,7 +319,7 @@ static int offer_services(void)
 
 static void on_bus_attached(void *context, int result)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part, &calls_part, &media_part, &sip_part };
+	static const struct pbx_plugin *const parts[] = { &core_part, &prompts_part, &calls_part, &media_part, &sip_part };
 	const struct plugin_settings *plugins = core_settings_get("plugins");
 
 	(void)context;
@@ -438,7 +439,7 @@ static bool section_is_good(const struct pbx_plugin *part)
 /* The first problem of the file. Sections of plugins are checked by the running daemon, which knows them. */
 static int check_settings(const char *file)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part, &calls_part, &media_part, &sip_part, &api_part };
+	static const struct pbx_plugin *const parts[] = { &core_part, &prompts_part, &calls_part, &media_part, &sip_part, &api_part };
 	struct pbx_diag diag = { 0 };
 	bool good = read_settings(file, &diag) == PBX_OK;
 

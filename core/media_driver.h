@@ -33,15 +33,18 @@ struct core_stream_stats {
 };
 
 /* What a stream plays to its peer. */
-#define CORE_PLAY_FILE 1u /* path, once */
+#define CORE_PLAY_FILE 1u /* prompts, one after the other without a gap, once */
 #define CORE_PLAY_TONE 2u /* name (pbx_calls.tone), with the cadence of the country in settings */
 #define CORE_PLAY_SOURCE 3u
 #define CORE_PLAY_ECHO 4u
 struct core_play {
 	uint32_t kind;
-	const char *text;
+	const char *text; /* TONE */
 	pbx_source source;
-	uint64_t tag; /* comes back in on_play_done */
+	uint64_t tag;               /* comes back in on_play_done */
+	const char *const *prompts; /* FILE: ids or absolute paths, at most PBX_MOST_SAID */
+	uint32_t prompt_count;
+	const char *language; /* of the prompts; "": the default's */
 };
 
 struct core_media_driver {

@@ -29,6 +29,8 @@ plugins:
   path: [$(for folder in "$build"/plugins/*/; do [ -d "$folder" ] && printf '%s, ' "${folder%/}"; done | sed 's/, $//')]
 music_on_hold:
   directory: $build/etc/music
+prompts:
+  folders: [$home/data/sounds, $build/etc/prompts]
 END
 fi
 

@@ -10,7 +10,6 @@ struct rtp_settings {
 	uint32_t port_min, port_max, quarantine_s, workers;
 	const char *nat;
 	uint32_t timeout_s, hold_timeout_s, dscp;
-	struct pbx_list sounds_dir;
 	const char *country;
 };
 

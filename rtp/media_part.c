@@ -288,8 +288,6 @@ static const struct pbx_setting settings[] = {
 		 .help = "The same while on hold; 0: never"),
 	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63,
 		 .help = "Differentiated services code point of RTP packets"),
-	PBX_LIST(struct rtp_settings, sounds_dir, .initial_text = PBX_SHARE_DIR "/sounds",
-		 .help = "Folders with prompts, the first that has one wins"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 

@@ -13,12 +13,20 @@
 
 #define MOST_FRAME_SAMPLES 800u /* RTP_MOST_PTIME_MS at 8 kHz */
 
+static void begin_sound(struct rtp_play *play, uint32_t at)
+{
+	play->sound_at = at;
+	play->sound = play->sounds[at];
+	play->block = play->sound->first;
+	play->block_at = 0;
+}
+
 void rtp_player_start(struct rtp_session *session, struct rtp_play *play)
 {
 	rtp_player_end(session, PBX_MEDIA_STOPPED);
 	session->play = play;
-	if (play->sound)
-		play->block = play->sound->first;
+	if (play->sound_count)
+		begin_sound(play, 0);
 	rtp_relay_interrupted(session);
 	if (play->kind != CORE_PLAY_ECHO)
 		rtp_worker_wind(session);
@@ -35,6 +43,19 @@ void rtp_player_end(struct rtp_session *session, uint32_t how)
 	rtp_relay_interrupted(session);
 	play->how = how;
 	rtp_worker_return(session->worker, &play->command);
+}
+
+/* At the end of a sound's last block: the next sound of a list, or the same from its beginning. False: that was all. */
+static bool continues(struct rtp_play *play)
+{
+	if (play->sound_at + 1 < play->sound_count) {
+		begin_sound(play, play->sound_at + 1);
+		return true;
+	}
+	if (!play->repeats || rtp_read(&play->sound->first->used) == 0)
+		return false;
+	begin_sound(play, play->sound_at);
+	return true;
 }
 
 /* The next samples of a sound. Fewer than asked for: its end when ret_ended, else the decoder is behind. */
@@ -57,12 +78,13 @@ static uint32_t take_samples(struct rtp_play *play, int16_t *ret_samples, uint32
 
 		if (!next && !complete)
 			break;
-		if (!next && (!play->repeats || rtp_read(&play->sound->first->used) == 0)) {
+		if (next) {
+			play->block = next;
+			play->block_at = 0;
+		} else if (!continues(play)) {
 			*ret_ended = true;
 			break;
 		}
-		play->block = next ? next : play->sound->first;
-		play->block_at = 0;
 	}
 	return done;
 }

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <core/log.h>
 #include <core/loop.h>
+#include <core/prompts.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/ip.h>
@@ -264,7 +265,7 @@ static void cancel_awaiting(struct rtp_stream *stream)
 	if (!play)
 		return;
 	stream->awaiting = NULL;
-	rtp_sound_forget(play->sound, play);
+	rtp_sound_forget(play->sounds[play->sound_at], play);
 	play->how = PBX_MEDIA_STOPPED;
 	rtp_queue_push(&rtp_engine.common.returns, &play->command.node);
 	rtp_engine.common.wake();
@@ -417,29 +418,6 @@ static int driver_set_held(core_stream name, bool held)
 
 /* ---- playing ---- */
 
-/* A prompt's name becomes a file of the sound folders. False: there is none. */
-static bool find_file(const char *text, char *ret_path, size_t size)
-{
-	static const char *const endings[] = { "", ".wav", ".flac", ".ogg", ".mp3" };
-	const struct pbx_list *dirs = &rtp_engine.settings->sounds_dir;
-
-	if (*text == '/') {
-		(void)snprintf(ret_path, size, "%s", text);
-		return strlen(text) < size && access(ret_path, R_OK) == 0;
-	}
-	if (!*text || strstr(text, ".."))
-		return false;
-	for (uint32_t d = 0; d < dirs->count; d++) {
-		for (size_t e = 0; e < sizeof endings / sizeof endings[0]; e++) {
-			int length = snprintf(ret_path, size, "%s/%s%s", dirs->items[d], text, endings[e]);
-
-			if (length > 0 && (size_t)length < size && access(ret_path, R_OK) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 static void on_listener_revoked(struct core_charge *charge)
 {
 	struct rtp_play *play = (struct rtp_play *)((char *)charge - offsetof(struct rtp_play, charge));
@@ -457,20 +435,53 @@ static int prepare_echo(struct rtp_stream *stream, struct rtp_play *play)
 	return PBX_OK;
 }
 
-/* Finds what is to be played. */
-static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struct core_play *wanted)
+static int prepare_prompts(struct rtp_play *play, const struct core_play *wanted)
 {
 	char path[4096];
 
+	play->sounds = calloc(wanted->prompt_count ? wanted->prompt_count : 1, sizeof(struct rtp_sound *));
+	if (!play->sounds)
+		return PBX_ENOMEM;
+	for (; play->sound_count < wanted->prompt_count; play->sound_count++) {
+		const char *prompt = wanted->prompts[play->sound_count];
+		struct rtp_sound *sound;
+
+		if (core_prompts_find(wanted->language, prompt, RTP_SOUND_HZ, path, sizeof path) != PBX_OK) {
+			core_log(PBX_LOG_WARN, RTP_OWNER, NULL, "prompt_missing", "prompt=\"%s\" language=%s", prompt,
+				 wanted->language ? wanted->language : "");
+			return PBX_EINVAL;
+		}
+		sound = rtp_sound_open(path);
+		if (!sound)
+			return PBX_ENOMEM;
+		play->sounds[play->sound_count] = sound;
+	}
+	return play->sound_count ? PBX_OK : PBX_EINVAL;
+}
+
+static int prepare_tone(struct rtp_play *play, const char *name)
+{
+	struct rtp_sound *sound = name ? rtp_sound_tone(rtp_engine.settings->country, name) : NULL;
+
+	if (!sound)
+		return PBX_EINVAL;
+	play->sounds = malloc(sizeof(struct rtp_sound *));
+	if (!play->sounds) {
+		rtp_sound_unref(sound);
+		return PBX_ENOMEM;
+	}
+	play->sounds[play->sound_count++] = sound;
+	return PBX_OK;
+}
+
+/* Finds what is to be played. */
+static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struct core_play *wanted)
+{
 	switch (wanted->kind) {
 	case CORE_PLAY_FILE:
-		if (!wanted->text || !find_file(wanted->text, path, sizeof path))
-			return PBX_EINVAL;
-		play->sound = rtp_sound_open(path);
-		return play->sound ? PBX_OK : PBX_ENOMEM;
+		return prepare_prompts(play, wanted);
 	case CORE_PLAY_TONE:
-		play->sound = wanted->text ? rtp_sound_tone(rtp_engine.settings->country, wanted->text) : NULL;
-		return play->sound ? PBX_OK : PBX_EINVAL;
+		return prepare_tone(play, wanted->text);
 	case CORE_PLAY_SOURCE:
 		return rtp_source_join(wanted->source, play, on_listener_revoked);
 	case CORE_PLAY_ECHO:
@@ -482,7 +493,9 @@ static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struc
 
 static void play_free(struct rtp_play *play)
 {
-	rtp_sound_unref(play->sound);
+	for (uint32_t i = 0; i < play->sound_count; i++)
+		rtp_sound_unref(play->sounds[i]);
+	free(play->sounds);
 	rtp_source_part(play);
 	free(play->echo);
 	free(play);
@@ -490,9 +503,27 @@ static void play_free(struct rtp_play *play)
 
 static void begin_play(struct rtp_stream *stream, struct rtp_play *play)
 {
-	play->repeats = play->sound && play->sound->repeats;
+	play->repeats = play->sound_count && play->sounds[0]->repeats;
 	stream->playing = play;
 	rtp_engine_send(&play->command);
+}
+
+/* Begins when each of the sounds can be played; waits for one after the other. PBX_OK, or what is wrong with one of them. */
+static int begin_when_ready(struct rtp_stream *stream, struct rtp_play *play)
+{
+	for (; play->sound_at < play->sound_count; play->sound_at++) {
+		struct rtp_sound *sound = play->sounds[play->sound_at];
+
+		if (!sound->ready) {
+			stream->awaiting = play;
+			rtp_sound_await(sound, play);
+			return PBX_OK;
+		}
+		if (sound->result != PBX_OK)
+			return sound->result;
+	}
+	begin_play(stream, play);
+	return PBX_OK;
 }
 
 static int driver_play(core_stream name, const struct core_play *wanted)
@@ -511,17 +542,14 @@ static int driver_play(core_stream name, const struct core_play *wanted)
 	int err = prepare(stream, play, wanted);
 
 	if (err != PBX_OK) {
-		free(play);
+		play_free(play);
 		return err;
 	}
 	cancel_awaiting(stream);
-	if (play->sound && !play->sound->ready) {
-		stream->awaiting = play;
-		rtp_sound_await(play->sound, play);
-	} else {
-		begin_play(stream, play);
-	}
-	return PBX_OK;
+	err = begin_when_ready(stream, play);
+	if (err != PBX_OK)
+		play_free(play);
+	return err;
 }
 
 void rtp_stream_sound_ready(struct rtp_play *play)
@@ -531,10 +559,8 @@ void rtp_stream_sound_ready(struct rtp_play *play)
 
 	assert(stream && stream->awaiting == play); /* a closed stream has stopped waiting */
 	stream->awaiting = NULL;
-	if (play->sound->result == PBX_OK) {
-		begin_play(stream, play);
+	if (begin_when_ready(stream, play) == PBX_OK)
 		return;
-	}
 	uint64_t tag = play->tag;
 
 	play_free(play);

@@ -45,7 +45,9 @@ struct rtp_play {
 	uint32_t kind; /* CORE_PLAY_… */
 	uint64_t tag;
 	uint32_t how;                        /* PBX_MEDIA_…, written when over */
-	struct rtp_sound *sound;             /* FILE, TONE: shared, the loop holds a reference for us */
+	struct rtp_sound **sounds;           /* FILE, TONE: shared, the loop holds a reference to each for us */
+	uint32_t sound_count, sound_at;      /* which one sounds; before that, the loop's: which one it waits for */
+	struct rtp_sound *sound;             /* that one */
 	const struct rtp_sound_block *block; /* where we are in it */
 	uint32_t block_at;
 	bool repeats;

@@ -51,6 +51,7 @@ class Pbx:
             "media": {"bind": "127.0.0.1", "port_min": self.rtp_port, "port_max": self.rtp_port + 199, "workers": 2},
             "api": {"listen": f"127.0.0.1:{self.http_port}"},
             "music_on_hold": {"directory": str(self.music())},
+            "prompts": {"folders": [str(self.prompts()), str(BUILD / "etc" / "prompts")]},
         }
         for section, values in _parse(self.settings).items():
             sections.setdefault(section, {}).update(values)
@@ -76,6 +77,16 @@ class Pbx:
             if not (folder / name / "tone.wav").exists():
                 (folder / name).mkdir(parents=True, exist_ok=True)
                 write_tone(folder / name / "tone.wav", hertz, seconds=5)
+        return folder
+
+    def prompts(self):
+        """A site's own prompts, before those of the build: each is a second of a tone of its own, so who hears a prompt hears exactly that."""
+        from tone import PROMPTS, write_tone
+        folder = self.directory / "data" / "sounds"
+        (folder / "en").mkdir(parents=True, exist_ok=True)
+        for prompt, hertz in PROMPTS.items():
+            if not (folder / "en" / f"{prompt}.wav").exists():
+                write_tone(folder / "en" / f"{prompt}.wav", hertz, seconds=1)
         return folder
 
     def start(self, wait=True):

@@ -50,7 +50,7 @@ const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg);      /* the other par
 
 /* ---- ears ---------------------------------------------------------------------------------------------------------------- */
 
-/* what: "prompt:NAME" or "prompt:/a/path.wav", "tone:busy", "source:NAME", "self", "nothing". */
+/* what: "prompt:NAME", "prompt:slot 7 0" of several, or "prompt:/a/path.wav", "tone:busy", "source:NAME", "self", "nothing". */
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
 bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);

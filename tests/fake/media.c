@@ -116,6 +116,19 @@ void fake_stream_play_over(struct fake_stream *stream, uint32_t how)
 	ck_assert_int_eq(core_post(NULL, tell_play_done, NULL, done, free), PBX_OK);
 }
 
+/* "slot 7 0" */
+static char *join_prompts(const struct core_play *play)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	for (uint32_t i = 0; i < play->prompt_count; i++)
+		(void)fprintf(out, "%s%s", i ? " " : "", play->prompts[i]);
+	(void)fclose(out); /* memory */
+	return text;
+}
+
 static int media_play(core_stream handle, const struct core_play *play)
 {
 	struct fake_stream *stream = find(handle);
@@ -127,7 +140,7 @@ static int media_play(core_stream handle, const struct core_play *play)
 	if (stream->plays)
 		fake_stream_play_over(stream, PBX_MEDIA_STOPPED);
 	stream->plays = play->kind;
-	stream->play_text = play->text ? strdup(play->text) : NULL;
+	stream->play_text = play->kind == CORE_PLAY_FILE ? join_prompts(play) : play->text ? strdup(play->text) : NULL;
 	stream->source = play->source;
 	stream->tag = play->tag;
 	stream->plays_begun++;

@@ -12,6 +12,7 @@
 #include "metrics.h"
 #include "owner_internal.h"
 #include "parts.h"
+#include "prompts.h"
 #include "request.h"
 #include "schema.h"
 #include "secrets.h"
@@ -243,7 +244,8 @@ static void offer_services(void)
 		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
 		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
 		{ "pbx.calls/1", &core_calls_service },       { "pbx.route/1", &core_route_service },
-		{ "pbx.media/1", &core_media_service },       { "pbx.location/1", &fake_location_service },
+		{ "pbx.media/1", &core_media_service },       { "pbx.prompts/1", &core_prompts_service },
+		{ "pbx.location/1", &fake_location_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -265,6 +267,7 @@ static void start_plugins(void)
 	bool loaded = false;
 
 	ck_assert_int_eq(core_host_add_part(&core_part, NULL), PBX_OK);
+	ck_assert_int_eq(core_host_add_part(&prompts_part, NULL), PBX_OK);
 	ck_assert_int_eq(core_host_add_part(&calls_part, NULL), PBX_OK);
 	ck_assert_int_eq(core_host_add_part(&fake_part, fake_part_instance()), PBX_OK);
 	core_loop_settle();

@@ -16,6 +16,7 @@
 #include <pbx/notifier.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
+#include <pbx/prompts.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
@@ -64,6 +65,8 @@ struct abi_mirror {
 	const struct pbx_sip *sip;
 	const struct pbx_sip_peer *sip_peer;
 	const struct pbx_sip_resolver *sip_resolver;
+	const struct pbx_prompts *prompts;
+	const struct pbx_say *say;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

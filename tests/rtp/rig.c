@@ -11,16 +11,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char *const sounds[] = { "/tmp" };
-struct rtp_settings rig_settings = { .bind = "127.0.0.1",
-				     .external_ip = "",
-				     .bind6 = "::1",
-				     .external_ip6 = "",
-				     .workers = 2,
-				     .nat = "auto",
-				     .dscp = 46,
-				     .sounds_dir = { sounds, 1 },
-				     .country = "us" };
+struct rtp_settings rig_settings = {
+	.bind = "127.0.0.1", .external_ip = "", .bind6 = "::1", .external_ip6 = "", .workers = 2, .nat = "auto", .dscp = 46, .country = "us"
+};
 struct rig_heard rig_heard;
 
 /* ---- what call control would hear ---- */
@@ -130,7 +123,9 @@ struct core_stream_stats rig_stats(core_stream stream)
 
 void rig_play(core_stream stream, uint32_t kind, const char *text, uint64_t tag)
 {
-	ck_assert_int_eq(rtp_driver.play(stream, &(struct core_play){ .kind = kind, .text = text, .tag = tag }), PBX_OK);
+	const struct core_play play = { .kind = kind, .text = text, .tag = tag, .prompts = &text, .prompt_count = 1 };
+
+	ck_assert_int_eq(rtp_driver.play(stream, &play), PBX_OK);
 }
 
 /* ---- phones ---- */

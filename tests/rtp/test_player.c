@@ -2,9 +2,11 @@
 #include "../check_main.h"
 #include "rig.h"
 
+#include <core/prompts.h>
 #include <fcntl.h>
 #include <rtp/g711.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static struct phone alice, bob;
@@ -44,6 +46,15 @@ static size_t record_to_the_end(uint32_t law, int16_t *ret_samples, size_t most)
 	}
 	rig_until(rig_heard.plays > plays);
 	return done;
+}
+
+/* Two prompts, the second NULL: one. */
+static int play_list(const char *one, const char *two, uint64_t tag)
+{
+	const char *const list[] = { one, two };
+	const struct core_play play = { .kind = CORE_PLAY_FILE, .prompts = list, .prompt_count = two ? 2 : 1, .language = "", .tag = tag };
+
+	return rtp_driver.play(alice.stream, &play);
 }
 
 START_TEST(a_beep_is_a_kilohertz_for_half_a_second)
@@ -189,9 +200,8 @@ START_TEST(what_cannot_be_played_is_said_so)
 	ck_assert_int_eq(write(fd, "this is no sound", 16), 16);
 	(void)close(fd);
 	call("PCMU");
-	ck_assert_int_eq(rtp_driver.play(alice.stream, &(struct core_play){ .kind = CORE_PLAY_FILE, .text = "/nowhere/at-all.wav" }),
-			 PBX_EINVAL);
-	ck_assert_int_eq(rtp_driver.play(alice.stream, &(struct core_play){ .kind = CORE_PLAY_FILE, .text = "../etc/passwd" }), PBX_EINVAL);
+	ck_assert_int_eq(play_list("/nowhere/at-all.wav", NULL, 1), PBX_EINVAL);
+	ck_assert_int_eq(play_list("../etc/passwd", NULL, 2), PBX_EINVAL);
 	rig_play(alice.stream, CORE_PLAY_FILE, path, 3);
 	rig_until(rig_heard.plays == 1);
 	ck_assert_uint_eq(rig_heard.how, PBX_MEDIA_FAILED);
@@ -201,17 +211,68 @@ START_TEST(what_cannot_be_played_is_said_so)
 }
 END_TEST
 
-START_TEST(prompts_are_found_by_name_in_the_sound_folders)
+/* A folder of prompts with one in it. */
+static void make_prompt(char ret_folder[32], char ret_file[64])
 {
-	char path[64], name[64];
+	char path[64], language[40];
+	const char *folders[] = { ret_folder };
+
+	memcpy(ret_folder, "/tmp/rtp-prompts-XXXXXX", 24);
+	ck_assert_ptr_nonnull(mkdtemp(ret_folder));
+	(void)snprintf(language, sizeof language, "%s/en", ret_folder);
+	(void)snprintf(ret_file, 64, "%s/high.wav", language);
+	ck_assert_int_eq(mkdir(language, 0700), 0);
+	make_wav(path, 900, 16000, 1, 0.3);
+	ck_assert_int_eq(rename(path, ret_file), 0);
+	ck_assert_int_eq(core_prompts_set(folders, 1, "en"), PBX_OK);
+}
+
+static void remove_prompt(const char *folder, const char *file)
+{
+	char language[40];
+
+	(void)snprintf(language, sizeof language, "%s/en", folder);
+	ck_assert_int_eq(unlink(file), 0);
+	ck_assert_int_eq(rmdir(language), 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+	core_prompts_fini();
+}
+
+START_TEST(prompts_are_found_by_id_in_the_folders)
+{
+	char folder[32], file[64];
 
 	call("PCMU");
-	make_wav(path, 900, 16000, 1, 0.3);
-	(void)snprintf(name, sizeof name, "%.*s", (int)(strlen(path) - 9), path + 5); /* without /tmp/ and .wav */
-	rig_play(alice.stream, CORE_PLAY_FILE, name, 1);
+	make_prompt(folder, file);
+	rig_play(alice.stream, CORE_PLAY_FILE, "high", 1);
 	ck_assert_uint_ge(record_to_the_end(RTP_LAW_MU, heard, 4000), 2400);
 	ck_assert(share_of(heard, 2240, 900) > 0.98);
-	ck_assert_int_eq(unlink(path), 0);
+	remove_prompt(folder, file);
+	hang_up();
+}
+END_TEST
+
+START_TEST(a_list_is_one_sound_without_a_gap)
+{
+	char folder[32], file[64], low[64];
+
+	call("PCMU");
+	make_prompt(folder, file);
+	make_wav(low, 400, 8000, 1, 0.31); /* ends in the middle of a frame */
+	ck_assert_int_eq(play_list(low, "high", 5), PBX_OK);
+	size_t samples = record_to_the_end(RTP_LAW_MU, heard, 8000);
+
+	ck_assert_uint_ge(samples, 4880);
+	ck_assert_uint_lt(samples, 4880 + 320);
+	ck_assert(share_of(heard, 2400, 400) > 0.98);
+	ck_assert(share_of(heard + 2560, 2240, 900) > 0.98);
+	ck_assert(level_dbfs(heard + 2400, 160) > level_dbfs(heard, 2400) - 3); /* not even a frame of silence */
+	ck_assert_uint_eq(rig_heard.how, PBX_MEDIA_FINISHED);
+	ck_assert_uint_eq(rig_heard.tag, 5);
+	ck_assert_int_eq(rig_heard.plays, 1);
+	ck_assert_int_eq(play_list(low, "no_such", 6), PBX_EINVAL);
+	ck_assert_int_eq(unlink(low), 0);
+	remove_prompt(folder, file);
 	hang_up();
 }
 END_TEST
@@ -381,6 +442,7 @@ CHECK_MAIN("player", a_beep_is_a_kilohertz_for_half_a_second, tones_have_the_cad
 	   an_unknown_tone_is_refused_and_one_country_has_another_dial_tone, packets_follow_each_other_by_the_clock,
 	   frames_are_as_long_as_was_agreed, files_of_any_rate_sound_right_and_last_as_long,
 	   what_is_too_high_for_a_telephone_is_not_heard_at_all, a_file_that_lies_about_its_length_plays_what_is_there,
-	   what_cannot_be_played_is_said_so, prompts_are_found_by_name_in_the_sound_folders, the_next_takes_the_place_of_what_plays,
-	   a_play_that_was_asked_for_before_the_answer_begins_with_it, who_takes_no_codec_of_ours_hears_of_failure,
-	   echo_gives_back_what_was_said, from_relay_to_music_and_back_there_is_no_gap, a_probe_tells_what_a_file_is)
+	   what_cannot_be_played_is_said_so, prompts_are_found_by_id_in_the_folders, a_list_is_one_sound_without_a_gap,
+	   the_next_takes_the_place_of_what_plays, a_play_that_was_asked_for_before_the_answer_begins_with_it,
+	   who_takes_no_codec_of_ours_hears_of_failure, echo_gives_back_what_was_said, from_relay_to_music_and_back_there_is_no_gap,
+	   a_probe_tells_what_a_file_is)

@@ -6,6 +6,8 @@
 #pragma once
 #include <pbx/plugin.h>
 
+struct pbx_say; /* pbx/prompts.h */
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -203,6 +205,13 @@ struct pbx_calls {
 	int (*set_identity)(pbx_leg leg, const char *number, const char *name);
 	/* What this party's peers hear when held, over all else; NULL: back to the rules. PBX_OK, PBX_ENOENT */
 	int (*set_music)(pbx_leg leg, const char *music_class);
+
+	/* ---- saying: as play, but several prompts, numbers, dates… one after the other as one sound (pbx/prompts.h) ------- */
+
+	/* In the party's language; media_done when the last one is over. Also PBX_EINVAL: there are no words for a part, or no such prompt. */
+	int (*say)(pbx_leg leg, const struct pbx_say *parts, uint32_t count);
+	/* What this party is spoken to in, over its account's language; NULL: back to that. PBX_OK, PBX_ENOENT. */
+	int (*set_language)(pbx_leg leg, const char *language);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")
