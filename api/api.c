@@ -32,6 +32,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "Requests of one token, or of one address without a token, in the long run"),
 	PBX_UINT(struct api_settings, requests_burst, .initial = 30, .least = 1, .most = 1000000,
 		 .help = "How many of them may come at once"),
+	PBX_BOOL(struct api_settings, require_if_match, .initial = 0,
+		 .help = "Changes by PUT, PATCH and DELETE of what can be read need If-Match, so that nobody overwrites what they have not "
+			 "seen"),
 	PBX_UINT(struct api_settings, session_s, .initial = 86400, .least = 60, .most = 2592000, .unit = "s",
 		 .help = "How long a log-in lasts"),
 	PBX_LIST(struct api_settings, user_scopes, .initial_text = "",

@@ -30,7 +30,7 @@
 
 struct api_settings {
 	const char *listen, *certificate, *key, *static_dir;
-	bool plain_http;
+	bool plain_http, require_if_match;
 	uint32_t threads, max_body_bytes, requests_per_minute, requests_burst, session_s;
 	struct pbx_list user_scopes;
 };

@@ -163,6 +163,7 @@ static void run(struct api_exchange *exchange, const struct api_bearer *bearer)
 		.header_count = exchange->header_count,
 		.body = exchange->body,
 		.body_size = exchange->body_size,
+		.needs_condition = api->settings->require_if_match,
 	};
 
 	open_add(api, exchange_ref(exchange));

@@ -144,7 +144,7 @@ static void write_head(struct mg_connection *connection, const struct api_exchan
 		(void)mg_response_header_add(connection, "Content-Type", answer->content_type, -1);
 	if (chunked) {
 		(void)mg_response_header_add(connection, "Transfer-Encoding", "chunked", -1);
-	} else if (!answer->streams && answer->status != 204) {
+	} else if (!answer->streams && answer->status != 204 && answer->status != 304) {
 		(void)snprintf(length, sizeof length, "%zu", answer->size);
 		(void)mg_response_header_add(connection, "Content-Length", length, -1);
 	}

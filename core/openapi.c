@@ -159,6 +159,40 @@ static void add_path_parameters(struct pbx_json *list, const struct pbx_route *r
 	}
 }
 
+static void add_reference(struct pbx_json *list, const char *to)
+{
+	struct pbx_json *json = reference(to);
+
+	if (json)
+		(void)core_json_append(list, json); /* as above */
+}
+
+/* What every route understands (request_view.c, request_turns.c, request_once.c) is described once, in the components. */
+static void add_conventions(struct pbx_json *list, const struct pbx_route *route)
+{
+	static const struct {
+		const char *name, *to;
+	} of_answers[] = { { "fields", "#/components/parameters/fields" },
+			   { "limit", "#/components/parameters/limit" },
+			   { "cursor", "#/components/parameters/cursor" },
+			   { "sort", "#/components/parameters/sort" },
+			   { "include_total", "#/components/parameters/include_total" } };
+	const char *last = strrchr(route->path, '/');
+	bool is_list = last && last[1] != '{';
+
+	if (!strcmp(route->method, "GET")) {
+		for (size_t i = 0; route->reply.count && i < sizeof of_answers / sizeof of_answers[0]; i++)
+			if (core_view_knows(route, of_answers[i].name) && (i == 0 || is_list))
+				add_reference(list, of_answers[i].to);
+		add_reference(list, "#/components/parameters/if_none_match");
+	} else if (!strcmp(route->method, "POST")) {
+		if (!(route->flags & PBX_ROUTE_PUBLIC))
+			add_reference(list, "#/components/parameters/idempotency_key");
+	} else {
+		add_reference(list, "#/components/parameters/if_match");
+	}
+}
+
 static struct pbx_json *parameters(const struct pbx_route *route)
 {
 	struct pbx_json *list = core_json_array();
@@ -174,6 +208,7 @@ static struct pbx_json *parameters(const struct pbx_route *route)
 		if (json)
 			(void)core_json_append(list, json); /* as above */
 	}
+	add_conventions(list, route);
 	return list;
 }
 
@@ -220,10 +255,20 @@ static struct pbx_json *response(const char *description, struct pbx_json *taken
 
 static struct pbx_json *responses(const struct pbx_route *route)
 {
+	static const struct {
+		const char *status, *method, *to; /* method NULL: of every route */
+	} refusals[] = { { "400", NULL, "#/components/responses/malformed" },    { "412", "PUT", "#/components/responses/changed" },
+			 { "412", "PATCH", "#/components/responses/changed" },   { "412", "DELETE", "#/components/responses/changed" },
+			 { "422", NULL, "#/components/responses/unacceptable" }, { "429", NULL, "#/components/responses/too_many" } };
 	struct pbx_json *json = core_json_object();
 
 	(void)put(json, "2XX", response("Done", route->reply.count ? content("application/json", schema_of_reply(&route->reply)) : NULL));
-	(void)put(json, "default", response("Refused", content("application/problem+json", reference("#/components/schemas/Problem"))));
+	if (!strcmp(route->method, "GET"))
+		(void)put(json, "304", response("As If-None-Match says: nothing has changed", NULL));
+	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+		if (!refusals[i].method || !strcmp(refusals[i].method, route->method))
+			(void)put(json, refusals[i].status, reference(refusals[i].to));
+	(void)put(json, "default", reference("#/components/responses/refused"));
 	return json;
 }
 
@@ -291,19 +336,75 @@ static struct pbx_json *paths(void)
 
 /* ---- the document --------------------------------------------------------------------- */
 
+/* A part of the components as JSON text. */
+static void put_parsed(struct pbx_json *object, const char *name, const char *text)
+{
+	(void)put(object, name, core_json_parse(text, strlen(text), NULL));
+}
+
+#define HEADER_PARAMETER(name, description)                                                                                                \
+	"{\"name\":\"" name "\",\"in\":\"header\",\"schema\":{\"type\":\"string\"},\"description\":\"" description "\"}"
+#define QUERY_PARAMETER(name, schema, description)                                                                                         \
+	"{\"name\":\"" name "\",\"in\":\"query\",\"schema\":" schema ",\"description\":\"" description "\"}"
+#define TEXT_SCHEMA "{\"type\":\"string\",\"minLength\":1}"
+
+static struct pbx_json *component_parameters(void)
+{
+	struct pbx_json *json = core_json_object();
+
+	put_parsed(
+		json, "if_match",
+		HEADER_PARAMETER("If-Match", "ETag of the resource as you have seen it: when it has changed since, nothing is done (412)"));
+	put_parsed(json, "if_none_match", HEADER_PARAMETER("If-None-Match", "ETag of the answer you have: 304 when it is still the same"));
+	put_parsed(json, "idempotency_key",
+		   HEADER_PARAMETER("Idempotency-Key", "A text of your own: whoever sends the same request with it again within 24 hours "
+						       "gets the first answer, and nothing is done twice"));
+	put_parsed(json, "fields", QUERY_PARAMETER("fields", TEXT_SCHEMA, "Only these members, separated by commas"));
+	put_parsed(json, "limit",
+		   QUERY_PARAMETER("limit", "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}",
+				   "At most so many items, with next_cursor and a Link header when there are more; without it all"));
+	put_parsed(json, "cursor", QUERY_PARAMETER("cursor", TEXT_SCHEMA, "next_cursor of the page before"));
+	put_parsed(json, "sort",
+		   QUERY_PARAMETER("sort", TEXT_SCHEMA, "Members to sort by, separated by commas, - before one for descending"));
+	put_parsed(json, "include_total", QUERY_PARAMETER("include_total", "{\"type\":\"boolean\"}", "Whether to say how many there are"));
+	return json;
+}
+
+static void put_response(struct pbx_json *object, const char *name, const char *description)
+{
+	(void)put(object, name, response(description, content("application/problem+json", reference("#/components/schemas/Problem"))));
+}
+
+static struct pbx_json *component_responses(void)
+{
+	struct pbx_json *json = core_json_object();
+
+	put_response(
+		json, "malformed",
+		"The request is not what this document says: JSON, a name, a type, a range, a choice, something missing. errors has every "
+		"fault with its pointer");
+	put_response(json, "unacceptable", "The request is well formed, but its owner cannot accept a value in it; errors says which");
+	put_response(json, "changed", "The resource is not as If-Match says: read it again");
+	put_response(json, "too_many", "Too many requests: Retry-After says for how many seconds to wait, RateLimit-* what is left");
+	put_response(json, "refused", "Refused");
+	return json;
+}
+
 static struct pbx_json *components(void)
 {
-	static const char text[] =
-		"{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}},\"schemas\":{\"Problem\":{\"type\":\"object\","
-		"\"description\":\"RFC "
-		"9457\",\"required\":[\"type\",\"title\",\"status\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},"
-		"\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},\"code\":{\"type\":"
-		"\"string\"},"
-		"\"request_id\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{"
-		"\"pointer\":"
-		"{\"type\":\"string\"},\"in\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"}}}}}}}}";
+	struct pbx_json *json = core_json_object(), *schemas = core_json_object();
 
-	return core_json_parse(text, sizeof text - 1, NULL);
+	put_parsed(json, "securitySchemes", "{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"}}");
+	put_parsed(schemas, "Problem",
+		   "{\"type\":\"object\",\"description\":\"RFC 9457\",\"required\":[\"type\",\"title\",\"status\",\"code\"],"
+		   "\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},"
+		   "\"detail\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"request_id\":{\"type\":\"string\"},"
+		   "\"errors\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"pointer\":{\"type\":\"string\"},"
+		   "\"in\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"}}}}}}");
+	(void)put(json, "schemas", schemas);
+	(void)put(json, "parameters", component_parameters());
+	(void)put(json, "responses", component_responses());
+	return json;
 }
 
 struct pbx_json *core_requests_openapi(void)

@@ -280,6 +280,26 @@ void core_check_draining(const struct core_request *request, uint32_t flags, str
 	core_request_header(request, "Retry-After", "30");
 }
 
+bool core_route_exists(const char *method, const char *path)
+{
+	struct core_match match;
+
+	return find_route(method, path, &match) != NULL;
+}
+
+/* Who changes a resource waits for their turn, who brings a key is looked up; all others go at once. */
+static void start(struct core_request *request, const struct pbx_route *route, const struct core_http_request *http)
+{
+	const char *key = core_request_header_of(request, "Idempotency-Key");
+
+	if (!strcmp(route->method, "PUT") || !strcmp(route->method, "PATCH") || !strcmp(route->method, "DELETE"))
+		core_turn_take(request);
+	else if (key && !strcmp(route->method, "POST") && !(route->flags & PBX_ROUTE_PUBLIC))
+		core_once_take(request, key, http);
+	else
+		core_request_go(request);
+}
+
 void core_request_http(const struct core_asker *asker, const struct core_http_request *http, const struct core_answer_sink *sink,
 		       void *context, pbx_request *ret_request)
 {
@@ -295,6 +315,7 @@ void core_request_http(const struct core_asker *asker, const struct core_http_re
 		return;
 	}
 	*ret_request = request->handle;
+	request->is_get = !strcmp(http->method, "GET") || !strcmp(http->method, "HEAD");
 
 	const struct core_route *route = find_route(http->method, http->path, &match);
 	if (!route)
@@ -311,5 +332,7 @@ void core_request_http(const struct core_asker *asker, const struct core_http_re
 		return;
 	}
 	request->is_audited = (route->row.flags & PBX_ROUTE_WRITES) != 0;
-	core_request_run(request, route->owner, route->row.handle);
+	request->needs_condition = http->needs_condition;
+	if (core_request_hold(request, route->owner, route->row.handle))
+		start(request, &route->row, http);
 }

@@ -36,6 +36,7 @@ struct core_http_request {
 	uint32_t header_count;
 	const char *body;
 	size_t body_size;
+	bool needs_condition; /* what changes a resource that can be read must come with If-Match: 428 */
 };
 
 /* Finds the route, checks scope and arguments, calls the handler; the sink hears the answer, maybe before this returns. Errors are

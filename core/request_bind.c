@@ -110,6 +110,8 @@ static int bind_query_item(struct core_request *request, const struct core_match
 		return PBX_OK;
 	}
 	uint32_t at = core_arg_find(args, name);
+	if (at == CORE_ARG_NOT_FOUND && core_view_knows(&match->route->row, name))
+		return core_view_take(&request->view, name, value, problem);
 	if (at == CORE_ARG_NOT_FOUND || !(core_arg_at(args, at).flags & PBX_ARG_QUERY)) {
 		unknown_arg(match, true, name, problem);
 		return PBX_OK;
@@ -260,6 +262,10 @@ int core_request_bind(struct core_request *request, const struct core_match *mat
 {
 	int err = core_request_reserve(request, match->value_count + match->route->row.args.count);
 
+	request->path = strdup(http->path);
+	request->query = strdup(http->query ? http->query : "");
+	if (!request->path || !request->query)
+		return PBX_ENOMEM;
 	if (err == PBX_OK)
 		err = take_headers(request, http);
 	if (err == PBX_OK)

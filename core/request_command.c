@@ -306,7 +306,8 @@ void core_request_command(const struct core_asker *asker, const char *const *wor
 		return;
 	}
 	request->is_audited = (command->row.flags & PBX_ROUTE_WRITES) != 0;
-	core_request_run(request, command->owner, command->row.handle);
+	if (core_request_hold(request, command->owner, command->row.handle))
+		core_request_go(request);
 }
 
 /* ---- what there is, for help and completion ------------------------------------------- */

@@ -84,6 +84,34 @@ void core_nearest_consider(struct core_nearest *nearest, const char *word);
 /* RFC 3339 ("2026-03-01T08:00:00Z", seconds and fraction optional, no zone: UTC) to microseconds. PBX_OK, PBX_EINVAL. */
 int core_time_parse(const char *text, int64_t *ret_wall_us);
 
+/* ---- how an answer to GET is shown (request_view.c) --------------------------------------------------- */
+
+#define CORE_PAGE_ITEMS 50u /* of a page whose limit nobody said */
+#define CORE_ETAG_SIZE 40u
+
+struct core_request;
+
+struct core_view {
+	uint32_t limit;               /* 0: not asked for */
+	char *cursor, *sort, *fields; /* owned; NULL: not asked for */
+	bool wants_total;
+};
+
+/* Whether this part of a query is ours although the route does not declare it. */
+bool core_view_knows(const struct pbx_route *route, const char *name);
+/* Keeps it; what is wrong is noted in problem. PBX_OK, PBX_ENOMEM. */
+int core_view_take(struct core_view *view, const char *name, const char *value, struct core_problem *problem);
+void core_view_fini(struct core_view *view);
+/* The answer as it was asked for, owned. NULL: as it is, or problem says why it cannot be. */
+struct pbx_json *core_view_apply(const struct core_request *request, const struct pbx_json *json, struct core_problem *problem);
+/* Sets ETag (of the whole answer, printed) and Link. False: the asker has that already, 304. */
+bool core_view_tell(const struct core_request *request, const struct pbx_json *shown, const char *whole);
+bool core_view_refuses_stream(const struct core_request *request);
+/* Whether an If-Match or If-None-Match names it. */
+bool core_etag_is_listed(const char *list, const char *etag);
+/* SHA-256 of all pieces; "" when there is no memory. */
+void core_hash_hex(const char *const *pieces, const size_t *sizes, size_t count, char ret_hex[65]);
+
 /* ---- requests under way (request_reply.c, request_bind.c) --------------------------------------------- */
 
 struct core_request {
@@ -106,6 +134,23 @@ struct core_request {
 	void (*drained)(void *self, pbx_request request);
 	void (*gone)(void *self, pbx_request request);
 	void *stream_self;
+	pbx_request_fn handle_it; /* the owner's, once it may */
+	bool runs;                /* it has been asked */
+
+	/* HTTP: */
+	char *path, *query; /* below /api/v1, and what follows the '?'; "" for commands */
+	bool is_get;        /* or HEAD */
+	struct core_view view;
+
+	/* request_turns.c: changes of one resource come one after the other. */
+	struct core_request *next_turn;
+	bool takes_turn, has_begun, needs_condition;
+	char etag[CORE_ETAG_SIZE]; /* of what is there now */
+
+	/* request_once.c: POST with an Idempotency-Key. */
+	char *once_key, *once_principal, *once_claim; /* NULL: without one */
+	char once_fingerprint[65];
+	bool once_is_ours; /* the row of this key waits for our answer */
 };
 
 int core_replies_init(void);
@@ -124,8 +169,29 @@ int core_request_bind(struct core_request *request, const struct core_match *mat
 void core_check_draining(const struct core_request *request, uint32_t flags, struct core_problem *problem);
 bool core_request_may(const struct core_request *request, const char *scope);
 
-/* Hands the request to its handler; the request lives until it is answered. */
-void core_request_run(struct core_request *taken, struct pbx_host *owner, pbx_request_fn handle);
+struct core_request *core_request_find(pbx_request request);                              /* NULL: answered, or its asker has gone */
+const char *core_request_header_of(const struct core_request *request, const char *name); /* as it was sent; NULL */
+bool core_route_exists(const char *method, const char *path);
+
+/* Puts the request on its owner's account; from here on it lives until it is answered, within 30 s. False: refused. */
+bool core_request_hold(struct core_request *taken, struct pbx_host *owner, pbx_request_fn handle);
+/* Its handler's turn. */
+void core_request_go(struct core_request *request);
+/* The whole answer; takes the request. location and body may be NULL. */
+void core_request_answer(struct core_request *taken, uint32_t status, const char *content_type, const char *location, const char *body,
+			 size_t size);
+
+/* request_turns.c: go, when those before it have changed the same path, and If-Match agrees. */
+void core_turn_take(struct core_request *request);
+void core_turn_over(struct core_request *request); /* it is being freed */
+
+/* request_once.c: go, unless the key was used before. */
+void core_once_init(void);
+void core_once_fini(void);
+void core_once_take(struct core_request *request, const char *key, const struct core_http_request *http);
+void core_once_answered(struct core_request *request, uint32_t status, const char *content_type, const char *location, const char *body);
+void core_once_forget(struct core_request *request); /* it is being freed */
+
 /* Answers with a problem instead; takes the request and what problem owns. */
 void core_request_refuse(struct core_request *taken, struct core_problem *problem);
 void core_request_header(const struct core_request *request, const char *name, const char *value);

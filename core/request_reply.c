@@ -19,6 +19,7 @@ static struct core_handles requests;
 int core_replies_init(void)
 {
 	core_handles_init(&requests, 'R');
+	core_once_init();
 	return PBX_OK;
 }
 
@@ -26,6 +27,7 @@ void core_replies_fini(void)
 {
 	struct core_request *request;
 
+	core_once_fini();
 	for (uint32_t at = 0; (request = core_handles_next(&requests, &at)) != NULL;)
 		core_request_free(request);
 	core_handles_fini(&requests);
@@ -65,6 +67,9 @@ void core_request_free(struct core_request *request)
 		return;
 	core_handle_free(&requests, request->handle.id);
 	core_charge_remove(&request->charge);
+	core_turn_over(request);
+	core_once_forget(request);
+	core_view_fini(&request->view);
 	(void)core_timer_stop(request->timer); /* it may have fired */
 	for (uint32_t i = 0; i < request->bound_count; i++)
 		core_bound_fini(&request->bound[i]);
@@ -80,6 +85,8 @@ void core_request_free(struct core_request *request)
 	free(request->address);
 	free(request->request_id);
 	free(request->did);
+	free(request->path);
+	free(request->query);
 	free(request);
 }
 
@@ -91,7 +98,7 @@ int core_request_reserve(struct core_request *request, uint32_t count)
 	return request->bound ? PBX_OK : PBX_ENOMEM;
 }
 
-static struct core_request *find(pbx_request request)
+struct core_request *core_request_find(pbx_request request)
 {
 	return core_handle_find(&requests, request.id);
 }
@@ -104,10 +111,20 @@ const char *core_status_title(uint32_t status)
 		uint32_t status;
 		const char *title;
 	} titles[] = {
-		{ 400, "Bad Request" },       { 401, "Unauthorized" },           { 403, "Forbidden" },
-		{ 404, "Not Found" },         { 405, "Method Not Allowed" },     { 409, "Conflict" },
-		{ 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 422, "Unprocessable Content" },
-		{ 429, "Too Many Requests" }, { 500, "Internal Server Error" },  { 503, "Service Unavailable" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 409, "Conflict" },
+		{ 412, "Precondition Failed" },
+		{ 428, "Precondition Required" },
+		{ 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
+		{ 422, "Unprocessable Content" },
+		{ 429, "Too Many Requests" },
+		{ 500, "Internal Server Error" },
+		{ 503, "Service Unavailable" },
 		{ 504, "Gateway Timeout" },
 	};
 
@@ -131,14 +148,15 @@ void core_request_header(const struct core_request *request, const char *name, c
 		request->sink->header(request->context, name, value);
 }
 
-/* The whole answer; the request is gone when the sink hears it. */
-static void answer(struct core_request *request, uint32_t status, const char *content_type, const char *location, const char *body,
-		   size_t size)
+/* The request is gone when the sink hears it. */
+void core_request_answer(struct core_request *request, uint32_t status, const char *content_type, const char *location, const char *body,
+			 size_t size)
 {
 	const struct core_answer_sink *sink = request->sink;
 	void *context = request->context;
 
 	audit(request, status);
+	core_once_answered(request, status, content_type, location, body);
 	core_request_free(request);
 	sink->answer(context, status, content_type, location, body, size);
 }
@@ -171,9 +189,9 @@ void core_request_refuse(struct core_request *request, struct core_problem *prob
 	char *text = json ? core_json_print(json) : NULL;
 
 	if (text)
-		answer(request, problem->status, "application/problem+json", NULL, text, strlen(text));
+		core_request_answer(request, problem->status, "application/problem+json", NULL, text, strlen(text));
 	else
-		answer(request, 503, "application/problem+json", NULL, no_memory, sizeof no_memory - 1);
+		core_request_answer(request, 503, "application/problem+json", NULL, no_memory, sizeof no_memory - 1);
 	core_json_free_text(text);
 	core_json_free(json);
 	core_json_free(TAKE(problem->errors));
@@ -187,9 +205,27 @@ static void refuse(struct core_request *request, uint32_t status, const char *co
 	core_request_refuse(request, &problem);
 }
 
+/* An answer to GET: with its ETag, in pieces if that was asked for, or not at all because the asker has it. */
+static void answer_view(struct core_request *request, const struct pbx_json *json, const char *whole)
+{
+	struct core_problem problem = { 0 };
+	AUTO(json) struct pbx_json *shown = core_view_apply(request, json, &problem);
+	char *text = shown ? core_json_print(shown) : NULL;
+
+	if (shown && !text)
+		core_problem_set(&problem, 503, "no_memory", "out of memory, try again later");
+	if (problem.status)
+		core_request_refuse(request, &problem);
+	else if (!core_view_tell(request, shown ? shown : json, whole))
+		core_request_answer(request, 304, NULL, NULL, NULL, 0);
+	else
+		core_request_answer(request, 200, "application/json", NULL, text ? text : whole, strlen(text ? text : whole));
+	core_json_free_text(text);
+}
+
 static int answer_json(pbx_request handle, uint32_t status, const char *location, struct pbx_json *taken)
 {
-	struct core_request *request = find(handle);
+	struct core_request *request = core_request_find(handle);
 
 	if (!request || request->is_streaming) {
 		core_json_free(taken);
@@ -199,8 +235,10 @@ static int answer_json(pbx_request handle, uint32_t status, const char *location
 
 	if (taken && !text)
 		refuse(request, 503, "no_memory", "out of memory, try again later");
+	else if (text && request->is_get && status == 200)
+		answer_view(request, taken, text);
 	else
-		answer(request, status, text ? "application/json" : NULL, location, text, text ? strlen(text) : 0);
+		core_request_answer(request, status, text ? "application/json" : NULL, location, text, text ? strlen(text) : 0);
 	core_json_free_text(text);
 	core_json_free(taken);
 	return PBX_OK;
@@ -218,7 +256,7 @@ static int created(pbx_request request, const char *location, struct pbx_json *t
 
 static int fail(pbx_request handle, uint32_t status, const char *code, const char *field, const char *format, ...)
 {
-	struct core_request *request = find(handle);
+	struct core_request *request = core_request_find(handle);
 	struct core_problem problem = { 0 };
 	char text[sizeof problem.detail];
 	va_list args;
@@ -265,25 +303,59 @@ static void revoke(struct core_charge *charge)
 	sink->end(context);
 }
 
-void core_request_run(struct core_request *request, struct pbx_host *owner, pbx_request_fn handle)
+bool core_request_hold(struct core_request *request, struct pbx_host *owner, pbx_request_fn handle)
 {
-	pbx_request name = request->handle;
-
 	request->owner = owner;
+	request->handle_it = handle;
 	core_charge_add(owner, &request->charge, "request", true, revoke);
-	if (core_timer_start(core_self(), ANSWER_WITHIN_MS, 0, on_timeout, request, &request->timer) != PBX_OK) {
-		refuse(request, 503, "no_memory", "out of memory, try again later");
-		return;
-	}
-	CORE_INTO(owner, handle(core_owner_self(owner), name));
+	if (core_timer_start(core_self(), ANSWER_WITHIN_MS, 0, on_timeout, request, &request->timer) == PBX_OK)
+		return true;
+	refuse(request, 503, "no_memory", "out of memory, try again later");
+	return false;
 }
+
+void core_request_go(struct core_request *request)
+{
+	struct pbx_host *owner = request->owner;
+
+	request->runs = true;
+	CORE_INTO(owner, request->handle_it(core_owner_self(owner), request->handle));
+}
+
+/* Nobody waits any more for the answer that a key keeps. */
+static void unheard(void *context, uint32_t status, const char *content_type, const char *location, const char *body, size_t size)
+{
+	(void)context, (void)status, (void)content_type, (void)location, (void)body, (void)size;
+}
+
+static void unheard_begin(void *context, const char *content_type)
+{
+	(void)context, (void)content_type;
+}
+
+static int unheard_write(void *context, const char *data, size_t size)
+{
+	(void)context, (void)data, (void)size;
+	return PBX_OK;
+}
+
+static void unheard_end(void *context)
+{
+	(void)context;
+}
+
+static const struct core_answer_sink nobody = { .answer = unheard, .begin = unheard_begin, .write = unheard_write, .end = unheard_end };
 
 void core_request_gone(pbx_request handle)
 {
-	struct core_request *request = find(handle);
+	struct core_request *request = core_request_find(handle);
 
 	if (!request)
 		return;
+	if (request->runs && request->once_is_ours) {
+		request->sink = &nobody;
+		return;
+	}
 	void (*gone)(void *self, pbx_request request) = request->gone;
 	struct pbx_host *owner = request->owner;
 	void *self = request->stream_self;
@@ -295,7 +367,7 @@ void core_request_gone(pbx_request handle)
 
 void core_request_drained(pbx_request handle)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	if (request && request->drained)
 		CORE_INTO(request->owner, request->drained(request->stream_self, handle));
@@ -306,11 +378,16 @@ void core_request_drained(pbx_request handle)
 static int begin(pbx_request handle, const char *content_type, void (*drained)(void *self, pbx_request request),
 		 void (*gone)(void *self, pbx_request request), void *self)
 {
-	struct core_request *request = find(handle);
+	struct core_request *request = core_request_find(handle);
 
 	if (!request || request->is_streaming)
 		return PBX_ENOENT;
+	if (core_view_refuses_stream(request)) {
+		refuse(request, 400, "unknown", "this answer has neither fields nor pages");
+		return PBX_ENOENT;
+	}
 	audit(request, 200);
+	core_once_answered(request, 503, NULL, NULL, NULL); /* what is streamed is not kept */
 	request->is_streaming = true;
 	request->drained = drained;
 	request->gone = gone;
@@ -325,14 +402,14 @@ static int begin(pbx_request handle, const char *content_type, void (*drained)(v
 
 static int write_piece(pbx_request handle, const char *data, size_t size)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	return request && request->is_streaming ? request->sink->write(request->context, data, size) : PBX_ENOENT;
 }
 
 static int end(pbx_request handle)
 {
-	struct core_request *request = find(handle);
+	struct core_request *request = core_request_find(handle);
 
 	if (!request || !request->is_streaming)
 		return PBX_ENOENT;
@@ -348,7 +425,7 @@ static int end(pbx_request handle)
 
 static const struct core_bound *bound_of(pbx_request handle, const char *name)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	for (uint32_t i = 0; request && i < request->bound_count; i++)
 		if (request->bound[i].given && !strcmp(request->bound[i].name, name))
@@ -391,14 +468,14 @@ static const struct pbx_json *json(pbx_request request, const char *name)
 
 static const struct pbx_json *body(pbx_request handle)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	return request ? request->body : NULL;
 }
 
 static const char *raw(pbx_request handle, size_t *ret_size)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	if (!request || !request->raw)
 		return NULL;
@@ -406,26 +483,31 @@ static const char *raw(pbx_request handle, size_t *ret_size)
 	return request->raw;
 }
 
-static const char *http_header(pbx_request handle, const char *name)
+const char *core_request_header_of(const struct core_request *request, const char *name)
 {
-	const struct core_request *request = find(handle);
-
-	for (uint32_t i = 0; request && i < request->header_count; i++)
+	for (uint32_t i = 0; i < request->header_count; i++)
 		if (!strcasecmp(request->headers[2 * i], name))
 			return request->headers[2 * i + 1];
 	return NULL;
 }
 
+static const char *http_header(pbx_request handle, const char *name)
+{
+	const struct core_request *request = core_request_find(handle);
+
+	return request ? core_request_header_of(request, name) : NULL;
+}
+
 static const char *actor(pbx_request handle)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	return request ? request->actor : "";
 }
 
 static const char *own_account(pbx_request handle)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	return request ? request->own_account : "";
 }
@@ -457,7 +539,7 @@ bool core_request_may(const struct core_request *request, const char *scope)
 
 static bool may(pbx_request handle, const char *scope)
 {
-	const struct core_request *request = find(handle);
+	const struct core_request *request = core_request_find(handle);
 
 	return request && core_request_may(request, scope);
 }

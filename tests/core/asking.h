@@ -10,7 +10,7 @@
 
 struct answer {
 	uint32_t status; /* 0: not yet */
-	char type[64], location[128], allow[64];
+	char type[64], location[128], allow[64], etag[64], link[256];
 	struct pbx_json *body; /* NULL: none, or not JSON */
 	char stream[4096];
 	size_t stream_size;
@@ -66,6 +66,10 @@ static void asking_header(void *context, const char *name, const char *value)
 
 	if (!strcmp(name, "Allow"))
 		(void)snprintf(answer->allow, sizeof answer->allow, "%s", value);
+	if (!strcmp(name, "ETag"))
+		(void)snprintf(answer->etag, sizeof answer->etag, "%s", value);
+	if (!strcmp(name, "Link"))
+		(void)snprintf(answer->link, sizeof answer->link, "%s", value);
 }
 
 static const struct core_answer_sink asking_sink = { asking_answer, asking_begin, asking_write, asking_end, asking_header };
@@ -98,6 +102,25 @@ static inline void ask_as(struct answer *answer, const struct core_asker *asker,
 static inline void ask(struct answer *answer, const char *method, const char *path, const char *query, const char *body)
 {
 	ask_as(answer, &asking_admin, method, path, query, body);
+}
+
+/* With one header. */
+static inline void ask_with(struct answer *answer, const char *method, const char *path, const char *name, const char *value,
+			    const char *body)
+{
+	const struct core_http_request http = {
+		.method = method,
+		.path = path,
+		.query = "",
+		.header_names = &name,
+		.header_values = &value,
+		.header_count = 1,
+		.body = body,
+		.body_size = body ? strlen(body) : 0,
+	};
+
+	answer_clear(answer);
+	core_request_http(&asking_admin, &http, &asking_sink, answer, &answer->request);
 }
 
 /* line: words between single spaces. */
