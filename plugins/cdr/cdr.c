@@ -251,7 +251,7 @@ static int cdr_load(void *self)
 	cdr->outputs = outputs_new(cdr);
 	if (!cdr->outputs)
 		return PBX_ENOMEM;
-	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/1", sizeof *cdr->predecessor);
+	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/2", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
 
@@ -272,6 +272,8 @@ static int cdr_start(void *self)
 	segments_take_over(cdr);
 	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.ended", segments_on_event, cdr, &cdr->follower);
 
+	if (err == PBX_OK)
+		err = place_start(cdr);
 	if (err == PBX_OK)
 		err = cdr->timers->start(cdr->host, 60000, 3600000, on_retire, cdr, &timer);
 	if (err == PBX_OK)

@@ -59,6 +59,21 @@ struct cdr_handover {
 	int64_t (*each)(void *self, void (*take)(void *context, const struct open_call *call), void *context);
 };
 
+/* An event that closed a record, until the cdr.created of its call is in the log. */
+struct awaited {
+	int64_t seq;
+	char call_id[32];
+	bool is_told;
+};
+
+#define PLACE_AWAITED 512u /* an event closes one record, or a conversation and with it a call */
+struct place {
+	pbx_subscription follower;
+	int64_t safe_seq;
+	struct awaited awaited[PLACE_AWAITED]; /* a ring */
+	uint32_t first, count, shown;
+};
+
 struct cdr {
 	PBX_INSTANCE(struct cdr_settings);
 	const struct pbx_store *store;
@@ -72,6 +87,7 @@ struct cdr {
 	const struct cdr_handover *predecessor; /* what it hands over; our own once we run */
 	struct cdr_handover handover;
 	pbx_subscription follower;
+	struct place place;
 	int64_t seen_seq; /* the last event that was made into records */
 	struct open_call *open[CDR_BUCKETS];
 };
@@ -84,6 +100,8 @@ struct cdr {
 void segments_on_event(void *self, const struct pbx_event *event);
 /* A record whose call began before we did goes on. */
 void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms);
+/* Tells of a closed record; the event seq that closed it is done with when that is safe. */
+void segment_tell(struct cdr *cdr, const struct segment *segment, int64_t seq);
 /* The calls in progress of a version before us, and of us for the one after. */
 void segments_take_over(struct cdr *cdr);
 int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context);
@@ -93,11 +111,17 @@ void segments_clear(struct cdr *cdr);
 /* Each write is journalled while the database is away. seq: acknowledged to the bus when the row is safe, 0: nothing to acknowledge. */
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq);
 void row_remove(struct cdr *cdr, const char *id, int64_t seq);
-void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin */
+void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin; tells of it too */
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
 int rows_restore(struct cdr *cdr); /* open rows: of calls that go on, or to be closed. PBX_ELATER; host->ready when done */
 void rows_retire(struct cdr *cdr); /* old ones are anonymised, older ones removed */
 struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segment);
+
+/* ---- place.c: how far into the event log we are done ---- */
+void place_safe(struct cdr *cdr, int64_t seq); /* its row is safe, or it needs none */
+void place_await(struct cdr *cdr, int64_t seq, const char *call_id);
+void place_told(struct cdr *cdr, const char *call_id);
+int place_start(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];

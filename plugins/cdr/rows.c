@@ -16,7 +16,9 @@ static void on_safe(void *self, const struct pbx_rows *rows)
 	struct safe *safe = self;
 
 	if (rows->status == PBX_OK)
-		(void)safe->cdr->bus->acknowledge(safe->cdr->follower, safe->seq);
+		place_safe(safe->cdr, safe->seq);
+	else if (rows->status != PBX_ECANCELLED)
+		pbx_error(safe->cdr->host, "record_not_written", "error=\"%s\"", rows->error);
 	free(safe);
 }
 
@@ -71,6 +73,47 @@ void row_remove(struct cdr *cdr, const char *id, int64_t seq)
 	record(cdr, "DELETE FROM cdr_segments WHERE id = $1", params, 1, seq);
 }
 
+struct telling {
+	struct cdr *cdr;
+	char call_id[32];
+};
+
+static void on_last(void *self, const struct pbx_rows *rows)
+{
+	struct telling *telling = self;
+	struct segment segment;
+
+	if (rows->status == PBX_OK && rows->count > 0) {
+		segment_from_row(&segment, rows, 0);
+		segment_tell(telling->cdr, &segment, 0);
+	} else if (rows->status != PBX_ECANCELLED) {
+		place_told(telling->cdr, telling->call_id); /* there is nothing to tell, or it cannot be read */
+	}
+	if (rows->status != PBX_OK && rows->status != PBX_ECANCELLED)
+		pbx_error(telling->cdr->host, "record_not_told", "call_id=%s error=\"%s\"", telling->call_id, rows->error);
+	free(telling);
+}
+
+static void tell_last(struct cdr *cdr, const char *call_id)
+{
+	const struct pbx_value params[] = { pbx_v_text(call_id) };
+	struct telling *telling = malloc(sizeof *telling);
+	char sql[1024];
+
+	if (telling) {
+		*telling = (struct telling){ .cdr = cdr };
+		(void)snprintf(telling->call_id, sizeof telling->call_id, "%s", call_id);
+		(void)snprintf(sql, sizeof sql,
+			       "SELECT %s FROM cdr_segments WHERE call_id = $1 AND ended_at > 0 ORDER BY sequence DESC LIMIT 1",
+			       segment_columns);
+		if (cdr->store->run(cdr->host, sql, params, 1, on_last, telling) == PBX_OK)
+			return;
+	}
+	place_told(cdr, call_id);
+	pbx_error(cdr->host, "record_not_told", "call_id=%s error=\"the store takes nothing now\"", call_id);
+	free(telling);
+}
+
 void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq)
 {
 	const struct pbx_value params[] = {
@@ -79,10 +122,13 @@ void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t se
 		PBX_V_INT(closing->q850_cause), PBX_V_INT(closing->duration_ms), PBX_V_INT(closing->billsec_ms),
 	};
 
+	/* One that is closed already is told again: the crash may have come before it was. */
+	place_await(cdr, seq, closing->call_id);
 	record(cdr,
 	       "UPDATE cdr_segments SET ended_at = $2, disposition = $3, cause = $4, hangup_by = $5, sip_code = $6, q850_cause = $7,"
 	       " duration_ms = $8, billsec_ms = $9 WHERE call_id = $1 AND ended_at = 0",
 	       params, sizeof params / sizeof params[0], seq);
+	tell_last(cdr, closing->call_id);
 }
 
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event)

@@ -162,9 +162,14 @@ static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct o
 	return true;
 }
 
-static void publish(struct cdr *cdr, const struct segment *segment)
+void segment_tell(struct cdr *cdr, const struct segment *segment, int64_t seq)
 {
-	(void)cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
+	int err = cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
+
+	if (err != PBX_OK)
+		pbx_error(cdr->host, "record_not_told", "id=%s error=%d", segment->id, err);
+	else if (seq)
+		place_await(cdr, seq, segment->call_id);
 	(void)cdr->metrics->add(cdr->host, METRIC_RECORDS, segment->disposition, 1);
 }
 
@@ -180,8 +185,9 @@ static bool end_park(struct segment *segment, int64_t now_us)
 }
 
 /* The next conversation of the same caller. */
-static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, int64_t now_us)
+static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, const struct pbx_event *event)
 {
+	const int64_t now_us = event->wall_us;
 	struct segment *segment = &call->segment;
 
 	segment->ended_us = now_us;
@@ -190,7 +196,7 @@ static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, 
 	COPY(segment->cause, end_park(segment, now_us) ? "parked" : "transferred");
 	COPY(segment->hangup_by, "system");
 	row_write(cdr, segment, 0);
-	publish(cdr, segment);
+	segment_tell(cdr, segment, event->seq);
 	call->earlier_talk_ms += segment->billsec_ms;
 
 	number_segment(segment, segment->sequence + 1);
@@ -223,7 +229,7 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 			return false; /* the row says it already */
 		COPY(call->segment.to_number, peer_number);
 	} else {
-		begin_next(cdr, call, peer_number, event->wall_us);
+		begin_next(cdr, call, peer_number, event);
 	}
 	row_write(cdr, &call->segment, event->seq);
 	return true;
@@ -296,7 +302,7 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 		segment->ring_ms = int_of(cdr, data, "ring_ms");
 	}
 	row_write(cdr, segment, event->seq);
-	publish(cdr, segment);
+	segment_tell(cdr, segment, event->seq);
 	forget(cdr, event->call_id);
 	return true;
 }
@@ -309,7 +315,7 @@ void segments_on_event(void *self, const struct pbx_event *event)
 	bool written = false;
 
 	if (event->seq <= cdr->seen_seq) { /* by the version before us, whose rows are under way */
-		(void)cdr->bus->acknowledge(cdr->follower, event->seq);
+		place_safe(cdr, event->seq);
 		return;
 	}
 	cdr->seen_seq = event->seq;
@@ -330,5 +336,5 @@ void segments_on_event(void *self, const struct pbx_event *event)
 	else if (strcmp(type, "leg.ended") == 0 && cdr->settings->legs)
 		row_write_leg(cdr, event);
 	if (!written)
-		(void)cdr->bus->acknowledge(cdr->follower, event->seq);
+		place_safe(cdr, event->seq);
 }

@@ -304,6 +304,9 @@ START_TEST(what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen)
 	fake_restart(pbx);
 	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 1);
 	ck_assert_uint_eq(records(pbx), 1);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "cdr.created"), "cause"), "system_restart");
+	fake_pass_ms(pbx, 10000);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
 }
 END_TEST
 
@@ -352,6 +355,9 @@ START_TEST(what_ended_while_nobody_kept_records_gets_its_true_end)
 	expect(pbx, "0.hangup_by", "caller");
 	expect(pbx, "0.billsec_ms", "3000");
 	expect(pbx, "1.cause", "not_found");
+	fake_pass_ms(pbx, 10000);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 2); /* each is told, with its true end */
+	expect(pbx, "0.cause", "normal_clearing");
 }
 END_TEST
 

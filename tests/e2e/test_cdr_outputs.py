@@ -279,3 +279,31 @@ def test_a_setting_that_cannot_be_is_refused_with_its_cure(pbx):
                                  ("http_url", "billing.example", "https://")):
         with pytest.raises(Refused, match=hint):
             set_to(pbx, setting, value)
+
+
+def test_a_power_cut_in_the_middle_of_traffic_leaves_no_record_untold(make_pbx, sipp, sink, tmp_path):
+    """Whatever was half done, at the receiver are the ids of the table, and each file line is whole."""
+    folder = tmp_path / "files"
+    pbx = make_pbx(http_settings(sink, f"  jsonl: true\n  directory: {folder}"))
+    callers = Callers(pbx, sipp)
+    for _ in range(2):
+        before = len(sink.requests)
+        callee = callers.sipp(pbx, "uas_answers", calls=100, port=callers.callee_port)
+        caller = callers.sipp(pbx, "uac_calls", calls=100, keys={"number": "1001"}, user="1001", secret=callers.secret, args=["-r", 20, "-d", 50])
+        sink.wait(lambda requests: len(requests) >= before + 15, "fifteen records in the middle of it", 20)
+        pbx.kill()
+        caller.stop()
+        callee.stop()
+        pbx.restart()
+
+    def all_told():
+        records = pbx.ctl("cdr", "list", "limit=500")
+        return records if all(record["ended_at"] for record in records) and set(told(sink)) == {record["id"] for record in records} else None
+    records = pbx.wait_for(all_told, "every record to be told", 30)
+    assert len(records) >= 30
+    pbx.wait_for(lambda: {line["id"] for line in json_lines(folder)} == {record["id"] for record in records}, "every record to be in the file", 20)
+    last = {}
+    for request in sink.requests:
+        last[request["body"]["id"]] = request["body"]
+    for record in records:  # what is told last is what is kept
+        assert all(record[name] == value for name, value in last[record["id"]].items())
