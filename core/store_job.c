@@ -46,12 +46,18 @@ static bool has_bytes(const struct pbx_value *value)
 	return value->type == PBX_VALUE_TEXT || value->type == PBX_VALUE_BYTES;
 }
 
+/* The same text as the one before: an import has thousands of them. */
+static bool is_repeated(const struct pbx_statement *statements, uint32_t at)
+{
+	return at > 0 && statements[at].sql == statements[at - 1].sql;
+}
+
 static size_t bytes_of(const struct pbx_statement *statements, uint32_t count)
 {
 	size_t bytes = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
-		bytes += strlen(statements[i].sql) + 1;
+		bytes += is_repeated(statements, i) ? 0 : strlen(statements[i].sql) + 1;
 		for (uint32_t p = 0; p < statements[i].param_count; p++)
 			if (has_bytes(&statements[i].params[p]))
 				bytes += statements[i].params[p].length + 1u;
@@ -87,7 +93,10 @@ struct store_job *store_job_new(const struct pbx_statement *statements, uint32_t
 
 	for (uint32_t i = 0; i < count; i++) {
 		job->statements[i] = (struct store_statement){ .sql = bytes, .params = params, .count = statements[i].param_count };
-		bytes = copy_bytes(bytes, statements[i].sql, strlen(statements[i].sql));
+		if (is_repeated(statements, i))
+			job->statements[i].sql = job->statements[i - 1].sql;
+		else
+			bytes = copy_bytes(bytes, statements[i].sql, strlen(statements[i].sql));
 		for (uint32_t p = 0; p < statements[i].param_count; p++, params++) {
 			*params = statements[i].params[p];
 			if (!has_bytes(params))

@@ -1,5 +1,7 @@
 /*
  * accounts - every extension in memory, so that a call or a registration never waits for the database; and the row behind each
+ *
+ * There may be ten thousand, most of them with a number and a secret and nothing else: each takes as much memory as its texts have letters.
  */
 #include "extensions.h"
 #include <stdlib.h>
@@ -24,55 +26,135 @@ const char account_upsert_sql[] =
 #define FLAG_ADMIN 2
 #define FLAG_DND 4
 
-static uint32_t bucket_of(const char *number)
+#define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
+
+uint32_t account_hash(const char *number)
 {
 	uint32_t hash = 2166136261u;
 
 	for (; *number; number++)
 		hash = (hash ^ (unsigned char)*number) * 16777619u;
-	return hash % ACCOUNT_BUCKETS;
+	return hash;
 }
 
-static struct account_entry **place_of(struct extensions *extensions, const char *number)
+static struct account **place_of(struct extensions *extensions, const char *number)
 {
-	struct account_entry **at = &extensions->buckets[bucket_of(number)];
+	struct account **at = &extensions->buckets[account_hash(number) % ACCOUNT_BUCKETS];
 
-	while (*at && strcmp((*at)->account.number, number) != 0)
+	while (*at && strcmp((*at)->number, number) != 0)
 		at = &(*at)->next;
 	return at;
 }
 
 const struct account *account_find(const struct extensions *extensions, const char *number)
 {
-	const struct account_entry *entry = extensions->buckets[bucket_of(number)];
+	const struct account *account = extensions->buckets[account_hash(number) % ACCOUNT_BUCKETS];
 
-	while (entry && strcmp(entry->account.number, number) != 0)
-		entry = entry->next;
-	return entry ? &entry->account : NULL;
+	while (account && strcmp(account->number, number) != 0)
+		account = account->next;
+	return account;
 }
 
-int account_put(struct extensions *extensions, const struct account *account)
-{
-	struct account_entry **at = place_of(extensions, account->number);
+/* The texts of both, in the same order. */
+#define TEXTS 14u
 
-	if (!*at) {
-		*at = calloc(1, sizeof **at);
-		if (!*at)
-			return PBX_ENOMEM;
-		extensions->count++;
+static void texts_of(const struct account_draft *draft, const char *ret_texts[TEXTS])
+{
+	const char *const texts[TEXTS] = { draft->number,       draft->name,       draft->email,      draft->language,  draft->music_class,
+					   draft->pickup_group, draft->caller_id,  draft->sip_secret, draft->web_hash,  draft->pin_hash,
+					   draft->forward[0],   draft->forward[1], draft->forward[2], draft->forward[3] };
+
+	memcpy(ret_texts, texts, sizeof texts);
+}
+
+struct account *account_new(const struct account_draft *draft)
+{
+	const char *texts[TEXTS];
+	size_t size = 0;
+
+	texts_of(draft, texts);
+	for (uint32_t i = 0; i < TEXTS; i++)
+		size += texts[i][0] ? strlen(texts[i]) + 1 : 0;
+
+	struct account *account = malloc(sizeof *account + size);
+	if (!account)
+		return NULL;
+	char *at = (char *)(account + 1);
+
+	for (uint32_t i = 0; i < TEXTS; i++) {
+		const char *from = texts[i];
+
+		texts[i] = from[0] ? at : "";
+		if (from[0])
+			at = stpcpy(at, from) + 1;
 	}
-	(*at)->account = *account;
-	return PBX_OK;
+	*account = (struct account){
+		.number = texts[0],
+		.name = texts[1],
+		.email = texts[2],
+		.language = texts[3],
+		.music_class = texts[4],
+		.pickup_group = texts[5],
+		.caller_id = texts[6],
+		.sip_secret = texts[7],
+		.web_hash = texts[8],
+		.pin_hash = texts[9],
+		.forward = { texts[10], texts[11], texts[12], texts[13] },
+		.ring_s = draft->ring_s,
+		.max_contacts = draft->max_contacts,
+		.max_calls = draft->max_calls,
+		.may_call_outside = draft->may_call_outside,
+		.is_admin = draft->is_admin,
+		.dnd = draft->dnd,
+		.created_us = draft->created_us,
+		.updated_us = draft->updated_us,
+	};
+	return account;
+}
+
+void account_free(struct account *account)
+{
+	free(account);
+}
+
+#define COPY_TEXT(member) (void)snprintf(ret_draft->member, sizeof ret_draft->member, "%s", account->member)
+
+/* Texts fit: they came out of a draft. */
+void account_copy(const struct account *account, struct account_draft *ret_draft)
+{
+	memset(ret_draft, 0, sizeof *ret_draft); /* drafts are compared with all their bytes */
+	COPY_TEXT(number), COPY_TEXT(name), COPY_TEXT(email), COPY_TEXT(language), COPY_TEXT(music_class), COPY_TEXT(pickup_group);
+	COPY_TEXT(caller_id), COPY_TEXT(sip_secret), COPY_TEXT(web_hash), COPY_TEXT(pin_hash);
+	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
+		COPY_TEXT(forward[kind]);
+	ret_draft->ring_s = account->ring_s;
+	ret_draft->max_contacts = account->max_contacts;
+	ret_draft->max_calls = account->max_calls;
+	ret_draft->may_call_outside = account->may_call_outside;
+	ret_draft->is_admin = account->is_admin;
+	ret_draft->dnd = account->dnd;
+	ret_draft->created_us = account->created_us;
+	ret_draft->updated_us = account->updated_us;
+}
+
+void account_place(struct extensions *extensions, struct account *taken)
+{
+	struct account **at = place_of(extensions, taken->number), *old = *at;
+
+	taken->next = old ? old->next : NULL;
+	*at = taken;
+	extensions->count += !old;
+	account_free(old);
 }
 
 void account_drop(struct extensions *extensions, const char *number)
 {
-	struct account_entry **at = place_of(extensions, number), *entry = *at;
+	struct account **at = place_of(extensions, number), *account = *at;
 
-	if (!entry)
+	if (!account)
 		return;
-	*at = entry->next;
-	free(entry);
+	*at = account->next;
+	account_free(account);
 	extensions->count--;
 }
 
@@ -80,10 +162,10 @@ void accounts_clear(struct extensions *extensions)
 {
 	for (uint32_t bucket = 0; bucket < ACCOUNT_BUCKETS; bucket++)
 		while (extensions->buckets[bucket]) {
-			struct account_entry *entry = extensions->buckets[bucket];
+			struct account *account = extensions->buckets[bucket];
 
-			extensions->buckets[bucket] = entry->next;
-			free(entry);
+			extensions->buckets[bucket] = account->next;
+			account_free(account);
 		}
 	extensions->count = 0;
 }
@@ -104,8 +186,8 @@ void accounts_each(const struct extensions *extensions, void (*each)(void *conte
 	if (!sorted)
 		return;
 	for (uint32_t bucket = 0; bucket < ACCOUNT_BUCKETS; bucket++)
-		for (const struct account_entry *entry = extensions->buckets[bucket]; entry; entry = entry->next)
-			sorted[count++] = &entry->account;
+		for (const struct account *account = extensions->buckets[bucket]; account; account = account->next)
+			sorted[count++] = account;
 	qsort(sorted, count, sizeof *sorted, by_number);
 	for (uint32_t i = 0; i < count; i++)
 		each(context, sorted[i]);
@@ -140,7 +222,7 @@ static void take_text(char *into, size_t size, const struct pbx_rows *rows, uint
 }
 #define TAKE_TEXT(member, column) take_text(account->member, sizeof account->member, rows, row, column)
 
-static void account_from_row(struct account *account, const struct pbx_rows *rows, uint32_t row)
+static void draft_from_row(struct account_draft *account, const struct pbx_rows *rows, uint32_t row)
 {
 	const int64_t flags = pbx_cell_int(rows, row, 14);
 
@@ -159,29 +241,47 @@ static void account_from_row(struct account *account, const struct pbx_rows *row
 	account->updated_us = pbx_cell_int(rows, row, 19);
 }
 
+static int load_some(struct extensions *extensions);
+
 static void on_rows(void *self, const struct pbx_rows *rows)
 {
 	struct extensions *extensions = self;
-	struct account account;
+	struct account_draft draft;
+	int err = rows->status;
 
-	for (uint32_t row = 0; row < rows->count; row++) {
-		account_from_row(&account, rows, row);
-		if (account_put(extensions, &account) != PBX_OK) {
-			extensions->host->ready(extensions->host, PBX_ENOMEM, "there is no memory for all accounts");
-			return;
-		}
+	for (uint32_t row = 0; err == PBX_OK && row < rows->count; row++) {
+		draft_from_row(&draft, rows, row);
+		struct account *account = account_new(&draft);
+
+		if (account)
+			account_place(extensions, account);
+		else
+			err = PBX_ENOMEM;
 	}
-	extensions->host->ready(extensions->host, rows->status, rows->error);
+	if (err == PBX_OK && rows->count == LOADED_AT_ONCE) {
+		memcpy(extensions->loaded_to, draft.number, sizeof extensions->loaded_to);
+		err = load_some(extensions);
+		if (err == PBX_OK)
+			return;
+	}
+	extensions->host->ready(extensions->host, err, err == PBX_ENOMEM ? "there is no memory for all accounts" : rows->error);
+}
+
+static int load_some(struct extensions *extensions)
+{
+	const struct pbx_value params[] = { pbx_v_text(extensions->loaded_to), PBX_V_INT(LOADED_AT_ONCE) };
+
+	return extensions->store->run(
+		extensions->host,
+		"SELECT number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash,"
+		" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls,"
+		" created_at, updated_at FROM extensions_accounts WHERE number > $1 ORDER BY number LIMIT $2",
+		params, 2, on_rows, extensions);
 }
 
 int accounts_load(struct extensions *extensions)
 {
-	int err = extensions->store->run(
-		extensions->host,
-		"SELECT number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash,"
-		" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls,"
-		" created_at, updated_at FROM extensions_accounts",
-		NULL, 0, on_rows, extensions);
+	int err = load_some(extensions);
 
 	return err == PBX_OK ? PBX_ELATER : err;
 }

@@ -16,7 +16,8 @@ struct edit *edit_new(struct extensions *extensions, const struct account *from,
 		return NULL;
 	edit->extensions = extensions;
 	if (from) {
-		edit->account = edit->before = *from;
+		account_copy(from, &edit->account);
+		edit->before = edit->account;
 	} else {
 		edit->creates = true;
 		edit->account.may_call_outside = true;
@@ -30,6 +31,7 @@ void edit_free(struct edit *edit)
 {
 	if (!edit)
 		return;
+	account_free(edit->stored);
 	explicit_bzero(edit, sizeof *edit);
 	free(edit);
 }
@@ -76,7 +78,7 @@ static bool is_weak_pin(const char *pin, const char *number)
 	return same || up || down || strcmp(pin, number) == 0;
 }
 
-int account_check(const struct extensions *extensions, const struct account *account, struct pbx_diag *diag)
+int account_check(const struct extensions *extensions, const struct account_draft *account, struct pbx_diag *diag)
 {
 	const struct extension_settings *settings = extensions->settings;
 
@@ -165,8 +167,11 @@ static void keep(void *shall, const void *before, const void *is, size_t size)
 #define KEEP(member) keep(&edit->account.member, &edit->before.member, &current->member, sizeof current->member)
 
 /* What this edit does not change is as it is now, not as it was when somebody asked. */
-static void keep_others_changes(struct edit *edit, const struct account *current)
+static void keep_others_changes(struct edit *edit, const struct account *account)
 {
+	struct account_draft draft, *current = &draft;
+
+	account_copy(account, current);
 	KEEP(name), KEEP(email), KEEP(language), KEEP(music_class), KEEP(pickup_group), KEEP(caller_id);
 	KEEP(sip_secret), KEEP(web_hash), KEEP(pin_hash);
 	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
@@ -212,7 +217,11 @@ static int take_place(struct edit *edit, struct pbx_diag *diag)
 	}
 	if (edit->creates)
 		err = routing_reserve(extensions, number, diag);
-	return err == PBX_OK ? account_put(extensions, &edit->account) : err;
+	if (err != PBX_OK)
+		return err;
+	account_place(extensions, edit->stored);
+	edit->stored = NULL;
+	return PBX_OK;
 }
 
 static void on_stored(void *self, const struct pbx_rows *rows)
@@ -243,7 +252,10 @@ static int store_row(struct edit *edit)
 	struct pbx_value values[ACCOUNT_COLUMNS];
 
 	edit->account.updated_us = extensions->host->wall_us(extensions->host);
-	account_values(&edit->account, values);
+	edit->stored = account_new(&edit->account);
+	if (!edit->stored)
+		return PBX_ENOMEM;
+	account_values(edit->stored, values);
 	if (edit->removes)
 		return extensions->store->run(extensions->host, "DELETE FROM extensions_accounts WHERE number = $1", values, 1, on_stored,
 					      edit);

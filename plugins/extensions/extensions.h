@@ -20,20 +20,26 @@
 #define FORWARD_KINDS 4u
 extern const char *const forward_names[FORWARD_KINDS]; /* "always", "busy", "no_answer", "offline" */
 
-/* One extension, as the row has it. Plain values: an edit works on a copy. */
+/* One extension, as the row has it. In one piece of memory, its texts (never NULL) behind it: it is replaced, never changed. */
 struct account {
-	char number[ACCOUNT_NUMBER + 1], name[256], email[256], language[17], music_class[41], pickup_group[41], caller_id[51];
-	char sip_secret[256];              /* sealed */
-	char web_hash[256], pin_hash[256]; /* "" when none is set */
-	char forward[FORWARD_KINDS][ACCOUNT_DEST];
-	bool may_call_outside, is_admin, dnd;
+	struct account *next; /* of its bucket */
+	const char *number, *name, *email, *language, *music_class, *pickup_group, *caller_id;
+	const char *sip_secret;          /* sealed */
+	const char *web_hash, *pin_hash; /* "" when none is set */
+	const char *forward[FORWARD_KINDS];
 	uint32_t ring_s, max_contacts, max_calls; /* 0: the setting */
+	bool may_call_outside, is_admin, dnd;
 	int64_t created_us, updated_us;
 };
 
-struct account_entry {
-	struct account_entry *next;
-	struct account account;
+/* The same with room for every text: what an edit or an import works on. */
+struct account_draft {
+	char number[ACCOUNT_NUMBER + 1], name[256], email[256], language[17], music_class[41], pickup_group[41], caller_id[51];
+	char sip_secret[256], web_hash[256], pin_hash[256];
+	char forward[FORWARD_KINDS][ACCOUNT_DEST];
+	uint32_t ring_s, max_contacts, max_calls;
+	bool may_call_outside, is_admin, dnd;
+	int64_t created_us, updated_us;
 };
 
 struct extension_settings {
@@ -54,10 +60,11 @@ struct extensions {
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
 	struct pbx_directory service;
-	struct account_entry *buckets[ACCOUNT_BUCKETS];
+	struct account *buckets[ACCOUNT_BUCKETS];
 	uint32_t count;
 	struct edit *storing; /* the first is being stored, the others wait; all wait while a file is imported */
 	bool importing;
+	char loaded_to[ACCOUNT_NUMBER + 1]; /* accounts are read at the start in order of number, some at a time */
 	/* What the routing hook's answer points to, until the core has read it. */
 	struct pbx_dial_target target;
 	char target_text[ACCOUNT_NUMBER + 8];
@@ -65,7 +72,11 @@ struct extensions {
 
 /* ---- accounts.c: the accounts in memory ---- */
 const struct account *account_find(const struct extensions *extensions, const char *number); /* NULL: there is none */
-int account_put(struct extensions *extensions, const struct account *account);               /* adds or replaces; PBX_ENOMEM */
+struct account *account_new(const struct account_draft *draft);                              /* owned; NULL: no memory */
+void account_free(struct account *account);
+void account_copy(const struct account *account, struct account_draft *ret_draft);
+void account_place(struct extensions *extensions, struct account *taken); /* adds or replaces */
+uint32_t account_hash(const char *number);
 void account_drop(struct extensions *extensions, const char *number);
 void accounts_clear(struct extensions *extensions);
 void accounts_each(const struct extensions *extensions, void (*each)(void *context, const struct account *account), void *context);
@@ -88,8 +99,9 @@ int codes_start(struct extensions *extensions);
 struct edit {
 	struct edit *next; /* in line to be stored */
 	struct extensions *extensions;
-	struct account account; /* as it shall be */
-	struct account before;  /* as it was when somebody asked */
+	struct account_draft account; /* as it shall be */
+	struct account_draft before;  /* as it was when somebody asked */
+	struct account *stored;       /* as it is being stored; NULL before, and once it has its place */
 	bool creates, removes;
 	char new_secret[64], new_password[129], new_pin[17]; /* in clear, "" when not changed; wiped with the edit */
 	bool secret_made;                                    /* new_secret was made by us: the answer shows it, once */
@@ -104,7 +116,7 @@ void edit_run(struct edit *edit);
 void edit_remove(struct edit *edit);                         /* the account goes */
 void edits_go_on(struct extensions *extensions, int status); /* the import is over, with this result */
 /* The checks of an account by itself: number, e-mail, destinations. PBX_OK, PBX_EINVAL and diag. */
-int account_check(const struct extensions *extensions, const struct account *account, struct pbx_diag *diag);
+int account_check(const struct extensions *extensions, const struct account_draft *account, struct pbx_diag *diag);
 
 /* ---- requests.c ---- */
 void extensions_on_list(void *self, pbx_request request);

@@ -3,6 +3,9 @@
  *
  * The first line names the columns: number (needed), name, email, sip_secret, allow_external, caller_id, pickup_group, music_class, language.
  * Numbers that exist are changed, others created; secrets that were made are in the answer, once.
+ *
+ * A file may have ten thousand lines, and calls go on meanwhile: it is read, and its accounts take their places, some at a time; edits wait
+ * until it is over.
  */
 #include "extensions.h"
 #include <csv.h>
@@ -13,6 +16,9 @@
 #define MOST_ROWS 10000u
 #define MOST_COLUMNS 16u
 #define MOST_PROBLEMS 50u
+#define PLACES 32768u       /* of the numbers read so far; a power of two, far more than MOST_ROWS */
+#define READ_AT_ONCE 8192u  /* bytes of the file */
+#define PLACED_AT_ONCE 500u /* accounts */
 
 enum column { NUMBER, NAME, EMAIL, SIP_SECRET, ALLOW_EXTERNAL, CALLER_ID, PICKUP_GROUP, MUSIC_CLASS, LANGUAGE, COLUMNS };
 
@@ -20,7 +26,7 @@ static const char *const column_names[COLUMNS] = { "number",    "name",         
 						   "caller_id", "pickup_group", "music_class", "language" };
 
 struct imported {
-	struct account account;
+	struct account *account; /* NULL: the line has mistakes, or the account has its place */
 	char secret[64];
 	bool made;
 };
@@ -28,24 +34,38 @@ struct imported {
 struct import {
 	struct extensions *extensions;
 	pbx_request request;
+	char *text; /* the file */
+	size_t size, at;
+	struct csv_parser parser;
 	enum column columns[MOST_COLUMNS]; /* of the file, in its order */
 	uint32_t column_count, column;     /* named, and where we are in this line */
 	uint32_t line;
 	char fields[COLUMNS][256];
 	bool given[COLUMNS];
 	struct imported *rows;
-	uint32_t count, size;
-	struct pbx_json *problems;
+	uint32_t count, room, placed;
+	struct pbx_value (*values)[ACCOUNT_COLUMNS]; /* of the rows */
+	uint32_t *places;                            /* by number: a row's index plus one */
+	struct pbx_json *problems, *items;
 };
 
 static void import_free(struct import *import)
 {
 	if (!import)
 		return;
+	for (uint32_t i = 0; i < import->count; i++)
+		account_free(import->rows[i].account);
 	if (import->rows)
-		explicit_bzero(import->rows, import->size * sizeof *import->rows);
+		explicit_bzero(import->rows, import->room * sizeof *import->rows);
+	if (import->text)
+		explicit_bzero(import->text, import->size);
+	csv_free(&import->parser);
+	free(import->text);
 	free(import->rows);
+	free(import->values);
+	free(import->places);
 	import->extensions->json->free(import->problems);
+	import->extensions->json->free(import->items);
 	free(import);
 }
 
@@ -111,28 +131,48 @@ static void on_field(void *field, size_t length, void *context)
 	}
 }
 
+static bool make_room(struct import *import)
+{
+	uint32_t room = import->room ? import->room * 2 : 64;
+	struct imported *rows = calloc(room, sizeof *rows);
+
+	if (!rows)
+		return false;
+	if (import->rows) {
+		memcpy(rows, import->rows, import->count * sizeof *rows);
+		explicit_bzero(import->rows, import->room * sizeof *rows); /* secrets */
+	}
+	free(import->rows);
+	import->rows = rows;
+
+	void *values = realloc(import->values, room * sizeof *import->values);
+	if (!values)
+		return false;
+	import->values = values;
+	import->room = room;
+	return true;
+}
+
 static struct imported *next_row(struct import *import)
 {
-	if (import->count == MOST_ROWS)
+	if (import->count == MOST_ROWS || (import->count == import->room && !make_room(import)))
 		return NULL;
-	if (import->count == import->size) {
-		uint32_t size = import->size ? import->size * 2 : 64;
-		struct imported *rows = realloc(import->rows, size * sizeof *rows);
-
-		if (!rows)
-			return NULL;
-		import->rows = rows;
-		import->size = size;
-	}
 	return &import->rows[import->count++];
 }
 
-static bool is_double(const struct import *import, const char *number)
+/* Keeps the number of the last row. False: an earlier one has it. */
+static bool keep_number(struct import *import, const char *number)
 {
-	for (uint32_t i = 0; i + 1 < import->count; i++)
-		if (strcmp(import->rows[i].account.number, number) == 0)
-			return true;
-	return false;
+	uint32_t at = account_hash(number) % PLACES;
+
+	for (; import->places[at]; at = (at + 1) % PLACES) {
+		const struct account *other = import->rows[import->places[at] - 1].account;
+
+		if (other && strcmp(other->number, number) == 0)
+			return false;
+	}
+	import->places[at] = import->count;
+	return true;
 }
 
 static void take_flag(struct import *import, const char *text, bool *flag)
@@ -145,7 +185,7 @@ static void take_flag(struct import *import, const char *text, bool *flag)
 		problem(import, "allow_external is \"%s\"; it can be true or false", text);
 }
 
-static void seal(struct import *import, struct imported *row, bool exists)
+static void seal(struct import *import, struct imported *row, struct account_draft *draft, bool exists)
 {
 	const struct pbx_secrets *secrets = import->extensions->secrets;
 	char context[64];
@@ -157,9 +197,9 @@ static void seal(struct import *import, struct imported *row, bool exists)
 		return;
 	if (strlen(row->secret) < 12)
 		problem(import, "sip_secret has fewer than 12 characters; leave it empty and a good one is made");
-	(void)snprintf(context, sizeof context, "extensions.sip.%s", row->account.number);
+	(void)snprintf(context, sizeof context, "extensions.sip.%s", draft->number);
 	char *sealed = secrets->seal(row->secret, context);
-	(void)snprintf(row->account.sip_secret, sizeof row->account.sip_secret, "%s", sealed ? sealed : "");
+	(void)snprintf(draft->sip_secret, sizeof draft->sip_secret, "%s", sealed ? sealed : "");
 	secrets->wipe(sealed);
 }
 
@@ -177,11 +217,36 @@ static void copy_field(struct import *import, enum column column, char *into, si
 }
 #define COPY(column, into) copy_field(import, column, into, sizeof(into))
 
+/* What the line says, over what the account was. */
+static void fill_draft(struct import *import, const struct account *old, struct account_draft *draft)
+{
+	int64_t now_us = import->extensions->host->wall_us(import->extensions->host);
+
+	if (old) {
+		account_copy(old, draft);
+	} else {
+		memset(draft, 0, sizeof *draft);
+		draft->may_call_outside = true;
+		draft->created_us = now_us;
+	}
+	COPY(NUMBER, draft->number);
+	COPY(NAME, draft->name);
+	COPY(EMAIL, draft->email);
+	COPY(CALLER_ID, draft->caller_id);
+	COPY(PICKUP_GROUP, draft->pickup_group);
+	COPY(MUSIC_CLASS, draft->music_class);
+	COPY(LANGUAGE, draft->language);
+	if (import->given[ALLOW_EXTERNAL] && import->fields[ALLOW_EXTERNAL][0])
+		take_flag(import, import->fields[ALLOW_EXTERNAL], &draft->may_call_outside);
+	draft->updated_us = now_us;
+}
+
 static void take_row(struct import *import)
 {
 	struct extensions *extensions = import->extensions;
 	const struct account *old = account_find(extensions, import->fields[NUMBER]);
 	struct imported *row = next_row(import);
+	struct account_draft draft;
 	const char *owner = NULL;
 	struct pbx_diag diag;
 
@@ -189,30 +254,21 @@ static void take_row(struct import *import)
 		problem(import, "more than %u lines, or no memory for them", MOST_ROWS);
 		return;
 	}
-	memset(row, 0, sizeof *row);
-	if (old)
-		row->account = *old;
-	else
-		row->account.may_call_outside = true, row->account.created_us = extensions->host->wall_us(extensions->host);
-	COPY(NUMBER, row->account.number);
-	COPY(NAME, row->account.name);
-	COPY(EMAIL, row->account.email);
-	COPY(CALLER_ID, row->account.caller_id);
-	COPY(PICKUP_GROUP, row->account.pickup_group);
-	COPY(MUSIC_CLASS, row->account.music_class);
-	COPY(LANGUAGE, row->account.language);
-	if (import->given[ALLOW_EXTERNAL] && import->fields[ALLOW_EXTERNAL][0])
-		take_flag(import, import->fields[ALLOW_EXTERNAL], &row->account.may_call_outside);
+	fill_draft(import, old, &draft);
 	COPY(SIP_SECRET, row->secret);
-	row->account.updated_us = extensions->host->wall_us(extensions->host);
-	if (account_check(extensions, &row->account, &diag) != PBX_OK)
+	if (account_check(extensions, &draft, &diag) != PBX_OK)
 		problem(import, "%s: %s", diag.field, diag.text);
-	else if (is_double(import, row->account.number))
-		problem(import, "number %s is in the file twice", row->account.number);
-	else if (!old && extensions->routing->owner(row->account.number, &owner) == PBX_OK)
-		problem(import, "number %s belongs to %s", row->account.number, owner);
+	else if (!old && extensions->routing->owner(draft.number, &owner) == PBX_OK)
+		problem(import, "number %s belongs to %s", draft.number, owner);
+	else if (!keep_number(import, draft.number))
+		problem(import, "number %s is in the file twice", draft.number);
 	else
-		seal(import, row, old != NULL);
+		seal(import, row, &draft, old != NULL);
+	row->account = account_new(&draft);
+	if (!row->account)
+		problem(import, "there is no memory");
+	else
+		account_values(row->account, import->values[import->count - 1]);
 }
 
 static void on_line(int end, void *context)
@@ -236,114 +292,178 @@ static void on_line(int end, void *context)
 	memset(import->fields, 0, sizeof import->fields);
 }
 
-static void parse(struct import *import, const char *text, size_t size)
-{
-	struct csv_parser parser;
+/* ---- storing -------------------------------------------------------------------------- */
 
-	if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) != 0) {
-		problem(import, "there is no memory");
-		return;
-	}
-	import->line = 1;
-	if (csv_parse(&parser, text, size, on_field, on_line, import) != size || csv_fini(&parser, on_field, on_line, import) != 0)
-		problem(import, "this is not CSV: %s", csv_strerror(csv_error(&parser)));
-	csv_free(&parser);
+static void import_end(struct import *import, int status)
+{
+	struct extensions *extensions = import->extensions;
+
+	import_free(import);
+	edits_go_on(extensions, status);
 }
 
-/* ---- storing -------------------------------------------------------------------------- */
+static void import_fail(struct import *import, uint32_t http_status, const char *error, const char *text, int status)
+{
+	(void)import->extensions->requests->fail(import->request, http_status, error, NULL, "%s", text);
+	import_end(import, status);
+}
+
+/* We are being stopped between two steps; whoever asked is told by the host. */
+static void on_dropped(void *data)
+{
+	import_end(data, PBX_ECANCELLED);
+}
+
+/* The next step, after calls and phones have had their turn. */
+static void go_on(struct import *import, pbx_posted_fn step)
+{
+	struct extensions *extensions = import->extensions;
+
+	if (extensions->host->post(extensions->host, step, import, on_dropped) != PBX_OK)
+		import_fail(import, 503, "no_memory", "there is no memory; what had been stored is there after the next start", PBX_ENOMEM);
+}
+
+static void place_one(struct import *import, struct imported *row)
+{
+	struct extensions *extensions = import->extensions;
+	const struct pbx_jsons *json = extensions->json;
+	struct pbx_json *item = json->new_object();
+
+	(void)json->set_text(item, "number", row->account->number);
+	if (row->made)
+		(void)json->set_text(item, "sip_secret", row->secret);
+	(void)json->append(import->items, item);
+	if (!account_find(extensions, row->account->number))
+		(void)routing_reserve(extensions, row->account->number, NULL); /* it was free when we looked */
+	account_place(extensions, row->account);
+	row->account = NULL;
+}
+
+static void on_place(void *self, void *data)
+{
+	struct extensions *extensions = self;
+	struct import *import = data;
+	struct pbx_json *answer;
+
+	for (uint32_t i = 0; i < PLACED_AT_ONCE && import->placed < import->count; i++)
+		place_one(import, &import->rows[import->placed++]);
+	if (import->placed < import->count) {
+		go_on(import, on_place);
+		return;
+	}
+	answer = extensions->json->new_object();
+	(void)extensions->json->set_integer(answer, "imported", import->count);
+	(void)extensions->json->set(answer, "items", import->items);
+	import->items = NULL;
+	(void)extensions->requests->reply(import->request, 200, answer);
+	import_end(import, PBX_OK);
+}
 
 static void on_stored(void *self, const struct pbx_rows *rows)
 {
 	struct import *import = self;
-	struct extensions *extensions = import->extensions;
-	const struct pbx_jsons *json = extensions->json;
-	struct pbx_json *answer, *items;
+	char text[320];
 
-	if (rows->status != PBX_OK) {
-		(void)extensions->requests->fail(import->request, 503, "store_unavailable", NULL, "nothing was imported: %s", rows->error);
-		import_free(import);
-		edits_go_on(extensions, rows->status);
+	if (rows->status == PBX_OK) {
+		import->items = import->extensions->json->new_array();
+		go_on(import, on_place);
 		return;
 	}
-	answer = json->new_object();
-	items = json->new_array();
-	for (uint32_t i = 0; i < import->count; i++) {
-		struct imported *row = &import->rows[i];
-		struct pbx_json *item = json->new_object();
-
-		if (!account_find(extensions, row->account.number))
-			(void)routing_reserve(extensions, row->account.number, NULL); /* it was free when we looked */
-		(void)account_put(extensions, &row->account);                         /* without memory it is there after the next start */
-		(void)json->set_text(item, "number", row->account.number);
-		if (row->made)
-			(void)json->set_text(item, "sip_secret", row->secret);
-		(void)json->append(items, item);
-	}
-	(void)json->set_integer(answer, "imported", import->count);
-	(void)json->set(answer, "items", items);
-	(void)extensions->requests->reply(import->request, 200, answer);
-	import_free(import);
-	edits_go_on(extensions, PBX_OK);
+	(void)snprintf(text, sizeof text, "nothing was imported: %s", rows->error);
+	import_fail(import, 503, "store_unavailable", text, rows->status);
 }
 
 static int store(struct import *import)
 {
 	struct pbx_statement *statements = calloc(import->count, sizeof *statements);
-	struct pbx_value(*values)[ACCOUNT_COLUMNS] = calloc(import->count, sizeof *values);
 	int err = PBX_ENOMEM;
 
-	if (statements && values) {
-		for (uint32_t i = 0; i < import->count; i++) {
-			account_values(&import->rows[i].account, values[i]);
-			statements[i] = (struct pbx_statement){ account_upsert_sql, values[i], ACCOUNT_COLUMNS };
-		}
-		err = import->extensions->store->batch(import->extensions->host, statements, import->count, on_stored, import);
-	}
+	if (!statements)
+		return PBX_ENOMEM;
+	for (uint32_t i = 0; i < import->count; i++)
+		statements[i] = (struct pbx_statement){ account_upsert_sql, import->values[i], ACCOUNT_COLUMNS };
+	err = import->extensions->store->batch(import->extensions->host, statements, import->count, on_stored, import);
 	free(statements);
-	free(values);
 	return err;
 }
+
+/* ---- reading the file ----------------------------------------------------------------- */
 
 static void refuse_problems(struct import *import)
 {
 	const struct pbx_jsons *json = import->extensions->json;
-	char text[2048] = "";
-	size_t at = 0;
+	char text[2048] = "nothing was imported. ";
+	size_t at = strlen(text);
 
 	for (uint32_t i = 0; i < json->count(import->problems) && at + 1 < sizeof text; i++) {
 		int wrote = snprintf(text + at, sizeof text - at, "%s%s", i ? "; " : "", json->text(json->at(import->problems, i)));
 
 		at += wrote > 0 ? (size_t)wrote : 0;
 	}
-	(void)import->extensions->requests->fail(import->request, 400, "invalid", NULL, "nothing was imported. %s", text);
+	import_fail(import, 400, "invalid", text, PBX_OK);
+}
+
+static void on_read(void *self, void *data)
+{
+	struct extensions *extensions = self;
+	struct import *import = data;
+	size_t size = import->size - import->at < READ_AT_ONCE ? import->size - import->at : READ_AT_ONCE;
+	bool is_csv = csv_parse(&import->parser, import->text + import->at, size, on_field, on_line, import) == size;
+
+	import->at += size;
+	if (is_csv && import->at < import->size) {
+		go_on(import, on_read);
+		return;
+	}
+	if (!is_csv || csv_fini(&import->parser, on_field, on_line, import) != 0)
+		problem(import, "this is not CSV: %s", csv_strerror(csv_error(&import->parser)));
+	if (extensions->json->count(import->problems) == 0 && import->count == 0)
+		problem(import, "the file has no extension");
+	if (extensions->json->count(import->problems) > 0)
+		refuse_problems(import);
+	else if (store(import) != PBX_OK)
+		import_fail(import, 503, "store_unavailable", "the store takes nothing now; try again", PBX_OK);
+}
+
+static struct import *import_new(struct extensions *extensions, pbx_request request)
+{
+	struct import *import = calloc(1, sizeof *import);
+	size_t size = 0;
+	const char *text = extensions->requests->raw(request, &size);
+
+	if (!import)
+		return NULL;
+	import->extensions = extensions;
+	import->request = request;
+	import->line = 1;
+	import->problems = extensions->json->new_array();
+	import->places = calloc(PLACES, sizeof *import->places);
+	import->text = malloc(size + 1);
+	if (!import->problems || !import->places || !import->text ||
+	    csv_init(&import->parser, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL) != 0) {
+		import_free(import);
+		return NULL;
+	}
+	if (size)
+		memcpy(import->text, text, size);
+	import->size = size;
+	return import;
 }
 
 void extensions_on_import(void *self, pbx_request request)
 {
 	struct extensions *extensions = self;
-	struct import *import = calloc(1, sizeof *import);
-	size_t size = 0;
-	const char *text = extensions->requests->raw(request, &size);
 
-	if (!import || !(import->problems = extensions->json->new_array())) {
-		free(import);
+	if (extensions->importing || extensions->storing) {
+		(void)extensions->requests->fail(request, 409, "busy", NULL, "extensions are being changed this moment; try again");
+		return;
+	}
+	struct import *import = import_new(extensions, request);
+
+	if (!import) {
 		(void)extensions->requests->fail(request, 503, "no_memory", NULL, "there is no memory");
 		return;
 	}
-	import->extensions = extensions;
-	import->request = request;
-	parse(import, text ? text : "", size);
-	if (extensions->json->count(import->problems) == 0 && import->count == 0)
-		problem(import, "the file has no extension");
-	if (extensions->json->count(import->problems) > 0) {
-		refuse_problems(import);
-	} else if (extensions->importing || extensions->storing) {
-		(void)extensions->requests->fail(request, 409, "busy", NULL, "extensions are being changed this moment; try again");
-	} else if (store(import) == PBX_OK) {
-		extensions->importing = true;
-		return;
-	} else {
-		(void)extensions->requests->fail(request, 503, "store_unavailable", NULL, "the store takes nothing now; try again");
-	}
-	import_free(import);
+	extensions->importing = true;
+	on_read(extensions, import);
 }

@@ -189,7 +189,7 @@ static void on_edited(struct edit *edit, int result, const struct pbx_diag *diag
 		(void)extensions->requests->reply(edit->request, 204, NULL);
 		return;
 	}
-	answer = account_describe(extensions, &edit->account);
+	answer = account_describe(extensions, account_find(extensions, edit->account.number));
 	if (edit->secret_made)
 		(void)extensions->json->set_text(answer, "sip_secret", edit->new_secret);
 	(void)snprintf(location, sizeof location, "/extensions/%s", edit->account.number);
@@ -214,7 +214,7 @@ static void take_arguments(struct edit *edit)
 {
 	const struct extensions *extensions = edit->extensions;
 	const struct pbx_requests *requests = extensions->requests;
-	struct account *account = &edit->account;
+	struct account_draft *account = &edit->account;
 
 	TAKE("name", account->name), TAKE("email", account->email), TAKE("caller_id", account->caller_id);
 	TAKE("pickup_group", account->pickup_group), TAKE("music_class", account->music_class), TAKE("language", account->language);
