@@ -353,6 +353,20 @@ static bool add_body(CURL *easy, const char *method, const struct pbx_fetch_spec
 	       curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method) == CURLE_OK;
 }
 
+/* PEM from memory; NULL leaves the default. */
+static bool add_pem(CURL *easy, CURLoption option, const char *pem)
+{
+	struct curl_blob blob = { .data = (void *)(uintptr_t)pem, .len = pem ? strlen(pem) : 0, .flags = CURL_BLOB_COPY };
+
+	return !pem || curl_easy_setopt(easy, option, &blob) == CURLE_OK;
+}
+
+static bool add_identity(CURL *easy, const struct pbx_fetch_spec *spec)
+{
+	return add_pem(easy, CURLOPT_SSLCERT_BLOB, spec->client_certificate) && add_pem(easy, CURLOPT_SSLKEY_BLOB, spec->client_key) &&
+	       add_pem(easy, CURLOPT_CAINFO_BLOB, spec->ca);
+}
+
 static bool configure(struct transfer *transfer, const struct pbx_fetch_spec *spec, const char *method)
 {
 	CURL *easy = transfer->easy;
@@ -376,7 +390,7 @@ static bool configure(struct transfer *transfer, const struct pbx_fetch_spec *sp
 	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK && add_body(easy, method, spec);
+	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK && add_identity(easy, spec) && add_body(easy, method, spec);
 }
 
 static int prepare(struct transfer *transfer, const struct pbx_fetch_spec *spec)
@@ -510,7 +524,8 @@ int core_fetch_init(void)
 	(void)uv_timer_init(core_loop_uv(), &timer); /* cannot fail */
 	(void)curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
 	(void)curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-	(void)curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, 256L);
+	(void)curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+				(long)MOST_TRANSFERS); /* those to a dead server hold up nobody else's */
 	(void)curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, 16L);
 	(void)curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, 32L);
 	return PBX_OK;

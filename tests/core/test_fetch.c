@@ -352,6 +352,21 @@ START_TEST(a_kept_connection_is_no_way_around_a_permission_that_was_withdrawn)
 }
 END_TEST
 
+/* With real servers and certificates: tests/e2e/test_webhooks_access.py. */
+START_TEST(a_certificate_that_cannot_be_read_is_told)
+{
+	char url[64];
+
+	setup();
+	(void)snprintf(url, sizeof url, "https://127.0.0.1:%u/", port);
+	ck_assert_int_eq(ask((struct pbx_fetch_spec){ .client_certificate = "no PEM", .client_key = "nor this" }, url), PBX_EIO);
+	ck_assert_ptr_nonnull(strstr(got.error, "certificate"));
+	ck_assert_ptr_null(strstr(got.error, "nor this"));
+	ck_assert_int_eq(ask((struct pbx_fetch_spec){ .ca = "no PEM" }, url), PBX_EIO);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_proxy_of_the_environment_is_not_asked)
 {
 	char proxy[64];
@@ -561,6 +576,6 @@ CHECK_MAIN("fetch", a_request_arrives_whole_and_its_answer_comes_back, methods_h
 	   a_refusal_of_the_server_is_an_answer, a_redirect_is_told_and_not_followed, a_long_answer_is_cut_and_not_failed,
 	   a_server_that_is_silent_or_gone_is_told_apart, an_address_that_is_not_public_is_not_even_connected_to,
 	   a_name_that_is_allowed_may_resolve_to_anything, a_kept_connection_is_no_way_around_a_permission_that_was_withdrawn,
-	   a_proxy_of_the_environment_is_not_asked, a_cancelled_transfer_is_told_once_and_later, an_owner_that_stops_hears_nothing_more,
-	   what_is_under_way_at_the_end_is_dropped, a_bad_request_is_refused_at_once, a_url_can_be_checked_before_it_is_kept,
-	   the_guard_knows_what_is_not_the_internet, exceptions_are_read_or_refused_as_a_whole)
+	   a_certificate_that_cannot_be_read_is_told, a_proxy_of_the_environment_is_not_asked, a_cancelled_transfer_is_told_once_and_later,
+	   an_owner_that_stops_hears_nothing_more, what_is_under_way_at_the_end_is_dropped, a_bad_request_is_refused_at_once,
+	   a_url_can_be_checked_before_it_is_kept, the_guard_knows_what_is_not_the_internet, exceptions_are_read_or_refused_as_a_whole)

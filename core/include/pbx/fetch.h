@@ -19,6 +19,9 @@ struct pbx_fetch_spec {
 	size_t body_size;
 	uint32_t connect_ms, total_ms; /* 0: 5,000 and 10,000 */
 	size_t most_bytes;             /* of the answer's body kept; 0: 64 KiB. Longer ones are cut, not failed */
+	/* For https, as PEM text; NULL: none. A certificate (its issuers may follow it) and its key prove who we are; ca says whom to
+	 * believe about who they are, instead of the system's authorities. A connection is shared only by requests that agree in them. */
+	const char *client_certificate, *client_key, *ca;
 };
 
 /* Borrowed until the callback returns. */
