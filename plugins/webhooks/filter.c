@@ -54,17 +54,36 @@ static bool same(const struct pbx_jsons *json, const struct pbx_json *a, const s
 
 /* ---- wants ---------------------------------------------------------------------------- */
 
-static bool is_about(const struct webhooks *webhooks, const struct pbx_json *data, const char *extension)
+/* Where events say whom they are about. */
+static const char *const extension_places[] = { "/extension",
+						"/from/number",
+						"/from/extension",
+						"/to/number",
+						"/to/extension",
+						"/answered_by/number",
+						"/parked_by",
+						"/retrieved_by",
+						"/number",
+						"/account",
+						"/aor",
+						"/from_number",
+						"/to_number",
+						"/mailbox",
+						"/agent",
+						"/transferor",
+						"/target",
+						"/participant",
+						"/initiator",
+						NULL };
+static const char *const queue_places[] = { "/queue", "/queue_id", "/to/queue", NULL };
+static const char *const trunk_places[] = { "/trunk", "/trunk_id", "/from/trunk", "/to/trunk", NULL };
+
+static bool is_about(const struct webhooks *webhooks, const struct pbx_json *data, const char *const *places, const char *wanted)
 {
-	static const char *const places[] = {
-		"/extension",    "/from/number", "/from/extension", "/to/number", "/to/extension", "/answered_by/number", "/parked_by",
-		"/retrieved_by", "/number",      "/account",        "/aor",       "/from_number",  "/to_number"
-	};
+	for (; *places; places++) {
+		const char *text = webhooks->json->text(filter_pointer(webhooks, data, *places));
 
-	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-		const char *text = webhooks->json->text(filter_pointer(webhooks, data, places[i]));
-
-		if (text && strcmp(text, extension) == 0)
+		if (text && strcmp(text, wanted) == 0)
 			return true;
 	}
 	return false;
@@ -73,16 +92,19 @@ static bool is_about(const struct webhooks *webhooks, const struct pbx_json *dat
 bool filter_wants(const struct subscription *subscription, const struct pbx_event *event)
 {
 	const struct webhooks *webhooks = subscription->webhooks;
+	const struct config *config = &subscription->config;
 	const struct pbx_jsons *json = webhooks->json;
 	bool wanted = true;
 
 	/* Telling an endpoint of its own deliveries would never end. */
 	if (strncmp(event->type, "webhook.", 8) == 0)
 		return false;
-	if (subscription->extension[0] && !is_about(webhooks, event->data, subscription->extension))
+	if ((config->extension && !is_about(webhooks, event->data, extension_places, config->extension)) ||
+	    (config->queue && !is_about(webhooks, event->data, queue_places, config->queue)) ||
+	    (config->trunk && !is_about(webhooks, event->data, trunk_places, config->trunk)))
 		return false;
-	for (uint32_t i = 0; wanted && i < json->count(subscription->match); i++) {
-		const struct pbx_json *value = json->at(subscription->match, i);
+	for (uint32_t i = 0; wanted && i < json->count(config->match); i++) {
+		const struct pbx_json *value = json->at(config->match, i);
 
 		wanted = same(json, filter_pointer(webhooks, event->data, json->name(value)), value);
 	}
@@ -95,8 +117,8 @@ static bool is_omitted(const struct subscription *subscription, const char *name
 {
 	const struct pbx_jsons *json = subscription->webhooks->json;
 
-	for (uint32_t i = 0; i < json->count(subscription->omit); i++) {
-		const char *omitted = json->text(json->at(subscription->omit, i));
+	for (uint32_t i = 0; i < json->count(subscription->config.omit); i++) {
+		const char *omitted = json->text(json->at(subscription->config.omit, i));
 
 		if (omitted && strcmp(omitted, name) == 0)
 			return true;
@@ -120,7 +142,7 @@ static struct pbx_json *data_to_send(const struct subscription *subscription, co
 	return data;
 }
 
-struct pbx_json *filter_envelope(const struct subscription *subscription, const struct pbx_event *event)
+struct pbx_json *filter_envelope(const struct subscription *subscription, const struct pbx_event *event, int64_t number)
 {
 	const struct pbx_jsons *json = subscription->webhooks->json;
 	struct pbx_json *envelope = json->new_object(), *data = data_to_send(subscription, event);
@@ -132,6 +154,7 @@ struct pbx_json *filter_envelope(const struct subscription *subscription, const 
 	}
 	(void)json->set_text(envelope, "id", event->id);
 	(void)json->set_integer(envelope, "seq", event->seq);
+	(void)json->set_integer(envelope, "sequence", number);
 	(void)json->set_text(envelope, "type", event->type);
 	(void)json->set_time(envelope, "time", event->wall_us);
 	(void)json->set_text(envelope, "call_id", event->call_id[0] ? event->call_id : NULL);
@@ -159,6 +182,16 @@ static const char *const reserved[] = { "Connection",
 					"webhook-timestamp",
 					"webhook-signature" };
 
+bool filter_is_private_header(const char *name)
+{
+	static const char *const words[] = { "auth", "cookie", "key", "token", "secret", "password", "signature" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcasestr(name, words[i]))
+			return true;
+	return false;
+}
+
 static bool is_token(const char *text)
 {
 	size_t length = strlen(text);
@@ -179,6 +212,8 @@ int filter_check_headers(const struct webhooks *webhooks, const struct pbx_json 
 		const struct pbx_json *header = json->at(headers, i);
 		const char *name = json->name(header), *value = json->text(header);
 
+		if (name && json->type(header) == PBX_JSON_NULL)
+			continue; /* as it is */
 		if (!name || !is_token(name) || !value || strlen(value) > 900 || strpbrk(value, "\r\n")) {
 			pbx_diag_set(diag, "headers", "\"%.60s\" is no header name with a text of one line", name ? name : "");
 			return PBX_EINVAL;

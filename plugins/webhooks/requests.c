@@ -1,5 +1,5 @@
 /*
- * requests - looking at subscriptions and deliveries, trying one out, sending again
+ * requests - looking at subscriptions, their keys and deliveries
  */
 #include "webhooks.h"
 #include <stdlib.h>
@@ -38,30 +38,77 @@ static void set_copy(const struct pbx_jsons *json, struct pbx_json *object, cons
 		(void)json->set_text(object, name, NULL);
 }
 
+/* Names are shown, and values but for those that open something. */
+static struct pbx_json *describe_headers(const struct subscription *subscription)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+	struct pbx_json *headers = json->copy(subscription->config.headers);
+
+	for (uint32_t i = 0; i < json->count(subscription->config.headers); i++) {
+		const char *name = json->name(json->at(subscription->config.headers, i));
+
+		if (filter_is_private_header(name))
+			(void)json->set_text(headers, name, NULL);
+	}
+	return headers;
+}
+
+static void describe_access(const struct subscription *subscription, struct pbx_json *object)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+	const struct config *config = &subscription->config;
+	char public_key[64];
+
+	(void)json->set_boolean(object, "has_secret", true);
+	(void)json->set_boolean(object, "legacy_signature", config->legacy_signature);
+	(void)json->set_boolean(object, "ed25519", config->ed25519);
+	(void)json->set_text(object, "public_key",
+			     config->ed25519 && keys_public(subscription->webhooks, subscription->id, config->key, public_key) == PBX_OK
+				     ? public_key
+				     : NULL);
+	(void)json->set_text(object, "client_certificate", config->client_certificate);
+	(void)json->set_time(object, "client_certificate_until",
+			     config->client_certificate ? keys_certificate_until_us(config->client_certificate) : 0);
+	(void)json->set_text(object, "ca", config->ca);
+	(void)json->set_text(object, "oauth_token_url", config->oauth_token_url);
+	(void)json->set_text(object, "oauth_client_id", config->oauth_client_id);
+	(void)json->set_text(object, "oauth_scope", config->oauth_scope);
+	(void)json->set_text(object, "oauth_audience", config->oauth_audience);
+	(void)json->set_text(object, "oauth_auth", config->oauth_auth);
+}
+
 struct pbx_json *subscription_describe(const struct subscription *subscription)
 {
 	const struct pbx_jsons *json = subscription->webhooks->json;
+	const struct config *config = &subscription->config;
 	struct pbx_json *object = json->new_object();
 
 	(void)json->set_text(object, "id", subscription->id);
-	(void)json->set_text(object, "url", subscription->url);
-	(void)json->set_text(object, "description", subscription->description);
-	(void)json->set(object, "events", list_of(json, subscription->events));
-	(void)json->set_text(object, "extension", subscription->extension[0] ? subscription->extension : NULL);
-	set_copy(json, object, "match", subscription->match);
-	set_copy(json, object, "omit", subscription->omit);
-	set_copy(json, object, "headers", subscription->headers);
-	(void)json->set_boolean(object, "legacy_signature", subscription->legacy_signature);
-	(void)json->set_boolean(object, "has_secret", true);
-	(void)json->set_text(object, "state", subscription->state);
-	(void)json->set_text(object, "reason", subscription->reason[0] ? subscription->reason : NULL);
+	(void)json->set_text(object, "url", config->url);
+	(void)json->set_text(object, "description", config->description ? config->description : "");
+	(void)json->set(object, "events", list_of(json, config->events));
+	(void)json->set_text(object, "extension", config->extension);
+	(void)json->set_text(object, "queue", config->queue);
+	(void)json->set_text(object, "trunk", config->trunk);
+	set_copy(json, object, "match", config->match);
+	set_copy(json, object, "omit", config->omit);
+	if (config->headers)
+		(void)json->set(object, "headers", describe_headers(subscription));
+	else
+		(void)json->set_text(object, "headers", NULL);
+	describe_access(subscription, object);
+	(void)json->set_integer(object, "batch_events", config->batch_events);
+	(void)json->set_integer(object, "batch_ms", config->batch_ms);
+	(void)json->set_integer(object, "batch_bytes", config->batch_bytes);
+	(void)json->set_text(object, "state", config->state);
+	(void)json->set_text(object, "reason", config->reason);
 	(void)json->set_integer(object, "waiting", subscription->queued);
 	(void)json->set_integer(object, "delivered", (int64_t)subscription->delivered);
 	(void)json->set_integer(object, "failed", (int64_t)subscription->failed);
 	(void)json->set_time(object, "last_success_at", subscription->last_success_us);
-	(void)json->set_time(object, "failing_since", subscription->failing_since_us);
-	(void)json->set_time(object, "created_at", subscription->created_us);
-	(void)json->set_time(object, "updated_at", subscription->updated_us);
+	(void)json->set_time(object, "failing_since", config->failing_since_us);
+	(void)json->set_time(object, "created_at", config->created_us);
+	(void)json->set_time(object, "updated_at", config->updated_us);
 	return object;
 }
 
@@ -97,19 +144,49 @@ void webhooks_on_test(void *self, pbx_request request)
 	struct webhooks *webhooks = self;
 	struct subscription *subscription = asked_subscription(webhooks, request);
 
-	if (subscription && deliver_test(subscription, request) != PBX_OK)
+	if (subscription && try_now(subscription, request) != PBX_OK)
 		(void)webhooks->requests->fail(request, 503, "not_sent", NULL, "the request could not be made");
+}
+
+/* ---- public keys ---------------------------------------------------------------------- */
+
+static void append_key(const struct subscription *subscription, struct pbx_json *items, const char *sealed, int64_t until_us)
+{
+	const struct pbx_jsons *json = subscription->webhooks->json;
+	struct pbx_json *item = json->new_object();
+	char text[64] = "";
+
+	if (keys_public(subscription->webhooks, subscription->id, sealed, text) != PBX_OK) {
+		json->free(item);
+		return;
+	}
+	(void)json->set_text(item, "algorithm", "ed25519");
+	(void)json->set_text(item, "public_key", text);
+	(void)json->set_time(item, "until", until_us);
+	(void)json->append(items, item);
+}
+
+/* For everybody who knows the webhook's id: a receiver has no token of ours. */
+void webhooks_on_keys(void *self, pbx_request request)
+{
+	struct webhooks *webhooks = self;
+	const struct subscription *subscription = asked_subscription(webhooks, request);
+
+	if (!subscription)
+		return;
+	const struct config *config = &subscription->config;
+	struct pbx_json *items = webhooks->json->new_array();
+	int64_t until_us = config->rotated_us + ROTATION_US;
+	if (config->ed25519)
+		append_key(subscription, items, config->key, 0);
+	if (config->ed25519 && config->key_before && webhooks_now_us(webhooks) < until_us)
+		append_key(subscription, items, config->key_before, until_us);
+	reply_items(webhooks, request, items);
 }
 
 /* ---- deliveries ----------------------------------------------------------------------- */
 
-struct asked {
-	struct webhooks *webhooks;
-	pbx_request request;
-	char id[27];
-};
-
-static struct asked *asked_new(struct webhooks *webhooks, pbx_request request, const char *id)
+struct asked *asked_new(struct webhooks *webhooks, pbx_request request, const char *id)
 {
 	struct asked *asked = calloc(1, sizeof *asked);
 
@@ -123,7 +200,7 @@ static struct asked *asked_new(struct webhooks *webhooks, pbx_request request, c
 	return asked;
 }
 
-static void fail_store(struct asked *asked, const char *why)
+void asked_fail(struct asked *asked, const char *why)
 {
 	(void)asked->webhooks->requests->fail(asked->request, 503, "store_unavailable", NULL, "%s", why);
 	free(asked);
@@ -132,24 +209,27 @@ static void fail_store(struct asked *asked, const char *why)
 static void on_deliveries(void *self, const struct pbx_rows *rows)
 {
 	static const char *const texts[] = { "event_id", "type", "linked_id", "state", "answer" };
-	static const char *const numbers[] = { "seq", "attempts", "http_code", "took_ms" };
+	static const char *const numbers[] = { "seq", "sequence", "attempts", "http_code", "took_ms" };
 	struct asked *asked = self;
 	const struct pbx_jsons *json = asked->webhooks->json;
 
 	if (rows->status != PBX_OK) {
-		fail_store(asked, rows->error);
+		asked_fail(asked, rows->error);
 		return;
 	}
 	struct pbx_json *items = json->new_array();
 	for (uint32_t row = 0; row < rows->count; row++) {
 		struct pbx_json *item = json->new_object();
+		char id[64];
 
+		(void)snprintf(id, sizeof id, "%s-%lld", asked->id, (long long)pbx_cell_int(rows, row, 5));
+		(void)json->set_text(item, "id", id);
 		for (uint32_t i = 0; i < 5; i++)
 			(void)json->set_text(item, texts[i], pbx_cell_text(rows, row, i));
-		for (uint32_t i = 0; i < 4; i++)
+		for (uint32_t i = 0; i < 5; i++)
 			(void)json->set_integer(item, numbers[i], pbx_cell_int(rows, row, 5 + i));
-		(void)json->set_time(item, "created_at", pbx_cell_int(rows, row, 9));
-		(void)json->set_time(item, "updated_at", pbx_cell_int(rows, row, 10));
+		(void)json->set_time(item, "created_at", pbx_cell_int(rows, row, 10));
+		(void)json->set_time(item, "updated_at", pbx_cell_int(rows, row, 11));
 		(void)json->append(items, item);
 	}
 	reply_items(asked->webhooks, asked->request, items);
@@ -169,98 +249,8 @@ void webhooks_on_deliveries(void *self, pbx_request request)
 					    PBX_V_INT(webhooks->requests->integer(request, "limit", 50)) };
 	if (webhooks->store->run(
 		    webhooks->host,
-		    "SELECT event_id, type, linked_id, state, answer, seq, attempts, http_code, took_ms, created_at, updated_at"
+		    "SELECT event_id, type, linked_id, state, answer, seq, number, attempts, http_code, took_ms, created_at, updated_at"
 		    " FROM webhooks_deliveries WHERE subscription = $1 AND state LIKE $2 ORDER BY seq DESC LIMIT $3",
 		    params, 3, on_deliveries, asked) != PBX_OK)
-		fail_store(asked, "the store takes nothing now; try again");
-}
-
-static void on_again(void *self, const struct pbx_rows *rows)
-{
-	struct asked *asked = self;
-	struct webhooks *webhooks = asked->webhooks;
-	struct subscription *subscription = subscription_find(webhooks, asked->id);
-
-	if (rows->status != PBX_OK) {
-		fail_store(asked, rows->error);
-		return;
-	}
-	if (!subscription || rows->count == 0) {
-		(void)webhooks->requests->fail(asked->request, 404, "not_found", "seq", "there is no such delivery");
-		free(asked);
-		return;
-	}
-	(void)delivery_queue(subscription, pbx_cell_int(rows, 0, 0), pbx_cell_text(rows, 0, 1), pbx_cell_text(rows, 0, 2),
-			     pbx_cell_text(rows, 0, 3), pbx_cell_text(rows, 0, 4),
-			     webhooks->host->wall_us(webhooks->host)); /* waiting already: as good */
-	deliver_wake(subscription);
-	(void)webhooks->requests->reply(asked->request, 202, NULL);
-	free(asked);
-}
-
-void webhooks_on_redeliver(void *self, pbx_request request)
-{
-	struct webhooks *webhooks = self;
-	const struct subscription *subscription = asked_subscription(webhooks, request);
-	struct asked *asked = subscription ? asked_new(webhooks, request, subscription->id) : NULL;
-
-	if (!asked)
-		return;
-	const struct pbx_value params[] = { pbx_v_text(asked->id), PBX_V_INT(webhooks->requests->integer(request, "seq", 0)) };
-	if (webhooks->store->run(webhooks->host,
-				 "UPDATE webhooks_deliveries SET state = 'waiting', attempts = 0 WHERE subscription = $1 AND seq = $2"
-				 " RETURNING seq, event_id, type, linked_id, body",
-				 params, 2, on_again, asked) != PBX_OK)
-		fail_store(asked, "the store takes nothing now; try again");
-}
-
-/* ---- replay: the subscription's cursor goes back -------------------------------------- */
-
-static void rewind_to(struct asked *asked, int64_t seq)
-{
-	struct webhooks *webhooks = asked->webhooks;
-	struct subscription *subscription = subscription_find(webhooks, asked->id);
-
-	if (subscription && webhooks->bus->rewind(subscription->follower, seq) == PBX_OK)
-		(void)webhooks->requests->reply(asked->request, 202, NULL);
-	else
-		(void)webhooks->requests->fail(asked->request, 409, "not_active", "id",
-					       "only an active webhook can be replayed; resume it first");
-	free(asked);
-}
-
-static void on_first_event(void *self, const struct pbx_event *event)
-{
-	(void)self, (void)event; /* its seq comes with on_found */
-}
-
-static void on_found(void *self, int result, int64_t last_seq)
-{
-	struct asked *asked = self;
-
-	if (result != PBX_OK) {
-		fail_store(asked, "the event log cannot be read now");
-	} else if (last_seq <= 0) {
-		(void)asked->webhooks->requests->fail(asked->request, 404, "nothing_kept", "from", "no event that late is kept");
-		free(asked);
-	} else {
-		rewind_to(asked, last_seq - 1);
-	}
-}
-
-void webhooks_on_replay(void *self, pbx_request request)
-{
-	struct webhooks *webhooks = self;
-	const struct subscription *subscription = asked_subscription(webhooks, request);
-	struct asked *asked = subscription ? asked_new(webhooks, request, subscription->id) : NULL;
-
-	if (!asked)
-		return;
-	if (webhooks->requests->has(request, "from_seq")) {
-		rewind_to(asked, webhooks->requests->integer(request, "from_seq", 1) - 1);
-		return;
-	}
-	int64_t since_us = webhooks->host->wall_us(webhooks->host) - webhooks->requests->integer(request, "last_s", 3600) * 1000000;
-	if (webhooks->bus->replay(webhooks->host, 0, since_us, "*", 1, on_first_event, on_found, asked) != PBX_OK)
-		fail_store(asked, "the event log cannot be read now");
+		asked_fail(asked, "the store takes nothing now; try again");
 }

@@ -1,8 +1,9 @@
 /*
  * webhooks - what happens here, told to other systems as signed HTTP requests, nothing lost and nothing out of order
  *
- * subscriptions.c who wants to be told, filter.c what, sign.c how they know it is us, deliver.c until they have it, edit.c and
- * requests.c what people change and look at.
+ * subscriptions.c and config.c who wants to be told, filter.c what. follow.c takes events into queue.c, shipment.c gathers them, deliver.c
+ * sends until the endpoint has them: post.c one request, sign.c and keys.c how they know it is us, token.c how we are let in. edit.c and
+ * arguments.c what people change, requests.c what they look at, again.c and try.c what they send. Here: the tables, and life.
  */
 #include "webhooks.h"
 
@@ -16,7 +17,10 @@ static const struct pbx_setting settings[] = {
 		 .help = "Tried for so long, then set aside as dead"),
 	PBX_UINT(struct webhook_settings, retention_days, .initial = 7, .least = 1, .most = 365, .unit = "days",
 		 .help = "How long finished deliveries are kept"),
-	PBX_BOOL(struct webhook_settings, allow_http, .initial = 0, .help = "Permit http:// endpoints, which anybody on the way can read"),
+	PBX_BOOL(struct webhook_settings, allow_http, .initial = 0,
+		 .help = "Permit http:// endpoints everywhere, which anybody on the way can read"),
+	PBX_LIST(struct webhook_settings, http_hosts, .initial_text = "",
+		 .help = "Hosts whose endpoints may be http://; fetch.allow still says whether they may be inside the house"),
 };
 
 static const struct pbx_migration migrations[] = {
@@ -31,18 +35,47 @@ static const struct pbx_migration migrations[] = {
 	  " answer TEXT NOT NULL, took_ms INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, PRIMARY KEY "
 	  "(subscription, seq));"
 	  "CREATE INDEX webhooks_deliveries_state ON webhooks_deliveries (state, updated_at)" },
+	{ 2, "batches, numbers, keys, certificates, access tokens",
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN queue TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN trunk TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN ed25519 INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN signing_key TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN signing_key_before TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN client_certificate TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN client_key TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN ca TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_token_url TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_client_id TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_client_secret TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_scope TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_audience TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN oauth_auth TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN batch_events INTEGER NOT NULL DEFAULT 1;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN batch_ms INTEGER NOT NULL DEFAULT 1000;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN batch_bytes INTEGER NOT NULL DEFAULT 262144;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN failing_since INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN replay_until INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE webhooks_subscriptions ADD COLUMN replay_end INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE webhooks_deliveries ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE webhooks_deliveries ADD COLUMN happened_at INTEGER NOT NULL DEFAULT 0;"
+	  "UPDATE webhooks_deliveries SET number = seq, happened_at = created_at" },
 };
 
 static const struct pbx_metric metrics[] = {
 	[METRIC_DELIVERIES] = { .name = "pbx_webhook_deliveries_total",
 				.kind = PBX_METRIC_COUNTER,
-				.help = "Attempts by outcome",
+				.help = "Deliveries by outcome: delivered, dead; failed counts every attempt",
 				.labels = "result" },
-	[METRIC_QUEUED] = { .name = "pbx_webhook_waiting", .kind = PBX_METRIC_GAUGE, .help = "Deliveries that wait" },
+	[METRIC_QUEUED] = { .name = "pbx_webhook_waiting", .kind = PBX_METRIC_GAUGE, .help = "Deliveries that wait", .labels = "webhook" },
 	[METRIC_LAG] = { .name = "pbx_webhook_lag_seconds",
 			 .kind = PBX_METRIC_HISTOGRAM,
 			 .help = "From event to delivery",
+			 .labels = "webhook",
 			 .buckets = "0.01,0.05,0.1,0.5,1,2,5,30,300,3600" },
+	[METRIC_TOKENS] = { .name = "pbx_webhook_tokens_total",
+			    .kind = PBX_METRIC_COUNTER,
+			    .help = "Access tokens asked for, by result: granted, refused",
+			    .labels = "result" },
 };
 
 static const struct pbx_field dead_fields[] = {
@@ -69,17 +102,50 @@ static const struct pbx_event_type events[] = {
 		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 26, .help = "Id of the webhook",                   \
 		.completes = "webhook"                                                                                                     \
 	}
+#define TEXT_ARG(what, size, text)                                                                                                         \
+	{                                                                                                                                  \
+		.name = what, .type = PBX_TYPE_TEXT, .most = size, .help = text                                                            \
+	}
+#define SECRET_ARG(what, size, text)                                                                                                       \
+	{                                                                                                                                  \
+		.name = what, .type = PBX_TYPE_SECRET, .most = size, .help = text                                                          \
+	}
 #define SUBSCRIPTION_ARGS                                                                                                                  \
 	{ .name = "events", .type = PBX_TYPE_LIST, .help = "Names or patterns: call.ended, call.*, *; left out: all" },                    \
-		{ .name = "description", .type = PBX_TYPE_TEXT, .most = 255, .help = "What it is for" },                                   \
-		{ .name = "extension", .type = PBX_TYPE_TEXT, .most = 63, .help = "Only events about this extension" },                    \
+		TEXT_ARG("description", 255, "What it is for"), TEXT_ARG("extension", 63, "Only events about this extension"),             \
+		TEXT_ARG("queue", 63, "Only events about this queue"), TEXT_ARG("trunk", 63, "Only events about this trunk"),              \
 		{ .name = "match",                                                                                                         \
 		  .type = PBX_TYPE_OBJECT,                                                                                                 \
 		  .help = "Only events whose data has these values: {\"/direction\": \"inbound\"}" },                                      \
 		{ .name = "omit", .type = PBX_TYPE_LIST, .help = "Members of data that are not sent" },                                    \
-		{ .name = "headers", .type = PBX_TYPE_OBJECT, .help = "Headers to send along" },                                           \
+		{ .name = "headers", .type = PBX_TYPE_OBJECT, .help = "Headers to send along; a value of null stays as it is" },           \
+		{ .name = "legacy_signature", .type = PBX_TYPE_BOOL, .help = "Send the X-Webhook-… headers too" },                         \
+		{ .name = "ed25519",                                                                                                       \
+		  .type = PBX_TYPE_BOOL,                                                                                                   \
+		  .help = "Sign with Ed25519 too (v1a); /webhooks/{id}/keys has the public key" },                                         \
+		TEXT_ARG("client_certificate", 16384, "Certificate to show to the endpoint, PEM; empty: none any more"),                   \
+		SECRET_ARG("client_key", 16384, "Its private key, PEM without a password"),                                                \
+		TEXT_ARG("ca", 65536, "Authorities to believe instead of the system's, PEM"),                                              \
+		TEXT_ARG("oauth_token_url", 2000, "Where to get an access token with client credentials; empty: none any more"),           \
+		TEXT_ARG("oauth_client_id", 255, "Our name there"), SECRET_ARG("oauth_client_secret", 512, "And our secret"),              \
+		TEXT_ARG("oauth_scope", 500, "Scopes to ask for"), TEXT_ARG("oauth_audience", 255, "Audience to ask for"),                 \
+		{ .name = "oauth_auth",                                                                                                    \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .choices = PBX_CHOICES("basic", "body"),                                                                                 \
+		  .help = "How name and secret are sent: basic (a header), body" },                                                        \
+		{ .name = "batch_events",                                                                                                  \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .least = 1,                                                                                                              \
+		  .most = MOST_TOGETHER,                                                                                                   \
+		  .help = "So many events go in one request (1: each alone)" },                                                            \
+		{ .name = "batch_ms",                                                                                                      \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .least = 10,                                                                                                             \
+		  .most = 60000,                                                                                                           \
+		  .help = "Or as many as there are after so many milliseconds (1000)" },                                                   \
 	{                                                                                                                                  \
-		.name = "legacy_signature", .type = PBX_TYPE_BOOL, .help = "Send the X-Webhook-… headers too"                            \
+		.name = "batch_bytes", .type = PBX_TYPE_INT, .least = 1024, .most = 1048576,                                               \
+		.help = "Or as fit into so many bytes (262144)"                                                                            \
 	}
 
 static const struct pbx_arg id_arg[] = { ID_ARG };
@@ -109,9 +175,14 @@ static const struct pbx_arg redeliver_args[] = {
 	ID_ARG,
 	{ .name = "seq", .type = PBX_TYPE_INT, .flags = PBX_ARG_REQUIRED, .help = "Number of the event" },
 };
+static const struct pbx_arg redeliver_id_args[] = {
+	{ .name = "delivery", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 63, .help = "Id of the delivery" },
+};
 static const struct pbx_arg replay_args[] = {
 	ID_ARG,
-	{ .name = "from_seq", .type = PBX_TYPE_INT, .least = 1, .most = INT64_MAX, .help = "Number of the first event to send again" },
+	{ .name = "from", .type = PBX_TYPE_TIME, .help = "Those not older than this time" },
+	{ .name = "to", .type = PBX_TYPE_TIME, .help = "And not younger than this; left out: up to now" },
+	{ .name = "from_seq", .type = PBX_TYPE_INT, .least = 1, .most = INT64_MAX, .help = "Or: from the event of this number on" },
 	{ .name = "last_s", .type = PBX_TYPE_INT, .least = 1, .most = 31536000, .help = "Or: those of the last so many seconds (3600)" },
 };
 static const struct pbx_field subscription_fields[] = {
@@ -120,11 +191,26 @@ static const struct pbx_field subscription_fields[] = {
 	{ "description", PBX_TYPE_TEXT, "What it is for" },
 	{ "events", PBX_TYPE_LIST, "Names and patterns" },
 	{ "extension", PBX_TYPE_TEXT, "Only about this one, or null" },
+	{ "queue", PBX_TYPE_TEXT, "Only about this one, or null" },
+	{ "trunk", PBX_TYPE_TEXT, "Only about this one, or null" },
 	{ "match", PBX_TYPE_OBJECT, "Only with these values, or null" },
 	{ "omit", PBX_TYPE_LIST, "Members not sent, or null" },
-	{ "headers", PBX_TYPE_OBJECT, "Headers sent along, or null" },
-	{ "legacy_signature", PBX_TYPE_BOOL, "X-Webhook-… headers too" },
+	{ "headers", PBX_TYPE_OBJECT, "Headers sent along, or null; values that open something are null" },
 	{ "has_secret", PBX_TYPE_BOOL, "It is signed" },
+	{ "legacy_signature", PBX_TYPE_BOOL, "X-Webhook-… headers too" },
+	{ "ed25519", PBX_TYPE_BOOL, "Signed with Ed25519 too" },
+	{ "public_key", PBX_TYPE_TEXT, "whpk_ and base64, or null" },
+	{ "client_certificate", PBX_TYPE_TEXT, "PEM, or null" },
+	{ "client_certificate_until", PBX_TYPE_TIME, "When it expires, or null" },
+	{ "ca", PBX_TYPE_TEXT, "PEM, or null: the system's" },
+	{ "oauth_token_url", PBX_TYPE_TEXT, "Where access tokens come from, or null" },
+	{ "oauth_client_id", PBX_TYPE_TEXT, "Our name there, or null" },
+	{ "oauth_scope", PBX_TYPE_TEXT, "Or null" },
+	{ "oauth_audience", PBX_TYPE_TEXT, "Or null" },
+	{ "oauth_auth", PBX_TYPE_TEXT, "basic, body, or null: basic" },
+	{ "batch_events", PBX_TYPE_INT, "Events in one request at most" },
+	{ "batch_ms", PBX_TYPE_INT, "Gathered for so long at most" },
+	{ "batch_bytes", PBX_TYPE_INT, "And up to so many bytes" },
 	{ "state", PBX_TYPE_TEXT, "active, paused, disabled" },
 	{ "reason", PBX_TYPE_TEXT, "Why it is disabled, or null" },
 	{ "waiting", PBX_TYPE_INT, "Deliveries that wait" },
@@ -135,13 +221,20 @@ static const struct pbx_field subscription_fields[] = {
 	{ "created_at", PBX_TYPE_TIME, "When it was made" },
 	{ "updated_at", PBX_TYPE_TIME, "When it was changed last" },
 };
+static const struct pbx_field key_fields[] = {
+	{ "algorithm", PBX_TYPE_TEXT, "ed25519" },
+	{ "public_key", PBX_TYPE_TEXT, "whpk_ and base64 of its 32 bytes" },
+	{ "until", PBX_TYPE_TIME, "When it stops signing, or null" },
+};
 static const struct pbx_field delivery_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "Id of the delivery" },
 	{ "event_id", PBX_TYPE_TEXT, "Id of the event" },
 	{ "type", PBX_TYPE_TEXT, "Its type" },
 	{ "linked_id", PBX_TYPE_TEXT, "Its call" },
 	{ "state", PBX_TYPE_TEXT, "waiting, delivered, dead" },
 	{ "answer", PBX_TYPE_TEXT, "What came back last" },
 	{ "seq", PBX_TYPE_INT, "Number of the event" },
+	{ "sequence", PBX_TYPE_INT, "Number of the delivery, gap-free within the webhook" },
 	{ "attempts", PBX_TYPE_INT, "How often it was tried" },
 	{ "http_code", PBX_TYPE_INT, "The last answer's" },
 	{ "took_ms", PBX_TYPE_INT, "How long it took" },
@@ -197,10 +290,24 @@ static const struct pbx_route routes[] = {
 	  .summary = "What was sent, newest first",
 	  .args = PBX_TABLE(deliveries_args),
 	  .reply = PBX_TABLE(delivery_fields) },
+	{ .method = "GET",
+	  .path = "/webhooks/{id}/keys",
+	  .handle = webhooks_on_keys,
+	  .summary = "Public keys to check signatures with",
+	  .flags = PBX_ROUTE_PUBLIC,
+	  .args = PBX_TABLE(id_arg),
+	  .reply = PBX_TABLE(key_fields) },
+	{ .method = "POST",
+	  .path = "/webhooks/deliveries/{delivery}:redeliver",
+	  .handle = webhooks_on_redeliver_id,
+	  .scope = CHANGES,
+	  .summary = "Send one delivery again",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(redeliver_id_args) },
 	ACTION("test", webhooks_on_test, id_arg, "Send a test event and tell what came back"),
 	ACTION("redeliver", webhooks_on_redeliver, redeliver_args, "Send one event again"),
-	ACTION("replay", webhooks_on_replay, replay_args, "Send all events since a point again"),
-	ACTION("rotate-secret", webhooks_on_rotate, id_arg, "Make a new secret; the old one signs too for a day"),
+	ACTION("replay", webhooks_on_replay, replay_args, "Send the events of a time again"),
+	ACTION("rotate-secret", webhooks_on_rotate, id_arg, "Make new keys; the old ones sign too for a day"),
 	ACTION("pause", webhooks_on_pause, id_arg, "Send nothing until resumed; nothing is lost"),
 	ACTION("resume", webhooks_on_resume, id_arg, "Go on after a pause, or after it was disabled"),
 };
@@ -213,6 +320,8 @@ static const struct pbx_command commands[] = {
 	  .handle = webhooks_on_create,
 	  .help = "Make a webhook; its secret is shown once",
 	  .args = PBX_TABLE(create_args) },
+	{ .words = "webhook change", .handle = webhooks_on_change, .help = "Change a webhook", .args = PBX_TABLE(change_args) },
+	{ .words = "webhook keys", .handle = webhooks_on_keys, .help = "Public keys to check signatures with", .args = PBX_TABLE(id_arg) },
 	{ .words = "webhook remove", .handle = webhooks_on_remove, .help = "Remove a webhook", .args = PBX_TABLE(id_arg) },
 	{ .words = "webhook test",
 	  .handle = webhooks_on_test,
@@ -229,11 +338,11 @@ static const struct pbx_command commands[] = {
 	  .args = PBX_TABLE(redeliver_args) },
 	{ .words = "webhook replay",
 	  .handle = webhooks_on_replay,
-	  .help = "Send all events since a point again",
+	  .help = "Send the events of a time again",
 	  .args = PBX_TABLE(replay_args) },
 	{ .words = "webhook rotate-secret",
 	  .handle = webhooks_on_rotate,
-	  .help = "Make a new secret and show it once",
+	  .help = "Make new keys and show the secret once",
 	  .args = PBX_TABLE(id_arg) },
 	{ .words = "webhook pause",
 	  .handle = webhooks_on_pause,
@@ -244,6 +353,11 @@ static const struct pbx_command commands[] = {
 };
 
 /* ---- life ----------------------------------------------------------------------------- */
+
+int64_t webhooks_now_us(const struct webhooks *webhooks)
+{
+	return webhooks->host->wall_us(webhooks->host);
+}
 
 static int webhooks_load(void *self)
 {
@@ -268,8 +382,12 @@ static void on_clean(void *self, pbx_timer timer)
 	const struct pbx_value params[] = { PBX_V_INT(before_us) };
 
 	(void)timer;
-	(void)webhooks->store->run(webhooks->host, "DELETE FROM webhooks_deliveries WHERE state <> 'waiting' AND updated_at < $1", params,
-				   1, NULL, NULL);
+	/* The newest stays, whatever its age: it knows how far its webhook has counted. */
+	(void)webhooks->store->run(webhooks->host,
+				   "DELETE FROM webhooks_deliveries WHERE state <> 'waiting' AND updated_at < $1 AND number <"
+				   " (SELECT MAX(newest.number) FROM webhooks_deliveries newest"
+				   " WHERE newest.subscription = webhooks_deliveries.subscription)",
+				   params, 1, NULL, NULL);
 }
 
 static int webhooks_start(void *self)
@@ -278,7 +396,7 @@ static int webhooks_start(void *self)
 	pbx_timer timer;
 
 	for (struct subscription *subscription = webhooks->subscriptions; subscription; subscription = subscription->next) {
-		int err = deliver_start(subscription);
+		int err = follow_start(subscription);
 
 		if (err != PBX_OK)
 			return err;
@@ -293,13 +411,14 @@ static void webhooks_drain(void *self)
 
 	webhooks->is_draining = true;
 	for (struct subscription *subscription = webhooks->subscriptions; subscription; subscription = subscription->next)
-		deliver_stop(subscription);
+		follow_stop(subscription);
 }
 
 static void webhooks_unload(void *self)
 {
 	struct webhooks *webhooks = self;
 
+	try_free_all(webhooks);
 	while (webhooks->subscriptions) {
 		struct subscription *subscription = webhooks->subscriptions;
 

@@ -1,4 +1,6 @@
-"""A webhook sink: keeps every POST with headers and raw body; told to answer any status, to hang, or to be down."""
+"""A webhook sink: keeps every POST with headers and raw body; told to answer any status, to be slow, to hang, or to be down.
+
+With a TLS context it speaks https and keeps whose certificate was shown; `decide(request)` may answer a status of its own."""
 import json
 import threading
 import time
@@ -8,8 +10,9 @@ from ports import free_port
 
 
 class Sink:
-    def __init__(self):
-        self.port = free_port()
+    def __init__(self, tls=None):
+        self.port, self.tls = free_port(), tls
+        self.decide, self.delay_s = None, 0
         self.requests, self.changed = [], threading.Condition()
         self.statuses, self.headers, self.hang = [], {}, threading.Event()
         self.hang.set()
@@ -21,10 +24,13 @@ class Sink:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 sink.hang.wait(60)
+                time.sleep(sink.delay_s)
+                request = {"path": self.path, "headers": dict(self.headers), "raw": body, "body": json.loads(body),
+                           "certificate": self.connection.getpeercert() if sink.tls else None, "at": time.monotonic(), "wall": time.time()}
                 with sink.changed:
-                    status = sink.statuses.pop(0) if sink.statuses else 200
-                    sink.requests.append({"path": self.path, "headers": dict(self.headers), "raw": body, "body": json.loads(body), "status": status,
-                                          "at": time.monotonic()})
+                    status = sink.statuses.pop(0) if sink.statuses else sink.decide(request) if sink.decide else 200
+                    request["status"] = status
+                    sink.requests.append(request)
                     sink.changed.notify_all()
                 self.send_response(status)
                 for name, value in sink.headers.items():
@@ -40,11 +46,13 @@ class Sink:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/hook"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/hook"
 
     def up(self):
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler)
         self._server.daemon_threads = True
+        if self.tls:  # the handshake is the handler's thread's, so that a bad one holds up nobody
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def down(self):
@@ -52,6 +60,11 @@ class Sink:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def events(self):
+        """What was accepted, one by one, of batches too."""
+        bodies = [request["body"] for request in list(self.requests) if request["status"] < 300]
+        return [event for body in bodies for event in body.get("events", [body])]
 
     def types(self):
         return [request["body"]["type"] for request in self.requests]

@@ -79,7 +79,7 @@ def is_signed(request, secret):
     """As a receiver would check it: Standard Webhooks, by Python's hmac and nothing of ours."""
     headers = {name.lower(): value for name, value in request["headers"].items()}
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + request["raw"]
-    right = "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+    right = "v1," + base64.b64encode(hmac.new(base64.b64decode(secret.removeprefix("whsec_")), signed, hashlib.sha256).digest()).decode()
     return headers["webhook-id"] == request["body"]["id"] and any(hmac.compare_digest(right, given) for given in headers["webhook-signature"].split())
 
 

@@ -39,9 +39,15 @@ def header(request, name):
     return {key.lower(): value for key, value in request["headers"].items()}[name.lower()]
 
 
+def secret_bytes(secret):
+    """As the libraries of Standard Webhooks read a secret."""
+    assert secret.startswith("whsec_")
+    return base64.b64decode(secret[len("whsec_"):], validate=True)
+
+
 def standard_signature(request, secret):
     signed = b".".join([header(request, "webhook-id").encode(), header(request, "webhook-timestamp").encode(), request["raw"]])
-    return "v1," + base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+    return "v1," + base64.b64encode(hmac.new(secret_bytes(secret), signed, hashlib.sha256).digest()).decode()
 
 
 def have(number, types=CALL_EVENTS):
