@@ -149,6 +149,29 @@ static bool is_name(const char *text)
 	return length && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == length;
 }
 
+static const char *find_draft(const char *const *ids)
+{
+	for (; ids && *ids; ids++)
+		if (!strncmp(*ids, "pbx.lab.", 8))
+			return *ids;
+	return NULL;
+}
+
+/* Drafts change from build to build: who uses or offers one must be of ours. */
+static int check_drafts(const struct pbx_plugin *card, struct core_refusal *refusal)
+{
+	const char *draft = find_draft(card->needs);
+
+	if (!draft)
+		draft = find_draft(card->offers);
+	if (!draft || (card->build && strcmp(card->build, PBX_BUILD) == 0))
+		return PBX_OK;
+	core_refuse(refusal, PBX_EVERSION, "install the plugin that came with this pbxd, or build it again with its headers",
+		    "it uses the draft %.*s and is of build %.64s, this is " PBX_BUILD, (int)strcspn(draft, "?"), draft,
+		    card->build ? card->build : "unknown");
+	return PBX_EVERSION;
+}
+
 /* What a card says of itself. The smallest rows are those of ABI 0.1. */
 static int check_card(const struct pbx_plugin *card, const char *name, struct core_refusal *refusal)
 {
@@ -173,7 +196,7 @@ static int check_card(const struct pbx_plugin *card, const char *name, struct co
 		wrong = "it has settings but no settings_size";
 	if (wrong)
 		core_refuse(refusal, PBX_EINVAL, "build it again with this version's headers", "%s", wrong);
-	return wrong ? PBX_EINVAL : PBX_OK;
+	return wrong ? PBX_EINVAL : check_drafts(card, refusal);
 }
 
 /* dlerror() begins with the path of the copy, which says nothing to anybody. */

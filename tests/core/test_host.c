@@ -271,6 +271,8 @@ static const struct {
 	{ "no_magic", "is not a descriptor", "remove it" },
 	{ "tiny_card", "its descriptor has 24 bytes", "build it again" },
 	{ "small_instance", "does not begin with PBX_INSTANCE", "build it again" },
+	{ "draft_of_theirs", "uses the draft pbx.lab.future/1 and is of build 0.1.0-somewhere, this is " PBX_BUILD, "came with this pbxd" },
+	{ "draft_offered", "uses the draft pbx.lab.future/1 and is of build unknown", "build it again" },
 	{ "no_symbol", "exports no symbol pbx_plugin", "remove it" },
 	{ "undefined", "undefined symbol: nobody_has_this", "build it again" },
 	{ "misnamed", "called misnamed.so but is the plugin 'somebody_else'", "name the file" },
@@ -379,6 +381,16 @@ START_TEST(versions_fit_as_promised)
 	header.abi_major = 0;
 	ck_assert(core_abi_fits(&header, 0, 3, &refusal));
 	ck_assert(!core_abi_fits(&header, 0, 4, &refusal));
+}
+END_TEST
+
+START_TEST(a_draft_is_for_plugins_of_the_same_build_and_the_rest_is_for_all)
+{
+	install("draft_of_ours");
+	install("plain_of_theirs");
+	load_all();
+	check_runs("draft_of_ours");
+	check_runs("plain_of_theirs");
 }
 END_TEST
 
@@ -775,6 +787,7 @@ int main(void)
 	tcase_add_test(all, what_can_do_without_opens_a_circle);
 	tcase_add_test(all, shorter_and_longer_descriptors_are_read_as_far_as_both_know);
 	tcase_add_test(all, versions_fit_as_promised);
+	tcase_add_test(all, a_draft_is_for_plugins_of_the_same_build_and_the_rest_is_for_all);
 	tcase_add_test(all, a_disabled_plugin_is_not_even_tried);
 	tcase_add_test(all, no_folder_is_a_warning_and_an_empty_house);
 	tcase_add_test(all, a_plugin_lives_from_load_to_unload);

@@ -126,6 +126,13 @@ struct card {
 #endif
 };
 
+#if !defined BUILD
+#define BUILD PBX_BUILD
+#endif
+#if !defined OFFERS
+#define OFFERS NULL
+#endif
+
 extern PBX_EXPORT const struct card SYMBOL;
 const struct card SYMBOL = {
 	.plugin = {
@@ -138,8 +145,8 @@ const struct card SYMBOL = {
 			    (uint32_t)sizeof(struct card),
 #endif
 			    0 },
-		.name = NAME, .version = "1.0.0", .summary = "One thing is special",
-		.needs = PBX_NEEDS(NEEDS "pbx.timers/1"), .offers = PBX_OFFERS(NULL), .instance_size = INSTANCE_SIZE,
+		.build = BUILD, .name = NAME, .version = "1.0.0", .summary = "One thing is special",
+		.needs = PBX_NEEDS(NEEDS "pbx.timers/1"), .offers = PBX_OFFERS(OFFERS), .instance_size = INSTANCE_SIZE,
 #if defined SHORT_CARD
 		/* Behind the end of what its header says there is: not to be called. */
 		.check = (int (*)(void *, struct pbx_diag *))16, .load = (int (*)(void *))16, .start = (int (*)(void *))16,
