@@ -374,6 +374,74 @@ START_TEST(an_attended_transfer_joins_the_two_partners)
 }
 END_TEST
 
+/* A controller that keeps whom it is given, or says no. */
+static int replace_answer;
+
+static int on_replaced(void *self, pbx_leg leg, pbx_leg by)
+{
+	static const struct pbx_controller keeping = { .size = sizeof keeping };
+
+	(void)leg;
+	return replace_answer == PBX_OK ? calls->control(fake_host(NULL), by, &keeping, self) : replace_answer;
+}
+
+static void take_and_answer(void *self, pbx_leg leg)
+{
+	static const struct pbx_controller asked = { .size = sizeof asked, .replaced = on_replaced };
+
+	ck_assert_int_eq(calls->control(fake_host(NULL), leg, &asked, self), PBX_OK);
+	ck_assert_int_eq(calls->answer(leg), PBX_OK);
+}
+
+START_TEST(an_attended_transfer_to_a_controller_is_its_to_take_or_refuse)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	static const struct {
+		int result;
+		uint32_t code;
+	} refusals[] = { { PBX_ENOSPC, 486 }, { PBX_EBUSY, 486 }, { PBX_EPERM, 403 }, { PBX_EINVAL, 500 } };
+	pbx_leg caller, callee;
+
+	ck_assert_int_eq(claim(pbx, "*50", take_and_answer), PBX_OK);
+	talk(pbx, &caller, &callee);
+	pbx_leg second = fake_dial(pbx, "1002", "*50");
+	for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+		replace_answer = refusals[i].result;
+		ck_assert_int_eq(fake_transfer_to(pbx, callee, second), PBX_OK);
+		ck_assert_uint_eq(fake_transfer_code(pbx, callee), refusals[i].code);
+		ck_assert(fake_talk(pbx, caller, callee));
+		ck_assert_uint_eq(fake_state(pbx, second), PBX_LEG_ANSWERED);
+	}
+	replace_answer = PBX_OK;
+	ck_assert_int_eq(fake_transfer_to(pbx, callee, second), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, callee), 200);
+	ck_assert_uint_eq(fake_state(pbx, callee), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, second), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, caller), PBX_LEG_ANSWERED);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.transfer"), "target"), "*50");
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
+/* Some phones send REFER in the call with the feature and name the other one. */
+START_TEST(an_attended_transfer_may_be_asked_for_in_either_call)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg caller, callee;
+
+	ck_assert_int_eq(claim(pbx, "*50", take_and_answer), PBX_OK);
+	replace_answer = PBX_OK;
+	talk(pbx, &caller, &callee);
+	pbx_leg second = fake_dial(pbx, "1002", "*50");
+	ck_assert_int_eq(fake_transfer_to(pbx, second, callee), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, second), 200);
+	ck_assert_uint_eq(fake_state(pbx, callee), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, second), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, caller), PBX_LEG_ANSWERED);
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
 START_TEST(a_transfer_is_the_controllers_to_decide_or_refused)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -451,5 +519,6 @@ CHECK_MAIN("dials", a_dial_without_connect_hands_the_winner_to_its_owner, in_ord
 	   a_phone_that_redirects_is_followed_through_routing, a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up,
 	   a_blind_transfer_that_fails_brings_the_two_together_again, a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
 	   a_claim_may_take_a_transferred_leg_or_refuse_it_and_the_transferor_keeps_it, an_attended_transfer_joins_the_two_partners,
+	   an_attended_transfer_to_a_controller_is_its_to_take_or_refuse, an_attended_transfer_may_be_asked_for_in_either_call,
 	   a_transfer_is_the_controllers_to_decide_or_refused, draining_lets_calls_end_and_hangs_up_the_rest_at_the_deadline,
 	   click_to_call_rings_one_phone_and_then_calls_from_it)

@@ -84,6 +84,25 @@ START_TEST(registered_phones_reach_each_other)
 }
 END_TEST
 
-CHECK_MAIN("echo_test", a_caller_hears_the_explanation_and_then_themselves, hangs_up_after_the_limit, the_limit_is_a_setting,
-	   a_number_nobody_has_is_not_found, a_fresh_copy_takes_the_next_call_while_the_old_one_finishes,
-	   registered_phones_reach_each_other)
+/* The plugin knows nothing of transfers: who is sent there hears it from the beginning, and who sent them is free. */
+START_TEST(an_attended_transfer_to_a_feature_that_knows_none_dials_it_anew)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("echo_test");
+
+	fake_registered(pbx, "bob");
+	pbx_leg alice = fake_dial(pbx, "alice", "bob"), bob = fake_leg(pbx, "bob");
+	fake_answer(pbx, bob);
+	pbx_leg asking = fake_dial(pbx, "bob", "*43");
+	fake_finish_prompt(pbx, asking);
+	ck_assert_int_eq(fake_transfer_to(pbx, bob, asking), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, bob), 200);
+	ck_assert(fake_hears(pbx, alice, "prompt:echo-test"));
+	ck_assert_uint_eq(fake_state(pbx, bob), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, asking), PBX_LEG_ENDED);
+	fake_hangup(pbx, alice);
+}
+END_TEST
+
+CHECK_MAIN("echo_test", an_attended_transfer_to_a_feature_that_knows_none_dials_it_anew, a_caller_hears_the_explanation_and_then_themselves,
+	   hangs_up_after_the_limit, the_limit_is_a_setting, a_number_nobody_has_is_not_found,
+	   a_fresh_copy_takes_the_next_call_while_the_old_one_finishes, registered_phones_reach_each_other)

@@ -76,6 +76,10 @@ struct pbx_controller {
 	void (*lost)(void *self, pbx_leg leg);
 	void (*ended)(void *self, pbx_leg leg, uint32_t cause);
 	void (*media_lost)(void *self, pbx_leg leg); /* no packet for media.timeout_s: hang up, unless this is set and knows better */
+	/* `by`, an answered party, is to take this leg's place: a transfer with Replaces (RFC 3891), attended, that ends at us. Take it by
+	 * control, bridge or route and answer PBX_OK: this leg is hung up then, ended follows. PBX_ENOSPC and PBX_EBUSY (the transferor is told
+	 * 486), PBX_EPERM (403) or another error: both legs stay where they were. NULL: `by` is sent to the number that this leg had dialled. */
+	int (*replaced)(void *self, pbx_leg leg, pbx_leg by);
 };
 
 /* Rings targets. text in every target: a number ("1001", goes through routing), an account's devices ("aor:1001") or a URI ("sip:…"). */
