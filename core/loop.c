@@ -1,7 +1,7 @@
 /* core/loop.c - one round after the other: what was posted, timers that are due, libuv, then waiting
  *
- * libuv runs without waiting; the wait is ours, on libuv's descriptor, or the SIP stack's (core_loop_set_waiter), which polls that
- * descriptor among its own. Other threads reach the loop through core_post alone: a short list under a mutex and a uv_async that ends the
+ * libuv runs without waiting, when it has something to do; the wait is ours, on libuv's descriptor, or the SIP stack's
+ * (core_loop_set_waiter), which polls that descriptor among its own. Other threads reach the loop through core_post alone: a short list under a mutex and a uv_async that ends the
  * wait. The clocks and the watchdog are in core/clock.c, the pool's jobs in core/work.c. */
 #include "loop.h"
 #include "loop_internal.h"
@@ -33,6 +33,8 @@ static struct {
 	pthread_t thread;
 	core_wait_fn wait;
 	void *wait_context;
+	void (*last)(void);
+	bool uv_ready;      /* the wait saw its descriptor ready */
 	struct queue batch; /* posts of this round that have not run yet */
 	uint64_t rounds;
 	int busy;
@@ -160,18 +162,23 @@ static void on_wake(uv_async_t *wake)
 	(void)wake; /* to end the wait was all */
 }
 
-static void wait_on_uv(void *context, int timeout_ms)
+static bool wait_on_uv(void *context, int timeout_ms)
 {
 	struct pollfd fd = { .fd = uv_backend_fd(&loop.uv), .events = POLLIN };
 
 	(void)context;
-	(void)poll(&fd, 1, timeout_ms); /* a signal ends it early: then the round is short */
+	return poll(&fd, 1, timeout_ms) > 0; /* a signal ends it early: then the round is short */
 }
 
 void core_loop_set_waiter(core_wait_fn wait, void *context)
 {
 	loop.wait = wait ? wait : wait_on_uv;
 	loop.wait_context = context;
+}
+
+void core_loop_set_last(void (*last)(void))
+{
+	loop.last = last;
 }
 
 /* How long nothing can happen but by a descriptor: -1 for ever. */
@@ -191,20 +198,33 @@ static int quiet_ms(void)
 	return uv_ms >= 0 && (uint64_t)uv_ms < left_ms ? uv_ms : (int)left_ms;
 }
 
+/* Most rounds are the SIP stack's: then libuv is spared a system call that finds nothing. Its backend's timeout is 0 when it has work that no
+ * descriptor tells of. */
+static void run_uv(void)
+{
+	uv_update_time(&loop.uv);
+	if (!loop.uv_ready && uv_backend_timeout(&loop.uv) != 0)
+		return;
+	loop.uv_ready = false;
+	CORE_INTO(core_self(), uv_run(&loop.uv, UV_RUN_NOWAIT));
+}
+
 static void work_off(void)
 {
 	core_clock_update();
 	loop.rounds++;
 	run_posts();
 	core_timer_fire(core_now_ms());
-	CORE_INTO(core_self(), uv_run(&loop.uv, UV_RUN_NOWAIT));
+	run_uv();
+	if (loop.last)
+		loop.last();
 }
 
 /* The SIP stack calls back from within its wait: there the round's time is that of the call. */
 static void wait_at_most(int timeout_ms)
 {
 	core_clock_waits(true);
-	loop.wait(loop.wait_context, timeout_ms);
+	loop.uv_ready = loop.wait(loop.wait_context, timeout_ms);
 	core_clock_waits(false);
 }
 
@@ -301,7 +321,9 @@ int core_loop_init(bool virtual_clock)
 	}
 	loop.thread = pthread_self();
 	loop.rounds = 0;
+	loop.uv_ready = false;
 	core_loop_set_waiter(NULL, NULL);
+	core_loop_set_last(NULL);
 	atomic_store(&stopping, false);
 	atomic_store(&is_open, true);
 	(void)signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write(), not our end */

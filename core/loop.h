@@ -16,9 +16,12 @@ void core_loop_step(void);           /* one round without waiting: tests */
 void core_loop_pass_ms(uint64_t ms); /* virtual clock only: moves it, firing each timer at its own time, and settles in between */
 void core_loop_settle(void);         /* rounds until nothing is ready, posted, at work in the pool or in the store */
 
-/* How the loop waits for at most timeout_ms (-1: no limit): the SIP stack puts its own wait here. NULL: libuv's. */
-typedef void (*core_wait_fn)(void *context, int timeout_ms);
+/* How the loop waits for at most timeout_ms (-1: no limit): the SIP stack puts its own wait here. True: libuv's descriptor is ready. NULL:
+ * libuv's. */
+typedef bool (*core_wait_fn)(void *context, int timeout_ms);
 void core_loop_set_waiter(core_wait_fn wait, void *context);
+/* Called in each round when its callbacks are through, before the loop waits: what is better done once for all of them. NULL: nobody. */
+void core_loop_set_last(void (*last)(void));
 
 uint64_t core_now_ms(void);      /* monotonic, as of this round; [loop] */
 uint64_t core_now_us(void);      /* monotonic, exact; [any] */

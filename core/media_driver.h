@@ -1,7 +1,7 @@
 /* core/media_driver.h - the seam between call control and the media workers. All of it: [loop].
  *
  * A stream is one leg's RTP association: its sockets, its own SSRC, sequence and timestamps, its statistics. Commands go to the stream's
- * worker by a ring and take effect in order; what happens comes back as core_media_on_… on the loop. */
+ * worker when the callback that gave them is over and take effect in order; what happens comes back as core_media_on_… on the loop. */
 #pragma once
 #include <pbx/media.h>
 #include "media_desc.h"

@@ -191,6 +191,13 @@ static void wake(void)
 	(void)uv_async_send(&wakeup); /* fails only on a handle that is no async */
 }
 
+/* The loop has run its callbacks of this round. */
+static void call_workers(void)
+{
+	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
+		rtp_worker_call(&rtp_engine.workers[i]);
+}
+
 /* ---- starting and stopping ---- */
 
 static uint32_t how_many_workers(const struct rtp_settings *settings)
@@ -286,6 +293,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	take_settings(settings);
 	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0)
 		return PBX_EIO;
+	core_loop_set_last(call_workers);
 	rtp_engine.running = true;
 	rtp_engine.ports = rtp_ports_new((uint16_t)settings->port_min, (uint16_t)settings->port_max, settings->quarantine_s * 1000);
 	err = rtp_engine.ports ? start_workers(how_many_workers(settings)) : PBX_ENOMEM;
@@ -315,6 +323,7 @@ static void close_streams(void)
 	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
 		(void)rtp_driver.close((core_stream){ stream->id });
 	while (rtp_engine.closing > 0) { /* workers answer at once; nobody talks any more */
+		call_workers();
 		drain();
 		(void)usleep(200);
 	}
@@ -330,6 +339,7 @@ void rtp_engine_stop(void)
 	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
 		rtp_worker_stop(&rtp_engine.workers[i]);
 	drain();
+	core_loop_set_last(NULL);
 	rtp_sounds_fini();
 	uv_close((uv_handle_t *)&wakeup, NULL);
 	rtp_ports_free(rtp_engine.ports);

@@ -294,8 +294,7 @@ static void on_commands(struct rtp_worker *worker)
 	uint64_t wakes;
 	struct rtp_node *node;
 
-	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-	atomic_store(&worker->called, false);                  /* before we look: who comes later calls again */
+	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 
@@ -397,11 +396,17 @@ int rtp_worker_start(struct rtp_worker *worker, uint32_t index, struct rtp_commo
 
 void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command)
 {
+	rtp_queue_push(&worker->commands, &command->node);
+	worker->sent = true;
+}
+
+void rtp_worker_call(struct rtp_worker *worker)
+{
 	const uint64_t one = 1;
 
-	rtp_queue_push(&worker->commands, &command->node);
-	if (!atomic_exchange(&worker->called, true))                /* else it is on its way to the queue already */
+	if (worker->sent)
 		(void)!write(worker->command_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	worker->sent = false;
 }
 
 void rtp_worker_stop(struct rtp_worker *worker)
@@ -409,6 +414,7 @@ void rtp_worker_stop(struct rtp_worker *worker)
 	struct rtp_command quit = { .kind = RTP_QUIT };
 
 	rtp_worker_send(worker, &quit);
+	rtp_worker_call(worker);
 	(void)pthread_join(worker->thread, NULL);
 	close_files(worker);
 }

@@ -86,7 +86,7 @@ struct rtp_worker {
 	struct rtp_common *common;
 	pthread_t thread;
 	int epoll_fd, command_fd, timer_fd;
-	atomic_bool called; /* somebody has written to command_fd since we looked */
+	bool sent; /* [loop] commands that it has not been called for */
 	struct rtp_queue commands;
 	struct rtp_ring events;
 	_Atomic uint64_t events_lost; /* the ring was full: digits only, all else is told again */
@@ -106,8 +106,10 @@ struct rtp_worker {
 int rtp_worker_start(struct rtp_worker *worker, uint32_t index, struct rtp_common *common);
 /* [loop] Waits for the thread; what it still has is the caller's again. */
 void rtp_worker_stop(struct rtp_worker *worker);
-void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command); /* [loop] */
-uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker);                  /* [loop] what the thread has used */
+/* [loop] Commands are heard once the worker is called, so that all of a callback cost one wake-up. */
+void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command);
+void rtp_worker_call(struct rtp_worker *worker);
+uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker); /* [loop] what the thread has used */
 
 /* The rest: [media]. */
 bool rtp_worker_tell(struct rtp_worker *worker, const struct rtp_event *event);

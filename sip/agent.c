@@ -241,15 +241,20 @@ void ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const c
 /* libuv has something to do: the loop's next round sees to it. */
 static int on_uv_ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *arg)
 {
-	(void)magic, (void)wait, (void)arg;
+	bool *ready = (bool *)arg;
+
+	(void)magic, (void)wait;
+	*ready = true;
 	return 0;
 }
 
-static void wait_in_root(void *context, int timeout_ms)
+static bool wait_in_root(void *context, int timeout_ms)
 {
 	struct ua *ua = context;
 
+	ua->uv_ready = false;
 	(void)su_root_step(ua->root, timeout_ms < 0 ? 1000 : timeout_ms); /* what it says about its next timer the next step finds again */
+	return ua->uv_ready;
 }
 
 /* Called by su_time() with what it is about to say; exported by the library, declared in none of its headers. */
@@ -280,7 +285,7 @@ int ua_agent_start(struct ua *ua)
 		return PBX_ENOMEM;
 	su_root_threading(ua->root, 0);
 	if (su_wait_create(wait, uv_backend_fd(core_loop_uv()), SU_WAIT_IN) != 0 ||
-	    su_root_register(ua->root, wait, on_uv_ready, NULL, 0) < 0)
+	    su_root_register(ua->root, wait, on_uv_ready, (su_wakeup_arg_t *)&ua->uv_ready, 0) < 0)
 		return PBX_EIO;
 
 	ua->agent =

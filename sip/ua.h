@@ -43,6 +43,7 @@ struct ua {
 	nta_agent_t *agent;
 	struct ua_dialog *dialogs; /* every one that still has memory */
 	uint32_t dialog_count;
+	bool uv_ready; /* agent.c: the root's wait saw libuv's descriptor ready */
 };
 
 /* An out-of-dialog request on its way through flood guard, authentication and its method. Borrowed until the callback returns. */

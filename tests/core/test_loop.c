@@ -246,11 +246,12 @@ START_TEST(any_thread_may_stop_the_loop)
 }
 END_TEST
 
-static void own_wait(void *context, int timeout_ms)
+static bool own_wait(void *context, int timeout_ms)
 {
 	++*(int *)context;
 	ck_assert_int_le(timeout_ms, 30);
 	(void)usleep((useconds_t)timeout_ms * 1000);
+	return false;
 }
 
 START_TEST(a_waiter_waits_no_longer_than_until_the_next_timer)
@@ -266,7 +267,7 @@ START_TEST(a_waiter_waits_no_longer_than_until_the_next_timer)
 }
 END_TEST
 
-static void call_back_late(void *context, int timeout_ms)
+static bool call_back_late(void *context, int timeout_ms)
 {
 	uint64_t before_ms = core_now_ms();
 
@@ -274,7 +275,66 @@ static void call_back_late(void *context, int timeout_ms)
 	(void)usleep(20000); /* a wait, at whose end the waiter calls back */
 	ck_assert_uint_ge(core_now_ms(), before_ms + 19);
 	*(bool *)context = true;
+	return false;
 }
+
+static int called_last, posts_run;
+
+static void count_last(void)
+{
+	ck_assert_int_eq(posts_run, 1);
+	called_last++;
+}
+
+static void count_post(void *context, void *data)
+{
+	(void)context, (void)data;
+	posts_run++;
+}
+
+START_TEST(what_is_called_last_comes_after_the_callbacks_of_the_round)
+{
+	setup(false);
+	core_loop_set_last(count_last);
+	ck_assert_int_eq(core_post(&owner.host, count_post, NULL, NULL, NULL), PBX_OK);
+	core_loop_step();
+	ck_assert_int_ge(called_last, 1);
+	teardown();
+}
+END_TEST
+
+static bool sees_nothing(void *context, int timeout_ms)
+{
+	(void)context, (void)timeout_ms;
+	return false;
+}
+
+static void on_async(uv_async_t *async)
+{
+	*(bool *)async->data = true;
+}
+
+START_TEST(libuv_runs_when_the_waiter_has_seen_its_descriptor_or_it_has_work_of_its_own)
+{
+	bool woken = false;
+	uv_async_t async = { .data = &woken };
+
+	setup(false);
+	ck_assert_int_eq(uv_async_init(core_loop_uv(), &async, on_async), 0);
+	core_loop_step();
+	core_loop_set_waiter(sees_nothing, NULL);
+	core_loop_step();
+	ck_assert_int_eq(uv_async_send(&async), 0);
+	core_loop_step();
+	ck_assert(!woken);
+	core_loop_set_waiter(NULL, NULL);
+	core_loop_step();
+	ck_assert(woken);
+	uv_close((uv_handle_t *)&async, NULL); /* no descriptor tells of it */
+	core_loop_step();
+	teardown();
+}
+END_TEST
 
 START_TEST(what_a_waiter_calls_sees_the_time_after_the_wait)
 {
@@ -408,6 +468,7 @@ CHECK_MAIN("loop", posts_of_many_threads_all_run_on_the_loop, a_post_runs_after_
 	   settling_waits_for_the_pool, work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle,
 	   settling_waits_for_what_is_under_way_outside_without_spinning, run_lasts_until_stop_and_fires_timers_on_the_real_clock,
 	   any_thread_may_stop_the_loop, a_waiter_waits_no_longer_than_until_the_next_timer,
-	   what_a_waiter_calls_sees_the_time_after_the_wait, a_virtual_clock_begins_on_a_monday_and_stands_still,
-	   ulids_rise_within_and_over_milliseconds, a_slow_callback_is_named_afterwards_and_counted,
-	   a_callback_that_hangs_is_named_while_it_hangs)
+	   what_a_waiter_calls_sees_the_time_after_the_wait, what_is_called_last_comes_after_the_callbacks_of_the_round,
+	   libuv_runs_when_the_waiter_has_seen_its_descriptor_or_it_has_work_of_its_own,
+	   a_virtual_clock_begins_on_a_monday_and_stands_still, ulids_rise_within_and_over_milliseconds,
+	   a_slow_callback_is_named_afterwards_and_counted, a_callback_that_hangs_is_named_while_it_hangs)

@@ -216,6 +216,7 @@ START_TEST(keys_that_cannot_be_sent_are_refused)
 	phone_config(&alice, "PCMU", &config);
 	config.dtmf_type = config.dtmf_receive_type = 0;
 	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
+	core_loop_settle();
 	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "1", 100, 50), PBX_ENOTSUP);
 	press(&bob, 3, 0); /* and nobody sends it what it does not know */
 	rig_until(strlen(rig_heard.digits) == 1);

@@ -81,6 +81,7 @@ START_TEST(works_over_ipv6_and_between_the_two_worlds)
 	phone_call(&alice, 1, "PCMA");
 	phone_call(&bob, 1, "PCMA");
 	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
+	core_loop_settle();
 	phone_say(&alice, 3);
 	ck_assert_uint_eq(hear(&bob).payload[0], 3);
 	phone_say(&bob, 4);
