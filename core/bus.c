@@ -515,4 +515,5 @@ const struct pbx_bus core_bus_service = {
 	.forget = bus_forget,
 	.replay = bus_replay,
 	.types = types,
+	.replay_call = bus_replay_call,
 };

@@ -480,6 +480,7 @@ void bus_follow_fini(void)
 struct replay {
 	struct pbx_host *owner;
 	char *pattern;
+	char *call_id; /* NULL: of all */
 	int64_t last_seq, since_us;
 	uint32_t left;
 	pbx_event_fn fn;
@@ -492,6 +493,7 @@ static void replay_free(struct replay *replay)
 	if (!replay)
 		return;
 	free(replay->pattern);
+	free(replay->call_id);
 	free(replay);
 }
 AUTO_FREES(replay)
@@ -501,6 +503,15 @@ static void replay_end(struct replay *replay, int result)
 	if (result != PBX_ECANCELLED)
 		CORE_INTO(replay->owner, replay->done(replay->self, result == PBX_OK ? PBX_OK : PBX_EIO, replay->last_seq));
 	replay_free(replay);
+}
+
+static void on_replay_rows(void *self, const struct pbx_rows *rows);
+
+static int replay_read(struct replay *replay)
+{
+	if (replay->call_id)
+		return bus_log_read_call(replay->owner, replay->call_id, replay->last_seq, on_replay_rows, replay);
+	return bus_log_read(replay->owner, replay->last_seq, replay->since_us, on_replay_rows, replay);
 }
 
 static void on_replay_rows(void *self, const struct pbx_rows *rows)
@@ -526,33 +537,42 @@ static void on_replay_rows(void *self, const struct pbx_rows *rows)
 	bool more = err == PBX_OK && rows->count == BUS_WINDOW && replay->left > 0;
 
 	if (more)
-		err = bus_log_read(replay->owner, replay->last_seq, replay->since_us, on_replay_rows, replay);
+		err = replay_read(replay);
 	if (!more || err != PBX_OK)
 		replay_end(replay, err);
+}
+
+static int replay_start(struct pbx_host *host, const struct replay *wanted, const char *pattern, const char *call_id)
+{
+	AUTO(replay) struct replay *replay = calloc(1, sizeof *replay);
+
+	if (!replay)
+		return PBX_ENOMEM;
+	*replay = *wanted;
+	replay->owner = host;
+	replay->pattern = strdup(pattern);
+	replay->call_id = call_id ? strdup(call_id) : NULL;
+	if (!replay->pattern || (call_id && !replay->call_id))
+		return PBX_ENOMEM;
+
+	int err = replay_read(replay);
+	if (err == PBX_OK)
+		(void)TAKE(replay);
+	return err == PBX_ENOSPC ? PBX_ENOMEM : err;
 }
 
 int bus_replay(struct pbx_host *host, int64_t from, int64_t since_us, const char *pattern, uint32_t limit, pbx_event_fn fn,
 	       void (*done)(void *self, int result, int64_t last_seq), void *self)
 {
-	AUTO(replay) struct replay *replay = calloc(1, sizeof *replay);
+	const struct replay wanted = { .last_seq = from, .since_us = since_us, .left = limit, .fn = fn, .done = done, .self = self };
 
-	if (!bus_pattern_is_good(pattern))
-		return PBX_EINVAL;
-	if (replay)
-		replay->pattern = strdup(pattern);
-	if (!replay || !replay->pattern)
-		return PBX_ENOMEM;
+	return bus_pattern_is_good(pattern) ? replay_start(host, &wanted, pattern, NULL) : PBX_EINVAL;
+}
 
-	replay->owner = host;
-	replay->last_seq = from;
-	replay->since_us = since_us;
-	replay->left = limit;
-	replay->fn = fn;
-	replay->done = done;
-	replay->self = self;
+int bus_replay_call(struct pbx_host *host, const char *call_id, uint32_t limit, pbx_event_fn fn,
+		    void (*done)(void *self, int result, int64_t last_seq), void *self)
+{
+	const struct replay wanted = { .left = limit, .fn = fn, .done = done, .self = self };
 
-	int err = bus_log_read(host, from, since_us, on_replay_rows, replay);
-	if (err == PBX_OK)
-		(void)TAKE(replay);
-	return err == PBX_ENOSPC ? PBX_ENOMEM : err;
+	return replay_start(host, &wanted, "*", call_id);
 }

@@ -67,6 +67,8 @@ struct bus_event *bus_log_recent(int64_t seq); /* borrowed; NULL: not in memory 
 
 /* Rows of event_log after `from` (and since an instant, when not 0), at most BUS_WINDOW, oldest first. Charged to owner. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int bus_log_read(struct pbx_host *owner, int64_t from, int64_t since_us, pbx_rows_fn done, void *self);
+/* The same of one call. */
+int bus_log_read_call(struct pbx_host *owner, const char *call_id, int64_t from, pbx_rows_fn done, void *self);
 /* A row of it as an event, with one reference. NULL: no memory. */
 struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row);
 
@@ -86,3 +88,5 @@ int bus_rewind(pbx_subscription subscription, int64_t seq);
 int bus_forget(struct pbx_host *host, const char *follower);
 int bus_replay(struct pbx_host *host, int64_t from, int64_t since_us, const char *pattern, uint32_t limit, pbx_event_fn fn,
 	       void (*done)(void *self, int result, int64_t last_seq), void *self);
+int bus_replay_call(struct pbx_host *host, const char *call_id, uint32_t limit, pbx_event_fn fn,
+		    void (*done)(void *self, int result, int64_t last_seq), void *self);

@@ -266,6 +266,17 @@ int bus_log_read(struct pbx_host *owner, int64_t from, int64_t since_us, pbx_row
 		params, 3, done, self);
 }
 
+int bus_log_read_call(struct pbx_host *owner, const char *call_id, int64_t from, pbx_rows_fn done, void *self)
+{
+	const struct pbx_value params[] = { pbx_v_text(call_id), PBX_V_INT(from), PBX_V_INT(BUS_WINDOW) };
+
+	return store_read_apart(
+		owner,
+		"SELECT seq, id, type, owner, wall_us, call_id, linked_id, data FROM event_log WHERE call_id = $1 AND seq > $2 "
+		"ORDER BY seq LIMIT $3",
+		params, 3, done, self);
+}
+
 struct bus_event *bus_log_event(const struct pbx_rows *rows, uint32_t row)
 {
 	const struct bus_texts texts = { pbx_cell_text(rows, row, 1), pbx_cell_text(rows, row, 2), pbx_cell_text(rows, row, 3),

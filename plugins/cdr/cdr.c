@@ -9,9 +9,9 @@
 
 static const struct pbx_setting settings[] = {
 	PBX_UINT(struct cdr_settings, retention_days, .initial = 365, .least = 0, .most = 36500, .unit = "days",
-		 .help = "Records older than this are removed; 0 keeps all"),
+		 .help = "Records older than this are removed, but for those on legal hold; 0 keeps all"),
 	PBX_UINT(struct cdr_settings, anonymise_days, .initial = 0, .least = 0, .most = 36500, .unit = "days",
-		 .help = "Numbers in records older than this lose their last four digits; 0: never"),
+		 .help = "Records older than this lose names, devices, legs and the last four digits of numbers; 0: never"),
 	PBX_BOOL(struct cdr_settings, legs, .initial = 1, .help = "Keep a row with media figures for every leg too"),
 	PBX_BOOL(struct cdr_settings, csv, .initial = 0,
 		 .help = "Append each record to the CSV file of the day its call began, cdr_2026-11-22.csv"),
@@ -57,6 +57,9 @@ static const struct pbx_migration migrations[] = {
 	  "CREATE TABLE cdr_legs (id TEXT PRIMARY KEY, call_id TEXT NOT NULL, linked_id TEXT NOT NULL, ended_at INTEGER NOT NULL, data "
 	  "TEXT NOT NULL);"
 	  "CREATE INDEX cdr_legs_linked ON cdr_legs (linked_id)" },
+	{ 2, "post-dial delay and legal hold",
+	  "ALTER TABLE cdr_segments ADD COLUMN pdd_ms INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE cdr_segments ADD COLUMN legal_hold INTEGER NOT NULL DEFAULT 0" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -88,7 +91,9 @@ static const struct pbx_metric metrics[] = {
 		{ "hangup_by", PBX_TYPE_TEXT, "caller, callee, system" }, { "sip_code", PBX_TYPE_INT, "Final SIP response" },              \
 		{ "q850_cause", PBX_TYPE_INT, "ITU-T Q.850 cause" }, { "ring_ms", PBX_TYPE_INT, "From ringing to answer" },                \
 		{ "duration_ms", PBX_TYPE_INT, "From begin to end" }, { "billsec_ms", PBX_TYPE_INT, "From answer to end" },                \
-		{ "hold_ms", PBX_TYPE_INT, "Of it on hold" },                                                                              \
+		{ "pdd_ms", PBX_TYPE_INT, "From dialling to the first sign of the other side" },                                           \
+		{ "account_code", PBX_TYPE_TEXT, "Yours; given while the call lasts it goes along to all outputs" },                       \
+		{ "user_field", PBX_TYPE_TEXT, "Yours, likewise" }, { "hold_ms", PBX_TYPE_INT, "Of it on hold" },                          \
 	{                                                                                                                                  \
 		"park_ms", PBX_TYPE_INT, "Of it parked"                                                                                    \
 	}
@@ -96,9 +101,8 @@ static const struct pbx_metric metrics[] = {
 static const struct pbx_field created_fields[] = { SEGMENT_FIELDS };
 static const struct pbx_field record_fields[] = {
 	SEGMENT_FIELDS,
-	{ "account_code", PBX_TYPE_TEXT, "Yours" },
-	{ "user_field", PBX_TYPE_TEXT, "Yours" },
 	{ "notes", PBX_TYPE_TEXT, "Yours" },
+	{ "legal_hold", PBX_TYPE_BOOL, "Neither removed nor anonymised" },
 };
 static const struct pbx_event_type events[] = { { "cdr.created", "A record is complete", PBX_TABLE(created_fields) } };
 
@@ -139,6 +143,11 @@ static const struct pbx_event_type events[] = { { "cdr.created", "A record is co
 static const struct pbx_arg list_args[] = {
 	FILTER_ARGS,
 	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .least = 1, .most = 500, .help = "At most so many (50)" },
+	{ .name = "sort",
+	  .type = PBX_TYPE_CHOICE,
+	  .flags = PBX_ARG_QUERY,
+	  .choices = PBX_CHOICES("newest", "oldest"),
+	  .help = "Which come first (newest)" },
 	{ .name = "cursor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 48, .help = "next_cursor of the page before" },
 };
 static const struct pbx_arg export_args[] = { FILTER_ARGS };
@@ -150,6 +159,7 @@ static const struct pbx_arg change_args[] = {
 	{ .name = "account_code", .type = PBX_TYPE_TEXT, .most = 80, .help = "For billing" },
 	{ .name = "user_field", .type = PBX_TYPE_TEXT, .most = 255, .help = "Whatever you need" },
 	{ .name = "notes", .type = PBX_TYPE_TEXT, .most = 2000, .help = "For people" },
+	{ .name = "legal_hold", .type = PBX_TYPE_BOOL, .help = "Keep it from removal and anonymising until this is taken back" },
 };
 
 static const struct pbx_field output_fields[] = {
@@ -181,7 +191,7 @@ static const struct pbx_route routes[] = {
 	  .path = "/cdr/{id}",
 	  .handle = cdr_on_change,
 	  .scope = "cdr:write",
-	  .summary = "Account code and notes",
+	  .summary = "Account code, notes, legal hold",
 	  .flags = PBX_ROUTE_WRITES,
 	  .args = PBX_TABLE(change_args),
 	  .reply = PBX_TABLE(record_fields) },
@@ -219,6 +229,11 @@ static const struct pbx_command commands[] = {
 	  .args = PBX_TABLE(id_arg),
 	  .columns = "time,type,data" },
 	{ .words = "cdr legs", .handle = cdr_on_legs, .help = "Every leg with its media figures", .args = PBX_TABLE(id_arg) },
+	{ .words = "cdr set",
+	  .handle = cdr_on_change,
+	  .help = "Account code, notes and legal hold of a record",
+	  .args = PBX_TABLE(change_args),
+	  .flags = PBX_ROUTE_WRITES },
 	{ .words = "cdr outputs",
 	  .handle = cdr_on_outputs,
 	  .help = "Daily files, HTTP and syslog: whether records arrive there",
@@ -330,8 +345,8 @@ PBX_PLUGIN(cdr)
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1", "pbx.fetch/1",
-			   "cdr.calls/1?"),
-	.offers = PBX_OFFERS("cdr.calls/1"),
+			   "cdr.calls/2?"),
+	.offers = PBX_OFFERS("cdr.calls/2"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
 	.migrations = PBX_TABLE(migrations),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define CDR_TEXT 128u
+#define CDR_NOTE 512u
 #define CDR_BUCKETS 1024u
 
 struct cdr_settings {
@@ -36,7 +37,8 @@ struct segment {
 	char direction[12], from_number[CDR_TEXT], from_name[CDR_TEXT], to_number[CDR_TEXT], dialled[CDR_TEXT], device[CDR_TEXT];
 	int64_t started_us, answered_us, ended_us, parked_us; /* 0: not yet; not parked now */
 	char disposition[16], cause[32], hangup_by[12];
-	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms;
+	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, pdd_ms;
+	char account_code[CDR_TEXT], user_field[CDR_NOTE]; /* given while the call lasts, they go along with the record */
 };
 
 /* A call in progress. */
@@ -51,7 +53,7 @@ struct open_call {
 };
 
 /* Between two versions of us during a reload: the calls in progress, and how far into the event log they are told. Offered as
- * "cdr.calls/1"; whoever changes struct open_call offers "/2", and the rows are read instead, as after a crash. */
+ * "cdr.calls/2"; whoever changes struct open_call offers "/3", and the rows are read instead, as after a crash. */
 struct cdr_handover {
 	struct pbx_header header;
 	void *self;
@@ -100,6 +102,8 @@ struct cdr {
 void segments_on_event(void *self, const struct pbx_event *event);
 /* A record whose call began before we did goes on. */
 void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms);
+/* Of a record that is open: NULL leaves it as it is. */
+void segments_note(struct cdr *cdr, const char *id, const char *account_code, const char *user_field);
 /* Tells of a closed record; the event seq that closed it is done with when that is safe. */
 void segment_tell(struct cdr *cdr, const struct segment *segment, int64_t seq);
 /* The calls in progress of a version before us, and of us for the one after. */
@@ -125,6 +129,9 @@ int place_start(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];
+#define SEGMENT_COLUMNS 29u
+#define COLUMN_NOTES 26u
+#define COLUMN_LEGAL_HOLD 28u
 void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint32_t row);
 
 #define FILTER_PARAMS 16u

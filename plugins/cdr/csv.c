@@ -11,7 +11,7 @@
 const char *const csv_columns[] = { "id",         "linked_id",  "sequence",    "direction",  "from_number", "from_name", "to_number",
 				    "dialled",    "started_at", "answered_at", "ended_at",   "disposition", "cause",     "hangup_by",
 				    "sip_code",   "ring_ms",    "duration_ms", "billsec_ms", "hold_ms",     "park_ms",   "account_code",
-				    "user_field", "call_id",    "device",      "q850_cause", NULL };
+				    "user_field", "call_id",    "device",      "q850_cause", "pdd_ms",      NULL };
 
 bool csv_has_column(const char *name)
 {

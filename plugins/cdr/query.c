@@ -29,6 +29,8 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 	segment->hold_ms = pbx_cell_int(rows, row, 21);
 	segment->park_ms = pbx_cell_int(rows, row, 22);
 	segment->parked_us = pbx_cell_int(rows, row, 23);
+	TAKE(account_code, 24), TAKE(user_field, 25);
+	segment->pdd_ms = pbx_cell_int(rows, row, 27);
 }
 
 /* ---- WHERE ---------------------------------------------------------------------------- */

@@ -37,22 +37,22 @@ struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segme
 	(void)json->set_integer(object, "billsec_ms", segment->billsec_ms);
 	(void)json->set_integer(object, "hold_ms", segment->hold_ms);
 	(void)json->set_integer(object, "park_ms", segment->park_ms);
+	(void)json->set_integer(object, "pdd_ms", segment->pdd_ms);
+	(void)json->set_text(object, "account_code", segment->account_code[0] ? segment->account_code : NULL);
+	(void)json->set_text(object, "user_field", segment->user_field[0] ? segment->user_field : NULL);
 	return object;
 }
 
 static struct pbx_json *row_json(const struct cdr *cdr, const struct pbx_rows *rows, uint32_t row)
 {
-	static const char *const added[] = { "account_code", "user_field", "notes" };
 	struct segment segment;
 	struct pbx_json *object;
+	const char *notes = pbx_cell_text(rows, row, COLUMN_NOTES);
 
 	segment_from_row(&segment, rows, row);
 	object = segment_json(cdr, &segment);
-	for (uint32_t i = 0; i < 3; i++) {
-		const char *text = pbx_cell_text(rows, row, 24 + i);
-
-		(void)cdr->json->set_text(object, added[i], text[0] ? text : NULL);
-	}
+	(void)cdr->json->set_text(object, "notes", notes[0] ? notes : NULL);
+	(void)cdr->json->set_boolean(object, "legal_hold", pbx_cell_int(rows, row, COLUMN_LEGAL_HOLD) != 0);
 	return object;
 }
 
@@ -66,8 +66,13 @@ struct asked {
 	char after[48];
 	bool waiting, gone;
 	/* events */
-	struct pbx_json *items;
-	char linked_id[32];
+	struct pbx_json *items, *calls;
+	uint32_t next_call;
+};
+
+struct seen_event {
+	int64_t seq;
+	const struct pbx_json *item;
 };
 
 static struct asked *asked_new(struct cdr *cdr, pbx_request request)
@@ -126,6 +131,8 @@ void cdr_on_list(void *self, pbx_request request)
 {
 	struct cdr *cdr = self;
 	const char *accept = cdr->requests->http_header(request, "Accept"), *cursor = cdr->requests->text(request, "cursor");
+	const char *sort = cdr->requests->text(request, "sort");
+	bool oldest_first = sort && strcmp(sort, "oldest") == 0;
 	struct filter filter;
 	struct asked *asked;
 	char sql[4096];
@@ -138,9 +145,9 @@ void cdr_on_list(void *self, pbx_request request)
 		return;
 	asked->limit = cdr->requests->integer(request, "limit", PAGE_DEFAULT);
 	if (cursor)
-		filter_add(&filter, "id < $", pbx_v_text(cursor));
-	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id DESC LIMIT %lld", segment_columns, filter.sql,
-		       (long long)asked->limit + 1);
+		filter_add(&filter, oldest_first ? "id > $" : "id < $", pbx_v_text(cursor));
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments%s ORDER BY id%s LIMIT %lld", segment_columns, filter.sql,
+		       oldest_first ? "" : " DESC", (long long)asked->limit + 1);
 	run(asked, sql, filter.params, filter.count, on_page);
 }
 
@@ -190,13 +197,17 @@ void cdr_on_show(void *self, pbx_request request)
 static void on_changed(void *self, const struct pbx_rows *rows)
 {
 	struct asked *asked = self;
+	const struct pbx_requests *requests = asked->cdr->requests;
+	const char *id = requests->text(asked->request, "id"); /* NULL: the asker has gone */
 
 	if (refused(asked, rows))
 		return;
-	if (rows->changed > 0)
+	if (rows->changed > 0 && id) {
+		segments_note(asked->cdr, id, requests->text(asked->request, "account_code"), requests->text(asked->request, "user_field"));
 		ask_one(asked->cdr, asked->request, on_one);
-	else
-		(void)asked->cdr->requests->fail(asked->request, 404, "not_found", "id", "there is no such record");
+	} else {
+		(void)requests->fail(asked->request, 404, "not_found", "id", "there is no such record");
+	}
 	free(asked);
 }
 
@@ -206,14 +217,16 @@ void cdr_on_change(void *self, pbx_request request)
 	const struct pbx_requests *requests = cdr->requests;
 	struct asked *asked = asked_new(cdr, request);
 	const struct pbx_value params[] = { pbx_v_text(requests->text(request, "id")), pbx_v_text(requests->text(request, "account_code")),
-					    pbx_v_text(requests->text(request, "user_field")),
-					    pbx_v_text(requests->text(request, "notes")) };
+					    pbx_v_text(requests->text(request, "user_field")), pbx_v_text(requests->text(request, "notes")),
+					    requests->has(request, "legal_hold")
+						    ? PBX_V_INT(requests->boolean(request, "legal_hold", false))
+						    : PBX_V_NULL };
 
 	if (asked)
 		run(asked,
 		    "UPDATE cdr_segments SET account_code = COALESCE($2, account_code), user_field = COALESCE($3, user_field),"
-		    " notes = COALESCE($4, notes) WHERE id = $1",
-		    params, 4, on_changed);
+		    " notes = COALESCE($4, notes), legal_hold = COALESCE($5, legal_hold) WHERE id = $1",
+		    params, 5, on_changed);
 }
 
 /* ---- its legs and events -------------------------------------------------------------- */
@@ -265,11 +278,8 @@ static void on_event(void *self, const struct pbx_event *event)
 {
 	struct asked *asked = self;
 	const struct pbx_jsons *json = asked->cdr->json;
-	struct pbx_json *item;
+	struct pbx_json *item = json->new_object();
 
-	if (strcmp(event->linked_id, asked->linked_id) != 0 && strcmp(event->call_id, asked->linked_id) != 0)
-		return;
-	item = json->new_object();
 	(void)json->set_integer(item, "seq", event->seq);
 	(void)json->set_text(item, "id", event->id);
 	(void)json->set_text(item, "type", event->type);
@@ -279,36 +289,95 @@ static void on_event(void *self, const struct pbx_event *event)
 	(void)json->append(asked->items, item);
 }
 
+static int by_seq(const void *a, const void *b)
+{
+	const struct seen_event *one = a, *other = b;
+
+	return one->seq < other->seq ? -1 : one->seq > other->seq;
+}
+
+/* Events came call by call; they are told as they happened. */
+static struct pbx_json *in_order(struct asked *asked)
+{
+	const struct pbx_jsons *json = asked->cdr->json;
+	uint32_t count = json->count(asked->items);
+	struct seen_event *seen = calloc(count + 1u, sizeof *seen);
+	struct pbx_json *sorted = json->new_array();
+
+	for (uint32_t i = 0; seen && i < count; i++)
+		seen[i] = (struct seen_event){ json->integer(json->get(json->at(asked->items, i), "seq"), 0), json->at(asked->items, i) };
+	if (seen)
+		qsort(seen, count, sizeof *seen, by_seq);
+	for (uint32_t i = 0; seen && i < count; i++)
+		(void)json->append(sorted, json->copy(seen[i].item));
+	free(seen);
+	json->free(asked->items);
+	asked->items = NULL;
+	return sorted;
+}
+
+static void replay_next(struct asked *asked);
+
+static void events_unavailable(struct asked *asked)
+{
+	(void)asked->cdr->requests->fail(asked->request, 503, "store_unavailable", NULL, "the event log cannot be read now");
+	asked->cdr->json->free(asked->items);
+	asked->cdr->json->free(asked->calls);
+	free(asked);
+}
+
 static void on_replayed(void *self, int result, int64_t last_seq)
 {
 	struct asked *asked = self;
 
 	(void)last_seq;
-	if (result == PBX_OK) {
-		reply_items(asked, asked->items);
-		return;
-	}
-	(void)asked->cdr->requests->fail(asked->request, 503, "store_unavailable", NULL, "the event log cannot be read now");
-	asked->cdr->json->free(asked->items);
-	free(asked);
+	if (result == PBX_OK)
+		replay_next(asked);
+	else
+		events_unavailable(asked);
 }
 
+/* One call after the other. */
+static void replay_next(struct asked *asked)
+{
+	struct cdr *cdr = asked->cdr;
+	uint32_t told = cdr->json->count(asked->items);
+
+	if (asked->next_call == cdr->json->count(asked->calls) || told >= EVENTS_MOST) {
+		cdr->json->free(asked->calls);
+		reply_items(asked, in_order(asked));
+		return;
+	}
+	const char *call_id = cdr->json->text(cdr->json->at(asked->calls, asked->next_call++));
+	if (cdr->bus->replay_call(cdr->host, call_id, EVENTS_MOST - told, on_event, on_replayed, asked) != PBX_OK)
+		events_unavailable(asked);
+}
+
+static void on_calls(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+	const struct pbx_jsons *json = asked->cdr->json;
+
+	if (refused(asked, rows))
+		return;
+	asked->items = json->new_array();
+	asked->calls = json->new_array();
+	for (uint32_t row = 0; row < rows->count; row++)
+		(void)json->append_text(asked->calls, pbx_cell_text(rows, row, 0));
+	replay_next(asked);
+}
+
+/* Of all calls that met; one that went into another has legs and no record. */
 static void on_one_for_events(void *self, const struct pbx_rows *rows)
 {
 	struct asked *asked = self;
-	struct cdr *cdr = asked->cdr;
 
 	if (refused(asked, rows) || !found_one(asked, rows))
 		return;
-	(void)snprintf(asked->linked_id, sizeof asked->linked_id, "%s", pbx_cell_text(rows, 0, 2));
-	asked->items = cdr->json->new_array();
-	/* A transfer's first record began earlier than this one: look from an hour before. */
-	if (cdr->bus->replay(cdr->host, 0, pbx_cell_int(rows, 0, 10) - (int64_t)3600 * 1000000, "*", EVENTS_MOST, on_event, on_replayed,
-			     asked) == PBX_OK)
-		return;
-	cdr->json->free(asked->items);
-	(void)cdr->requests->fail(asked->request, 503, "no_memory", NULL, "there is no memory");
-	free(asked);
+	const struct pbx_value params[] = { pbx_v_text(pbx_cell_text(rows, 0, 2)) };
+	run(asked,
+	    "SELECT call_id FROM cdr_segments WHERE linked_id = $1 UNION SELECT call_id FROM cdr_legs WHERE linked_id = $1 UNION SELECT $1",
+	    params, 1, on_calls);
 }
 
 void cdr_on_events(void *self, pbx_request request)

@@ -38,31 +38,33 @@ static void record(struct cdr *cdr, const char *sql, const struct pbx_value *par
 const char segment_columns[] =
 	"id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
 	" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
-	" hold_ms, park_ms, parked_at, account_code, user_field, notes";
+	" hold_ms, park_ms, parked_at, account_code, user_field, notes, pdd_ms, legal_hold";
 
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
 {
 	const struct pbx_value params[] = {
-		pbx_v_text(segment->id),        pbx_v_text(segment->call_id),     pbx_v_text(segment->linked_id),
-		PBX_V_INT(segment->sequence),   pbx_v_text(segment->direction),   pbx_v_text(segment->from_number),
-		pbx_v_text(segment->from_name), pbx_v_text(segment->to_number),   pbx_v_text(segment->dialled),
-		pbx_v_text(segment->device),    PBX_V_INT(segment->started_us),   PBX_V_INT(segment->answered_us),
-		PBX_V_INT(segment->ended_us),   pbx_v_text(segment->disposition), pbx_v_text(segment->cause),
-		pbx_v_text(segment->hangup_by), PBX_V_INT(segment->sip_code),     PBX_V_INT(segment->q850_cause),
-		PBX_V_INT(segment->ring_ms),    PBX_V_INT(segment->duration_ms),  PBX_V_INT(segment->billsec_ms),
-		PBX_V_INT(segment->hold_ms),    PBX_V_INT(segment->park_ms),      PBX_V_INT(segment->parked_us),
+		pbx_v_text(segment->id),        pbx_v_text(segment->call_id),      pbx_v_text(segment->linked_id),
+		PBX_V_INT(segment->sequence),   pbx_v_text(segment->direction),    pbx_v_text(segment->from_number),
+		pbx_v_text(segment->from_name), pbx_v_text(segment->to_number),    pbx_v_text(segment->dialled),
+		pbx_v_text(segment->device),    PBX_V_INT(segment->started_us),    PBX_V_INT(segment->answered_us),
+		PBX_V_INT(segment->ended_us),   pbx_v_text(segment->disposition),  pbx_v_text(segment->cause),
+		pbx_v_text(segment->hangup_by), PBX_V_INT(segment->sip_code),      PBX_V_INT(segment->q850_cause),
+		PBX_V_INT(segment->ring_ms),    PBX_V_INT(segment->duration_ms),   PBX_V_INT(segment->billsec_ms),
+		PBX_V_INT(segment->hold_ms),    PBX_V_INT(segment->park_ms),       PBX_V_INT(segment->parked_us),
+		PBX_V_INT(segment->pdd_ms),     pbx_v_text(segment->account_code), pbx_v_text(segment->user_field),
 	};
 
 	record(cdr,
 	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, "
 	       "started_at,"
 	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, "
-	       "park_ms, parked_at)"
-	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)"
+	       "park_ms, parked_at, pdd_ms, account_code, user_field)"
+	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "
+	       "$25, $26, $27)"
 	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, to_number = $8, answered_at = $12, ended_at = $13, disposition = $14, "
 	       "cause = $15,"
 	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, "
-	       "park_ms = $23, parked_at = $24",
+	       "park_ms = $23, parked_at = $24, pdd_ms = $25",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -157,7 +159,7 @@ static void on_open_rows(void *self, const struct pbx_rows *rows)
 
 	for (uint32_t row = 0; row < rows->count; row++) {
 		segment_from_row(&segment, rows, row);
-		segments_resume(cdr, &segment, pbx_cell_int(rows, row, 27));
+		segments_resume(cdr, &segment, pbx_cell_int(rows, row, SEGMENT_COLUMNS));
 	}
 	cdr->host->ready(cdr->host, rows->status, rows->error);
 }
@@ -178,6 +180,8 @@ int rows_restore(struct cdr *cdr)
 /* ---- old records ---------------------------------------------------------------------- */
 
 #define DAY_US ((int64_t)86400 * 1000000)
+#define MASKED(number) "SUBSTR(" number ", 1, CASE WHEN LENGTH(" number ") > 4 THEN LENGTH(" number ") - 4 ELSE 0 END) || 'xxxx'"
+#define LEG_NOT_HELD "linked_id NOT IN (SELECT linked_id FROM cdr_segments WHERE legal_hold = 1)"
 
 void rows_retire(struct cdr *cdr)
 {
@@ -185,18 +189,19 @@ void rows_retire(struct cdr *cdr)
 	struct pbx_value params[] = { PBX_V_INT(now_us - (int64_t)cdr->settings->retention_days * DAY_US) };
 
 	if (cdr->settings->retention_days > 0) {
-		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_segments WHERE started_at < $1", params, 1, NULL, NULL);
-		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_legs WHERE ended_at < $1", params, 1, NULL, NULL);
+		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_segments WHERE legal_hold = 0 AND started_at < $1", params, 1, NULL,
+				      NULL);
+		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_legs WHERE ended_at < $1 AND " LEG_NOT_HELD, params, 1, NULL, NULL);
 	}
 	if (cdr->settings->anonymise_days > 0) {
 		params[0] = PBX_V_INT(now_us - (int64_t)cdr->settings->anonymise_days * DAY_US);
-		(void)cdr->store->run(cdr->host,
-				      "UPDATE cdr_segments SET anonymised = 1, from_name = '',"
-				      " from_number = SUBSTR(from_number, 1, CASE WHEN LENGTH(from_number) > 4 THEN LENGTH(from_number) - "
-				      "4 ELSE 0 END) || 'xxxx',"
-				      " to_number = SUBSTR(to_number, 1, CASE WHEN LENGTH(to_number) > 4 THEN LENGTH(to_number) - 4 ELSE 0 "
-				      "END) || 'xxxx',"
-				      " dialled = '' WHERE anonymised = 0 AND started_at < $1",
-				      params, 1, NULL, NULL);
+		(void)cdr->store->run(
+			cdr->host,
+			"UPDATE cdr_segments SET anonymised = 1, from_name = '', device = '', dialled = '', from_number = " MASKED(
+				"from_number") ", to_number = " MASKED("to_number") " WHERE anonymised = 0 AND legal_hold = 0 AND "
+										    "started_at < $1",
+			params, 1, NULL, NULL);
+		/* Legs hold numbers, names and addresses of their own. */
+		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_legs WHERE ended_at < $1 AND " LEG_NOT_HELD, params, 1, NULL, NULL);
 	}
 }

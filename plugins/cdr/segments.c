@@ -113,6 +113,24 @@ void segments_take_over(struct cdr *cdr)
 		cdr->seen_seq = cdr->predecessor->each(cdr->predecessor->self, take_call, cdr);
 }
 
+void segments_note(struct cdr *cdr, const char *id, const char *account_code, const char *user_field)
+{
+	char call_id[32] = "";
+	size_t length = strcspn(id, "-");
+	struct open_call *call;
+
+	if (length >= sizeof call_id)
+		return;
+	memcpy(call_id, id, length);
+	call = find(cdr, call_id);
+	if (!call || strcmp(call->segment.id, id) != 0)
+		return;
+	if (account_code)
+		COPY(call->segment.account_code, account_code);
+	if (user_field)
+		COPY(call->segment.user_field, user_field);
+}
+
 static void number_segment(struct segment *segment, uint32_t sequence)
 {
 	segment->sequence = sequence;
@@ -155,6 +173,7 @@ static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct o
 		return false;
 	call->segment.answered_us = event->wall_us;
 	call->segment.ring_ms = int_of(cdr, event->data, "ring_ms");
+	call->segment.pdd_ms = int_of(cdr, event->data, "pdd_ms");
 	COPY(call->segment.disposition, "answered");
 	if (by && by[0])
 		COPY(call->segment.to_number, by);
@@ -202,7 +221,8 @@ static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, 
 	number_segment(segment, segment->sequence + 1);
 	COPY(segment->to_number, to);
 	segment->started_us = segment->answered_us = now_us;
-	segment->ended_us = segment->ring_ms = segment->duration_ms = segment->billsec_ms = segment->hold_ms = segment->park_ms = 0;
+	segment->ended_us = segment->ring_ms = segment->pdd_ms = segment->duration_ms = segment->billsec_ms = segment->hold_ms =
+		segment->park_ms = 0;
 	COPY(segment->cause, "");
 	COPY(segment->hangup_by, "");
 }

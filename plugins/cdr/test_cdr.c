@@ -208,6 +208,22 @@ START_TEST(parked_and_fetched_by_another_it_is_two_conversations_with_one_linked
 	expect(pbx, "1.billsec_ms", "2000");
 	ck_assert_str_eq(record(pbx, "0.linked_id"), record(pbx, "1.linked_id"));
 	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 2);
+
+	/* What happened tells of both calls, also of the one that went into the other, in the order of time. */
+	char path[96], item[32];
+	const char *events, *seq;
+	int64_t before = 0;
+	uint32_t started = 0;
+
+	(void)snprintf(path, sizeof path, "/cdr/%s/events", record(pbx, "0.id"));
+	events = fake_http(pbx, "GET", path, NULL);
+	for (uint32_t i = 0; (void)snprintf(item, sizeof item, "items.%u.seq", i), (seq = fake_json(pbx, events, item)) != NULL; i++) {
+		ck_assert_int_gt(strtoll(seq, NULL, 10), before);
+		before = strtoll(seq, NULL, 10);
+		(void)snprintf(item, sizeof item, "items.%u.type", i);
+		started += strcmp(fake_json(pbx, events, item), "call.started") == 0;
+	}
+	ck_assert_msg(started == 2, "%s", events);
 }
 END_TEST
 
@@ -421,6 +437,10 @@ START_TEST(filters_pages_and_csv)
 	page = fake_http(pbx, "GET", "/cdr?disposition=declined", NULL);
 	ck_assert_str_eq(fake_json(pbx, page, "items.0.disposition"), "declined");
 	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	page = fake_http(pbx, "GET", "/cdr?sort=oldest&limit=2", NULL);
+	ck_assert_str_eq(fake_json(pbx, page, "items.1.to_number"), "1003");
+	(void)snprintf(path, sizeof path, "/cdr?sort=oldest&limit=2&cursor=%s", fake_json(pbx, page, "next_cursor"));
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "items.0.disposition"), "declined");
 	page = fake_http(pbx, "GET", "/cdr?limit=2", NULL);
 	ck_assert_ptr_nonnull(fake_json(pbx, page, "items.1.id"));
 	ck_assert_ptr_null(fake_json(pbx, page, "items.2"));
@@ -464,6 +484,60 @@ START_TEST(a_user_sees_only_their_own)
 }
 END_TEST
 
+START_TEST(an_account_code_given_during_the_call_goes_along)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+	char path[96];
+
+	(void)snprintf(path, sizeof path, "/cdr/%s", record(pbx, "0.id"));
+	(void)fake_http(pbx, "PATCH", path, "{\"account_code\": \"K-17\", \"user_field\": \"=1+1\"}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	ck_assert_int_eq(fake_reload_plugin(pbx, "cdr"), PBX_OK);
+	fake_pass_ms(pbx, 1000);
+	ck_assert_int_eq(fake_transfer(pbx, fake_leg(pbx, "1002"), "1003"), PBX_OK);
+	fake_answer(pbx, fake_leg(pbx, "1003"));
+	fake_pass_ms(pbx, 1000);
+	fake_hangup(pbx, alice);
+	ck_assert_uint_eq(records(pbx), 2);
+	expect(pbx, "0.account_code", "K-17");
+	expect(pbx, "1.account_code", "K-17"); /* the caller is the same */
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "cdr.created"), "account_code"), "K-17");
+	(void)fake_http(pbx, "PATCH", path, "{\"account_code\": \"K-18\"}");
+	expect(pbx, "0.account_code", "K-18"); /* and afterwards */
+	expect(pbx, "0.user_field", "=1+1");
+	ck_assert_ptr_nonnull(strstr(fake_command(pbx, "cdr export"), "\"'=1+1\""));
+}
+END_TEST
+
+START_TEST(old_records_lose_who_it_was_unless_they_are_held)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with_settings("cdr", "cdr:\n  anonymise_days: 1\n  retention_days: 3\n");
+	char path[96];
+
+	fake_registered(pbx, "1001");
+	for (int i = 0; i < 2; i++) {
+		(void)fake_dial(pbx, "1001", "0301234567");
+		fake_pass_ms(pbx, 1000);
+	}
+	(void)snprintf(path, sizeof path, "/cdr/%s", record(pbx, "1.id"));
+	(void)fake_http(pbx, "PATCH", path, "{\"legal_hold\": true}");
+	expect(pbx, "1.legal_hold", "true");
+	expect(pbx, "0.legal_hold", "false");
+	fake_pass_ms(pbx, UINT64_C(2) * 86400000);
+	expect(pbx, "0.from_number", "xxxx");
+	expect(pbx, "0.dialled", "");
+	expect(pbx, "1.from_number", "1001");
+	expect(pbx, "1.dialled", "0301234567");
+	fake_pass_ms(pbx, UINT64_C(2) * 86400000);
+	ck_assert_uint_eq(records(pbx), 1);
+	expect(pbx, "0.dialled", "0301234567");
+	(void)fake_http(pbx, "PATCH", path, "{\"legal_hold\": false}");
+	fake_pass_ms(pbx, 2 * 3600000);
+	ck_assert_uint_eq(records(pbx), 0);
+}
+END_TEST
+
 START_TEST(events_and_legs_of_a_record)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
@@ -488,4 +562,4 @@ CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_
 	   a_call_that_began_after_the_last_look_ends_with_its_last_event, an_end_told_by_half_is_told_to_the_end,
 	   what_ended_while_nobody_kept_records_gets_its_true_end, a_fresh_copy_goes_on_with_the_calls_in_progress,
 	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own,
-	   events_and_legs_of_a_record)
+	   an_account_code_given_during_the_call_goes_along, old_records_lose_who_it_was_unless_they_are_held, events_and_legs_of_a_record)

@@ -8,8 +8,10 @@ import time
 import uuid
 from datetime import datetime
 
+import pytest
 from calling import Callers
 from pbx import BUILD
+from postgres import BIN, Postgres
 
 
 def closed_records(pbx, count, **more):
@@ -132,7 +134,22 @@ def the_csv(pbx, records):
     assert by_ctl == text
 
 
-def test_a_record_with_its_legs_events_and_notes(pbx, sipp):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def pbx_on_each(request, make_pbx):
+    """On both databases."""
+    if request.param == "sqlite":
+        yield make_pbx()
+        return
+    if BIN is None:
+        pytest.skip("there is no PostgreSQL server on this machine")
+    server = Postgres()
+    server.start()
+    yield make_pbx(f"store:\n  engine: postgresql\n  url: {server.url}")
+    server.remove()
+
+
+def test_a_record_with_its_legs_events_and_notes(pbx_on_each, sipp):
+    pbx = pbx_on_each
     Callers(pbx, sipp).call(1)
     record = closed_records(pbx, 1)[0]
     path = f"/cdr/{record['id']}"
@@ -145,6 +162,11 @@ def test_a_record_with_its_legs_events_and_notes(pbx, sipp):
     assert status == 200 and changed["account_code"] == "K-17"
     assert pbx.ctl("cdr", "show", record["id"])["notes"] == 'Ünïcode, "quotes" and, commas'
     assert pbx.http("PATCH", path, {"billsec_ms": 1})[0] in (400, 422)
+    assert pbx.http("PATCH", path, {"legal_hold": True})[1]["legal_hold"] is True
+    assert pbx.ctl("cdr", "set", record["id"], "user_field=+1+1")["account_code"] == "K-17"
+    text = pbx.http("GET", "/cdr", headers={"Accept": "text/csv"}, raw=True)[1]
+    assert [row["user_field"] for row in csv.DictReader(io.StringIO(text))] == ["'+1+1"]
+    assert [row["id"] for row in pbx.ctl("cdr", "list", "sort=oldest")] == [record["id"]]
     assert pbx.http("GET", "/cdr/01AAAAAAAAAAAAAAAAAAAAAAAA-1")[0] == 404
 
 

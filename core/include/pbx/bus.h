@@ -55,6 +55,10 @@ struct pbx_bus {
 
 	/* Every declared event type: {"name", "owner", "help", "fields": […]}. Owned array, NULL: no memory. */
 	struct pbx_json *(*types)(void);
+
+	/* All that is kept of one call, by an index: the same as replay, quick however long the log is. PBX_OK, PBX_ENOMEM. */
+	int (*replay_call)(struct pbx_host *host, const char *call_id, uint32_t limit, pbx_event_fn fn,
+			   void (*done)(void *self, int result, int64_t last_seq), void *self);
 };
 
 PBX_SERVICE(pbx_bus, "pbx.bus/1")
