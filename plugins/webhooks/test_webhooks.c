@@ -139,6 +139,16 @@ START_TEST(what_cannot_be_told_is_refused)
 		"{" URL ", \"headers\": {\"Host\": \"x\"}}",
 		"{" URL ", \"headers\": {\"X-A\": \"b\\r\\nX-C: d\"}}",
 		"{" URL ", \"events\": [\"call ended\"]}",
+		"{\"url\": \"https://me:secret@127.0.0.1:1/hook\"}",
+		"{" URL ", \"batch_events\": 101}",
+		"{" URL ", \"batch_events\": 0}",
+		"{" URL ", \"batch_ms\": 1}",
+		"{" URL ", \"client_certificate\": \"-----BEGIN CERTIFICATE-----\"}",
+		"{" URL ", \"client_key\": \"-----BEGIN PRIVATE KEY-----\"}",
+		"{" URL ", \"ca\": \"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\"}",
+		"{" URL ", \"oauth_token_url\": \"https://127.0.0.1:1/token\"}",
+		"{" URL ", \"oauth_token_url\": \"https://10.0.0.1/token\", \"oauth_client_id\": \"a\", \"oauth_client_secret\": \"b\"}",
+		"{" URL ", \"oauth_auth\": \"telepathy\"}",
 		"{}",
 	};
 
@@ -151,6 +161,120 @@ START_TEST(what_cannot_be_told_is_refused)
 }
 END_TEST
 
+/* Nobody listens on port 1: each attempt fails at once, and the clock moves on to the next. */
+static void fail_for(struct fake_pbx *pbx, uint32_t hours)
+{
+	for (uint32_t minute = 0; minute < hours * 60; minute += 10)
+		fake_pass_ms(pbx, 600000);
+}
+
+START_TEST(what_cannot_be_delivered_for_a_day_is_dead_and_its_webhook_off)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id = subscribe(pbx, "\"events\": [\"call.ended\"]"), *shown;
+	char path[64];
+
+	(void)snprintf(path, sizeof path, "/webhooks/%s", id);
+	busy_call(pbx, "1001", "1002");
+	fail_for(pbx, 23);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "state"), "active");
+	ck_assert_uint_eq(fake_event_count(pbx, "webhook.*"), 0);
+	fail_for(pbx, 7); /* the pauses are six hours by now */
+	ck_assert_uint_eq(fake_event_count(pbx, "webhook.dead_letter"), 1);
+	ck_assert_uint_eq(fake_event_count(pbx, "webhook.disabled"), 1);
+	shown = fake_http(pbx, "GET", path, NULL);
+	ck_assert_str_eq(fake_json(pbx, shown, "state"), "disabled");
+	ck_assert_str_eq(fake_json(pbx, shown, "waiting"), "0");
+	ck_assert_ptr_nonnull(strstr(fake_json(pbx, shown, "reason"), "give_up_h"));
+
+	/* What happens now stays in the log until somebody has looked after it. */
+	busy_call(pbx, "1001", "1003");
+	(void)strcat(path, ":resume");
+	(void)fake_http(pbx, "POST", path, "{}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	fake_settle(pbx);
+	ck_assert_str_eq(wanted(pbx, id), "call.ended call.ended ");
+}
+END_TEST
+
+START_TEST(since_when_an_endpoint_fails_is_known_after_a_restart)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id = subscribe(pbx, "\"events\": [\"call.ended\"]");
+	char path[64], since[64];
+
+	(void)snprintf(path, sizeof path, "/webhooks/%s", id);
+	busy_call(pbx, "1001", "1002");
+	fail_for(pbx, 1);
+	(void)snprintf(since, sizeof since, "%s", fake_json(pbx, fake_http(pbx, "GET", path, NULL), "failing_since"));
+	ck_assert(since[0] == '2');
+	fake_restart(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "failing_since"), since);
+}
+END_TEST
+
+START_TEST(what_waits_after_a_restart_has_its_number_and_its_attempts)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id = subscribe(pbx, "\"events\": [\"call.ended\"], \"batch_events\": 10"), *list;
+	char line[64];
+
+	busy_call(pbx, "1001", "1002");
+	fake_restart(pbx);
+	busy_call(pbx, "1001", "1002");
+	(void)snprintf(line, sizeof line, "webhook deliveries %s", id);
+	list = fake_command(pbx, line);
+	ck_assert_str_eq(fake_json(pbx, list, "items.0.sequence"), "2");
+	ck_assert_str_eq(fake_json(pbx, list, "items.1.sequence"), "1");
+	fake_pass_ms(pbx, 1100);
+	list = fake_command(pbx, line);
+	ck_assert_str_eq(fake_json(pbx, list, "items.0.attempts"), fake_json(pbx, list, "items.1.attempts"));
+}
+END_TEST
+
+START_TEST(a_change_is_whole_or_not_at_all)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id = subscribe(pbx, "\"events\": [\"call.ended\"], \"description\": \"before\"");
+	char path[64], before[4096];
+
+	(void)snprintf(path, sizeof path, "/webhooks/%s", id);
+	(void)snprintf(before, sizeof before, "%s", fake_http(pbx, "GET", path, NULL));
+	(void)fake_http(pbx, "PATCH", path, "{\"description\": \"after\", \"events\": [\"call.*\"], \"client_key\": \"rubbish\"}");
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	ck_assert_str_eq(fake_http(pbx, "GET", path, NULL), before);
+	(void)fake_http(pbx, "PATCH", path, "{\"description\": \"after\", \"batch_events\": 7}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	fake_restart(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "description"), "after");
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "batch_events"), "7");
+}
+END_TEST
+
+START_TEST(public_keys_are_for_everybody_and_secrets_for_nobody)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id = subscribe(pbx, "\"ed25519\": true"), *keys;
+	char path[64], first[64];
+
+	(void)snprintf(path, sizeof path, "/webhooks/%s/keys", id);
+	keys = fake_http_as(pbx, "", "", "", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	(void)snprintf(first, sizeof first, "%s", fake_json(pbx, keys, "items.0.public_key"));
+	ck_assert_int_eq(strncmp(first, "whpk_", 5), 0);
+	(void)snprintf(path, sizeof path, "/webhooks/%s:rotate-secret", id);
+	(void)fake_http(pbx, "POST", path, "{}");
+	(void)snprintf(path, sizeof path, "/webhooks/%s/keys", id);
+	keys = fake_http(pbx, "GET", path, NULL);
+	ck_assert_str_ne(fake_json(pbx, keys, "items.0.public_key"), first);
+	ck_assert_str_eq(fake_json(pbx, keys, "items.1.public_key"), first);
+	fake_pass_ms(pbx, 86400000);
+	ck_assert_ptr_null(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "items.1.public_key"));
+}
+END_TEST
+
 CHECK_MAIN("webhooks", events_are_chosen_by_name_and_by_pattern, only_what_is_about_an_extension_or_has_a_value,
 	   what_happened_while_it_was_paused_comes_when_it_goes_on, a_fresh_copy_has_what_waits, a_secret_is_shown_once,
-	   what_cannot_be_told_is_refused)
+	   what_cannot_be_told_is_refused, what_cannot_be_delivered_for_a_day_is_dead_and_its_webhook_off,
+	   since_when_an_endpoint_fails_is_known_after_a_restart, what_waits_after_a_restart_has_its_number_and_its_attempts,
+	   a_change_is_whole_or_not_at_all, public_keys_are_for_everybody_and_secrets_for_nobody)

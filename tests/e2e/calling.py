@@ -8,11 +8,11 @@ CALL_EVENTS = ["call.started", "call.ringing", "call.answered", "call.ended"]
 class Callers:
     """Account 1001 calls 1002, as often as asked for."""
 
-    def __init__(self, pbx, sipp):
+    def __init__(self, pbx, sipp, **account):
         self.pbx, self.sipp = pbx, sipp
-        self.secret = pbx.account("1001")
+        self.secret = pbx.account("1001", **account)
         self.callee_port = free_port()
-        callee = SipClient(pbx, "1002", pbx.account("1002"))
+        callee = SipClient(pbx, "1002", pbx.account("1002", **account))
         assert callee.register(contact=f"<sip:1002@127.0.0.1:{self.callee_port}>").status == 200
         callee.close()
 

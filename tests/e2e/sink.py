@@ -9,6 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ports import free_port
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that goes away, or that TLS turns away, is nothing to print about."""
+
+
 class Sink:
     def __init__(self, tls=None):
         self.port, self.tls = free_port(), tls
@@ -49,7 +54,7 @@ class Sink:
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}/hook"
 
     def up(self):
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler)
+        self._server = Server(("127.0.0.1", self.port), self._handler)
         self._server.daemon_threads = True
         if self.tls:  # the handshake is the handler's thread's, so that a bad one holds up nobody
             self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)

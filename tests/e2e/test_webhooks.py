@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import time
+from email.utils import formatdate
 
 import pytest
 from calling import CALL_EVENTS, Callers
@@ -199,6 +200,18 @@ def test_retry_after_is_obeyed(hooked, sink):
     fire(hooked)
     first, second = sink.wait(lambda requests: len(requests) == 2, "the second attempt", seconds=20)
     assert second["at"] - first["at"] == pytest.approx(9.5, abs=1)
+
+
+def test_retry_after_may_be_a_date_and_holds_the_whole_endpoint(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    until = int(time.time()) + 6
+    sink.statuses, sink.headers = [429], {"Retry-After": formatdate(until, usegmt=True)}
+    fire(hooked)
+    sink.wait(lambda requests: requests, "the first attempt")
+    hooked.wait_for(lambda: hooked.ctl("webhook", "deliveries", made["id"])[0]["attempts"] == 1, "it to be noted")
+    fire(hooked, "1004")
+    requests = sink.wait(lambda requests: len(requests) == 3, "both events", seconds=20)
+    assert all(request["wall"] >= until - 0.01 for request in requests[1:])
 
 
 def test_filters_and_patterns(hooked, sink):
