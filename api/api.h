@@ -1,6 +1,7 @@
 /* api.h - what the files of the gateway know of each other
  *
- * gateway.c      CivetWeb: the server, reading requests, writing answers [http]
+ * server.c       CivetWeb: where it listens, its certificate, start and stop
+ * gateway.c      reading requests, writing answers [http]; gateway.h  what the two share
  * exchange.c     one request between an HTTP thread and the loop, the only place where the two meet
  * dispatch.c     a request's way on the loop: limits, who asks, core/request.h
  * health.c       /healthz, /readyz, /metrics, the API document
@@ -43,7 +44,7 @@ struct api {
 	const struct pbx_bus *bus;
 	const struct pbx_timers *timers;
 	char *data_dir;            /* server.data_dir */
-	struct api_server *server; /* gateway.c */
+	struct api_server *server; /* gateway.h */
 	char listening[72];        /* "127.0.0.1:9000", with the port that port 0 has become */
 	struct api_exchange *open; /* those whose request runs; dispatch.c */
 	struct api_limits *limits;
@@ -54,7 +55,7 @@ struct api {
 	void *on_ready_context;
 };
 
-/* ---- the server (gateway.c) ------------------------------------------------------------- */
+/* ---- the server (server.c) -------------------------------------------------------------- */
 
 /* Whether the settings can be served. PBX_OK, or PBX_EINVAL and diag. */
 int api_server_check(const struct api_settings *settings, struct pbx_diag *diag);

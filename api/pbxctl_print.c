@@ -11,6 +11,7 @@
 
 #define COLUMNS_MAX 64
 #define GAP "  "
+#define COLUMN_LEAST 6 /* a column is not made narrower for the others' sake */
 
 static const char bold[] = "\033[1m", green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", normal[] = "\033[0m";
 
@@ -54,6 +55,18 @@ int width_of(const char *text)
 		text += control > 0 ? control : 1;
 	}
 	return width;
+}
+
+/* Where a text of more than `width` columns is cut to make room for an ellipsis. NULL: it fits. */
+static const char *cut_at(const char *text, int width)
+{
+	if (width <= 0 || width_of(text) <= width)
+		return NULL;
+	for (int columns = 0; *text; text++) {
+		if (((unsigned char)*text & 0xc0) != 0x80 && ++columns == width)
+			break;
+	}
+	return text;
 }
 
 static char *joined(const cJSON *list)
@@ -113,15 +126,22 @@ static const char *colour_of(const char *text)
 	return is_one_of(text, good) ? green : is_one_of(text, fair) ? yellow : is_one_of(text, bad) ? red : "";
 }
 
-static void print_cell(const struct look *look, const char *text, const char *colour, int width)
+/* Filled up with spaces to width; cut to most columns, unless that is 0. */
+static void print_column(const struct look *look, const char *text, const char *colour, int width, int most)
 {
-	const char *paint = look->colours ? colour : "";
+	const char *paint = look->colours ? colour : "", *end = cut_at(text, most);
 
 	(void)fputs(paint, look->out);
-	print_plain(look->out, text);
+	print_plain_until(look->out, text, end);
+	(void)fputs(end ? "…" : "", look->out);
 	(void)fputs(*paint ? normal : "", look->out);
 	for (int i = width_of(text); i < width; i++)
 		(void)fputc(' ', look->out);
+}
+
+static void print_cell(const struct look *look, const char *text, const char *colour, int width)
+{
+	print_column(look, text, colour, width, 0);
 }
 
 /* ---- tables ----------------------------------------------------------------------------- */
@@ -188,13 +208,33 @@ static void table_measure(struct table *table, const cJSON *rows)
 	}
 }
 
+/* Takes from the widest column until all fit. */
+static void table_fit(struct table *table, int width)
+{
+	int total = ((int)strlen(GAP)) * (table->count - 1);
+
+	for (int i = 0; i < table->count; i++)
+		total += table->widths[i];
+	while (width > 0 && total > width) {
+		int widest = 0;
+		for (int i = 1; i < table->count; i++) {
+			if (table->widths[i] > table->widths[widest])
+				widest = i;
+		}
+		if (table->widths[widest] <= COLUMN_LEAST)
+			return;
+		table->widths[widest]--;
+		total--;
+	}
+}
+
 static void print_row(const struct look *look, const struct table *table, const cJSON *row)
 {
 	for (int i = 0; i < table->count; i++) {
 		char *text = row ? text_of(cJSON_GetObjectItemCaseSensitive(row, table->names[i])) : strdup(table->names[i]);
 		bool last = i + 1 == table->count;
 		if (text)
-			print_cell(look, text, row ? colour_of(text) : bold, last ? 0 : table->widths[i]);
+			print_column(look, text, row ? colour_of(text) : bold, last ? 0 : table->widths[i], table->widths[i]);
 		(void)fputs(last ? "\n" : GAP, look->out);
 		free(text);
 	}
@@ -207,6 +247,7 @@ static void print_table(const struct look *look, const cJSON *rows, const char *
 
 	table_choose(&table, rows, columns);
 	table_measure(&table, rows);
+	table_fit(&table, look->width);
 	if (table.count > 0)
 		print_row(look, &table, NULL);
 	cJSON_ArrayForEach(row, rows) print_row(look, &table, row);

@@ -7,6 +7,7 @@
 struct look {
 	FILE *out;
 	bool colours;
+	int width; /* columns a table may take; 0: as many as it needs */
 };
 
 /* A command's answer: an array (or an object with "items") is a table, an object a list of its members.

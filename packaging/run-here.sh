@@ -10,8 +10,6 @@ chmod 0750 "$home"
 config=$home/pbx.yml
 ctl="$build/api/pbxctl --socket $home/run/pbxd.sock"
 
-first=
-[ -e "$home/data" ] || first=yes
 if [ ! -e "$config" ]; then
 	cat > "$config" <<END
 # Settings of the PBX started by \`make run\`. \`pbxctl config show\` lists every setting with its meaning.
@@ -34,24 +32,32 @@ prompts:
 END
 fi
 
+# Who has the ports that our settings name.
+tell_ports() {
+	for port in $(sed -n '/listen:/ s/.*listen://p' "$config" | grep -o ':[0-9][0-9]*' | tr -d : | sort -u); do
+		holder=$(ss -Hlnptu "sport = :$port" 2> /dev/null | sed 's/  */ /g')
+		[ -z "$holder" ] || printf 'Port %s is taken:\n%s\nStop that, or change sip.listen or api.listen in %s.\n' "$port" "$holder" "$config"
+	done
+}
+
+# A member of the status that is a list of texts, one a line: listeners sip.
+status_list() {
+	$ctl --json status | sed -n "/\"$2\":/,/}/ s/.*\"$1\":[[:space:]]*\[\(.*\)\].*/\1/p" | tr -d '"' | sed 's/, */\n/g'
+}
+
 "$build/pbxd" --config "$config" > "$home/pbxd.log" 2>&1 &
 pbxd=$!
 trap 'kill $pbxd 2>/dev/null || true; wait $pbxd 2>/dev/null || true; exit 0' INT TERM
 tries=0
-until $ctl status > /dev/null 2>&1; do
+until [ -n "$(status_list listeners sip 2> /dev/null)" ]; do
 	if ! kill -0 $pbxd 2> /dev/null; then
 		echo "pbxd did not start:" >&2
 		tail -n 5 "$home/pbxd.log" >&2
+		tell_ports >&2
 		exit 1
 	fi
 	tries=$((tries + 1))
 	[ $tries -lt 150 ] || { echo "pbxd is not ready after 30 s; see $home/pbxd.log" >&2; exit 1; }
-	sleep 0.2
-done
-
-# The first administrator's password is hashed in the background.
-while [ -n "$first" ] && [ ! -e "$home/data/first-login" ] && [ $tries -lt 150 ]; do
-	tries=$((tries + 1))
 	sleep 0.2
 done
 
@@ -67,14 +73,18 @@ echo "Warden PBX is running. Log: $home/pbxd.log. Stop it with Ctrl-C."
 echo
 echo "  Control socket  $home/run/pbxd.sock"
 echo "                  $ctl status"
-echo "  REST            https://127.0.0.1:9000/api/v1/openapi.json (its certificate is its own)"
+echo "  REST            $(status_list listeners api)/api/v1/openapi.json (its certificate is its own)"
 if [ -e "$home/data/first-login" ]; then
 	echo "  Log in          user admin, one-time password $(cat "$home/data/first-login")"
 else
 	echo "  Log in          as before; forgotten? $ctl user passwd admin"
 fi
 echo
-echo "  Phones          server $address, port 5060, UDP or TCP"
+label="  Phones          server"
+for listener in $(status_list listeners sip); do
+	echo "$label ${listener#*:}, transport ${listener%%:*}"
+	label="                  or    "
+done
 for number in 1001 1002; do
 	if secret=$($ctl --json extension add $number name="Phone $number" 2> /dev/null | sed -n 's/.*"sip_secret":[[:space:]]*"\([^"]*\)".*/\1/p') && [ -n "$secret" ]; then
 		echo "                  user $number, password $secret"

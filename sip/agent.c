@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "registrar.h"
 #include <assert.h>
+#include <errno.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
@@ -182,7 +183,8 @@ int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 		}
 		if (nta_agent_add_tport(ua->agent, ua_url(url), TPTAG_QUEUESIZE(64), TPTAG_IDLE(1800000), TPTAG_TIMEOUT(60000),
 					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TPTAG_STUN_SERVER(0), TAG_END()) < 0) {
-			pbx_diag_set(diag, "listen", "cannot listen on %s: is another SIP server running?", text);
+			pbx_diag_set(diag, "listen", "cannot listen on %s: %s; stop who has that port, or change sip.listen", text,
+				     strerror(errno));
 			return PBX_EIO;
 		}
 		pbx_notice(ua->host, "sip_listening", "transport=%.3s address=%s", text, strchr(text, ':') + 1);

@@ -718,9 +718,10 @@ def test_a_port_that_is_taken_is_named(tmp_path):
 # ---- pbxctl -----------------------------------------------------------------------------------------------
 
 
-def pbxctl(pbx, *words, socket_path=None):
+def pbxctl(pbx, *words, socket_path=None, **environment):
     binary = Path(os.environ.get("PBX_BUILD", Path(__file__).resolve().parents[2] / "build-asan")) / "api" / "pbxctl"
-    return subprocess.run([str(binary), "--socket", str(socket_path or pbx.control), *words], capture_output=True, text=True, timeout=30)
+    return subprocess.run([str(binary), "--socket", str(socket_path or pbx.control), *words], capture_output=True, text=True, timeout=30,
+                          env={**os.environ, **environment})
 
 
 def test_pbxctl_tells_by_its_exit_code_what_happened(pbx, tmp_path):
@@ -737,6 +738,65 @@ def test_pbxctl_aligns_its_tables(pbx):
     lines = pbxctl(pbx, "user", "list").stdout.splitlines()
     column = lines[0].index("scopes")
     assert lines[0].startswith("name") and all(line[column - 1] == " " and line[column] != " " for line in lines)
+
+
+def test_pbxctl_fits_its_tables_to_the_terminal_and_pipes_them_whole(pbx):
+    whole = pbxctl(pbx, "config", "show", "server").stdout
+    assert "…" not in whole and str(pbx.directory / "data") in whole
+    for width in (60, 100):
+        lines = pbxctl(pbx, "config", "show", "server", COLUMNS=str(width)).stdout.splitlines()
+        assert max(len(line) for line in lines) <= width and any("…" in line for line in lines)
+        assert len(lines) == len(whole.splitlines())
+
+
+def test_pbxctl_alone_helps_shortly(pbx, tmp_path):
+    alone = pbxctl(pbx)
+    assert alone.returncode == 64 and alone.stdout == "" and alone.stderr.startswith("usage: pbxctl")
+    assert {"calls", "config", "plugin", "route", "status"} <= set(alone.stderr.splitlines()[-1].split())
+    assert len(alone.stderr.splitlines()) < 20
+    away = pbxctl(pbx, socket_path=tmp_path / "nothing.sock")
+    assert away.returncode == 64 and away.stderr.startswith("usage: pbxctl") and "cannot be reached" not in away.stderr
+
+
+def test_pbxctl_tells_what_was_probably_meant(pbx):
+    for words, meant in ((["calls", "lsit"], "calls list"), (["plugn", "list"], "plugin list"), (["events", "list", "--limt", "3"], "--limit")):
+        said = pbxctl(pbx, *words)
+        assert said.returncode == 64 and f"did you mean" in said.stderr and meant in said.stderr
+
+
+def test_status_says_who_listens_and_who_is_there(pbx):
+    status = pbx.ctl("status")
+    assert status["api"]["listeners"] == [f"https://127.0.0.1:{pbx.http_port}"] and status["api"]["ready"] is True
+    assert status["sip"]["listeners"] == [f"udp:127.0.0.1:{pbx.sip_port}", f"tcp:127.0.0.1:{pbx.sip_port}"]
+    assert (status["sip"]["registrations"], status["calls"]["calls"], status["store"]["up"], status["plugins"]["failed"]) == (0, 0, True, [])
+    assert status["plugins"]["running"] >= 5
+    shown = pbxctl(pbx, "status").stdout
+    assert "listeners" in shown and str(pbx.http_port) in shown
+
+
+def test_every_command_answers_as_json(pbx):
+    """Those that only look; each either answers with JSON or says what it misses."""
+    looking = [command for command in pbx.ctl("help") if command["words"].split()[-1] in ("list", "show", "status", "plan", "types", "schema", "diff", "revisions")]
+    assert len(looking) >= 10
+    for command in looking:
+        said = pbxctl(pbx, "--json", *command["words"].split())
+        assert said.returncode in (0, 64), (command["words"], said.stderr)
+        if said.returncode == 0:
+            json.loads(said.stdout)
+
+
+def test_the_reference_and_the_schema_have_every_setting_of_every_owner(pbx):
+    schema = json.loads(pbxctl(pbx, "config", "schema").stdout)
+    manual = pbxctl(pbx, "config", "manual").stdout
+    paths = [item["path"] for item in pbx.ctl("config", "show")]
+    assert {"server", "sip", "api", "media", "calls", "extensions", "webhooks", "cdr"} <= {path.split(".")[0] for path in paths}
+    for path in paths:
+        at = schema
+        for step in path.split("."):
+            at = at["properties"][step]
+        assert at.get("description"), f"{path} has no help"
+        section, _, name = path.partition(".")
+        assert section in manual and name.split(".")[-1] in manual, path
 
 
 def test_pbxctl_helps_and_completes_from_the_daemons_table(pbx):

@@ -57,6 +57,16 @@ def test_explain_obeys_permissions_and_do_not_disturb(pbx):
     assert "dnd" in json.dumps(said).lower() or "disturb" in json.dumps(said).lower(), said
 
 
+def test_explain_knows_who_may_not_call_outside(pbx):
+    pbx.account("1001", allow_external="false")
+    pbx.account("1002", allow_external="true")
+    refused = explain(pbx, "1001", "00441234567")
+    assert (refused["verdict"], refused["sip_code"]) == ("reject", 403)
+    assert refused["sentence"] == "When 1001 dials 00441234567, extensions refuses the call with 403: this extension may not call outside"
+    allowed = explain(pbx, "1002", "00441234567")
+    assert ("extensions", "pass") in {(step["owner"], step["verdict"]) for step in allowed["items"] if step["order"] == 450}
+
+
 @pytest.mark.parametrize("at, status", [("2026-12-24T20:00:00Z", 200), ("2026-12-24T20:00", 200), ("yesterday", 400), ("2026-13-01T00:00:00Z", 400)])
 def test_explain_takes_the_time_it_is_told(pbx, at, status):
     pbx.account("1002")
