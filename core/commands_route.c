@@ -44,7 +44,7 @@ static struct pbx_json *targets_json(const struct pbx_route_answer *answer)
 	AUTO(json) struct pbx_json *list = core_json_array();
 
 	for (uint32_t i = 0; list && i < answer->target_count; i++)
-		if (core_json_append_text(list, answer->targets[i].text) != PBX_OK)
+		if (core_json_append_text(list, pbx_dial_target_at(answer->targets, answer->target_size, i).text) != PBX_OK)
 			return NULL;
 	return TAKE(list);
 }

@@ -462,9 +462,12 @@ static bool plan_is_good(const struct pbx_dial_plan *plan)
 {
 	if (!plan || plan->target_count == 0 || !plan->targets)
 		return false;
-	for (uint32_t i = 0; i < plan->target_count; i++)
-		if (!plan->targets[i].text || !plan->targets[i].text[0])
+	for (uint32_t i = 0; i < plan->target_count; i++) {
+		const char *text = pbx_dial_target_at(plan->targets, plan->target_size, i).text;
+
+		if (!text || !text[0])
 			return false;
+	}
 	return true;
 }
 
@@ -534,9 +537,11 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 
 	dial->call->dials++;
 	dial_fill(dial, wish);
-	for (uint32_t i = 0; i < plan->target_count; i++)
-		(void)core_group_new(dial, plan->targets[i].text, plan->targets[i].delay_ms,
-				     plan->targets[i].ring_ms); /* those beyond the limit do not ring */
+	for (uint32_t i = 0; i < plan->target_count; i++) {
+		struct pbx_dial_target target = pbx_dial_target_at(plan->targets, plan->target_size, i);
+
+		(void)core_group_new(dial, target.text, target.delay_ms, target.ring_ms); /* those beyond the limit do not ring */
+	}
 	if (wish->host)
 		core_charge_add(wish->host, &dial->charge, "dial", true, revoke_dial);
 	if (wish->from) {

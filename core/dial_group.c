@@ -348,8 +348,11 @@ static void take_targets(struct core_group *group, const struct pbx_route_answer
 		group_over(group);
 		return;
 	}
-	for (uint32_t i = 0; i < answer->target_count; i++)
-		resolve(group, &answer->targets[i]);
+	for (uint32_t i = 0; i < answer->target_count; i++) {
+		struct pbx_dial_target target = pbx_dial_target_at(answer->targets, answer->target_size, i);
+
+		resolve(group, &target);
+	}
 	ring_branches(group);
 }
 

@@ -166,7 +166,8 @@ static const char *in_words(const struct pbx_route_answer *verdict, char *text, 
 	switch (verdict->verdict) {
 	case PBX_ROUTE_TARGETS:
 		for (uint32_t i = 0; i < verdict->target_count && at < size; i++)
-			at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "ring ", verdict->targets[i].text);
+			at += (size_t)snprintf(text + at, size - at, "%s%s", i ? ", " : "ring ",
+					       pbx_dial_target_at(verdict->targets, verdict->target_size, i).text);
 		if (verdict->ring_ms && at < size)
 			at += (size_t)snprintf(text + at, size - at, " for %u s", verdict->ring_ms / 1000);
 		if (verdict->busy_to && at < size)

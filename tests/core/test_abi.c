@@ -17,6 +17,7 @@
 #include <pbx/music.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
+#include <pbx/prompts.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
@@ -107,10 +108,16 @@ EXACTLY(pbx_objects, 16);
 AT(pbx_objects, rows, 0);
 AT(pbx_objects, count, 8);
 AT(pbx_objects, row_size, 12);
+AT(pbx_dial_target, text, 0);
+AT(pbx_dial_target, delay_ms, 8);
+AT(pbx_dial_target, ring_ms, 12);
+AT_LEAST(pbx_dial_target, PBX_DIAL_TARGET_LEAST);
+_Static_assert(PBX_DIAL_TARGET_LEAST == 16, "what a target_size of 0 means is a promise");
 EXACTLY(pbx_value, 16); /* in arrays without a row size */
 AT(pbx_value, type, 0);
 AT(pbx_value, length, 4);
 AT(pbx_value, as, 8);
+EXACTLY(pbx_say, 24); /* and these */
 EXACTLY(pbx_statement, 24);
 
 /* The descriptor, as plugins carry it in their read-only data. */

@@ -5,6 +5,7 @@
  * A leg has exactly one controller: the state machine that hears what happens to the leg and decides what comes next. */
 #pragma once
 #include <pbx/plugin.h>
+#include <string.h>
 
 struct pbx_say; /* pbx/prompts.h */
 
@@ -91,17 +92,31 @@ struct pbx_controller {
 #define PBX_DIAL_RINGBACK 4u   /* `from` is answered already: play it the ring-back tone (or music) while we ring */
 #define PBX_DIAL_NO_WAITING 8u /* a busy account counts as busy even when it takes a second call */
 
+/* May grow at its end: whoever gives targets says how long theirs are. */
 struct pbx_dial_target {
 	const char *text;
 	uint32_t delay_ms; /* ALL: starts so much later (staggered) */
 	uint32_t ring_ms;  /* 0: the plan's */
 };
 
+#define PBX_DIAL_TARGET_LEAST 16u /* what a target_size of 0 means: text, delay_ms and ring_ms */
+
+/* Target number `at`, whatever the length of those given; what they do not have reads as zero. [any] */
+static inline struct pbx_dial_target pbx_dial_target_at(const struct pbx_dial_target *targets, uint32_t target_size, uint32_t at)
+{
+	struct pbx_dial_target target = { NULL, 0, 0 };
+	size_t size = target_size ? target_size : PBX_DIAL_TARGET_LEAST;
+
+	memcpy(&target, (const char *)targets + at * size, size < sizeof target ? size : sizeof target);
+	return target;
+}
+
 struct pbx_dial_plan {
 	uint32_t size;
 	uint32_t strategy, flags;
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
+	uint32_t target_size;                    /* sizeof(struct pbx_dial_target); 0: PBX_DIAL_TARGET_LEAST */
 	uint32_t ring_ms;                        /* give up after; 0: the setting calls.ring_s */
 	const char *caller_number, *caller_name; /* shown to the targets; NULL: those of `from` */
 	const char *music_class;                 /* with RINGBACK: music instead of the tone; NULL: tone */

@@ -22,7 +22,7 @@ extern "C" {
 
 #define PBX_MOST_SAID 64u /* prompts in one go */
 
-/* One piece of what is said. */
+/* One piece of what is said. It stands in arrays without a row size and never grows: another way to say something is another kind. */
 struct pbx_say {
 	uint32_t kind;
 	const char *text;

@@ -20,6 +20,7 @@ extern "C" {
 #define PBX_VALUE_TEXT 3u /* as.bytes: UTF-8, and in results a zero follows */
 #define PBX_VALUE_BYTES 4u
 
+/* A parameter or a cell. They stand in arrays without a row size, so this never grows: another kind of value is another type. */
 struct pbx_value {
 	uint32_t type, length; /* length: TEXT and BYTES */
 	union {
@@ -79,6 +80,7 @@ static inline int64_t pbx_cell_int(const struct pbx_rows *rows, uint32_t row, ui
 
 typedef void (*pbx_rows_fn)(void *self, const struct pbx_rows *rows);
 
+/* In arrays without a row size, too: what a statement may need more is another function's. */
 struct pbx_statement {
 	const char *sql;
 	const struct pbx_value *params;
