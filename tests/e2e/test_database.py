@@ -157,3 +157,18 @@ def test_a_full_disk_is_said_once_and_calls_go_on(make_pbx, small_disk, sipp):
     pbx.wait_for(lambda: ready(pbx)["status"] == "ready", "the store to be whole", seconds=40)
     assert_whole(pbx, 11)
     assert loud == [line for line in pbx.log().splitlines() if " error " in line]
+
+
+@needs_postgres
+def test_keys_and_locks_are_kept_on_postgresql(pbx_on, postgres):
+    def make(key):
+        return pbx_on.http("POST", "/extensions", {"number": "1001", "name": "Ada"}, headers={"Idempotency-Key": key})
+    first = make("ada")
+    assert first[0] == 201 and make("ada") == first and make("other")[0] == 409
+    statuses = [pbx_on.http("POST", "/auth/login", {"user": "admin", "password": "wrong"}, token="")[0] for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    pbx_on.kill()
+    pbx_on.restart()
+    assert make("ada") == first
+    assert pbx_on.http("POST", "/auth/login", {"user": "admin", "password": "wrong"}, token="")[0] == 429
+    assert first[1]["sip_secret"] not in str(postgres.query("SELECT body FROM idempotency_keys"))

@@ -5,6 +5,7 @@ import hmac
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -182,3 +183,14 @@ def check_the_hook(sink, secret, call_id):
     seqs = [request["body"]["seq"] for request in requests if request["body"]["linked_id"] == call_id]
     assert seqs == sorted(set(seqs)), "events of calls that met came out of order or twice"
     assert [request["body"]["type"] for request in requests if request["body"]["call_id"] == call_id] == STORY
+
+
+def test_a_port_that_is_taken_is_named_with_who_has_it_and_the_cure(make_pbx):
+    pbx = make_pbx(start=False)
+    pbx.write_settings()
+    with socket.create_server(("127.0.0.1", pbx.http_port)):
+        done = subprocess.run([str(ROOT / "packaging" / "run-here.sh"), str(BUILD)], env=dict(os.environ, PBX_HOME=str(pbx.directory)),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "pbxd did not start" in done.stderr
+    assert f"Port {pbx.http_port} is taken" in done.stderr and f"pid={os.getpid()}" in done.stderr
+    assert "api.listen" in done.stderr and str(pbx.config) in done.stderr
