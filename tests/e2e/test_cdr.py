@@ -190,6 +190,77 @@ def test_a_transfer_makes_two_records(pbx, talk, phones):
     assert when(first["ended_at"]) <= when(second["started_at"]) + 0.001
 
 
+def test_an_attended_transfer_makes_three_records(pbx, phones, talkers):
+    """Two conversations of the caller and the word in between, no second of the caller's twice."""
+    alice, (bob, second), carol = phones(pbx, "1001"), talkers(pbx, "1002", "1002"), phones(pbx, "1003")
+    alice.dial("1002")
+    bob.answer()
+    alice.established()
+    bob.reinvite("sendonly")
+    assert alice.hears(520)
+    asking = threading.Thread(target=carol.answer)
+    asking.start()
+    second.dial("1003")
+    asking.join()
+    replaces = f"{second.call_id}%3Bto-tag%3D{second.remote_tag}%3Bfrom-tag%3D{second.tag}"
+    assert bob.refer("1003", replaces)[-1] == 200
+    bob.closed()
+    second.closed()
+    assert alice.hears(carol.hertz, others=(520, 660))
+    alice.hangup()
+    carol.closed()
+    records = {(record["from_number"], record["to_number"]): record for record in closed_records(pbx, 3)}
+    assert set(records) == {("1001", "1002"), ("1002", "1003"), ("1001", "1003")}
+    first, asked, merged = records["1001", "1002"], records["1002", "1003"], records["1001", "1003"]
+    assert (first["sequence"], merged["sequence"], first["call_id"]) == (1, 2, merged["call_id"])
+    assert len({record["linked_id"] for record in records.values()}) == 1
+    assert all(record["disposition"] == "answered" for record in records.values())
+    whole = [event for event in pbx.events("call.ended") if event["call_id"] == first["call_id"]][0]["data"]
+    assert abs(first["billsec_ms"] + merged["billsec_ms"] - whole["billsec_ms"]) <= 2
+    assert when(asked["started_at"]) >= when(first["answered_at"]) and asked["call_id"] != first["call_id"]
+
+
+def test_a_forwarded_call_says_who_was_dialled_and_who_answered(pbx, phones):
+    alice, carol = phones(pbx, "1001"), phones(pbx, "1003")
+    pbx.account("1002")
+    assert pbx.http("PUT", "/extensions/1002/forwarding", {"always": "1003"})[0] == 200
+    alice.dial("1002")
+    carol.answer()
+    alice.established()
+    carol.hangup()
+    alice.closed()
+    record, = closed_records(pbx, 1)
+    assert (record["from_number"], record["dialled"], record["to_number"]) == ("1001", "1002", "1003")
+    assert (record["disposition"], record["hangup_by"], record["sequence"]) == ("answered", "callee", 1)
+    kinds = [event["type"] for event in pbx.http("GET", f"/cdr/{record['id']}/events")[1]["items"]]
+    assert kinds.count("call.forwarded") == 1
+
+
+def test_hold_and_park_count_in_the_record_they_belong_to(pbx, talk, phones):
+    carol, alice = talk(pbx, "1003", "1001")
+    bob = phones(pbx, "1002")
+    alice.hold()
+    assert carol.hears(520, others=(alice.hertz,))
+    alice.resume()
+    assert carol.hears(alice.hertz, others=(520,))
+    alice.transfer("*74")
+    pbx.wait_event("call.parked")
+    assert carol.hears(520, others=(alice.hertz,))
+    bob.dial("70").established()
+    assert carol.hears(bob.hertz)
+    carol.hangup()
+    bob.closed()
+    second, first = closed_records(pbx, 2)
+    assert (first["to_number"], second["to_number"], first["linked_id"]) == ("1001", "1002", second["linked_id"])
+    assert (first["cause"], second["cause"]) == ("parked", "normal_clearing")
+    hold_ms, = [event["data"]["hold_ms"] for event in pbx.events("call.resume")]
+    assert first["hold_ms"] == hold_ms > 0 and second["hold_ms"] == 0
+    parked, fetched = pbx.wait_event("call.parked"), pbx.wait_event("call.retrieved")
+    assert abs(first["park_ms"] - (when(fetched["time"]) - when(parked["time"])) * 1000) < 50 and second["park_ms"] == 0
+    whole = [event for event in pbx.events("call.ended") if event["call_id"] == first["call_id"]][0]["data"]
+    assert abs(first["billsec_ms"] + second["billsec_ms"] - whole["billsec_ms"]) <= 2
+
+
 def test_a_crash_loses_no_record(pbx, talk):
     """Acceptance 3: the open row is closed with the time up to which the call is known to have lasted."""
     alice, bob = talk(pbx, "1001", "1002")
