@@ -1,5 +1,5 @@
 /*
- * abi_mirror - every public type in one object, for abidw and abidiff to look at
+ * abi_mirror - every public type in one object, for abidw (abi.py) to look at
  *
  * The public headers are tables of function pointers: nothing of them is a symbol that a tool could compare. A function that takes one of
  * each is. When a header is added its structures are added here, at the end.
