@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "host.h"
 #include "loop.h"
+#include "repeats.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +196,24 @@ static const char *acts_for(const sip_t *sip)
 	return whom->a_url->url_user ? whom->a_url->url_user : "";
 }
 
+/* A REGISTER that was accepted comes again: its nonce count is used up, but it is nobody else's. One that is still being worked on is
+ * dropped: its answer is on the way. */
+static bool is_repeat(struct ua_request *request, const struct credentials *credentials)
+{
+	const sip_t *sip = request->sip;
+	char cseq[16];
+
+	(void)snprintf(cseq, sizeof cseq, "%u", (unsigned)sip->sip_cseq->cs_seq);
+	request->proof = ua_proof(request->address, sip->sip_via->v_branch ? sip->sip_via->v_branch : "", sip->sip_call_id->i_id, cseq,
+				  acts_for(sip), credentials->username, credentials->nonce, credentials->response, NULL);
+
+	uint32_t state = ua_repeat_find(request->proof, core_now_ms());
+	request->repeated = state == UA_REPEAT_ANSWERED;
+	if (request->repeated)
+		(void)snprintf(request->account, sizeof request->account, "%s", credentials->username);
+	return state != UA_REPEAT_NONE;
+}
+
 bool ua_authenticate(struct ua_request *request)
 {
 	struct credentials credentials;
@@ -215,6 +234,9 @@ bool ua_authenticate(struct ua_request *request)
 		forbid(request);
 		return false;
 	}
+
+	if (request->sip->sip_request->rq_method == sip_method_register && is_repeat(request, &credentials))
+		return request->repeated;
 
 	int nonce = ua_nonce_check(credentials.nonce, host, core_wall_us());
 	uint32_t nc = credentials.qop[0] ? (uint32_t)strtoul(credentials.nc, NULL, 16) : 0;

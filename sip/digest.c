@@ -166,6 +166,23 @@ void ua_nonce_make(const char *host, int64_t wall_us, char ret_nonce[UA_NONCE_SI
 	prove(ret_nonce, host, ret_nonce + STAMP_HEX);
 }
 
+uint64_t ua_proof(const char *first, ...)
+{
+	uint8_t mac[EVP_MAX_MD_SIZE] = { 0 };
+	uint64_t proof = 0;
+	size_t size = 0;
+	va_list parts;
+
+	va_start(parts, first);
+	bool good = EVP_MAC_init(nonces.mac, NULL, 0, NULL) == 1;
+	for (const char *part = first; part && good; part = va_arg(parts, const char *))
+		good = EVP_MAC_update(nonces.mac, (const uint8_t *)part, strlen(part) + 1) == 1; /* with the zero that ends it */
+	va_end(parts);
+	if (good && EVP_MAC_final(nonces.mac, mac, &size, sizeof mac) == 1)
+		memcpy(&proof, mac, sizeof proof);
+	return proof;
+}
+
 static bool take_apart(const char *nonce, uint32_t *ret_wall_s, uint32_t *ret_number)
 {
 	char number[9] = { 0 }, wall[9] = { 0 };

@@ -25,6 +25,9 @@ int ua_nonces_init(void); /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers, no 
 void ua_nonces_fini(void); /* also lets go of what the hashes keep */
 void ua_nonce_make(const char *host, int64_t wall_us, char ret_nonce[UA_NONCE_SIZE]);
 
+/* A number that stands for these texts (the last is NULL) and that nobody else can compute. */
+uint64_t ua_proof(const char *first, ...) __attribute__((sentinel));
+
 #define UA_NONCE_FRESH 0
 #define UA_NONCE_STALE 1   /* ours, but too old, used with this count before, or forgotten: ask again with stale=true */
 #define UA_NONCE_FOREIGN 2 /* we never made it for this address */

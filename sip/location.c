@@ -23,11 +23,21 @@ struct ua_aor {
 	char name[];
 };
 
+/* Somebody who waits until so many records are safe. */
+struct waiter {
+	struct waiter *next;
+	uint64_t until;
+	void (*fn)(void *context);
+	void *context;
+};
+
 static struct {
 	struct pbx_host *host;
 	struct ua_aor **aors;
 	struct ua_binding **ids;
 	uint32_t aor_count, count;
+	uint64_t recorded, stored; /* records handed to the store; told to be safe, in the same order */
+	struct waiter *first, *last;
 } location;
 
 /* ---- the tables ----------------------------------------------------------------------- */
@@ -138,6 +148,56 @@ static void forget(struct ua_binding *binding)
 
 /* ---- store and bus -------------------------------------------------------------------- */
 
+static void release_until(uint64_t stored)
+{
+	for (struct waiter *waiter; (waiter = location.first) && waiter->until <= stored;) {
+		location.first = waiter->next;
+		if (!location.first)
+			location.last = NULL;
+		waiter->fn(waiter->context);
+		free(waiter);
+	}
+}
+
+void ua_location_release(void)
+{
+	release_until(UINT64_MAX);
+}
+
+void ua_location_when_stored(void (*fn)(void *context), void *context)
+{
+	struct waiter *waiter = location.stored < location.recorded ? malloc(sizeof *waiter) : NULL;
+
+	if (!waiter) {
+		fn(context);
+		return;
+	}
+	*waiter = (struct waiter){ .until = location.recorded, .fn = fn, .context = context };
+	if (location.last)
+		location.last->next = waiter;
+	else
+		location.first = waiter;
+	location.last = waiter;
+}
+
+static void on_stored(void *self, const struct pbx_rows *rows)
+{
+	(void)self;
+	if (rows->status != PBX_OK && rows->status != PBX_ECANCELLED)
+		pbx_warn(location.host, "registration_not_stored", "reason=\"%s\"", rows->error);
+	location.stored++;
+	release_until(location.stored);
+}
+
+/* What cannot be kept is still right in memory: calls find the phone until the next start. */
+static void record(const char *sql, const struct pbx_value *params, uint32_t count)
+{
+	if (core_store_record(location.host, sql, params, count, on_stored, NULL) == PBX_OK)
+		location.recorded++;
+	else
+		pbx_warn(location.host, "registration_not_stored", "reason=\"the store takes no more\"");
+}
+
 static void write_through(const struct ua_binding *b)
 {
 	const struct pbx_value params[] = {
@@ -157,21 +217,19 @@ static void write_through(const struct ua_binding *b)
 		PBX_V_INT(b->expires_wall_us),
 	};
 
-	(void)core_store_record(
-		location.host,
-		"INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
-		"reg_id, q_milli, registered_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
-		"ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
-		"user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
-		"cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at",
-		params, sizeof params / sizeof params[0], NULL, NULL); /* the store logs what it cannot keep; memory is right */
+	record("INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
+	       "reg_id, q_milli, registered_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
+	       "ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
+	       "user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
+	       "cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at",
+	       params, sizeof params / sizeof params[0]);
 }
 
 static void delete_through(const char *id)
 {
 	const struct pbx_value param = pbx_v_text(id);
 
-	(void)core_store_record(location.host, "DELETE FROM registrations WHERE id = $1", &param, 1, NULL, NULL); /* as above */
+	record("DELETE FROM registrations WHERE id = $1", &param, 1);
 }
 
 static void tell(const struct ua_binding *binding, const char *type, const char *reason)
@@ -385,6 +443,7 @@ int ua_location_init(struct pbx_host *host)
 
 void ua_location_fini(void)
 {
+	ua_location_release();
 	for (uint32_t i = 0; location.ids && i < CHAINS; i++)
 		while (location.ids[i])
 			forget(location.ids[i]);

@@ -37,5 +37,10 @@ int ua_location_put(const char *aor, struct ua_binding *binding, const struct ua
 /* reason: "expired", "removed", "replaced", "unregistered". */
 void ua_location_drop(struct ua_binding *binding, const char *reason);
 
+/* fn(context) once everything changed so far is safe from a crash, in the table or in the journal; now, if it is. */
+void ua_location_when_stored(void (*fn)(void *context), void *context);
+/* Calls them all now: we stop. */
+void ua_location_release(void);
+
 uint32_t ua_location_aors(void); /* accounts with at least one binding */
 extern const struct pbx_location ua_location_service;

@@ -2,13 +2,13 @@
  * registrar.c - a phone says where it is
  *
  * All contacts of one REGISTER are looked at before the first is changed: the request takes effect as a whole or not at all
- * (RFC 3261 10.3). The answer lists every binding of the account with what is left of it.
+ * (RFC 3261 10.3). The answer lists every binding of the account with what is left of it, and is sent when the store has what was changed.
  */
 #include "registrar.h"
-#include "address.h"
 #include "host.h"
 #include "location.h"
 #include "loop.h"
+#include "repeats.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,13 +173,13 @@ static int apply(struct registration *registration)
 }
 
 /* Every binding as a Contact line. What does not fit is not listed: far beyond what one account may have. */
-static void list_bindings(const struct registration *registration, char *ret_text, size_t size)
+static void list_bindings(const char *aor, char *ret_text, size_t size)
 {
 	int64_t now_us = core_wall_us();
 	size_t used = 0;
 
 	ret_text[0] = '\0';
-	for (const struct ua_binding *binding = ua_location_find(registration->aor); binding; binding = binding->next_of_aor) {
+	for (const struct ua_binding *binding = ua_location_find(aor); binding; binding = binding->next_of_aor) {
 		char instance[160] = "", q[24] = "";
 		int64_t left_s = (binding->expires_wall_us - now_us + 999999) / 1000000;
 
@@ -202,18 +202,45 @@ static bool supports_path(const sip_t *sip)
 	return sip->sip_supported && sip_has_feature(sip->sip_supported, "path");
 }
 
-static void confirm(struct registration *registration)
+static bool read_path(const sip_t *sip, char ret_path[MOST_URI])
 {
-	char headers[8192];
+	size_t used = 0;
+
+	ret_path[0] = '\0';
+	for (const sip_path_t *path = sip->sip_path; path; path = path->r_next) {
+		int length = snprintf(ret_path + used, MOST_URI - used, "%s<" URL_PRINT_FORMAT ">", used ? ", " : "",
+				      URL_PRINT_ARGS(path->r_url));
+
+		if (length < 0 || (size_t)length >= MOST_URI - used)
+			return false;
+		used += (size_t)length;
+	}
+	return true;
+}
+
+/* What was changed is safe: a phone that reads this is found by calls even after a crash. */
+static void confirm(void *context)
+{
+	struct ua_answer *answer = context;
+	char headers[8192], path[MOST_URI];
 	size_t used;
 
-	list_bindings(registration, headers, sizeof headers - MOST_URI - 16);
+	list_bindings(answer->account, headers, sizeof headers - MOST_URI - 16);
 	used = strlen(headers);
-	if (registration->path[0] && supports_path(registration->request->sip))
-		(void)snprintf(headers + used, sizeof headers - used, "Path: %s\n", registration->path);
+	if (supports_path(answer->sip) && read_path(answer->sip, path) && path[0])
+		(void)snprintf(headers + used, sizeof headers - used, "Path: %s\n", path);
+	ua_repeat_put(answer->proof, UA_REPEAT_ANSWERED, core_now_ms());
+	ua_answer_send(answer, headers);
+}
 
-	struct ua *ua = registration->request->ua;
-	ua_reply(ua, ua_take_transaction(registration->request), SIP_200_OK, headers[0] ? headers : NULL);
+static void accept_request(struct ua_request *request)
+{
+	struct ua_answer *answer = ua_answer_new(request);
+
+	if (!answer)
+		return; /* no memory: the phone asks again */
+	ua_repeat_put(request->proof, UA_REPEAT_WORKING, core_now_ms());
+	ua_location_when_stored(confirm, answer);
 }
 
 static void refuse(struct registration *registration, int status)
@@ -225,31 +252,20 @@ static void refuse(struct registration *registration, int status)
 	ua_reply(request->ua, ua_take_transaction(request), status, sip_status_phrase(status), status == 423 ? headers : NULL);
 }
 
-static bool read_path(struct registration *registration)
-{
-	size_t used = 0;
-
-	for (const sip_path_t *path = registration->request->sip->sip_path; path; path = path->r_next) {
-		int length = snprintf(registration->path + used, sizeof registration->path - used, "%s<" URL_PRINT_FORMAT ">",
-				      used ? ", " : "", URL_PRINT_ARGS(path->r_url));
-
-		if (length < 0 || (size_t)length >= sizeof registration->path - used)
-			return false;
-		used += (size_t)length;
-	}
-	return true;
-}
-
 void ua_register(struct ua_request *request)
 {
 	struct registration registration = { .request = request, .aor = request->account };
 	const sip_t *sip = request->sip;
 	int status = PBX_OK;
 
-	ua_address_print(&request->source, registration.received, sizeof registration.received);
+	if (request->repeated) {
+		accept_request(request);
+		return;
+	}
+	(void)snprintf(registration.received, sizeof registration.received, "%s", request->address);
 	(void)snprintf(registration.user_agent, sizeof registration.user_agent, "%s",
 		       sip->sip_user_agent ? sip->sip_user_agent->g_string : "");
-	if (!read_path(&registration))
+	if (!read_path(sip, registration.path))
 		status = 400;
 	else if (sip->sip_contact && strcmp(sip->sip_contact->m_url->url_scheme ? sip->sip_contact->m_url->url_scheme : "", "*") == 0)
 		status = remove_all(&registration);
@@ -259,7 +275,7 @@ void ua_register(struct ua_request *request)
 		status = apply(&registration);
 
 	if (status == PBX_OK)
-		confirm(&registration);
+		accept_request(request);
 	else
 		refuse(&registration, status);
 }

@@ -14,6 +14,7 @@
 #include "host.h"
 #include "json.h"
 #include "location.h"
+#include "repeats.h"
 #include "loop.h"
 #include "metrics.h"
 #include "parts.h"
@@ -144,6 +145,8 @@ static int sip_load(void *self)
 	if (err == PBX_OK)
 		err = ua_guard_init();
 	if (err == PBX_OK)
+		err = ua_repeats_init();
+	if (err == PBX_OK)
 		err = ua_location_init(ua->host);
 	return err;
 }
@@ -186,6 +189,7 @@ static void sip_stop(void *self)
 	core_status_remove("sip");
 	core_legs_set_driver(NULL);
 	ua_dialogs_close(ua);
+	ua_location_release(); /* answers need the agent */
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
@@ -195,6 +199,7 @@ static void sip_unload(void *self)
 {
 	(void)self;
 	ua_location_fini();
+	ua_repeats_fini();
 	ua_guard_fini();
 	ua_nonces_fini();
 }

@@ -56,6 +56,18 @@ struct ua_request {
 	const char *transport; /* "udp", "tcp" */
 	bool from_peer;
 	char account[64]; /* whom the credentials proved, "" for none */
+	uint64_t proof;   /* of a REGISTER with credentials: it has the same when it comes again */
+	bool repeated;    /* it has been accepted and answered before */
+};
+
+/* An accepted REGISTER that is answered when what it changed is safe. */
+struct ua_answer {
+	struct ua *ua;
+	msg_t *msg;
+	const sip_t *sip;
+	tport_t *tport; /* whence it came */
+	uint64_t proof;
+	char account[64];
 };
 
 extern struct ua *ua_part; /* the running one: there is one core in a process, and one of us. NULL before start and after stop */
@@ -64,6 +76,10 @@ void ua_count(struct ua *ua, uint32_t metric, const char *labels);
 
 /* Answers without a transaction and gives the message back: nothing remains of a request that proved nothing. */
 void ua_refuse(struct ua_request *request, int status, const char *phrase, const char *headers);
+/* Takes the request's message, to be answered later without a transaction. NULL: no memory. */
+struct ua_answer *ua_answer_new(struct ua_request *request);
+/* 200 with these headers, complete lines separated by newlines; frees the answer. */
+void ua_answer_send(struct ua_answer *answer, const char *headers);
 /* Makes a server transaction of it. The request's message belongs to it. NULL: no memory. */
 nta_incoming_t *ua_take_transaction(struct ua_request *request);
 /* A final answer of a transaction that nobody wants to hear about again. headers: complete lines separated by newlines, or NULL. */
