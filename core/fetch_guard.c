@@ -8,6 +8,7 @@
 #include "fetch_guard.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,8 @@ struct exception {
 	uint16_t port; /* ANY_PORT */
 };
 
+/* The loop writes them; whoever listens to a stream asks from a thread of its own. */
+static pthread_rwlock_t exceptions_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct exception *exceptions;
 static uint32_t exception_count;
 
@@ -139,7 +142,10 @@ bool core_fetch_guard_permits(const char *host, uint16_t port, const struct sock
 		memcpy(bytes, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, sizeof bytes);
 	else
 		return false;
-	return !is_closed(bytes) || is_range_named(bytes, port) || is_host_named(host, port);
+	(void)pthread_rwlock_rdlock(&exceptions_lock);
+	bool permits = !is_closed(bytes) || is_range_named(bytes, port) || is_host_named(host, port);
+	(void)pthread_rwlock_unlock(&exceptions_lock);
+	return permits;
 }
 
 bool core_fetch_guard_permits_name(const char *host, uint16_t port)
@@ -163,6 +169,18 @@ static void free_exceptions(struct exception *list, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		free(list[i].host);
 	free(list);
+}
+
+static void take_exceptions(struct exception *list, uint32_t count)
+{
+	struct exception *old = exceptions;
+	uint32_t old_count = exception_count;
+
+	(void)pthread_rwlock_wrlock(&exceptions_lock);
+	exceptions = list;
+	exception_count = count;
+	(void)pthread_rwlock_unlock(&exceptions_lock);
+	free_exceptions(old, old_count);
 }
 
 static bool parse_port(const char *text, uint16_t *ret_port)
@@ -217,15 +235,11 @@ int core_fetch_guard_allow(const struct pbx_list *entries, struct pbx_diag *diag
 			free_exceptions(list, entries->count);
 			return PBX_EINVAL;
 		}
-	core_fetch_guard_fini();
-	exceptions = list;
-	exception_count = entries->count;
+	take_exceptions(list, entries->count);
 	return PBX_OK;
 }
 
 void core_fetch_guard_fini(void)
 {
-	free_exceptions(exceptions, exception_count);
-	exceptions = NULL;
-	exception_count = 0;
+	take_exceptions(NULL, 0);
 }

@@ -68,11 +68,12 @@ struct core_media_driver {
 	int (*close)(core_stream stream); /* ports go into quarantine. A stale stream: PBX_ENOENT */
 	/* Codecs it can decode and encode, best first, static payload types filled in; telephone-event last. */
 	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);
-	/* As pbx/media.h; owner is charged. */
+	/* As pbx/media.h, with specs of today's size; owner is charged. */
 	int (*source_open)(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source);
 	int (*source_update)(pbx_source source, const struct pbx_source_spec *spec);
 	int (*source_close)(pbx_source source);
 	int (*source_listeners)(pbx_source source, uint32_t *ret_listeners);
+	int (*source_state)(pbx_source source, struct pbx_source_state *ret_state); /* all of it */
 	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
 		     void *self);
 };

@@ -1,5 +1,5 @@
 /*
- * decoder - whatever libsndfile reads, mixed down to one channel and resampled to 8 kHz
+ * decoder - a file that libsndfile reads, or any other pcm, mixed down to one channel and resampled to 8 kHz
  *
  * The resampler's own delay is cut off at the beginning and asked for at the end, so that a file is as long as it was.
  */
@@ -12,31 +12,34 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define OUT_HZ 8000
 #define QUALITY 10 /* files have time */
 #define CHUNK_FRAMES 1024
-#define MOST_CHANNELS 8
-#define LEAST_HZ 4000
-#define MOST_HZ 192000
 
-struct rtp_decoder {
+/* A file as pcm: what libsndfile reads. */
+struct file_pcm {
+	struct rtp_pcm pcm; /* first */
 	SNDFILE *file;
 	SF_INFO info;
+};
+
+struct rtp_decoder {
+	struct file_pcm file;           /* when it is one */
+	struct rtp_pcm *pcm;            /* that, or somebody else's */
 	SpeexResamplerState *resampler; /* NULL: the file is at 8 kHz */
 	bool ended;
 	uint32_t tail;     /* silent samples still to be fed, which push the last ones out */
 	uint32_t have, at; /* of mono */
 	float mono[CHUNK_FRAMES];
-	float frames[CHUNK_FRAMES * MOST_CHANNELS];
+	float frames[CHUNK_FRAMES * RTP_PCM_MOST_CHANNELS];
 };
 
 static int open_resampler(struct rtp_decoder *decoder)
 {
 	int err = 0;
 
-	if (decoder->info.samplerate == OUT_HZ)
+	if (decoder->pcm->rate_hz == RTP_DECODED_HZ)
 		return PBX_OK;
-	decoder->resampler = speex_resampler_init(1, (spx_uint32_t)decoder->info.samplerate, OUT_HZ, QUALITY, &err);
+	decoder->resampler = speex_resampler_init(1, decoder->pcm->rate_hz, RTP_DECODED_HZ, QUALITY, &err);
 	if (!decoder->resampler)
 		return PBX_ENOMEM;
 	(void)speex_resampler_skip_zeros(decoder->resampler); /* cannot fail on a fresh one */
@@ -44,9 +47,34 @@ static int open_resampler(struct rtp_decoder *decoder)
 	return PBX_OK;
 }
 
-static bool is_playable(const SF_INFO *info)
+static bool is_playable(const struct rtp_pcm *pcm)
 {
-	return info->channels >= 1 && info->channels <= MOST_CHANNELS && info->samplerate >= LEAST_HZ && info->samplerate <= MOST_HZ;
+	return pcm->channels >= 1 && pcm->channels <= RTP_PCM_MOST_CHANNELS && pcm->rate_hz >= RTP_PCM_LEAST_HZ &&
+	       pcm->rate_hz <= RTP_PCM_MOST_HZ;
+}
+
+static size_t read_file(struct rtp_pcm *pcm, float *ret_frames, size_t frames)
+{
+	sf_count_t got = sf_readf_float(((struct file_pcm *)pcm)->file, ret_frames, (sf_count_t)frames);
+
+	return got > 0 ? (size_t)got : 0;
+}
+
+static int open_file(struct file_pcm *file, const char *path)
+{
+	file->file = sf_open(path, SFM_READ, &file->info);
+	if (!file->file)
+		return access(path, F_OK) != 0 ? PBX_ENOENT : PBX_EINVAL;
+	file->pcm = (struct rtp_pcm){ .rate_hz = (uint32_t)file->info.samplerate,
+				      .channels = (uint32_t)file->info.channels,
+				      .read = read_file };
+	return PBX_OK;
+}
+
+static int open_on(struct rtp_decoder *decoder, struct rtp_pcm *pcm)
+{
+	decoder->pcm = pcm;
+	return is_playable(pcm) ? open_resampler(decoder) : PBX_EINVAL;
 }
 
 int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
@@ -55,11 +83,23 @@ int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
 
 	if (!decoder)
 		return PBX_ENOMEM;
-	decoder->file = sf_open(path, SFM_READ, &decoder->info);
-	int err = decoder->file && is_playable(&decoder->info) ? open_resampler(decoder) : PBX_EINVAL;
+	int err = open_file(&decoder->file, path);
 
-	if (!decoder->file && access(path, F_OK) != 0)
-		err = PBX_ENOENT;
+	if (err == PBX_OK)
+		err = open_on(decoder, &decoder->file.pcm);
+	if (err != PBX_OK) {
+		rtp_decoder_close(decoder);
+		return err;
+	}
+	*ret_decoder = decoder;
+	return PBX_OK;
+}
+
+int rtp_decoder_open_pcm(struct rtp_pcm *pcm, struct rtp_decoder **ret_decoder)
+{
+	struct rtp_decoder *decoder = calloc(1, sizeof *decoder);
+	int err = decoder ? open_on(decoder, pcm) : PBX_ENOMEM;
+
 	if (err != PBX_OK) {
 		rtp_decoder_close(decoder);
 		return err;
@@ -72,8 +112,8 @@ void rtp_decoder_close(struct rtp_decoder *decoder)
 {
 	if (!decoder)
 		return;
-	if (decoder->file)
-		(void)sf_close(decoder->file); /* was only read */
+	if (decoder->file.file)
+		(void)sf_close(decoder->file.file); /* was only read */
 	if (decoder->resampler)
 		speex_resampler_destroy(decoder->resampler);
 	free(decoder);
@@ -82,20 +122,20 @@ void rtp_decoder_close(struct rtp_decoder *decoder)
 void rtp_decoder_info(const struct rtp_decoder *decoder, struct pbx_file_info *ret_info)
 {
 	*ret_info = (struct pbx_file_info){ .size = sizeof *ret_info,
-					    .rate_hz = (uint32_t)decoder->info.samplerate,
-					    .channels = (uint32_t)decoder->info.channels,
-					    .duration_ms = (uint64_t)decoder->info.frames * 1000 / (uint64_t)decoder->info.samplerate };
+					    .rate_hz = decoder->pcm->rate_hz,
+					    .channels = decoder->pcm->channels,
+					    .duration_ms = (uint64_t)decoder->file.info.frames * 1000 / decoder->pcm->rate_hz };
 }
 
 static void mix_down(struct rtp_decoder *decoder)
 {
-	int channels = decoder->info.channels;
+	uint32_t channels = decoder->pcm->channels;
 
 	for (uint32_t i = 0; i < decoder->have; i++) {
 		float sum = 0;
 
-		for (int c = 0; c < channels; c++)
-			sum += decoder->frames[i * (uint32_t)channels + (uint32_t)c];
+		for (uint32_t c = 0; c < channels; c++)
+			sum += decoder->frames[i * channels + c];
 		decoder->mono[i] = sum / (float)channels;
 	}
 }
@@ -105,10 +145,8 @@ static bool refill(struct rtp_decoder *decoder)
 {
 	decoder->at = decoder->have = 0;
 	if (!decoder->ended) {
-		sf_count_t got = sf_readf_float(decoder->file, decoder->frames, CHUNK_FRAMES);
-
-		decoder->have = got > 0 ? (uint32_t)got : 0;
-		decoder->ended = got <= 0;
+		decoder->have = (uint32_t)decoder->pcm->read(decoder->pcm, decoder->frames, CHUNK_FRAMES);
+		decoder->ended = decoder->have == 0;
 		mix_down(decoder);
 	}
 	if (decoder->ended && decoder->resampler) {

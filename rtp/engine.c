@@ -370,6 +370,7 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 	*ret_totals = rtp_engine.gone;
 	ret_totals->workers = rtp_engine.worker_count;
 	ret_totals->sources = sources.sources;
+	ret_totals->decoders = sources.running;
 	ret_totals->listeners = sources.listeners;
 	ret_totals->streams = core_handles_count(&rtp_engine.streams);
 	while ((stream = core_handles_next(&rtp_engine.streams, &at)))

@@ -31,7 +31,7 @@ extern const struct core_media_driver rtp_driver;
 
 struct rtp_totals {
 	uint64_t packets_in, packets_out, lost, foreign, malformed;
-	uint32_t streams, sources, listeners, workers;
+	uint32_t streams, sources, decoders, listeners, workers;
 };
 void rtp_engine_totals(struct rtp_totals *ret_totals);
 void rtp_engine_ports(struct rtp_ports_count *ret_count);

@@ -82,7 +82,7 @@ static const struct rtp_observer observer = { .source_changed = on_source_change
 
 /* ---- metrics ---- */
 
-enum family { PACKETS, FOREIGN, LOST, MALFORMED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS };
+enum family { PACKETS, FOREIGN, LOST, MALFORMED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS };
 
 static const struct pbx_metric metrics[] = {
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
@@ -94,6 +94,8 @@ static const struct pbx_metric metrics[] = {
 	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape",
 		   "worker", NULL },
 	[SOURCES] = { "pbx_media_sources", PBX_METRIC_GAUGE, "Shared sources that are open", NULL, NULL },
+	[DECODERS] = { "pbx_media_decoders", PBX_METRIC_GAUGE, "Shared sources that are being decoded: one each, however many listen", NULL,
+		       NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
 
@@ -128,6 +130,7 @@ static void on_scrape(void *self)
 	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
 	(void)part->metrics->set(part->host, SOURCES, NULL, now.sources);
 	(void)part->metrics->set(part->host, LISTENERS, NULL, now.listeners);
+	(void)part->metrics->set(part->host, DECODERS, NULL, now.decoders);
 	for (uint32_t i = 0; i < now.workers; i++) {
 		(void)snprintf(label, sizeof label, "%u", i);
 		(void)part->metrics->set(part->host, BUSY, label, rtp_engine_take_busy(i));

@@ -8,10 +8,14 @@
 #include "source_inner.h"
 
 #include <core/handle.h>
+#include <core/log.h>
 #include <core/loop.h>
+#include <core/prompts.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FRAME_MS 20u
 
 static struct core_handles sources;
 static uint32_t listening;
@@ -68,13 +72,60 @@ bool rtp_source_take(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, ui
 
 /* ---- lists of files ---- [loop] */
 
+static bool has_url(const struct pbx_source_spec *spec)
+{
+	return spec->url && *spec->url;
+}
+
+static void free_texts(char **texts, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		free(texts[i]);
+}
+
 void rtp_playlist_free(struct rtp_playlist *list)
 {
 	if (!list)
 		return;
-	for (uint32_t i = 0; i < list->count; i++)
-		free(list->files[i]);
+	free_texts(list->files, list->count);
+	free_texts(list->announcements, list->announcement_count);
+	free(list->announcements);
+	free(list->url);
 	free(list);
+}
+
+/* Prompts are looked up now: the sound folders are the loop's. */
+static bool add_announcements(struct rtp_playlist *list, const struct pbx_source_spec *spec)
+{
+	char path[4096];
+
+	if (spec->announcement_count == 0 || spec->announce_every_s == 0)
+		return true;
+	list->announce_every = spec->announce_every_s * 1000u / FRAME_MS;
+	list->announcements = calloc(spec->announcement_count, sizeof *list->announcements);
+	for (uint32_t i = 0; list->announcements && i < spec->announcement_count; i++) {
+		if (core_prompts_find("", spec->announcements[i], RTP_DECODED_HZ, path, sizeof path) != PBX_OK) {
+			core_log(PBX_LOG_WARN, "media", NULL, "announcement_not_found", "source=\"%s\" prompt=%s",
+				 spec->name ? spec->name : "", spec->announcements[i]);
+			continue;
+		}
+		char *copy = strdup(path);
+
+		if (!copy)
+			return false;
+		list->announcements[list->announcement_count++] = copy;
+	}
+	return list->announcements != NULL;
+}
+
+static bool add_files(struct rtp_playlist *list, const struct pbx_source_spec *spec)
+{
+	for (; list->count < spec->file_count; list->count++) {
+		list->files[list->count] = strdup(spec->files[list->count]);
+		if (!list->files[list->count])
+			return false;
+	}
+	return true;
 }
 
 static struct rtp_playlist *playlist_new(const struct pbx_source_spec *spec)
@@ -85,15 +136,14 @@ static struct rtp_playlist *playlist_new(const struct pbx_source_spec *spec)
 		return NULL;
 	list->order = spec->order;
 	list->runs_always = spec->runs_always;
+	list->levels = spec->levels;
+	list->trims_silence = spec->trims_silence;
 	list->gain = powf(10.0f, (float)spec->gain_cdb / 2000.0f);
-	for (; list->count < spec->file_count; list->count++) {
-		list->files[list->count] = strdup(spec->files[list->count]);
-		if (!list->files[list->count]) {
-			rtp_playlist_free(list);
-			return NULL;
-		}
-	}
-	return list;
+	list->url = has_url(spec) ? strdup(spec->url) : NULL;
+	if ((!has_url(spec) || list->url) && add_files(list, spec) && add_announcements(list, spec))
+		return list;
+	rtp_playlist_free(list);
+	return NULL;
 }
 
 /* ---- life ---- [loop] */
@@ -151,6 +201,7 @@ static struct rtp_source *source_new(const char *name)
 		return NULL;
 	source->refs = 1;
 	source->name = strdup(name ? name : "");
+	source->programme.name = source->name;
 	source->id = source->name ? core_handle_new(&sources, source) : 0;
 	if (source->id != 0)
 		return source;
@@ -160,7 +211,7 @@ static struct rtp_source *source_new(const char *name)
 
 int rtp_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source)
 {
-	if (spec->file_count == 0)
+	if (spec->file_count == 0 && !has_url(spec))
 		return PBX_EINVAL;
 	if (!running)
 		return PBX_EIO;
@@ -187,7 +238,7 @@ int rtp_source_update(pbx_source name, const struct pbx_source_spec *spec)
 
 	if (!source)
 		return PBX_ENOENT;
-	if (spec->file_count == 0)
+	if (spec->file_count == 0 && !has_url(spec))
 		return PBX_EINVAL;
 	struct rtp_playlist *list = playlist_new(spec);
 
@@ -221,6 +272,18 @@ int rtp_source_listeners(pbx_source name, uint32_t *ret_listeners)
 	if (!source)
 		return PBX_ENOENT;
 	*ret_listeners = rtp_read(&source->listeners);
+	return PBX_OK;
+}
+
+int rtp_source_state(pbx_source name, struct pbx_source_state *ret_state)
+{
+	const struct rtp_source *source = core_handle_find(&sources, name.id);
+
+	if (!source)
+		return PBX_ENOENT;
+	ret_state->listeners = rtp_read(&source->listeners);
+	ret_state->running = rtp_read(&source->runs);
+	ret_state->streaming = ret_state->running && rtp_read(&source->streaming);
 	return PBX_OK;
 }
 
@@ -272,6 +335,7 @@ void rtp_sources_stop(void)
 	while ((source = core_handles_next(&sources, &at)))
 		(void)rtp_source_close((pbx_source){ source->id });
 	rtp_reader_stop();
+	rtp_radios_wait();
 	running = false;
 	core_handles_fini(&sources);
 }

@@ -22,6 +22,7 @@ int rtp_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, 
 int rtp_source_update(pbx_source source, const struct pbx_source_spec *spec);
 int rtp_source_close(pbx_source source);
 int rtp_source_listeners(pbx_source source, uint32_t *ret_listeners);
+int rtp_source_state(pbx_source source, struct pbx_source_state *ret_state);
 
 /* One who listens, from now on until play is over. revoke: the source's owner is leaving. PBX_OK, PBX_ENOENT. */
 int rtp_source_join(pbx_source source, struct rtp_play *play, void (*revoke)(struct core_charge *charge));

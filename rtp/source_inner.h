@@ -1,7 +1,9 @@
-/* rtp/source_inner.h - what a source is made of: the ring its players read, the list its reader plays */
+/* rtp/source_inner.h - what a source is made of: the ring its players read, the programme its reader plays into it */
 #pragma once
 #include "source.h"
 #include "decoder.h"
+#include "leveller.h"
+#include "radio.h"
 
 #define RTP_SOURCE_FRAMES 128u /* 2.56 s */
 #define RTP_SOURCE_AHEAD 48u   /* decoded before its time: how long a disk may dawdle */
@@ -15,10 +17,38 @@ struct rtp_source_frame {
 /* Made by the loop, played by the reader. */
 struct rtp_playlist {
 	uint32_t order; /* PBX_SOURCE_… */
-	bool runs_always;
+	bool runs_always, levels, trims_silence;
 	float gain;
+	char *url; /* NULL: no stream */
+	char **announcements;
+	uint32_t announcement_count, announce_every; /* frames; 0: never */
 	uint32_t count;
 	char *files[];
+};
+
+/* A file that is being played. */
+struct rtp_tune {
+	struct rtp_decoder *decoder;
+	bool gave; /* something that could be heard */
+	/* Silence that is held back until it is known whether anything follows, and what does follow. */
+	uint32_t silent, kept, kept_at;
+	int16_t keeps[RTP_SOURCE_FRAME_BYTES];
+};
+
+/* What is heard next: the reader's. */
+struct rtp_programme {
+	const char *name;                      /* the source's */
+	struct rtp_playlist *list, *next_list; /* next_list: its files from the end of this one on */
+	struct rtp_playlist *now;              /* the newest of both: everything but the files */
+	uint32_t *sequence;                    /* of files, this round */
+	uint32_t at, failures, rounds;         /* in sequence; in a row; of this list */
+	uint32_t rests;                        /* frames during which no file is looked for: none could be played */
+	struct rtp_tune tune;
+	struct rtp_leveller leveller;
+	struct rtp_radio *radio;
+	uint32_t waited; /* frames of silence, in the hope that the radio begins soon */
+	struct rtp_decoder *announcement;
+	uint32_t since, announced; /* frames since the last announcement; how many there were */
 };
 
 struct rtp_source {
@@ -37,14 +67,10 @@ struct rtp_source {
 
 	/* The reader's. */
 	struct rtp_source *next;
-	struct rtp_playlist *list, *next_list; /* next_list: from the end of this file on */
-	uint32_t *sequence;                    /* of files, this round */
-	uint32_t at, failures, rounds;         /* in sequence; in a row; of this list */
-	float gain;
-	bool runs_always;
-	struct rtp_decoder *decoder;
-	bool gave;         /* a sample, this file */
-	uint64_t clock_us; /* up to here time has been counted; 0: stands still */
+	struct rtp_programme programme;
+	uint32_t lingers;             /* rounds that it still runs after the last listener: a stream is not dropped at once */
+	_Atomic bool runs, streaming; /* for whoever asks */
+	uint64_t clock_us;            /* up to here time has been counted; 0: stands still */
 };
 
 #define RTP_SOURCE_LIST (RTP_SOURCE_COMMANDS + 0u) /* another list; the first one brings the source to the reader */
@@ -58,6 +84,15 @@ struct rtp_source_command {
 };
 
 void rtp_playlist_free(struct rtp_playlist *list); /* [any] */
+
+/* ---- programme.c: the reader's ---- */
+
+/* Another list; returns one that was never begun, to be freed. */
+struct rtp_playlist *rtp_programme_change(struct rtp_programme *programme, struct rtp_playlist *list);
+/* The next frame. False: there is nothing to play now, and the frame is silent. */
+bool rtp_programme_next(struct rtp_programme *programme, int16_t ret_samples[RTP_SOURCE_FRAME_BYTES]);
+void rtp_programme_rest(struct rtp_programme *programme); /* nobody listens: the network is left alone */
+void rtp_programme_clear(struct rtp_programme *programme);
 
 /* ---- reader.c ---- [loop] */
 

@@ -677,5 +677,6 @@ const struct core_media_driver rtp_driver = {
 	.source_update = rtp_source_update,
 	.source_close = rtp_source_close,
 	.source_listeners = rtp_source_listeners,
+	.source_state = rtp_source_state,
 	.probe = rtp_probe,
 };

@@ -63,6 +63,8 @@ void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);         /* or turns ou
 void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg);          /* no packet for media.timeout_s */
 /* The files of an open source, separated by newlines, NULL: no such source; and how many legs listen. */
 const char *fake_source_files(struct fake_pbx *pbx, const char *name);
+/* What else was asked for: "http://radio/a announce:welcome,wait/30 levels trims". */
+const char *fake_source_wishes(struct fake_pbx *pbx, const char *name);
 uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
 
 /* ---- time, accounts, questions --------------------------------------------------------------------------------------------- */

@@ -15,7 +15,9 @@
 struct source {
 	struct core_charge charge; /* first */
 	pbx_source handle;
-	char *name, *files;
+	char *name, *files, *url, *announcements;
+	uint32_t announce_every_s;
+	bool levels, trims_silence;
 	struct source *next;
 };
 
@@ -252,16 +254,33 @@ static struct source *find_source_named(const char *name)
 	return source;
 }
 
-static char *join_files(const struct pbx_source_spec *spec)
+static char *join(const char *const *texts, uint32_t count)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	for (uint32_t i = 0; i < spec->file_count; i++)
-		(void)fprintf(out, "%s%s", i ? "\n" : "", spec->files[i]);
+	for (uint32_t i = 0; i < count; i++)
+		(void)fprintf(out, "%s%s", i ? "\n" : "", texts[i]);
 	(void)fclose(out); /* memory */
 	return text;
+}
+
+static void forget_spec(struct source *source)
+{
+	free(source->files);
+	free(source->url);
+	free(source->announcements);
+}
+
+static void take_spec(struct source *source, const struct pbx_source_spec *spec)
+{
+	source->files = join(spec->files, spec->file_count);
+	source->announcements = join(spec->announcements, spec->announcement_count);
+	source->url = strdup(spec->url ? spec->url : "");
+	source->announce_every_s = spec->announce_every_s;
+	source->levels = spec->levels;
+	source->trims_silence = spec->trims_silence;
 }
 
 static void source_free(struct source *source)
@@ -277,7 +296,7 @@ static void source_free(struct source *source)
 	core_charge_remove(&source->charge);
 	core_handle_free(&source_table, source->handle.id);
 	free(source->name);
-	free(source->files);
+	forget_spec(source);
 	free(source);
 }
 
@@ -288,14 +307,14 @@ static void source_revoke(struct core_charge *charge)
 
 static int media_source_open(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source)
 {
-	if (!spec->file_count)
+	if (!spec->file_count && (!spec->url || !*spec->url))
 		return PBX_EINVAL;
 	struct source *source = calloc(1, sizeof *source);
 	ck_assert_ptr_nonnull(source);
 
 	source->handle.id = core_handle_new(&source_table, source);
 	source->name = strdup(spec->name);
-	source->files = join_files(spec);
+	take_spec(source, spec);
 	source->next = sources;
 	sources = source;
 	core_charge_add(owner, &source->charge, "source", false, source_revoke);
@@ -309,10 +328,10 @@ static int media_source_update(pbx_source handle, const struct pbx_source_spec *
 
 	if (!source)
 		return PBX_ENOENT;
-	if (!spec->file_count)
+	if (!spec->file_count && (!spec->url || !*spec->url))
 		return PBX_EINVAL;
-	free(source->files);
-	source->files = join_files(spec);
+	forget_spec(source);
+	take_spec(source, spec);
 	return PBX_OK;
 }
 
@@ -333,6 +352,18 @@ static int media_source_listeners(pbx_source handle, uint32_t *ret_listeners)
 	*ret_listeners = 0;
 	for (const struct fake_stream *stream = streams; stream; stream = stream->next)
 		*ret_listeners += stream->plays == CORE_PLAY_SOURCE && stream->source.id == handle.id;
+	return PBX_OK;
+}
+
+static int media_source_state(pbx_source handle, struct pbx_source_state *ret_state)
+{
+	const struct source *source = core_handle_find(&source_table, handle.id);
+
+	if (!source)
+		return PBX_ENOENT;
+	(void)media_source_listeners(handle, &ret_state->listeners); /* it is there */
+	ret_state->running = ret_state->listeners > 0;
+	ret_state->streaming = ret_state->running && *source->url;
 	return PBX_OK;
 }
 
@@ -400,6 +431,7 @@ const struct core_media_driver fake_media_driver = {
 	.source_update = media_source_update,
 	.source_close = media_source_close,
 	.source_listeners = media_source_listeners,
+	.source_state = media_source_state,
 	.probe = media_probe,
 };
 
@@ -451,6 +483,17 @@ const char *fake_source_files(struct fake_pbx *pbx, const char *name)
 
 	(void)pbx;
 	return source ? fake_format("%s", source->files) : NULL;
+}
+
+const char *fake_source_wishes(struct fake_pbx *pbx, const char *name)
+{
+	const struct source *source = find_source_named(name);
+
+	(void)pbx;
+	if (!source)
+		return NULL;
+	return fake_format("%s announce:%s/%u%s%s", source->url, source->announcements, source->announce_every_s,
+			   source->levels ? " levels" : "", source->trims_silence ? " trims" : "");
 }
 
 uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name)

@@ -2,8 +2,11 @@
 #include "../check_main.h"
 #include "rig.h"
 
+#include <math.h>
 #include <rtp/g711.h>
 #include <rtp/source.h>
+#include <sndfile.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { MOST_LISTENERS = 40 };
@@ -319,6 +322,135 @@ START_TEST(frames_of_any_length_are_cut_from_it)
 }
 END_TEST
 
+/* The programme pauses for it and goes on where it stopped. */
+START_TEST(announcements_interrupt_the_programme)
+{
+	int announced = 0, music = 0;
+	const char *announcements[] = { paths[1], "/no/such/prompt.wav", paths[2] };
+	struct pbx_source_spec spec = { .size = sizeof spec,
+					.name = "music",
+					.files = &(const char *){ paths[0] },
+					.file_count = 1,
+					.order = PBX_SOURCE_IN_ORDER,
+					.announcements = announcements,
+					.announcement_count = 3,
+					.announce_every_s = 1 };
+	pbx_source source;
+
+	rig_start();
+	make_wav(paths[0], 500, 8000, 1, 30);
+	make_wav(paths[1], 1500, 8000, 1, 0.5);
+	make_wav(paths[2], 2500, 16000, 1, 0.5);
+	open_phones(1, "PCMU");
+	ck_assert_int_eq(rtp_driver.source_open(NULL, &spec, &source), PBX_OK);
+	listen_to(&phones[0], source, 1);
+	skip_silence(&phones[0]);
+	phone_record(&phones[0], RTP_LAW_MU, heard, 48000);
+	for (size_t at = 0; at + 800 <= 48000; at += 800) {
+		music += share_of(heard + at, 800, 500) > 0.9;
+		announced += share_of(heard + at, 800, 1500) > 0.9 || share_of(heard + at, 800, 2500) > 0.9;
+	}
+	/* Six seconds: one of music, half of an announcement, and so on, in turn. */
+	ck_assert_msg(announced >= 14 && announced <= 21, "%d tenths of announcements", announced);
+	ck_assert_msg(music >= 34, "%d tenths of music", music);
+	ck_assert(share_of(heard + 8000 + 800, 2000, 1500) > 0.9);
+	ck_assert(share_of(heard + 20000 + 800, 2000, 2500) > 0.9);
+	close_source(source);
+	close_phones(1);
+	(void)(unlink(paths[0]) | unlink(paths[1]) | unlink(paths[2]));
+	rig_stop();
+}
+END_TEST
+
+/* A second of nothing, half a second of tone, half of nothing, half of tone, a second of nothing. */
+static void make_padded(char path[64], int rate_hz)
+{
+	static const double parts[] = { 0, 0, 0.25, 0, 0.25, 0, 0 };
+	SF_INFO info = { .samplerate = rate_hz, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_16 };
+
+	(void)snprintf(path, 64, "/tmp/test_source_XXXXXX");
+	SNDFILE *file = sf_open_fd(mkstemp(path), SFM_WRITE, &info, 1);
+
+	for (size_t part = 0; part < 7; part++)
+		for (int i = 0; i < rate_hz / 2; i++) {
+			float value = (float)(parts[part] * sin(2 * M_PI * 600 * i / rate_hz));
+
+			ck_assert_int_eq(sf_writef_float(file, &value, 1), 1);
+		}
+	ck_assert_int_eq(sf_close(file), 0);
+}
+
+START_TEST(silence_around_a_tune_is_left_out_and_that_within_it_is_not)
+{
+	int silent = 0;
+	struct pbx_source_spec spec = { .size = sizeof spec,
+					.name = "music",
+					.files = &(const char *){ paths[0] },
+					.file_count = 1,
+					.order = PBX_SOURCE_IN_ORDER,
+					.trims_silence = true };
+	pbx_source source;
+
+	rig_start();
+	make_padded(paths[0], 16000);
+	open_phones(1, "PCMU");
+	ck_assert_int_eq(rtp_driver.source_open(NULL, &spec, &source), PBX_OK);
+	listen_to(&phones[0], source, 1);
+	skip_silence(&phones[0]);
+	phone_record(&phones[0], RTP_LAW_MU, heard, 36000);
+	for (size_t at = 0; at + 400 <= 36000; at += 400)
+		silent += level_dbfs(heard + at, 400) < -45;
+	/* Rounds of 1.5 s, half a second of each silent: 30 of 90; with the padding it would be 64. */
+	ck_assert_msg(silent >= 26 && silent <= 34, "%d of 90", silent);
+	close_source(source);
+	close_phones(1);
+	(void)unlink(paths[0]);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(levels_bring_soft_and_loud_nearer)
+{
+	double level[2];
+
+	for (int i = 0; i < 2; i++) {
+		struct pbx_source_spec spec = { .size = sizeof spec,
+						.name = "music",
+						.files = &(const char *){ paths[0] },
+						.file_count = 1,
+						.order = PBX_SOURCE_IN_ORDER,
+						.levels = true,
+						.gain_cdb = 0 };
+		pbx_source source;
+		SF_INFO info = { .samplerate = 8000, .channels = 1, .format = SF_FORMAT_WAV | SF_FORMAT_PCM_16 };
+
+		rig_start();
+		(void)snprintf(paths[0], sizeof paths[0], "/tmp/test_source_XXXXXX");
+		SNDFILE *file = sf_open_fd(mkstemp(paths[0]), SFM_WRITE, &info, 1);
+		for (int at = 0; at < 16000; at++) {
+			float value = (float)((i ? 0.4 : 0.04) * sin(2 * M_PI * 600 * at / 8000));
+
+			ck_assert_int_eq(sf_writef_float(file, &value, 1), 1);
+		}
+		ck_assert_int_eq(sf_close(file), 0);
+		open_phones(1, "PCMU");
+		ck_assert_int_eq(rtp_driver.source_open(NULL, &spec, &source), PBX_OK);
+		listen_to(&phones[0], source, 1);
+		skip_silence(&phones[0]);
+		phone_record(&phones[0], RTP_LAW_MU, heard, 48000);
+		level[i] = level_dbfs(heard + 40000, 8000);
+		close_source(source);
+		close_phones(1);
+		(void)unlink(paths[0]);
+		rig_stop();
+	}
+	ck_assert_msg(level[1] - level[0] < 4, "soft %.1f loud %.1f", level[0], level[1]); /* 20 dB apart they were */
+	ck_assert(level[1] < -15 && level[1] > -24);
+}
+END_TEST
+
 CHECK_MAIN("source", many_listen_and_one_decodes, both_laws_hear_the_same_programme, time_stands_still_while_nobody_listens,
 	   files_follow_each_other_without_a_gap, a_new_list_begins_where_the_present_file_ends, gain_makes_it_softer,
-	   files_that_cannot_be_played_are_skipped, whoever_listens_to_a_source_that_closes_is_told, frames_of_any_length_are_cut_from_it)
+	   files_that_cannot_be_played_are_skipped, whoever_listens_to_a_source_that_closes_is_told, frames_of_any_length_are_cut_from_it,
+	   announcements_interrupt_the_programme, silence_around_a_tune_is_left_out_and_that_within_it_is_not,
+	   levels_bring_soft_and_loud_nearer)
