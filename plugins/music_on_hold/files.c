@@ -52,10 +52,10 @@ void music_jobs_clear(struct music *music)
 }
 
 /* Checks the two names; NULL when the request has been refused. */
-static struct file_job *job_new(struct music *music, pbx_request request)
+static struct file_job *job_new(struct music *music, pbx_request request, const char *file)
 {
 	const struct pbx_requests *requests = music->requests;
-	const char *class = requests->text(request, "class"), *file = requests->text(request, "file");
+	const char *class = requests->text(request, "class");
 	char id[27];
 
 	if (!music_is_name(class)) {
@@ -194,17 +194,10 @@ static void on_draft(void *self, void *data, int status)
 	job_free(job);
 }
 
-void music_on_upload(void *self, pbx_request request)
+static void upload(struct music *music, pbx_request request, const char *file, const char *bytes, size_t size)
 {
-	struct music *music = self;
-	size_t size = 0;
-	const char *body = music->requests->raw(request, &size);
+	struct file_job *job = job_new(music, request, file);
 
-	if (!body || size == 0) {
-		(void)music->requests->fail(request, 400, "empty", NULL, "the request has no body: send the file itself");
-		return;
-	}
-	struct file_job *job = job_new(music, request);
 	if (!job)
 		return;
 	job->bytes = malloc(size);
@@ -214,8 +207,34 @@ void music_on_upload(void *self, pbx_request request)
 		job_free(job);
 		return;
 	}
-	memcpy(job->bytes, body, size);
+	memcpy(job->bytes, bytes, size);
 	run_or_refuse(job, write_draft, on_draft);
+}
+
+void music_on_upload(void *self, pbx_request request)
+{
+	struct music *music = self;
+	size_t size = 0;
+	const char *body = music->requests->raw(request, &size);
+
+	if (!body || size == 0)
+		(void)music->requests->fail(request, 400, "empty", NULL, "the request has no body: send the file itself");
+	else
+		upload(music, request, music->requests->text(request, "file"), body, size);
+}
+
+void music_on_upload_form(void *self, pbx_request request)
+{
+	struct music *music = self;
+	struct part part;
+	size_t size = 0;
+	const char *body = music->requests->raw(request, &size);
+
+	if (!body || !multipart_first_file(music->requests->http_header(request, "Content-Type"), body, size, &part) || part.size == 0)
+		(void)music->requests->fail(request, 400, "no_file", NULL,
+					    "the body is no multipart/form-data with a file in it: curl -F file=@tune.wav does that");
+	else
+		upload(music, request, part.name, part.bytes, part.size);
 }
 
 /* ---- removal -------------------------------------------------------------------------- */
@@ -249,7 +268,8 @@ static void on_file_removed(void *self, void *data, int status)
 
 void music_on_remove_file(void *self, pbx_request request)
 {
-	struct file_job *job = job_new(self, request);
+	struct music *music = self;
+	struct file_job *job = job_new(music, request, music->requests->text(request, "file"));
 
 	if (job)
 		run_or_refuse(job, remove_file, on_file_removed);
@@ -334,7 +354,7 @@ static const char *stored_path(const struct music_class *class, const char *file
 void music_on_download(void *self, pbx_request request)
 {
 	struct music *music = self;
-	struct file_job *job = job_new(music, request);
+	struct file_job *job = job_new(music, request, music->requests->text(request, "file"));
 	const struct music_class *class = job ? music_find(music, job->class) : NULL;
 	const char *path = class ? stored_path(class, music->requests->text(request, "file")) : NULL;
 

@@ -2,8 +2,9 @@
  * music_on_hold - music for anyone who is held, queued, parked or alone
  *
  * Offers pbx.music/1: the source behind a class. Every folder below settings.directory, and below the plugin's own data folder, is a
- * class; the folders are looked at every rescan_s seconds, in the pool. What a class adds to its files (order, gain) is a row in
- * music_on_hold_classes. One decoder a class, one encoder a codec, however many listen: that is the media engine's doing.
+ * class; the folders are looked at every rescan_s seconds, in the pool. What a class adds to its files (order, gain, a stream,
+ * announcements) is a row in music_on_hold_classes. One decoder a class, one encoder a codec, however many listen: that is the media
+ * engine's doing.
  */
 #include "music.h"
 #include <stdlib.h>
@@ -17,12 +18,21 @@ static const struct pbx_setting settings[] = {
 		   .help = "Order of the files of a class that has no order of its own"),
 	PBX_UINT(struct music_settings, rescan_s, .initial = 10, .least = 1, .most = 3600, .unit = "s",
 		 .help = "How often the folders are looked at for new and changed files"),
+	PBX_BOOL(struct music_settings, trim_silence, .initial = 1, .help = "Leave out the silence at the beginning and the end of a tune"),
 };
 
 static const struct pbx_migration migrations[] = {
 	{ 1, "classes",
 	  "CREATE TABLE music_on_hold_classes (name TEXT PRIMARY KEY, sort TEXT NOT NULL, gain_cdb INTEGER NOT NULL DEFAULT 0,"
 	  " created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)" },
+	{ 2, "streams, announcements, playlists",
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN mode TEXT NOT NULL DEFAULT 'files';"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN position TEXT NOT NULL DEFAULT 'shared';"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN url TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN announcement TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN announce_every_s INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN levels INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE music_on_hold_classes ADD COLUMN playlist TEXT NOT NULL DEFAULT ''" },
 };
 
 /* ---- pbx.music/1 ---------------------------------------------------------------------- */
@@ -85,6 +95,7 @@ void music_rescan(struct music *music)
 static void on_rescan(void *self, pbx_timer timer)
 {
 	(void)timer;
+	music_close_idle(self);
 	music_rescan(self);
 }
 
@@ -104,8 +115,7 @@ static void on_rows(void *self, const struct pbx_rows *rows)
 		if (!class)
 			break;
 		class->stored = true;
-		(void)snprintf(class->sort, sizeof class->sort, "%s", pbx_cell_text(rows, row, 1));
-		class->gain_cdb = (int32_t)pbx_cell_int(rows, row, 2);
+		plan_from_row(rows, row, &class->plan);
 	}
 	music_rescan(music);
 }
@@ -122,8 +132,10 @@ static int music_load(void *self)
 	music->timers = pbx_timers(music->host);
 	if (uploads && !(music->uploads = strdup(uploads)))
 		return PBX_ENOMEM;
-	int err = music->store->run(music->host, "SELECT name, sort, gain_cdb FROM music_on_hold_classes ORDER BY name", NULL, 0, on_rows,
-				    music);
+	char sql[300];
+
+	(void)snprintf(sql, sizeof sql, "SELECT name, %s FROM music_on_hold_classes ORDER BY name", plan_columns);
+	int err = music->store->run(music->host, sql, NULL, 0, on_rows, music);
 	return err == PBX_OK ? PBX_ELATER : err;
 }
 
@@ -136,17 +148,18 @@ static int music_start(void *self)
 	return music->timers->start(music->host, every_ms, every_ms, on_rescan, music, &music->rescan);
 }
 
-/* The folder may be another one now: look at once. The order of a class without a row follows the setting. */
+/* The folder may be another one now: look at once. The order of a class without a row follows the setting. A source takes all else from
+ * the end of its tune on. */
 static void apply_settings(void *self, void *data)
 {
 	struct music *music = self;
 
 	(void)data;
-	for (struct music_class *class = music->classes; class; class = class->next)
-		if (!class->stored && strcmp(class->sort, music->settings->sort) != 0) {
-			(void)snprintf(class->sort, sizeof class->sort, "%s", music->settings->sort);
-			music_refresh(music, class);
-		}
+	for (struct music_class *class = music->classes; class; class = class->next) {
+		if (!class->stored)
+			plan_default(music, &class->plan);
+		music_refresh(music, class);
+	}
 	(void)music_start(music); /* rescan_s may have changed; without memory the old rhythm is lost, and the log tells why */
 	music_rescan(music);
 }
@@ -175,8 +188,25 @@ static const struct pbx_arg class_arg[] = {
 };
 static const struct pbx_arg class_args[] = {
 	{ .name = "class", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Name of the class: letters, digits, - and _" },
+	{ .name = "mode",
+	  .type = PBX_TYPE_CHOICE,
+	  .choices = PBX_CHOICES("files", "playlist", "stream"),
+	  .help = "What is heard: its files, some of them in an order of its own, or a stream with the files while that cannot be heard" },
 	{ .name = "sort", .type = PBX_TYPE_CHOICE, .choices = PBX_CHOICES("alpha", "random", "randstart"), .help = "Order of its files" },
+	{ .name = "position",
+	  .type = PBX_TYPE_CHOICE,
+	  .choices = PBX_CHOICES("shared", "caller"),
+	  .help = "All are in the same place of the music, or every caller begins at the beginning" },
+	{ .name = "source", .type = PBX_TYPE_TEXT, .help = "Address of the stream, http or https: MP3, Ogg Vorbis or Ogg Opus" },
+	{ .name = "playlist", .type = PBX_TYPE_LIST, .help = "Names of files of the class, in order; one may come twice" },
 	{ .name = "gain_db", .type = PBX_TYPE_INT, .least = -40, .most = 20, .help = "Louder or softer than the files are" },
+	{ .name = "levels", .type = PBX_TYPE_BOOL, .help = "Bring tunes of different loudness nearer to one another" },
+	{ .name = "announcement", .type = PBX_TYPE_TEXT, .help = "A prompt that interrupts the music; files named announce-… do so too" },
+	{ .name = "announce_every_s",
+	  .type = PBX_TYPE_INT,
+	  .least = 0,
+	  .most = 3600,
+	  .help = "Seconds of music between announcements; 0: none" },
 };
 static const struct pbx_arg file_args[] = {
 	{ .name = "class", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Name of the class" },
@@ -184,10 +214,18 @@ static const struct pbx_arg file_args[] = {
 };
 static const struct pbx_field class_fields[] = {
 	{ "name", PBX_TYPE_TEXT, "Name of the class" },
+	{ "mode", PBX_TYPE_TEXT, "files, playlist or stream" },
 	{ "sort", PBX_TYPE_TEXT, "Order of its files: alpha, random, randstart" },
+	{ "position", PBX_TYPE_TEXT, "shared: all are in the same place; caller: each begins at the beginning" },
 	{ "gain_db", PBX_TYPE_INT, "Louder or softer than the files are" },
+	{ "levels", PBX_TYPE_BOOL, "Tunes are brought nearer to one loudness" },
+	{ "source", PBX_TYPE_TEXT, "Address of the stream" },
+	{ "announcement", PBX_TYPE_TEXT, "The prompt that interrupts the music" },
+	{ "announce_every_s", PBX_TYPE_INT, "Seconds of music between announcements" },
+	{ "playlist", PBX_TYPE_LIST, "Names of files, in the order in which they are played" },
 	{ "file_count", PBX_TYPE_INT, "How many files it has" },
 	{ "listeners", PBX_TYPE_INT, "Legs that hear it now" },
+	{ "streaming", PBX_TYPE_BOOL, "The stream is being heard" },
 	{ "is_default", PBX_TYPE_BOOL, "Heard when no class, or an unknown one, is asked for" },
 	{ "files", PBX_TYPE_LIST, "File names, in order of name" },
 };
@@ -206,6 +244,14 @@ static const struct pbx_route routes[] = {
 	  .summary = "One class with its files",
 	  .args = PBX_TABLE(class_arg),
 	  .reply = PBX_TABLE(class_fields) },
+	{ .method = "POST",
+	  .path = "/moh/classes",
+	  .handle = music_on_create,
+	  .scope = "moh:write",
+	  .summary = "Make a class",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(class_args),
+	  .reply = PBX_TABLE(class_fields) },
 	{ .method = "PUT",
 	  .path = "/moh/classes/{class}",
 	  .handle = music_on_set,
@@ -220,6 +266,13 @@ static const struct pbx_route routes[] = {
 	  .scope = "moh:write",
 	  .summary = "Remove a class and its uploaded files",
 	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(class_arg) },
+	{ .method = "POST",
+	  .path = "/moh/classes/{class}/files",
+	  .handle = music_on_upload_form,
+	  .scope = "moh:write",
+	  .summary = "Upload a tune as a form does: the first file of multipart/form-data",
+	  .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY,
 	  .args = PBX_TABLE(class_arg) },
 	{ .method = "PUT",
 	  .path = "/moh/classes/{class}/files/{file}",
@@ -247,9 +300,9 @@ static const struct pbx_command commands[] = {
 	{ .words = "moh list",
 	  .handle = music_on_list,
 	  .help = "List the music classes",
-	  .columns = "name,sort,gain_db,file_count,listeners,is_default" },
+	  .columns = "name,mode,sort,gain_db,file_count,listeners,streaming,is_default" },
 	{ .words = "moh show", .handle = music_on_show, .help = "One class with its files", .args = PBX_TABLE(class_arg) },
-	{ .words = "moh set", .handle = music_on_set, .help = "Make a class, or change its order or gain", .args = PBX_TABLE(class_args) },
+	{ .words = "moh set", .handle = music_on_set, .help = "Make a class, or change what it plays", .args = PBX_TABLE(class_args) },
 	{ .words = "moh remove", .handle = music_on_remove, .help = "Remove a class and its uploaded files", .args = PBX_TABLE(class_arg) },
 	{ .words = "moh rescan", .handle = music_on_rescan, .help = "Look at the folders now" },
 };

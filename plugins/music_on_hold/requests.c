@@ -20,15 +20,14 @@ static struct pbx_json *describe(struct music *music, const struct music_class *
 {
 	const struct pbx_jsons *json = music->json;
 	struct pbx_json *object = json->new_object(), *files;
-	uint32_t listeners = 0;
+	struct pbx_source_state state;
 
-	if (class->source.id)
-		(void)music->media->source_listeners(class->source, &listeners);
+	music_state(music, class, &state);
 	(void)json->set_text(object, "name", class->name);
-	(void)json->set_text(object, "sort", class->sort);
-	(void)json->set_integer(object, "gain_db", class->gain_cdb / 100);
+	plan_describe(music, &class->plan, object);
 	(void)json->set_integer(object, "file_count", class->files.count);
-	(void)json->set_integer(object, "listeners", listeners);
+	(void)json->set_integer(object, "listeners", state.listeners);
+	(void)json->set_boolean(object, "streaming", state.streaming);
 	(void)json->set_boolean(object, "is_default", strcmp(class->name, music->settings->default_class) == 0);
 	if (!with_files)
 		return object;
@@ -73,8 +72,9 @@ void music_on_rescan(void *self, pbx_request request)
 struct change {
 	struct music *music;
 	pbx_request request;
-	char name[MUSIC_NAME_LENGTH + 1], sort[12];
-	int32_t gain_cdb;
+	char name[MUSIC_NAME_LENGTH + 1];
+	bool creates;
+	struct music_plan plan;
 };
 
 static void on_stored(void *self, const struct pbx_rows *rows)
@@ -82,13 +82,17 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	struct change *change = self;
 	struct music *music = change->music;
 	struct music_class *class = rows->status == PBX_OK ? music_add(music, change->name) : NULL;
+	char location[64];
 
 	if (class) {
 		class->stored = true;
-		memcpy(class->sort, change->sort, sizeof class->sort);
-		class->gain_cdb = change->gain_cdb;
+		class->plan = change->plan;
 		music_refresh(music, class);
-		(void)music->requests->reply(change->request, 200, describe(music, class, true));
+		(void)snprintf(location, sizeof location, "/moh/classes/%s", class->name);
+		if (change->creates)
+			(void)music->requests->created(change->request, location, describe(music, class, true));
+		else
+			(void)music->requests->reply(change->request, 200, describe(music, class, true));
 	} else {
 		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the class could not be stored: %s",
 					    rows->error);
@@ -96,11 +100,30 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 	free(change);
 }
 
-void music_on_set(void *self, pbx_request request)
+static void store(struct change *change)
 {
-	struct music *music = self;
+	struct music *music = change->music;
+	struct pbx_value values[PLAN_COLUMNS + 1] = { pbx_v_text(change->name) };
+
+	plan_values(&change->plan, values + 1);
+	values[PLAN_COLUMNS] = PBX_V_INT(music->host->wall_us(music->host));
+	int err = music->store->run(music->host,
+				    "INSERT INTO music_on_hold_classes (name, mode, sort, position, url, announcement, announce_every_s,"
+				    " gain_cdb, levels, playlist, created_at, updated_at)"
+				    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)"
+				    " ON CONFLICT (name) DO UPDATE SET mode = $2, sort = $3, position = $4, url = $5, announcement = $6,"
+				    " announce_every_s = $7, gain_cdb = $8, levels = $9, playlist = $10, updated_at = $11",
+				    values, PLAN_COLUMNS + 1, on_stored, change);
+	if (err != PBX_OK) {
+		(void)music->requests->fail(change->request, 503, "store_unavailable", NULL, "the store takes nothing now");
+		free(change);
+	}
+}
+
+static void change_class(struct music *music, pbx_request request, bool creates)
+{
 	const struct pbx_requests *requests = music->requests;
-	const char *name = requests->text(request, "class"), *sort = requests->text(request, "sort");
+	const char *name = requests->text(request, "class");
 	const struct music_class *class = music_find(music, name);
 
 	if (!music_is_name(name)) {
@@ -108,27 +131,35 @@ void music_on_set(void *self, pbx_request request)
 				     MUSIC_NAME_LENGTH);
 		return;
 	}
+	if (creates && class) {
+		(void)requests->fail(request, 409, "exists", "class", "there is a class %s; PUT /moh/classes/%s changes it", name, name);
+		return;
+	}
 	struct change *change = calloc(1, sizeof *change);
 	if (!change) {
 		(void)requests->fail(request, 503, "no_memory", NULL, "there is no memory");
 		return;
 	}
-	*change = (struct change){ .music = music, .request = request };
+	*change = (struct change){ .music = music, .request = request, .creates = creates };
 	(void)snprintf(change->name, sizeof change->name, "%s", name);
-	(void)snprintf(change->sort, sizeof change->sort, "%s", sort ? sort : class ? class->sort : music->settings->sort);
-	change->gain_cdb = (int32_t)requests->integer(request, "gain_db", class ? class->gain_cdb / 100 : 0) * 100;
-
-	const struct pbx_value params[] = { pbx_v_text(change->name), pbx_v_text(change->sort), PBX_V_INT(change->gain_cdb),
-					    PBX_V_INT(music->host->wall_us(music->host)) };
-	int err = music->store->run(
-		music->host,
-		"INSERT INTO music_on_hold_classes (name, sort, gain_cdb, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)"
-		" ON CONFLICT (name) DO UPDATE SET sort = $2, gain_cdb = $3, updated_at = $4",
-		params, 4, on_stored, change);
-	if (err != PBX_OK) {
-		(void)requests->fail(request, 503, "store_unavailable", NULL, "the store takes nothing now");
+	if (class)
+		change->plan = class->plan;
+	else
+		plan_default(music, &change->plan);
+	if (plan_from_request(music, request, &change->plan))
+		store(change);
+	else
 		free(change);
-	}
+}
+
+void music_on_set(void *self, pbx_request request)
+{
+	change_class(self, request, false);
+}
+
+void music_on_create(void *self, pbx_request request)
+{
+	change_class(self, request, true);
 }
 
 static void on_removed(void *self, const struct pbx_rows *rows)

@@ -261,6 +261,95 @@ START_TEST(the_default_class_and_one_with_files_are_not_removed)
 }
 END_TEST
 
+START_TEST(a_class_may_be_a_stream_with_files_for_bad_days)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg alice;
+
+	(void)fake_http(pbx, "PUT", "/moh/classes/radio", "{\"mode\": \"stream\"}");
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	(void)fake_http(pbx, "PUT", "/moh/classes/radio", "{\"mode\": \"stream\", \"source\": \"file:///etc/passwd\"}");
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	(void)fake_http(pbx, "POST", "/moh/classes", "{\"class\": \"radio\", \"mode\": \"stream\", \"source\": \"http://radio/a\"}");
+	ck_assert_uint_eq(fake_status(pbx), 201);
+	(void)fake_http(pbx, "POST", "/moh/classes", "{\"class\": \"radio\"}");
+	ck_assert_uint_eq(fake_status(pbx), 409);
+	fake_account(pbx, "1002")->music_class = "radio";
+	alice = talk(pbx);
+	fake_hold(pbx, fake_leg(pbx, "1002"), true);
+	ck_assert(hears(pbx, alice, "source:music radio"));
+	ck_assert_str_eq(programme(pbx, "music radio"), "a.wav b.wav"); /* the default class's: it has none of its own */
+	ck_assert_str_eq(fake_source_wishes(pbx, "music radio"), "http://radio/a announce:/0 trims");
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "moh show radio"), "streaming"), "true");
+	(void)fake_command(pbx, "moh set radio mode=files");
+	fake_settle(pbx);
+	ck_assert(hears(pbx, alice, "source:music default")); /* it plays nothing now */
+	fake_hangup(pbx, alice);
+	fake_restart(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "moh show radio"), "source"), "http://radio/a");
+}
+END_TEST
+
+START_TEST(announcements_are_a_prompt_and_the_files_named_so)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("music_on_hold:\n  trim_silence: false\n");
+	pbx_leg alice = talk(pbx);
+	char wishes[600];
+
+	(void)fake_http(pbx, "PUT", "/moh/classes/default", "{\"announcement\": \"please-wait\"}");
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	(void)fake_http(pbx, "PUT", "/moh/classes/default",
+			"{\"announcement\": \"please-wait\", \"announce_every_s\": 30, \"levels\": true}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	put_file(pbx, "default/announce-offer.wav");
+	rescan(pbx);
+	fake_hold(pbx, fake_leg(pbx, "1002"), true);
+	ck_assert_str_eq(programme(pbx, "music default"), "a.wav b.wav");
+	(void)snprintf(wishes, sizeof wishes, " announce:please-wait\n%s/30 levels", path_of(pbx, "/default/announce-offer.wav"));
+	ck_assert_str_eq(fake_source_wishes(pbx, "music default"), wishes);
+	fake_hangup(pbx, alice);
+}
+END_TEST
+
+START_TEST(a_playlist_has_an_order_of_its_own)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg alice = talk(pbx);
+
+	(void)fake_http(pbx, "PUT", "/moh/classes/default", "{\"mode\": \"playlist\"}");
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	(void)fake_http(pbx, "PUT", "/moh/classes/default",
+			"{\"mode\": \"playlist\", \"playlist\": [\"b.wav\", \"a.wav\", \"gone.wav\", \"b.wav\"]}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	fake_hold(pbx, fake_leg(pbx, "1002"), true);
+	ck_assert_str_eq(programme(pbx, "music default"), "b.wav a.wav b.wav");
+	fake_hangup(pbx, alice);
+}
+END_TEST
+
+START_TEST(every_caller_may_begin_at_the_beginning)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	(void)fake_command(pbx, "moh set default position=caller");
+	pbx_leg alice = talk(pbx), bob;
+	fake_hold(pbx, fake_leg(pbx, "1002"), true);
+	fake_registered(pbx, "1003");
+	fake_registered(pbx, "1004");
+	bob = fake_dial(pbx, "1003", "1004");
+	fake_answer(pbx, fake_leg(pbx, "1004"));
+	fake_hold(pbx, fake_leg(pbx, "1004"), true);
+	ck_assert(hears(pbx, alice, "source:music default") && hears(pbx, bob, "source:music default"));
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "moh show default"), "listeners"), "2");
+	ck_assert_uint_eq(fake_source_listeners(pbx, "music default"), 1); /* each has its own */
+	fake_hangup(pbx, alice);
+	fake_hangup(pbx, bob);
+	fake_pass_ms(pbx, 10000);
+	fake_settle(pbx);
+	ck_assert_ptr_null(fake_source_files(pbx, "music default")); /* and it goes with them */
+}
+END_TEST
+
 START_TEST(a_fresh_copy_goes_on_playing)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -280,4 +369,5 @@ CHECK_MAIN("music_on_hold", whoever_is_held_hears_the_default_class, the_holders
 	   an_unknown_or_empty_class_is_the_default_one, without_any_music_there_is_silence, a_new_file_joins_the_programme_without_a_gap,
 	   a_class_comes_and_goes_with_its_folder, order_and_gain_of_a_class_are_kept, a_tune_is_uploaded_heard_downloaded_and_removed,
 	   what_cannot_be_played_never_becomes_part_of_a_class, the_default_class_and_one_with_files_are_not_removed,
-	   a_fresh_copy_goes_on_playing)
+	   a_class_may_be_a_stream_with_files_for_bad_days, announcements_are_a_prompt_and_the_files_named_so,
+	   a_playlist_has_an_order_of_its_own, every_caller_may_begin_at_the_beginning, a_fresh_copy_goes_on_playing)
