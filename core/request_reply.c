@@ -296,6 +296,7 @@ static void revoke(struct core_charge *charge)
 	void *context = request->context;
 
 	if (!request->is_streaming) {
+		request->once_is_ours &= !request->runs; /* it may have done something: its key stays taken, the outcome unknown */
 		refuse(request, 503, "stopped", "the plugin that was to answer has been stopped");
 		return;
 	}
