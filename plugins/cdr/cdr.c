@@ -146,8 +146,8 @@ static const struct pbx_arg list_args[] = {
 	{ .name = "sort",
 	  .type = PBX_TYPE_CHOICE,
 	  .flags = PBX_ARG_QUERY,
-	  .choices = PBX_CHOICES("newest", "oldest"),
-	  .help = "Which come first (newest)" },
+	  .choices = PBX_CHOICES("started_at", "-started_at"),
+	  .help = "Oldest first, or newest first (-started_at)" },
 	{ .name = "cursor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 48, .help = "next_cursor of the page before" },
 };
 static const struct pbx_arg export_args[] = { FILTER_ARGS };

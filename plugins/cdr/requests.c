@@ -132,7 +132,7 @@ void cdr_on_list(void *self, pbx_request request)
 	struct cdr *cdr = self;
 	const char *accept = cdr->requests->http_header(request, "Accept"), *cursor = cdr->requests->text(request, "cursor");
 	const char *sort = cdr->requests->text(request, "sort");
-	bool oldest_first = sort && strcmp(sort, "oldest") == 0;
+	bool oldest_first = sort && strcmp(sort, "started_at") == 0;
 	struct filter filter;
 	struct asked *asked;
 	char sql[4096];

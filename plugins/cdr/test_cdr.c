@@ -437,9 +437,9 @@ START_TEST(filters_pages_and_csv)
 	page = fake_http(pbx, "GET", "/cdr?disposition=declined", NULL);
 	ck_assert_str_eq(fake_json(pbx, page, "items.0.disposition"), "declined");
 	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
-	page = fake_http(pbx, "GET", "/cdr?sort=oldest&limit=2", NULL);
+	page = fake_http(pbx, "GET", "/cdr?sort=started_at&limit=2", NULL);
 	ck_assert_str_eq(fake_json(pbx, page, "items.1.to_number"), "1003");
-	(void)snprintf(path, sizeof path, "/cdr?sort=oldest&limit=2&cursor=%s", fake_json(pbx, page, "next_cursor"));
+	(void)snprintf(path, sizeof path, "/cdr?sort=started_at&limit=2&cursor=%s", fake_json(pbx, page, "next_cursor"));
 	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "items.0.disposition"), "declined");
 	page = fake_http(pbx, "GET", "/cdr?limit=2", NULL);
 	ck_assert_ptr_nonnull(fake_json(pbx, page, "items.1.id"));

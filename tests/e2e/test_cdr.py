@@ -166,7 +166,8 @@ def test_a_record_with_its_legs_events_and_notes(pbx_on_each, sipp):
     assert pbx.ctl("cdr", "set", record["id"], "user_field=+1+1")["account_code"] == "K-17"
     text = pbx.http("GET", "/cdr", headers={"Accept": "text/csv"}, raw=True)[1]
     assert [row["user_field"] for row in csv.DictReader(io.StringIO(text))] == ["'+1+1"]
-    assert [row["id"] for row in pbx.ctl("cdr", "list", "sort=oldest")] == [record["id"]]
+    assert [row["id"] for row in pbx.ctl("cdr", "list", "sort=started_at")] == [record["id"]]
+    assert [row["id"] for row in pbx.http("GET", "/cdr?sort=started_at")[1]["items"]] == [record["id"]]
     assert pbx.http("GET", "/cdr/01AAAAAAAAAAAAAAAAAAAAAAAA-1")[0] == 404
 
 
