@@ -74,8 +74,8 @@ struct core_leg {
 	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
 	pbx_timer update_timer;
-	uint64_t play_tag; /* of what plays now; 0: nothing that anybody waits for */
-	uint32_t play_for; /* CORE_PLAY_FOR_… */
+	uint64_t play_tag;      /* of what plays now; 0: nothing that anybody waits for */
+	uint32_t play_for;      /* CORE_PLAY_FOR_… */
 	pbx_source play_source; /* of what plays now; 0: no shared source */
 	bool play_inherited;    /* of a controller that has left: stops at the end of this round unless the new one wants the same */
 	struct core_stream_stats stats;
@@ -93,7 +93,8 @@ struct core_leg {
 	bool referring;  /* it has sent its partner elsewhere and waits for the outcome */
 	bool is_offered; /* answered, and being handed to a claim: reject() means "not with me" */
 	uint32_t refused_code;
-	bool driver_knows; /* it has refused or ended the dialog already */
+	pbx_leg transferor; /* while it is offered: who has sent it there by REFER */
+	bool driver_knows;  /* it has refused or ended the dialog already */
 
 	bool holds_us, held_by_us;
 	uint64_t hold_since_ms;

@@ -420,7 +420,9 @@ void core_dial_hand_over(struct core_group *group, const struct pbx_route_answer
 
 	from->is_offered = from->state == PBX_LEG_ANSWERED;
 	from->refused_code = 0;
+	from->transferor = transferor;
 	CORE_INTO(owner, verdict->dialled(verdict->self, from->handle));
+	from->transferor.id = 0;
 	from->is_offered = false;
 	dialled_returned(from, transferor, target);
 }

@@ -39,7 +39,8 @@ bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *
 	leg->referring = false;
 	if (!went_well && moved && moved->state == PBX_LEG_ANSWERED && core_bridge_make(leg, moved, &bridge) == PBX_OK)
 		return true;
-	core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "transferred");
+	if (!went_well || !leg->charge.owner) /* a controller has something to say to it first */
+		core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "transferred");
 	return false;
 }
 

@@ -1,8 +1,10 @@
 /*
  * call_parking - put a call into a numbered slot and fetch it from any phone; forgotten, it comes back
  *
- * lot.c knows the slots, park.c what happens in one (the picture is in lot.h), requests.c what people ask. A slot claims its number in
- * the number plan, so a lot that overlaps another feature's numbers does not start. On an upgrade the waiting calls move to the new version.
+ * lot.h has the picture. lot.c knows the slots, dialled.c the numbers and keys that lead here, park.c who waits, attended.c who asks for a slot first,
+ * fetch.c who fetches, comeback.c what was forgotten, words.c what parkers hear, telling.c what the world learns, requests.c what people ask.
+ * A slot claims its number in the number plan, so a lot that overlaps another feature's numbers does not start. On an upgrade the waiting calls move
+ * to the new version.
  */
 #include "lot.h"
 #include <string.h>
@@ -15,6 +17,8 @@ static const struct pbx_setting lot_rows[] = {
 	PBX_TEXT(struct lot_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 40, .help = "Name of the lot"),
 	PBX_UINT(struct lot_settings, range_start, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "First slot"),
 	PBX_UINT(struct lot_settings, range_end, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "Last slot"),
+	PBX_TEXT(struct lot_settings, groups, .initial_text = "", .most = 200,
+		 .help = "Pickup groups whose extensions may park and fetch here, as \"sales, support\"; empty: everybody"),
 	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .most = 40,
 		 .help = "Music of those who wait; empty: the default class"),
 };
@@ -36,6 +40,10 @@ static const struct pbx_setting settings[] = {
 		   .help = "Which free slot is taken: the lowest, or the one after the last taken"),
 	PBX_TEXT(struct parking_settings, music_class, .initial_text = "", .most = 40, .flags = PBX_SETTING_RESTART,
 		 .help = "Music of those who wait; empty: the default class"),
+	PBX_TEXT(struct parking_settings, groups, .initial_text = "", .most = 200,
+		 .help = "Pickup groups whose extensions may use the default lot, as \"sales, support\"; empty: everybody"),
+	PBX_BOOL(struct parking_settings, announce, .initial = 1,
+		 .help = "Say the slot to who parks, and why not to who parks or fetches in vain; off: tones and codes only"),
 	PBX_CHOICE(struct parking_settings, courtesy_tone, .initial_text = "none",
 		   .choices = PBX_CHOICES("none", "caller", "parked", "both"), .help = "Who hears a beep when a call is fetched"),
 	PBX_TEXT(struct parking_settings, keys, .initial_text = "", .most = 8, .flags = PBX_SETTING_RESTART,
@@ -100,7 +108,7 @@ static const struct pbx_arg fetch_args[] = {
 static const struct pbx_field slot_fields[] = {
 	{ "slot", PBX_TYPE_INT, "Number of the slot" },
 	{ "lot", PBX_TYPE_TEXT, "Name of its lot" },
-	{ "state", PBX_TYPE_TEXT, "occupied, retrieving, comeback" },
+	{ "state", PBX_TYPE_TEXT, "reserved, occupied, retrieving, comeback" },
 	{ "caller", PBX_TYPE_TEXT, "Who waits" },
 	{ "caller_name", PBX_TYPE_TEXT, "Their name" },
 	{ "parker", PBX_TYPE_TEXT, "Who parked" },
@@ -174,7 +182,7 @@ static int service_find(void *self, uint32_t number, pbx_leg *ret_leg)
 {
 	const struct slot *slot = lot_find(self, number);
 
-	if (!slot || slot->state == SLOT_FREE)
+	if (!slot || !slot_has_call(slot))
 		return PBX_ENOENT;
 	*ret_leg = slot->leg;
 	return PBX_OK;
@@ -215,6 +223,7 @@ static int parking_load(void *self)
 	parking->bus = pbx_bus(host);
 	parking->timers = pbx_timers(host);
 	parking->metrics = pbx_metrics(host);
+	parking->directory = pbx_directory(host);
 	parking->successor = host->service(host, "call_parking.slots/1", sizeof *parking->successor);
 	int err = lot_make(parking, &diag);
 	if (err == PBX_EINVAL)
@@ -225,7 +234,7 @@ static int parking_load(void *self)
 static int parking_start(void *self)
 {
 	struct parking *parking = self;
-	int err = park_start(parking);
+	int err = dialled_start(parking);
 
 	/* Whoever waited when the PBX stopped waits no more; a version before us hands over whom it has. */
 	if (err == PBX_OK)
@@ -256,7 +265,7 @@ PBX_PLUGIN(call_parking)
 	.version = "1.0.0",
 	.summary = "Park a call in a slot, fetch it from any phone",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
-			   "pbx.metrics/1", "call_parking.slots/1?"),
+			   "pbx.metrics/1", "pbx.directory/1?", "call_parking.slots/1?"),
 	.offers = PBX_OFFERS("pbx.parking/1", "call_parking.slots/1"),
 	.instance_size = sizeof(struct parking),
 	PBX_SETTINGS(struct parking_settings, settings),

@@ -8,7 +8,13 @@
 static struct lot_settings lot_at(const struct parking_settings *settings, uint32_t index)
 {
 	if (index == 0)
-		return (struct lot_settings){ "default", settings->music_class, settings->range_start, settings->range_end };
+		return (struct lot_settings){
+			.name = "default",
+			.music_class = settings->music_class,
+			.groups = settings->groups,
+			.range_start = settings->range_start,
+			.range_end = settings->range_end,
+		};
 	return *(const struct lot_settings *)((const char *)settings->lots.rows + (size_t)(index - 1) * settings->lots.row_size);
 }
 
@@ -95,4 +101,56 @@ struct slot *lot_choose(struct parking *parking, const char *lot)
 		}
 	}
 	return NULL;
+}
+
+/* ---- who may use it ------------------------------------------------------------------- */
+
+static bool is_listed(const char *list, const char *group)
+{
+	size_t length = strlen(group);
+
+	while (*list) {
+		size_t item = strcspn(list, ", ");
+
+		if (item && item == length && strncmp(list, group, length) == 0)
+			return true;
+		list += item + (list[item] != '\0');
+	}
+	return false;
+}
+
+/* Whether a number's pickup group is on a lot's list. */
+static bool is_of_group(const struct parking *parking, const char *groups, const char *number)
+{
+	const struct pbx_directory *directory = parking->directory;
+	struct pbx_account account = { .size = sizeof account };
+
+	return number && number[0] && directory->find && directory->find(directory->self, number, &account) == PBX_OK &&
+	       is_listed(groups, account.pickup_group);
+}
+
+bool lot_permits(const struct parking *parking, const char *name, const char *number)
+{
+	for (uint32_t i = 0; i <= parking->settings->lots.count; i++) {
+		struct lot_settings lot = lot_at(parking->settings, i);
+
+		if (strcmp(lot.name, name) == 0)
+			return !lot.groups[0] || is_of_group(parking, lot.groups, number);
+	}
+	return false;
+}
+
+const char *lot_of(const struct parking *parking, const char *number)
+{
+	const char *open = NULL;
+
+	for (uint32_t i = 0; i <= parking->settings->lots.count; i++) {
+		struct lot_settings lot = lot_at(parking->settings, i);
+
+		if (lot.groups[0] && is_of_group(parking, lot.groups, number))
+			return lot.name;
+		if (!lot.groups[0] && !open)
+			open = lot.name;
+	}
+	return open ? open : "default";
 }

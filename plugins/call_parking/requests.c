@@ -6,7 +6,7 @@
 
 static const char *state_name(enum slot_state state)
 {
-	static const char *const names[] = { "free", "occupied", "retrieving", "comeback" };
+	static const char *const names[] = { "free", "reserved", "occupied", "retrieving", "comeback" };
 
 	return names[state];
 }
@@ -48,9 +48,9 @@ static struct slot *asked_slot(struct parking *parking, pbx_request request)
 	uint32_t number = (uint32_t)parking->requests->integer(request, "slot", 0);
 	struct slot *slot = lot_find(parking, number);
 
-	if (slot && slot->state != SLOT_FREE)
+	if (slot && slot_has_call(slot))
 		return slot;
-	(void)parking->requests->fail(request, 404, "not_found", "slot", slot ? "slot %u is free" : "there is no slot %u", number);
+	(void)parking->requests->fail(request, 404, "not_found", "slot", slot ? "nobody waits in slot %u" : "there is no slot %u", number);
 	return NULL;
 }
 

@@ -135,12 +135,181 @@ START_TEST(the_code_before_a_slot_fetches_too)
 }
 END_TEST
 
-START_TEST(an_empty_slot_and_a_bare_code_are_not_found)
+START_TEST(an_empty_slot_is_said_to_be_empty_and_not_found)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
 
-	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", "70")), 404);
-	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", "*74")), 404);
+	ck_assert_msg(fake_hears(pbx, bob, "prompt:slot_empty"), "bob hears %s", fake_hearing(pbx, bob));
+	ck_assert_uint_eq(fake_state(pbx, bob), PBX_LEG_RINGING); /* early media: nothing is answered */
+	fake_finish_prompt(pbx, bob);
+	ck_assert_uint_eq(fake_sip_code(pbx, bob), 404);
+	bob = fake_dial(pbx, "1002", "70");
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(where_nothing_is_announced_codes_and_tones_do)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  announce: false\n  keys: \"##\"\n");
+	struct parked both = park(pbx);
+
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", "71")), 404);
+	pbx_leg bob = fake_dial(pbx, "1002", "*74");
+	ck_assert(fake_hears(pbx, bob, "tone:confirm"));
+	fake_hangup(pbx, bob);
+	fake_hangup(pbx, both.caller);
+	both = talk(pbx, "1003", "1001");
+	fake_digits(pbx, both.parker, "##");
+	ck_assert(fake_hears(pbx, both.parker, "tone:confirm"));
+	fake_finish_prompt(pbx, both.parker);
+	ck_assert_uint_eq(fake_cause(pbx, both.parker), PBX_CAUSE_NORMAL);
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+/* ---- a slot is asked for first -------------------------------------------------------------- */
+
+START_TEST(who_dials_the_code_hears_a_slot_and_transfers_the_call_into_exactly_that)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+	pbx_leg asking = fake_dial(pbx, "1001", "*74");
+
+	ck_assert_msg(fake_hears(pbx, asking, "prompt:slot 7 0"), "the parker hears %s", fake_hearing(pbx, asking));
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "reserved");
+	ck_assert_uint_eq(fake_event_count(pbx, "parking.slot"), 0); /* the lamp stays dark */
+	pbx_leg other = fake_dial(pbx, "1002", "*74");               /* nobody else gets that one */
+	ck_assert(fake_hears(pbx, other, "prompt:slot 7 1"));
+	fake_hangup(pbx, other);
+	ck_assert_int_eq(fake_transfer_to(pbx, both.parker, asking), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, both.parker), 200);
+	ck_assert_uint_eq(fake_state(pbx, both.parker), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, asking), PBX_LEG_ENDED);
+	ck_assert_uint_eq(occupied(pbx), 1);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "70");
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
+	ck_assert_str_eq(slot(pbx, "items.0.caller"), "1003");
+	ck_assert_str_eq(lamp(pbx), "confirmed");
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	fake_hangup(pbx, bob);
+}
+END_TEST
+
+START_TEST(a_slot_that_was_asked_for_in_vain_is_free_again)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	pbx_leg asking = fake_dial(pbx, "1001", "*74");
+
+	fake_hangup(pbx, asking);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	asking = fake_dial(pbx, "1001", "*74");
+	ck_assert(fake_hears(pbx, asking, "prompt:slot 7 0"));
+	fake_finish_prompt(pbx, asking);
+	pbx_leg bob = fake_dial(pbx, "1002", "70"); /* reserved is as good as empty to who fetches */
+	ck_assert(fake_hears(pbx, bob, "prompt:slot_empty"));
+	fake_hangup(pbx, bob);
+	(void)fake_http(pbx, "DELETE", "/parking/70", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	fake_pass_ms(pbx, 59999);
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "reserved");
+	fake_pass_ms(pbx, 1);
+	ck_assert_uint_eq(fake_cause(pbx, asking), PBX_CAUSE_NORMAL);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.park*"), 0);
+}
+END_TEST
+
+START_TEST(a_full_lot_is_said_to_be_full)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  range_start: 70\n  range_end: 70\n");
+	struct parked both = park(pbx);
+	pbx_leg asking = fake_dial(pbx, "1001", "*74");
+
+	ck_assert(fake_hears(pbx, asking, "prompt:lot_full"));
+	fake_finish_prompt(pbx, asking);
+	ck_assert_uint_eq(fake_sip_code(pbx, asking), 486);
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(who_parks_hears_where)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "75"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, both.parker), 200);
+	ck_assert_msg(fake_hears(pbx, both.parker, "prompt:slot 7 5"), "the parker hears %s", fake_hearing(pbx, both.parker));
+	fake_finish_prompt(pbx, both.parker);
+	ck_assert_uint_eq(fake_cause(pbx, both.parker), PBX_CAUSE_NORMAL);
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(who_falls_silent_has_given_up)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+
+	fake_lose_media(pbx, both.caller);
+	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_TIMER);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.park_abandoned"), 1);
+}
+END_TEST
+
+/* ---- lots of one's own ----------------------------------------------------------------------- */
+
+START_TEST(a_lot_is_for_its_groups)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = house("call_parking:\n  lots: [{name: sales, range_start: 80, range_end: 81, groups: \"crew, sales\"}]\n");
+
+	fake_account(pbx, "1001")->pickup_group = "sales";
+	fake_account(pbx, "1003")->pickup_group = "sale";
+	struct parked both = park(pbx); /* 1001 is of the group: its lot, before the one for all */
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "80");
+	ck_assert_str_eq(slot(pbx, "items.0.lot"), "sales");
+	pbx_leg bob = fake_dial(pbx, "1002", "80"); /* of no group */
+	ck_assert(fake_hears(pbx, bob, "prompt:not_allowed"));
+	fake_finish_prompt(pbx, bob);
+	ck_assert_uint_eq(fake_sip_code(pbx, bob), 403);
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
+
+	struct parked others = talk(pbx, "1002", "1003"); /* of another group: may not park there, but in the lot for all */
+	ck_assert_int_eq(fake_transfer(pbx, others.parker, "81"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, others.parker), 403);
+	ck_assert(fake_talk(pbx, others.caller, others.parker));
+	ck_assert_int_eq(fake_transfer(pbx, others.parker, "*74"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, others.parker), 200);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "70");
+	fake_hangup(pbx, others.caller);
+
+	pbx_leg alice = fake_dial(pbx, "1001", "80");
+	ck_assert(fake_talk(pbx, both.caller, alice));
+	fake_hangup(pbx, alice);
+}
+END_TEST
+
+START_TEST(where_no_lot_is_for_all_a_stranger_parks_nowhere)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  groups: sales\n  keys: \"##\"\n");
+	struct parked both = talk(pbx, "1003", "1001");
+	pbx_leg asking = fake_dial(pbx, "1001", "*74");
+
+	ck_assert(fake_hears(pbx, asking, "prompt:not_allowed"));
+	fake_finish_prompt(pbx, asking);
+	ck_assert_uint_eq(fake_sip_code(pbx, asking), 403);
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "*74"), PBX_OK);
+	ck_assert_uint_eq(fake_transfer_code(pbx, both.parker), 403);
+	fake_digits(pbx, both.parker, "##");
+	ck_assert(fake_talk(pbx, both.caller, both.parker));
+	ck_assert_uint_eq(occupied(pbx), 0);
+	fake_hangup(pbx, both.caller);
 }
 END_TEST
 
@@ -151,6 +320,7 @@ START_TEST(of_two_who_fetch_one_wins_and_the_other_gets_404)
 	pbx_leg first = fake_dial(pbx, "1002", "70"), second = fake_dial(pbx, "1001", "70");
 
 	ck_assert(fake_talk(pbx, both.caller, first));
+	fake_finish_prompt(pbx, second); /* it hears that the slot is empty */
 	ck_assert_uint_eq(fake_sip_code(pbx, second), 404);
 	ck_assert_uint_eq(fake_event_count(pbx, "call.retrieved"), 1);
 	fake_hangup(pbx, first);
@@ -197,7 +367,7 @@ START_TEST(keys_typed_in_a_conversation_park_the_other)
 	fake_digits(pbx, both.parker, "##");
 	ck_assert_str_eq(slot(pbx, "items.0.caller"), "1003");
 	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1001");
-	ck_assert(fake_hears(pbx, both.parker, "tone:confirm"));
+	ck_assert(fake_hears(pbx, both.parker, "prompt:slot 7 0"));
 	fake_finish_prompt(pbx, both.parker);
 	ck_assert_uint_eq(fake_cause(pbx, both.parker), PBX_CAUSE_NORMAL);
 	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
@@ -489,7 +659,10 @@ START_TEST(lots_that_overlap_are_refused_and_the_others_go_on)
 END_TEST
 
 CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, who_dials_the_slot_talks_to_who_waits,
-	   the_code_before_a_slot_fetches_too, an_empty_slot_and_a_bare_code_are_not_found,
+	   the_code_before_a_slot_fetches_too, an_empty_slot_is_said_to_be_empty_and_not_found,
+	   where_nothing_is_announced_codes_and_tones_do, who_dials_the_code_hears_a_slot_and_transfers_the_call_into_exactly_that,
+	   a_slot_that_was_asked_for_in_vain_is_free_again, a_full_lot_is_said_to_be_full, who_parks_hears_where,
+	   who_falls_silent_has_given_up, a_lot_is_for_its_groups, where_no_lot_is_for_all_a_stranger_parks_nowhere,
 	   of_two_who_fetch_one_wins_and_the_other_gets_404, somebody_else_takes_who_waits_and_the_slot_is_free,
 	   a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker,
 	   keys_typed_in_a_conversation_park_the_other, next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice,

@@ -4,6 +4,7 @@ import time
 
 import pytest
 from pbx import Refused
+from tone import PROMPTS
 
 MUSIC = 520
 
@@ -15,6 +16,11 @@ def slots(pbx):
 def call_of(pbx, phone):
     """The id of the call that this phone has made or taken."""
     return next(call["call_id"] for call in pbx.ctl("calls", "list") if phone.number in (call["from"], call["to"]))
+
+
+def told(phone, *prompts):
+    """The phone hears these prompts one after the other."""
+    return all(phone.hears(PROMPTS[prompt], seconds=0.5) for prompt in prompts)
 
 
 def park(pbx, parker, parked, number="*74"):
@@ -59,6 +65,75 @@ def test_the_caller_may_park_the_callee(pbx, talk, phones):
     assert carol.hears(660) and bob.hears(880)
     carol.hangup()
     bob.closed()
+
+
+def ask_for_a_slot(pbx, phones, talkers):
+    """1003 (a phone) talks with 1001 (a talker), whose other line has dialled *74 and heard which slot."""
+    carol, alice = phones(pbx, "1003"), talkers(pbx, "1001")
+    carol.dial("1001")
+    alice.answer()
+    carol.established()
+    second = talkers(pbx, "1001").dial("*74")
+    assert told(second, "slot", "7", "0")
+    assert [(slot["slot"], slot["state"], slot["parker"]) for slot in pbx.ctl("parking", "list")] == [(70, "reserved", "1001")]
+    return carol, alice, second
+
+
+def replaces(other):
+    return f"{other.call_id}%3Bto-tag%3D{other.remote_tag}%3Bfrom-tag%3D{other.tag}"
+
+
+def test_attended_the_slot_is_spoken_and_the_call_waits_in_exactly_that(pbx, phones, talkers):
+    """Acceptance 3."""
+    carol, alice, second = ask_for_a_slot(pbx, phones, talkers)
+    alice.reinvite("sendonly")
+    assert carol.hears(MUSIC)
+    assert alice.refer("*74", replaces(second))[-1] == 200
+    alice.closed()
+    second.closed()
+    assert carol.hears(MUSIC, others=(alice.hertz,))
+    assert slots(pbx) == [(70, "1003", "1001")]
+    told_of = pbx.wait_event("call.transfer")["data"]
+    assert (told_of["transfer_type"], told_of["target"], told_of["result"]) == ("attended", "*74", "ok")
+    bob = phones(pbx, "1002")
+    bob.dial("70").established()
+    assert bob.hears(880) and carol.hears(660)
+    carol.hangup()
+    bob.closed()
+
+
+def test_attended_asked_for_in_the_other_call(pbx, phones, talkers):
+    """Some phones send REFER to the feature and name the call with the party."""
+    carol, alice, second = ask_for_a_slot(pbx, phones, talkers)
+    name = f"{alice.call_id}%3Bto-tag%3D{alice.remote_tag}%3Bfrom-tag%3D{alice.tag}"
+    assert second.refer("1003", name)[-1] == 200
+    alice.closed()
+    second.closed()
+    assert carol.hears(MUSIC) and slots(pbx) == [(70, "1003", "1001")]
+    carol.hangup()
+    pbx.wait_event("call.park_abandoned")
+
+
+def test_attended_and_hung_up_instead(pbx, phones, talkers):
+    carol, alice, second = ask_for_a_slot(pbx, phones, talkers)
+    second.hangup()
+    pbx.wait_for(lambda: slots(pbx) == [], "the slot to be free", seconds=1)
+    assert carol.hears(440) and alice.hears(880)
+    assert pbx.events("call.parked") == []
+    carol.hangup()
+    alice.closed()
+
+
+def test_who_parks_hears_where(pbx, phones, talkers):
+    carol, alice = phones(pbx, "1003"), talkers(pbx, "1001")
+    carol.dial("1001")
+    alice.answer()
+    carol.established()
+    assert alice.refer("*74") == [100, 200]
+    assert told(alice, "slot", "7", "0")
+    assert carol.hears(MUSIC, others=(alice.hertz,))
+    alice.closed()
+    carol.hangup()
 
 
 def test_transfer_to_a_slot_of_ones_choice(pbx, talk, phones):
@@ -115,6 +190,7 @@ def test_by_keys_during_the_call(make_pbx, talk):
     bob.press("##")
     pbx.wait_event("call.parked")
     assert slots(pbx) == [(70, "1001", "1002")]
+    assert told(bob, "slot", "7", "0")
     assert alice.hears(MUSIC)
     bob.closed()
     bob.dial("70").established()
@@ -150,11 +226,32 @@ def test_rest_hangs_up_on_who_waits(pbx, talk):
 # ---- what goes wrong --------------------------------------------------------------------------
 
 
-def test_an_empty_slot_is_404(pbx, phones):
+def test_an_empty_slot_says_so_and_is_404(pbx, phones):
     alice = phones(pbx, "1001")
-    for number in ("70", "*7571", "*74"):
+    for number in ("70", "*7571"):
         alice.dial(number)
+        assert told(alice, "slot_empty"), number
         assert "404" in alice.closed()["param"], number
+    assert not alice.saw("CALL_ESTABLISHED")
+
+
+def test_a_lot_is_for_its_groups(make_pbx, phones):
+    pbx = make_pbx('call_parking:\n  lots: [{"name": "sales", "range_start": 80, "range_end": 81, "groups": "sales"}]\n')
+    phones.secrets[pbx, "1001"] = pbx.account("1001", pickup_group="sales")
+    alice, bob, carol = phones(pbx, "1001", "1002", "1003")
+    carol.dial("1001")
+    alice.answer()
+    carol.established()
+    assert park(pbx, alice, carol)["slot"] == 80
+    alice.closed()
+    bob.dial("80")
+    assert told(bob, "not_allowed")
+    assert "403" in bob.closed()["param"]
+    assert slots(pbx) == [(80, "1003", "1001")]
+    alice.dial("80").established()
+    assert alice.hears(880) and carol.hears(440)
+    carol.hangup()
+    alice.closed()
 
 
 def test_of_two_fetchers_one_wins(pbx, talk, phones):

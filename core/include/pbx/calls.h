@@ -57,6 +57,7 @@ struct pbx_leg_info {
 	const char *
 		argument; /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
 	const char *referred_by; /* number of who transferred this party to where it is now; "" when nobody did */
+	pbx_leg transferor; /* in dialled() of a leg that was transferred: who did. Hung up when that went well, unless controlled by then */
 };
 
 #define PBX_MEDIA_FINISHED 1u /* played to its end */
