@@ -283,8 +283,50 @@ void core_events_list(void *self, pbx_request request)
 	core_reply_refusal(request, err, &diag);
 }
 
+/* JSON Schema (2020-12) of one member of an event's data; every member may be null. */
+static struct pbx_json *schema_of_field(const struct pbx_json *field)
+{
+	static const char *const types[][2] = { { "bool", "boolean" }, { "int", "integer" },   { "number", "number" },
+						{ "list", "array" },   { "objects", "array" }, { "object", "object" } };
+	const char *type = core_json_text(core_json_get(field, "type")), *name = "string";
+	struct pbx_json *schema = core_json_object(), *names = core_json_array();
+
+	for (size_t i = 0; type && i < sizeof types / sizeof types[0]; i++)
+		if (strcmp(type, types[i][0]) == 0)
+			name = types[i][1];
+	/* Without memory a piece is left out. */
+	(void)core_json_append_text(names, name);
+	(void)core_json_append_text(names, "null");
+	(void)core_json_set(schema, "type", names);
+	(void)core_json_set_text(schema, "description", core_json_text(core_json_get(field, "help")));
+	if (type && strcmp(type, "time") == 0)
+		(void)core_json_set_text(schema, "format", "date-time");
+	return schema;
+}
+
+static struct pbx_json *schema_of_event(const struct pbx_json *fields)
+{
+	struct pbx_json *schema = core_json_object(), *properties = core_json_object();
+
+	for (const struct pbx_json *field = core_json_first(fields); field; field = core_json_next(field))
+		(void)core_json_set(properties, core_json_text(core_json_get(field, "name")), schema_of_field(field));
+	(void)core_json_set_text(schema, "$schema", "https://json-schema.org/draft/2020-12/schema");
+	(void)core_json_set_text(schema, "type", "object");
+	(void)core_json_set(schema, "properties", properties);
+	return schema;
+}
+
 void core_events_types(void *self, pbx_request request)
 {
+	struct pbx_json *types = core_bus_service.types(), *items = core_json_array();
+
 	(void)self;
-	core_reply_items(request, core_bus_service.types());
+	for (const struct pbx_json *type = core_json_first(types); type; type = core_json_next(type)) {
+		struct pbx_json *item = core_json_copy(type);
+
+		(void)core_json_set(item, "schema", schema_of_event(core_json_get(type, "fields")));
+		(void)core_json_append(items, item);
+	}
+	core_json_free(types);
+	core_reply_items(request, items);
 }

@@ -90,6 +90,21 @@ def test_a_call_is_told_in_order_and_signed(hooked, sink, phones):
         assert abs(int(header(request, "webhook-timestamp")) - time.time()) < 60
 
 
+def test_what_is_told_is_as_the_schemas_say(hooked, sink, sipp):
+    import jsonschema
+    schemas = {kind["name"]: kind["schema"] for kind in hooked.http("GET", "/event-types")[1]["items"]}
+    assert all(schema["properties"] for name, schema in schemas.items() if name.startswith(("call.", "registration.", "webhook.")))
+    subscribe(hooked, sink, ["*"])
+    Callers(hooked, sipp).call(1)
+    requests = sink.wait(lambda requests: any(r["body"]["type"] == "call.ended" for r in requests), "call.ended")
+    told = [r["body"] for r in requests]
+    assert {"registration.added", *CALL_EVENTS} <= {body["type"] for body in told}
+    for body in told:
+        jsonschema.Draft202012Validator.check_schema(schemas[body["type"]])
+        jsonschema.Draft202012Validator(schemas[body["type"]]).validate(body["data"])
+        assert set(body["data"]) <= set(schemas[body["type"]]["properties"]), body
+
+
 def test_a_refused_event_comes_again_after_5_and_30_seconds(hooked, sink):
     made = subscribe(hooked, sink, ["registration.added"])
     sink.statuses = [500, 500, 200]
