@@ -481,8 +481,11 @@ static int add_member(cJSON *object, const char *name, cJSON *taken)
 {
 	cJSON *old = cJSON_GetObjectItemCaseSensitive(object, name);
 
-	if (old)
-		return cJSON_ReplaceItemInObjectCaseSensitive(object, name, taken) ? PBX_OK : PBX_ENOMEM;
+	if (old) { /* the name moves: cJSON's own way copies it, and without memory it leaves the member without one */
+		taken->string = old->string;
+		old->string = NULL;
+		return cJSON_ReplaceItemViaPointer(object, old, taken) ? PBX_OK : PBX_ENOMEM;
+	}
 	return cJSON_AddItemToObject(object, name, taken) ? PBX_OK : PBX_ENOMEM;
 }
 

@@ -67,6 +67,7 @@ struct abi_mirror {
 	const struct pbx_sip_resolver *sip_resolver;
 	const struct pbx_prompts *prompts;
 	const struct pbx_say *say;
+	const struct pbx_sip_candidate *sip_candidate;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
