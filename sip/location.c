@@ -512,6 +512,28 @@ void ua_location_load(void (*done)(void *context), void *context)
 	}
 }
 
+/* ---- for keepalive.c ------------------------------------------------------------------ */
+
+struct ua_binding *ua_location_by_id(const char *id)
+{
+	return find_id(id);
+}
+
+const char *ua_location_aor(const struct ua_binding *binding)
+{
+	return binding->aor->name;
+}
+
+uint32_t ua_location_walk(uint32_t from, uint32_t shares, void (*each)(struct ua_binding *binding))
+{
+	const uint32_t count = CHAINS / shares + 1;
+
+	for (uint32_t i = 0; i < count; i++)
+		for (struct ua_binding *binding = location.ids[(from + i) % CHAINS]; binding; binding = binding->next_of_id)
+			each(binding);
+	return (from + count) % CHAINS;
+}
+
 /* ---- pbx.location/1 ------------------------------------------------------------------- */
 
 static void show(const struct ua_binding *binding, void (*each)(void *context, const struct pbx_contact *contact), void *context)
@@ -530,6 +552,8 @@ static void show(const struct ua_binding *binding, void (*each)(void *context, c
 		.q_milli = binding->q_milli,
 		.registered_wall_us = binding->registered_wall_us,
 		.expires_wall_us = binding->expires_wall_us,
+		.round_trip_us = binding->round_trip_us,
+		.unanswered = binding->unanswered,
 	};
 
 	each(context, &contact);

@@ -15,6 +15,8 @@ struct ua_binding {
 	char *uri, *received, *transport, *user_agent, *instance, *path, *call_id;
 	uint32_t reg_id, q_milli, cseq;
 	int64_t registered_wall_us, expires_wall_us;
+	uint32_t round_trip_us, unanswered; /* of keepalive.c's questions: 0: not known; how many in a row */
+	bool asked;                         /* one is under way */
 };
 
 /* What a REGISTER says about one contact. Borrowed. */
@@ -41,6 +43,12 @@ void ua_location_drop(struct ua_binding *binding, const char *reason);
 void ua_location_when_stored(void (*fn)(void *context), void *context);
 /* Calls them all now: we stop. */
 void ua_location_release(void);
+
+/* NULL: there is none of that id. */
+struct ua_binding *ua_location_by_id(const char *id);
+const char *ua_location_aor(const struct ua_binding *binding);
+/* each for the next of `shares` parts of all bindings, beginning at `from`; where the next call goes on. each may not drop any. */
+uint32_t ua_location_walk(uint32_t from, uint32_t shares, void (*each)(struct ua_binding *binding));
 
 uint32_t ua_location_aors(void); /* accounts with at least one binding */
 extern const struct pbx_location ua_location_service;

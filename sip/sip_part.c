@@ -13,6 +13,7 @@
 #include "guard.h"
 #include "host.h"
 #include "json.h"
+#include "keepalive.h"
 #include "location.h"
 #include "repeats.h"
 #include "loop.h"
@@ -45,6 +46,9 @@ static void list_contact(void *context, const struct pbx_contact *contact)
 	(void)core_json_set_number(item, "q", contact->q_milli / 1000.0);
 	(void)core_json_set_time(item, "registered", contact->registered_wall_us);
 	(void)core_json_set_time(item, "expires", contact->expires_wall_us);
+	if (contact->round_trip_us)
+		(void)core_json_set_number(item, "round_trip_ms", contact->round_trip_us / 1000.0);
+	(void)core_json_set_integer(item, "unanswered", contact->unanswered);
 	(void)core_json_append(list, item);
 }
 
@@ -157,6 +161,8 @@ static int sip_start(void *self)
 	int err = ua_agent_start(ua);
 
 	if (err == PBX_OK)
+		err = ua_keepalive_start(ua);
+	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
@@ -190,6 +196,7 @@ static void sip_stop(void *self)
 	core_legs_set_driver(NULL);
 	ua_dialogs_close(ua);
 	ua_location_release(); /* answers need the agent */
+	ua_keepalive_stop(ua);
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
@@ -224,6 +231,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "For registrations that do not say how long"),
 	PBX_UINT(struct ua_settings, max_contacts, .initial = 5, .least = 1, .most = 50,
 		 .help = "Devices of an account that sets no limit of its own"),
+	PBX_UINT(struct ua_settings, keepalive_s, .initial = 30, .least = 0, .most = 600, .unit = "s",
+		 .help = "How often phones behind NAT are asked whether they are there, which keeps the way to them open; 0: never"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
 	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,
@@ -280,6 +289,8 @@ static const struct pbx_field listed_fields[] = {
 	{ "q", PBX_TYPE_NUMBER, "Preference, 0 to 1" },
 	{ "registered", PBX_TYPE_TIME, "Since when" },
 	{ "expires", PBX_TYPE_TIME, "Until when" },
+	{ "round_trip_ms", PBX_TYPE_NUMBER, "How long a phone behind NAT took to answer OPTIONS" },
+	{ "unanswered", PBX_TYPE_INT, "How many of them in a row it has not answered" },
 };
 static const struct pbx_arg list_args[] = {
 	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },

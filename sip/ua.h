@@ -22,7 +22,7 @@ struct ua_dialog;
 struct ua_settings {
 	struct pbx_list listen, peers, md5_only_agents;
 	const char *domain, *external_address, *user_agent;
-	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts;
+	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
 };

@@ -19,6 +19,8 @@ struct pbx_contact {
 	const char *user_agent, *instance, *path;
 	uint32_t reg_id, q_milli; /* q: 0-1000 */
 	int64_t registered_wall_us, expires_wall_us;
+	uint32_t round_trip_us; /* of our OPTIONS to a device behind NAT; 0: not asked, or not answered yet */
+	uint32_t unanswered;    /* how many of them in a row */
 };
 
 struct pbx_location {
