@@ -452,9 +452,12 @@ void ua_location_fini(void)
 	memset(&location, 0, sizeof location);
 }
 
+#define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
+
 struct loading {
 	void (*done)(void *context);
 	void *context;
+	char last_id[27]; /* in order of id, that is of time */
 };
 
 static void restore(const struct pbx_rows *rows, uint32_t row)
@@ -480,19 +483,42 @@ static void restore(const struct pbx_rows *rows, uint32_t row)
 	(void)add(pbx_cell_text(rows, row, 1), binding); /* no memory: that phone registers again */
 }
 
-static void on_rows(void *self, const struct pbx_rows *rows)
+static void loading_end(struct loading *loading)
 {
-	struct loading *loading = self;
-	uint32_t restored = rows->status == PBX_OK ? rows->count : 0;
-
-	if (rows->status != PBX_OK)
-		pbx_warn(location.host, "registrations_not_read", "reason=%s", rows->error);
-	for (uint32_t row = 0; row < restored; row++)
-		restore(rows, row);
-	if (restored)
+	if (location.count > 0)
 		pbx_notice(location.host, "registrations_read", "count=%u", location.count);
 	loading->done(loading->context);
 	free(loading);
+}
+
+static int load_some(struct loading *loading);
+
+static void on_rows(void *self, const struct pbx_rows *rows)
+{
+	struct loading *loading = self;
+	uint32_t count = rows->status == PBX_OK ? rows->count : 0;
+
+	if (rows->status != PBX_OK)
+		pbx_warn(location.host, "registrations_not_read", "reason=%s", rows->error);
+	for (uint32_t row = 0; row < count; row++)
+		restore(rows, row);
+	if (count == LOADED_AT_ONCE) {
+		(void)snprintf(loading->last_id, sizeof loading->last_id, "%s", pbx_cell_text(rows, count - 1, 0));
+		if (load_some(loading) == PBX_OK)
+			return;
+		pbx_warn(location.host, "registrations_not_read", "reason=no_memory");
+	}
+	loading_end(loading);
+}
+
+static int load_some(struct loading *loading)
+{
+	const struct pbx_value params[] = { pbx_v_text(loading->last_id), PBX_V_INT(LOADED_AT_ONCE) };
+
+	return core_store_run(location.host,
+			      "SELECT id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, reg_id, q_milli, "
+			      "registered_at, expires_at FROM registrations WHERE id > $1 ORDER BY id LIMIT $2",
+			      params, 2, on_rows, loading);
 }
 
 void ua_location_load(void (*done)(void *context), void *context)
@@ -500,12 +526,8 @@ void ua_location_load(void (*done)(void *context), void *context)
 	struct loading *loading = malloc(sizeof *loading);
 
 	if (loading)
-		*loading = (struct loading){ done, context };
-	if (!loading ||
-	    core_store_run(location.host,
-			   "SELECT id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, reg_id, q_milli, "
-			   "registered_at, expires_at FROM registrations ORDER BY registered_at",
-			   NULL, 0, on_rows, loading) != PBX_OK) {
+		*loading = (struct loading){ .done = done, .context = context };
+	if (!loading || load_some(loading) != PBX_OK) {
 		pbx_warn(location.host, "registrations_not_read", "reason=no_memory");
 		free(loading);
 		done(context);

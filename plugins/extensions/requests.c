@@ -68,14 +68,6 @@ struct listing {
 	struct pbx_json *items;
 };
 
-static void list_one(void *context, const struct account *account)
-{
-	struct listing *listing = context;
-
-	if (may_see(listing->extensions, listing->request, account->number))
-		(void)listing->extensions->json->append(listing->items, account_describe(listing->extensions, account));
-}
-
 static void reply_items(const struct extensions *extensions, pbx_request request, struct pbx_json *items)
 {
 	struct pbx_json *answer = extensions->json->new_object();
@@ -84,14 +76,74 @@ static void reply_items(const struct extensions *extensions, pbx_request request
 	(void)extensions->requests->reply(request, 200, answer);
 }
 
+/* ---- the list of all ------------------------------------------------------------------ */
+
+#define LISTED_AT_ONCE 200u /* accounts; calls go on in between */
+
+/* Which numbers there were when somebody asked; what they are is looked at when it is their turn. */
+struct roll {
+	struct extensions *extensions;
+	pbx_request request;
+	struct pbx_json *items;
+	uint32_t count, at;
+	char numbers[][ACCOUNT_NUMBER + 1];
+};
+
+static void call_number(void *context, const struct account *account)
+{
+	struct roll *roll = context;
+
+	if (may_see(roll->extensions, roll->request, account->number))
+		(void)snprintf(roll->numbers[roll->count++], sizeof roll->numbers[0], "%s", account->number);
+}
+
+static void roll_free(void *data)
+{
+	struct roll *roll = data;
+
+	roll->extensions->json->free(roll->items);
+	free(roll);
+}
+
+static void on_roll(void *self, void *data)
+{
+	struct extensions *extensions = self;
+	struct roll *roll = data;
+
+	for (uint32_t i = 0; i < LISTED_AT_ONCE && roll->at < roll->count; i++) {
+		const struct account *account = account_find(extensions, roll->numbers[roll->at++]);
+
+		if (account)
+			(void)extensions->json->append(roll->items, account_describe(extensions, account));
+	}
+	if (roll->at < roll->count && extensions->host->post(extensions->host, on_roll, roll, roll_free) == PBX_OK)
+		return;
+	if (roll->at < roll->count) {
+		(void)extensions->requests->fail(roll->request, 503, "no_memory", NULL, "there is no memory");
+	} else {
+		reply_items(extensions, roll->request, roll->items);
+		roll->items = NULL;
+	}
+	roll_free(roll);
+}
+
 void extensions_on_list(void *self, pbx_request request)
 {
 	struct extensions *extensions = self;
-	struct listing listing = { extensions, request, extensions->json->new_array() };
+	struct roll *roll = calloc(1, sizeof *roll + extensions->count * sizeof roll->numbers[0]);
 
-	accounts_each(extensions, list_one, &listing);
-	reply_items(extensions, request, listing.items);
+	if (!roll) {
+		(void)extensions->requests->fail(request, 503, "no_memory", NULL, "there is no memory");
+		return;
+	}
+	roll->extensions = extensions;
+	roll->request = request;
+	roll->items = extensions->json->new_array();
+	accounts_each(extensions, call_number, roll);
+	on_roll(extensions, roll);
 }
+
+/* ---- one of them ---------------------------------------------------------------------- */
 
 void extensions_on_show(void *self, pbx_request request)
 {

@@ -164,3 +164,31 @@ def test_garbage_for_credentials_is_challenged_again(pbx, client):
         answer = phone.ask("REGISTER", uri, [f"Authorization: {bad}"], to=to)
         assert answer is not None and answer.status in (400, 401), bad
     assert pbx.ctl("registrations", "list", "1001") == []
+
+
+def test_what_was_answered_200_survives_a_kill_at_once(pbx, client):
+    secret = pbx.account("1001", max_contacts=10)
+    for port in (40001, 40002, 40003):
+        phone = client(pbx, "1001", secret)
+        assert phone.register(contact=f"<sip:1001@127.0.0.1:{port}>").status == 200
+        pbx.kill()
+        pbx.restart()
+    assert {f"sip:1001@127.0.0.1:{port}" for port in (40001, 40002, 40003)} == \
+        {contact["contact"] for contact in pbx.ctl("registrations", "list", "1001")}
+
+
+def test_a_register_that_comes_again_gets_the_same_answer_and_from_elsewhere_a_challenge(pbx, client):
+    phone = client(pbx, "1001", pbx.account("1001"))
+    uri, to = "sip:pbx.test", "sip:1001@pbx.test"
+    refused = phone.ask("REGISTER", uri, to=to)
+    phone.cseq += 1
+    request = phone.text("REGISTER", uri, [phone.credentials(refused, "REGISTER", uri), "Expires: 300"], to=to)
+    answers = []
+    for _ in range(2):
+        phone.send(request)
+        answers.append(phone.receive(lambda message: message.get("CSeq") == f"{phone.cseq} REGISTER"))
+    assert [answer.status for answer in answers] == [200, 200] and answers[0].get("To") == answers[1].get("To")
+    assert len(pbx.ctl("registrations", "list", "1001")) == 1
+    thief = client(pbx, "1001")
+    thief.send(request)
+    assert thief.receive(lambda message: message.get("CSeq") == f"{phone.cseq} REGISTER").status == 401
