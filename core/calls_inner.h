@@ -235,6 +235,8 @@ void core_bridges_fini(void);
 /* ---- transfer.c ---- */
 void core_transfer_progress(pbx_leg transferor, uint32_t sip_code);
 /* The moved leg's way has ended: well (code 200) or not. true: it talks to the transferor again. */
+/* A new leg that names another by Replaces (RFC 3891): takes its place, or is refused. */
+void core_leg_replace(struct core_leg *leg, pbx_leg replaced, bool early_only);
 bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
 
 /* ---- route.c ---- */

@@ -322,6 +322,10 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 
 	core_event_call_started(call, leg);
 	core_event_leg("leg.started", leg);
+	if (incoming->replaces.id) {
+		core_leg_replace(leg, incoming->replaces, incoming->early_only);
+		return PBX_OK;
+	}
 	err = core_leg_route(leg, leg->dialled, (pbx_leg){ 0 });
 	if (err == PBX_EINVAL)
 		core_leg_refuse(leg, 484, PBX_CAUSE_INVALID_NUMBER, "nothing dialled");

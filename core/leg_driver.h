@@ -71,6 +71,8 @@ struct core_incoming {
 	const char *protocol_id;             /* SIP Call-ID: for logs and records */
 	uint32_t max_forwards, forwarded;    /* how many Diversion/History-Info entries came */
 	const struct core_media_desc *offer; /* present false: no SDP, a late offer: we offer in our 200 */
+	pbx_leg replaces;                    /* of Replaces (RFC 3891): whose place it takes, instead of being routed */
+	bool early_only;                     /* only while that one rings */
 };
 
 /* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),

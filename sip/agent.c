@@ -112,7 +112,7 @@ void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase
 
 static void answer_options(struct ua_request *request)
 {
-	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\n");
+	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nSupported: replaces\nAccept: application/sdp\n");
 }
 
 /* Methods that mean nothing outside a dialog. */
@@ -122,12 +122,16 @@ static bool needs_dialog(sip_method_t method)
 	       method == sip_method_cancel || method == sip_method_refer;
 }
 
-/* We have no extension that an INVITE could require. */
+/* Of what an INVITE may require we have Replaces (RFC 3891) only. */
 static bool requires_something(const sip_t *sip, char *ret_header, size_t size)
 {
-	if (!sip->sip_require || !sip->sip_require->k_items || !sip->sip_require->k_items[0])
+	const msg_param_t *items = sip->sip_require ? sip->sip_require->k_items : NULL;
+
+	while (items && *items && strcasecmp(*items, "replaces") == 0)
+		items++;
+	if (!items || !*items)
 		return false;
-	(void)snprintf(ret_header, size, "Unsupported: %.60s\n", sip->sip_require->k_items[0]);
+	(void)snprintf(ret_header, size, "Unsupported: %.60s\n", *items);
 	return true;
 }
 

@@ -62,7 +62,17 @@ static void refuse_by(struct ua_dialog *dialog, int err)
 	dialog->in = NULL;
 }
 
-static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer)
+/* The leg that Replaces names (RFC 3891). False: it names none of ours. */
+static bool find_replaced(const struct ua_dialog *dialog, const sip_t *sip, pbx_leg *ret_leg)
+{
+	nta_leg_t *nta = sip->sip_replaces ? nta_leg_by_replaces(dialog->ua->agent, sip->sip_replaces) : NULL;
+	const struct ua_dialog *other = nta ? nta_leg_magic(nta, ua_dialog_on_request) : NULL;
+
+	*ret_leg = other && other != dialog ? other->leg : (pbx_leg){ 0 };
+	return !sip->sip_replaces || ret_leg->id;
+}
+
+static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer, pbx_leg replaces)
 {
 	const sip_t *sip = request->sip;
 	char dialled[64], number[64], name[128];
@@ -82,6 +92,8 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 		.max_forwards = sip->sip_max_forwards ? (uint32_t)sip->sip_max_forwards->mf_count : 70,
 		.forwarded = ua_identity_forwarded(sip),
 		.offer = offer,
+		.replaces = replaces,
+		.early_only = sip->sip_replaces && sip->sip_replaces->rp_early_only,
 	};
 	dialog->busy = true;
 	err = core_leg_on_incoming(&ua_leg_driver, dialog, &incoming, &leg);
@@ -100,6 +112,7 @@ void ua_dialog_incoming(struct ua_request *request)
 {
 	struct ua_dialog *dialog = ua_dialog_new(request->ua, true);
 	struct core_media_desc offer;
+	pbx_leg replaces;
 	int err;
 
 	if (!dialog) {
@@ -110,6 +123,11 @@ void ua_dialog_incoming(struct ua_request *request)
 	dialog->released = true;
 	if (!request->sip->sip_contact) {
 		ua_refuse(request, 400, "Contact is missing", NULL);
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	if (!find_replaced(dialog, request->sip, &replaces)) {
+		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
 		ua_dialog_free_when_done(dialog);
 		return;
 	}
@@ -134,7 +152,7 @@ void ua_dialog_incoming(struct ua_request *request)
 	dialog->owes_offer = !offer.present;
 	nta_incoming_bind(dialog->in, ua_dialog_on_ack_or_cancel, dialog);
 	(void)nta_incoming_treply(dialog->in, SIP_100_TRYING, TAG_END()); /* lost: the INVITE comes again */
-	tell_core(dialog, request, &offer);
+	tell_core(dialog, request, &offer, replaces);
 }
 
 /* ---- what the core says --------------------------------------------------------------- */
