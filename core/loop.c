@@ -217,8 +217,10 @@ static void work_off(void)
 	core_timer_fire(core_now_ms());
 	run_uv();
 	if (loop.last)
-		loop.last();
+		CORE_INTO(core_self(), loop.last());
 }
+
+#define SETTLE_MS 5 /* what is under way may end without waking us, as commands do that nobody waits for */
 
 /* The SIP stack calls back from within its wait: there the round's time is that of the call. */
 static void wait_at_most(int timeout_ms)
@@ -284,7 +286,7 @@ void core_loop_settle(void)
 	do {
 		work_off();
 		bool must_wait = (loop.busy > 0 || core_jobs() > 0) && !is_ready();
-		wait_at_most(must_wait ? quiet_ms() : 0);
+		wait_at_most(must_wait ? SETTLE_MS : 0);
 	} while (loop.busy > 0 || core_jobs() > 0 || is_ready());
 }
 

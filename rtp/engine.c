@@ -198,6 +198,12 @@ static void call_workers(void)
 		rtp_worker_call(&rtp_engine.workers[i]);
 }
 
+static void on_round(void)
+{
+	drain(); /* what came back without a wake-up; it may send more */
+	call_workers();
+}
+
 /* ---- starting and stopping ---- */
 
 static uint32_t how_many_workers(const struct rtp_settings *settings)
@@ -293,7 +299,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	take_settings(settings);
 	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0)
 		return PBX_EIO;
-	core_loop_set_last(call_workers);
+	core_loop_set_last(on_round);
 	rtp_engine.running = true;
 	rtp_engine.ports = rtp_ports_new((uint16_t)settings->port_min, (uint16_t)settings->port_max, settings->quarantine_s * 1000);
 	err = rtp_engine.ports ? start_workers(how_many_workers(settings)) : PBX_ENOMEM;

@@ -42,10 +42,15 @@ bool rtp_worker_tell(struct rtp_worker *worker, const struct rtp_event *event)
 	return told;
 }
 
-void rtp_worker_return(struct rtp_worker *worker, struct rtp_command *command)
+static void give_back(struct rtp_worker *worker, struct rtp_command *command)
 {
 	command->worker = worker->index;
 	rtp_queue_push(&worker->common->returns, &command->node);
+}
+
+void rtp_worker_return(struct rtp_worker *worker, struct rtp_command *command)
+{
+	give_back(worker, command);
 	worker->common->wake();
 }
 
@@ -297,9 +302,14 @@ static void on_commands(struct rtp_worker *worker)
 	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
+		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE;
 
-		if (obey(worker, command))
+		if (!obey(worker, command))
+			continue;
+		if (awaited)
 			rtp_worker_return(worker, command);
+		else
+			give_back(worker, command); /* memory only: the loop finds it in one of its next rounds */
 	}
 }
 
