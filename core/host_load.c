@@ -7,6 +7,7 @@
 #include "host_internal.h"
 #include "loop.h"
 #include "settings.h"
+#include <pbx/build.h>
 #include <assert.h>
 #include <dlfcn.h>
 #include <elf.h>

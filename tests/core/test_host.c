@@ -11,6 +11,7 @@
 #include "store.h"
 #include "timer.h"
 #include <check.h>
+#include <pbx/build.h>
 #include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>

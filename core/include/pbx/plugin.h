@@ -6,7 +6,6 @@
  * goes. Every callback runs on [loop] unless its comment says otherwise. */
 #pragma once
 #include <pbx/abi.h>
-#include <pbx/build.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -145,12 +144,12 @@ struct pbx_event_type {
  * begins with PBX_INSTANCE(). Order of life: load, start, (reload | drain)*, stop, unload. */
 struct pbx_plugin {
 	struct pbx_header header;
-	const char *build;                    /* whose headers it was compiled with, PBX_BUILD; PBX_PLUGIN_HEADER writes it */
+	const char *build;                    /* only for who uses drafts (below): PBX_BUILD of pbx/build.h; else NULL */
 	const char *name, *version, *summary; /* name: [a-z0-9_]+, the file's name without .so */
 	const char *const *
 		needs; /* every service we use, the core's own too, and plugins that must be there before us; "name?" when we can do without.
 			* Ids that begin with "pbx.lab." are drafts: they may change with every build, so a plugin that names one, here or in
-			* .offers, is loaded only by the daemon of the very build it was compiled with. */
+			* .offers, says .build and is loaded only by the daemon of the very build it was compiled with. */
 	const char *const *offers; /* services we provide */
 	uint32_t instance_size;
 	uint32_t settings_size; /* sizeof the settings structure; PBX_SETTINGS() writes it */
@@ -176,7 +175,7 @@ struct pbx_plugin {
 	const void *(*offer)(void *self, const char *id);
 };
 
-#define PBX_PLUGIN_HEADER .header = PBX_HEADER(struct pbx_plugin), .build = PBX_BUILD
+#define PBX_PLUGIN_HEADER .header = PBX_HEADER(struct pbx_plugin)
 #define PBX_NEEDS(...)                                                                                                                     \
 	(const char *const[])                                                                                                              \
 	{                                                                                                                                  \

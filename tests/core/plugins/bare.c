@@ -3,6 +3,7 @@
  *
  * Each .so of the host's tests is made from this file by a few definitions: what is not defined is as it should be.
  */
+#include <pbx/build.h>
 #include <pbx/timers.h>
 #include <signal.h>
 #include <unistd.h>
