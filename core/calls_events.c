@@ -144,6 +144,8 @@ void core_event_call_started(const struct core_call *call, const struct core_leg
 	text(data, "dialled", call->dialled);
 	text(data, "device", leg ? leg->device : "");
 	text(data, "address", leg ? leg->address : "");
+	if (leg && leg->peer[0])
+		text(data, "trunk_id", leg->peer);
 	publish(call, "call.started", data);
 }
 
@@ -256,6 +258,8 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 		text(data, "endpoint", leg->endpoint);
 		text(data, "account", leg->account);
 		text(data, "device", leg->device);
+		if (leg->peer[0])
+			text(data, "trunk_id", leg->peer);
 	}
 	publish(leg->call, type, data);
 }
@@ -315,7 +319,8 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "call.started", "A call came in, or we began one",
 	  FIELDS(T("leg_id", "The caller's leg"), T("direction", "internal, inbound or outbound"),
 		 { "from", PBX_TYPE_OBJECT, "number, name, extension" }, { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled"),
-		 T("device", "The caller's user agent"), T("address", "Where it came from")) },
+		 T("device", "The caller's user agent"), T("address", "Where it came from"),
+		 T("trunk_id", "The SIP system it came from, when it came from one")) },
 	{ "call.ringing", "The first device rings",
 	  FIELDS(T("leg_id", "Its leg"), T("number", "Whose it is"),
 		 { "early_media", PBX_TYPE_BOOL, "The caller hears it before the answer" }) },
@@ -340,7 +345,8 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 T("dialled", "As dialled")) },
 	{ "leg.started", "A party's dialog begins",
 	  FIELDS(T("leg_id", "The leg"), T("direction", "inbound or outbound"), T("number", "The party"), T("name", "Its name"),
-		 T("endpoint", "Where we called"), T("account", "Whose device it is"), T("device", "User agent")) },
+		 T("endpoint", "Where we called"), T("account", "Whose device it is"), T("device", "User agent"),
+		 T("trunk_id", "The SIP system it belongs to, when it belongs to one")) },
 	{ "leg.ringing", "The party's phone rings, or its caller hears ringing", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.answered", "The dialog is answered", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.ended", "A party's dialog is over",

@@ -57,7 +57,7 @@ struct core_leg {
 	char id[40];
 	uint32_t state, direction;
 	bool is_caller;
-	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64];
+	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], peer[64];
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
 
@@ -242,7 +242,7 @@ bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *
 /* ---- route.c ---- */
 struct core_walk_wish {
 	pbx_leg leg;
-	const char *number, *caller, *account;
+	const char *number, *caller, *account, *peer, *forwarder;
 	int64_t wall_us;
 	bool explaining;
 	uint32_t forwarded;

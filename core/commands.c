@@ -232,7 +232,12 @@ static const struct pbx_arg history_args[] = {
 	{ .name = "limit", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .help = "how many", .least = 1, .most = 500 },
 };
 static const struct pbx_arg explain_args[] = {
-	{ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "who calls", .completes = "extension", .most = 64 },
+	{ .name = "from",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .help = "who calls: an extension, or peer:NAME for another SIP system",
+	  .completes = "extension",
+	  .most = 64 },
 	{ .name = "to",
 	  .type = PBX_TYPE_TEXT,
 	  .flags = PBX_ARG_REQUIRED,

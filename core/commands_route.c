@@ -3,6 +3,7 @@
 #include "commands_internal.h"
 #include "loop.h"
 #include <stdlib.h>
+#include <string.h>
 
 static const struct pbx_requests *const requests = &core_requests_service;
 
@@ -15,7 +16,7 @@ struct explanation {
 
 static const char *verdict_name(uint32_t verdict)
 {
-	static const char *const names[] = { "pass", "targets", "forward", "control", "reject" };
+	static const char *const names[] = { "pass", "targets", "forward", "control", "reject", "renumber" };
 
 	return verdict < sizeof names / sizeof names[0] ? names[verdict] : "unknown";
 }
@@ -95,11 +96,14 @@ void core_route_explain(void *self, pbx_request request)
 {
 	struct explanation *explanation = calloc(1, sizeof *explanation);
 	const char *from = requests->text(request, "from");
+	bool is_peer = strncmp(from, "peer:", 5) == 0;
 	const struct pbx_route_request wanted = {
 		.size = sizeof wanted,
 		.number = requests->text(request, "to"),
-		.caller = from,
-		.account = from,
+		.caller = is_peer ? "" : from,
+		.account = is_peer ? "" : from,
+		.peer = is_peer ? from + 5 : "",
+		.forwarder = "",
 		.wall_us = requests->integer(request, "at", core_wall_us()),
 		.explaining = true,
 	};

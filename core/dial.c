@@ -138,6 +138,7 @@ void core_dial_leg_ringing(struct core_leg *leg, bool early_media)
 
 	if (dial->over)
 		return;
+	leg->branch->heard = leg->branch->heard || early_media;
 	pass_on_ringing(dial, leg, early_media);
 	if (wants_ringback(dial))
 		play_ringback(dial, true);
@@ -303,9 +304,11 @@ void core_dial_check(struct core_dial *dial)
 		}
 		if (group->state != CORE_GROUP_OVER) {
 			is_busy = true;
-			if (dial->strategy == PBX_DIAL_ORDER)
+			if (dial->strategy != PBX_DIAL_ALL)
 				return;
 		}
+		if (dial->strategy == PBX_DIAL_FAILOVER && !core_group_may_fail_over(group, group->best.sip_code))
+			break;
 	}
 	if (is_busy || dial->over)
 		return;
@@ -480,7 +483,7 @@ static void dial_fill(struct core_dial *dial, const struct core_dial_wish *wish)
 
 	dial->host = wish->host;
 	dial->is_routing = wish->host == NULL;
-	dial->strategy = plan->strategy == PBX_DIAL_ORDER ? PBX_DIAL_ORDER : PBX_DIAL_ALL;
+	dial->strategy = plan->strategy == PBX_DIAL_ORDER || plan->strategy == PBX_DIAL_FAILOVER ? plan->strategy : PBX_DIAL_ALL;
 	dial->flags = plan->flags;
 	dial->ring_ms = plan->ring_ms;
 	CORE_TEXT(dial->caller_number, plan->caller_number ? plan->caller_number : from ? from->number : "");
@@ -542,7 +545,10 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 	for (uint32_t i = 0; i < plan->target_count; i++) {
 		struct pbx_dial_target target = pbx_dial_target_at(plan->targets, plan->target_size, i);
 
-		(void)core_group_new(dial, target.text, target.delay_ms, target.ring_ms); /* those beyond the limit do not ring */
+		struct core_group *group = core_group_new(dial, target.text, target.delay_ms, target.ring_ms);
+
+		if (group) /* those beyond the limit do not ring */
+			core_group_aim(group, &target);
 	}
 	if (wish->host)
 		core_charge_add(wish->host, &dial->charge, "dial", true, revoke_dial);

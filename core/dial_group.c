@@ -35,6 +35,26 @@ struct core_group *core_group_new(struct core_dial *dial, const char *text, uint
 	return group;
 }
 
+void core_group_aim(struct core_group *group, const struct pbx_dial_target *target)
+{
+	CORE_TEXT(group->peer, target->peer);
+}
+
+bool core_group_may_fail_over(const struct core_group *group, uint32_t sip_code)
+{
+	static const uint32_t usual[] = { 408, 500, 502, 503, 504 };
+	const uint32_t *codes = group->failover_code_count ? group->failover_codes : usual;
+	uint32_t count = group->failover_code_count ? group->failover_code_count : sizeof usual / sizeof usual[0];
+
+	for (const struct core_branch *branch = group->branches; branch; branch = branch->next)
+		if (branch->heard)
+			return false;
+	for (uint32_t i = 0; i < count; i++)
+		if (codes[i] == sip_code)
+			return true;
+	return false;
+}
+
 static void note(struct core_group *group, uint32_t sip_code, uint32_t cause, bool callee_said)
 {
 	struct core_final final = { sip_code, cause, callee_said };
@@ -56,7 +76,12 @@ static struct core_branch *branch_add(struct core_group *group, const char *uri,
 	branch->group = group;
 	branch->delay_ms = target->delay_ms;
 	branch->ring_ms = target->ring_ms;
+	branch->flags = target->flags;
+	branch->has_caller = target->caller_number != NULL;
 	CORE_TEXT(branch->uri, uri);
+	CORE_TEXT(branch->peer, target->peer);
+	CORE_TEXT(branch->caller_number, target->caller_number);
+	CORE_TEXT(branch->caller_name, target->caller_name);
 
 	struct core_branch **at = &group->branches;
 	while (*at)
@@ -88,6 +113,26 @@ static void branch_stop(struct core_branch *branch, uint32_t cause)
 	core_leg_end(leg, 0, cause, false, cause == PBX_CAUSE_ANSWERED_ELSEWHERE ? "answered elsewhere" : NULL);
 }
 
+static void branch_start(struct core_branch *branch);
+
+/* A target by turns is over: the next one's turn has come, or with FAILOVER nobody's, when the callee has decided. */
+static void next_in_order(struct core_group *group, uint32_t sip_code)
+{
+	bool goes_on = group->strategy == PBX_DIAL_ORDER || core_group_may_fail_over(group, sip_code);
+
+	for (struct core_branch *branch = group->branches; branch && !group->dial->over; branch = branch->next) {
+		if (branch->over)
+			continue;
+		if (!goes_on) {
+			branch_quiet(branch);
+			continue;
+		}
+		if (!branch->started)
+			branch_start(branch);
+		return;
+	}
+}
+
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final)
 {
 	struct core_group *group = branch->group;
@@ -97,6 +142,8 @@ void core_group_branch_over(struct core_branch *branch, const struct core_final 
 	note(group, final->sip_code, final->cause, final->callee_said);
 	if (final->sip_code >= 600)
 		core_group_stop(group, PBX_CAUSE_NORMAL, NULL);
+	if (group->state == CORE_GROUP_RINGING && group->strategy > PBX_DIAL_ALL)
+		next_in_order(group, final->sip_code);
 	group_check(group);
 }
 
@@ -107,6 +154,8 @@ static void on_branch_ring_timer(void *self, pbx_timer timer)
 	(void)timer;
 	branch_stop(branch, PBX_CAUSE_NO_ANSWER);
 	note(branch->group, 480, PBX_CAUSE_NO_ANSWER, false);
+	if (branch->group->strategy > PBX_DIAL_ALL)
+		next_in_order(branch->group, 480);
 	group_check(branch->group);
 }
 
@@ -118,8 +167,8 @@ static void uri_user(const char *uri, char ret_user[64])
 
 	begin = begin ? begin + 1 : uri;
 	length = strcspn(begin, "@;?>");
-	if (begin[length] != '@')
-		length = 0;
+	if (begin[length] != '@' && begin != uri)
+		length = 0; /* only a bare number is a user without a host */
 	if (length > 63)
 		length = 63;
 	memcpy(ret_user, begin, length);
@@ -138,6 +187,7 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 		uri_user(branch->uri, leg->number);
 	CORE_TEXT(leg->name, group->owner_name);
 	CORE_TEXT(leg->account, branch->account);
+	CORE_TEXT(leg->peer, branch->peer);
 	CORE_TEXT(leg->endpoint, branch->uri);
 	CORE_TEXT(leg->address, branch->received);
 }
@@ -173,8 +223,8 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.transport = branch->transport,
 		.path = branch->path,
 		.account = branch->account,
-		.from_number = dial->caller_number,
-		.from_name = dial->caller_name,
+		.from_number = branch->has_caller ? branch->caller_number : dial->caller_number,
+		.from_name = branch->has_caller ? branch->caller_name : dial->caller_name,
 		.to_number = leg->number,
 		.to_name = leg->name,
 		.call_id = dial->call->id,
@@ -182,6 +232,8 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.diversions = diversions,
 		.diversion_count = group->forwarded,
 		.offer = &leg->local,
+		.peer = branch->peer,
+		.flags = branch->flags,
 	};
 	leg->driver = driver;
 	leg->max_forwards = max_forwards;
@@ -209,12 +261,15 @@ static void branch_start(struct core_branch *branch)
 	branch->leg = leg;
 	leg->branch = branch;
 	leg_describe(leg, branch);
+	if (leg->peer[0] && strcmp(leg->call->direction, "internal") == 0)
+		leg->call->direction = "outbound";
 	core_event_leg("leg.started", leg);
 
 	int err = branch_invite(branch, leg);
 	if (err != PBX_OK) {
-		bool is_full = err == PBX_ENOSPC || err == PBX_ENOMEM;
-		core_leg_end(leg, is_full ? 503 : 500, is_full ? PBX_CAUSE_CONGESTION : PBX_CAUSE_FAILURE, false, "cannot call");
+		bool is_full = err == PBX_ENOSPC || err == PBX_ENOMEM || err == PBX_ENOENT;
+		uint32_t sip_code = is_full ? 503 : err == PBX_ENOTSUP ? 488 : 500;
+		core_leg_end(leg, sip_code, core_cause_from_sip(sip_code), false, "cannot call");
 		return;
 	}
 	if (branch->ring_ms)
@@ -257,7 +312,10 @@ static void resolve(struct core_group *group, const struct pbx_dial_target *targ
 {
 	const char *text = target->text;
 
-	if (strncmp(text, "aor:", 4) == 0) {
+	if (target->peer && target->peer[0]) {
+		if (!branch_add(group, text, target))
+			note(group, 503, PBX_CAUSE_CONGESTION, false);
+	} else if (strncmp(text, "aor:", 4) == 0) {
 		const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
 		struct resolving resolving = { group, target, text + 4, 0 };
 
@@ -300,6 +358,10 @@ static void ring_branches(struct core_group *group)
 		next = branch->next;
 		if (branch->started || branch->over)
 			continue;
+		if (group->strategy > PBX_DIAL_ALL) {
+			branch_start(branch);
+			break;
+		}
 		if (branch->delay_ms)
 			(void)core_timer_start(core_self(), branch->delay_ms, 0, on_branch_delay, branch, &branch->delay);
 		else
@@ -343,6 +405,10 @@ static void take_targets(struct core_group *group, const struct pbx_route_answer
 	CORE_TEXT(group->offline_to, answer->offline_to);
 	group->answer_ring_ms = answer->ring_ms;
 	group->max_calls = answer->max_calls;
+	group->strategy = answer->strategy;
+	group->failover_code_count = 0;
+	for (uint32_t i = 0; i < answer->failover_code_count && i < CORE_MOST_FAILOVER_CODES; i++)
+		group->failover_codes[group->failover_code_count++] = answer->failover_codes[i];
 	if (is_busy(group)) {
 		note(group, 486, PBX_CAUSE_BUSY, false);
 		group_over(group);
@@ -390,7 +456,7 @@ static void on_walk_done(void *context, const struct pbx_route_answer *verdict, 
 
 		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text,
 			 sip_code, verdict->text ? verdict->text : "");
-		note(group, sip_code, core_cause_from_sip(sip_code), false);
+		note(group, sip_code, verdict->cause ? verdict->cause : core_cause_from_sip(sip_code), false);
 		group_over(group);
 	}
 	}
@@ -404,6 +470,8 @@ static void walk_start(struct core_group *group)
 		.number = group->text,
 		.caller = dial->caller_number,
 		.account = dial->account,
+		.peer = dial->from ? dial->from->peer : "",
+		.forwarder = group->forwarded ? group->diversions[group->forwarded - 1].number : "",
 		.wall_us = core_wall_us(),
 		.forwarded = group->forwarded + (dial->from ? dial->from->forwarded : 0),
 		.forward = on_walk_forward,
@@ -420,14 +488,14 @@ static void walk_start(struct core_group *group)
 
 static void group_begin(struct core_group *group)
 {
-	if (strncmp(group->text, "aor:", 4) != 0 && strncasecmp(group->text, "sip", 3) != 0) {
+	if (!group->peer[0] && strncmp(group->text, "aor:", 4) != 0 && strncasecmp(group->text, "sip", 3) != 0) {
 		walk_start(group);
 		return;
 	}
 
 	char text[256];
 	CORE_TEXT(text, group->text);
-	resolve(group, &(struct pbx_dial_target){ .text = text });
+	resolve(group, &(struct pbx_dial_target){ .text = text, .peer = group->peer });
 	ring_branches(group);
 }
 
@@ -506,6 +574,8 @@ static void group_forward(struct core_group *group, const char *to, uint32_t rea
 	group->owner_number[0] = group->owner_name[0] = group->busy_to[0] = group->no_answer_to[0] = group->offline_to[0] = '\0';
 	group->best = (struct core_final){ 0 };
 	group->offline = false;
+	group->peer[0] = '\0';
+	group->strategy = 0;
 	group->ring_ms = 0; /* was for the one who forwarded */
 	walk_start(group);
 }

@@ -13,6 +13,7 @@
 #define CORE_DIALLED_HANDED_OVER 100u /* a claim has taken `from`; plugins are told CANCELLED */
 #define CORE_MOST_BRANCHES 64u        /* devices rung by one dial */
 #define CORE_MOST_GROUPS 64u
+#define CORE_MOST_FAILOVER_CODES 16u
 
 struct core_group;
 
@@ -20,10 +21,11 @@ struct core_branch {
 	struct core_branch *next;
 	struct core_group *group;
 	struct core_leg *leg;
-	bool started, over;
-	uint32_t delay_ms, ring_ms;
+	bool started, over, heard; /* heard: `from` has heard its early media */
+	uint32_t delay_ms, ring_ms, flags;
 	pbx_timer delay, ring;
-	char uri[256], received[64], transport[16], path[256], account[64];
+	char uri[256], received[64], transport[16], path[256], account[64], peer[64], caller_number[64], caller_name[128];
+	bool has_caller;
 };
 
 struct core_final {
@@ -35,8 +37,9 @@ struct core_group {
 	struct core_group *next;
 	struct core_dial *dial;
 	uint32_t state;
-	char text[256];
-	uint32_t delay_ms, ring_ms, answer_ring_ms, max_calls;
+	char text[256], peer[64]; /* peer: text is a number of that SIP system */
+	uint32_t delay_ms, ring_ms, answer_ring_ms, max_calls, strategy;
+	uint32_t failover_codes[CORE_MOST_FAILOVER_CODES], failover_code_count;
 	pbx_timer delay, ring;
 	pbx_route_query walk;
 	char owner_number[64], owner_name[128], busy_to[64], no_answer_to[64], offline_to[64];
@@ -82,8 +85,10 @@ bool core_final_better(const struct core_final *a, const struct core_final *b); 
 
 /* ---- dial_group.c ---- */
 struct core_group *core_group_new(struct core_dial *dial, const char *text, uint32_t delay_ms, uint32_t ring_ms);
-void core_group_start(struct core_group *group); /* after its delay */
+void core_group_aim(struct core_group *group, const struct pbx_dial_target *target); /* at the peer that the target names, if any */
+void core_group_start(struct core_group *group);                                     /* after its delay */
 void core_group_stop(struct core_group *group, uint32_t cause, const struct core_leg *but);
+bool core_group_may_fail_over(const struct core_group *group, uint32_t sip_code);        /* the next target may be tried after this */
 void core_group_branchless(struct core_group *group, uint32_t sip_code, uint32_t cause); /* over before anything rang */
 void core_group_free(struct core_group *group);
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final);

@@ -279,6 +279,7 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->account, incoming->account);
 	CORE_TEXT(leg->device, incoming->device);
 	CORE_TEXT(leg->address, incoming->address);
+	CORE_TEXT(leg->peer, incoming->peer);
 	leg->max_forwards = incoming->max_forwards;
 	leg->forwarded = incoming->forwarded;
 	if (incoming->offer)

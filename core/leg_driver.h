@@ -26,12 +26,15 @@ struct core_invite {
 	const struct core_diversion *diversions; /* newest first: Diversion (RFC 5806) and History-Info (RFC 7044) */
 	uint32_t diversion_count;
 	const struct core_media_desc *offer;
+	const char *peer; /* the SIP system it goes to (pbx/sip.h), target may then be a bare number; "" for none */
+	uint32_t flags;   /* PBX_TARGET_… */
 };
 
 struct core_leg_driver {
 	const char *name; /* "sip" */
 
-	/* Begins an outbound leg: on success *ret_dialog is the driver's object. PBX_OK, PBX_EINVAL (target), PBX_ENOMEM, PBX_EIO. */
+	/* Begins an outbound leg: on success *ret_dialog is the driver's object. PBX_OK, PBX_EINVAL (target), PBX_ENOENT (no such peer),
+	 * PBX_ENOSPC (it has as many calls as it may have), PBX_ENOTSUP (no codec for it), PBX_ENOMEM, PBX_EIO. */
 	int (*invite)(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
 
 	/* To an unanswered inbound leg. early: the media description for a 183, NULL for a 180. PBX_OK, PBX_ESTATE. */
@@ -73,6 +76,7 @@ struct core_incoming {
 	const struct core_media_desc *offer; /* present false: no SDP, a late offer: we offer in our 200 */
 	pbx_leg replaces;                    /* of Replaces (RFC 3891): whose place it takes, instead of being routed */
 	bool early_only;                     /* only while that one rings */
+	const char *peer;                    /* the SIP system it comes from (pbx/sip.h); "" for none */
 };
 
 /* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),

@@ -395,6 +395,7 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.music_class = leg->music_class,
 		.argument = leg->argument,
 		.referred_by = leg->referred_by,
+		.peer = leg->peer,
 		.transferor = leg->transferor,
 	};
 	memcpy(ret_info, &known, size);

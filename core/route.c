@@ -21,7 +21,7 @@ struct hook {
 struct walk {
 	pbx_route_query handle;
 	struct core_walk_wish wish;
-	char number[128], caller[64], account[64];
+	char number[128], caller[64], account[64], peer[64], forwarder[64];
 	struct pbx_route_request request;
 	uint32_t forwarded;
 	/* the place in the chain: what was asked last */
@@ -181,6 +181,9 @@ static const char *in_words(const struct pbx_route_answer *verdict, char *text, 
 		(void)snprintf(text, size, "forward to %s%s%s", verdict->to, verdict->reason ? ": " : "",
 			       verdict->reason < sizeof reasons / sizeof reasons[0] ? reasons[verdict->reason] : "");
 		break;
+	case PBX_ROUTE_RENUMBER:
+		(void)snprintf(text, size, "is %s here", verdict->to);
+		break;
 	case PBX_ROUTE_REJECT:
 		(void)snprintf(text, size, "refuse with %u", verdict->sip_code);
 		break;
@@ -197,12 +200,17 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 	char text[256];
 
 	memcpy(&verdict, given, given->size && given->size < sizeof verdict ? given->size : sizeof verdict);
-	if (verdict.verdict == PBX_ROUTE_FORWARD && (!verdict.to || !verdict.to[0]))
+	bool needs_number = verdict.verdict == PBX_ROUTE_FORWARD || verdict.verdict == PBX_ROUTE_RENUMBER;
+	if (needs_number && (!verdict.to || !verdict.to[0]))
 		verdict.verdict = PBX_ROUTE_PASS; /* an answer without a number is none */
 	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict,
 	     walk->wish.step ? in_words(&verdict, text, sizeof text) : NULL);
 	if (verdict.verdict == PBX_ROUTE_PASS)
 		return true;
+	if (verdict.verdict == PBX_ROUTE_RENUMBER) {
+		number_copy(walk->number, sizeof walk->number, verdict.to);
+		return true;
+	}
 	if (verdict.verdict != PBX_ROUTE_FORWARD) {
 		walk_over(walk, &verdict, owner, NULL);
 		return false;
@@ -216,6 +224,7 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 	CORE_TEXT(from, walk->number);
 	number_copy(walk->number, sizeof walk->number, verdict.to);
 	walk->request.forwarded = ++walk->forwarded;
+	CORE_TEXT(walk->forwarder, from);
 	walk_rewind(walk);
 	if (walk->wish.forward)
 		walk->wish.forward(walk->wish.context, from, walk->number, verdict.reason);
@@ -340,6 +349,8 @@ int core_walk_start(const struct core_walk_wish *wish, pbx_route_query *ret_quer
 	number_copy(walk->number, sizeof walk->number, wish->number);
 	CORE_TEXT(walk->caller, wish->caller);
 	CORE_TEXT(walk->account, wish->account);
+	CORE_TEXT(walk->peer, wish->peer);
+	CORE_TEXT(walk->forwarder, wish->forwarder);
 	walk->request = (struct pbx_route_request){ .size = sizeof walk->request,
 						    .leg = wish->leg,
 						    .number = walk->number,
@@ -347,7 +358,9 @@ int core_walk_start(const struct core_walk_wish *wish, pbx_route_query *ret_quer
 						    .account = walk->account,
 						    .wall_us = wish->wall_us,
 						    .explaining = wish->explaining,
-						    .forwarded = wish->forwarded };
+						    .forwarded = wish->forwarded,
+						    .peer = walk->peer,
+						    .forwarder = walk->forwarder };
 	*ret_query = walk->handle;
 	if (walk->forwarded > CORE_MOST_FORWARDS)
 		walk_refuse(walk, 482, "forwarded too often");
@@ -424,6 +437,7 @@ static int explain(struct pbx_host *host, const struct pbx_route_request *reques
 		   void (*done)(void *self, const struct pbx_route_answer *verdict), void *self)
 {
 	struct explaining *explaining = calloc(1, sizeof *explaining);
+	bool knows_peer = request->size >= offsetof(struct pbx_route_request, forwarder) + sizeof request->forwarder;
 
 	if (!explaining)
 		return PBX_ENOMEM;
@@ -433,6 +447,8 @@ static int explain(struct pbx_host *host, const struct pbx_route_request *reques
 	const struct core_walk_wish wish = { .number = request->number,
 					     .caller = request->caller,
 					     .account = request->account,
+					     .peer = knows_peer ? request->peer : "",
+					     .forwarder = knows_peer ? request->forwarder : "",
 					     .wall_us = request->wall_us ? request->wall_us : core_wall_us(),
 					     .explaining = true,
 					     .forwarded = request->forwarded,

@@ -58,6 +58,7 @@ struct pbx_leg_info {
 		argument; /* inbound, claimed number: what the pattern's open end matched ("1004" of *761004); the number for a range or X, Z, N, [ ]; "" for an exact number */
 	const char *referred_by; /* number of who transferred this party to where it is now; "" when nobody did */
 	pbx_leg transferor; /* in dialled() of a leg that was transferred: who did. Hung up when that went well, unless controlled by then */
+	const char *peer;   /* the SIP system it belongs to (pbx/sip.h): a trunk's name; "" for a device of ours */
 };
 
 #define PBX_MEDIA_FINISHED 1u /* played to its end */
@@ -87,6 +88,10 @@ struct pbx_controller {
 /* Rings targets. text in every target: a number ("1001", goes through routing), an account's devices ("aor:1001") or a URI ("sip:…"). */
 #define PBX_DIAL_ALL 1u   /* all at once, each after its delay_ms */
 #define PBX_DIAL_ORDER 2u /* one after the other */
+/* One after the other, but the next one only when the last could not take the call: no response, a broken transport, or one of the codes
+ * that pbx_route_answer.failover_codes names (408, 500, 502, 503, 504 unless told otherwise). What a callee decides (busy, declined) ends
+ * it, and so does early media that the caller has heard. */
+#define PBX_DIAL_FAILOVER 3u
 
 #define PBX_DIAL_CONNECT 1u    /* when answered, answer `from` and bridge the two; control of both passes to the bridge */
 #define PBX_DIAL_NO_FORWARD 2u /* ignore forwarding of the dialled accounts and 3xx answers */
@@ -98,16 +103,24 @@ struct pbx_dial_target {
 	const char *text;
 	uint32_t delay_ms; /* ALL: starts so much later (staggered) */
 	uint32_t ring_ms;  /* 0: the plan's */
+	/* With peer, text is a number as that SIP system (pbx/sip.h) wants to see it, or a URI of it. */
+	const char *peer;                        /* its name; NULL: none */
+	const char *caller_number, *caller_name; /* shown to this target; NULL: the plan's */
+	uint32_t flags;                          /* PBX_TARGET_… */
 };
+
+#define PBX_TARGET_WITHHELD 1u  /* the caller does not want to be shown (RFC 3323) */
+#define PBX_TARGET_EMERGENCY 2u /* no limit of the peer holds */
 
 #define PBX_DIAL_TARGET_LEAST 16u /* what a target_size of 0 means: text, delay_ms and ring_ms */
 
 /* Target number `at`, whatever the length of those given; what they do not have reads as zero. [any] */
 static inline struct pbx_dial_target pbx_dial_target_at(const struct pbx_dial_target *targets, uint32_t target_size, uint32_t at)
 {
-	struct pbx_dial_target target = { NULL, 0, 0 };
+	struct pbx_dial_target target;
 	size_t size = target_size ? target_size : PBX_DIAL_TARGET_LEAST;
 
+	memset(&target, 0, sizeof target);
 	memcpy(&target, (const char *)targets + at * size, size < sizeof target ? size : sizeof target);
 	return target;
 }

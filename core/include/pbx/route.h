@@ -23,13 +23,15 @@ extern "C" {
 /* What is asked. Borrowed until answered. */
 struct pbx_route_request {
 	uint32_t size;
-	pbx_leg leg;         /* none: asked by a dial or by explain */
-	const char *number;  /* as dialled, visual separators removed */
-	const char *caller;  /* calling number, "" when withheld */
-	const char *account; /* authenticated account of the caller, "" when none */
-	int64_t wall_us;     /* when: now, or what explain was told */
-	bool explaining;     /* only say what would happen: change nothing */
-	uint32_t forwarded;  /* how often this call was forwarded so far */
+	pbx_leg leg;           /* none: asked by a dial or by explain */
+	const char *number;    /* as dialled, visual separators removed */
+	const char *caller;    /* calling number, "" when withheld */
+	const char *account;   /* authenticated account of the caller, "" when none */
+	int64_t wall_us;       /* when: now, or what explain was told */
+	bool explaining;       /* only say what would happen: change nothing */
+	uint32_t forwarded;    /* how often this call was forwarded so far */
+	const char *peer;      /* the SIP system the call comes from (pbx/sip.h), "" when it comes from none */
+	const char *forwarder; /* number of who forwarded the call last: their rights count then, not the caller's; "" when nobody did */
 };
 
 #define PBX_ROUTE_PASS 0u
@@ -37,6 +39,9 @@ struct pbx_route_request {
 #define PBX_ROUTE_FORWARD 2u /* ask again for another number */
 #define PBX_ROUTE_CONTROL 3u /* give the leg to dialled(self, leg) */
 #define PBX_ROUTE_REJECT 4u
+/* The number is another one here (a DID that belongs to an extension): the walk goes on behind this hook with `to`. Nobody is told of a
+ * forward, and it does not count as one. */
+#define PBX_ROUTE_RENUMBER 5u
 
 #define PBX_FORWARD_UNCONDITIONAL 1u /* reasons of Diversion (RFC 5806) */
 #define PBX_FORWARD_BUSY 2u
@@ -55,7 +60,7 @@ struct pbx_route_answer {
 	const char *busy_to, *no_answer_to, *offline_to; /* forward there in that case; NULL: the caller gets the answer */
 	const char *owner_number, *owner_name;           /* who is being called, for displays, records and Diversion */
 	uint32_t max_calls;                              /* calls this owner may have at once; beyond it is busy. 0: no limit */
-	/* FORWARD */
+	/* FORWARD, RENUMBER */
 	const char *to;
 	uint32_t reason; /* PBX_FORWARD_… */
 	/* CONTROL */
@@ -63,7 +68,13 @@ struct pbx_route_answer {
 	void *self;
 	/* REJECT */
 	uint32_t sip_code;
-	const char *text; /* REJECT and PASS: said by explain and in the log: "1001 may not call outside" */
+	const char *text; /* said by explain and in the log: "1001 may not call outside" */
+	/* TARGETS */
+	uint32_t strategy;              /* PBX_DIAL_ALL (0 too), PBX_DIAL_ORDER or PBX_DIAL_FAILOVER */
+	uint32_t failover_code_count;   /* at most 16 */
+	const uint32_t *failover_codes; /* FAILOVER: the next target is tried after these; none: 408, 500, 502, 503, 504 */
+	/* REJECT */
+	uint32_t cause; /* ITU-T Q.850; 0: what sip_code means */
 };
 
 /* Answers at once by filling ret_answer and returning PBX_OK, or returns PBX_ELATER and calls pbx_routing.answer within 5 s. */
