@@ -392,6 +392,8 @@ void core_leg_on_ended(pbx_leg handle, uint32_t sip_code, uint32_t cause, bool b
 	if (!cause)
 		cause = sip_code >= 300 ? core_cause_from_sip(sip_code) : PBX_CAUSE_NORMAL;
 	leg->driver_knows = true;
+	if (leg->state == PBX_LEG_ANSWERED && cause == PBX_CAUSE_TIMER && !by_peer)
+		leg->call->reason = "session_timeout";
 	core_leg_end(leg, sip_code, cause, by_peer, text);
 }
 

@@ -107,6 +107,8 @@ int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
 	if (!is_waiting(leg))
 		return PBX_ESTATE;
 
+	if (other && leg->driver->set_identity)
+		leg->driver->set_identity(leg->dialog, other->number, other->name); /* the 200 says who has answered */
 	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
 	if (err == PBX_OK)
 		err = leg->driver->answer(leg->dialog, &leg->local);

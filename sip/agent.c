@@ -112,7 +112,11 @@ void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase
 
 static void answer_options(struct ua_request *request)
 {
-	ua_refuse(request, SIP_200_OK, "Allow: " UA_ALLOW "\nSupported: replaces\nAccept: application/sdp\n");
+	char supported[64], headers[256];
+
+	ua_supported(request->ua, supported, sizeof supported);
+	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW "\nSupported: %s\nAccept: application/sdp\n", supported);
+	ua_refuse(request, SIP_200_OK, headers);
 }
 
 /* Methods that mean nothing outside a dialog. */
@@ -122,30 +126,45 @@ static bool needs_dialog(sip_method_t method)
 	       method == sip_method_cancel || method == sip_method_refer;
 }
 
-/* Of what an INVITE may require we have Replaces (RFC 3891) only. */
-static bool requires_something(const sip_t *sip, char *ret_header, size_t size)
+void ua_supported(const struct ua *ua, char *ret_text, size_t size)
+{
+	(void)snprintf(ret_text, size, "replaces%s%s", strcmp(ua->settings->session_timers, "off") != 0 ? ", timer" : "",
+		       strcmp(ua->settings->reliable, "off") != 0 ? ", 100rel" : "");
+}
+
+static bool is_supported(const struct ua *ua, const char *extension)
+{
+	if (strcasecmp(extension, "timer") == 0)
+		return strcmp(ua->settings->session_timers, "off") != 0;
+	if (strcasecmp(extension, "100rel") == 0)
+		return strcmp(ua->settings->reliable, "off") != 0;
+	return strcasecmp(extension, "replaces") == 0;
+}
+
+bool ua_requires_unknown(const struct ua *ua, const sip_t *sip, char *ret_header, size_t size)
 {
 	const msg_param_t *items = sip->sip_require ? sip->sip_require->k_items : NULL;
+	size_t used = 0;
 
-	while (items && *items && strcasecmp(*items, "replaces") == 0)
-		items++;
-	if (!items || !*items)
-		return false;
-	(void)snprintf(ret_header, size, "Unsupported: %.60s\n", *items);
-	return true;
+	for (; items && *items; items++)
+		if (!is_supported(ua, *items) && used + 80 < size)
+			used += (size_t)snprintf(ret_header + used, size - used, "%s%.60s", used ? ", " : "Unsupported: ", *items);
+	if (used)
+		(void)snprintf(ret_header + used, size - used, "\n");
+	return used > 0;
 }
 
 static void dispatch(struct ua_request *request)
 {
 	sip_method_t method = request->sip->sip_request->rq_method;
-	char unsupported[96];
+	char unsupported[512];
 
 	switch (method) {
 	case sip_method_register:
 		ua_register(request);
 		return;
 	case sip_method_invite:
-		if (requires_something(request->sip, unsupported, sizeof unsupported))
+		if (ua_requires_unknown(request->ua, request->sip, unsupported, sizeof unsupported))
 			ua_refuse(request, SIP_420_BAD_EXTENSION, unsupported);
 		else
 			ua_dialog_incoming(request);

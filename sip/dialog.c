@@ -69,14 +69,20 @@ static void dialog_free(struct ua_dialog *dialog)
 		dialog->next->at = dialog->at;
 	dialog->ua->dialog_count--;
 	(void)core_timer_stop(dialog->timer); /* most have none */
+	ua_session_end(dialog);
+	nta_reliable_destroy(dialog->reliable);
 	nta_incoming_destroy(dialog->in);
 	nta_incoming_destroy(dialog->offer);
+	nta_outgoing_destroy(dialog->update);
 	nta_outgoing_destroy(dialog->out);
 	nta_leg_destroy(dialog->nta);
 	free(dialog->update_body);
 	free(dialog->body);
 	free(dialog->route);
 	free(dialog->identity);
+	free(dialog->first.target);
+	free(dialog->first.path);
+	free(dialog->first.headers);
 	free(dialog);
 }
 
@@ -124,12 +130,15 @@ int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, s
 nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
 			       const char *content_type, const char *body, const char *headers)
 {
+	bool negotiates = method == sip_method_invite || method == sip_method_update;
 	const sip_route_t *route = NULL;
 	const url_string_t *towards = NULL;
-	char labels[48];
+	char labels[48], session[128], supported[64];
 
 	if (!dialog->nta)
 		return NULL;
+	ua_session_wish(dialog, session, sizeof session);
+	ua_supported(dialog->ua, supported, sizeof supported);
 	(void)nta_leg_get_route(dialog->nta, &route, NULL); /* fails for a leg without one */
 	if (!route && dialog->route)
 		towards = ua_url(dialog->route);
@@ -138,9 +147,34 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
 				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
 				    TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)),
-				    TAG_IF(method == sip_method_invite, SIPTAG_ALLOW_STR(UA_ALLOW)),
+				    TAG_IF(negotiates, SIPTAG_ALLOW_STR(UA_ALLOW)), TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)),
+				    TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
 				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
 				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+}
+
+int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
+{
+	sip_method_t method = nta_incoming_method(irq);
+	char session[128] = "", supported[64];
+
+	if (status >= 200 && status < 300 && (method == sip_method_invite || method == sip_method_update))
+		ua_session_confirm(dialog, session, sizeof session);
+	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_count_response_in(dialog->ua, method, status);
+	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),
+				   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),
+				   TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
+				   TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
+				   TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
+		       ? PBX_OK
+		       : PBX_EIO;
+}
+
+void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip)
+{
+	if (sip->sip_allow)
+		dialog->peer_updates = sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE);
 }
 
 /* The number in an ACK is that of the INVITE, whatever has been sent since (RFC 3261 13.2.2.4). */
@@ -184,6 +218,9 @@ uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code)
 void ua_dialog_let_go(struct ua_dialog *dialog)
 {
 	dialog->state = UA_ENDED;
+	ua_session_end(dialog);
+	nta_outgoing_destroy(dialog->update);
+	dialog->update = NULL;
 	if (dialog->offer)
 		ua_reply(dialog->ua, dialog->offer, SIP_487_REQUEST_CANCELLED, NULL);
 	dialog->offer = NULL;
@@ -196,6 +233,8 @@ void ua_dialog_let_go(struct ua_dialog *dialog)
 		nta_leg_destroy(dialog->nta);
 		dialog->nta = NULL;
 	}
+	nta_reliable_destroy(dialog->reliable);
+	dialog->reliable = NULL;
 	if (dialog->in) {
 		nta_incoming_destroy(dialog->in);
 		dialog->in = NULL;
@@ -265,9 +304,14 @@ void ua_dialogs_close(struct ua *ua)
 static void ua_set_identity(void *object, const char *number, const char *name)
 {
 	struct ua_dialog *dialog = object;
+	char *was = dialog->identity;
 
-	free(dialog->identity);
 	dialog->identity = ua_identity_headers(dialog->ua, number, name);
+	if (dialog->state == UA_ANSWERED && dialog->identity && (!was || strcmp(was, dialog->identity) != 0)) {
+		dialog->identity_due = true;
+		ua_dialog_tell_identity(dialog);
+	}
+	free(was);
 }
 
 const struct core_leg_driver ua_leg_driver = {

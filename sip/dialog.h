@@ -3,7 +3,9 @@
  * dialog.c   the object: making, ending (BYE, CANCEL, refusals), letting go; the driver's table
  * incoming.c an INVITE from outside: 100, 180, 183, 200, ACK, CANCEL
  * outgoing.c an INVITE of ours: responses, ACK, CANCEL
+ * reliable.c 18x that must not be lost: PRACK both ways
  * midcall.c  inside a dialog: re-INVITE both ways, UPDATE, INFO, OPTIONS, BYE
+ * session_timer.c  how long it lives without a word of the other side
  * refer.c    REFER and its NOTIFY */
 #pragma once
 #include "ua.h"

@@ -6,6 +6,7 @@
 #pragma once
 #include "dialog.h"
 #include "sdp.h"
+#include "session_timer.h"
 
 #define UA_NEW 1u
 #define UA_RINGING 2u
@@ -19,24 +20,38 @@ struct ua_dialog {
 	uint8_t state;
 	bool inbound, released, busy; /* busy: the core is being told of it right now, do not free */
 	nta_leg_t *nta;
-	nta_incoming_t *in;    /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
-	nta_outgoing_t *out;   /* our INVITE without a final answer */
-	nta_incoming_t *offer; /* a re-INVITE or UPDATE that waits for accept_offer or refuse_offer */
-	bool owes_offer;       /* our 200 carries the offer, their ACK the answer */
-	bool cancelled;        /* our INVITE is not wanted any more */
-	bool awaits_ack;       /* in: 200 is sent */
-	uint32_t bye_cause;    /* in: hang up as soon as the ACK is there; 0: no */
-	pbx_timer timer;       /* CANCEL without an end, or a glare that is tried again */
-	char *update_body;     /* our re-INVITE, until it has its answer */
-	char *body;            /* what we last said of our media */
-	char *route;           /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
-	char *identity;        /* header lines for the next message, or NULL */
+	nta_incoming_t *in;       /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
+	nta_outgoing_t *out;      /* our INVITE without a final answer */
+	nta_outgoing_t *update;   /* our UPDATE without media, which waits for its answer */
+	nta_incoming_t *offer;    /* a re-INVITE, UPDATE or PRACK that waits for accept_offer or refuse_offer */
+	nta_reliable_t *reliable; /* our 18x that has no PRACK yet */
+	uint32_t rseq;            /* of the last reliable 18x of theirs; 0: none */
+	bool peer_updates;        /* it takes UPDATE: its Allow says so */
+	bool peer_acknowledges;   /* its INVITE says that it knows PRACK */
+	bool peer_demands;        /* its INVITE wants every 18x reliable */
+	bool early_agreed;        /* offer and answer have passed before the 200, so that there may be new ones */
+	bool heard_early;         /* an 18x had the answer: the 200 need not repeat it */
+	bool identity_due;        /* the peer is to hear who the other side is now */
+	bool owes_offer;          /* our 200 carries the offer, their ACK the answer */
+	bool cancelled;           /* our INVITE is not wanted any more */
+	bool awaits_ack;          /* in: 200 is sent */
+	uint32_t bye_cause;       /* in: hang up as soon as the ACK is there; 0: no */
+	pbx_timer timer;          /* CANCEL without an end, or a glare that is tried again */
+	char *update_body;        /* our re-INVITE, until it has its answer */
+	char *body;               /* what we last said of our media */
+	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
+	char *identity;           /* header lines for the next message, or NULL */
 	char contact[96];
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
 	char transport[4];
 	uint32_t refer_cseq; /* of the REFER whose progress is told; 0: none */
 	struct ua_sdp sdp;
+	struct ua_session session;
+	struct {
+		char *target, *path, *headers; /* path and headers may be NULL */
+		uint32_t max_forwards;
+	} first; /* what our INVITE says, while it may have to be said again */
 };
 
 /* NULL: no memory, or over the limit. */
@@ -55,6 +70,10 @@ void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause);
 nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
 			       const char *content_type, const char *body, const char *headers);
 void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response);
+/* An answer to INVITE, UPDATE or PRACK with what belongs into it. body: SDP, or NULL. PBX_OK, PBX_EIO. */
+int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body);
+/* Notes what a message of the peer says it is able to do. */
+void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip);
 /* Whatever the peer's Reason header says in Q.850, or what the status means. */
 uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code);
 void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
@@ -63,6 +82,19 @@ void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip); /* midcall.c */
 int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);         /* midcall.c */
 int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);           /* incoming.c */
+void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                  /* midcall.c */
+/* Says to the peer that the call lives: an UPDATE without media, a re-INVITE to who knows none. */
+void ua_dialog_refresh(struct ua_dialog *dialog); /* midcall.c */
+/* Tells the peer who the other side is by now, as soon as it may be told. */
+void ua_dialog_tell_identity(struct ua_dialog *dialog); /* midcall.c */
+
+/* ---- reliable.c ---- */
+/* An 18x, reliable where it has a body or the peer wants it so. PBX_OK, PBX_EIO. */
+int ua_reliable_reply(struct ua_dialog *dialog, int status, const char *phrase, const char *body);
+/* Acknowledges an 18x that asks for it. False: it has come before, or too early, and is to be forgotten. */
+bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response);
+/* The dialog goes on with the branch of a forked INVITE that has answered. PBX_OK, PBX_ENOMEM. */
+int ua_reliable_follow(struct ua_dialog *dialog, const sip_t *response);
 
 /* Parts of the driver. */
 int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);

@@ -21,6 +21,33 @@ static void refuse_sdp(struct ua_request *request, int err)
 		ua_refuse(request, SIP_488_NOT_ACCEPTABLE, "Warning: 304 pbx \"No audio stream here\"\n");
 }
 
+/* A session that is too short for us, or a phone that lacks what we demand. */
+static bool refuse_extensions(struct ua_request *request)
+{
+	bool demanded = strcmp(request->ua->settings->reliable, "required") == 0;
+	const sip_t *sip = request->sip;
+	char headers[64];
+
+	if (demanded && !sip_has_feature(sip->sip_supported, "100rel") && !sip_has_feature(sip->sip_require, "100rel"))
+		ua_refuse(request, 421, "Extension Required", "Require: 100rel\n");
+	else if (ua_session_is_too_short(request->ua, sip, headers, sizeof headers))
+		ua_refuse(request, SIP_422_SESSION_TIMER_TOO_SMALL, headers);
+	else
+		return false;
+	return true;
+}
+
+/* What the INVITE says of the phone's abilities. */
+static void note_abilities(struct ua_dialog *dialog, const sip_t *sip)
+{
+	bool is_on = strcmp(dialog->ua->settings->reliable, "off") != 0;
+
+	ua_dialog_note_peer(dialog, sip);
+	ua_session_asked(dialog, sip);
+	dialog->peer_demands = sip_has_feature(sip->sip_require, "100rel") != 0;
+	dialog->peer_acknowledges = dialog->peer_demands || (is_on && sip_has_feature(sip->sip_supported, "100rel"));
+}
+
 /* The nta side of a dialog that the peer began. */
 static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 {
@@ -131,6 +158,10 @@ void ua_dialog_incoming(struct ua_request *request)
 		ua_dialog_free_when_done(dialog);
 		return;
 	}
+	if (refuse_extensions(request)) {
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
 	err = ua_dialog_read(dialog, request->sip, false, &offer);
 	if (err == PBX_OK && request->sip->sip_payload && !offer.present)
 		err = PBX_ENOTSUP;
@@ -147,6 +178,7 @@ void ua_dialog_incoming(struct ua_request *request)
 		return;
 	}
 	remember_peer(dialog, request);
+	note_abilities(dialog, request->sip);
 	dialog->state = UA_NEW;
 	dialog->released = false;
 	dialog->owes_offer = !offer.present;
@@ -157,17 +189,6 @@ void ua_dialog_incoming(struct ua_request *request)
 
 /* ---- what the core says --------------------------------------------------------------- */
 
-static int reply_with(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
-{
-	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
-	return nta_incoming_treply(
-		       irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
-		       SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
-		       TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
-		       ? PBX_OK
-		       : PBX_EIO;
-}
-
 int ua_ring(void *object, const struct core_media_desc *early)
 {
 	struct ua_dialog *dialog = object;
@@ -176,12 +197,12 @@ int ua_ring(void *object, const struct core_media_desc *early)
 		return PBX_ESTATE;
 	dialog->state = UA_RINGING;
 	if (!early || dialog->owes_offer) /* an offer in an unreliable 183 would not be one (RFC 3261 13.2.1) */
-		return reply_with(dialog, dialog->in, SIP_180_RINGING, NULL);
+		return ua_reliable_reply(dialog, SIP_180_RINGING, NULL);
 
 	int err = ua_dialog_describe(dialog, early);
 	if (err != PBX_OK)
 		return err;
-	return reply_with(dialog, dialog->in, SIP_183_SESSION_PROGRESS, dialog->body);
+	return ua_reliable_reply(dialog, SIP_183_SESSION_PROGRESS, dialog->body);
 }
 
 int ua_answer(void *object, const struct core_media_desc *answer)
@@ -196,7 +217,8 @@ int ua_answer(void *object, const struct core_media_desc *answer)
 		return err;
 	dialog->state = UA_ANSWERED;
 	dialog->awaits_ack = true;
-	return reply_with(dialog, dialog->in, SIP_200_OK, dialog->body);
+	ua_session_begin(dialog);
+	return ua_dialog_reply(dialog, dialog->in, SIP_200_OK, dialog->body);
 }
 
 static void finish_refused(struct ua_dialog *dialog)
@@ -275,6 +297,10 @@ int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, co
 		dialog->in = NULL;
 	nta_incoming_destroy(irq);
 	dialog->awaits_ack = false;
+	if (!sip && (dialog->state == UA_NEW || dialog->state == UA_RINGING)) { /* nta says 503 */
+		ua_dialog_end(dialog, 503, PBX_CAUSE_NO_RESPONSE, true, "no PRACK");
+		return 0;
+	}
 	if (dialog->bye_cause || !sip) {
 		if (dialog->state == UA_ANSWERED) {
 			ua_dialog_bye(dialog, sip ? dialog->bye_cause : PBX_CAUSE_NO_RESPONSE);
@@ -286,5 +312,6 @@ int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, co
 	}
 	if (dialog->owes_offer)
 		read_late_answer(dialog, sip);
+	ua_dialog_tell_identity(dialog);
 	return 0;
 }

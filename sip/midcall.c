@@ -13,17 +13,6 @@
 
 /* ---- offers of the peer --------------------------------------------------------------- */
 
-static int answer_now(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
-{
-	ua_count_response_in(dialog->ua, nta_incoming_method(irq), status);
-	return nta_incoming_treply(
-		       irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent), SIPTAG_CONTACT_STR(dialog->contact),
-		       SIPTAG_ALLOW_STR(UA_ALLOW), TAG_IF(dialog->identity && status < 300, SIPTAG_HEADER_STR(dialog->identity)),
-		       TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0
-		       ? PBX_OK
-		       : PBX_EIO;
-}
-
 static void refuse(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *headers)
 {
 	ua_reply(dialog->ua, irq, status, sip_status_phrase(status), headers);
@@ -33,7 +22,10 @@ static void refuse(struct ua_dialog *dialog, nta_incoming_t *irq, int status, co
 static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq, const char *body)
 {
 	bool is_invite = nta_incoming_method(irq) == sip_method_invite;
-	int err = answer_now(dialog, irq, SIP_200_OK, body);
+	int err = ua_dialog_reply(dialog, irq, SIP_200_OK, body);
+
+	if (nta_incoming_method(irq) != sip_method_prack)
+		ua_session_begin(dialog);
 
 	if (is_invite && err == PBX_OK) {
 		dialog->in = irq;
@@ -44,21 +36,51 @@ static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq, const char *bo
 	return err;
 }
 
-/* A re-INVITE or UPDATE. */
-static void on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+/* Whether an offer must wait, and with which status it is told so; 0: it need not. Before the 200 one may come once the first offer
+ * has been answered reliably (RFC 3311 5.2, RFC 3262 5); the 200 to an early INVITE of ours is no obstacle then. */
+static int must_wait(const struct ua_dialog *dialog, bool is_invite)
 {
-	bool is_invite = nta_incoming_method(irq) == sip_method_invite;
-	struct core_media_desc offer;
-	int err;
+	bool is_early = dialog->state == UA_RINGING && dialog->early_agreed && !is_invite;
 
-	if (dialog->state != UA_ANSWERED || dialog->offer || dialog->awaits_ack) {
-		refuse(dialog, irq, 500, "Retry-After: 2\n");
+	if (dialog->offer || dialog->awaits_ack || (dialog->inbound && dialog->state != UA_ANSWERED && !is_early))
+		return 500;
+	if (dialog->update_body || (dialog->out && !is_early))
+		return 491;
+	return dialog->state == UA_ANSWERED || is_early ? 0 : 500;
+}
+
+/* An UPDATE without media: the session goes on, or the peer has moved. */
+static bool is_refresh(const struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	return nta_incoming_method(irq) == sip_method_update && !sip->sip_payload && dialog->state != UA_ENDED;
+}
+
+/* What INVITE and UPDATE may ask of us besides media. True: it was refused. */
+static bool refuse_extensions(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	char headers[512];
+
+	if (ua_requires_unknown(dialog->ua, sip, headers, sizeof headers))
+		refuse(dialog, irq, 420, headers);
+	else if (ua_session_is_too_short(dialog->ua, sip, headers, sizeof headers))
+		refuse(dialog, irq, 422, headers);
+	else
+		return false;
+	return true;
+}
+
+void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	bool is_invite = nta_incoming_method(irq) == sip_method_invite, is_prack = nta_incoming_method(irq) == sip_method_prack;
+	struct core_media_desc offer;
+	int status = is_refresh(dialog, irq, sip) ? 0 : must_wait(dialog, is_invite), err;
+
+	if (status) {
+		refuse(dialog, irq, status, status == 500 ? "Retry-After: 2\n" : NULL);
 		return;
 	}
-	if (dialog->out || dialog->update_body) {
-		refuse(dialog, irq, 491, NULL);
+	if (refuse_extensions(dialog, irq, sip))
 		return;
-	}
 	err = ua_dialog_read(dialog, sip, false, &offer);
 	if (err != PBX_OK) {
 		refuse(dialog, irq,
@@ -70,6 +92,9 @@ static void on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t 
 	}
 	if (sip->sip_contact)
 		(void)nta_leg_server_route(dialog->nta, NULL, sip->sip_contact); /* no memory: the old target serves on */
+	ua_dialog_note_peer(dialog, sip);
+	if (!is_prack)
+		ua_session_asked(dialog, sip);
 	if (is_invite)
 		nta_incoming_bind(irq, ua_dialog_on_ack_or_cancel, dialog);
 	if (!sip->sip_payload) { /* asks what we have: what we had */
@@ -158,7 +183,16 @@ static void on_update_accepted(struct ua_dialog *dialog, const sip_t *sip)
 	err = ua_dialog_read(dialog, sip, true, &answer);
 	if (err == PBX_OK && !answer.present)
 		err = PBX_ENOTSUP;
+	ua_dialog_note_peer(dialog, sip);
+	ua_session_answered(dialog, sip);
 	update_done(dialog, err, err == PBX_OK ? &answer : NULL);
+	ua_dialog_tell_identity(dialog);
+}
+
+static void on_dialog_gone(struct ua_dialog *dialog, int status)
+{
+	ua_dialog_bye(dialog, PBX_CAUSE_NORMAL);
+	ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(NULL, (uint32_t)status), true, "dialog is gone");
 }
 
 int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
@@ -174,10 +208,9 @@ int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, 
 		on_update_accepted(dialog, sip);
 	else if (status == 491)
 		retry_later(dialog);
-	else if (status == 408 || status == 481) { /* the other side has no such dialog any more (RFC 3261 12.2.1.2) */
-		ua_dialog_bye(dialog, PBX_CAUSE_NORMAL);
-		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(NULL, (uint32_t)status), true, "dialog is gone");
-	} else
+	else if (status == 408 || status == 481) /* the other side has no such dialog any more (RFC 3261 12.2.1.2) */
+		on_dialog_gone(dialog, status);
+	else if (status != 422 || !ua_session_may_retry(dialog, sip) || send_update(dialog) != PBX_OK)
 		update_done(dialog, status == 488 || status == 606 ? PBX_ENOTSUP : PBX_EIO, NULL);
 	return 0;
 }
@@ -203,6 +236,66 @@ int ua_update(void *object, const struct core_media_desc *offer)
 		dialog->update_body = NULL;
 	}
 	return err;
+}
+
+/* ---- what is said without media: the call lives, and with whom ------------------------- */
+
+static bool may_say(const struct ua_dialog *dialog)
+{
+	return dialog->state == UA_ANSWERED && !dialog->update && !dialog->out && !dialog->offer && !dialog->awaits_ack;
+}
+
+static int on_said(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
+
+static void say(struct ua_dialog *dialog)
+{
+	dialog->update = ua_dialog_send(dialog, on_said, SIP_METHOD_UPDATE, NULL, NULL, dialog->identity);
+	dialog->identity_due = dialog->identity_due && !dialog->update;
+}
+
+static int on_said(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+{
+	int status = sip ? sip->sip_status->st_status : 408;
+
+	if (!dialog || status < 200)
+		return 0;
+	ua_count_response_in(dialog->ua, sip_method_update, status);
+	dialog->update = NULL;
+	nta_outgoing_destroy(orq);
+	if (status < 300) {
+		ua_dialog_note_peer(dialog, sip);
+		ua_session_answered(dialog, sip);
+		ua_dialog_tell_identity(dialog);
+	} else if (status == 408 || status == 481) {
+		on_dialog_gone(dialog, status);
+	} else if (status == 422 && ua_session_may_retry(dialog, sip)) {
+		say(dialog);
+	} else if (status == 405 || status == 501) {
+		dialog->peer_updates = false; /* whatever its Allow said */
+		ua_dialog_refresh(dialog);
+	} /* another refusal: the session ends in time unless a later request is accepted */
+	return 0;
+}
+
+void ua_dialog_refresh(struct ua_dialog *dialog)
+{
+	if (!may_say(dialog) || !dialog->body || dialog->update_body)
+		return;
+	if (dialog->peer_updates) {
+		say(dialog);
+		return;
+	}
+	dialog->update_body = strdup(dialog->body);
+	if (dialog->update_body && send_update(dialog) != PBX_OK) { /* the timer ends the call, were it to stay so */
+		free(dialog->update_body);
+		dialog->update_body = NULL;
+	}
+}
+
+void ua_dialog_tell_identity(struct ua_dialog *dialog)
+{
+	if (dialog->identity_due && dialog->peer_updates && may_say(dialog))
+		say(dialog);
 }
 
 /* ---- digits --------------------------------------------------------------------------- */
@@ -281,6 +374,15 @@ static void on_bye(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *s
 	ua_dialog_end(dialog, 0, cause, true, "");
 }
 
+static void on_options(struct ua_dialog *dialog, nta_incoming_t *irq)
+{
+	char supported[64], headers[256];
+
+	ua_supported(dialog->ua, supported, sizeof supported);
+	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW "\nSupported: %s\nAccept: application/sdp\n", supported);
+	ua_reply(dialog->ua, irq, SIP_200_OK, headers);
+}
+
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
 {
 	sip_method_t method = sip->sip_request->rq_method;
@@ -298,13 +400,16 @@ int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_
 		return 0;
 	case sip_method_invite:
 	case sip_method_update:
-		on_offer(dialog, irq, sip);
+		ua_dialog_on_offer(dialog, irq, sip);
 		return 0;
 	case sip_method_info:
 		on_info(dialog, irq, sip);
 		return 0;
 	case sip_method_options:
-		ua_reply(dialog->ua, irq, SIP_200_OK, "Allow: " UA_ALLOW "\nAccept: application/sdp\n");
+		on_options(dialog, irq);
+		return 0;
+	case sip_method_prack: /* those that acknowledge something have not come here */
+		ua_reply(dialog->ua, irq, SIP_481_NO_TRANSACTION, NULL);
 		return 0;
 	case sip_method_refer:
 		return ua_on_refer(dialog, irq, sip);

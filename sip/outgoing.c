@@ -73,21 +73,39 @@ static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 
 static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
 
-static int send_invite(struct ua_dialog *dialog, const struct core_invite *invite)
+/* What the INVITE will say, should it have to be said again. */
+static int keep_first(struct ua_dialog *dialog, const struct core_invite *invite)
 {
-	char headers[4096], max_forwards[12], diversions[2048];
-	bool has_path = invite->path && invite->path[0];
+	char diversions[2048];
 
 	ua_identity_diversions(dialog->ua, invite, diversions, sizeof diversions);
-	(void)snprintf(headers, sizeof headers, "%s%s", dialog->identity ? dialog->identity : "", diversions);
-	(void)snprintf(max_forwards, sizeof max_forwards, "%u", invite->max_forwards ? invite->max_forwards : 70);
+	dialog->first.max_forwards = invite->max_forwards ? invite->max_forwards : 70;
+	dialog->first.target = strdup(invite->target);
+	if (invite->path && invite->path[0] && !(dialog->first.path = strdup(invite->path)))
+		return PBX_ENOMEM;
+	if (asprintf(&dialog->first.headers, "%s%s", dialog->identity ? dialog->identity : "", diversions) < 0)
+		dialog->first.headers = NULL;
+	return dialog->first.target && dialog->first.headers ? PBX_OK : PBX_ENOMEM;
+}
+
+static int send_invite(struct ua_dialog *dialog)
+{
+	bool demands = strcmp(dialog->ua->settings->reliable, "required") == 0;
+	const char *headers = dialog->first.headers, *path = dialog->first.path;
+	char max_forwards[12], session[128], supported[64];
+
+	ua_session_wish(dialog, session, sizeof session);
+	ua_supported(dialog->ua, supported, sizeof supported);
+	(void)snprintf(max_forwards, sizeof max_forwards, "%u", dialog->first.max_forwards);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
 	dialog->out = nta_outgoing_tcreate(
-		dialog->nta, ua_on_invite_response, dialog, dialog->route && !has_path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
-		ua_url(invite->target), TAG_IF(has_path, SIPTAG_ROUTE_STR(invite->path)), SIPTAG_CONTACT_STR(dialog->contact),
+		dialog->nta, ua_on_invite_response, dialog, dialog->route && !path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
+		ua_url(dialog->first.target), TAG_IF(path, SIPTAG_ROUTE_STR(path)), SIPTAG_CONTACT_STR(dialog->contact),
 		SIPTAG_MAX_FORWARDS_STR(max_forwards), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW),
-		TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)), TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
-		TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)), TAG_END());
+		SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
+		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
+		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
+		TAG_END());
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 
@@ -105,9 +123,12 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 		       dialog->transport[0] == 't' ? ";transport=tcp" : "");
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
 	dialog->identity = ua_identity_headers(dialog->ua, invite->from_number, invite->from_name);
+	err = keep_first(dialog, invite);
+	if (err != PBX_OK)
+		return err;
 	if (!open_leg(dialog, invite))
 		return PBX_ENOMEM;
-	return send_invite(dialog, invite);
+	return send_invite(dialog);
 }
 
 int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
@@ -147,10 +168,13 @@ static void on_provisional(struct ua_dialog *dialog, const sip_t *sip)
 	struct core_media_desc early;
 	bool has_media;
 
-	if (sip->sip_status->st_status <= 100 || dialog->cancelled)
+	if (sip->sip_status->st_status <= 100 || !ua_reliable_take(dialog, sip) || dialog->cancelled)
 		return;
 	has_media = ua_dialog_read(dialog, sip, true, &early) == PBX_OK && early.present; /* early media we cannot read is none */
 	dialog->state = UA_RINGING;
+	dialog->heard_early = dialog->heard_early || has_media;
+	dialog->early_agreed = dialog->early_agreed || (has_media && sip->sip_rseq);
+	ua_dialog_note_peer(dialog, sip);
 	core_leg_on_ringing(dialog->leg, (uint32_t)sip->sip_status->st_status, has_media ? &early : NULL);
 }
 
@@ -160,7 +184,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 	int err;
 
 	dialog->out = NULL;
-	(void)nta_leg_rtag(dialog->nta, sip->sip_to->a_tag); /* a 200 without tag is RFC 2543's: matched without one */
+	(void)ua_reliable_follow(dialog, sip); /* no memory: the ACK goes astray, and the peer gives up */
 	(void)nta_leg_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
 	ua_dialog_ack(dialog, sip);
 	nta_outgoing_destroy(orq);
@@ -170,8 +194,10 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 		ua_dialog_end(dialog, 200, PBX_CAUSE_NORMAL, false, "");
 		return;
 	}
+	ua_dialog_note_peer(dialog, sip);
+	ua_session_answered(dialog, sip);
 	err = ua_dialog_read(dialog, sip, true, &answer);
-	if (err != PBX_OK || !answer.present) {
+	if (err != PBX_OK || (!answer.present && !dialog->heard_early)) {
 		ua_dialog_bye(dialog, PBX_CAUSE_NOT_ACCEPTABLE);
 		ua_dialog_end(dialog, 488, PBX_CAUSE_NOT_ACCEPTABLE, false, "no usable SDP in the answer");
 		return;
@@ -236,6 +262,10 @@ static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, 
 		return 0;
 	}
 	dialog->out = NULL;
+	if (status == 422 && !dialog->cancelled && ua_session_may_retry(dialog, sip) && send_invite(dialog) == PBX_OK) {
+		nta_outgoing_destroy(orq);
+		return 0;
+	}
 	nta_outgoing_destroy(orq);
 	if (status < 400 && sip && !dialog->cancelled)
 		on_redirected(dialog, sip);

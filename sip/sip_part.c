@@ -185,6 +185,10 @@ static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
 		pbx_diag_set(diag, "min_expires_s", "sip.min_expires_s must not be above sip.max_expires_s");
 		return PBX_EINVAL;
 	}
+	if (settings->min_se_s > settings->session_expires_s) {
+		pbx_diag_set(diag, "min_se_s", "sip.min_se_s must not be above sip.session_expires_s");
+		return PBX_EINVAL;
+	}
 	return PBX_OK;
 }
 
@@ -233,6 +237,15 @@ static const struct pbx_setting settings[] = {
 		 .help = "Devices of an account that sets no limit of its own"),
 	PBX_UINT(struct ua_settings, keepalive_s, .initial = 30, .least = 0, .most = 600, .unit = "s",
 		 .help = "How often phones behind NAT are asked whether they are there, which keeps the way to them open; 0: never"),
+	PBX_CHOICE(struct ua_settings, session_timers, .initial_text = "always", .choices = PBX_CHOICES("off", "accept", "always"),
+		   .help = "Session timers (RFC 4028): accept where the other side asks, or always, so that a phone that has vanished ends "
+			   "its call"),
+	PBX_UINT(struct ua_settings, session_expires_s, .initial = 1800, .least = 90, .most = 86400, .unit = "s",
+		 .help = "How long a call may last without being refreshed"),
+	PBX_UINT(struct ua_settings, min_se_s, .initial = 90, .least = 90, .most = 86400, .unit = "s",
+		 .help = "Calls that are to be refreshed more often than this are refused with 422"),
+	PBX_CHOICE(struct ua_settings, reliable, .initial_text = "supported", .choices = PBX_CHOICES("off", "supported", "required"),
+		   .help = "Reliable provisional responses (100rel, RFC 3262): off, where the other side can, or demanded of everybody"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
 	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,

@@ -12,6 +12,7 @@ struct ua_dialog;
 #define NTA_LEG_MAGIC_T struct ua_dialog
 #define NTA_OUTGOING_MAGIC_T struct ua_dialog
 #define NTA_INCOMING_MAGIC_T struct ua_dialog
+#define NTA_RELIABLE_MAGIC_T struct ua_dialog
 #include <sofia-sip/nta.h>
 #include <sofia-sip/nta_stateless.h>
 #include <sofia-sip/nta_tport.h>
@@ -21,9 +22,10 @@ struct ua_dialog;
 
 struct ua_settings {
 	struct pbx_list listen, peers, md5_only_agents;
-	const char *domain, *external_address, *user_agent;
+	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	uint32_t flood_rate, flood_burst;
+	uint32_t session_expires_s, min_se_s;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
 };
 
@@ -85,10 +87,15 @@ nta_incoming_t *ua_take_transaction(struct ua_request *request);
 /* A final answer of a transaction that nobody wants to hear about again. headers: complete lines separated by newlines, or NULL. */
 void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
 
+/* The extensions we know, for Supported: "replaces, timer, 100rel" as the settings are. */
+void ua_supported(const struct ua *ua, char *ret_text, size_t size);
+/* Which of the extensions a request requires we do not have, as an Unsupported header line. False: we have them all. */
+bool ua_requires_unknown(const struct ua *ua, const sip_t *sip, char *ret_header, size_t size);
+
 /* Sofia takes a URI as text through a pointer of another name. */
 static inline const url_string_t *ua_url(const char *text)
 {
 	return (const url_string_t *)text;
 }
 
-#define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, REGISTER"
+#define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER"

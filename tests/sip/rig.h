@@ -33,6 +33,8 @@ extern struct rig_core rig_core;
 
 /* yaml: further lines of the section sip, each indented by two spaces. Accounts 1001 to 1009 have the password "secret". */
 struct rig *rig_start(const char *yaml);
+/* The same with a clock that is moved by core_loop_pass_ms() and, a little, by waiting. What nta repeats follows the real one. */
+struct rig *rig_start_still(const char *yaml);
 void rig_stop(struct rig *rig);
 /* Stops and starts again over the same store. */
 void rig_restart(struct rig *rig, const char *yaml);

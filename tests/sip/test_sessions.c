@@ -1,0 +1,503 @@
+/* test_sessions - what keeps a call honest over time: session timers (RFC 4028), reliable provisional responses (RFC 3262), UPDATE (RFC 3311) */
+#include "rig.h"
+#include "dialog.h"
+#include "loop.h"
+#include <arpa/inet.h>
+#include <string.h>
+
+#define SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
+#define WITH_SDP "Content-Type: application/sdp~"
+
+static struct rig *rig;
+static void *dialog;
+static const struct core_leg_driver *driver = &ua_leg_driver;
+static bool ended, answered, rang, offered, updated;
+static bool has_early, has_answer;
+static uint32_t ended_cause;
+static char ended_text[64], to_tag[128];
+
+static struct core_media_desc ours(void)
+{
+	struct core_media_desc desc = { .present = true,
+					.direction = CORE_SEND | CORE_RECV,
+					.codec_count = 1,
+					.ptime_ms = 20,
+					.codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } } };
+
+	desc.rtp.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return desc;
+}
+
+/* ---- what the core would hear ---- */
+
+static int on_incoming(void *object, const struct core_incoming *incoming)
+{
+	(void)incoming;
+	dialog = object;
+	return PBX_OK;
+}
+
+static void on_ringing(uint32_t sip_code, const struct core_media_desc *early)
+{
+	(void)sip_code;
+	rang = true;
+	has_early = early != NULL;
+}
+
+static void on_answered(const struct core_media_desc *answer)
+{
+	answered = true;
+	has_answer = answer->present;
+}
+
+static void on_offer(const struct core_media_desc *offer)
+{
+	struct core_media_desc answer = ours();
+
+	(void)offer;
+	offered = true;
+	ck_assert_int_eq(driver->accept_offer(dialog, &answer), PBX_OK);
+}
+
+static void on_update_done(int result, const struct core_media_desc *answer)
+{
+	(void)result, (void)answer;
+	updated = true;
+}
+
+static void on_ended(uint32_t sip_code, uint32_t cause, bool by_peer, const char *text)
+{
+	(void)sip_code, (void)by_peer;
+	ended = true;
+	ended_cause = cause;
+	(void)snprintf(ended_text, sizeof ended_text, "%s", text);
+}
+
+static void open_rig(bool still, const char *yaml)
+{
+	rig = still ? rig_start_still(yaml) : rig_start(yaml);
+	rig_core = (struct rig_core){ .incoming = on_incoming,
+				      .ringing = on_ringing,
+				      .answered = on_answered,
+				      .offer = on_offer,
+				      .update_done = on_update_done,
+				      .ended = on_ended };
+	dialog = NULL;
+	ended = answered = rang = offered = updated = has_early = has_answer = false;
+}
+
+static void close_rig(void)
+{
+	if (dialog)
+		driver->release(dialog);
+	rig_stop(rig);
+}
+
+static void setup_still(void)
+{
+	open_rig(true, "  peers: [127.0.0.1]\n");
+}
+
+static void setup(void)
+{
+	open_rig(false, "  peers: [127.0.0.1]\n");
+}
+
+/* ---- what the phone says ---- */
+
+static unsigned length_of(const char *body)
+{
+	unsigned length = 0;
+
+	for (const char *at = body; *at; at++)
+		length += *at == '~' ? 2 : 1;
+	return length;
+}
+
+static void say(const char *method, unsigned cseq, const char *headers, const char *body)
+{
+	bool first = cseq == 1 && method[0] == 'I';
+
+	rig_send(rig,
+		 "%s sip:100@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s%u;rport~Max-Forwards: 70~"
+		 "From: <sip:1001@pbx.local>;tag=a1~To: <sip:100@pbx.local>%s%s~Call-ID: call-1~CSeq: %u %s~Contact: "
+		 "<sip:alice@127.0.0.1:{P}>~%s%sContent-Length: %u~~%s",
+		 method, method, cseq, first ? "" : ";tag=", first ? "" : to_tag, cseq, method, headers, body[0] ? WITH_SDP : "",
+		 length_of(body), body);
+}
+
+/* To what came last. */
+static void reply(unsigned status, const char *tag, const char *headers, const char *body)
+{
+	char via[512], from[512], to[512], call_id[256], cseq[64];
+
+	(void)snprintf(via, sizeof via, "%s", rig_header(rig, "Via"));
+	(void)snprintf(from, sizeof from, "%s", rig_header(rig, "From"));
+	(void)snprintf(to, sizeof to, "%s", rig_header(rig, "To"));
+	(void)snprintf(call_id, sizeof call_id, "%s", rig_header(rig, "Call-ID"));
+	(void)snprintf(cseq, sizeof cseq, "%s", rig_header(rig, "CSeq"));
+	rig_send(
+		rig,
+		"SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%s%sContent-Length: "
+		"%u~~%s",
+		status, via, from, to, strstr(to, "tag=") ? "" : ";tag=", strstr(to, "tag=") ? "" : tag, call_id, cseq, headers,
+		body[0] ? WITH_SDP : "", length_of(body), body);
+}
+
+static void keep_tag(void)
+{
+	const char *at = strstr(rig_header(rig, "To"), "tag=");
+
+	ck_assert_ptr_nonnull(at);
+	(void)snprintf(to_tag, sizeof to_tag, "%s", at + 4);
+}
+
+static void answered_call(const char *headers)
+{
+	struct core_media_desc answer = ours();
+
+	say("INVITE", 1, headers, SDP);
+	rig_expect(rig, "SIP/2.0 100");
+	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
+	rig_expect(rig, "SIP/2.0 200");
+	keep_tag();
+	say("ACK", 1, "", "");
+	core_loop_step();
+	core_loop_step();
+}
+
+static void call_phone(void)
+{
+	struct core_media_desc offer = ours();
+	char received[32];
+	const struct core_invite wish = { .target = "sip:bob@10.9.9.9",
+					  .received = received,
+					  .transport = "udp",
+					  .path = "",
+					  .account = "1002",
+					  .from_number = "1001",
+					  .from_name = "",
+					  .to_number = "1002",
+					  .to_name = "",
+					  .call_id = "",
+					  .max_forwards = 70,
+					  .offer = &offer };
+
+	(void)snprintf(received, sizeof received, "127.0.0.1:%u", rig->phone_port);
+	ck_assert_int_eq(driver->invite((pbx_leg){ 7 }, &wish, &dialog), PBX_OK);
+	rig_expect(rig, "INVITE ");
+}
+
+static char invite[sizeof((struct rig *)0)->last];
+
+static void keep_invite(void)
+{
+	memcpy(invite, rig->last, sizeof invite);
+}
+
+/* As though the INVITE that was kept had come last. */
+static void again(void)
+{
+	memcpy(rig->last, invite, sizeof invite);
+}
+
+/* ---- session timers ------------------------------------------------------------------- */
+
+START_TEST(a_session_that_is_too_short_is_refused)
+{
+	say("INVITE", 1, "Supported: timer~Session-Expires: 60~", SDP);
+	rig_expect(rig, "SIP/2.0 422");
+	ck_assert_str_eq(rig_header(rig, "Min-SE"), "90");
+	ck_assert_ptr_null(dialog);
+}
+END_TEST
+
+START_TEST(a_phone_that_does_not_refresh_loses_its_call)
+{
+	answered_call("Supported: timer~Session-Expires: 120;refresher=uac~");
+	ck_assert_ptr_nonnull(strstr(rig->last, "Session-Expires: 120;refresher=uac\r\n"));
+	ck_assert_str_eq(rig_header(rig, "Require"), "timer");
+	core_loop_pass_ms(80000);
+	say("UPDATE", 2, "Supported: timer~Session-Expires: 120;refresher=uac~", "");
+	rig_expect(rig, "SIP/2.0 200 OK\r\n");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "120;refresher=uac");
+	core_loop_pass_ms(85000);
+	rig_expect_nothing(rig);
+	ck_assert(!ended);
+	core_loop_pass_ms(5000);
+	rig_expect(rig, "BYE ");
+	ck_assert_str_eq(rig_header(rig, "Reason"), "Q.850;cause=102");
+	ck_assert(ended);
+	ck_assert_uint_eq(ended_cause, PBX_CAUSE_TIMER);
+	ck_assert_str_eq(ended_text, "session_timeout");
+}
+END_TEST
+
+START_TEST(a_refresh_that_is_too_short_is_refused_and_changes_nothing)
+{
+	answered_call("Supported: timer~Session-Expires: 120;refresher=uac~");
+	say("UPDATE", 2, "Supported: timer~Session-Expires: 30~", "");
+	rig_expect(rig, "SIP/2.0 422");
+	core_loop_pass_ms(89000);
+	rig_expect(rig, "BYE ");
+}
+END_TEST
+
+START_TEST(we_refresh_by_update_where_the_phone_has_it)
+{
+	answered_call("Supported: timer~Allow: INVITE, ACK, BYE, UPDATE~Session-Expires: 120;refresher=uas~");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "120;refresher=uas");
+	core_loop_pass_ms(60000);
+	rig_expect(rig, "UPDATE sip:alice@127.0.0.1");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "120;refresher=uac");
+	ck_assert_str_eq(rig_header(rig, "Content-Type"), "");
+	reply(200, "", "Session-Expires: 120;refresher=uac~", "");
+	core_loop_settle();
+	core_loop_pass_ms(60000);
+	rig_expect(rig, "UPDATE ");
+	reply(422, "", "Min-SE: 300~", ""); /* it has changed its mind */
+	rig_expect(rig, "UPDATE ");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "300;refresher=uac");
+	reply(200, "", "Session-Expires: 300;refresher=uac~", "");
+	core_loop_settle();
+	core_loop_pass_ms(150000);
+	rig_expect(rig, "UPDATE ");
+	reply(481, "", "", "");
+	rig_expect(rig, "BYE ");
+	ck_assert(ended);
+}
+END_TEST
+
+START_TEST(we_refresh_by_reinvite_where_it_has_no_update)
+{
+	answered_call("");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "1800;refresher=uas");
+	core_loop_pass_ms(900000);
+	rig_expect(rig, "INVITE ");
+	ck_assert_ptr_nonnull(strstr(rig->last, "\r\n\r\nv=0\r\n"));
+	ck_assert_ptr_nonnull(strstr(rig->last, "m=audio 20000"));
+	reply(200, "", "", SDP);
+	rig_expect(rig, "ACK ");
+	core_loop_pass_ms(900000);
+	rig_expect(rig, "INVITE "); /* and nobody answers */
+	core_loop_pass_ms(900000);
+	rig_expect(rig, "BYE ");
+	ck_assert(ended);
+}
+END_TEST
+
+START_TEST(our_call_asks_again_when_its_session_is_too_short)
+{
+	call_phone();
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "1800");
+	ck_assert_str_eq(rig_header(rig, "Min-SE"), "90");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Supported"), "timer"));
+	reply(422, "bob", "Min-SE: 3600~", "");
+	rig_expect(rig, "INVITE ");
+	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "3600");
+	ck_assert_str_eq(rig_header(rig, "Min-SE"), "3600");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "1001"));
+	reply(200, "bob", "Require: timer~Session-Expires: 3600;refresher=uas~", SDP);
+	rig_expect(rig, "ACK ");
+	ck_assert(answered);
+	core_loop_pass_ms(3560000);
+	rig_expect_nothing(rig);
+	core_loop_pass_ms(8000);
+	rig_expect(rig, "BYE ");
+}
+END_TEST
+
+START_TEST(a_phone_that_is_never_content_is_given_up)
+{
+	call_phone();
+	for (unsigned least = 200; least < 500; least += 100) {
+		char headers[32];
+
+		(void)snprintf(headers, sizeof headers, "Min-SE: %u~", least);
+		reply(422, "bob", headers, "");
+		rig_expect(rig, "INVITE ");
+	}
+	reply(422, "bob", "Min-SE: 600~", "");
+	rig_until(&ended);
+}
+END_TEST
+
+/* ---- reliable provisional responses ---------------------------------------------------- */
+
+START_TEST(early_media_is_repeated_until_it_is_acknowledged)
+{
+	struct core_media_desc early = ours();
+
+	say("INVITE", 1, "Supported: 100rel~", SDP);
+	rig_expect(rig, "SIP/2.0 100");
+	ck_assert_int_eq(driver->ring(dialog, &early), PBX_OK);
+	rig_expect(rig, "SIP/2.0 183");
+	ck_assert_str_eq(rig_header(rig, "Require"), "100rel");
+	keep_tag();
+	rig_expect(rig, "SIP/2.0 183"); /* the PRACK was lost */
+	char rack[64];
+	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
+	ck_assert_int_eq(driver->answer(dialog, &early), PBX_OK); /* waits for it */
+	ck_assert_ptr_null(rig_find(rig, "SIP/2.0 200", 100));
+	say("PRACK", 2, rack, "");
+	rig_expect(rig, "SIP/2.0 200");
+	if (strstr(rig_header(rig, "CSeq"), "PRACK"))
+		rig_expect(rig, "SIP/2.0 200");
+	ck_assert_str_eq(rig_header(rig, "CSeq"), "1 INVITE");
+	say("ACK", 1, "", "");
+	say("BYE", 3, "", "");
+	rig_until(&ended);
+}
+END_TEST
+
+START_TEST(an_early_dialog_may_be_changed_by_update)
+{
+	struct core_media_desc early = ours();
+	char rack[64];
+
+	say("INVITE", 1, "Supported: 100rel~", SDP);
+	rig_expect(rig, "SIP/2.0 100");
+	ck_assert_int_eq(driver->ring(dialog, &early), PBX_OK);
+	rig_expect(rig, "SIP/2.0 183");
+	keep_tag();
+	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
+	say("UPDATE", 2, "", SDP); /* before the PRACK: our answer may not have come */
+	rig_expect(rig, "SIP/2.0 500");
+	ck_assert_str_ne(rig_header(rig, "Retry-After"), "");
+	say("PRACK", 3, rack, "");
+	rig_expect(rig, "SIP/2.0 200");
+	say("UPDATE", 4, "", SDP);
+	rig_expect(rig, "SIP/2.0 200");
+	ck_assert(offered);
+	ck_assert_ptr_nonnull(strstr(rig->last, "m=audio 20000"));
+}
+END_TEST
+
+START_TEST(who_demands_reliability_gets_it_for_ringing_too)
+{
+	char rack[64];
+
+	say("INVITE", 1, "Require: 100rel~", SDP);
+	rig_expect(rig, "SIP/2.0 100");
+	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
+	rig_expect(rig, "SIP/2.0 180");
+	ck_assert_str_eq(rig_header(rig, "Require"), "100rel");
+	keep_tag();
+	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
+	say("PRACK", 2, rack, "");
+	rig_expect(rig, "SIP/2.0 200");
+	say("PRACK", 3, "RAck: 99 1 INVITE~", ""); /* acknowledges nothing */
+	rig_expect(rig, "SIP/2.0 481");
+}
+END_TEST
+
+START_TEST(what_we_do_not_have_is_named)
+{
+	say("INVITE", 1, "Require: 100rel, precondition, timer, wonder~", SDP);
+	rig_expect(rig, "SIP/2.0 420");
+	ck_assert_str_eq(rig_header(rig, "Unsupported"), "precondition, wonder");
+}
+END_TEST
+
+START_TEST(their_early_media_is_acknowledged)
+{
+	char rack[96];
+
+	call_phone();
+	keep_invite();
+	(void)snprintf(rack, sizeof rack, "7 %.64s", rig_header(rig, "CSeq"));
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Supported"), "100rel"));
+	reply(183, "bob", "Require: 100rel~RSeq: 7~", SDP);
+	rig_expect(rig, "PRACK sip:bob@127.0.0.1");
+	ck_assert_str_eq(rig_header(rig, "RAck"), rack);
+	ck_assert(rang && has_early);
+	reply(200, "", "", "");
+	rang = false;
+	again();
+	reply(180, "bob", "Require: 100rel~RSeq: 9~", ""); /* 8 is missing: it has to come first */
+	ck_assert_ptr_null(rig_find(rig, "PRACK ", 100));
+	ck_assert(!rang);
+	again();
+	reply(200, "bob", "", ""); /* the answer has been said */
+	rig_expect(rig, "ACK ");
+	rig_until(&answered);
+	ck_assert(!has_answer);
+}
+END_TEST
+
+START_TEST(another_branch_of_a_fork_may_answer)
+{
+	call_phone();
+	keep_invite();
+	reply(180, "one", "Require: 100rel~RSeq: 1~", "");
+	rig_expect(rig, "PRACK ");
+	reply(200, "", "", "");
+	again();
+	reply(180, "two", "Require: 100rel~RSeq: 5~", "");
+	rig_expect(rig, "PRACK ");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
+	reply(200, "", "", "");
+	again();
+	reply(200, "two", "", SDP);
+	rig_expect(rig, "ACK ");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
+	driver->hangup(dialog, PBX_CAUSE_NORMAL);
+	rig_expect(rig, "BYE ");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
+	reply(200, "", "", "");
+}
+END_TEST
+
+/* ---- who the other side is -------------------------------------------------------------- */
+
+START_TEST(the_phone_is_told_when_its_partner_changes)
+{
+	answered_call("Allow: INVITE, UPDATE~");
+	driver->set_identity(dialog, "1005", "Eve");
+	rig_expect(rig, "UPDATE ");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "\"Eve\" <sip:1005@pbx.local>"));
+	driver->set_identity(dialog, "1006", "Mallory"); /* one at a time */
+	rig_expect_nothing(rig);
+	reply(200, "", "", "");
+	rig_expect(rig, "UPDATE ");
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "Mallory"));
+	reply(200, "", "", "");
+	core_loop_settle();
+	driver->set_identity(dialog, "1006", "Mallory"); /* nothing new */
+	rig_expect_nothing(rig);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sessions");
+	TCase *timers = tcase_create("timers"), *reliable = tcase_create("reliable");
+
+	tcase_set_timeout(timers, 60);
+	tcase_add_checked_fixture(timers, setup_still, close_rig);
+	tcase_add_test(timers, a_session_that_is_too_short_is_refused);
+	tcase_add_test(timers, a_phone_that_does_not_refresh_loses_its_call);
+	tcase_add_test(timers, a_refresh_that_is_too_short_is_refused_and_changes_nothing);
+	tcase_add_test(timers, we_refresh_by_update_where_the_phone_has_it);
+	tcase_add_test(timers, we_refresh_by_reinvite_where_it_has_no_update);
+	tcase_add_test(timers, our_call_asks_again_when_its_session_is_too_short);
+	tcase_add_test(timers, a_phone_that_is_never_content_is_given_up);
+	suite_add_tcase(suite, timers);
+
+	tcase_set_timeout(reliable, 60);
+	tcase_add_checked_fixture(reliable, setup, close_rig);
+	tcase_add_test(reliable, early_media_is_repeated_until_it_is_acknowledged);
+	tcase_add_test(reliable, an_early_dialog_may_be_changed_by_update);
+	tcase_add_test(reliable, who_demands_reliability_gets_it_for_ringing_too);
+	tcase_add_test(reliable, what_we_do_not_have_is_named);
+	tcase_add_test(reliable, their_early_media_is_acknowledged);
+	tcase_add_test(reliable, another_branch_of_a_fork_may_answer);
+	tcase_add_test(reliable, the_phone_is_told_when_its_partner_changes);
+	suite_add_tcase(suite, reliable);
+
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
