@@ -183,7 +183,8 @@ def bad_plugins(tmp_path_factory):
     source = ROOT / "tests" / "core" / "plugins" / "bare.c"
     for name, (defines, _) in BAD_PLUGINS.items():
         needs = [] if any("NEEDS" in define for define in defines) else ["-DNEEDS="]
-        subprocess.run(["cc", "-shared", "-fPIC", "-std=gnu17", f"-I{ROOT / 'core' / 'include'}", f'-DNAME="{name}"', *defines, *needs, "-o",
+        subprocess.run(["cc", "-shared", "-fPIC", "-std=gnu17", f"-I{ROOT / 'core' / 'include'}",
+                        f"-I{BUILD / 'core' / 'include'}", f'-DNAME="{name}"', *defines, *needs, "-o",
                         str(folder / f"{name}.so"), str(source)], check=True)
     (folder / "letter.so").write_text("Dear PBX, this is no shared object.\n")
     (folder / "empty.so").write_bytes(b"")
