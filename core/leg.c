@@ -20,6 +20,7 @@
  * Who decides about a leg is one of: a plugin's controller, a dial whose branch it is, a bridge it talks in. A leg that has lost all three,
  * and on whose behalf nothing is dialled, is lonely and is hung up after CORE_LONELY_MS: nobody's phone stays up in silence for ever. */
 #include "calls_inner.h"
+#include "trace.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -321,6 +322,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	leg->dialog = dialog;
 	*ret_leg = leg->handle;
 
+	core_trace_bind(incoming->protocol_id, call->id);
 	core_event_call_started(call, leg);
 	core_event_leg("leg.started", leg);
 	if (incoming->replaces.id) {

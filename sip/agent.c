@@ -12,6 +12,7 @@
 #include "guard.h"
 #include "loop.h"
 #include "registrar.h"
+#include "tap.h"
 #include <assert.h>
 #include <errno.h>
 #include <sofia-sip/msg_addr.h>
@@ -206,6 +207,7 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	char labels[48];
 
 	(void)agent;
+	ua_tap_check(ua);
 	memcpy(&request.source, msg_addr(msg), sizeof request.source);
 	request.from_peer = ua_is_peer(ua, &request.source);
 	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {
@@ -253,7 +255,7 @@ int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 			return PBX_EINVAL;
 		}
 		if (nta_agent_add_tport(ua->agent, ua_url(url), TPTAG_QUEUESIZE(64), TPTAG_IDLE(1800000), TPTAG_TIMEOUT(60000),
-					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TPTAG_STUN_SERVER(0), TAG_END()) < 0) {
+					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TPTAG_STUN_SERVER(0), TPTAG_LOG(1), TAG_END()) < 0) {
 			pbx_diag_set(diag, "listen", "cannot listen on %s: %s; stop who has that port, or change sip.listen", text,
 				     strerror(errno));
 			return PBX_EIO;

@@ -21,6 +21,7 @@
 #include "parts.h"
 #include "request.h"
 #include "status.h"
+#include "tap.h"
 #include <string.h>
 
 struct ua *ua_part;
@@ -170,6 +171,8 @@ static int sip_start(void *self)
 		err = core_status_add("sip", tell_status, ua);
 	if (err != PBX_OK)
 		return err;
+	if (!ua_tap_is_in_place())
+		pbx_warn(ua->host, "trace_not_in_place", "reason=\"tport_log_msg is another's\" effect=\"no trace of calls\"");
 	ua_part = ua;
 	core_legs_set_driver(&ua_leg_driver);
 	ua_location_load(on_registrations_read, ua);
