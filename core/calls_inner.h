@@ -235,18 +235,9 @@ void core_bridges_fini(void);
 /* ---- transfer.c ---- */
 void core_transfer_progress(pbx_leg transferor, uint32_t sip_code);
 /* The moved leg's way has ended: well (code 200) or not. true: it talks to the transferor again. */
-bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
-
-/* PBX_OK: `by` stands where `old` stood, who is to be hung up now. */
-int core_leg_put_in_place(struct core_leg *old, struct core_leg *by);
-uint32_t core_transfer_code(int err); /* what who asked for it is told */
-
-/* ---- pickup.c ---- */
 /* A new leg that names another by Replaces (RFC 3891): takes its place, or is refused. */
 void core_leg_replace(struct core_leg *leg, pbx_leg replaced, bool early_only);
-int core_leg_pick_up(struct core_leg *by, const struct core_leg *ringing);          /* pbx_calls.pickup */
-int core_leg_find_ringing(const char *number, const char *group, pbx_leg *ret_leg); /* pbx_calls.find_ringing */
-bool core_accounts_share_group(const char *one, const char *other);
+bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
 
 /* ---- route.c ---- */
 struct core_walk_wish {

@@ -249,7 +249,7 @@ void core_dial_finish(struct core_dial *dial, uint32_t outcome, const struct cor
 {
 	struct core_leg *from = dial->from;
 	const struct core_group *group = winner && winner->branch ? winner->branch->group : NULL;
-	uint32_t loser_cause = winner || dial->picked_up          ? PBX_CAUSE_ANSWERED_ELSEWHERE
+	uint32_t loser_cause = winner                             ? PBX_CAUSE_ANSWERED_ELSEWHERE
 			       : outcome == PBX_DIALLED_NO_ANSWER ? PBX_CAUSE_NO_ANSWER
 								  : PBX_CAUSE_NORMAL;
 

@@ -72,7 +72,6 @@ struct core_dial {
 	char target[128];
 	struct core_leg *early; /* the branch `from` hears before the answer */
 	bool ringing_told, over;
-	bool picked_up; /* somebody else has taken `from`: the phones that ring have missed nothing */
 	struct core_final best;
 	struct pbx_dial_result result;
 };
