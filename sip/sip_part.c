@@ -14,6 +14,7 @@
 #include "host.h"
 #include "json.h"
 #include "keepalive.h"
+#include "probe.h"
 #include "location.h"
 #include "repeats.h"
 #include "loop.h"
@@ -166,6 +167,8 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
+		err = ua_probe_start(ua);
+	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
 		err = core_status_add("sip", tell_status, ua);
@@ -204,6 +207,7 @@ static void sip_stop(void *self)
 	ua_dialogs_close(ua);
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
+	ua_probe_stop();
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
