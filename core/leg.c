@@ -278,6 +278,7 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->name, incoming->from_name);
 	CORE_TEXT(leg->dialled, incoming->dialled);
 	CORE_TEXT(leg->account, incoming->account);
+	CORE_TEXT(leg->instance, incoming->instance);
 	CORE_TEXT(leg->device, incoming->device);
 	CORE_TEXT(leg->address, incoming->address);
 	CORE_TEXT(leg->peer, incoming->peer);

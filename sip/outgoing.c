@@ -8,6 +8,7 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "gruu.h"
 #include "identity.h"
 #include "timer.h"
 #include "trace.h"
@@ -199,7 +200,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 
 	dialog->out = NULL;
 	(void)ua_reliable_follow(dialog, sip); /* no memory: the ACK goes astray, and the peer gives up */
-	(void)nta_leg_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
+	(void)ua_gruu_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, true); /* no memory: To's URI is used */
 	ua_dialog_ack(dialog, sip);
 	nta_outgoing_destroy(orq);
 	dialog->state = UA_ANSWERED;

@@ -24,6 +24,8 @@ struct ua_settings {
 	struct pbx_list listen, peers, md5_only_agents;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
+	struct pbx_list service_route, push_services;
+	uint32_t flow_timer_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
