@@ -6,7 +6,6 @@
  * dispatch.c     a request's way on the loop: limits, who asks, core/request.h
  * health.c       /healthz, /readyz, /metrics, the API document
  * events.c       the events of the bus as a stream (SSE)
- * certificate.c  the certificate the daemon makes for itself
  * limits.c       how often somebody may try;  lockouts.c  failed log-ins outlive a restart
  * tokens.c       bearer tokens;  login.c  log-in, password;  users.c  people who may use the API
  * api.c          settings, tables, start and stop
@@ -63,13 +62,6 @@ int api_server_check(const struct api_settings *settings, struct pbx_diag *diag)
 int api_server_start(struct api *api, struct pbx_diag *diag);
 /* Answers 503 to whoever waits; the HTTP threads end without us, in the pool. */
 void api_server_stop(struct api *api);
-
-/* ---- the certificate (certificate.c) ---------------------------------------------------- */
-
-struct ssl_ctx_st;
-/* The certificate and key files named, else our own in the data directory, made when missing, damaged or about to expire; then loaded
- * into the context. [any] PBX_OK, PBX_EIO; diag tells why. */
-int api_certificate_load(const struct api_settings *settings, const char *data_dir, struct ssl_ctx_st *context, struct pbx_diag *diag);
 
 /* ---- limits (limits.c) ------------------------------------------------------------------ */
 

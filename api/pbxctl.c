@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "pbxctl.h"
-#include "pbxctl_ladder.h"
 #include "pbxctl_print.h"
 
 /* ---- running a command ------------------------------------------------------------------ */
@@ -26,18 +25,7 @@ struct unfinished {
 	size_t used;
 };
 
-/* A line of a stream: a rung when that is what comes. */
-static void show_line(struct ladder *ladder, const struct look *look, const char *line)
-{
-	cJSON *rung = ladder ? cJSON_Parse(line) : NULL;
-
-	if (!rung || !print_rung(ladder, look, rung))
-		print_stream_line(look, line);
-	cJSON_Delete(rung);
-}
-
-static void show_piece(const struct session *session, const struct look *look, struct ladder *ladder, const char *piece,
-		       struct unfinished *rest)
+static void show_piece(const struct session *session, const struct look *look, const char *piece, struct unfinished *rest)
 {
 	size_t size = strlen(piece);
 	char *text = session->json ? NULL : realloc(rest->text, rest->used + size + 1);
@@ -52,7 +40,7 @@ static void show_piece(const struct session *session, const struct look *look, s
 	char *line = text;
 	for (char *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
-		show_line(ladder, look, line);
+		print_stream_line(look, line);
 	}
 	rest->text = text;
 	rest->used = strlen(line);
@@ -60,9 +48,8 @@ static void show_piece(const struct session *session, const struct look *look, s
 	(void)fflush(look->out);
 }
 
-static int show_stream(struct session *session, const struct look *look, const char *kind)
+static int show_stream(struct session *session, const struct look *look)
 {
-	struct ladder ladder = { .count = 0 }, *rungs = strcmp(kind, "application/x-ladder") == 0 ? &ladder : NULL;
 	struct unfinished rest = { NULL, 0 };
 	bool ended = false;
 
@@ -71,7 +58,7 @@ static int show_stream(struct session *session, const struct look *look, const c
 		if (!piece)
 			break;
 		ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(piece, "end"));
-		show_piece(session, look, rungs, text_in(piece, "data"), &rest);
+		show_piece(session, look, text_in(piece, "data"), &rest);
 		cJSON_Delete(piece);
 	}
 	if (rest.used > 0)
@@ -127,7 +114,7 @@ static int run(struct session *session, const char *const *words, int count)
 	if (status_of(answer) < 200 || status_of(answer) >= 300)
 		code = complain(session, answer);
 	else if (*text_in(answer, "stream"))
-		code = show_stream(session, &look, text_in(answer, "stream"));
+		code = show_stream(session, &look);
 	else
 		code = show_answer(session, &look, answer, columns);
 	cJSON_Delete(answer);

@@ -15,6 +15,7 @@
 
 #include <openssl/ssl.h>
 
+#include "certificate.h"
 #include "gateway.h"
 #include "log.h"
 #include "loop.h"
@@ -97,7 +98,14 @@ static int on_ssl(void *context, void *user)
 	(void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 	if (SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
 		return -1;
-	return api_certificate_load(server->api->settings, server->api->data_dir, ssl, &server->diag) == PBX_OK ? 1 : -1;
+
+	const struct api_settings *settings = server->api->settings;
+	struct core_certificate files;
+	int err = core_certificate_find("api", settings->certificate, settings->key, server->api->data_dir, settings->listen, &files,
+					&server->diag);
+	if (err == PBX_OK)
+		err = core_certificate_load(&files, ssl, &server->diag);
+	return err == PBX_OK ? 1 : -1;
 }
 
 /* ---- start and stop --------------------------------------------------------------------- */

@@ -57,7 +57,7 @@ struct core_leg {
 	char id[40];
 	uint32_t state, direction;
 	bool is_caller;
-	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], instance[128], peer[64];
+	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], peer[64];
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
 
@@ -200,7 +200,6 @@ struct core_dial_wish {
 	bool answer_at_bridge;           /* without from: the first answer is not the call's (click to call) */
 	const char *account;             /* whose permission counts; NULL: from's */
 	const char *call_from, *call_to; /* without from: what the call is said to be; NULL: caller and first target */
-	const char *instance;            /* only this device of the account that the number is, see struct core_incoming; NULL or "": all */
 };
 int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial);
 int core_dial_cancel(pbx_dial dial);

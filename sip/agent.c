@@ -12,9 +12,7 @@
 #include "guard.h"
 #include "loop.h"
 #include "registrar.h"
-#include "tap.h"
 #include <assert.h>
-#include <errno.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
@@ -207,7 +205,6 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	char labels[48];
 
 	(void)agent;
-	ua_tap_check(ua);
 	memcpy(&request.source, msg_addr(msg), sizeof request.source);
 	request.from_peer = ua_is_peer(ua, &request.source);
 	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {
@@ -227,88 +224,6 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	if (request.msg)
 		msg_destroy(request.msg);
 	return 0;
-}
-
-/* ---- listeners ------------------------------------------------------------------------ */
-
-/* "udp:0.0.0.0:5060" becomes "sip:0.0.0.0:5060;transport=udp". */
-static bool listener_url(const char *text, char *ret_url, size_t size)
-{
-	const char *colon = strchr(text, ':');
-	struct core_addr addr;
-
-	if (!colon || (strncmp(text, "udp:", 4) != 0 && strncmp(text, "tcp:", 4) != 0) || !ua_address_parse(colon + 1, &addr))
-		return false;
-	(void)snprintf(ret_url, size, "sip:%s;transport=%.3s", colon + 1, text);
-	return true;
-}
-
-/* Sofia's built-in STUN server is left out: it loses memory with every malformed request and prints about it. */
-int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
-{
-	for (uint32_t i = 0; i < ua->settings->listen.count; i++) {
-		const char *text = ua->settings->listen.items[i];
-		char url[160];
-
-		if (!listener_url(text, url, sizeof url)) {
-			pbx_diag_set(diag, "listen", "'%s' is no listener: write udp:ADDRESS:PORT or tcp:ADDRESS:PORT", text);
-			return PBX_EINVAL;
-		}
-		if (nta_agent_add_tport(ua->agent, ua_url(url), TPTAG_QUEUESIZE(64), TPTAG_IDLE(1800000), TPTAG_TIMEOUT(60000),
-					TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1), TPTAG_STUN_SERVER(0), TPTAG_LOG(1), TAG_END()) < 0) {
-			pbx_diag_set(diag, "listen", "cannot listen on %s: %s; stop who has that port, or change sip.listen", text,
-				     strerror(errno));
-			return PBX_EIO;
-		}
-		pbx_notice(ua->host, "sip_listening", "transport=%.3s address=%s", text, strchr(text, ':') + 1);
-	}
-	return PBX_OK;
-}
-
-const char *ua_agent_transport(const struct ua *ua, const msg_t *msg)
-{
-	tport_t *tport = tport_delivered_by(nta_agent_tports(ua->agent), msg);
-
-	return tport && tport_is_tcp(tport) ? "tcp" : "udp";
-}
-
-/* The port of the first listener of that transport and family; 5060 when there is none. */
-static const char *listener_for(const struct ua *ua, const char *transport, int family, struct core_addr *ret_addr)
-{
-	for (uint32_t i = 0; i < ua->settings->listen.count; i++) {
-		const char *text = ua->settings->listen.items[i];
-
-		if (strncmp(text, transport, 3) == 0 && ua_address_parse(text + 4, ret_addr) && ret_addr->sa.sa_family == family)
-			return text + 4;
-	}
-	return NULL;
-}
-
-static bool is_wildcard(const struct core_addr *addr)
-{
-	return addr->sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr) : addr->in4.sin_addr.s_addr == 0;
-}
-
-void ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const char *transport, char *ret_hostport, size_t size)
-{
-	struct core_addr listener = { .in4.sin_family = AF_INET, .in4.sin_port = htons(5060) }, local;
-	const char *external = ua->settings->external_address;
-	const char *text = listener_for(ua, transport, peer->sa.sa_family, &listener);
-	char host[64];
-
-	if (external[0] && !ua_address_is_private(peer)) {
-		(void)snprintf(ret_hostport, size, strchr(external, ':') && external[0] != '[' ? "[%s]:%u" : "%s:%u", external,
-			       ua_address_port(&listener));
-		return;
-	}
-	if (text && !is_wildcard(&listener)) {
-		(void)snprintf(ret_hostport, size, "%s", text);
-		return;
-	}
-	if (!ua_address_towards(peer, &local))
-		local = *peer; /* no route: no message will get there anyway */
-	ua_address_print_host(&local, host, sizeof host);
-	(void)snprintf(ret_hostport, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, ua_address_port(&listener));
 }
 
 /* ---- the loop ------------------------------------------------------------------------- */
@@ -378,6 +293,7 @@ void ua_agent_stop(struct ua *ua)
 		core_loop_set_waiter(NULL, NULL);
 	nta_agent_destroy(ua->agent);
 	ua->agent = NULL;
+	ua_transport_stop(ua);
 	if (ua->root) {
 		su_root_destroy(ua->root);
 		su_deinit();

@@ -7,7 +7,6 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
-#include "gruu.h"
 #include "identity.h"
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +54,7 @@ static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 	dialog->nta =
 		nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_CALL_ID(sip->sip_call_id), SIPTAG_FROM(sip->sip_to),
 				SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
-	if (!dialog->nta || ua_gruu_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
+	if (!dialog->nta || nta_leg_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
 		return false;
 	return nta_leg_tag(dialog->nta, NULL) && nta_incoming_tag(dialog->in, nta_leg_get_tag(dialog->nta));
 }
@@ -63,20 +62,19 @@ static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 /* A device is reached where its INVITE came from, whatever NAT made of its Contact; a peer means what it says. */
 static bool remember_route(struct ua_dialog *dialog, const struct ua_request *request)
 {
-	if (request->from_peer)
-		return true;
-	return asprintf(&dialog->route, "sip:%s;transport=%s", request->address, request->transport) > 0;
+	char route[UA_ROUTE_SIZE];
+
+	if (request->from_peer || ua_transport_route(dialog->ua, request->transport, request->address, route) != PBX_OK)
+		return true; /* the connection has gone: so will the call */
+	dialog->route = strdup(route);
+	return dialog->route != NULL;
 }
 
 static void remember_peer(struct ua_dialog *dialog, const struct ua_request *request)
 {
-	char hostport[72];
-
 	dialog->peer = request->source;
-	memcpy(dialog->transport, request->transport, 4);
-	ua_agent_contact(dialog->ua, &request->source, request->transport, hostport, sizeof hostport);
-	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport,
-		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "");
+	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", request->transport);
+	ua_transport_contact(dialog->ua, &request->source, request->transport, dialog->contact, sizeof dialog->contact);
 }
 
 static void refuse_by(struct ua_dialog *dialog, int err)
@@ -103,19 +101,14 @@ static bool find_replaced(const struct ua_dialog *dialog, const sip_t *sip, pbx_
 static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer, pbx_leg replaces)
 {
 	const sip_t *sip = request->sip;
-	char dialled[64], number[64], name[128], instance[UA_MOST_INSTANCE] = "";
+	char dialled[64], number[64], name[128];
 	pbx_leg leg = { 0 };
 	int err;
 
-	uint32_t gruu = ua_gruu_read(sip->sip_request->rq_url, dialled, instance);
-	if (gruu == UA_GRUU_NONE)
-		ua_identity_user(sip->sip_request->rq_url, dialled, sizeof dialled);
-	else if (gruu == UA_GRUU_DEAD)
-		(void)snprintf(dialled, sizeof dialled, "tgruu"); /* a number that nobody has */
+	ua_identity_user(sip->sip_request->rq_url, dialled, sizeof dialled);
 	ua_identity_caller(request, number, name);
 	const struct core_incoming incoming = {
 		.dialled = dialled,
-		.instance = instance,
 		.from_number = number,
 		.from_name = name,
 		.account = request->account,

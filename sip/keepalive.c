@@ -117,18 +117,18 @@ static void ask(struct ua_binding *binding)
 {
 	struct ua *ua = keepalive.ua;
 	struct question *question;
-	char route[120], contact[100], hostport[72], from[160], to[600];
+	char route[UA_ROUTE_SIZE], contact[100], from[160], to[600];
 	struct core_addr peer;
 
 	if (binding->asked || binding->path[0] || !is_behind_nat(binding) || !ua_address_parse(binding->received, &peer))
 		return; /* with a Path the way is a proxy's matter */
+	if (ua_transport_route(ua, binding->transport, binding->received, route) != PBX_OK)
+		return; /* its connection has gone: the next call removes it */
 	question = calloc(1, sizeof *question);
 	if (!question)
 		return; /* the next round asks */
 	(void)snprintf(question->id, sizeof question->id, "%s", binding->id);
-	(void)snprintf(route, sizeof route, "sip:%s;transport=%s", binding->received, binding->transport);
-	ua_agent_contact(ua, &peer, binding->transport, hostport, sizeof hostport);
-	(void)snprintf(contact, sizeof contact, "<sip:%s>", hostport);
+	ua_transport_contact(ua, &peer, binding->transport, contact, sizeof contact);
 	(void)snprintf(from, sizeof from, "<sip:%s>", ua->settings->domain);
 	(void)snprintf(to, sizeof to, "<%s>", binding->uri);
 	question->asked_at_us = core_now_us();

@@ -8,10 +8,8 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
-#include "gruu.h"
 #include "identity.h"
 #include "timer.h"
-#include "trace.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,26 +34,35 @@ static bool needs_received(const struct core_invite *invite, const url_t *target
 	return strncmp(target->url_host + bracket, host, strlen(host)) != 0 || strlen(target->url_host) != strlen(host) + 2 * bracket;
 }
 
-/* Where it goes: an address NAT left us, or the target itself. The transport is told in any case: nta would take TCP for long ones. */
-static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
+/* By what it goes: what the registration says, or the target. Told in any case, since nta has ideas of its own. */
+static const char *transport_to(const struct core_invite *invite, const url_t *target)
 {
-	const char *transport = invite->transport;
 	char own[8] = "";
 
-	if (!transport[0] && url_param(target->url_params, "transport=", own, sizeof own) > 0)
-		transport = strcasecmp(own, "tcp") == 0 ? "tcp" : "udp";
-	if (!transport[0])
-		transport = "udp";
-	if (strcmp(transport, "udp") != 0 && strcmp(transport, "tcp") != 0)
+	if (invite->transport[0])
+		return ua_transport_name(invite->transport);
+	if (url_param(target->url_params, "transport=", own, sizeof own) > 0)
+		return ua_transport_name(own);
+	return target->url_type == url_sips ? "tls" : "udp";
+}
+
+/* Where it goes: an address NAT left us, the connection a client opened, or the target itself. */
+static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
+{
+	const char *transport = transport_to(invite, target);
+	char route[UA_ROUTE_SIZE], hostport[160];
+
+	if (!transport)
 		return PBX_EINVAL;
-	memcpy(dialog->transport, transport, 4);
+	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", transport);
 
 	if (needs_received(invite, target, transport)) {
-		if (!ua_address_parse(invite->received, &dialog->peer))
-			return PBX_EINVAL;
-		return asprintf(&dialog->route, "sip:%s;transport=%s", invite->received, transport) > 0 ? PBX_OK : PBX_ENOMEM;
+		int err = ua_transport_route(dialog->ua, transport, invite->received, route);
+
+		if (err == PBX_OK && ua_address_parse(invite->received, &dialog->peer))
+			dialog->route = strdup(route);
+		return err == PBX_OK && !dialog->route ? PBX_ENOMEM : err;
 	}
-	char hostport[160];
 	(void)snprintf(hostport, sizeof hostport, "%s%s%s", target->url_host, target->url_port ? ":" : "",
 		       target->url_port ? target->url_port : "");
 	if (!ua_address_parse(hostport, &dialog->peer)) /* a name: who answers it is known later */
@@ -63,26 +70,13 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 	return PBX_OK;
 }
 
-/* 128 bits that nobody can guess, and no word about us. */
-static void make_call_id(char ret_id[33])
-{
-	uint32_t words[4];
-
-	arc4random_buf(words, sizeof words);
-	(void)snprintf(ret_id, 33, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
-}
-
 static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 {
-	char from[512], to[600], id[33];
-
-	make_call_id(id);
-	core_trace_bind(id, dialog->call_id);
+	char from[512], to[600];
 
 	ua_identity_address(dialog->ua, invite->from_number, invite->from_name, from, sizeof from);
 	(void)snprintf(to, sizeof to, "<%s>", invite->target);
-	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to),
-				      SIPTAG_CALL_ID_STR(id), TAG_END());
+	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
 	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
 }
 
@@ -126,16 +120,13 @@ static int send_invite(struct ua_dialog *dialog)
 
 static int begin(struct ua_dialog *dialog, const struct core_invite *invite, const url_t *target)
 {
-	char hostport[72];
 	int err = find_way(dialog, invite, target);
 
 	if (err == PBX_OK && invite->offer)
 		err = ua_dialog_describe(dialog, invite->offer);
 	if (err != PBX_OK)
 		return err;
-	ua_agent_contact(dialog->ua, &dialog->peer, dialog->transport, hostport, sizeof hostport);
-	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%s%s>", hostport,
-		       dialog->transport[0] == 't' ? ";transport=tcp" : "");
+	ua_transport_contact(dialog->ua, &dialog->peer, dialog->transport, dialog->contact, sizeof dialog->contact);
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
 	dialog->identity = ua_identity_headers(dialog->ua, invite->from_number, invite->from_name);
 	err = keep_first(dialog, invite);
@@ -162,7 +153,7 @@ int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
 		return PBX_ENOMEM;
 	(void)su_home_init(home);
 	target = url_make(home, invite->target);
-	if (target && target->url_type == url_sip && target->url_host && target->url_host[0])
+	if (target && (target->url_type == url_sip || target->url_type == url_sips) && target->url_host && target->url_host[0])
 		err = begin(dialog, invite, target);
 	su_home_deinit(home);
 	if (err != PBX_OK) {
@@ -200,7 +191,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 
 	dialog->out = NULL;
 	(void)ua_reliable_follow(dialog, sip); /* no memory: the ACK goes astray, and the peer gives up */
-	(void)ua_gruu_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, true); /* no memory: To's URI is used */
+	(void)nta_leg_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
 	ua_dialog_ack(dialog, sip);
 	nta_outgoing_destroy(orq);
 	dialog->state = UA_ANSWERED;

@@ -14,7 +14,6 @@
 #include "host.h"
 #include "json.h"
 #include "keepalive.h"
-#include "probe.h"
 #include "location.h"
 #include "repeats.h"
 #include "loop.h"
@@ -22,7 +21,6 @@
 #include "parts.h"
 #include "request.h"
 #include "status.h"
-#include "tap.h"
 #include <string.h>
 
 struct ua *ua_part;
@@ -167,15 +165,11 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
-		err = ua_probe_start(ua);
-	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
 		err = core_status_add("sip", tell_status, ua);
 	if (err != PBX_OK)
 		return err;
-	if (!ua_tap_is_in_place())
-		pbx_warn(ua->host, "trace_not_in_place", "reason=\"tport_log_msg is another's\" effect=\"no trace of calls\"");
 	ua_part = ua;
 	core_legs_set_driver(&ua_leg_driver);
 	ua_location_load(on_registrations_read, ua);
@@ -195,12 +189,8 @@ static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
 		pbx_diag_set(diag, "min_se_s", "sip.min_se_s must not be above sip.session_expires_s");
 		return PBX_EINVAL;
 	}
-	for (uint32_t i = 0; i < settings->service_route.count; i++) {
-		const char *uri = settings->service_route.items[i];
-
-		if (strncmp(uri, "sip:", 4) == 0 && strlen(uri) < 200 && !strpbrk(uri, "<>\r\n \"") && strstr(uri, ";lr"))
-			continue;
-		pbx_diag_set(diag, "service_route", "'%.100s' is no route: write sip:ADDRESS;lr", uri);
+	if (!*settings->certificate != !*settings->key) {
+		pbx_diag_set(diag, "key", "sip.certificate and sip.key go together: set both, or none for those of api");
 		return PBX_EINVAL;
 	}
 	return PBX_OK;
@@ -215,7 +205,6 @@ static void sip_stop(void *self)
 	ua_dialogs_close(ua);
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
-	ua_probe_stop();
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
@@ -232,12 +221,29 @@ static void sip_unload(void *self)
 
 /* ---- the card ------------------------------------------------------------------------- */
 
+static const char *const tls_clients[] = { "none", "optional", "required", NULL };
+
 static const struct pbx_setting settings[] = {
 	PBX_LIST(struct ua_settings, listen, .initial_text = "udp:0.0.0.0:5060,tcp:0.0.0.0:5060,udp:[::]:5060,tcp:[::]:5060",
-		 .flags = PBX_SETTING_RESTART, .help = "Where phones reach us, as transport:address:port"),
+		 .flags = PBX_SETTING_RESTART,
+		 .help = "Where phones reach us, as transport:address:port; transports are udp, tcp and tls (5061 is its port)"),
 	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
+	PBX_LIST(struct ua_settings, local_networks, .initial_text = "",
+		 .help = "Networks that reach us without NAT and are not told external_address; empty: all private ones"),
+	PBX_TEXT(struct ua_settings, certificate, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Certificate chain in PEM for TLS; a new file takes effect by itself, connections stay. Empty: the one of api"),
+	PBX_TEXT(struct ua_settings, key, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Private key in PEM that belongs to the certificate"),
+	PBX_TEXT(struct ua_settings, tls_authorities, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Authorities in PEM whose certificates are believed; empty: those of the system"),
+	PBX_BOOL(struct ua_settings, tls_verify, .initial = 1, .flags = PBX_SETTING_RESTART,
+		 .help = "Servers we call over TLS must show a valid certificate of their name (RFC 5922)"),
+	PBX_CHOICE(struct ua_settings, tls_clients, .initial_text = "none", .choices = tls_clients, .flags = PBX_SETTING_RESTART,
+		   .help = "Whether who connects over TLS shows a certificate; one that is shown must be valid"),
+	PBX_UINT(struct ua_settings, idle_s, .initial = 1800, .least = 30, .most = 86400, .unit = "s", .flags = PBX_SETTING_RESTART,
+		 .help = "Connections over which nothing came for so long are closed; keep-alives count"),
 	PBX_LIST(struct ua_settings, peers, .initial_text = "", .help = "Addresses or networks that may call without credentials"),
 	PBX_LIST(struct ua_settings, md5_only_agents, .initial_text = "baresip v0,baresip v1",
 		 .help = "Beginnings of User-Agent headers of phones that fail when SHA-256 is offered beside MD5"),
@@ -261,12 +267,6 @@ static const struct pbx_setting settings[] = {
 		 .help = "Calls that are to be refreshed more often than this are refused with 422"),
 	PBX_CHOICE(struct ua_settings, reliable, .initial_text = "supported", .choices = PBX_CHOICES("off", "supported", "required"),
 		   .help = "Reliable provisional responses (100rel, RFC 3262): off, where the other side can, or demanded of everybody"),
-	PBX_UINT(struct ua_settings, flow_timer_s, .initial = 120, .least = 30, .most = 3600, .unit = "s",
-		 .help = "How often phones with outbound (RFC 5626) are told to keep their connection alive"),
-	PBX_LIST(struct ua_settings, service_route, .initial_text = "",
-		 .help = "SIP addresses of proxies through which phones are told to send all they ask, nearest first (RFC 3608)"),
-	PBX_LIST(struct ua_settings, push_services, .initial_text = "",
-		 .help = "Push services that a plugin wakes phones with (apns, fcm, webpush): said to phones that ask (RFC 8599)"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
 	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,
@@ -297,19 +297,15 @@ static const struct pbx_field registration_fields[] = {
 	{ "aor", PBX_TYPE_TEXT, "The account" },
 	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
 	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },
 	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
 	{ "expires_s", PBX_TYPE_INT, "What is left of it" },
 };
 static const struct pbx_field removed_fields[] = {
-	{ "id", PBX_TYPE_TEXT, "Of the registration" },
-	{ "aor", PBX_TYPE_TEXT, "The account" },
-	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
-	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
-	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
-	{ "expires_s", PBX_TYPE_INT, "What was left of it" },
-	{ "reason", PBX_TYPE_TEXT, "expired, removed, replaced, unregistered or flow_failed" },
+	{ "id", PBX_TYPE_TEXT, "Of the registration" },         { "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" }, { "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },           { "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "expires_s", PBX_TYPE_INT, "What was left of it" },   { "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
 };
 static const struct pbx_event_type events[] = {
 	{ "registration.added", "A phone has registered", PBX_TABLE(registration_fields) },
@@ -322,7 +318,7 @@ static const struct pbx_field listed_fields[] = {
 	{ "aor", PBX_TYPE_TEXT, "The account" },
 	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
 	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp or tcp" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },
 	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
 	{ "q", PBX_TYPE_NUMBER, "Preference, 0 to 1" },
 	{ "registered", PBX_TYPE_TIME, "Since when" },

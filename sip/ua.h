@@ -21,11 +21,12 @@ struct ua_dialog;
 #include <sofia-sip/tport.h>
 
 struct ua_settings {
-	struct pbx_list listen, peers, md5_only_agents;
+	struct pbx_list listen, local_networks, peers, md5_only_agents;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
+	const char *certificate, *key, *tls_authorities, *tls_clients;
+	bool tls_verify;
+	uint32_t idle_s;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
-	struct pbx_list service_route, push_services;
-	uint32_t flow_timer_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
@@ -57,7 +58,7 @@ struct ua_request {
 	sip_t *sip;
 	struct core_addr source;
 	char address[80];      /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
-	const char *transport; /* "udp", "tcp" */
+	const char *transport; /* "udp", "tcp", "tls" */
 	bool from_peer;
 	char account[64]; /* whom the credentials proved, "" for none */
 	uint64_t proof;   /* of a REGISTER with credentials: it has the same when it comes again */
@@ -99,5 +100,11 @@ static inline const url_string_t *ua_url(const char *text)
 {
 	return (const url_string_t *)text;
 }
+
+/* What every listener is opened with. Sofia's built-in STUN server is left out: it loses memory with every malformed request and prints about
+ * it. */
+#define UA_LISTENER_TAGS(settings)                                                                                                         \
+	TPTAG_QUEUESIZE(64), TPTAG_IDLE((settings)->idle_s * 1000), TPTAG_TIMEOUT(60000), TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1),     \
+		TPTAG_STUN_SERVER(0)
 
 #define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER"

@@ -17,11 +17,11 @@ class Authority:
     def pem(self):
         return (self.folder / "ca.pem").read_text()
 
-    def vouch(self, name, days=30):
+    def vouch(self, name, days=30, more="subjectAltName=IP:127.0.0.1"):
         """(certificate, key) as PEM for a name that is 127.0.0.1. days < 0: it has expired."""
         self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
                       "-subj", f"/CN={name}")
-        (self.folder / "more").write_text("subjectAltName=IP:127.0.0.1\n")
+        (self.folder / "more").write_text(more + "\n")
         self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "more",
                       "-out", f"{name}.pem", "-days", str(days))
         return (self.folder / f"{name}.pem").read_text(), (self.folder / f"{name}.key").read_text()

@@ -28,10 +28,11 @@ class Refused(Exception):
 class Pbx:
     """One daemon and its data directory. `settings` are YAML lines added to what every test needs."""
 
-    def __init__(self, directory, settings="", plugins=(), environment=None):
+    def __init__(self, directory, settings="", plugins=(), environment=None, listen=("udp", "tcp")):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.sip_port, self.http_port = free_port(), free_port()
+        self.sip_port, self.http_port, self.tls_port = free_port(), free_port(), free_port()
+        self.listen = listen  # transports, on IPv4; "udp6" and its like on IPv6
         self.rtp_port = free_range(200)
         self.settings, self.plugins = settings, list(plugins)
         self.environment = environment or {}
@@ -47,7 +48,7 @@ class Pbx:
             "server": {"data_dir": str(self.directory / "data"), "run_dir": str(self.directory / "run")},
             "log": {"level": "debug"},
             "plugins": {"path": folders + [str(path) for path in self.plugins]},
-            "sip": {"listen": [f"udp:127.0.0.1:{self.sip_port}", f"tcp:127.0.0.1:{self.sip_port}"], "domain": "pbx.test"},
+            "sip": {"listen": [self._listener(transport) for transport in self.listen], "domain": "pbx.test"},
             "media": {"bind": "127.0.0.1", "port_min": self.rtp_port, "port_max": self.rtp_port + 199, "workers": 2},
             "api": {"listen": f"127.0.0.1:{self.http_port}"},
             "music_on_hold": {"directory": str(self.music())},
@@ -60,6 +61,13 @@ class Pbx:
             lines.append(f"{section}:")
             lines += [f"  {name}: {value if isinstance(value, Raw) else json.dumps(value)}" for name, value in values.items()]
         self.config.write_text("\n".join(lines) + "\n")
+
+    def _listener(self, transport):
+        host = "[::1]" if transport.endswith("6") else "127.0.0.1"
+        return f"{transport[:3]}:{host}:{self.port_of(transport)}"
+
+    def port_of(self, transport):
+        return self.tls_port if transport.startswith("tls") else self.sip_port
 
     @property
     def config(self):

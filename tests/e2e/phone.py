@@ -42,7 +42,7 @@ class Phone(Listener):
     def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.number, self.hertz, self.pbx = number, hertz, pbx
+        self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
         self.sip_port = port or free_port()
         control_port, rtp_port = free_port(), free_range(20)
         (self.directory / "config").write_text(CONFIG.format(sip_port=self.sip_port, hertz=hertz, rtp_port=rtp_port, rtp_last=rtp_port + 19,
@@ -50,7 +50,7 @@ class Phone(Listener):
         codecs = f";audio_codecs={codecs}" if codecs else ""
         (self.directory / "accounts").write_text(
             f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
-            f"outbound=\"sip:127.0.0.1:{pbx.sip_port};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}\n")
+            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}\n")
         self.ear = open_ear(rtp_port, rtp_port + 19, self.directory)
         self._out = open(self.directory / "out.txt", "wb")
         self.process = subprocess.Popen(["baresip", "-f", str(self.directory)], stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out)
@@ -126,7 +126,8 @@ class Phone(Listener):
     def registered(self):
         """Asks the registrar: the phone's own event may be older than our connection to it."""
         def there():
-            return any(f":{self.sip_port}" in contact["contact"] for contact in self.pbx.ctl("registrations", "list", self.number))
+            port = self.sip_port + (self.transport == "tls")  # baresip listens for TLS beside its own port
+            return any(f":{port}" in contact["contact"] for contact in self.pbx.ctl("registrations", "list", self.number))
         self.pbx.wait_for(there, f"phone {self.number} to register: {self.output()[-300:]}")
         return self
 

@@ -8,7 +8,6 @@
 #include <pbx/calls.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
-#include <pbx/io.h>
 #include <pbx/json.h>
 #include <pbx/location.h>
 #include <pbx/media.h>
@@ -69,8 +68,6 @@ struct abi_mirror {
 	const struct pbx_prompts *prompts;
 	const struct pbx_say *say;
 	const struct pbx_sip_candidate *sip_candidate;
-	const struct pbx_io *io;
-	const struct pbx_sip_probe *sip_probe;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

@@ -1,0 +1,314 @@
+/*
+ * tls.c - TLS of the listeners: versions, certificates, whom to believe
+ *
+ * Sofia 1.12 makes a context for each listener and shows it to nobody; a hook of OpenSSL's for new contexts hands it to us. On it we set what
+ * Sofia leaves open: TLS 1.2 at least, the certificate (again when its files change: connections that stand keep theirs), whether clients
+ * must show one, and the authorities we believe. Whether a server's certificate names the domain we called (RFC 5922) Sofia compares.
+ *
+ * Three functions of Sofia's are wrapped, which works because its library calls them as anybody may: it never frees the SSL of a connection,
+ * and leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer.
+ */
+#include "tls.h"
+#include "certificate.h"
+#include "json.h"
+#include "settings.h"
+#include "timer.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CHECK_MS 5000u /* how often the files of the certificate are looked at */
+#define MOST_CONTEXTS 16u
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+/* What a file was when it was read. */
+struct print {
+	struct timespec changed;
+	ino_t inode;
+	off_t size;
+};
+
+static struct {
+	struct ua *ua;
+	pbx_timer timer;
+	char *data_dir;
+	struct core_certificate files;
+	struct print certificate, key;
+	SSL_CTX *contexts[MOST_CONTEXTS]; /* of the listeners; Sofia's */
+	uint32_t context_count;
+} tls;
+
+/* ---- what OpenSSL makes for Sofia ------------------------------------------------------- */
+
+/* Where the next new object goes; other threads have TLS of their own. */
+static _Thread_local void **catching;
+
+static void on_new_object(void *parent, void *data, CRYPTO_EX_DATA *more, int index, long number, void *pointer)
+{
+	(void)data, (void)more, (void)index, (void)number, (void)pointer;
+	if (catching && !*catching)
+		*catching = parent;
+}
+
+static void watch_new_objects(void)
+{
+	static bool watching;
+
+	if (watching)
+		return;
+	watching = SSL_CTX_get_ex_new_index(0, NULL, on_new_object, NULL, NULL) >= 0 &&
+		   SSL_get_ex_new_index(0, NULL, on_new_object, NULL, NULL) >= 0;
+}
+
+/* ---- what Sofia forgets ----------------------------------------------------------------- */
+
+typedef struct tls_s tls_t; /* Sofia's own, from a header that is not installed */
+tls_t *tls_init_secondary(tls_t *master, int socket, int accept);
+void *tls_read_buffer(tls_t *connection, size_t size);
+void tls_free(tls_t *connection);
+
+/* A connection of Sofia's and its SSL. */
+struct pair {
+	struct pair *next;
+	tls_t *connection;
+	SSL *ssl;
+};
+
+static struct pair *pairs[1024];
+
+static struct pair **pair_at(const tls_t *connection)
+{
+	struct pair **at = &pairs[((uintptr_t)connection >> 6) % (sizeof pairs / sizeof pairs[0])];
+
+	while (*at && (*at)->connection != connection)
+		at = &(*at)->next;
+	return at;
+}
+
+PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
+{
+	tls_t *(*real)(tls_t *, int, int) = (tls_t * (*)(tls_t *, int, int)) dlsym(RTLD_NEXT, "tls_init_secondary");
+	struct pair *pair = calloc(1, sizeof *pair);
+	void *ssl = NULL;
+
+	catching = &ssl;
+	tls_t *connection = real(master, socket, accept);
+	catching = NULL;
+	if (!connection || !pair || !ssl) {
+		free(pair); /* this one's SSL stays, as Sofia wants it */
+		return connection;
+	}
+	struct pair **at = pair_at(connection);
+	*pair = (struct pair){ .next = *at, .connection = connection, .ssl = ssl };
+	*at = pair;
+	return connection;
+}
+
+/* Sofia gives up the BIO below the SSL and a reference to the context that was the SSL's: both are the SSL's to give up. */
+PBX_EXPORT void tls_free(tls_t *connection)
+{
+	void (*real)(tls_t *) = (void (*)(tls_t *))dlsym(RTLD_NEXT, "tls_free");
+	struct pair **at = connection ? pair_at(connection) : NULL, *pair = at ? *at : NULL;
+
+	if (!pair) {
+		real(connection);
+		return;
+	}
+	*at = pair->next;
+	(void)BIO_up_ref(SSL_get_rbio(pair->ssl)); /* counting up does not fail */
+	(void)SSL_CTX_up_ref(SSL_get_SSL_CTX(pair->ssl));
+	real(connection);
+	SSL_free(pair->ssl);
+	free(pair);
+	ERR_clear_error(); /* what a torn connection left would be taken for the next one's */
+}
+
+/* A ping gets its pong, unless a message is half written: then it is not needed. */
+PBX_EXPORT void *tls_read_buffer(tls_t *connection, size_t size)
+{
+	void *(*real)(tls_t *, size_t) = (void *(*)(tls_t *, size_t))dlsym(RTLD_NEXT, "tls_read_buffer");
+	void *buffer = real(connection, size);
+	const struct pair *pair = *pair_at(connection);
+
+	if (pair && size == 4 && memcmp(buffer, "\r\n\r\n", 4) == 0 && !SSL_want_write(pair->ssl))
+		(void)SSL_write(pair->ssl, "\r\n", 2); /* lost: the connection is about to end */
+	return buffer;
+}
+
+/* ---- whom to believe -------------------------------------------------------------------- */
+
+static bool wants_clients(const struct ua_settings *settings)
+{
+	return strcmp(settings->tls_clients, "none") != 0;
+}
+
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+	if (ok || !tls.ua)
+		return ok;
+	if (!SSL_is_server(ssl) && !tls.ua->settings->tls_verify) {
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+		return 1;
+	}
+	pbx_warn(tls.ua->host, "tls_certificate_refused", "of=%s reason=\"%s\"", SSL_is_server(ssl) ? "client" : "server",
+		 X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+	return 0;
+}
+
+static int believe(SSL_CTX *context, const struct ua_settings *settings, struct pbx_diag *diag)
+{
+	X509_STORE *store = X509_STORE_new();
+	const char *file = settings->tls_authorities;
+	int mode = SSL_VERIFY_PEER;
+
+	if (!store)
+		return PBX_ENOMEM;
+	SSL_CTX_set_cert_store(context, store); /* what Sofia looked for in folders goes */
+	if (*file ? SSL_CTX_load_verify_file(context, file) != 1 : SSL_CTX_set_default_verify_paths(context) != 1) {
+		pbx_diag_set(diag, "tls_authorities", "%s: no certificates of authorities in PEM: %s", file,
+			     ERR_reason_error_string(ERR_peek_error()));
+		return PBX_EIO;
+	}
+	if (*file && wants_clients(settings))
+		SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file));
+	if (strcmp(settings->tls_clients, "required") == 0)
+		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_verify(context, mode, on_verify);
+	return PBX_OK;
+}
+
+/* One context serves both directions: SSL_VERIFY_PEER asks clients too, so those that shall not be asked are let off one by one. */
+static int on_client_hello(SSL *ssl, int *ret_alert, void *context)
+{
+	(void)ret_alert, (void)context;
+	if (tls.ua && !wants_clients(tls.ua->settings))
+		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+static int set_up(SSL_CTX *context, const struct ua_settings *settings, struct pbx_diag *diag)
+{
+	ERR_clear_error();
+	(void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+	(void)SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	(void)SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_client_hello_cb(context, on_client_hello, NULL);
+	if (SSL_CTX_set_cipher_list(context, CIPHERS) != 1)
+		return PBX_EIO;
+	int err = believe(context, settings, diag);
+	return err == PBX_OK ? core_certificate_load(&tls.files, context, diag) : err;
+}
+
+/* ---- the certificate -------------------------------------------------------------------- */
+
+static struct print print_of(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) != 0)
+		return (struct print){ 0 };
+	return (struct print){ .changed = status.st_mtim, .inode = status.st_ino, .size = status.st_size };
+}
+
+static bool same_print(const struct print *a, const struct print *b)
+{
+	return a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec && a->inode == b->inode &&
+	       a->size == b->size;
+}
+
+static int find_files(const struct ua_settings *settings, struct pbx_diag *diag)
+{
+	const char *certificate = settings->certificate, *key = settings->key;
+	struct pbx_json *shown_certificate = core_settings_show("api.certificate"), *shown_key = core_settings_show("api.key");
+	const char *gateways = core_json_text(core_json_get(core_json_at(shown_certificate, 0), "value"));
+	const char *gateways_key = core_json_text(core_json_get(core_json_at(shown_key, 0), "value"));
+
+	if (!*certificate && gateways && *gateways && gateways_key) {
+		certificate = gateways;
+		key = gateways_key;
+	}
+	int err = core_certificate_find("sip", certificate, key, tls.data_dir, "", &tls.files, diag);
+	core_json_free(shown_certificate);
+	core_json_free(shown_key);
+	tls.certificate = print_of(tls.files.certificate);
+	tls.key = print_of(tls.files.key);
+	return err;
+}
+
+/* The new files are tried where nothing depends on them: between two renames they do not fit one another. */
+static int renew(struct pbx_diag *diag)
+{
+	SSL_CTX *trial = SSL_CTX_new(TLS_method());
+	int err = trial ? core_certificate_load(&tls.files, trial, diag) : PBX_ENOMEM;
+
+	SSL_CTX_free(trial);
+	for (uint32_t i = 0; err == PBX_OK && i < tls.context_count; i++)
+		err = core_certificate_load(&tls.files, tls.contexts[i], diag);
+	return err;
+}
+
+static void on_check(void *self, pbx_timer timer)
+{
+	const struct ua *ua = self;
+	struct print certificate = print_of(tls.files.certificate), key = print_of(tls.files.key);
+	struct pbx_diag diag = { 0 };
+
+	(void)timer;
+	if (same_print(&certificate, &tls.certificate) && same_print(&key, &tls.key))
+		return;
+	tls.certificate = certificate;
+	tls.key = key;
+	if (renew(&diag) == PBX_OK)
+		pbx_notice(ua->host, "sip_certificate_loaded", "file=%s", tls.files.certificate);
+	else
+		pbx_warn(ua->host, "sip_certificate_unusable", "reason=\"%s\" kept=\"the one before\"", diag.text);
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+int ua_tls_start(struct ua *ua, struct pbx_diag *diag)
+{
+	struct pbx_json *shown = core_settings_show("server.data_dir");
+	const char *data_dir = core_json_text(core_json_get(core_json_at(shown, 0), "value"));
+
+	watch_new_objects();
+	tls.ua = ua;
+	tls.data_dir = data_dir ? strdup(data_dir) : NULL;
+	core_json_free(shown);
+	if (!tls.data_dir)
+		return PBX_ENOMEM;
+	int err = find_files(ua->settings, diag);
+	return err == PBX_OK ? core_timer_start(ua->host, CHECK_MS, CHECK_MS, on_check, ua, &tls.timer) : err;
+}
+
+void ua_tls_stop(void)
+{
+	(void)core_timer_stop(tls.timer); /* or it has gone with its owner */
+	free(tls.data_dir);
+	memset(&tls, 0, sizeof tls);
+}
+
+int ua_tls_listen(struct ua *ua, const char *url, struct pbx_diag *diag)
+{
+	unsigned policy = ua->settings->tls_verify ? TPTLS_VERIFY_OUT | TPTLS_VERIFY_SUBJECTS_OUT : TPTLS_VERIFY_NONE;
+	void *context = NULL;
+
+	if (tls.context_count == MOST_CONTEXTS) {
+		pbx_diag_set(diag, "listen", "there may be %u TLS listeners", MOST_CONTEXTS);
+		return PBX_EINVAL;
+	}
+	catching = &context;
+	int added = nta_agent_add_tport(ua->agent, ua_url(url), UA_LISTENER_TAGS(ua->settings), TPTAG_CERTIFICATE(tls.data_dir),
+					TPTAG_TLS_VERIFY_POLICY(policy), TPTAG_TLS_VERIFY_DEPTH(5), TAG_END());
+	catching = NULL;
+	if (added < 0 || !context)
+		return PBX_EIO;
+	tls.contexts[tls.context_count++] = context;
+	return set_up(context, ua->settings, diag);
+}

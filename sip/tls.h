@@ -1,0 +1,11 @@
+/* sip/tls.h - TLS of the listeners: versions, certificates, whom to believe. [loop]
+ *
+ * Sofia makes the connections; what it leaves open is set on its contexts here, and what it forgets is freed. */
+#pragma once
+#include "ua.h"
+
+/* Which certificate to show, and a watch over its files. PBX_OK, PBX_EIO, PBX_EINVAL, PBX_ENOMEM; diag tells why. */
+int ua_tls_start(struct ua *ua, struct pbx_diag *diag);
+void ua_tls_stop(void);
+/* As nta_agent_add_tport() for a TLS listener of this URL. PBX_OK, PBX_EIO: errno or diag says why. */
+int ua_tls_listen(struct ua *ua, const char *url, struct pbx_diag *diag);
