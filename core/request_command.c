@@ -153,14 +153,19 @@ static int bind_arg(struct line *line, uint32_t index, const char *value)
 	return core_arg_from_text(bound, &arg, "command", value, line->problem);
 }
 
-static void unknown_option(struct line *line, const char *word)
+/* dashes: before its name, 2 or 0. */
+static void unknown_option(struct line *line, const char *word, uint32_t dashes)
 {
-	struct core_nearest nearest = { .text = word + 2 };
+	char name[64];
+
+	(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(word + dashes, "="), word + dashes);
+	struct core_nearest nearest = { .text = name };
 
 	for (uint32_t i = 0; i < line->command->row.args.count; i++)
 		core_nearest_consider(&nearest, core_arg_at(&line->command->row.args, i).name);
-	core_problem_add(line->problem, 400, "usage", "command", word + 2,
-			 nearest.word[0] ? "%.64s: unknown, did you mean --%s?" : "%.64s: unknown", word, nearest.word);
+	core_problem_add(line->problem, 400, "usage", "command", name,
+			 nearest.word[0] ? "%.*s%.64s: unknown, did you mean %.*s%s?" : "%.*s%.64s: unknown", (int)dashes, "--", name,
+			 (int)dashes, "--", nearest.word);
 }
 
 /* --name value, --name=value, --name. */
@@ -170,7 +175,7 @@ static int bind_option(struct line *line)
 	uint32_t index = named_arg(line, word, 2, &value);
 
 	if (index == CORE_ARG_NOT_FOUND) {
-		unknown_option(line, word);
+		unknown_option(line, word, 2);
 		return PBX_OK;
 	}
 	struct pbx_arg arg = core_arg_at(&line->command->row.args, index);
@@ -214,6 +219,18 @@ static int bind_positional(struct line *line)
 	return PBX_OK;
 }
 
+/* "colour=red" is meant for an argument even where there is none of that name: what it might do as the next one in line nobody wanted. Who
+ * does want it writes -- before. Commands with free text take it as text. */
+static bool looks_named(const struct core_command *command, const char *word)
+{
+	size_t length = strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+
+	for (uint32_t i = 0; i < command->row.args.count; i++)
+		if (core_arg_at(&command->row.args, i).flags & PBX_ARG_REST)
+			return false;
+	return length > 0 && word[length] == '=';
+}
+
 static int bind_word(struct line *line, bool *names_ended)
 {
 	const char *word = line->words[line->at], *value;
@@ -232,6 +249,11 @@ static int bind_word(struct line *line, bool *names_ended)
 			line->at++;
 			return bind_arg(line, index, value);
 		}
+	}
+	if (!*names_ended && looks_named(line->command, word)) {
+		line->at++;
+		unknown_option(line, word, 0);
+		return PBX_OK;
 	}
 	return bind_positional(line);
 }

@@ -178,14 +178,14 @@ static void ask_directory(void *context, const void *table)
 		lookup->result = directory->digest(directory->self, digest->username, digest->realm, digest->algorithm, lookup->ha1);
 }
 
-/* An unknown user is compared with a hash that nothing matches, in the same time. */
+/* An unknown user is compared with a hash that nothing matches: the directory has taken as long over it as over a known one. */
 static bool password_is_right(const struct credentials *credentials, const char *method)
 {
 	struct lookup lookup = { .credentials = credentials, .result = PBX_ENOENT };
 
 	core_host_each_service("pbx.directory/1", sizeof(struct pbx_directory), ask_directory, &lookup);
 	if (lookup.result != PBX_OK)
-		ua_hash(credentials->digest.algorithm, lookup.ha1, credentials->username, "", NULL);
+		(void)snprintf(lookup.ha1, sizeof lookup.ha1, "%0*d", credentials->digest.algorithm == PBX_DIGEST_SHA256 ? 64 : 32, 0);
 	return ua_digest_matches(&credentials->digest, lookup.ha1, method) && lookup.result == PBX_OK;
 }
 

@@ -25,6 +25,8 @@ const char account_upsert_sql[] =
 #define FLAG_OUTSIDE 1
 #define FLAG_ADMIN 2
 #define FLAG_DND 4
+#define FLAG_NO_WAITING 8
+#define CLASS_SHIFT 4 /* three bits hold the class, and 0 means none: rows of before have it */
 
 #define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
 
@@ -104,6 +106,8 @@ struct account *account_new(const struct account_draft *draft)
 		.max_contacts = draft->max_contacts,
 		.max_calls = draft->max_calls,
 		.may_call_outside = draft->may_call_outside,
+		.call_class = draft->call_class,
+		.no_waiting = draft->no_waiting,
 		.is_admin = draft->is_admin,
 		.dnd = draft->dnd,
 		.created_us = draft->created_us,
@@ -131,6 +135,8 @@ void account_copy(const struct account *account, struct account_draft *ret_draft
 	ret_draft->max_contacts = account->max_contacts;
 	ret_draft->max_calls = account->max_calls;
 	ret_draft->may_call_outside = account->may_call_outside;
+	ret_draft->call_class = account->call_class;
+	ret_draft->no_waiting = account->no_waiting;
 	ret_draft->is_admin = account->is_admin;
 	ret_draft->dnd = account->dnd;
 	ret_draft->created_us = account->created_us;
@@ -203,7 +209,8 @@ void account_values(const struct account *account, struct pbx_value ret_values[A
 				      account->web_hash,    account->pin_hash,     account->forward[0], account->forward[1],
 				      account->forward[2],  account->forward[3] };
 	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) |
-					    (account->dnd ? FLAG_DND : 0),
+					    (account->dnd ? FLAG_DND : 0) | (account->no_waiting ? FLAG_NO_WAITING : 0) |
+					    (account->call_class == CLASS_UNSET ? 0 : (int64_t)(account->call_class + 1) << CLASS_SHIFT),
 				    account->ring_s,
 				    account->max_contacts,
 				    account->max_calls,
@@ -234,6 +241,8 @@ static void draft_from_row(struct account_draft *account, const struct pbx_rows 
 	account->may_call_outside = flags & FLAG_OUTSIDE;
 	account->is_admin = flags & FLAG_ADMIN;
 	account->dnd = flags & FLAG_DND;
+	account->no_waiting = flags & FLAG_NO_WAITING;
+	account->call_class = flags >> CLASS_SHIFT & 7 ? (uint32_t)(flags >> CLASS_SHIFT & 7) - 1 : CLASS_UNSET;
 	account->ring_s = (uint32_t)pbx_cell_int(rows, row, 15);
 	account->max_contacts = (uint32_t)pbx_cell_int(rows, row, 16);
 	account->max_calls = (uint32_t)pbx_cell_int(rows, row, 17);

@@ -37,16 +37,34 @@ static int directory_find(void *self, const char *user, struct pbx_account *ret_
 	return PBX_OK;
 }
 
+#define DECOY "decoy" /* no number is spelt so */
+
+int directory_load(struct extensions *extensions)
+{
+	char secret[ACCOUNT_SECRET_LENGTH + 1];
+
+	if (extensions->secrets->random_text(secret, ACCOUNT_SECRET_LENGTH) != PBX_OK)
+		return PBX_EIO;
+	extensions->decoy = extensions->secrets->seal(secret, "extensions.sip." DECOY);
+	explicit_bzero(secret, sizeof secret);
+	return extensions->decoy ? PBX_OK : PBX_ENOMEM;
+}
+
+void directory_unload(struct extensions *extensions)
+{
+	extensions->secrets->wipe(extensions->decoy);
+	extensions->decoy = NULL;
+}
+
+/* For a number that nobody has the same is done with a secret that nobody has: how long an answer takes tells no stranger which numbers exist. */
 static int directory_digest(void *self, const char *user, const char *realm, uint32_t algorithm, char ret_ha1[65])
 {
 	const struct extensions *extensions = self;
 	const struct account *account = account_find(extensions, user);
 	char context[64], text[512];
 
-	if (!account)
-		return PBX_ENOENT;
-	(void)snprintf(context, sizeof context, "extensions.sip.%s", account->number);
-	char *secret = extensions->secrets->open(account->sip_secret, context);
+	(void)snprintf(context, sizeof context, "extensions.sip.%s", account ? account->number : DECOY);
+	char *secret = extensions->secrets->open(account ? account->sip_secret : extensions->decoy, context);
 	if (!secret)
 		return PBX_ENOENT;
 
@@ -54,6 +72,10 @@ static int directory_digest(void *self, const char *user, const char *realm, uin
 	extensions->secrets->wipe(secret);
 	int err = length < (int)sizeof text ? extensions->secrets->digest(algorithm, text, (size_t)length, ret_ha1) : PBX_EINVAL;
 	explicit_bzero(text, sizeof text);
+	if (!account) {
+		explicit_bzero(ret_ha1, 65);
+		return PBX_ENOENT;
+	}
 	return err;
 }
 

@@ -21,6 +21,7 @@ struct edit *edit_new(struct extensions *extensions, const struct account *from,
 	} else {
 		edit->creates = true;
 		edit->account.may_call_outside = true;
+		edit->account.call_class = CLASS_UNSET;
 		edit->account.created_us = extensions->host->wall_us(extensions->host);
 		(void)snprintf(edit->account.number, sizeof edit->account.number, "%s", number);
 	}
@@ -176,7 +177,8 @@ static void keep_others_changes(struct edit *edit, const struct account *account
 	KEEP(sip_secret), KEEP(web_hash), KEEP(pin_hash);
 	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
 		KEEP(forward[kind]);
-	KEEP(may_call_outside), KEEP(is_admin), KEEP(dnd), KEEP(ring_s), KEEP(max_contacts), KEEP(max_calls);
+	KEEP(may_call_outside), KEEP(call_class), KEEP(no_waiting), KEEP(is_admin), KEEP(dnd), KEEP(ring_s), KEEP(max_contacts),
+		KEEP(max_calls);
 }
 
 static void store_first(struct extensions *extensions);

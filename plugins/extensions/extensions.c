@@ -1,7 +1,7 @@
 /*
  * extensions - a user's number: the account phones register to, its credentials, rights and forwarding
  *
- * accounts.c keeps every account in memory, directory.c answers for credentials, routing.c for calls, codes.c for what users dial,
+ * accounts.c keeps every account in memory, directory.c answers for credentials, routing.c for calls, classes.c for how far they may go, codes.c for what users dial,
  * edit.c makes every change, requests.c and import.c bring them from people.
  */
 #include "extensions.h"
@@ -22,6 +22,16 @@ static const struct pbx_setting settings[] = {
 		 .help = "Calls one number may have; beyond it is busy"),
 	PBX_UINT(struct extension_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
 		 .help = "How long an extension rings"),
+	PBX_CHOICE(struct extension_settings, call_class, .initial_text = "international",
+		   .choices = PBX_CHOICES("internal", "local", "national", "international", "premium"),
+		   .help = "How far outside extensions may call that set no class of their own; each class includes those before it"),
+	PBX_LIST(struct extension_settings, local, .initial_text = "NXXXXXX",
+		 .help = "Patterns of local numbers: digits, X (0-9), N (2-9), Z (1-9), and . at the end for the rest"),
+	PBX_LIST(struct extension_settings, national, .initial_text = "+1XXXXXXXXXX,1NXXNXXXXXX,NXXNXXXXXX",
+		 .help = "Patterns of national numbers; so is what no list knows"),
+	PBX_LIST(struct extension_settings, international, .initial_text = "011.,00.,+.", .help = "Patterns of international numbers"),
+	PBX_LIST(struct extension_settings, premium, .initial_text = "900XXXXXXX,1900XXXXXXX,+1900XXXXXXX,976XXXX",
+		 .help = "Patterns of numbers that cost extra; looked for before the other lists"),
 	PBX_UINT(struct extension_settings, password_least, .initial = 12, .least = 8, .most = 128, .help = "Shortest web password"),
 	PBX_UINT(struct extension_settings, pin_least, .initial = 4, .least = 4, .most = 10, .unit = "digits", .help = "Shortest PIN"),
 	PBX_UINT(struct extension_settings, pin_most, .initial = 10, .least = 4, .most = 16, .unit = "digits", .help = "Longest PIN"),
@@ -64,6 +74,11 @@ static const struct pbx_migration migrations[] = {
 		{ .name = "password", .type = PBX_TYPE_SECRET, .most = 128, .help = "For the console and the API" },                       \
 		{ .name = "voicemail_pin", .type = PBX_TYPE_SECRET, .most = 16, .help = "For the mailbox, by telephone" },                 \
 		{ .name = "allow_external", .type = PBX_TYPE_BOOL, .help = "May call outside the house" },                                 \
+		{ .name = "call_class",                                                                                                    \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .choices = PBX_CHOICES("default", "internal", "local", "national", "international", "premium"),                          \
+		  .help = "How far outside it may call; default: as the setting says" },                                                   \
+		{ .name = "call_waiting", .type = PBX_TYPE_BOOL, .help = "Rings for a second call; without it is busy" },                  \
 		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
 		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
 		{ .name = "caller_id", .type = PBX_TYPE_TEXT, .most = 50, .help = "Number shown outside the house" },                      \
@@ -107,6 +122,8 @@ static const struct pbx_field account_fields[] = {
 	{ "email", PBX_TYPE_TEXT, "E-mail address, or null" },
 	{ "registered", PBX_TYPE_BOOL, "A phone is registered now" },
 	{ "allow_external", PBX_TYPE_BOOL, "May call outside the house" },
+	{ "call_class", PBX_TYPE_TEXT, "How far outside it may call: internal, local, national, international or premium" },
+	{ "call_waiting", PBX_TYPE_BOOL, "Rings for a second call" },
 	{ "is_admin", PBX_TYPE_BOOL, "May administer the PBX" },
 	{ "dnd", PBX_TYPE_BOOL, "Do not disturb" },
 	{ "forwarding", PBX_TYPE_OBJECT, "always, busy, no_answer, offline: numbers, or null" },
@@ -251,7 +268,9 @@ static int extensions_load(void *self)
 	extensions->requests = pbx_requests(host);
 	extensions->json = pbx_jsons(host);
 	extensions->bus = pbx_bus(host);
-	return accounts_load(extensions);
+	int err = directory_load(extensions);
+
+	return err == PBX_OK ? accounts_load(extensions) : err;
 }
 
 static int extensions_start(void *self)
@@ -278,12 +297,13 @@ static int extensions_reload(void *self, const void *proposed, struct pbx_diag *
 			     wanted->number_most);
 		return PBX_EINVAL;
 	}
-	return PBX_OK;
+	return classes_check(wanted, diag);
 }
 
 static void extensions_unload(void *self)
 {
 	accounts_clear(self);
+	directory_unload(self);
 }
 
 PBX_PLUGIN(extensions)

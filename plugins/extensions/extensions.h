@@ -28,7 +28,8 @@ struct account {
 	const char *web_hash, *pin_hash; /* "" when none is set */
 	const char *forward[FORWARD_KINDS];
 	uint32_t ring_s, max_contacts, max_calls; /* 0: the setting */
-	bool may_call_outside, is_admin, dnd;
+	uint32_t call_class;                      /* CLASS_… */
+	bool may_call_outside, is_admin, dnd, no_waiting;
 	int64_t created_us, updated_us;
 };
 
@@ -38,11 +39,14 @@ struct account_draft {
 	char sip_secret[256], web_hash[256], pin_hash[256];
 	char forward[FORWARD_KINDS][ACCOUNT_DEST];
 	uint32_t ring_s, max_contacts, max_calls;
-	bool may_call_outside, is_admin, dnd;
+	uint32_t call_class;
+	bool may_call_outside, is_admin, dnd, no_waiting;
 	int64_t created_us, updated_us;
 };
 
 struct extension_settings {
+	const char *call_class;
+	struct pbx_list local, national, international, premium;
 	uint32_t number_least, number_most, max_contacts, max_calls, ring_s, password_least, pin_least, pin_most;
 	const char *code_dnd_on, *code_dnd_off, *code_pickup, *code_directed_pickup;
 	const char *code_forward_always, *code_forward_always_off, *code_forward_busy, *code_forward_busy_off, *code_forward_no_answer,
@@ -60,6 +64,7 @@ struct extensions {
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
 	struct pbx_directory service;
+	char *decoy; /* a sealed secret that belongs to nobody, see directory.c; owned */
 	struct account *buckets[ACCOUNT_BUCKETS];
 	uint32_t count;
 	struct edit *storing; /* the first is being stored, the others wait; all wait while a file is imported */
@@ -67,7 +72,7 @@ struct extensions {
 	char loaded_to[ACCOUNT_NUMBER + 1]; /* accounts are read at the start in order of number, some at a time */
 	/* What the routing hook's answer points to, until the core has read it. */
 	struct pbx_dial_target target;
-	char target_text[ACCOUNT_NUMBER + 8];
+	char target_text[ACCOUNT_NUMBER + 8], permission_text[96];
 };
 
 /* ---- accounts.c: the accounts in memory ---- */
@@ -86,11 +91,27 @@ extern const char account_insert_sql[], account_upsert_sql[]; /* ACCOUNT_COLUMNS
 void account_values(const struct account *account, struct pbx_value ret_values[ACCOUNT_COLUMNS]);
 
 /* ---- directory.c: pbx.directory/1 ---- */
+int directory_load(struct extensions *extensions); /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers) */
+void directory_unload(struct extensions *extensions);
 const void *directory_offer(void *self, const char *id);
 
 /* ---- routing.c: calls to and from extensions ---- */
 int routing_start(struct extensions *extensions);
 int routing_reserve(struct extensions *extensions, const char *number, struct pbx_diag *diag);
+
+/* ---- classes.c: how far out of the house a number leads; each class includes those before it ---- */
+#define CLASS_INTERNAL 0u
+#define CLASS_LOCAL 1u
+#define CLASS_NATIONAL 2u
+#define CLASS_INTERNATIONAL 3u
+#define CLASS_PREMIUM 4u
+#define CLASS_UNSET 7u                  /* as the setting says */
+extern const char *const class_names[]; /* by CLASS_…, and NULL */
+uint32_t class_of_number(const struct extension_settings *settings, const char *number);
+uint32_t class_of_account(const struct extension_settings *settings, const struct account *account);
+uint32_t class_from_name(const char *name); /* CLASS_UNSET: there is none of that name */
+bool class_pattern_fits(const char *pattern, const char *number);
+int classes_check(const struct extension_settings *settings, struct pbx_diag *diag); /* PBX_OK, PBX_EINVAL and diag */
 
 /* ---- codes.c: *78 and its like ---- */
 int codes_start(struct extensions *extensions);

@@ -227,6 +227,7 @@ static void fill_draft(struct import *import, const struct account *old, struct 
 	} else {
 		memset(draft, 0, sizeof *draft);
 		draft->may_call_outside = true;
+		draft->call_class = CLASS_UNSET;
 		draft->created_us = now_us;
 	}
 	COPY(NUMBER, draft->number);

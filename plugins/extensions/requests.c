@@ -41,6 +41,8 @@ struct pbx_json *account_describe(const struct extensions *extensions, const str
 	set_or_null(json, object, "email", account->email);
 	(void)json->set_boolean(object, "registered", extensions->location->is_registered(account->number));
 	(void)json->set_boolean(object, "allow_external", account->may_call_outside);
+	(void)json->set_text(object, "call_class", class_names[class_of_account(extensions->settings, account)]);
+	(void)json->set_boolean(object, "call_waiting", !account->no_waiting);
 	(void)json->set_boolean(object, "is_admin", account->is_admin);
 	(void)json->set_boolean(object, "dnd", account->dnd);
 	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
@@ -272,6 +274,9 @@ static void take_arguments(struct edit *edit)
 	TAKE("pickup_group", account->pickup_group), TAKE("music_class", account->music_class), TAKE("language", account->language);
 	TAKE("sip_secret", edit->new_secret), TAKE("password", edit->new_password), TAKE("voicemail_pin", edit->new_pin);
 	account->may_call_outside = requests->boolean(edit->request, "allow_external", account->may_call_outside);
+	account->no_waiting = !requests->boolean(edit->request, "call_waiting", !account->no_waiting);
+	if (requests->has(edit->request, "call_class"))
+		account->call_class = class_from_name(requests->text(edit->request, "call_class")); /* "default" is none of them */
 	account->is_admin = requests->boolean(edit->request, "is_admin", account->is_admin);
 	account->dnd = requests->boolean(edit->request, "dnd", account->dnd);
 	account->ring_s = (uint32_t)requests->integer(edit->request, "ring_s", account->ring_s);

@@ -57,19 +57,28 @@ static int on_number(void *self, pbx_route_query query, const struct pbx_route_r
 	ret_answer->offline_to = or_null(account->forward[FORWARD_OFFLINE]);
 	ret_answer->owner_number = account->number;
 	ret_answer->owner_name = account->name;
-	ret_answer->max_calls = account->max_calls ? account->max_calls : settings->max_calls;
+	ret_answer->max_calls = account->no_waiting ? 1 : account->max_calls ? account->max_calls : settings->max_calls;
 	return PBX_OK;
 }
 
-/* PBX_ORDER_PERMISSION: nobody in the house has this number; may the caller leave it? */
+/* PBX_ORDER_PERMISSION: nobody in the house has this number; may the caller, or who forwarded the call, leave it as far as that? */
 static int on_leaving(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
 {
-	const struct extensions *extensions = self;
-	const struct account *account = request->account[0] ? account_find(extensions, request->account) : NULL;
+	struct extensions *extensions = self;
+	const char *who = request->forwarder && request->forwarder[0] ? request->forwarder : request->account;
+	const struct account *account = who[0] ? account_find(extensions, who) : NULL;
 
 	(void)query;
-	if (account && !account->may_call_outside)
+	if (!account)
+		return PBX_OK; /* pass: a trunk's call, or a feature's */
+	uint32_t may = class_of_account(extensions->settings, account), wanted = class_of_number(extensions->settings, request->number);
+	if (may == CLASS_INTERNAL)
 		return reject(ret_answer, 403, "this extension may not call outside");
+	(void)snprintf(extensions->permission_text, sizeof extensions->permission_text, "%s may call %s numbers, this one is %s",
+		       account->number, class_names[may], class_names[wanted]);
+	if (wanted > may)
+		return reject(ret_answer, 403, extensions->permission_text);
+	ret_answer->text = extensions->permission_text;
 	return PBX_OK; /* pass */
 }
 

@@ -337,6 +337,54 @@ START_TEST(without_the_right_nobody_leaves_the_house)
 }
 END_TEST
 
+START_TEST(each_class_reaches_as_far_as_it_says_and_premium_is_asked_for)
+{
+	static const char *const classes[] = { "internal", "local", "national", "international", "premium" };
+	static const char *const numbers[] = { "5551234", "2125551234", "+442071234567", "9005551234" };
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	char body[64];
+
+	for (size_t class = 0; class < 5; class ++) {
+		(void)snprintf(body, sizeof body, "{\"call_class\": \"%s\"}", classes[class]);
+		change(pbx, "1002", body);
+		ck_assert_str_eq(shown(pbx, "1002", "call_class"), classes[class]);
+		for (size_t number = 0; number < 4; number++) /* who may hears that there is no line */
+			ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", numbers[number])), number < class ? 404 : 403);
+	}
+	change(pbx, "1002", "{\"call_class\": \"default\"}");
+	ck_assert_str_eq(shown(pbx, "1002", "call_class"), "international");
+	change(pbx, "1002", "{\"allow_external\": false}");
+	ck_assert_str_eq(shown(pbx, "1002", "call_class"), "internal");
+}
+END_TEST
+
+START_TEST(who_forwards_a_call_outside_needs_the_right_to)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	forward(pbx, "1002", "{\"always\": \"2125551234\"}");
+	change(pbx, "1001", "{\"call_class\": \"internal\"}");
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1001", "1002")), 404);
+	change(pbx, "1001", "{\"call_class\": \"premium\"}");
+	change(pbx, "1002", "{\"call_class\": \"local\"}");
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1001", "1002")), 403);
+}
+END_TEST
+
+START_TEST(without_call_waiting_a_second_call_is_busy)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	change(pbx, "1002", "{\"call_waiting\": false}");
+	pbx_leg alice = fake_dial(pbx, "1001", "1002");
+	ck_assert(fake_has_leg(pbx, "1002"));
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1003", "1002")), 486);
+	fake_hangup(pbx, alice);
+	change(pbx, "1002", "{\"call_waiting\": true}");
+	ck_assert_str_eq(shown(pbx, "1002", "call_waiting"), "true");
+}
+END_TEST
+
 START_TEST(beyond_its_calls_an_extension_is_busy)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -494,7 +542,9 @@ CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_ca
 	   two_changes_at_once_both_hold, a_change_during_an_import_holds, a_user_sees_and_forwards_only_themselves,
 	   registrations_are_told_and_can_be_forgotten, an_extension_rings_for_as_long_as_it_says,
 	   every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends, who_does_not_want_to_be_disturbed_is_not,
-	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy, what_is_dialled_changes_ones_own_extension,
+	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy,
+	   each_class_reaches_as_far_as_it_says_and_premium_is_asked_for, who_forwards_a_call_outside_needs_the_right_to,
+	   without_call_waiting_a_second_call_is_busy, what_is_dialled_changes_ones_own_extension,
 	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group,
 	   a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named,
 	   a_fresh_copy_knows_everybody_and_keeps_the_call)

@@ -1,5 +1,8 @@
 """Who may register and call: digest, replay, forged numbers, blocking, and what a registrar owes a phone."""
 import re
+import statistics
+import subprocess
+from pathlib import Path
 
 import pytest
 from sip_client import SipClient, answer_to
@@ -192,3 +195,51 @@ def test_a_register_that_comes_again_gets_the_same_answer_and_from_elsewhere_a_c
     thief = client(pbx, "1001")
     thief.send(request)
     assert thief.receive(lambda message: message.get("CSeq") == f"{phone.cseq} REGISTER").status == 401
+
+
+def loop_cpu_ns(pbx):
+    """What the loop's thread has computed so far: load of the machine does not show in it."""
+    return int(Path(f"/proc/{pbx.process.pid}/task/{pbx.process.pid}/schedstat").read_text().split()[0])
+
+
+def test_a_wrong_secret_costs_as_much_for_a_number_that_exists_as_for_one_that_does_not(make_pbx, client):
+    """200 samples each, by turns, in CPU time of the loop. Whoever measures us must not learn numbers."""
+    pbx = make_pbx("sip:\n  auth_failures: 1000\n  flood_rate: 100000\n  flood_burst: 1000000\nlog:\n  level: error")
+    pbx.account("1001")
+    phones = {number: client(pbx, number, "wrong") for number in ("1001", "1999")}
+    uri, costs = "sip:pbx.test", {number: [] for number in phones}
+    for _ in range(205):
+        for number, phone in phones.items():
+            to = f"sip:{number}@pbx.test"
+            line = phone.credentials(phone.ask("REGISTER", uri, to=to), "REGISTER", uri)
+            before = loop_cpu_ns(pbx)
+            assert phone.ask("REGISTER", uri, [line], to=to).status == 401
+            pbx_settles(pbx)
+            costs[number].append(loop_cpu_ns(pbx) - before)
+    known, unknown = (statistics.median(sorted(costs[number][5:])) for number in phones)
+    assert abs(known - unknown) < 0.1 * min(known, unknown), f"median {known} ns for a known number, {unknown} ns for an unknown one"
+
+
+def pbx_settles(pbx):
+    """The loop sleeps: what it did is counted."""
+    stat = Path(f"/proc/{pbx.process.pid}/task/{pbx.process.pid}/stat")
+    while stat.read_text().rsplit(")", 1)[1].split()[0] != "S":
+        pass
+
+
+FILTER = Path(__file__).resolve().parents[2] / "packaging" / "fail2ban" / "pbx.conf"
+
+
+def test_fail2bans_filter_sees_whom_we_lock_out_and_nobody_else(make_pbx, client, tmp_path):
+    pbx = make_pbx()
+    secret = pbx.account("1001")
+    assert client(pbx, "1001", secret, host="127.0.0.4").register().status == 200
+    other = client(pbx, "1002", "guess", host="127.0.0.3", user="x address=127.0.0.4 user=y method=REGISTER")
+    for _ in range(5):
+        assert other.register().status == 401
+    pbx.wait_for(lambda: pbx.log_lines("auth_blocked"), "the lock-out")
+    for name in (FILTER, Path("/etc/fail2ban/filter.d/common.conf")):
+        (tmp_path / name.name).write_text(name.read_text())
+    seen = subprocess.run(["fail2ban-regex", "--out", "ip", str(pbx.log_path), str(tmp_path / FILTER.name)], check=True, stdout=subprocess.PIPE, text=True)
+    found = seen.stdout.split()
+    assert found.count("127.0.0.3") == 6 and "127.0.0.4" not in found, seen.stdout

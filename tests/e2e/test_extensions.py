@@ -1,7 +1,9 @@
 """Extensions as their owners know them: who may leave the house, forwarding, picking up, and phones behind a router."""
+import json
 import re
 
 import pytest
+from pbx import Refused
 from sip_client import SipClient
 
 
@@ -37,6 +39,25 @@ def test_who_may_not_leave_the_house_gets_403_and_the_call_is_no_call(pbx, ringi
     assert bob.invite("5551234567").status == 403
     ended = pbx.wait_event("call.ended", where=lambda data: data["sip_code"] == 403)["data"]
     assert ended["cause"] == "not_permitted" and not pbx.events("call.answered")
+
+
+def test_explain_tells_which_class_a_number_is_and_what_the_caller_may(pbx, ringing):
+    (bob,) = ringing(pbx, "1002", call_class="local")
+    assert bob.invite("9005551234").status == 403
+    text = json.dumps(pbx.ctl("route", "explain", "1002", "+442071234567"))
+    assert "1002 may call local numbers, this one is international" in text and "403" in text
+    assert "1002 may call local numbers, this one is local" in json.dumps(pbx.ctl("route", "explain", "1002", "5551234"))
+
+
+def test_a_name_that_a_command_has_not_is_refused_and_not_taken_for_something_else(pbx):
+    with pytest.raises(Refused) as refused:
+        pbx.ctl("extension", "add", "1002", "forward_always=1003")
+    assert refused.value.code == 64 and "forward_always: unknown" in str(refused.value)
+    assert pbx.ctl("extension", "list") == []
+    with pytest.raises(Refused) as refused:
+        pbx.ctl("extension", "add", "1002", "nam=Ada")
+    assert "did you mean name?" in str(refused.value)
+    assert pbx.ctl("extension", "add", "1002", "--", "a=b")["name"] == "a=b"
 
 
 def test_a_forwarded_call_says_who_forwarded_it_and_why(pbx, ringing):

@@ -24,7 +24,8 @@ struct pbx_directory {
 
 	/* PBX_OK, PBX_ENOENT. */
 	int (*find)(void *self, const char *user, struct pbx_account *ret_account);
-	/* HA1 = H(user:realm:secret) in lower-case hexadecimal, 32 or 64 characters and a zero. PBX_OK, PBX_ENOENT, PBX_ENOTSUP. */
+	/* HA1 = H(user:realm:secret) in lower-case hexadecimal, 32 or 64 characters and a zero. PBX_OK, PBX_ENOENT, PBX_ENOTSUP.
+	 * Must take as long for a user that it has not as for one that it has. */
 	int (*digest)(void *self, const char *user, const char *realm, uint32_t algorithm, char ret_ha1[65]);
 	/* Is this the account's web password? Runs the slow hash in the pool; done on the loop: PBX_OK, PBX_EPERM, PBX_ENOENT. */
 	int (*check_password)(void *self, const char *user, const char *password, void (*done)(void *context, int result), void *context);
