@@ -93,6 +93,7 @@ struct core_leg {
 	bool referring;  /* it has sent its partner elsewhere and waits for the outcome */
 	bool is_offered; /* answered, and being handed to a claim: reject() means "not with me" */
 	uint32_t refused_code;
+	bool arriving;      /* what it dialled has not been routed yet */
 	pbx_leg transferor; /* while it is offered: who has sent it there by REFER */
 	bool driver_knows;  /* it has refused or ended the dialog already */
 
@@ -244,7 +245,7 @@ struct core_walk_wish {
 	pbx_leg leg;
 	const char *number, *caller, *account, *peer, *forwarder;
 	int64_t wall_us;
-	bool explaining;
+	bool explaining, arriving;
 	uint32_t forwarded;
 	void (*step)(void *context, const struct pbx_route_step *step);                      /* may be NULL */
 	void (*forward)(void *context, const char *number, const char *to, uint32_t reason); /* may be NULL */

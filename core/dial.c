@@ -483,6 +483,7 @@ static void dial_fill(struct core_dial *dial, const struct core_dial_wish *wish)
 
 	dial->host = wish->host;
 	dial->is_routing = wish->host == NULL;
+	dial->arriving = dial->is_routing && from && from->arriving;
 	dial->strategy = plan->strategy == PBX_DIAL_ORDER || plan->strategy == PBX_DIAL_FAILOVER ? plan->strategy : PBX_DIAL_ALL;
 	dial->flags = plan->flags;
 	dial->ring_ms = plan->ring_ms;
@@ -556,6 +557,7 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 		dial->from = wish->from;
 		dial->next_of_from = wish->from->dials;
 		wish->from->dials = dial;
+		wish->from->arriving = false;
 	} else {
 		dial->call->answer_at_bridge = wish->answer_at_bridge;
 		core_event_call_started(dial->call, NULL);

@@ -471,6 +471,7 @@ static void walk_start(struct core_group *group)
 		.caller = dial->caller_number,
 		.account = dial->account,
 		.peer = dial->from ? dial->from->peer : "",
+		.arriving = dial->arriving && !group->forwarded,
 		.forwarder = group->forwarded ? group->diversions[group->forwarded - 1].number : "",
 		.wall_us = core_wall_us(),
 		.forwarded = group->forwarded + (dial->from ? dial->from->forwarded : 0),

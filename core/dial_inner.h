@@ -57,7 +57,7 @@ struct core_dial {
 	pbx_dial handle;
 	struct pbx_host *host; /* NULL: routing's own, or its owner has stopped */
 	struct core_charge charge;
-	bool is_routing;
+	bool is_routing, arriving;
 	struct core_leg *from;
 	struct core_dial *next_of_from;
 	struct core_call *call;

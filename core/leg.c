@@ -319,6 +319,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	call_fill(call, leg);
 	leg->driver = driver;
 	leg->dialog = dialog;
+	leg->arriving = true;
 	*ret_leg = leg->handle;
 
 	core_event_call_started(call, leg);

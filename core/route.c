@@ -224,6 +224,7 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 	CORE_TEXT(from, walk->number);
 	number_copy(walk->number, sizeof walk->number, verdict.to);
 	walk->request.forwarded = ++walk->forwarded;
+	walk->request.arriving = false;
 	CORE_TEXT(walk->forwarder, from);
 	walk_rewind(walk);
 	if (walk->wish.forward)
@@ -359,6 +360,7 @@ int core_walk_start(const struct core_walk_wish *wish, pbx_route_query *ret_quer
 						    .wall_us = wish->wall_us,
 						    .explaining = wish->explaining,
 						    .forwarded = wish->forwarded,
+						    .arriving = wish->arriving,
 						    .peer = walk->peer,
 						    .forwarder = walk->forwarder };
 	*ret_query = walk->handle;
@@ -447,6 +449,7 @@ static int explain(struct pbx_host *host, const struct pbx_route_request *reques
 	const struct core_walk_wish wish = { .number = request->number,
 					     .caller = request->caller,
 					     .account = request->account,
+					     .arriving = knows_peer && request->peer && request->peer[0],
 					     .peer = knows_peer ? request->peer : "",
 					     .forwarder = knows_peer ? request->forwarder : "",
 					     .wall_us = request->wall_us ? request->wall_us : core_wall_us(),

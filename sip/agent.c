@@ -11,6 +11,7 @@
 #include "dialog.h"
 #include "guard.h"
 #include "loop.h"
+#include "peer.h"
 #include "registrar.h"
 #include <assert.h>
 #include <sofia-sip/msg_addr.h>
@@ -206,7 +207,8 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 
 	(void)agent;
 	memcpy(&request.source, msg_addr(msg), sizeof request.source);
-	request.from_peer = ua_is_peer(ua, &request.source);
+	request.peer = ua_peer_of(sip, &request.source, "");
+	request.from_peer = request.peer || ua_is_peer(ua, &request.source);
 	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {
 		ua_count(ua, UA_METRIC_FLOOD, NULL);
 		msg_destroy(msg);
@@ -219,6 +221,10 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(sip->sip_request->rq_method));
 	ua_count(ua, UA_METRIC_REQUESTS, labels);
 	ua_address_print(&request.source, request.address, sizeof request.address);
+	if (request.peer && request.peer->is.flags & PBX_SIP_DISABLED) {
+		ua_refuse(&request, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 300\n");
+		return 0;
+	}
 	if (!refuse_at_once(&request) && ua_authenticate(&request))
 		dispatch(&request);
 	if (request.msg)

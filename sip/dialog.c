@@ -8,6 +8,7 @@
 #include "agent.h"
 #include "identity.h"
 #include "loop.h"
+#include "peering.h"
 #include "timer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,7 @@ static void dialog_free(struct ua_dialog *dialog)
 	nta_outgoing_destroy(dialog->update);
 	nta_outgoing_destroy(dialog->out);
 	nta_leg_destroy(dialog->nta);
+	ua_peering_free(dialog);
 	free(dialog->update_body);
 	free(dialog->body);
 	free(dialog->route);
@@ -133,7 +135,7 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	bool negotiates = method == sip_method_invite || method == sip_method_update;
 	const sip_route_t *route = NULL;
 	const url_string_t *towards = NULL;
-	char labels[48], session[128], supported[64];
+	char labels[48], session[128], supported[64], credentials[2048];
 
 	if (!dialog->nta)
 		return NULL;
@@ -144,13 +146,15 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 		towards = ua_url(dialog->route);
 	(void)snprintf(labels, sizeof labels, "%s,out", ua_method_label(method));
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
+	ua_peering_credentials(dialog, name ? name : ua_method_label(method), credentials, sizeof credentials);
 	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
 				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
 				    TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)),
 				    TAG_IF(negotiates, SIPTAG_ALLOW_STR(UA_ALLOW)), TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)),
 				    TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
 				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
-				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END());
+				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_IF(credentials[0], SIPTAG_HEADER_STR(credentials)),
+				    TAG_END());
 }
 
 int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
@@ -221,6 +225,7 @@ void ua_dialog_let_go(struct ua_dialog *dialog)
 	ua_session_end(dialog);
 	nta_outgoing_destroy(dialog->update);
 	dialog->update = NULL;
+	ua_peering_leave(dialog);
 	if (dialog->offer)
 		ua_reply(dialog->ua, dialog->offer, SIP_487_REQUEST_CANCELLED, NULL);
 	dialog->offer = NULL;
@@ -306,6 +311,8 @@ static void ua_set_identity(void *object, const char *number, const char *name)
 	struct ua_dialog *dialog = object;
 	char *was = dialog->identity;
 
+	if (dialog->peering)
+		return; /* our numbers inside are no business of other systems */
 	dialog->identity = ua_identity_headers(dialog->ua, number, name);
 	if (dialog->state == UA_ANSWERED && dialog->identity && (!was || strcmp(was, dialog->identity) != 0)) {
 		dialog->identity_due = true;

@@ -13,6 +13,8 @@
 #define UA_ANSWERED 3u
 #define UA_ENDED 4u
 
+struct ua_peering;
+
 struct ua_dialog {
 	struct ua *ua;
 	struct ua_dialog *next, **at;
@@ -41,7 +43,7 @@ struct ua_dialog {
 	char *body;               /* what we last said of our media */
 	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
 	char *identity;           /* header lines for the next message, or NULL */
-	char contact[96];
+	char contact[160];
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
 	char transport[4];
@@ -52,6 +54,7 @@ struct ua_dialog {
 		char *target, *path, *headers; /* path and headers may be NULL */
 		uint32_t max_forwards;
 	} first; /* what our INVITE says, while it may have to be said again */
+	struct ua_peering *peering; /* its other end is another SIP system; NULL: a device */
 };
 
 /* NULL: no memory, or over the limit. */
@@ -81,6 +84,8 @@ void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
 /* nta's callbacks. */
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip); /* midcall.c */
 int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);         /* midcall.c */
+void ua_make_call_id(char ret_id[33]);                                                                     /* outgoing.c */
+int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);                /* outgoing.c */
 int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);           /* incoming.c */
 void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                  /* midcall.c */
 /* Says to the peer that the call lives: an UPDATE without media, a re-INVITE to who knows none. */

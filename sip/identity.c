@@ -25,7 +25,7 @@ static void quote(const char *text, char *ret_text, size_t size)
 }
 
 /* For the user part of a URI: everything else but the unreserved as %xx. */
-static void escape_user(const char *text, char *ret_text, size_t size)
+void ua_identity_escape(const char *text, char *ret_text, size_t size)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()&=+$,";
 	size_t used = 0;
@@ -38,16 +38,21 @@ static void escape_user(const char *text, char *ret_text, size_t size)
 	ret_text[used] = '\0';
 }
 
-void ua_identity_address(const struct ua *ua, const char *number, const char *name, char *ret_text, size_t size)
+static void write_address(const char *domain, const char *number, const char *name, char *ret_text, size_t size)
 {
 	char user[200], display[200];
 
-	escape_user(number && number[0] ? number : "anonymous", user, sizeof user);
+	ua_identity_escape(number && number[0] ? number : "anonymous", user, sizeof user);
 	quote(name, display, sizeof display);
 	if (display[0])
-		(void)snprintf(ret_text, size, "\"%s\" <sip:%s@%s>", display, user, ua->settings->domain);
+		(void)snprintf(ret_text, size, "\"%s\" <sip:%s@%s>", display, user, domain);
 	else
-		(void)snprintf(ret_text, size, "<sip:%s@%s>", user, ua->settings->domain);
+		(void)snprintf(ret_text, size, "<sip:%s@%s>", user, domain);
+}
+
+void ua_identity_address(const struct ua *ua, const char *number, const char *name, char *ret_text, size_t size)
+{
+	write_address(ua->settings->domain, number, name, ret_text, size);
 }
 
 char *ua_identity_headers(const struct ua *ua, const char *number, const char *name)
@@ -101,26 +106,81 @@ static unsigned history_cause(uint32_t reason)
 
 #define MOST_DIVERSIONS 10u
 
-void ua_identity_diversions(const struct ua *ua, const struct core_invite *invite, char *ret_text, size_t size)
+static void write_diversions(const char *domain, uint32_t show, const struct core_invite *invite, char *ret_text, size_t size)
 {
 	uint32_t count = invite->diversion_count < MOST_DIVERSIONS ? invite->diversion_count : MOST_DIVERSIONS;
 	char user[200], index[4 * MOST_DIVERSIONS] = "1";
 	size_t used = 0;
 
 	ret_text[0] = '\0';
-	for (uint32_t i = 0; i < count && used < size; i++) {
-		escape_user(invite->diversions[i].number, user, sizeof user);
-		used += (size_t)snprintf(ret_text + used, size - used, "Diversion: <sip:%s@%s>;reason=%s;counter=1\n", user,
-					 ua->settings->domain, diversion_reason(invite->diversions[i].reason));
+	for (uint32_t i = 0; show & PBX_SIP_SHOW_DIV && i < count && used < size; i++) {
+		ua_identity_escape(invite->diversions[i].number, user, sizeof user);
+		used += (size_t)snprintf(ret_text + used, size - used, "Diversion: <sip:%s@%s>;reason=%s;counter=1\n", user, domain,
+					 diversion_reason(invite->diversions[i].reason));
 	}
-	for (uint32_t i = count; i > 0 && used < size; i--) { /* oldest first, each index below the one before */
-		escape_user(invite->diversions[i - 1].number, user, sizeof user);
+	for (uint32_t i = count; show & PBX_SIP_SHOW_HIST && i > 0 && used < size;
+	     i--) { /* oldest first, each index below the one before */
+		ua_identity_escape(invite->diversions[i - 1].number, user, sizeof user);
 		used += (size_t)snprintf(ret_text + used, size - used, "History-Info: <sip:%s@%s?Reason=SIP%%3Bcause%%3D%u>;index=%s\n",
-					 user, ua->settings->domain, history_cause(invite->diversions[i - 1].reason), index);
+					 user, domain, history_cause(invite->diversions[i - 1].reason), index);
 		strncat(index, ".1", sizeof index - strlen(index) - 1);
 	}
 	if (used >= size)
 		ret_text[0] = '\0'; /* half a header is worse than none */
+}
+
+void ua_identity_diversions(const struct ua *ua, const struct core_invite *invite, char *ret_text, size_t size)
+{
+	write_diversions(ua->settings->domain, PBX_SIP_SHOW_DIV | PBX_SIP_SHOW_HIST, invite, ret_text, size);
+}
+
+/* ---- to other systems ----------------------------------------------------------------- */
+
+static void append(char *text, size_t size, const char *format, const char *value)
+{
+	size_t used = strlen(text);
+
+	(void)snprintf(text + used, size - used, format, value);
+}
+
+/* Who asserts, who prefers, and what is not to be told (RFC 3325, RFC 3323). */
+static void write_asserted(const struct pbx_sip_peer *peer, const char *address, bool withheld, char *ret_headers, size_t size)
+{
+	bool told = !withheld || peer->flags & PBX_SIP_TRUSTED;
+
+	if (told && peer->show & PBX_SIP_SHOW_PAI)
+		append(ret_headers, size, "P-Asserted-Identity: %s\n", address);
+	if (told && peer->show & PBX_SIP_SHOW_PPI)
+		append(ret_headers, size, "P-Preferred-Identity: %s\n", address);
+	if (told && peer->show & PBX_SIP_SHOW_RPID) {
+		append(ret_headers, size, "Remote-Party-ID: %s;party=calling;screen=yes", address);
+		append(ret_headers, size, ";privacy=%s\n", withheld ? "full" : "off");
+	}
+	if (withheld)
+		append(ret_headers, size, "Privacy: %s\n", "id");
+}
+
+void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_invite *invite, char *ret_from, size_t from_size,
+			  char *ret_headers, size_t size)
+{
+	const char *domain = peer->from_domain[0] ? peer->from_domain : peer->host;
+	const char *own = peer->from_user[0] ? peer->from_user : peer->user;
+	bool withheld = invite->flags & PBX_TARGET_WITHHELD;
+	char address[600];
+
+	write_address(domain, invite->from_number, invite->from_name, address, sizeof address);
+	if (withheld)
+		(void)snprintf(ret_from, from_size, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+	else if (peer->show & PBX_SIP_SHOW_FROM || !own[0])
+		(void)snprintf(ret_from, from_size, "%s", address);
+	else
+		write_address(domain, own, invite->from_name, ret_from, from_size);
+
+	write_diversions(domain, peer->show, invite, ret_headers, size);
+	if (invite->from_number && invite->from_number[0])
+		write_asserted(peer, address, withheld, ret_headers, size);
+	for (uint32_t i = 0; i < peer->headers.count; i++)
+		append(ret_headers, size, "%s\n", peer->headers.items[i]);
 }
 
 uint32_t ua_identity_forwarded(const sip_t *sip)

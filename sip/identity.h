@@ -1,9 +1,15 @@
 /* sip/identity.h - who is calling, in SIP's many spellings. Pure but for settings: [loop]. */
 #pragma once
 #include "ua.h"
+#include <pbx/sip.h>
 
 /* P-Asserted-Identity (RFC 3325) and Remote-Party-ID as header lines. Owned text, NULL: no memory or no number. */
 char *ua_identity_headers(const struct ua *ua, const char *number, const char *name);
+/* From, and everything else that an INVITE to a peer says about its caller, as the peer wants it: header lines. */
+void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_invite *invite, char *ret_from, size_t from_size,
+			  char *ret_headers, size_t size);
+/* For the user part of a URI: everything but the unreserved as %xx. */
+void ua_identity_escape(const char *text, char *ret_text, size_t size);
 /* "Name" <sip:number@domain>, quoted and escaped. */
 void ua_identity_address(const struct ua *ua, const char *number, const char *name, char *ret_text, size_t size);
 /* Diversion (RFC 5806) and History-Info (RFC 7044) lines of an INVITE; "" without diversions. */

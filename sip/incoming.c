@@ -8,6 +8,7 @@
 #include "address.h"
 #include "agent.h"
 #include "identity.h"
+#include "peering.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,6 +99,29 @@ static bool find_replaced(const struct ua_dialog *dialog, const sip_t *sip, pbx_
 	return !sip->sip_replaces || ret_leg->id;
 }
 
+/* A peer that knows us by the token we registered with may say elsewhere what was dialled. */
+static void read_dialled(const struct ua_request *request, char *ret_dialled, size_t size)
+{
+	const sip_t *sip = request->sip;
+
+	ua_identity_user(sip->sip_request->rq_url, ret_dialled, size);
+	if (!request->peer || !request->peer->is.contact_user[0] || strcmp(ret_dialled, request->peer->is.contact_user) != 0)
+		return;
+	ua_identity_user(sip->sip_to->a_url, ret_dialled, size);
+	for (const sip_unknown_t *header = sip->sip_unknown; header; header = header->un_next) {
+		su_home_t home[1] = { SU_HOME_INIT(home) };
+
+		if (strcasecmp(header->un_name, "P-Called-Party-ID") != 0 || !header->un_value)
+			continue;
+		(void)su_home_init(home);
+		const sip_from_t *called = sip_from_make(home, header->un_value);
+		if (called && called->a_url->url_user)
+			ua_identity_user(called->a_url, ret_dialled, size);
+		su_home_deinit(home);
+		return;
+	}
+}
+
 static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer, pbx_leg replaces)
 {
 	const sip_t *sip = request->sip;
@@ -105,7 +129,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	pbx_leg leg = { 0 };
 	int err;
 
-	ua_identity_user(sip->sip_request->rq_url, dialled, sizeof dialled);
+	read_dialled(request, dialled, sizeof dialled);
 	ua_identity_caller(request, number, name);
 	const struct core_incoming incoming = {
 		.dialled = dialled,
@@ -119,6 +143,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 		.forwarded = ua_identity_forwarded(sip),
 		.offer = offer,
 		.replaces = replaces,
+		.peer = request->peer ? request->peer->is.name : "",
 		.early_only = sip->sip_replaces && sip->sip_replaces->rp_early_only,
 	};
 	dialog->busy = true;
@@ -164,8 +189,15 @@ void ua_dialog_incoming(struct ua_request *request)
 	err = ua_dialog_read(dialog, request->sip, false, &offer);
 	if (err == PBX_OK && request->sip->sip_payload && !offer.present)
 		err = PBX_ENOTSUP;
+	if (err == PBX_OK && request->peer && !ua_peer_pick_codecs(request->peer, &offer))
+		err = PBX_ENOTSUP;
 	if (err != PBX_OK) {
 		refuse_sdp(request, err);
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	if (request->peer && ua_peering_accept(dialog, request->peer) != PBX_OK) {
+		ua_refuse(request, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5\nReason: Q.850;cause=34\n");
 		ua_dialog_free_when_done(dialog);
 		return;
 	}

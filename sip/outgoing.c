@@ -9,6 +9,7 @@
 #include "address.h"
 #include "agent.h"
 #include "identity.h"
+#include "peering.h"
 #include "timer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -80,8 +81,6 @@ static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
 }
 
-static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
-
 /* What the INVITE will say, should it have to be said again. */
 static int keep_first(struct ua_dialog *dialog, const struct core_invite *invite)
 {
@@ -103,6 +102,8 @@ static int send_invite(struct ua_dialog *dialog)
 	const char *headers = dialog->first.headers, *path = dialog->first.path;
 	char max_forwards[12], session[128], supported[64];
 
+	if (dialog->peering)
+		return ua_peering_send(dialog);
 	ua_session_wish(dialog, session, sizeof session);
 	ua_supported(dialog->ua, supported, sizeof supported);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", dialog->first.max_forwards);
@@ -146,6 +147,8 @@ int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
 
 	if (!ua_part || !ua_part->agent)
 		return PBX_EIO;
+	if (invite->peer && invite->peer[0])
+		return strpbrk(invite->target, "<>\r\n \"") ? PBX_EINVAL : ua_peering_invite(leg, invite, ret_dialog);
 	if (strlen(invite->target) > 512 || strpbrk(invite->target, "<>\r\n \""))
 		return PBX_EINVAL;
 	dialog = ua_dialog_new(ua_part, false);
@@ -252,13 +255,15 @@ static void on_redirected(struct ua_dialog *dialog, const sip_t *sip)
 	ua_dialog_free_when_done(dialog);
 }
 
-static int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
+int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
 {
 	int status = sip ? sip->sip_status->st_status : 408;
 
 	if (!dialog)
 		return 0;
 	ua_count_response_in(dialog->ua, sip_method_invite, status);
+	if (ua_peering_took(dialog, orq, sip))
+		return 0;
 	if (status < 200) {
 		on_provisional(dialog, sip);
 		return 0;
@@ -297,8 +302,13 @@ void ua_cancel(struct ua_dialog *dialog, uint32_t cause)
 {
 	char reason[96];
 
-	if (dialog->cancelled || !dialog->out)
+	if (!dialog->out) { /* a peer whose address is still being looked for */
+		ua_dialog_let_go(dialog);
 		return;
+	}
+	if (dialog->cancelled)
+		return;
+	ua_peering_stop(dialog);
 	dialog->cancelled = true;
 	if (cause == PBX_CAUSE_ANSWERED_ELSEWHERE)
 		(void)snprintf(reason, sizeof reason, "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\n");

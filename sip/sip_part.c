@@ -7,6 +7,7 @@
 #include "sip.h"
 #include "ua.h"
 #include "address.h"
+#include "client.h"
 #include "agent.h"
 #include "dialog.h"
 #include "digest.h"
@@ -165,12 +166,15 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
+		err = core_host_offer("pbx.sip/1", &ua_sip_service);
+	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
 		err = core_status_add("sip", tell_status, ua);
 	if (err != PBX_OK)
 		return err;
 	ua_part = ua;
+	ua_clients_init();
 	core_legs_set_driver(&ua_leg_driver);
 	ua_location_load(on_registrations_read, ua);
 	return PBX_OK;
@@ -203,6 +207,7 @@ static void sip_stop(void *self)
 	core_status_remove("sip");
 	core_legs_set_driver(NULL);
 	ua_dialogs_close(ua);
+	ua_clients_fini();
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
 	ua_agent_stop(ua);

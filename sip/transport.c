@@ -91,6 +91,16 @@ void ua_transport_stop(struct ua *ua)
 
 /* ---- the way to a peer ---------------------------------------------------------------- */
 
+bool ua_agent_listens(const struct ua *ua, const char *transport)
+{
+	size_t length = strlen(transport);
+
+	for (uint32_t i = 0; i < ua->settings->listen.count; i++)
+		if (strncmp(ua->settings->listen.items[i], transport, length) == 0 && ua->settings->listen.items[i][length] == ':')
+			return true;
+	return false;
+}
+
 const char *ua_agent_transport(const struct ua *ua, const msg_t *msg)
 {
 	const tport_t *tport = tport_delivered_by(nta_agent_tports(ua->agent), msg);

@@ -4,6 +4,8 @@
 
 /* Opens the listeners of sip.listen. PBX_OK, PBX_EINVAL (text), PBX_EIO (cannot bind): diag says which. */
 int ua_agent_listen(struct ua *ua, struct pbx_diag *diag);
+/* Whether sip.listen names a listener of that transport. */
+bool ua_agent_listens(const struct ua *ua, const char *transport);
 void ua_transport_stop(struct ua *ua);
 
 /* The transport a received message came by: "udp", "tcp", "tls". */

@@ -8,6 +8,7 @@
 /* What Sofia hands back to our callbacks. */
 struct ua;
 struct ua_dialog;
+struct ua_peer;
 #define NTA_AGENT_MAGIC_T struct ua
 #define NTA_LEG_MAGIC_T struct ua_dialog
 #define NTA_OUTGOING_MAGIC_T struct ua_dialog
@@ -60,9 +61,10 @@ struct ua_request {
 	char address[80];      /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
 	const char *transport; /* "udp", "tcp", "tls" */
 	bool from_peer;
-	char account[64]; /* whom the credentials proved, "" for none */
-	uint64_t proof;   /* of a REGISTER with credentials: it has the same when it comes again */
-	bool repeated;    /* it has been accepted and answered before */
+	struct ua_peer *peer; /* borrowed; NULL: none of pbx.sip/1 */
+	char account[64];     /* whom the credentials proved, "" for none */
+	uint64_t proof;       /* of a REGISTER with credentials: it has the same when it comes again */
+	bool repeated;        /* it has been accepted and answered before */
 };
 
 /* An accepted REGISTER that is answered when what it changed is safe. */

@@ -22,16 +22,8 @@ extern "C" {
 #define PBX_SIP_SHOW_DIV 16u  /* Diversion (RFC 5806) on forwarded calls */
 #define PBX_SIP_SHOW_HIST 32u /* History-Info (RFC 7044) on forwarded calls */
 
-#define PBX_SIP_TRUSTED 1u        /* what it asserts about callers is believed, and a withheld number is told to it (RFC 3325) */
-#define PBX_SIP_SESSION_TIMER 2u  /* asks for RFC 4028 on calls to it; asked for by the peer it is granted in any case */
-#define PBX_SIP_REL100 4u         /* asks for reliable provisional responses (RFC 3262) in calls to it */
-#define PBX_SIP_NO_UPDATE 8u      /* takes no UPDATE (RFC 3311): re-INVITE instead */
-#define PBX_SIP_REFUSES_REFER 16u /* transfers within the dialog are carried out here and never passed to it */
-#define PBX_SIP_DISABLED 32u      /* known, but calls neither go there nor come from it */
-
-#define PBX_SIP_SRTP_OFF 0u
-#define PBX_SIP_SRTP_OFFERED 1u
-#define PBX_SIP_SRTP_REQUIRED 2u
+#define PBX_SIP_TRUSTED 1u  /* what it asserts about callers is believed, and a withheld number is told to it (RFC 3325) */
+#define PBX_SIP_DISABLED 2u /* known, but calls neither go there nor come from it */
 
 /* One more try of a call or request at one address of the peer. */
 struct pbx_sip_attempt {
@@ -54,25 +46,22 @@ struct pbx_sip_peer {
 	uint32_t port;         /* 0: by DNS (RFC 3263) or the transport's own */
 	const char *transport; /* "udp", "tcp", "tls"; "" by DNS, udp when that says nothing */
 	const char *proxy;     /* URI of an outbound proxy: requests go there and carry it as Route (loose routing) */
+	const char *routes;    /* Route of requests but REGISTER, as a Service-Route said (RFC 3608): "<sip:edge.example.net;lr>, <…>" */
 	uint32_t candidate_ms; /* silence after which the next address is tried; 0: 4,000 */
-	uint32_t dscp;         /* of signalling; 0: the setting sip.dscp */
 
 	/* who we are there */
 	const char *user, *realm, *secret; /* digest (RFC 7616, MD5 and SHA-256); realm "" any */
 	const char *from_user, *from_domain;
-	const char *contact_user;   /* in our Contact: what it is known by when requests come back ("line") */
-	uint32_t show, flags;       /* PBX_SIP_SHOW_…, PBX_SIP_… */
-	uint32_t session_expires_s; /* 0: 1,800 */
-	struct pbx_list headers;    /* "Name: value" lines added to each INVITE */
-	struct pbx_list passes;     /* names of headers that go through from and to the other leg */
+	const char *contact_user; /* in our Contact: what it is known by when requests come back ("line") */
+	uint32_t show, flags;     /* PBX_SIP_SHOW_…, PBX_SIP_… */
+	struct pbx_list headers;  /* "Name: value" lines added to each INVITE */
 
-	/* who comes from there: any one of these is enough */
-	struct pbx_list addresses; /* "192.0.2.0/24", "2001:db8::/32" */
+	/* who comes from there: any one of these is enough; what host stands for counts too */
+	struct pbx_list addresses; /* "192.0.2.0/24", "192.0.2.7", "192.0.2.7:5080", "[2001:db8::7]" */
 	const char *certificate;   /* name in a TLS client certificate (RFC 5922) */
 
 	/* media */
-	struct pbx_list codecs; /* in order of liking; empty: all we have */
-	uint32_t srtp;          /* PBX_SIP_SRTP_… */
+	struct pbx_list codecs; /* in order of liking, "PCMA"; empty: all we have */
 
 	uint32_t max_calls; /* in both directions together; 0: no limit. Beyond it an INVITE gets 503, a target PBX_ENOSPC */
 	uint32_t max_cps;   /* new calls to it a second; 0: no limit */

@@ -1,0 +1,355 @@
+/*
+ * peer.c - other SIP systems by name
+ *
+ * Whoever sets a peer up (a plugin of trunks) says everything about it in one structure, which is copied into one home. Requests are looked
+ * up in the order of certainty: the token we registered with, the source address, the certificate. A listed address may carry a port,
+ * for two systems behind one address.
+ */
+#include "peer.h"
+#include "address.h"
+#include "agent.h"
+#include "loop.h"
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct ua_peer *peers; /* in order of age */
+
+/* ---- memory --------------------------------------------------------------------------- */
+
+struct ua_peer *ua_peer_ref(struct ua_peer *peer)
+{
+	peer->refs++;
+	return peer;
+}
+
+void ua_peer_unref(struct ua_peer *peer)
+{
+	if (!peer || --peer->refs > 0)
+		return;
+	if (--peer->traffic->refs == 0)
+		free(peer->traffic);
+	explicit_bzero((char *)peer->is.secret, strlen(peer->is.secret));
+	su_home_unref(peer->home);
+}
+
+static const char *keep(struct ua_peer *peer, const char *text)
+{
+	return su_strdup(peer->home, text ? text : "");
+}
+
+static bool keep_list(struct ua_peer *peer, struct pbx_list *list)
+{
+	const char **items = su_alloc(peer->home, (isize_t)((list->count + 1) * sizeof *items));
+
+	for (uint32_t i = 0; items && i < list->count; i++)
+		if (!(items[i] = keep(peer, list->items[i])))
+			return false;
+	list->items = items;
+	return items != NULL;
+}
+
+/* A copy of it all, without a place in the table yet. NULL: no memory. */
+static struct ua_peer *peer_new(const struct pbx_sip_peer *said)
+{
+	struct ua_peer *peer = su_home_new(sizeof *peer);
+
+	if (!peer)
+		return NULL;
+	memcpy(&peer->is, said, said->size < sizeof peer->is ? said->size : sizeof peer->is);
+	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,   &peer->is.proxy,
+				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,      &peer->is.from_user,
+				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate, &peer->is.routes };
+	struct pbx_list *const lists[] = { &peer->is.headers, &peer->is.addresses, &peer->is.codecs };
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		good = (*texts[i] = keep(peer, *texts[i])) && good;
+	for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+		good = keep_list(peer, lists[i]) && good;
+	if (!good) {
+		su_home_unref(peer->home);
+		return NULL;
+	}
+	peer->refs = 1;
+	return peer;
+}
+
+/* ---- the table ------------------------------------------------------------------------ */
+
+struct ua_peer *ua_peer_find(const char *name)
+{
+	struct ua_peer *peer = peers;
+
+	while (peer && strcmp(peer->is.name, name) != 0)
+		peer = peer->next;
+	return peer;
+}
+
+static void unlist(struct ua_peer *peer)
+{
+	struct ua_peer **at = &peers;
+
+	while (*at != peer)
+		at = &(*at)->next;
+	*at = peer->next;
+	core_charge_remove(&peer->charge);
+	ua_peer_unref(peer);
+}
+
+static void peer_revoke(struct core_charge *charge)
+{
+	unlist((struct ua_peer *)((char *)charge - offsetof(struct ua_peer, charge)));
+}
+
+static bool is_name(const char *name)
+{
+	size_t length = name ? strlen(name) : 0;
+
+	return length > 0 && length < UA_PEER_NAME && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
+}
+
+static bool has_control(const char *text)
+{
+	for (; text && *text; text++)
+		if (iscntrl((unsigned char)*text))
+			return true;
+	return false;
+}
+
+/* "192.0.2.0/24", "192.0.2.7", "192.0.2.7:5080". */
+static bool is_network(const char *text)
+{
+	size_t length = strcspn(text, "/");
+	struct core_addr addr;
+	char host[64];
+
+	if (length >= sizeof host)
+		return false;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	return ua_address_parse(host, &addr) &&
+	       (text[length] == '\0' || (text[length + 1] && strspn(text + length + 1, "0123456789") == strlen(text + length + 1)));
+}
+
+static int check(const struct ua_peer *peer, struct pbx_diag *diag)
+{
+	const struct pbx_sip_peer *is = &peer->is;
+
+	if (!is->host[0] || strlen(is->host) > 255 || strpbrk(is->host, " <>@;\"/") || has_control(is->host)) {
+		pbx_diag_set(diag, "host", "'%.80s' is no host: write a name or an address, an IPv6 address in brackets", is->host);
+		return PBX_EINVAL;
+	}
+	if (is->port > 65535) {
+		pbx_diag_set(diag, "port", "a port is at most 65535");
+		return PBX_EINVAL;
+	}
+	if (is->transport[0] && !ua_agent_listens(ua_part, is->transport)) {
+		pbx_diag_set(diag, "transport", "we have no listener for '%.8s': add one to sip.listen, or choose another transport",
+			     is->transport);
+		return PBX_EINVAL;
+	}
+	const char *const texts[] = { is->user,        is->realm,        is->secret, is->from_user,
+				      is->from_domain, is->contact_user, is->proxy,  is->routes };
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		if (strlen(texts[i]) > 255 || has_control(texts[i])) {
+			pbx_diag_set(diag, "", "texts of a peer have at most 255 characters, none of them a control character");
+			return PBX_EINVAL;
+		}
+	for (uint32_t i = 0; i < is->addresses.count; i++)
+		if (!is_network(is->addresses.items[i])) {
+			pbx_diag_set(diag, "addresses", "'%.60s' is no address or network: write 192.0.2.7, 192.0.2.7:5080 or 192.0.2.0/24",
+				     is->addresses.items[i]);
+			return PBX_EINVAL;
+		}
+	for (uint32_t i = 0; i < is->headers.count; i++)
+		if (!strchr(is->headers.items[i], ':') || has_control(is->headers.items[i])) {
+			pbx_diag_set(diag, "headers", "'%.60s' is no header: write Name: value", is->headers.items[i]);
+			return PBX_EINVAL;
+		}
+	return PBX_OK;
+}
+
+int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *said, struct pbx_diag *diag)
+{
+	struct ua_peer *old = is_name(said->name) ? ua_peer_find(said->name) : NULL;
+
+	if (!is_name(said->name)) {
+		pbx_diag_set(diag, "name", "a peer's name has up to %u characters: a-z, 0-9, _ . -", UA_PEER_NAME - 1);
+		return PBX_EINVAL;
+	}
+	if (!ua_part)
+		return PBX_ESTATE;
+	if (old && old->charge.owner != host && strcmp(core_owner_name(old->charge.owner), core_owner_name(host)) != 0) {
+		pbx_diag_set(diag, "name", "%s belongs to %s", said->name, core_owner_name(old->charge.owner));
+		return PBX_EEXIST;
+	}
+	struct ua_peer *peer = peer_new(said);
+	if (!peer)
+		return PBX_ENOMEM;
+	peer->traffic = old ? old->traffic : calloc(1, sizeof *peer->traffic);
+	if (!peer->traffic) {
+		su_home_unref(peer->home);
+		return PBX_ENOMEM;
+	}
+	peer->traffic->refs++;
+	int err = check(peer, diag);
+	if (err != PBX_OK) {
+		ua_peer_unref(peer);
+		return err;
+	}
+	if (old)
+		unlist(old);
+	struct ua_peer **at = &peers;
+	while (*at)
+		at = &(*at)->next;
+	*at = peer;
+	core_charge_add(host, &peer->charge, "SIP peer", false, peer_revoke);
+	return PBX_OK;
+}
+
+int ua_peer_remove(struct pbx_host *host, const char *name)
+{
+	struct ua_peer *peer = ua_peer_find(name);
+
+	if (!peer || peer->charge.owner != host)
+		return PBX_ENOENT;
+	unlist(peer);
+	return PBX_OK;
+}
+
+int ua_peer_state(const char *name, struct pbx_sip_peer_state *ret_state)
+{
+	const struct ua_peer *peer = ua_peer_find(name);
+	uint32_t size = ret_state->size < sizeof *ret_state ? ret_state->size : (uint32_t)sizeof *ret_state;
+
+	if (!peer)
+		return PBX_ENOENT;
+	const struct pbx_sip_peer_state state = { .size = size,
+						  .calls_in = peer->traffic->calls_in,
+						  .calls_out = peer->traffic->calls_out };
+	memcpy(ret_state, &state, size);
+	return PBX_OK;
+}
+
+/* ---- whose request is it -------------------------------------------------------------- */
+
+static bool is_token_of(const struct ua_peer *peer, const url_t *url)
+{
+	const char *token = peer->is.contact_user;
+	char line[UA_PEER_NAME + 1] = "";
+
+	if (!token[0])
+		return false;
+	if (url->url_user && strcmp(url->url_user, token) == 0)
+		return true;
+	return url->url_params && url_param(url->url_params, "line=", line, sizeof line) > 0 && strcmp(line, token) == 0;
+}
+
+static bool is_from(const struct core_addr *source, const char *network)
+{
+	struct core_addr exact;
+
+	if (!ua_address_in(source, network))
+		return false;
+	if (strchr(network, '/') || !ua_address_parse(network, &exact))
+		return true;
+	return ua_address_port(&exact) == 0 || ua_address_port(&exact) == ua_address_port(source);
+}
+
+static bool is_source_of(const struct ua_peer *peer, const struct core_addr *source)
+{
+	char host[64];
+
+	for (uint32_t i = 0; i < peer->is.addresses.count; i++)
+		if (is_from(source, peer->is.addresses.items[i]))
+			return true;
+	for (uint32_t i = 0; i < peer->traffic->learned_count; i++) {
+		ua_address_print_host(&peer->traffic->learned[i], host, sizeof host);
+		if (ua_address_in(source, host))
+			return true;
+	}
+	return false;
+}
+
+struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate)
+{
+	const url_t *url = sip->sip_request ? sip->sip_request->rq_url : NULL;
+
+	for (struct ua_peer *peer = peers; peer && url; peer = peer->next)
+		if (is_token_of(peer, url))
+			return peer;
+	for (struct ua_peer *peer = peers; peer; peer = peer->next)
+		if (is_source_of(peer, source))
+			return peer;
+	for (struct ua_peer *peer = peers; peer && certificate[0]; peer = peer->next)
+		if (peer->is.certificate[0] && strcasecmp(peer->is.certificate, certificate) == 0)
+			return peer;
+	return NULL;
+}
+
+void ua_peer_learn(struct ua_peer *peer, const struct core_addr *addresses, uint32_t count)
+{
+	struct ua_peer_traffic *traffic = peer->traffic;
+
+	traffic->learned_count = count < UA_MOST_LEARNED ? count : UA_MOST_LEARNED;
+	memcpy(traffic->learned, addresses, traffic->learned_count * sizeof *addresses);
+}
+
+/* ---- calls ---------------------------------------------------------------------------- */
+
+bool ua_peer_enter(struct ua_peer *peer, bool inbound, bool is_emergency)
+{
+	struct ua_peer_traffic *traffic = peer->traffic;
+	uint64_t second = core_now_ms() / 1000;
+
+	if (traffic->second_at_ms != second) {
+		traffic->second_at_ms = second;
+		traffic->in_second = 0;
+	}
+	if (!is_emergency && peer->is.max_calls && traffic->calls_in + traffic->calls_out >= peer->is.max_calls)
+		return false;
+	if (!is_emergency && !inbound && peer->is.max_cps && traffic->in_second >= peer->is.max_cps)
+		return false;
+	traffic->in_second += !inbound;
+	traffic->calls_in += inbound;
+	traffic->calls_out += !inbound;
+	return true;
+}
+
+void ua_peer_leave(struct ua_peer *peer, bool inbound)
+{
+	*(inbound ? &peer->traffic->calls_in : &peer->traffic->calls_out) -= 1;
+}
+
+static bool is_companion(const struct core_codec *codec)
+{
+	return strcasecmp(codec->name, "telephone-event") == 0 || strcasecmp(codec->name, "CN") == 0;
+}
+
+bool ua_peer_pick_codecs(const struct ua_peer *peer, struct core_media_desc *desc)
+{
+	const struct pbx_list *wanted = &peer->is.codecs;
+	struct core_codec picked[CORE_MOST_CODECS];
+	uint8_t count = 0;
+
+	if (wanted->count == 0 || !desc->present)
+		return true;
+	for (uint32_t i = 0; i < wanted->count; i++)
+		for (uint8_t at = 0; at < desc->codec_count && count < CORE_MOST_CODECS; at++)
+			if (strcasecmp(desc->codecs[at].name, wanted->items[i]) == 0)
+				picked[count++] = desc->codecs[at];
+	bool has_speech = count > 0;
+	for (uint8_t at = 0; at < desc->codec_count && count < CORE_MOST_CODECS; at++)
+		if (is_companion(&desc->codecs[at]))
+			picked[count++] = desc->codecs[at];
+	memcpy(desc->codecs, picked, count * sizeof picked[0]);
+	desc->codec_count = count;
+	return has_speech;
+}
+
+void ua_peer_attempted(const struct ua_peer *peer, const struct pbx_sip_attempt *attempt)
+{
+	if (peer->charge.owner && peer->is.attempted)
+		CORE_INTO(peer->charge.owner, peer->is.attempted(peer->is.self, attempt));
+}
