@@ -16,6 +16,7 @@
 #include "handle.h"
 #include "loop.h"
 #include "timer.h"
+#include "transport.h"
 #include "way.h"
 #include <sofia-sip/msg_header.h>
 #include <stdlib.h>

@@ -84,7 +84,6 @@ void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
 /* nta's callbacks. */
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip); /* midcall.c */
 int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);         /* midcall.c */
-void ua_make_call_id(char ret_id[33]);                                                                     /* outgoing.c */
 int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);                /* outgoing.c */
 int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);           /* incoming.c */
 void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                  /* midcall.c */

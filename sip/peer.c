@@ -9,6 +9,7 @@
 #include "address.h"
 #include "agent.h"
 #include "loop.h"
+#include "transport.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

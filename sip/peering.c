@@ -10,12 +10,12 @@
  * given up may still answer: it becomes a dialog by itself, cancelled from the start, whose late 200 is acknowledged and ended with BYE.
  */
 #include "peering.h"
+#include "transport.h"
 #include "address.h"
 #include "agent.h"
 #include "identity.h"
 #include "loop.h"
 #include "timer.h"
-#include "trace.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,7 +194,7 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 {
 	const struct ua_peering *peering = dialog->peering;
 	const char *token = peering->peer->is.contact_user;
-	char hostport[72], to[600], id[33];
+	char hostport[72], to[600];
 	bool is_udp = strcmp(candidate->transport, "udp") == 0;
 
 	dialog->peer = candidate->addr;
@@ -203,10 +203,8 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%.32s%s%s%s%s>", token, token[0] ? "@" : "", hostport,
 		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport);
 	(void)snprintf(to, sizeof to, "<%s>", peering->target);
-	ua_make_call_id(id);
-	core_trace_bind(id, dialog->call_id);
 	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(peering->from), SIPTAG_TO_STR(to),
-				      SIPTAG_CALL_ID_STR(id), TAG_END());
+				      TAG_END());
 	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
 }
 
