@@ -1,6 +1,7 @@
 /* api.h - what the files of the gateway know of each other
  *
  * server.c       CivetWeb: where it listens, its certificate, start and stop
+ * sip_door.c     SIP over WebSocket; sip_frames.c what its messages need on the way
  * gateway.c      reading requests, writing answers [http]; gateway.h  what the two share
  * exchange.c     one request between an HTTP thread and the loop, the only place where the two meet
  * dispatch.c     a request's way on the loop: limits, who asks, core/request.h
@@ -31,8 +32,8 @@
 struct api_settings {
 	const char *listen, *certificate, *key, *static_dir;
 	bool plain_http, require_if_match;
-	uint32_t threads, max_body_bytes, requests_per_minute, requests_burst, session_s;
-	struct pbx_list user_scopes;
+	uint32_t threads, sip_clients, max_body_bytes, requests_per_minute, requests_burst, session_s;
+	struct pbx_list user_scopes, sip_origins;
 };
 
 struct api {

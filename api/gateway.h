@@ -24,6 +24,9 @@ struct api_server {
 	struct pbx_diag diag; /* and what went wrong while it started us */
 	uint32_t max_body_bytes;
 	bool serves_files;
+	char sip_origins[1024]; /* separated by blanks */
+	uint32_t most_sip_clients;
+	uint32_t sip_clients;       /* under the lock */
 	struct sockaddr_in address; /* where it listens */
 	pthread_mutex_t lock;
 	struct visit *visits; /* under the lock */

@@ -20,9 +20,10 @@
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
+#include "sip_door.h"
 
 #define KEEP_ALIVE_MS 5000u
-#define MOST_OPTIONS 34
+#define MOST_OPTIONS 38
 
 extern const char api_shim_ssl[], api_shim_crypto[];
 
@@ -149,11 +150,15 @@ static struct mg_context *civetweb_start(struct api_server *server, const struct
 		"",
 		"access_control_allow_headers",
 		"",
+		"enable_websocket_ping_pong",
+		"yes",
+		"websocket_timeout_ms",
+		"30000",
 	};
-	size_t count = 28;
+	size_t count = 32;
 
 	(void)snprintf(port, sizeof port, "%s:%u%s", listen->host, listen->port, settings->plain_http ? "" : "s");
-	(void)snprintf(threads, sizeof threads, "%u", settings->threads);
+	(void)snprintf(threads, sizeof threads, "%u", settings->threads + settings->sip_clients);
 	(void)snprintf(timeout, sizeof timeout, "%u", READ_TIMEOUT_MS);
 	(void)snprintf(keep_alive, sizeof keep_alive, "%u", KEEP_ALIVE_MS);
 	if (server->serves_files) {
@@ -185,6 +190,10 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	server->shims[1] = api_shim_crypto;
 	server->max_body_bytes = api->settings->max_body_bytes;
 	server->serves_files = *api->settings->static_dir != '\0';
+	server->most_sip_clients = api->settings->sip_clients;
+	for (uint32_t i = 0, used = 0; i < api->settings->sip_origins.count && used < sizeof server->sip_origins; i++)
+		used += (uint32_t)snprintf(server->sip_origins + used, sizeof server->sip_origins - used, "%s%s", i ? " " : "",
+					   api->settings->sip_origins.items[i]);
 	(void)pthread_mutex_init(&server->lock, NULL);
 
 	server->civetweb = civetweb_start(server, api->settings, &listen);
@@ -194,6 +203,7 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 		return PBX_EIO;
 	}
 	mg_set_request_handler(server->civetweb, "/", api_gateway_serve, server);
+	sip_door_open(server);
 	struct mg_server_port port = { 0 };
 	if (listen.port == 0 && mg_get_server_ports(server->civetweb, 1, &port) == 1)
 		listen.port = (uint32_t)port.port;

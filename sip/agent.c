@@ -14,7 +14,6 @@
 #include "peer.h"
 #include "registrar.h"
 #include <assert.h>
-#include <sofia-sip/msg_addr.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
 #include <stdlib.h>
@@ -201,12 +200,15 @@ static bool refuse_at_once(struct ua_request *request)
 
 static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
-	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip, .transport = ua_agent_transport(ua, msg) };
+	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip };
 	const struct ua_settings *settings = ua->settings;
 	char labels[48];
 
 	(void)agent;
-	memcpy(&request.source, msg_addr(msg), sizeof request.source);
+	if (!ua_transport_sender(ua, msg, &request.source, &request.transport)) {
+		msg_destroy(msg);
+		return 0;
+	}
 	request.peer = ua_peer_of(sip, &request.source, "");
 	request.from_peer = request.peer || ua_is_peer(ua, &request.source);
 	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {

@@ -302,14 +302,14 @@ static const struct pbx_field registration_fields[] = {
 	{ "aor", PBX_TYPE_TEXT, "The account" },
 	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
 	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws or wss" },
 	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
 	{ "expires_s", PBX_TYPE_INT, "What is left of it" },
 };
 static const struct pbx_field removed_fields[] = {
 	{ "id", PBX_TYPE_TEXT, "Of the registration" },         { "aor", PBX_TYPE_TEXT, "The account" },
 	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" }, { "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },           { "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws or wss" },           { "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
 	{ "expires_s", PBX_TYPE_INT, "What was left of it" },   { "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
 };
 static const struct pbx_event_type events[] = {
@@ -323,7 +323,7 @@ static const struct pbx_field listed_fields[] = {
 	{ "aor", PBX_TYPE_TEXT, "The account" },
 	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
 	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws or wss" },
 	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
 	{ "q", PBX_TYPE_NUMBER, "Preference, 0 to 1" },
 	{ "registered", PBX_TYPE_TIME, "Since when" },

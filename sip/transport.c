@@ -1,16 +1,21 @@
 /*
  * transport.c - sockets: listeners, by which way a peer is reached, and what we are called there
  *
- * A client that came over TLS is behind a connection that only it can open: whatever is meant for it goes over that connection or nowhere
- * (RFC 5626). Sofia finds connections by the address at their other end.
+ * A client that came over TLS or WebSocket is behind a connection that only it can open: whatever is meant for it goes over that connection or nowhere
+ * (RFC 5626). Sofia finds connections by the address at their other end, but looks only behind the first listener of a transport: its
+ * tport_by_name() is wrapped to look behind all of them. WebSockets arrive through a door of the gateway's, core/flows.h.
  */
 #include "transport.h"
 #include "address.h"
+#include "flows.h"
 #include "tls.h"
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdlib.h>
+#include <sofia-sip/msg_addr.h>
 #include <string.h>
 
-static const char *const names[] = { "udp", "tcp", "tls" };
+static const char *const names[] = { "udp", "tcp", "tls", "ws", "wss" };
 
 const char *ua_transport_name(const char *text)
 {
@@ -34,7 +39,7 @@ static bool read_listener(const char *text, const char **ret_transport, const ch
 	name[length] = '\0';
 	*ret_transport = ua_transport_name(name);
 	*ret_hostport = text + length + 1;
-	return *ret_transport != NULL;
+	return *ret_transport != NULL && (*ret_transport)[0] != 'w'; /* WebSockets come by the gateway */
 }
 
 static bool is_tls(const char *transport)
@@ -74,18 +79,35 @@ static bool has_tls(const struct ua_settings *settings)
 	return false;
 }
 
+/* Where the gateway connects for its WebSocket clients. The last of Sofia's listeners, so that nothing of ours begins there. */
+static int open_door(struct ua *ua, struct pbx_diag *diag)
+{
+	const tport_t *primary, *last = NULL;
+
+	if (nta_agent_add_tport(ua->agent, ua_url("sip:127.0.0.1:0;transport=tcp"), UA_LISTENER_TAGS(ua->settings), TAG_END()) < 0) {
+		pbx_diag_set(diag, "listen", "cannot listen on 127.0.0.1 for the gateway: %s", strerror(errno));
+		return PBX_EIO;
+	}
+	for (primary = tport_primaries(nta_agent_tports(ua->agent)); primary; primary = tport_next(primary))
+		last = primary;
+	ua->door = last;
+	core_flows_set_door((uint16_t)strtoul(tport_name(last)->tpn_port, NULL, 10));
+	return PBX_OK;
+}
+
 int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 {
 	int err = has_tls(ua->settings) ? ua_tls_start(ua, diag) : PBX_OK;
 
 	for (uint32_t i = 0; err == PBX_OK && i < ua->settings->listen.count; i++)
 		err = listen_on(ua, ua->settings->listen.items[i], diag);
-	return err;
+	return err == PBX_OK ? open_door(ua, diag) : err;
 }
 
 void ua_transport_stop(struct ua *ua)
 {
-	(void)ua;
+	core_flows_set_door(0);
+	ua->door = NULL;
 	ua_tls_stop();
 }
 
@@ -101,12 +123,38 @@ bool ua_agent_listens(const struct ua *ua, const char *transport)
 	return false;
 }
 
-const char *ua_agent_transport(const struct ua *ua, const msg_t *msg)
+bool ua_transport_sender(const struct ua *ua, const msg_t *msg, struct core_addr *ret_source, const char **ret_transport)
 {
-	const tport_t *tport = tport_delivered_by(nta_agent_tports(ua->agent), msg);
+	tport_t *tport = tport_delivered_by(nta_agent_tports(ua->agent), msg);
 	const char *name = tport ? ua_transport_name(tport_name(tport)->tpn_proto) : NULL;
+	struct core_addr source;
+	struct core_flow flow;
 
-	return name ? name : "udp";
+	memcpy(&source, msg_addr((msg_t *)msg), sizeof source);
+	if (ua->door && tport && tport_parent(tport) == ua->door) {
+		if (!core_flow_find(ua_address_port(&source), &flow))
+			return false;
+		source = flow.client;
+		name = ua_transport_name(flow.transport);
+	}
+	*ret_source = source;
+	*ret_transport = name ? name : "udp";
+	return true;
+}
+
+PBX_EXPORT tport_t *tport_by_name(tport_t const *self, tp_name_t const *name)
+{
+	static tport_t *(*real)(tport_t const *, tp_name_t const *);
+
+	if (!real)
+		real = (tport_t * (*)(tport_t const *, tp_name_t const *)) dlsym(RTLD_NEXT, "tport_by_name");
+	for (tport_t *primary = tport_is_primary(self) ? NULL : tport_primaries(self); primary; primary = tport_next(primary)) {
+		tport_t *found = strcasecmp(tport_name(primary)->tpn_proto, name->tpn_proto) == 0 ? real(primary, name) : NULL;
+
+		if (found && tport_is_secondary(found))
+			return found;
+	}
+	return real(self, name);
 }
 
 /* Whether a connection with that other end stands. */
@@ -129,6 +177,12 @@ int ua_transport_route(const struct ua *ua, const char *transport, const char *r
 
 	if (!ua_address_parse(received, &end))
 		return PBX_EINVAL;
+	if (transport[0] == 'w') {
+		uint16_t port = core_flow_to(&end);
+
+		(void)snprintf(ret_route, UA_ROUTE_SIZE, "sip:127.0.0.1:%u;transport=tcp", port);
+		return port ? PBX_OK : PBX_ENOENT;
+	}
 	if (is_tls(transport) && !has_connection(ua, transport, &end))
 		return PBX_ENOENT;
 	(void)snprintf(ret_route, UA_ROUTE_SIZE, "sip:%s;transport=%s", received, transport);
@@ -201,5 +255,5 @@ void ua_transport_contact(const struct ua *ua, const struct core_addr *peer, con
 	if (strcmp(transport, "udp") == 0)
 		(void)snprintf(ret_contact, size, "<sip:%s>", hostport);
 	else
-		(void)snprintf(ret_contact, size, "<sip:%s;transport=%s>", hostport, transport);
+		(void)snprintf(ret_contact, size, "<sip:%s;transport=%s>", hostport, transport[0] == 'w' ? "ws" : transport);
 }

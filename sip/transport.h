@@ -8,8 +8,8 @@ int ua_agent_listen(struct ua *ua, struct pbx_diag *diag);
 bool ua_agent_listens(const struct ua *ua, const char *transport);
 void ua_transport_stop(struct ua *ua);
 
-/* The transport a received message came by: "udp", "tcp", "tls". */
-const char *ua_agent_transport(const struct ua *ua, const msg_t *msg);
+/* Whom a received message came from, and by what: "udp", "tcp", "tls", "ws", "wss". False: by the gateway's door, but not from the gateway. */
+bool ua_transport_sender(const struct ua *ua, const msg_t *msg, struct core_addr *ret_source, const char **ret_transport);
 /* Host and port others shall use to reach us over a transport, as seen by this peer: external_address, or where we listen. */
 void ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const char *transport, char *ret_hostport, size_t size);
 /* The same as a Contact: "<sip:192.0.2.1:5061;transport=tls>". */

@@ -49,6 +49,7 @@ struct ua {
 	nta_agent_t *agent;
 	struct ua_dialog *dialogs; /* every one that still has memory */
 	uint32_t dialog_count;
+	const tport_t *door; /* transport.c: where the gateway connects for its WebSocket clients */
 	bool uv_ready; /* agent.c: the root's wait saw libuv's descriptor ready */
 };
 
@@ -59,7 +60,7 @@ struct ua_request {
 	sip_t *sip;
 	struct core_addr source;
 	char address[80];      /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
-	const char *transport; /* "udp", "tcp", "tls" */
+	const char *transport; /* "udp", "tcp", "tls", "ws", "wss" */
 	bool from_peer;
 	struct ua_peer *peer; /* borrowed; NULL: none of pbx.sip/1 */
 	char account[64];     /* whom the credentials proved, "" for none */

@@ -5,7 +5,12 @@ import socket
 import subprocess
 
 import pytest
+import websocket
 from certificates import Authority
+from ear import Listener, open_ear
+from ports import free_range
+from sip_client import OFFER
+from web_phone import WebPhone
 
 ALL = ("udp", "tcp", "tls")
 
@@ -88,3 +93,90 @@ def test_client_certificates(make_pbx, tmp_path, demand, without):
     assert handshake(pbx) == without
     assert handshake(pbx, ours.folder / "phone.pem", ours.folder / "phone.key")
     assert handshake(pbx, theirs.folder / "stranger.pem", theirs.folder / "stranger.key") == (demand == "none")
+
+
+@pytest.fixture
+def web_phone(request):
+    """web_phone(pbx, "1001", secret, …), closed at the end."""
+    def make(*args, **more):
+        made = WebPhone(*args, **more)
+        request.addfinalizer(made.close)
+        return made
+    return make
+
+
+def test_a_web_page_registers_and_is_called(pbx, phones, web_phone):
+    phone = phones(pbx, "1002")
+    page = web_phone(pbx, "1001", pbx.account("1001"))
+    answer = page.register()
+    assert answer.status == 200 and answer.get("Via").startswith("SIP/2.0/WSS ")
+    contact, = pbx.ctl("registrations", "list", "1001")
+    assert contact["transport"] == "wss" and contact["received"] == "{}:{}".format(*page.web.sock.getsockname())
+
+    phone.dial("1001")
+    invite = page.receive(lambda message: message.method == "INVITE")
+    assert invite.get("Via").startswith("SIP/2.0/WSS ")
+    ear = open_ear(port := free_range(2), port + 1, page.pbx.directory)
+    try:
+        page.reply(invite, 200, "OK", [f"Contact: <sip:1001@{page.host};transport=ws>"], OFFER.format(port=port))
+        assert page.receive(lambda message: message.method == "ACK")
+        phone.established()
+        hears = Listener()
+        hears.ear = ear
+        hears.hears(phone.hertz)
+    finally:
+        ear.close()
+    phone.hangup()
+    bye = page.receive(lambda message: message.method == "BYE")
+    page.reply(bye, 200, "OK")
+    phone.closed()
+
+
+def test_a_web_page_calls(pbx, phones, web_phone):
+    phone = phones(pbx, "1002", answer="auto")
+    page = web_phone(pbx, "1001", pbx.account("1001"))
+    answer = page.invite("1002", headers=[f"Contact: <sip:1001@{page.host};transport=ws>"])
+    assert answer.status == 200 and "transport=ws" in answer.get("Contact")
+    phone.established()
+    phone.hangup()
+    page.reply(page.receive(lambda message: message.method == "BYE"), 200, "OK")
+
+
+def test_a_page_that_was_closed_is_not_reached(pbx, phones, web_phone):
+    phone = phones(pbx, "1002")
+    page = web_phone(pbx, "1001", pbx.account("1001"))
+    assert page.register().status == 200
+    page.web.close()
+    phone.dial("1001").closed()
+    assert pbx.ctl("status")["calls"]["legs"] == 0
+
+
+def test_many_frames_make_one_message_and_pings_are_answered(pbx, web_phone):
+    page = web_phone(pbx, "1001", pbx.account("1001"))
+    page.web.send("\r\n\r\n")
+    assert page.web.recv() == "\r\n"
+    text = page.text("OPTIONS", "sip:pbx.test", cseq=1).replace("SIP/2.0/UDP ", "SIP/2.0/WSS ")
+    page.web.send_frame(websocket.ABNF.create_frame(text[:100], websocket.ABNF.OPCODE_TEXT, fin=0))
+    page.web.send_frame(websocket.ABNF.create_frame(text[100:], websocket.ABNF.OPCODE_CONT))
+    assert page.receive(lambda message: message.status).status in (200, 407)
+
+
+@pytest.mark.parametrize("origin, status", [("https://evil.example", 403), ("https://phone.example", 0)])
+def test_pages_of_other_sites_are_refused(make_pbx, web_phone, origin, status):
+    pbx = make_pbx("api:\n  sip_origins: [\"https://phone.example\"]\n")
+    if status:
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            web_phone(pbx, origin=origin)
+        assert refused.value.status_code == status
+    else:
+        assert web_phone(pbx, origin=origin).ask("OPTIONS", "sip:pbx.test").status
+
+
+@pytest.mark.parametrize("frame", ["hello", "OPTIONS sip:x SIP/2.0\r\n\r\n", "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/WSS a;branch=z9hG4bKx\r\nl: 5\r\n\r\n"])
+def test_a_frame_that_is_no_sip_ends_the_connection(pbx, web_phone, frame):
+    page = web_phone(pbx)
+    page.web.send(frame)
+    with pytest.raises((websocket.WebSocketException, OSError)):
+        while page.web.recv() != "":
+            pass
+        raise websocket.WebSocketConnectionClosedException("closed in good order")

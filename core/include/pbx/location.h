@@ -15,7 +15,7 @@ struct pbx_contact {
 	const char *aor;       /* user part: "1001" */
 	const char *uri;       /* as the device gave it */
 	const char *received;  /* "192.0.2.7:5060", the packet's source */
-	const char *transport; /* "udp", "tcp", "tls" */
+	const char *transport; /* "udp", "tcp", "tls", "ws", "wss" */
 	const char *user_agent, *instance, *path;
 	uint32_t reg_id, q_milli; /* q: 0-1000 */
 	int64_t registered_wall_us, expires_wall_us;
