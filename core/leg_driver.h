@@ -62,6 +62,9 @@ struct core_leg_driver {
 	void (*set_identity)(void *dialog, const char *number, const char *name);
 
 	void (*release)(void *dialog); /* the core forgets it */
+
+	/* How the protocol names the dialog: Call-ID, our tag, theirs; "" for what is not known yet. Borrowed until the callback returns. May be NULL. */
+	void (*name_dialog)(const void *dialog, const char **ret_id, const char **ret_local_tag, const char **ret_remote_tag);
 };
 
 /* A call comes in. Borrowed. */

@@ -399,7 +399,12 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.referred_by = leg->referred_by,
 		.peer = leg->peer,
 		.transferor = leg->transferor,
+		.protocol_id = "",
+		.local_tag = "",
+		.remote_tag = "",
 	};
+	if (leg->dialog && leg->driver->name_dialog && !leg->driver_knows && leg->state != PBX_LEG_ENDED)
+		leg->driver->name_dialog(leg->dialog, &known.protocol_id, &known.local_tag, &known.remote_tag);
 	memcpy(ret_info, &known, size);
 	return PBX_OK;
 }

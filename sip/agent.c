@@ -11,6 +11,7 @@
 #include "dialog.h"
 #include "guard.h"
 #include "loop.h"
+#include "notifier.h"
 #include "peer.h"
 #include "registrar.h"
 #include <assert.h>
@@ -168,6 +169,12 @@ static void dispatch(struct ua_request *request)
 		else
 			ua_dialog_incoming(request);
 		return;
+	case sip_method_subscribe:
+		ua_subscribe(request);
+		return;
+	case sip_method_publish:
+		ua_publish(request);
+		return;
 	case sip_method_options:
 		answer_options(request);
 		return;
@@ -189,7 +196,7 @@ static bool refuse_at_once(struct ua_request *request)
 	if (sip->sip_request->rq_url->url_type != url_sip && sip->sip_request->rq_url->url_type != url_sips &&
 	    sip->sip_request->rq_url->url_type != url_tel)
 		ua_refuse(request, SIP_416_UNSUPPORTED_URI, NULL);
-	else if (sip->sip_to->a_tag || needs_dialog(method))
+	else if ((sip->sip_to->a_tag && method != sip_method_subscribe) || needs_dialog(method)) /* subscriptions know their own dialogs */
 		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
 	else if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0 && method == sip_method_invite)
 		ua_refuse(request, SIP_483_TOO_MANY_HOPS, NULL);

@@ -1,7 +1,8 @@
 /*
  * auth.c - who sent this request
  *
- * Whatever is not from a configured peer is challenged, SHA-256 first and MD5 second (RFC 8760): 401 for REGISTER, 407 for the rest.
+ * Whatever is not from a configured peer is challenged, SHA-256 first and MD5 second (RFC 8760): 401 for what ends
+ * here (REGISTER, SUBSCRIBE, PUBLISH), 407 for the rest.
  * REGISTER is challenged even from a peer: a peer may make calls, but only the account says where its phones are. Challenges are
  * sent without a transaction, so that who has proved nothing leaves nothing behind. An unknown user is put through the same steps
  * as a known one with a wrong password, and gets the same answers.
@@ -41,8 +42,9 @@ static bool knows_md5_only(const struct ua_request *request)
 
 static void challenge(struct ua_request *request, bool stale)
 {
-	bool is_register = request->sip->sip_request->rq_method == sip_method_register;
-	const char *name = is_register ? "WWW-Authenticate" : "Proxy-Authenticate", *tail = stale ? ", stale=true" : "";
+	sip_method_t method = request->sip->sip_request->rq_method;
+	bool ends_here = method == sip_method_register || method == sip_method_subscribe || method == sip_method_publish;
+	const char *name = ends_here ? "WWW-Authenticate" : "Proxy-Authenticate", *tail = stale ? ", stale=true" : "";
 	const char *realm = request->ua->settings->domain;
 	char nonce[UA_NONCE_SIZE], host[64], headers[1024];
 	int at = 0;
@@ -55,7 +57,7 @@ static void challenge(struct ua_request *request, bool stale)
 	(void)snprintf(headers + at, sizeof headers - (size_t)at, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=MD5, qop=\"auth\"%s\n",
 		       name, realm, nonce, tail);
 	ua_count(request->ua, UA_METRIC_AUTH, stale ? "stale" : "challenged");
-	if (is_register)
+	if (ends_here)
 		ua_refuse(request, SIP_401_UNAUTHORIZED, headers);
 	else
 		ua_refuse(request, SIP_407_PROXY_AUTH_REQUIRED, headers);

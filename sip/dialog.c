@@ -82,6 +82,7 @@ static void dialog_free(struct ua_dialog *dialog)
 	free(dialog->body);
 	free(dialog->route);
 	free(dialog->identity);
+	free(dialog->protocol_id);
 	free(dialog->first.target);
 	free(dialog->first.path);
 	free(dialog->first.headers);
@@ -320,6 +321,24 @@ static void ua_set_identity(void *object, const char *number, const char *name)
 	free(was);
 }
 
+void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id, const char *remote_tag)
+{
+	if (!dialog->protocol_id)
+		dialog->protocol_id = strdup(call_id->i_id); /* without memory no lamp names it */
+	(void)snprintf(dialog->remote_tag, sizeof dialog->remote_tag, "%s",
+		       remote_tag && strlen(remote_tag) < sizeof dialog->remote_tag ? remote_tag : "");
+}
+
+static void ua_name_dialog(const void *object, const char **ret_id, const char **ret_local_tag, const char **ret_remote_tag)
+{
+	const struct ua_dialog *dialog = object;
+	const char *local_tag = dialog->nta ? nta_leg_get_tag(dialog->nta) : NULL;
+
+	*ret_id = dialog->protocol_id ? dialog->protocol_id : "";
+	*ret_local_tag = local_tag ? local_tag : "";
+	*ret_remote_tag = dialog->remote_tag;
+}
+
 const struct core_leg_driver ua_leg_driver = {
 	.name = "sip",
 	.invite = ua_invite,
@@ -335,4 +354,5 @@ const struct core_leg_driver ua_leg_driver = {
 	.transfer_progress = ua_transfer_progress,
 	.set_identity = ua_set_identity,
 	.release = ua_release,
+	.name_dialog = ua_name_dialog,
 };

@@ -43,6 +43,8 @@ struct ua_dialog {
 	char *body;               /* what we last said of our media */
 	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
 	char *identity;           /* header lines for the next message, or NULL */
+	char *protocol_id;   /* Call-ID; NULL: nobody has answered yet */
+	char remote_tag[64]; /* of the last response or their INVITE; "" before */
 	char contact[160];
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
@@ -59,6 +61,8 @@ struct ua_dialog {
 
 /* NULL: no memory, or over the limit. */
 struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound);
+/* Call-ID and the peer's tag, from their INVITE or a response of theirs. */
+void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id, const char *remote_tag);
 void ua_dialog_free_when_done(struct ua_dialog *dialog);
 /* Writes desc for this dialog; the text is dialog->body. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);

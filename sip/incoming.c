@@ -210,6 +210,7 @@ void ua_dialog_incoming(struct ua_request *request)
 	}
 	remember_peer(dialog, request);
 	note_abilities(dialog, request->sip);
+	ua_dialog_note_name(dialog, request->sip->sip_call_id, request->sip->sip_from->a_tag);
 	dialog->state = UA_NEW;
 	dialog->released = false;
 	dialog->owes_offer = !offer.present;

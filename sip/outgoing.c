@@ -181,6 +181,7 @@ static void on_provisional(struct ua_dialog *dialog, const sip_t *sip)
 		return;
 	has_media = ua_dialog_read(dialog, sip, true, &early) == PBX_OK && early.present; /* early media we cannot read is none */
 	dialog->state = UA_RINGING;
+	ua_dialog_note_name(dialog, sip->sip_call_id, sip->sip_to->a_tag);
 	dialog->heard_early = dialog->heard_early || has_media;
 	dialog->early_agreed = dialog->early_agreed || (has_media && sip->sip_rseq);
 	ua_dialog_note_peer(dialog, sip);
@@ -198,6 +199,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 	ua_dialog_ack(dialog, sip);
 	nta_outgoing_destroy(orq);
 	dialog->state = UA_ANSWERED;
+	ua_dialog_note_name(dialog, sip->sip_call_id, sip->sip_to->a_tag);
 	if (dialog->cancelled) {
 		ua_dialog_bye(dialog, PBX_CAUSE_NORMAL);
 		ua_dialog_end(dialog, 200, PBX_CAUSE_NORMAL, false, "");

@@ -16,6 +16,7 @@
 #include "json.h"
 #include "keepalive.h"
 #include "location.h"
+#include "notifier.h"
 #include "repeats.h"
 #include "loop.h"
 #include "metrics.h"
@@ -100,6 +101,7 @@ static void set_gauges(void *self)
 	(void)core_metrics_service.set(ua->host, UA_METRIC_EXTENSIONS, NULL, ua_location_aors()); /* as in ua_count */
 	(void)core_metrics_service.set(ua->host, UA_METRIC_REGISTRATIONS, NULL, ua_location_service.count());
 	(void)core_metrics_service.set(ua->host, UA_METRIC_DIALOGS, NULL, ua->dialog_count);
+	(void)core_metrics_service.set(ua->host, UA_METRIC_SUBSCRIPTIONS, NULL, ua_notifier_count());
 }
 
 static struct pbx_json *tell_status(void *self)
@@ -113,6 +115,7 @@ static struct pbx_json *tell_status(void *self)
 	(void)core_json_set_integer(json, "registrations", ua_location_service.count());
 	(void)core_json_set_integer(json, "extensions", ua_location_aors());
 	(void)core_json_set_integer(json, "dialogs", ua->dialog_count);
+	(void)core_json_set_integer(json, "subscriptions", ua_notifier_count());
 	return json;
 }
 
@@ -121,10 +124,12 @@ static int open_now(struct pbx_diag *diag)
 	int err = ua_agent_listen(ua_part, diag);
 
 	listening = err == PBX_OK;
+	if (listening)
+		ua_notifier_open();
 	return err;
 }
 
-static void on_registrations_read(void *context)
+static void on_all_read(void *context)
 {
 	struct pbx_diag diag = { 0 };
 
@@ -132,6 +137,11 @@ static void on_registrations_read(void *context)
 	registrations_read = true;
 	if (open_wanted && open_now(&diag) != PBX_OK)
 		pbx_error(ua_part->host, "sip_not_listening", "reason=%s", diag.text);
+}
+
+static void on_registrations_read(void *context)
+{
+	ua_notifier_load(on_all_read, context);
 }
 
 int sip_open(struct pbx_diag *diag)
@@ -164,9 +174,13 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = ua_keepalive_start(ua);
 	if (err == PBX_OK)
+		err = ua_notifier_start(ua);
+	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.sip/1", &ua_sip_service);
+	if (err == PBX_OK)
+		err = core_host_offer("pbx.notifier/1", &ua_notifier_service);
 	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
@@ -210,6 +224,7 @@ static void sip_stop(void *self)
 	ua_clients_fini();
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
+	ua_notifier_stop();
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
@@ -272,6 +287,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "Calls that are to be refreshed more often than this are refused with 422"),
 	PBX_CHOICE(struct ua_settings, reliable, .initial_text = "supported", .choices = PBX_CHOICES("off", "supported", "required"),
 		   .help = "Reliable provisional responses (100rel, RFC 3262): off, where the other side can, or demanded of everybody"),
+	PBX_UINT(struct ua_settings, max_subscriptions, .initial = 500, .least = 1, .most = 100000,
+		 .help = "Lamps and other states that all phones of one account may watch together; more are refused with 403"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
 	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,
@@ -294,6 +311,8 @@ static const struct pbx_metric metrics[] = {
 	[UA_METRIC_AUTH] = { "pbx_sip_auth_total", PBX_METRIC_COUNTER, "Outcomes of authentication", "result", NULL },
 	[UA_METRIC_FLOOD] = { "pbx_sip_flood_dropped_total", PBX_METRIC_COUNTER, "Requests dropped because their address sent too many",
 			      NULL, NULL },
+	[UA_METRIC_SUBSCRIPTIONS] = { "pbx_sip_subscriptions", PBX_METRIC_GAUGE, "Subscriptions of phones to lamps and other states", NULL,
+				      NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
 };
 

@@ -30,6 +30,7 @@ struct ua_settings {
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t session_expires_s, min_se_s;
+	uint32_t max_subscriptions;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
 };
 
@@ -41,6 +42,7 @@ struct ua_settings {
 #define UA_METRIC_AUTH 4u
 #define UA_METRIC_FLOOD 5u
 #define UA_METRIC_DIALOGS 6u
+#define UA_METRIC_SUBSCRIPTIONS 7u
 
 /* The part itself. */
 struct ua {
@@ -110,4 +112,4 @@ static inline const url_string_t *ua_url(const char *text)
 	TPTAG_QUEUESIZE(64), TPTAG_IDLE((settings)->idle_s * 1000), TPTAG_TIMEOUT(60000), TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1),     \
 		TPTAG_STUN_SERVER(0)
 
-#define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER"
+#define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH"

@@ -221,6 +221,7 @@ static int parking_load(void *self)
 	parking->requests = pbx_requests(host);
 	parking->json = pbx_jsons(host);
 	parking->bus = pbx_bus(host);
+	parking->lamps = pbx_lamps(host);
 	parking->timers = pbx_timers(host);
 	parking->metrics = pbx_metrics(host);
 	parking->directory = pbx_directory(host);
@@ -235,6 +236,9 @@ static int parking_start(void *self)
 {
 	struct parking *parking = self;
 	int err = dialled_start(parking);
+
+	for (uint32_t i = 0; i < parking->slot_count; i++)
+		slot_light(&parking->slots[i]);
 
 	/* Whoever waited when the PBX stopped waits no more; a version before us hands over whom it has. */
 	if (err == PBX_OK)
@@ -264,8 +268,8 @@ PBX_PLUGIN(call_parking)
 	.name = "call_parking",
 	.version = "1.0.0",
 	.summary = "Park a call in a slot, fetch it from any phone",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
-			   "pbx.metrics/1", "pbx.directory/1?", "call_parking.slots/1?"),
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.lamps/1",
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.directory/1?", "call_parking.slots/1?"),
 	.offers = PBX_OFFERS("pbx.parking/1", "call_parking.slots/1"),
 	.instance_size = sizeof(struct parking),
 	PBX_SETTINGS(struct parking_settings, settings),

@@ -13,6 +13,7 @@
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/directory.h>
+#include <pbx/lamps.h>
 #include <pbx/metrics.h>
 #include <pbx/parking.h>
 #include <pbx/prompts.h>
@@ -83,6 +84,7 @@ struct parking {
 	const struct pbx_requests *requests;
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
+	const struct pbx_lamps *lamps;
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
 	const struct pbx_directory *directory; /* functions NULL without accounts */
@@ -142,6 +144,7 @@ void words_refuse(struct parking *parking, pbx_leg leg, uint32_t sip_code); /* a
 /* ---- telling.c: events, the row, the gauge ---- */
 struct pbx_json *slot_facts(const struct slot *slot);
 void slot_tell(const struct slot *slot, const char *type, struct pbx_json *data); /* data is taken */
+void slot_light(const struct slot *slot);                                         /* its lamp, as it is now */
 void slot_tell_lamp(const struct slot *slot);
 void slot_tell_retrieved(const struct slot *slot, const char *by);
 void slot_store_row(const struct slot *slot);

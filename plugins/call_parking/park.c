@@ -157,6 +157,7 @@ int slot_take(struct parking *parking, const struct parked *parked)
 	slot->parked_wall_us = parked->parked_wall_us;
 	slot_arm_recall(slot, parked->recall_ms);
 	slot_store_row(slot);
+	slot_light(slot);
 	return PBX_OK;
 }
 

@@ -21,6 +21,25 @@ void slot_tell(const struct slot *slot, const char *type, struct pbx_json *data)
 	(void)slot->parking->bus->publish(slot->parking->host, type, slot->call, data);
 }
 
+void slot_light(const struct slot *slot)
+{
+	const struct parking *parking = slot->parking;
+	bool waiting = slot_has_call(slot);
+	char number[16];
+
+	(void)snprintf(number, sizeof number, "%u", slot->number);
+	const struct pbx_lamp lamp = {
+		.size = sizeof lamp,
+		.state = waiting ? PBX_LAMP_ON : PBX_LAMP_OFF,
+		.number = number,
+		.remote = waiting ? slot->caller : "",
+		.remote_name = waiting ? slot->caller_name : "",
+	};
+	if (parking->lamps->light(parking->host, &lamp) != PBX_OK)
+		pbx_warn(parking->host, "slot_without_lamp", "slot=%u",
+			 slot->number); /* another plugin has it, or no memory: calls are parked all the same */
+}
+
 /* For lamps (RFC 4235): confirmed while somebody waits, terminated when the slot is free. */
 void slot_tell_lamp(const struct slot *slot)
 {
@@ -33,6 +52,7 @@ void slot_tell_lamp(const struct slot *slot)
 	(void)json->set_text(data, "caller", waiting ? slot->caller : NULL);
 	(void)json->set_text(data, "caller_name", waiting ? slot->caller_name : NULL);
 	slot_tell(slot, "parking.slot", data);
+	slot_light(slot);
 }
 
 void parking_count(struct parking *parking, double by)

@@ -7,6 +7,7 @@
 #include "fake_internal.h"
 #include "fetch.h"
 #include "json.h"
+#include "lamps.h"
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
@@ -245,7 +246,7 @@ static void offer_services(void)
 		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
 		{ "pbx.calls/1", &core_calls_service },       { "pbx.route/1", &core_route_service },
 		{ "pbx.media/1", &core_media_service },       { "pbx.prompts/1", &core_prompts_service },
-		{ "pbx.location/1", &fake_location_service },
+		{ "pbx.location/1", &fake_location_service }, { "pbx.lamps/1", &core_lamps_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

@@ -9,6 +9,7 @@
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
 #include <pbx/json.h>
+#include <pbx/lamps.h>
 #include <pbx/location.h>
 #include <pbx/media.h>
 #include <pbx/metrics.h>
@@ -49,6 +50,8 @@ struct abi_mirror {
 	const struct pbx_directory *directory;
 	const struct pbx_fetch *fetch;
 	const struct pbx_jsons *jsons;
+	const struct pbx_lamp *lamp;
+	const struct pbx_lamps *lamps;
 	const struct pbx_location *location;
 	const struct pbx_media *media;
 	const struct pbx_metrics *metrics;

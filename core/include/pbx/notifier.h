@@ -19,8 +19,9 @@ struct pbx_watch_info {
 	const char *watcher;            /* authenticated account */
 	const char *device;             /* User-Agent */
 	const char *content_type;       /* the one chosen from Accept */
-	const char *body;               /* of the SUBSCRIBE that is being handled, else "" */
+	const char *body, *body_type;   /* of the SUBSCRIBE that is being handled, else "" */
 	uint32_t expires_s;
+	const char *domain; /* ours: the host part of addresses in documents */
 };
 
 /* A document in two halves with the subscription's version number between them, so that one text serves all watchers of a resource;
@@ -28,6 +29,7 @@ struct pbx_watch_info {
 struct pbx_document {
 	uint32_t size;
 	const char *head, *tail;
+	uint64_t stamp; /* of the state it tells: comes back as `since` for whoever has got it. 0: every document is a full one */
 };
 
 #define PBX_PUBLISHED 1u /* a new document, or another one in its place */
@@ -56,10 +58,10 @@ struct pbx_event_package {
 	int (*subscribed)(void *self, const struct pbx_watch_info *info);
 	/* Watchers of a resource with the same view get the same document (what one may see another may not). NULL: all see the same. */
 	uint32_t (*view)(void *self, const struct pbx_watch_info *info);
-	/* The state now. full false: only what has changed since the last document was written may be told, when the format knows partial
-	 * documents. version 0 follows a SUBSCRIBE and is always full. PBX_OK, PBX_ENOMEM, PBX_ENOENT (no such resource any more: the
-	 * subscription ends with reason noresource). */
-	int (*write)(void *self, const struct pbx_watch_info *info, bool full, struct pbx_document *ret_document);
+	/* The state now. since: 0 for a full document, else the stamp of the last one this watcher has got: only what has changed from there on
+	 * need be told, when the format knows partial documents. Once for all watchers with the same view, type and stamp. PBX_OK, PBX_ENOMEM,
+	 * PBX_ENOENT (no such resource any more: the subscription ends with reason noresource). */
+	int (*write)(void *self, const struct pbx_watch_info *info, uint64_t since, struct pbx_document *ret_document);
 	/* NULL: PUBLISH gets 489. PBX_OK, PBX_EINVAL (400), PBX_ENOTSUP (415), PBX_EPERM (403). */
 	int (*published)(void *self, const struct pbx_publication *publication);
 	void (*ended)(void *self, pbx_watch watch); /* may be NULL */

@@ -1,0 +1,249 @@
+/*
+ * lines - the calls of every account, as a lamp shows them
+ *
+ * Events tell that something happened to a leg, pbx.calls/1 what it is like now. A phone that is only being asked to ring is no call of its line yet: it
+ * becomes one with its 180. An ended call is kept for ENDED_KEPT_MS, so that partial documents can say so.
+ */
+#include "presence.h"
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t bucket_of(const char *number)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *number; number++)
+		hash = (hash ^ (uint8_t)*number) * 16777619u;
+	return (hash ^ hash >> 15) % LINE_BUCKETS;
+}
+
+const struct line *line_find(const struct presence *presence, const char *number)
+{
+	const struct line *line = presence->lines[bucket_of(number)];
+
+	while (line && strcmp(line->number, number) != 0)
+		line = line->next;
+	return line;
+}
+
+static struct line *line_get(struct presence *presence, const char *number)
+{
+	struct line **bucket = &presence->lines[bucket_of(number)], *line = *bucket;
+
+	while (line && strcmp(line->number, number) != 0)
+		line = line->next;
+	if (line)
+		return line;
+	line = calloc(1, sizeof *line + strlen(number) + 1);
+	if (!line)
+		return NULL;
+	memcpy(line->number, number, strlen(number) + 1);
+	line->next = *bucket;
+	*bucket = line;
+	return line;
+}
+
+bool line_is_live(const struct line_call *call)
+{
+	return call->ended_at_ms == 0;
+}
+
+static void forget_ended(struct presence *presence, struct line *line)
+{
+	uint64_t now_ms = presence->host->now_ms(presence->host);
+	struct line_call **at = &line->calls, *call;
+
+	while ((call = *at) != NULL) {
+		if (line_is_live(call) || now_ms - call->ended_at_ms < ENDED_KEPT_MS) {
+			at = &call->next;
+			continue;
+		}
+		if (call->changed > line->floor)
+			line->floor = call->changed;
+		*at = call->next;
+		free(call);
+	}
+}
+
+void lines_free(struct presence *presence)
+{
+	for (uint32_t i = 0; i < LINE_BUCKETS; i++)
+		for (struct line *line = presence->lines[i], *next; line; line = next) {
+			next = line->next;
+			for (struct line_call *call = line->calls, *after; call; call = after) {
+				after = call->next;
+				free(call);
+			}
+			free(line);
+		}
+}
+
+static struct line_call *call_find(const struct line *line, const char *leg_id)
+{
+	struct line_call *call = line ? line->calls : NULL;
+
+	while (call && strcmp(call->leg_id, leg_id) != 0)
+		call = call->next;
+	return call;
+}
+
+static void touched(struct presence *presence, struct line *line, struct line_call *call)
+{
+	call->changed = ++presence->stamp;
+	(void)presence->notifier->changed(presence->host, "dialog", line->number); /* nobody may be watching */
+}
+
+/* ---- what a leg is like --------------------------------------------------------------- */
+
+struct partner {
+	const struct presence *presence;
+	pbx_leg of;
+	char number[NUMBER_SIZE], name[NAME_SIZE];
+};
+
+static void note_partner(void *context, pbx_leg leg)
+{
+	struct partner *partner = context;
+	struct pbx_leg_info info = { .size = sizeof info };
+
+	if (leg.id == partner->of.id || partner->number[0] || partner->presence->calls->info(leg, &info) != PBX_OK ||
+	    info.direction != PBX_INBOUND)
+		return;
+	(void)snprintf(partner->number, sizeof partner->number, "%s", info.number);
+	(void)snprintf(partner->name, sizeof partner->name, "%s", info.name);
+}
+
+/* With whom: the other member of the bridge, the caller for a phone that rings, what was dialled for a caller. */
+static void find_partner(const struct presence *presence, const struct pbx_leg_info *info, struct line_call *call)
+{
+	struct partner partner = { .presence = presence, .of = info->leg };
+	struct pbx_leg_info peer_info = { .size = sizeof peer_info };
+	pbx_leg peer;
+
+	if (presence->calls->peer(info->leg, &peer) == PBX_OK && presence->calls->info(peer, &peer_info) == PBX_OK) {
+		(void)snprintf(partner.number, sizeof partner.number, "%s", peer_info.number);
+		(void)snprintf(partner.name, sizeof partner.name, "%s", peer_info.name);
+	} else if (info->direction == PBX_OUTBOUND) {
+		presence->calls->each(info->call, note_partner, &partner);
+	} else {
+		(void)snprintf(partner.number, sizeof partner.number, "%s", info->dialled);
+	}
+	memcpy(call->remote, partner.number, sizeof call->remote);
+	memcpy(call->remote_name, partner.name, sizeof call->remote_name);
+}
+
+static const char *state_of(const struct pbx_leg_info *info)
+{
+	return info->state == PBX_LEG_NEW ? "trying" : info->state == PBX_LEG_RINGING ? "early" : "confirmed";
+}
+
+static void describe(const struct presence *presence, const struct pbx_leg_info *info, struct line_call *ret_call)
+{
+	(void)snprintf(ret_call->leg_id, sizeof ret_call->leg_id, "%s", info->id);
+	(void)snprintf(ret_call->protocol_id, sizeof ret_call->protocol_id, "%s",
+		       strlen(info->protocol_id) < sizeof ret_call->protocol_id ? info->protocol_id : "");
+	(void)snprintf(ret_call->local_tag, sizeof ret_call->local_tag, "%s", info->local_tag);
+	(void)snprintf(ret_call->remote_tag, sizeof ret_call->remote_tag, "%s", info->remote_tag);
+	ret_call->state = state_of(info);
+	ret_call->initiator = info->direction == PBX_INBOUND;
+	ret_call->local_hold = info->holds_us;
+	find_partner(presence, info, ret_call);
+}
+
+static bool says_the_same(const struct line_call *a, const struct line_call *b)
+{
+	return a->state == b->state && a->local_hold == b->local_hold && strcmp(a->remote, b->remote) == 0 &&
+	       strcmp(a->remote_name, b->remote_name) == 0 && strcmp(a->protocol_id, b->protocol_id) == 0 &&
+	       strcmp(a->local_tag, b->local_tag) == 0 && strcmp(a->remote_tag, b->remote_tag) == 0;
+}
+
+static void look_at(void *context, pbx_leg leg)
+{
+	struct presence *presence = context;
+	struct pbx_leg_info info = { .size = sizeof info };
+	struct line_call now = { .next = NULL }, *call;
+	struct line *line;
+
+	if (presence->calls->info(leg, &info) != PBX_OK || !info.account[0] || info.state == PBX_LEG_ENDED ||
+	    (info.direction == PBX_OUTBOUND && info.state == PBX_LEG_NEW))
+		return;
+	line = line_get(presence, info.account);
+	if (!line)
+		return; /* no memory: the lamp stays as it is */
+	forget_ended(presence, line);
+	describe(presence, &info, &now);
+	call = call_find(line, now.leg_id);
+	if (call && says_the_same(call, &now))
+		return;
+	if (!call) {
+		call = calloc(1, sizeof *call);
+		if (!call)
+			return; /* as above */
+		now.next = line->calls;
+		line->calls = call;
+	} else {
+		now.next = call->next;
+	}
+	*call = now;
+	touched(presence, line, call);
+}
+
+/* ---- events --------------------------------------------------------------------------- */
+
+static const char *leg_of(const struct presence *presence, const struct pbx_event *event)
+{
+	const char *leg_id = presence->json->text(presence->json->get(event->data, "leg_id"));
+
+	return leg_id ? leg_id : "";
+}
+
+/* Something has happened in a call: its legs are looked at again, for each says with whom it is. */
+static void on_call_event(void *self, const struct pbx_event *event)
+{
+	struct presence *presence = self;
+	pbx_call call;
+
+	if (presence->calls->find_call(event->call_id, &call) == PBX_OK)
+		presence->calls->each(call, look_at, presence);
+}
+
+static void on_leg_ended(void *self, const struct pbx_event *event)
+{
+	struct presence *presence = self;
+	const char *leg_id = leg_of(presence, event);
+
+	for (uint32_t i = 0; i < LINE_BUCKETS; i++)
+		for (struct line *line = presence->lines[i]; line; line = line->next) {
+			struct line_call *call = call_find(line, leg_id);
+
+			if (!call || !line_is_live(call))
+				continue;
+			call->state = "terminated";
+			call->ended_at_ms = presence->host->now_ms(presence->host);
+			touched(presence, line, call);
+			return;
+		}
+}
+
+static void on_lamp(void *self, const struct pbx_lamp *lamp)
+{
+	struct presence *presence = self;
+
+	(void)presence->notifier->changed(presence->host, "dialog", lamp->number); /* nobody may be watching */
+}
+
+int lines_start(struct presence *presence)
+{
+	pbx_subscription subscription;
+	int err = presence->bus->subscribe(presence->host,
+					   "leg.started,leg.ringing,leg.answered,bridge.entered,bridge.left,call.hold,call.resume",
+					   on_call_event, presence, &subscription);
+
+	if (err == PBX_OK)
+		err = presence->bus->subscribe(presence->host, "leg.ended", on_leg_ended, presence, &subscription);
+	if (err == PBX_OK)
+		err = presence->lamps->listen(presence->host, on_lamp, presence);
+	if (err == PBX_OK)
+		presence->calls->each((pbx_call){ 0 }, look_at, presence); /* an upgrade finds calls that last */
+	return err;
+}

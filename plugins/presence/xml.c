@@ -1,0 +1,75 @@
+/*
+ * xml - documents, written by libxml2
+ *
+ * Every failure of the writer is one of memory, so they are looked for once, at the end: then there is no document.
+ */
+#include "presence.h"
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* libxml2 has tables that it frees at the end of the process only; were it unloaded with us, each load would leave a set behind. Whoever else uses it must
+ * not find them gone either. */
+void xml_keep_library(void)
+{
+	void *library = dlopen("libxml2.so.2", RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+
+	if (library)
+		(void)dlclose(library); /* it stays all the same */
+}
+
+bool xml_begin(struct xml *xml)
+{
+	xml->buffer = xmlBufferCreate();
+	xml->writer = xml->buffer ? xmlNewTextWriterMemory(xml->buffer, 0) : NULL;
+	if (!xml->writer) {
+		xmlBufferFree(xml->buffer);
+		return false;
+	}
+	(void)xmlTextWriterStartDocument(xml->writer, "1.0", "UTF-8", NULL);
+	return true;
+}
+
+void xml_start(struct xml *xml, const char *element)
+{
+	(void)xmlTextWriterStartElement(xml->writer, BAD_CAST element);
+}
+
+void xml_attribute(struct xml *xml, const char *name, const char *value)
+{
+	if (value[0])
+		(void)xmlTextWriterWriteAttribute(xml->writer, BAD_CAST name, BAD_CAST value);
+}
+
+void xml_text(struct xml *xml, const char *element, const char *text)
+{
+	(void)xmlTextWriterWriteElement(xml->writer, BAD_CAST element, BAD_CAST text);
+}
+
+void xml_end(struct xml *xml)
+{
+	(void)xmlTextWriterEndElement(xml->writer);
+}
+
+int xml_finish(struct presence *presence, struct xml *xml, struct pbx_document *ret_document)
+{
+	static const char mark[] = "version=\"#\"";
+	int written = xmlTextWriterEndDocument(xml->writer);
+
+	free(presence->head);
+	xmlFreeTextWriter(xml->writer);
+	presence->head = written >= 0 ? strdup((const char *)xmlBufferContent(xml->buffer)) : NULL;
+	presence->tail = NULL;
+	xmlBufferFree(xml->buffer);
+	if (!presence->head)
+		return PBX_ENOMEM;
+	char *at = strstr(presence->head, mark);
+	if (at) {
+		at += strlen("version=\"");
+		*at = '\0'; /* in place of the # */
+		presence->tail = at + 1;
+	}
+	ret_document->head = presence->head;
+	ret_document->tail = presence->tail;
+	return PBX_OK;
+}
