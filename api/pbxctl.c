@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "pbxctl.h"
+#include "pbxctl_ladder.h"
 #include "pbxctl_print.h"
 
 /* ---- running a command ------------------------------------------------------------------ */
@@ -25,7 +26,18 @@ struct unfinished {
 	size_t used;
 };
 
-static void show_piece(const struct session *session, const struct look *look, const char *piece, struct unfinished *rest)
+/* A line of a stream: a rung when that is what comes. */
+static void show_line(struct ladder *ladder, const struct look *look, const char *line)
+{
+	cJSON *rung = ladder ? cJSON_Parse(line) : NULL;
+
+	if (!rung || !print_rung(ladder, look, rung))
+		print_stream_line(look, line);
+	cJSON_Delete(rung);
+}
+
+static void show_piece(const struct session *session, const struct look *look, struct ladder *ladder, const char *piece,
+		       struct unfinished *rest)
 {
 	size_t size = strlen(piece);
 	char *text = session->json ? NULL : realloc(rest->text, rest->used + size + 1);
@@ -40,7 +52,7 @@ static void show_piece(const struct session *session, const struct look *look, c
 	char *line = text;
 	for (char *end; (end = strchr(line, '\n')); line = end + 1) {
 		*end = '\0';
-		print_stream_line(look, line);
+		show_line(ladder, look, line);
 	}
 	rest->text = text;
 	rest->used = strlen(line);
@@ -48,8 +60,9 @@ static void show_piece(const struct session *session, const struct look *look, c
 	(void)fflush(look->out);
 }
 
-static int show_stream(struct session *session, const struct look *look)
+static int show_stream(struct session *session, const struct look *look, const char *kind)
 {
+	struct ladder ladder = { .count = 0 }, *rungs = strcmp(kind, "application/x-ladder") == 0 ? &ladder : NULL;
 	struct unfinished rest = { NULL, 0 };
 	bool ended = false;
 
@@ -58,7 +71,7 @@ static int show_stream(struct session *session, const struct look *look)
 		if (!piece)
 			break;
 		ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(piece, "end"));
-		show_piece(session, look, text_in(piece, "data"), &rest);
+		show_piece(session, look, rungs, text_in(piece, "data"), &rest);
 		cJSON_Delete(piece);
 	}
 	if (rest.used > 0)
@@ -114,7 +127,7 @@ static int run(struct session *session, const char *const *words, int count)
 	if (status_of(answer) < 200 || status_of(answer) >= 300)
 		code = complain(session, answer);
 	else if (*text_in(answer, "stream"))
-		code = show_stream(session, &look);
+		code = show_stream(session, &look, text_in(answer, "stream"));
 	else
 		code = show_answer(session, &look, answer, columns);
 	cJSON_Delete(answer);

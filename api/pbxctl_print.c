@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pbxctl_ladder.h"
 #include "pbxctl_print.h"
 
 #define COLUMNS_MAX 64
@@ -309,6 +310,8 @@ static void print_members(const struct look *look, const cJSON *object, int inde
 			(void)fputc('\n', look->out);
 			if (cJSON_IsObject(member))
 				print_members(look, member, indent + 2);
+			else if (strcmp(member->string, "ladder") == 0)
+				print_ladder(look, member);
 			else if (has_sentences(member))
 				print_lines(look, member, indent + 2);
 			else

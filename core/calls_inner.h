@@ -57,7 +57,7 @@ struct core_leg {
 	char id[40];
 	uint32_t state, direction;
 	bool is_caller;
-	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], peer[64];
+	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], instance[128], peer[64];
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
 
@@ -201,6 +201,7 @@ struct core_dial_wish {
 	bool answer_at_bridge;           /* without from: the first answer is not the call's (click to call) */
 	const char *account;             /* whose permission counts; NULL: from's */
 	const char *call_from, *call_to; /* without from: what the call is said to be; NULL: caller and first target */
+	const char *instance;            /* only this device of the account that the number is, see struct core_incoming; NULL or "": all */
 };
 int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial);
 int core_dial_cancel(pbx_dial dial);
@@ -236,9 +237,18 @@ void core_bridges_fini(void);
 /* ---- transfer.c ---- */
 void core_transfer_progress(pbx_leg transferor, uint32_t sip_code);
 /* The moved leg's way has ended: well (code 200) or not. true: it talks to the transferor again. */
+bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
+
+/* PBX_OK: `by` stands where `old` stood, who is to be hung up now. */
+int core_leg_put_in_place(struct core_leg *old, struct core_leg *by);
+uint32_t core_transfer_code(int err); /* what who asked for it is told */
+
+/* ---- pickup.c ---- */
 /* A new leg that names another by Replaces (RFC 3891): takes its place, or is refused. */
 void core_leg_replace(struct core_leg *leg, pbx_leg replaced, bool early_only);
-bool core_transfer_over(pbx_leg transferor, struct core_leg *moved, const char *target, uint32_t sip_code);
+int core_leg_pick_up(struct core_leg *by, const struct core_leg *ringing);          /* pbx_calls.pickup */
+int core_leg_find_ringing(const char *number, const char *group, pbx_leg *ret_leg); /* pbx_calls.find_ringing */
+bool core_accounts_share_group(const char *one, const char *other);
 
 /* ---- route.c ---- */
 struct core_walk_wish {

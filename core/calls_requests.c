@@ -221,6 +221,75 @@ static void originate(void *self, pbx_request request)
 	(void)requests->created(request, location, object);
 }
 
+/* ---- pick-up from a desktop: the phone of who asks rings, and when it answers takes the call ---- */
+
+static void on_taker_done(void *self, pbx_dial dial, const struct pbx_dial_result *result)
+{
+	struct core_leg *taker = core_leg_alive(result->winner);
+	const struct core_leg *ringing = core_leg_alive((pbx_leg){ (uint64_t)(uintptr_t)self });
+
+	(void)dial;
+	if (taker && (!ringing || core_leg_pick_up(taker, ringing) != PBX_OK))
+		core_leg_end(taker, 0, PBX_CAUSE_ANSWERED_ELSEWHERE, false, "nothing rings any more");
+}
+
+static const struct pbx_dialler taker_dialler = { .size = sizeof taker_dialler, .done = on_taker_done };
+
+/* A leg of the call that rings, at a phone whose calls the account may take; NULL. */
+static const struct core_leg *takeable(const struct core_call *call, const char *account)
+{
+	for (const struct core_leg *leg = call ? call->legs : NULL; leg; leg = leg->next)
+		if (leg->branch && leg->state < PBX_LEG_ANSWERED && leg->branch->group->dial->from &&
+		    (!account[0] || strcmp(leg->number, account) == 0 || core_accounts_share_group(account, leg->number)))
+			return leg;
+	return NULL;
+}
+
+static void pick_up(void *self, pbx_request request)
+{
+	const char *id = requests->text(request, "id"), *number = requests->text(request, "number");
+	const char *account = requests->own_account(request);
+	const struct core_leg *ringing = takeable(call_by_id(id), account);
+
+	(void)self;
+	if (!is_number(number)) {
+		(void)requests->fail(request, 422, "not_a_number", "number", "digits, *, # and + make a number");
+		return;
+	}
+	if (account[0] && strcmp(account, number) != 0) {
+		(void)requests->fail(request, 403, "not_yours", "number", "you may pick up with %s", account);
+		return;
+	}
+	if (!ringing) {
+		(void)requests->fail(request, 404, "does_not_ring", "id", "there is no call %s that rings where you may take it", id);
+		return;
+	}
+
+	const char *caller = ringing->branch->group->dial->from->number;
+	const struct pbx_dial_target target = { .text = number };
+	const struct pbx_dial_plan plan = { .size = sizeof plan,
+					    .strategy = PBX_DIAL_ALL,
+					    .flags = PBX_DIAL_NO_FORWARD,
+					    .targets = &target,
+					    .target_count = 1,
+					    .caller_number = caller,
+					    .caller_name = ringing->branch->group->dial->from->name };
+	const struct core_dial_wish wish = { .host = core_calls_host(),
+					     .plan = &plan,
+					     .dialler = &taker_dialler,
+					     .self = (void *)(uintptr_t)ringing->handle.id,
+					     .answer_at_bridge = true,
+					     .call_from = number,
+					     .call_to = caller,
+					     .account = number };
+	pbx_dial dial;
+	if (core_dial_start(&wish, &dial) != PBX_OK) {
+		(void)requests->fail(request, 503, "no_capacity", NULL, "there is no room for another call");
+		return;
+	}
+	(void)requests->reply(request, 202, core_calls_show(core_dial_call(dial)->id));
+}
+
 /* ---- tables ---- */
 
 #define ARGS(...) PBX_TABLE(((const struct pbx_arg[]){ __VA_ARGS__ }))
@@ -232,6 +301,10 @@ static void originate(void *self, pbx_request request)
 #define LEG                                                                                                                                \
 	{                                                                                                                                  \
 		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given"           \
+	}
+#define PICKER                                                                                                                             \
+	{                                                                                                                                  \
+		.name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Takes the call", .completes = "extension"     \
 	}
 #define HELD                                                                                                                               \
 	REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
@@ -250,6 +323,8 @@ const struct pbx_route core_calls_routes[] = {
 	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES,
 	  ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls/{id}:pickup", pick_up, "calls:write",
+	  "Ring a number, and when it answers give it this call, which rings elsewhere", PBX_ROUTE_WRITES, ARGS(ID, PICKER), CALL },
 	{ "POST", "/calls", originate, "calls:write", "Ring a number, and when it answers call another from it", PBX_ROUTE_WRITES,
 	  ARGS({ .name = "from", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Rings first", .completes = "extension" },
 	       { .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Is called then" },
@@ -261,6 +336,7 @@ _Static_assert(sizeof core_calls_routes / sizeof core_calls_routes[0] == CORE_CA
 const struct pbx_command core_calls_commands[] = {
 	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
 	{ "calls show", show, "One call with its legs", ARGS(ID), NULL, 0 },
+	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },
 };
 _Static_assert(sizeof core_calls_commands / sizeof core_calls_commands[0] == CORE_CALLS_COMMANDS, "calls_part.h counts them");

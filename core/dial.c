@@ -249,7 +249,7 @@ void core_dial_finish(struct core_dial *dial, uint32_t outcome, const struct cor
 {
 	struct core_leg *from = dial->from;
 	const struct core_group *group = winner && winner->branch ? winner->branch->group : NULL;
-	uint32_t loser_cause = winner                             ? PBX_CAUSE_ANSWERED_ELSEWHERE
+	uint32_t loser_cause = winner || dial->picked_up          ? PBX_CAUSE_ANSWERED_ELSEWHERE
 			       : outcome == PBX_DIALLED_NO_ANSWER ? PBX_CAUSE_NO_ANSWER
 								  : PBX_CAUSE_NORMAL;
 
@@ -492,6 +492,7 @@ static void dial_fill(struct core_dial *dial, const struct core_dial_wish *wish)
 	CORE_TEXT(dial->music_class, plan->music_class);
 	CORE_TEXT(dial->account, wish->account ? wish->account : from ? from->account : "");
 	CORE_TEXT(dial->target, plan->targets[0].text);
+	CORE_TEXT(dial->instance, wish->instance);
 	dial->self = wish->self;
 	dial->transferor = wish->transferor;
 	if (wish->dialler)
@@ -583,16 +584,20 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 					    .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK,
 					    .targets = &target,
 					    .target_count = 1 };
-	const struct core_dial_wish wish = {
-		.from = leg, .plan = &plan, .transferor = transferor, .account = referrer ? referrer->account : NULL
-	};
+	const struct core_dial_wish wish = { .from = leg,
+					     .plan = &plan,
+					     .transferor = transferor,
+					     .account = referrer ? referrer->account : NULL,
+					     .instance = leg->instance };
 	pbx_dial dial;
 	CORE_TEXT(leg->dialled, number);
 	if (referrer)
 		CORE_TEXT(leg->referred_by, referrer->number);
 	if (leg->is_caller && !leg->call->answered_at_ms)
 		CORE_TEXT(leg->call->to_number, number);
-	return core_dial_start(&wish, &dial);
+	int err = core_dial_start(&wish, &dial);
+	leg->instance[0] = '\0'; /* was meant for what the caller dialled; who comes next is called as a whole */
+	return err;
 }
 
 void core_dials_fini(void)

@@ -114,6 +114,7 @@ static void branch_stop(struct core_branch *branch, uint32_t cause)
 }
 
 static void branch_start(struct core_branch *branch);
+static void start_ready(struct core_group *group);
 
 /* A target by turns is over: the next one's turn has come, or with FAILOVER nobody's, when the callee has decided. */
 static void next_in_order(struct core_group *group, uint32_t sip_code)
@@ -121,7 +122,7 @@ static void next_in_order(struct core_group *group, uint32_t sip_code)
 	bool goes_on = group->strategy == PBX_DIAL_ORDER || core_group_may_fail_over(group, sip_code);
 
 	for (struct core_branch *branch = group->branches; branch && !group->dial->over; branch = branch->next) {
-		if (branch->over)
+		if (branch->over || branch->spare)
 			continue;
 		if (!goes_on) {
 			branch_quiet(branch);
@@ -133,17 +134,63 @@ static void next_in_order(struct core_group *group, uint32_t sip_code)
 	}
 }
 
+static bool is_same_device(const struct core_branch *a, const struct core_branch *b)
+{
+	return a->reg_id && b->reg_id && strcmp(a->instance, b->instance) == 0 && strcmp(a->account, b->account) == 0;
+}
+
+static struct core_branch *spare_of(const struct core_branch *branch)
+{
+	struct core_branch *other = branch->group->branches;
+
+	while (other && (!other->spare || other->over || !is_same_device(branch, other)))
+		other = other->next;
+	return other;
+}
+
+/* What tells that nobody is at the other end of a flow (RFC 5626 5.3, 11.5), not that somebody is and does not want. */
+static bool tells_of_dead_flow(uint32_t sip_code)
+{
+	return sip_code == 430 || sip_code == 408 || sip_code == 503;
+}
+
+/* A device whose flow is dead is tried by another one of its flows; one that has spoken needs no other. False: there is none. */
+static bool try_other_flow(struct core_branch *branch, uint32_t sip_code)
+{
+	struct core_branch *spare;
+
+	if (sip_code == 430) {
+		const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
+
+		if (location->flow_failed && branch->contact_id[0])
+			(void)location->flow_failed(branch->contact_id); /* it may be gone already */
+	}
+	while ((spare = spare_of(branch))) {
+		spare->spare = false;
+		if (tells_of_dead_flow(sip_code)) {
+			branch_start(spare);
+			return true;
+		}
+		branch_quiet(spare);
+	}
+	return false;
+}
+
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final)
 {
 	struct core_group *group = branch->group;
 
 	branch_quiet(branch);
 	branch->leg = NULL;
+	if (try_other_flow(branch, final->sip_code))
+		return;
 	note(group, final->sip_code, final->cause, final->callee_said);
 	if (final->sip_code >= 600)
 		core_group_stop(group, PBX_CAUSE_NORMAL, NULL);
 	if (group->state == CORE_GROUP_RINGING && group->strategy > PBX_DIAL_ALL)
 		next_in_order(group, final->sip_code);
+	else if (group->state == CORE_GROUP_RINGING && !group->dial->over)
+		start_ready(group);
 	group_check(group);
 }
 
@@ -154,6 +201,7 @@ static void on_branch_ring_timer(void *self, pbx_timer timer)
 	(void)timer;
 	branch_stop(branch, PBX_CAUSE_NO_ANSWER);
 	note(branch->group, 480, PBX_CAUSE_NO_ANSWER, false);
+	(void)try_other_flow(branch, 480); /* it rang: there is nothing to try */
 	if (branch->group->strategy > PBX_DIAL_ALL)
 		next_in_order(branch->group, 480);
 	group_check(branch->group);
@@ -294,17 +342,38 @@ struct resolving {
 	uint32_t found;
 };
 
+/* Of the flows of one device one is called: the first that answers what we ask it, else the first. */
+static void choose_flow(struct core_branch *branch)
+{
+	for (struct core_branch *other = branch->group->branches; other; other = other->next) {
+		if (other == branch || other->spare || other->started || !is_same_device(branch, other))
+			continue;
+		branch->spare = branch->unanswered >= other->unanswered;
+		other->spare = !branch->spare;
+		return;
+	}
+}
+
 static void add_contact(void *context, const struct pbx_contact *contact)
 {
 	struct resolving *resolving = context;
-	struct core_branch *branch = branch_add(resolving->group, contact->uri, resolving->target);
+	const struct core_group *group = resolving->group;
 
+	if (group->dial->instance[0] && group->forwarded == 0 && strcmp(contact->instance, group->dial->instance) != 0)
+		return;
+	struct core_branch *branch = branch_add(resolving->group, contact->uri, resolving->target);
 	if (!branch)
 		return;
+	branch->reg_id = contact->reg_id;
+	branch->q_milli = contact->q_milli;
+	branch->unanswered = contact->unanswered;
+	CORE_TEXT(branch->contact_id, contact->id);
+	CORE_TEXT(branch->instance, contact->instance);
 	CORE_TEXT(branch->received, contact->received);
 	CORE_TEXT(branch->transport, contact->transport);
 	CORE_TEXT(branch->path, contact->path);
 	CORE_TEXT(branch->account, resolving->aor);
+	choose_flow(branch);
 	resolving->found++;
 }
 
@@ -347,6 +416,40 @@ static void on_group_ring_timer(void *self, pbx_timer timer)
 	group_check(group);
 }
 
+/* Devices of an account that it prefers are called first, the others when none of those is left (RFC 3261 16.6, q). */
+static bool waits_for_better(const struct core_branch *branch)
+{
+	for (const struct core_branch *other = branch->group->branches; other; other = other->next)
+		if (!other->over && other->q_milli > branch->q_milli && strcmp(other->account, branch->account) == 0)
+			return true;
+	return false;
+}
+
+/* Whoever's turn it is now, when they are not called by turns. */
+static void start_ready(struct core_group *group)
+{
+	for (struct core_branch *branch = group->branches, *next; branch && !group->dial->over; branch = next) {
+		next = branch->next;
+		if (branch->started || branch->over || branch->spare || branch->delay.id || waits_for_better(branch))
+			continue;
+		if (branch->delay_ms)
+			(void)core_timer_start(core_self(), branch->delay_ms, 0, on_branch_delay, branch, &branch->delay);
+		else
+			branch_start(branch);
+	}
+}
+
+/* The one whose turn is first, when they are called by turns. */
+static void start_first(struct core_group *group)
+{
+	struct core_branch *branch = group->branches;
+
+	while (branch && (branch->started || branch->over || branch->spare))
+		branch = branch->next;
+	if (branch && !group->dial->over)
+		branch_start(branch);
+}
+
 static void ring_branches(struct core_group *group)
 {
 	uint32_t ring_ms = ring_ms_of(group);
@@ -354,19 +457,10 @@ static void ring_branches(struct core_group *group)
 	group->state = CORE_GROUP_RINGING;
 	if (ring_ms && group->branches && !group->ring.id) /* who is redirected to rings for what is left of it */
 		(void)core_timer_start(core_self(), ring_ms, 0, on_group_ring_timer, group, &group->ring);
-	for (struct core_branch *branch = group->branches, *next; branch && !group->dial->over; branch = next) {
-		next = branch->next;
-		if (branch->started || branch->over)
-			continue;
-		if (group->strategy > PBX_DIAL_ALL) {
-			branch_start(branch);
-			break;
-		}
-		if (branch->delay_ms)
-			(void)core_timer_start(core_self(), branch->delay_ms, 0, on_branch_delay, branch, &branch->delay);
-		else
-			branch_start(branch);
-	}
+	if (group->strategy > PBX_DIAL_ALL)
+		start_first(group);
+	else
+		start_ready(group);
 	group_check(group);
 	core_dial_check(group->dial); /* a target that is a number has become a group of its own */
 }

@@ -22,9 +22,12 @@ struct core_branch {
 	struct core_group *group;
 	struct core_leg *leg;
 	bool started, over, heard; /* heard: `from` has heard its early media */
+	bool spare;                /* another flow of a device whose first flow is tried already (RFC 5626) */
+	uint32_t reg_id, q_milli, unanswered;
+	char contact_id[27], instance[128];
 	uint32_t delay_ms, ring_ms, flags;
 	pbx_timer delay, ring;
-	char uri[256], received[64], transport[16], path[256], account[64], peer[64], caller_number[64], caller_name[128];
+	char uri[512], received[64], transport[16], path[512], account[64], peer[64], caller_number[64], caller_name[128];
 	bool has_caller;
 };
 
@@ -69,9 +72,10 @@ struct core_dial {
 	void *self;
 	pbx_timer ring;
 	pbx_leg transferor;
-	char target[128];
-	struct core_leg *early; /* the branch `from` hears before the answer */
+	char target[128], instance[128]; /* instance: of the account that is dialled only this device, or "" */
+	struct core_leg *early;          /* the branch `from` hears before the answer */
 	bool ringing_told, over;
+	bool picked_up; /* somebody else has taken `from`: the phones that ring have missed nothing */
 	struct core_final best;
 	struct pbx_dial_result result;
 };

@@ -20,6 +20,7 @@
  * Who decides about a leg is one of: a plugin's controller, a dial whose branch it is, a bridge it talks in. A leg that has lost all three,
  * and on whose behalf nothing is dialled, is lonely and is hung up after CORE_LONELY_MS: nobody's phone stays up in silence for ever. */
 #include "calls_inner.h"
+#include "trace.h"
 #include <assert.h>
 #include <stdlib.h>
 
@@ -277,6 +278,7 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->name, incoming->from_name);
 	CORE_TEXT(leg->dialled, incoming->dialled);
 	CORE_TEXT(leg->account, incoming->account);
+	CORE_TEXT(leg->instance, incoming->instance);
 	CORE_TEXT(leg->device, incoming->device);
 	CORE_TEXT(leg->address, incoming->address);
 	CORE_TEXT(leg->peer, incoming->peer);
@@ -322,6 +324,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	leg->arriving = true;
 	*ret_leg = leg->handle;
 
+	core_trace_bind(incoming->protocol_id, call->id);
 	core_event_call_started(call, leg);
 	core_event_leg("leg.started", leg);
 	if (incoming->replaces.id) {

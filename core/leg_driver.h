@@ -69,7 +69,8 @@ struct core_leg_driver {
 
 /* A call comes in. Borrowed. */
 struct core_incoming {
-	const char *dialled; /* user part of the Request-URI, unescaped */
+	const char *dialled;  /* user part of the Request-URI, unescaped */
+	const char *instance; /* a GRUU was dialled (RFC 5627): the device of that account alone; "" for all */
 	const char *from_number, *from_name;
 	const char *account;                 /* authenticated; "" for a configured peer or none */
 	const char *device;                  /* User-Agent */

@@ -463,6 +463,14 @@ static void each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *
 	free(legs);
 }
 
+static int pickup(pbx_leg by, pbx_leg ringing)
+{
+	struct core_leg *leg = core_leg_alive(by);
+	const struct core_leg *other = core_leg_alive(ringing);
+
+	return leg && other ? core_leg_pick_up(leg, other) : PBX_ENOENT;
+}
+
 static int set_identity(pbx_leg handle, const char *number, const char *name)
 {
 	struct core_leg *leg = core_leg_alive(handle);
@@ -533,4 +541,6 @@ const struct pbx_calls core_calls_service = {
 	.set_music = set_music,
 	.say = say,
 	.set_language = set_language,
+	.find_ringing = core_leg_find_ringing,
+	.pickup = pickup,
 };

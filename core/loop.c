@@ -4,6 +4,7 @@
  * (core_loop_set_waiter), which polls that descriptor among its own. Other threads reach the loop through core_post alone: a short list under a mutex and a uv_async that ends the
  * wait. The clocks and the watchdog are in core/clock.c, the pool's jobs in core/work.c. */
 #include "loop.h"
+#include "io.h"
 #include "loop_internal.h"
 #include "log.h"
 #include "owner_internal.h"
@@ -356,6 +357,7 @@ void core_loop_fini(void)
 	core_posts_drop(NULL);
 	core_owner_fini(core_owner_of(core_self()));
 	core_timers_drop();
+	core_io_drop();
 
 	close_door();
 	(void)uv_run(&loop.uv, UV_RUN_NOWAIT);

@@ -12,6 +12,7 @@
 #include "control.h"
 #include "crash.h"
 #include "fetch.h"
+#include "io.h"
 #include "host.h"
 #include "json.h"
 #include "lamps.h"
@@ -304,7 +305,8 @@ static int offer_services(void)
 		const char *id;
 		const void *table;
 	} services[] = {
-		{ "pbx.timers/1", &core_timers_service },     { "pbx.json/1", &core_json_service },
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.io/1", &core_io_service },
+		{ "pbx.json/1", &core_json_service },
 		{ "pbx.secrets/1", &core_secrets_service },   { "pbx.fetch/1", &core_fetch_service },
 		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
 		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },
@@ -321,7 +323,7 @@ static int offer_services(void)
 
 static void on_bus_attached(void *context, int result)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part, &prompts_part, &calls_part, &media_part, &sip_part };
+	static const struct pbx_plugin *const parts[] = { &core_part, &prompts_part, &trace_part, &calls_part, &media_part, &sip_part };
 	const struct plugin_settings *plugins = core_settings_get("plugins");
 
 	(void)context;
@@ -441,7 +443,8 @@ static bool section_is_good(const struct pbx_plugin *part)
 /* The first problem of the file. Sections of plugins are checked by the running daemon, which knows them. */
 static int check_settings(const char *file)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part, &prompts_part, &calls_part, &media_part, &sip_part, &api_part };
+	static const struct pbx_plugin *const parts[] = { &core_part,  &prompts_part, &trace_part, &calls_part,
+							  &media_part, &sip_part,     &api_part };
 	struct pbx_diag diag = { 0 };
 	bool good = read_settings(file, &diag) == PBX_OK;
 

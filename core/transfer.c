@@ -5,13 +5,8 @@
  *    attended   the transferor has two calls; the partner of one takes the transferor's place in the other, and both of its legs end: a bridge
  *               changes a member, a controller is asked (replaced)
  *
- * A phone may also take a place by itself: INVITE with Replaces, from another device of the same account, or for a call that rings in its pickup group.
- *
  * A leg with a controller that knows transfers leaves the decision to it. */
 #include "calls_inner.h"
-#include "dial_inner.h"
-#include "host.h"
-#include <pbx/directory.h>
 #include <stdlib.h>
 
 struct transfer {
@@ -71,8 +66,7 @@ static int ask_controller(struct core_leg *old, struct core_leg *by)
 	return err;
 }
 
-/* PBX_OK: `by` stands where `old` stood, who is to be hung up now. */
-static int put_in_place(struct core_leg *old, struct core_leg *by)
+int core_leg_put_in_place(struct core_leg *old, struct core_leg *by)
 {
 	struct core_leg *third = core_bridge_peer(old);
 	pbx_bridge bridge;
@@ -80,7 +74,7 @@ static int put_in_place(struct core_leg *old, struct core_leg *by)
 	return third ? core_bridge_make(by, third, &bridge) : ask_controller(old, by);
 }
 
-static uint32_t code_of(int err)
+uint32_t core_transfer_code(int err)
 {
 	switch (err) {
 	case PBX_OK:
@@ -116,9 +110,9 @@ static void transfer_attended(struct core_leg *leg, struct core_leg *second)
 		transfer_blind(leg, partner, target);
 		return;
 	}
-	int err = put_in_place(old, partner);
+	int err = core_leg_put_in_place(old, partner);
 	core_event_transfer(partner, "attended", leg->number, target, err == PBX_OK ? "ok" : "failed");
-	core_transfer_progress(leg->handle, code_of(err));
+	core_transfer_progress(leg->handle, core_transfer_code(err));
 	if (err != PBX_OK)
 		return;
 	core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "transferred");
@@ -177,98 +171,4 @@ int core_leg_on_transfer(pbx_leg handle, const char *target, pbx_leg replaces)
 		return PBX_ESTATE;
 	}
 	return PBX_OK;
-}
-
-/* ---- INVITE with Replaces ---- */
-
-struct group_search {
-	const char *account;
-	char found[64];
-};
-
-static void look_up_group(void *context, const void *table)
-{
-	struct group_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.pickup_group);
-}
-
-static bool are_of_one_group(const char *one, const char *other)
-{
-	struct group_search a = { .account = one }, b = { .account = other };
-
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_group, &a);
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_group, &b);
-	return a.found[0] && strcmp(a.found, b.found) == 0;
-}
-
-/* RFC 3891 section 3 leaves to us who may: nobody is to take a stranger's call. */
-static bool may_replace(const struct core_leg *leg, const struct core_leg *old)
-{
-	if (!leg->account[0] || !old->account[0])
-		return false;
-	if (strcmp(leg->account, old->account) == 0)
-		return true;
-	return old->state != PBX_LEG_ANSWERED && are_of_one_group(leg->account, old->account);
-}
-
-/* Takes the place of a party that talks, or that a feature has. */
-static int replace_answered(struct core_leg *leg, struct core_leg *old)
-{
-	struct core_leg *third = core_bridge_peer(old);
-	char dialled[128];
-	int err;
-
-	CORE_TEXT(dialled, old->dialled);
-	if (!third && !old->controller.replaced)
-		err = core_leg_route(leg, dialled, (pbx_leg){ 0 });
-	else if ((err = core_leg_answer(leg, third)) == PBX_OK)
-		err = put_in_place(old, leg);
-	if (err != PBX_OK)
-		return err;
-	if (leg->state == PBX_LEG_ANSWERED)
-		core_call_answered(leg->call, leg, third ? third->number : dialled, third ? third->name : "");
-	core_leg_end(old, 0, PBX_CAUSE_NORMAL, false, "replaced");
-	return PBX_OK;
-}
-
-/* Takes a call that rings: who calls is answered, the phones that rang hear that somebody else did. */
-static int replace_ringing(struct core_leg *leg, const struct core_leg *old)
-{
-	struct core_leg *caller = old->branch ? old->branch->group->dial->from : NULL;
-	pbx_bridge bridge;
-	int err;
-
-	if (!caller)
-		return PBX_ENOENT;
-	err = core_leg_answer(caller, leg);
-	if (err == PBX_OK)
-		err = core_leg_answer(leg, caller);
-	if (err != PBX_OK)
-		return err;
-	core_call_answered(caller->call, caller, leg->number, leg->name);
-	core_call_answered(leg->call, leg, caller->number, caller->name);
-	return core_bridge_make(caller, leg, &bridge);
-}
-
-static int replace(struct core_leg *leg, struct core_leg *old, bool early_only)
-{
-	if (!old)
-		return PBX_ENOENT;
-	if (!may_replace(leg, old))
-		return PBX_EPERM;
-	if (old->state == PBX_LEG_ANSWERED)
-		return early_only ? PBX_EBUSY : replace_answered(leg, old);
-	return old->direction == PBX_OUTBOUND ? replace_ringing(leg, old) : PBX_ENOENT; /* an early dialog that we did not begin */
-}
-
-void core_leg_replace(struct core_leg *leg, pbx_leg replaced, bool early_only)
-{
-	int err = replace(leg, core_leg_alive(replaced), early_only);
-
-	if (err != PBX_OK)
-		core_leg_refuse(leg, code_of(err), core_cause_from_sip(code_of(err)), "not replaced");
 }

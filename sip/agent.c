@@ -14,6 +14,7 @@
 #include "notifier.h"
 #include "peer.h"
 #include "registrar.h"
+#include "tap.h"
 #include <assert.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
@@ -212,6 +213,7 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	char labels[48];
 
 	(void)agent;
+	ua_tap_check(ua);
 	if (!ua_transport_sender(ua, msg, &request.source, &request.transport)) {
 		msg_destroy(msg);
 		return 0;

@@ -7,6 +7,7 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "gruu.h"
 #include "identity.h"
 #include "peering.h"
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 	dialog->nta =
 		nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_CALL_ID(sip->sip_call_id), SIPTAG_FROM(sip->sip_to),
 				SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
-	if (!dialog->nta || nta_leg_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
+	if (!dialog->nta || ua_gruu_server_route(dialog->nta, sip->sip_record_route, sip->sip_contact) < 0)
 		return false;
 	return nta_leg_tag(dialog->nta, NULL) && nta_incoming_tag(dialog->in, nta_leg_get_tag(dialog->nta));
 }
@@ -125,14 +126,19 @@ static void read_dialled(const struct ua_request *request, char *ret_dialled, si
 static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer, pbx_leg replaces)
 {
 	const sip_t *sip = request->sip;
-	char dialled[64], number[64], name[128];
+	char dialled[64], number[64], name[128], instance[UA_MOST_INSTANCE] = "";
 	pbx_leg leg = { 0 };
 	int err;
 
-	read_dialled(request, dialled, sizeof dialled);
+	uint32_t gruu = ua_gruu_read(sip->sip_request->rq_url, dialled, instance);
+	if (gruu == UA_GRUU_NONE)
+		read_dialled(request, dialled, sizeof dialled);
+	else if (gruu == UA_GRUU_DEAD)
+		(void)snprintf(dialled, sizeof dialled, "tgruu"); /* a number that nobody has */
 	ua_identity_caller(request, number, name);
 	const struct core_incoming incoming = {
 		.dialled = dialled,
+		.instance = instance,
 		.from_number = number,
 		.from_name = name,
 		.account = request->account,

@@ -6,6 +6,7 @@
  */
 #include "location.h"
 #include "bus.h"
+#include "contact.h"
 #include "json.h"
 #include "loop.h"
 #include "store.h"
@@ -560,6 +561,13 @@ uint32_t ua_location_walk(uint32_t from, uint32_t shares, void (*each)(struct ua
 
 static void show(const struct ua_binding *binding, void (*each)(void *context, const struct pbx_contact *contact), void *context)
 {
+	char provider[64] = "", id[256] = "", param[256] = "";
+
+	if (strstr(binding->uri, ";pn-")) {
+		(void)ua_uri_param(binding->uri, "pn-provider", provider, sizeof provider); /* "" when it is not there */
+		(void)ua_uri_param(binding->uri, "pn-prid", id, sizeof id);
+		(void)ua_uri_param(binding->uri, "pn-param", param, sizeof param);
+	}
 	const struct pbx_contact contact = {
 		.size = sizeof contact,
 		.id = binding->id,
@@ -576,6 +584,9 @@ static void show(const struct ua_binding *binding, void (*each)(void *context, c
 		.expires_wall_us = binding->expires_wall_us,
 		.round_trip_us = binding->round_trip_us,
 		.unanswered = binding->unanswered,
+		.push_provider = provider,
+		.push_id = id,
+		.push_param = param,
 	};
 
 	each(context, &contact);
@@ -631,6 +642,16 @@ static int location_remove_all(struct pbx_host *host, const char *name)
 	return PBX_OK;
 }
 
+static int location_flow_failed(const char *id)
+{
+	struct ua_binding *binding = find_id(id);
+
+	if (!binding)
+		return PBX_ENOENT;
+	ua_location_drop(binding, "flow_failed");
+	return PBX_OK;
+}
+
 static uint32_t location_count(void)
 {
 	return location.count;
@@ -643,4 +664,5 @@ const struct pbx_location ua_location_service = {
 	.remove = location_remove,
 	.remove_all = location_remove_all,
 	.count = location_count,
+	.flow_failed = location_flow_failed,
 };

@@ -36,7 +36,7 @@ struct ua_binding *ua_location_find(const char *aor);
 struct ua_binding *ua_location_match(const char *aor, const struct ua_binding_news *news);
 /* Adds (binding NULL) or refreshes; the oldest make room when there are more than `most`. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int ua_location_put(const char *aor, struct ua_binding *binding, const struct ua_binding_news *news, uint32_t most);
-/* reason: "expired", "removed", "replaced", "unregistered". */
+/* reason: "expired", "removed", "replaced", "unregistered", "flow_failed". */
 void ua_location_drop(struct ua_binding *binding, const char *reason);
 
 /* fn(context) once everything changed so far is safe from a crash, in the table or in the journal; now, if it is. */

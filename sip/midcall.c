@@ -5,6 +5,7 @@
  * ours that gets a 491 is tried again after a time that depends on who made the call (RFC 3261 14.1).
  */
 #include "dialog_internal.h"
+#include "gruu.h"
 #include "loop.h"
 #include "timer.h"
 #include <sofia-sip/su_uniqueid.h>
@@ -91,7 +92,7 @@ void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip
 		return;
 	}
 	if (sip->sip_contact)
-		(void)nta_leg_server_route(dialog->nta, NULL, sip->sip_contact); /* no memory: the old target serves on */
+		(void)ua_gruu_server_route(dialog->nta, NULL, sip->sip_contact); /* no memory: the old target serves on */
 	ua_dialog_note_peer(dialog, sip);
 	if (!is_prack)
 		ua_session_asked(dialog, sip);
@@ -178,7 +179,7 @@ static void on_update_accepted(struct ua_dialog *dialog, const sip_t *sip)
 	int err;
 
 	if (sip->sip_contact)
-		(void)nta_leg_client_reroute(dialog->nta, NULL, sip->sip_contact, 0); /* no memory: the old target serves on */
+		(void)ua_gruu_client_reroute(dialog->nta, NULL, sip->sip_contact, false); /* no memory: the old target serves on */
 	ua_dialog_ack(dialog, sip);
 	err = ua_dialog_read(dialog, sip, true, &answer);
 	if (err == PBX_OK && !answer.present)

@@ -8,9 +8,11 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "gruu.h"
 #include "identity.h"
 #include "peering.h"
 #include "timer.h"
+#include "trace.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,13 +73,26 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 	return PBX_OK;
 }
 
+/* 128 bits that nobody can guess, and no word about us. */
+static void make_call_id(char ret_id[33])
+{
+	uint32_t words[4];
+
+	arc4random_buf(words, sizeof words);
+	(void)snprintf(ret_id, 33, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
+}
+
 static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 {
-	char from[512], to[600];
+	char from[512], to[600], id[33];
+
+	make_call_id(id);
+	core_trace_bind(id, dialog->call_id);
 
 	ua_identity_address(dialog->ua, invite->from_number, invite->from_name, from, sizeof from);
 	(void)snprintf(to, sizeof to, "<%s>", invite->target);
-	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
+	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to),
+				      SIPTAG_CALL_ID_STR(id), TAG_END());
 	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
 }
 
@@ -195,7 +210,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 
 	dialog->out = NULL;
 	(void)ua_reliable_follow(dialog, sip); /* no memory: the ACK goes astray, and the peer gives up */
-	(void)nta_leg_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
+	(void)ua_gruu_client_reroute(dialog->nta, sip->sip_record_route, sip->sip_contact, true); /* no memory: To's URI is used */
 	ua_dialog_ack(dialog, sip);
 	nta_outgoing_destroy(orq);
 	dialog->state = UA_ANSWERED;

@@ -5,6 +5,7 @@
  * subscription. A Replaces in Refer-To names one of our own dialogs: an attended transfer, which the core joins without a new call.
  */
 #include "dialog_internal.h"
+#include "gruu.h"
 #include "identity.h"
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static pbx_leg find_replaced(const struct ua_dialog *dialog, const url_t *target
 
 int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 {
-	char target[64];
+	char target[64], instance[UA_MOST_INSTANCE];
 	bool attended;
 	pbx_leg replaced;
 
@@ -43,7 +44,8 @@ int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 	}
 	if (!sip->sip_refer_to || sip->sip_refer_to->r_url->url_type == url_invalid)
 		return 400;
-	ua_identity_user(sip->sip_refer_to->r_url, target, sizeof target);
+	if (ua_gruu_read(sip->sip_refer_to->r_url, target, instance) != UA_GRUU_FOUND)
+		ua_identity_user(sip->sip_refer_to->r_url, target, sizeof target);
 	replaced = find_replaced(dialog, sip->sip_refer_to->r_url, &attended);
 	if (!target[0] || (attended && !replaced.id)) {
 		ua_reply(dialog->ua, irq, SIP_404_NOT_FOUND, NULL);

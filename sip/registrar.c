@@ -2,9 +2,12 @@
  * registrar.c - a phone says where it is
  *
  * All contacts of one REGISTER are looked at before the first is changed: the request takes effect as a whole or not at all
- * (RFC 3261 10.3). The answer lists every binding of the account with what is left of it, and is sent when the store has what was changed.
+ * (RFC 3261 10.3). The answer lists every binding of the account with what is left of it and its GRUUs (RFC 5627), tells of Path (RFC 3327),
+ * Service-Route (RFC 3608), flows (RFC 5626) and push services (RFC 8599), and is sent when the store has what was changed.
  */
 #include "registrar.h"
+#include "contact.h"
+#include "gruu.h"
 #include "host.h"
 #include "location.h"
 #include "loop.h"
@@ -14,24 +17,28 @@
 #include <string.h>
 
 #define MOST_CONTACTS 10u /* in one REGISTER */
-#define MOST_URI 512u
+#define MOST_HEADERS 16384u
 
 struct change {
-	const sip_contact_t *contact;
 	struct ua_binding *binding;
 	struct ua_binding_news news;
-	char uri[MOST_URI], instance[128];
+	struct ua_contact contact;
 };
 
 struct registration {
 	struct ua_request *request;
 	const char *aor;
-	char user_agent[128], path[MOST_URI], received[80];
+	char user_agent[128], path[UA_MOST_PATH], received[80];
 	uint32_t change_count;
 	struct change changes[MOST_CONTACTS];
 };
 
-static uint32_t expires_of(const struct registration *registration, const sip_contact_t *contact)
+static bool supports(const sip_t *sip, const char *what)
+{
+	return sip->sip_supported && sip_has_feature(sip->sip_supported, what);
+}
+
+static uint32_t expires_of(const struct registration *registration, const struct ua_contact *contact)
 {
 	const struct ua_settings *settings = registration->request->ua->settings;
 	const sip_t *sip = registration->request->sip;
@@ -39,36 +46,9 @@ static uint32_t expires_of(const struct registration *registration, const sip_co
 
 	if (sip->sip_expires)
 		seconds = sip->sip_expires->ex_delta;
-	if (contact->m_expires) {
-		char *end;
-		unsigned long own = strtoul(contact->m_expires, &end, 10);
-
-		if (end != contact->m_expires) /* what is no number is as good as none (10.3) */
-			seconds = own;
-	}
+	if (contact->has_expires)
+		seconds = contact->expires_s;
 	return seconds > settings->max_expires_s ? settings->max_expires_s : (uint32_t)seconds;
-}
-
-static uint32_t q_of(const sip_contact_t *contact)
-{
-	double q = contact->m_q ? strtod(contact->m_q, NULL) : 1.0;
-
-	return q >= 1.0 ? 1000 : q <= 0.0 ? 0 : (uint32_t)(q * 1000.0 + 0.5);
-}
-
-static void unquoted(const char *value, char *ret_text, size_t size)
-{
-	size_t length = value ? strlen(value) : 0;
-
-	if (length >= 2 && value[0] == '"' && value[length - 1] == '"') {
-		value++;
-		length -= 2;
-	}
-	if (length >= size)
-		length = 0;
-	if (length > 0)
-		memcpy(ret_text, value, length);
-	ret_text[length] = '\0';
 }
 
 /* PBX_OK, or the status to refuse with. */
@@ -76,29 +56,23 @@ static int read_contact(struct registration *registration, const sip_contact_t *
 {
 	const sip_t *sip = registration->request->sip;
 	struct change *change = &registration->changes[registration->change_count];
-	const char *reg_id = msg_header_find_param(contact->m_common, "reg-id=");
 
 	if (registration->change_count == MOST_CONTACTS)
 		return 403;
-	if ((contact->m_url->url_type != url_sip && contact->m_url->url_type != url_sips) || !contact->m_url->url_host)
+	if (ua_contact_read(contact, &change->contact) != PBX_OK)
 		return 400;
-	if (url_e(change->uri, sizeof change->uri, contact->m_url) >= (isize_t)sizeof change->uri)
-		return 400;
-	unquoted(msg_header_find_param(contact->m_common, "+sip.instance="), change->instance, sizeof change->instance);
-
-	change->contact = contact;
 	change->news = (struct ua_binding_news){
-		.uri = change->uri,
+		.uri = change->contact.uri,
 		.received = registration->received,
 		.transport = registration->request->transport,
 		.user_agent = registration->user_agent,
-		.instance = change->instance,
+		.instance = change->contact.instance,
 		.path = registration->path,
 		.call_id = sip->sip_call_id->i_id,
-		.reg_id = reg_id ? (uint32_t)strtoul(reg_id, NULL, 10) : 0,
-		.q_milli = q_of(contact),
+		.reg_id = change->contact.reg_id,
+		.q_milli = change->contact.q_milli,
 		.cseq = sip->sip_cseq->cs_seq,
-		.expires_s = expires_of(registration, contact),
+		.expires_s = expires_of(registration, &change->contact),
 	};
 	if (change->news.expires_s > 0 && change->news.expires_s < registration->request->ua->settings->min_expires_s)
 		return 423;
@@ -109,13 +83,28 @@ static int read_contact(struct registration *registration, const sip_contact_t *
 	return PBX_OK;
 }
 
+/* A flow is one contact's, and the proxy that keeps it has to know (RFC 5626 6). */
+static int check_flows(const struct registration *registration)
+{
+	const sip_t *sip = registration->request->sip;
+	uint32_t flows = 0;
+
+	for (uint32_t i = 0; i < registration->change_count; i++)
+		flows += registration->changes[i].news.reg_id > 0 && registration->changes[i].news.expires_s > 0;
+	if (flows == 0)
+		return PBX_OK;
+	if (flows > 1)
+		return 400;
+	return supports(sip, "outbound") && sip->sip_via->v_next && !ua_path_has_flow(sip->sip_path) ? 439 : PBX_OK;
+}
+
 static int read_contacts(struct registration *registration)
 {
 	int status = PBX_OK;
 
 	for (const sip_contact_t *contact = registration->request->sip->sip_contact; contact && status == PBX_OK; contact = contact->m_next)
 		status = read_contact(registration, contact);
-	return status;
+	return status == PBX_OK ? check_flows(registration) : status;
 }
 
 /* `Contact: *` with `Expires: 0` takes all back. */
@@ -172,63 +161,114 @@ static int apply(struct registration *registration)
 	return PBX_OK;
 }
 
-/* Every binding as a Contact line. What does not fit is not listed: far beyond what one account may have. */
-static void list_bindings(const char *aor, char *ret_text, size_t size)
+/* What a device with an instance may call itself (RFC 5627 5.2). */
+static void list_gruus(const struct ua *ua, const struct ua_binding *binding, char *ret_text, size_t size)
 {
+	char public[UA_MOST_GRUU], temporary[UA_MOST_GRUU];
+
+	ret_text[0] = '\0';
+	if (ua_gruu_public(ua, binding, public) && ua_gruu_temporary(ua, binding, temporary))
+		(void)snprintf(ret_text, size, ";pub-gruu=\"%s\";temp-gruu=\"%s\"", public, temporary);
+}
+
+/* Every binding as a Contact line. What does not fit is not listed: far beyond what one account may have. */
+static size_t list_bindings(const struct ua_answer *answer, char *ret_text, size_t size)
+{
+	bool wants_gruu = supports(answer->sip, "gruu");
 	int64_t now_us = core_wall_us();
 	size_t used = 0;
 
 	ret_text[0] = '\0';
-	for (const struct ua_binding *binding = ua_location_find(aor); binding; binding = binding->next_of_aor) {
-		char instance[160] = "", q[24] = "";
+	for (const struct ua_binding *binding = ua_location_find(answer->account); binding; binding = binding->next_of_aor) {
+		char instance[UA_MOST_INSTANCE + 24] = "", reg_id[24] = "", q[24] = "", gruus[2 * UA_MOST_GRUU + 40] = "";
 		int64_t left_s = (binding->expires_wall_us - now_us + 999999) / 1000000;
 
 		if (binding->instance[0])
-			(void)snprintf(instance, sizeof instance, ";+sip.instance=\"%s\";reg-id=%u", binding->instance, binding->reg_id);
+			(void)snprintf(instance, sizeof instance, ";+sip.instance=\"%s\"", binding->instance);
+		if (binding->reg_id)
+			(void)snprintf(reg_id, sizeof reg_id, ";reg-id=%u", binding->reg_id);
 		if (binding->q_milli < 1000)
 			(void)snprintf(q, sizeof q, ";q=0.%03u", binding->q_milli);
-		int length = snprintf(ret_text + used, size - used, "Contact: <%s>;expires=%lld%s%s\n", binding->uri,
-				      (long long)(left_s > 0 ? left_s : 0), q, instance);
+		if (wants_gruu)
+			list_gruus(answer->ua, binding, gruus, sizeof gruus);
+		int length = snprintf(ret_text + used, size - used, "Contact: <%s>;expires=%lld%s%s%s%s\n", binding->uri,
+				      (long long)(left_s > 0 ? left_s : 0), q, instance, reg_id, gruus);
 		if (length < 0 || (size_t)length >= size - used) {
 			ret_text[used] = '\0';
-			return;
+			break;
 		}
 		used += (size_t)length;
 	}
+	return used;
 }
 
-static bool supports_path(const sip_t *sip)
+/* Where requests of the device shall go through (RFC 3608). */
+static size_t list_service_route(const struct ua *ua, char *ret_text, size_t size)
 {
-	return sip->sip_supported && sip_has_feature(sip->sip_supported, "path");
-}
-
-static bool read_path(const sip_t *sip, char ret_path[MOST_URI])
-{
+	const struct pbx_list *route = &ua->settings->service_route;
 	size_t used = 0;
 
-	ret_path[0] = '\0';
-	for (const sip_path_t *path = sip->sip_path; path; path = path->r_next) {
-		int length = snprintf(ret_path + used, MOST_URI - used, "%s<" URL_PRINT_FORMAT ">", used ? ", " : "",
-				      URL_PRINT_ARGS(path->r_url));
+	for (uint32_t i = 0; i < route->count && used < size; i++)
+		used += (size_t)snprintf(ret_text + used, size - used, "%s<%s>", i ? ", " : "Service-Route: ", route->items[i]);
+	if (used > 0 && used < size)
+		used += (size_t)snprintf(ret_text + used, size - used, "\n");
+	if (used < size)
+		return used;
+	ret_text[0] = '\0'; /* half a route leads nowhere */
+	return 0;
+}
 
-		if (length < 0 || (size_t)length >= MOST_URI - used)
-			return false;
-		used += (size_t)length;
+/* Which push services wake phones here, for a phone that asks, or that has named one (RFC 8599 4.1). */
+static size_t list_push(const struct ua_answer *answer, char *ret_text, size_t size)
+{
+	const struct pbx_list *services = &answer->ua->settings->push_services;
+	const sip_contact_t *contact = answer->sip->sip_contact;
+	char uri[UA_MOST_URI], service[64];
+	size_t used = 0;
+
+	if (!contact || url_e(uri, sizeof uri, contact->m_url) >= (isize_t)sizeof uri ||
+	    !ua_uri_param(uri, "pn-provider", service, sizeof service))
+		return 0;
+	for (uint32_t i = 0; i < services->count; i++)
+		if ((!service[0] || strcasecmp(service, services->items[i]) == 0) && used + strlen(services->items[i]) + 40 < size)
+			used += (size_t)snprintf(ret_text + used, size - used, "Feature-Caps: *;+sip.pns=\"%s\"\n", services->items[i]);
+	return used;
+}
+
+/* Whether this REGISTER made a flow (RFC 5626 6). */
+static bool is_outbound(const sip_t *sip)
+{
+	struct ua_contact contact;
+
+	return supports(sip, "outbound") && sip->sip_contact && ua_contact_read(sip->sip_contact, &contact) == PBX_OK && contact.reg_id > 0;
+}
+
+static size_t list_extensions(const struct ua_answer *answer, char *ret_text, size_t size)
+{
+	const sip_t *sip = answer->sip;
+	char path[UA_MOST_PATH];
+	size_t used = (size_t)snprintf(ret_text, size, "Supported: path, outbound, gruu\n");
+
+	if (supports(sip, "path") && ua_path_read(sip->sip_path, path) == PBX_OK && path[0])
+		used += (size_t)snprintf(ret_text + used, size - used, "Path: %s\n", path);
+	if (is_outbound(sip)) {
+		used += (size_t)snprintf(ret_text + used, size - used, "Require: outbound\n");
+		if (!sip->sip_via->v_next && !tport_is_dgram(answer->tport))
+			used += (size_t)snprintf(ret_text + used, size - used, "Flow-Timer: %u\n", answer->ua->settings->flow_timer_s);
 	}
-	return true;
+	return used;
 }
 
 /* What was changed is safe: a phone that reads this is found by calls even after a crash. */
 static void confirm(void *context)
 {
 	struct ua_answer *answer = context;
-	char headers[8192], path[MOST_URI];
-	size_t used;
+	char headers[MOST_HEADERS];
+	size_t used = list_extensions(answer, headers, sizeof headers); /* a Path and a few words: there is room */
 
-	list_bindings(answer->account, headers, sizeof headers - MOST_URI - 16);
-	used = strlen(headers);
-	if (supports_path(answer->sip) && read_path(answer->sip, path) && path[0])
-		(void)snprintf(headers + used, sizeof headers - used, "Path: %s\n", path);
+	used += list_service_route(answer->ua, headers + used, 1024);
+	used += list_push(answer, headers + used, 512);
+	(void)list_bindings(answer, headers + used, sizeof headers - used);
 	ua_repeat_put(answer->proof, UA_REPEAT_ANSWERED, core_now_ms());
 	ua_answer_send(answer, headers);
 }
@@ -249,7 +289,8 @@ static void refuse(struct registration *registration, int status)
 	char headers[64];
 
 	(void)snprintf(headers, sizeof headers, "Min-Expires: %u\n", request->ua->settings->min_expires_s);
-	ua_reply(request->ua, ua_take_transaction(request), status, sip_status_phrase(status), status == 423 ? headers : NULL);
+	ua_reply(request->ua, ua_take_transaction(request), status,
+		 status == 439 ? "First Hop Lacks Outbound Support" : sip_status_phrase(status), status == 423 ? headers : NULL);
 }
 
 void ua_register(struct ua_request *request)
@@ -265,7 +306,7 @@ void ua_register(struct ua_request *request)
 	(void)snprintf(registration.received, sizeof registration.received, "%s", request->address);
 	(void)snprintf(registration.user_agent, sizeof registration.user_agent, "%s",
 		       sip->sip_user_agent ? sip->sip_user_agent->g_string : "");
-	if (!read_path(sip, registration.path))
+	if (ua_path_read(sip->sip_path, registration.path) != PBX_OK)
 		status = 400;
 	else if (sip->sip_contact && strcmp(sip->sip_contact->m_url->url_scheme ? sip->sip_contact->m_url->url_scheme : "", "*") == 0)
 		status = remove_all(&registration);

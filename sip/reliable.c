@@ -7,6 +7,7 @@
  * followed, the others are acknowledged too, and one of them is followed when it answers.
  */
 #include "dialog_internal.h"
+#include "gruu.h"
 #include <string.h>
 
 /* ---- ours ----------------------------------------------------------------------------- */
@@ -65,7 +66,7 @@ static nta_leg_t *open_branch(struct ua_dialog *dialog, const sip_t *sip, bool i
 					 SIPTAG_CSEQ(sip->sip_cseq), TAG_END());
 
 	if (leg)
-		(void)nta_leg_client_reroute(leg, sip->sip_record_route, sip->sip_contact, 1); /* no memory: To's URI is used */
+		(void)ua_gruu_client_reroute(leg, sip->sip_record_route, sip->sip_contact, true); /* no memory: To's URI is used */
 	return leg;
 }
 
@@ -106,7 +107,7 @@ bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response)
 		return false;
 	dialog->rseq = rseq;
 	(void)nta_leg_rtag(dialog->nta, tag);                                                            /* no memory: found without one */
-	(void)nta_leg_client_reroute(dialog->nta, response->sip_record_route, response->sip_contact, 1); /* no memory: To's URI is used */
+	(void)ua_gruu_client_reroute(dialog->nta, response->sip_record_route, response->sip_contact, true); /* no memory: To's URI is used */
 	send_prack(dialog, dialog->nta, response);
 	return true;
 }

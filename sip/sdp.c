@@ -289,6 +289,20 @@ static bool media_lines_are_sane(const char *body, size_t size)
 	return true;
 }
 
+#define RTPMAP "a=rtpmap:"
+
+/* An rtpmap without a clock rate (RFC 4475 has them) spoils the whole description for Sofia: its name is changed, so that it says nothing. */
+static void disarm_rtpmaps(char *body)
+{
+	for (char *line = strstr(body, RTPMAP); line; line = strstr(line + 1, RTPMAP)) {
+		const char *at = line + strlen(RTPMAP), *end = at + strcspn(at, "\r\n");
+
+		if (!take(&at, end, DIGITS) || !take(&at, end, " ") || !take(&at, end, TOKEN) || at == end || *at++ != '/' ||
+		    !take(&at, end, DIGITS))
+			line[2] = 'x';
+	}
+}
+
 int ua_sdp_read(struct ua_sdp *sdp, const char *body, size_t size, bool is_answer, struct core_media_desc *ret_desc)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
@@ -299,7 +313,13 @@ int ua_sdp_read(struct ua_sdp *sdp, const char *body, size_t size, bool is_answe
 	if (size == 0 || size > UA_MOST_SDP || memchr(body, '\0', size) || !media_lines_are_sane(body, size))
 		return PBX_EINVAL;
 	(void)su_home_init(home);
-	parser = sdp_parse(home, body, (issize_t)size, sdp_f_insane);
+	char *copy = su_strndup(home, body, (isize_t)size);
+	if (!copy) {
+		su_home_deinit(home);
+		return PBX_ENOMEM;
+	}
+	disarm_rtpmaps(copy);
+	parser = sdp_parse(home, copy, (issize_t)size, sdp_f_insane);
 	session = sdp_session(parser);
 	if (session && session->sdp_origin)
 		err = read_session(sdp, session, is_answer, ret_desc);

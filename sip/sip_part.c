@@ -15,6 +15,7 @@
 #include "host.h"
 #include "json.h"
 #include "keepalive.h"
+#include "probe.h"
 #include "location.h"
 #include "notifier.h"
 #include "repeats.h"
@@ -23,6 +24,7 @@
 #include "parts.h"
 #include "request.h"
 #include "status.h"
+#include "tap.h"
 #include <string.h>
 
 struct ua *ua_part;
@@ -182,11 +184,15 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.notifier/1", &ua_notifier_service);
 	if (err == PBX_OK)
+		err = ua_probe_start(ua);
+	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
 		err = core_status_add("sip", tell_status, ua);
 	if (err != PBX_OK)
 		return err;
+	if (!ua_tap_is_in_place())
+		pbx_warn(ua->host, "trace_not_in_place", "reason=\"tport_log_msg is another's\" effect=\"no trace of calls\"");
 	ua_part = ua;
 	ua_clients_init();
 	core_legs_set_driver(&ua_leg_driver);
@@ -207,6 +213,14 @@ static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
 		pbx_diag_set(diag, "min_se_s", "sip.min_se_s must not be above sip.session_expires_s");
 		return PBX_EINVAL;
 	}
+	for (uint32_t i = 0; i < settings->service_route.count; i++) {
+		const char *uri = settings->service_route.items[i];
+
+		if (strncmp(uri, "sip:", 4) == 0 && strlen(uri) < 200 && !strpbrk(uri, "<>\r\n \"") && strstr(uri, ";lr"))
+			continue;
+		pbx_diag_set(diag, "service_route", "'%.100s' is no route: write sip:ADDRESS;lr", uri);
+		return PBX_EINVAL;
+	}
 	if (!*settings->certificate != !*settings->key) {
 		pbx_diag_set(diag, "key", "sip.certificate and sip.key go together: set both, or none for those of api");
 		return PBX_EINVAL;
@@ -225,6 +239,7 @@ static void sip_stop(void *self)
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
 	ua_notifier_stop();
+	ua_probe_stop();
 	ua_agent_stop(ua);
 	ua_part = NULL;
 	registrations_read = open_wanted = listening = false;
@@ -289,6 +304,12 @@ static const struct pbx_setting settings[] = {
 		   .help = "Reliable provisional responses (100rel, RFC 3262): off, where the other side can, or demanded of everybody"),
 	PBX_UINT(struct ua_settings, max_subscriptions, .initial = 500, .least = 1, .most = 100000,
 		 .help = "Lamps and other states that all phones of one account may watch together; more are refused with 403"),
+	PBX_UINT(struct ua_settings, flow_timer_s, .initial = 120, .least = 30, .most = 3600, .unit = "s",
+		 .help = "How often phones with outbound (RFC 5626) are told to keep their connection alive"),
+	PBX_LIST(struct ua_settings, service_route, .initial_text = "",
+		 .help = "SIP addresses of proxies through which phones are told to send all they ask, nearest first (RFC 3608)"),
+	PBX_LIST(struct ua_settings, push_services, .initial_text = "",
+		 .help = "Push services that a plugin wakes phones with (apns, fcm, webpush): said to phones that ask (RFC 8599)"),
 	PBX_UINT(struct ua_settings, flood_rate, .initial = 100, .least = 1, .most = 100000,
 		 .help = "Requests a second one address may send outside of calls; more are dropped"),
 	PBX_UINT(struct ua_settings, flood_burst, .initial = 500, .least = 1, .most = 1000000,
@@ -326,10 +347,14 @@ static const struct pbx_field registration_fields[] = {
 	{ "expires_s", PBX_TYPE_INT, "What is left of it" },
 };
 static const struct pbx_field removed_fields[] = {
-	{ "id", PBX_TYPE_TEXT, "Of the registration" },         { "aor", PBX_TYPE_TEXT, "The account" },
-	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" }, { "received", PBX_TYPE_TEXT, "Address its message came from" },
-	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws or wss" },           { "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
-	{ "expires_s", PBX_TYPE_INT, "What was left of it" },   { "reason", PBX_TYPE_TEXT, "expired, removed, replaced or unregistered" },
+	{ "id", PBX_TYPE_TEXT, "Of the registration" },
+	{ "aor", PBX_TYPE_TEXT, "The account" },
+	{ "contact", PBX_TYPE_TEXT, "Address the phone gave" },
+	{ "received", PBX_TYPE_TEXT, "Address its message came from" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws or wss" },
+	{ "user_agent", PBX_TYPE_TEXT, "What the phone calls itself" },
+	{ "expires_s", PBX_TYPE_INT, "What was left of it" },
+	{ "reason", PBX_TYPE_TEXT, "expired, removed, replaced, unregistered or flow_failed" },
 };
 static const struct pbx_event_type events[] = {
 	{ "registration.added", "A phone has registered", PBX_TABLE(registration_fields) },

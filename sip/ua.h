@@ -28,6 +28,8 @@ struct ua_settings {
 	bool tls_verify;
 	uint32_t idle_s;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
+	struct pbx_list service_route, push_services;
+	uint32_t flow_timer_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t max_subscriptions;
@@ -110,6 +112,6 @@ static inline const url_string_t *ua_url(const char *text)
  * it. */
 #define UA_LISTENER_TAGS(settings)                                                                                                         \
 	TPTAG_QUEUESIZE(64), TPTAG_IDLE((settings)->idle_s * 1000), TPTAG_TIMEOUT(60000), TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1),     \
-		TPTAG_STUN_SERVER(0)
+		TPTAG_STUN_SERVER(0), TPTAG_LOG(1)
 
 #define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH"

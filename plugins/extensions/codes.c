@@ -125,63 +125,16 @@ static void on_forward_no_answer(void *self, pbx_leg leg)
 
 /* ---- picking up ----------------------------------------------------------------------- */
 
-struct pickup_search {
-	struct extensions *extensions;
-	const char *number, *group; /* one of the two */
-	pbx_call call;              /* found: the oldest call that rings there */
-	pbx_leg caller;
-};
-
-static void look_for_ringing(void *context, pbx_leg leg)
-{
-	struct pickup_search *search = context;
-	struct pbx_leg_info info = { .size = sizeof info };
-	const struct account *account;
-
-	if (search->call.id || search->extensions->calls->info(leg, &info) != PBX_OK || info.direction != PBX_OUTBOUND ||
-	    info.state != PBX_LEG_RINGING)
-		return;
-	account = account_find(search->extensions, info.number);
-	if (account && (search->number ? strcmp(account->number, search->number) == 0 : strcmp(account->pickup_group, search->group) == 0))
-		search->call = info.call;
-}
-
-static void look_for_caller(void *context, pbx_leg leg)
-{
-	struct pickup_search *search = context;
-	struct pbx_leg_info info = { .size = sizeof info };
-
-	if (search->extensions->calls->info(leg, &info) == PBX_OK && info.direction == PBX_INBOUND && info.state != PBX_LEG_ENDED)
-		search->caller = leg;
-}
-
-/* Takes the caller out of the hands of whoever rings for them; the phones that rang hear "answered elsewhere". */
 static void pick_up(struct extensions *extensions, pbx_leg leg, const char *number, const char *group)
 {
-	struct pickup_search search = { .extensions = extensions, .number = number, .group = group };
 	const struct pbx_calls *calls = extensions->calls;
-	pbx_bridge bridge;
+	pbx_leg ringing;
+	int err = calls->find_ringing(number, group, &ringing);
 
-	calls->each((pbx_call){ 0 }, look_for_ringing, &search);
-	if (search.call.id)
-		calls->each(search.call, look_for_caller, &search);
-	if (!search.caller.id) {
-		(void)calls->reject(leg, 404);
-		return;
-	}
-	int err = calls->control(extensions->host, search.caller, &confirming, extensions);
 	if (err == PBX_OK)
-		err = calls->control(extensions->host, leg, &confirming, extensions);
-	if (err == PBX_OK)
-		err = calls->answer(search.caller);
-	if (err == PBX_OK)
-		err = calls->answer(leg);
-	if (err == PBX_OK)
-		err = calls->bridge(extensions->host, search.caller, leg, &bridge);
-	if (err != PBX_OK) {
-		(void)calls->hangup(search.caller, PBX_CAUSE_FAILURE); /* neither is of use without the other */
-		(void)calls->hangup(leg, PBX_CAUSE_FAILURE);
-	}
+		err = calls->pickup(leg, ringing);
+	if (err != PBX_OK && calls->reject(leg, err == PBX_ENOTSUP ? 488 : 404) != PBX_OK)
+		(void)calls->hangup(leg, PBX_CAUSE_FAILURE); /* it has been answered already */
 }
 
 static void on_pickup(void *self, pbx_leg leg)

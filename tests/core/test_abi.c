@@ -10,6 +10,7 @@
 #include <pbx/calls.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
+#include <pbx/io.h>
 #include <pbx/json.h>
 #include <pbx/location.h>
 #include <pbx/media.h>
@@ -84,6 +85,7 @@ IS_SERVICE(pbx_bus);
 IS_SERVICE(pbx_calls);
 IS_SERVICE(pbx_directory);
 IS_SERVICE(pbx_fetch);
+IS_SERVICE(pbx_io);
 IS_SERVICE(pbx_jsons);
 IS_SERVICE(pbx_location);
 IS_SERVICE(pbx_media);

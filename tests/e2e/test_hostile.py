@@ -10,7 +10,7 @@ import pytest
 from pbx import ROOT
 from sip_client import OFFER, SipClient
 
-TORTURE = sorted((ROOT / "tests" / "sip" / "torture").glob("*.msg"))
+TORTURE = sorted((ROOT / "tests" / "torture").glob("*/*.msg"))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 #include "calls.h"
 #include "fake_internal.h"
 #include "fetch.h"
+#include "io.h"
 #include "json.h"
 #include "lamps.h"
 #include "log.h"
@@ -240,7 +241,8 @@ static void offer_services(void)
 		const char *id;
 		const void *table;
 	} services[] = {
-		{ "pbx.timers/1", &core_timers_service },     { "pbx.json/1", &core_json_service },
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.io/1", &core_io_service },
+		{ "pbx.json/1", &core_json_service },
 		{ "pbx.secrets/1", &core_secrets_service },   { "pbx.fetch/1", &core_fetch_service },
 		{ "pbx.store/1", &core_store_service },       { "pbx.bus/1", &core_bus_service },
 		{ "pbx.requests/1", &core_requests_service }, { "pbx.metrics/1", &core_metrics_service },

@@ -8,6 +8,7 @@
 #include <pbx/calls.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
+#include <pbx/io.h>
 #include <pbx/json.h>
 #include <pbx/lamps.h>
 #include <pbx/location.h>
@@ -71,6 +72,8 @@ struct abi_mirror {
 	const struct pbx_prompts *prompts;
 	const struct pbx_say *say;
 	const struct pbx_sip_candidate *sip_candidate;
+	const struct pbx_io *io;
+	const struct pbx_sip_probe *sip_probe;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

@@ -1,8 +1,8 @@
 /*
- * test_torture - the messages of RFC 4475 and worse, sent to a live agent
+ * test_torture - the messages of RFC 4475, RFC 5118 and worse, sent to a live agent
  *
- * What each deserves is not asked here (test_dialog does that for what matters): the agent must neither fall nor stop answering,
- * and must hold nothing afterwards. Each is sent whole, cut short, and with bytes changed by a generator with a fixed seed.
+ * Each message of the two documents gets the answer that tests/torture/answers says; and whatever is sent, whole, cut short or with bytes
+ * changed by a generator with a fixed seed, the agent must neither fall nor stop answering, and must hold nothing afterwards.
  */
 #include "rig.h"
 #include "dialog.h"
@@ -19,7 +19,7 @@ static unsigned messages;
 
 static void setup(void)
 {
-	rig = rig_start("  peers: [127.0.0.1]\n");
+	rig = rig_start("  peers: [127.0.0.0/8]\n");
 }
 
 static void teardown(void)
@@ -73,22 +73,21 @@ static size_t load(const char *name, char *ret_bytes, size_t size)
 {
 	char path[1024];
 
-	(void)snprintf(path, sizeof path, "%s/torture/%s", folder, name);
+	(void)snprintf(path, sizeof path, "%s/%s", folder, name);
 	FILE *in = fopen(path, "rb");
-	ck_assert_ptr_nonnull(in);
+	ck_assert_msg(in != NULL, "cannot read %s", path);
 	size_t got = fread(ret_bytes, 1, size, in);
 	(void)fclose(in);
 	return got;
 }
 
-static void each_message(void (*each)(const char *bytes, size_t size))
+static unsigned each_message_in(const char *set, void (*each)(const char *bytes, size_t size))
 {
-	char path[600];
-	DIR *dir;
+	char path[600], name[300];
 	unsigned count = 0;
 
-	(void)snprintf(path, sizeof path, "%s/torture", folder);
-	dir = opendir(path);
+	(void)snprintf(path, sizeof path, "%s/%s", folder, set);
+	DIR *dir = opendir(path);
 	ck_assert_ptr_nonnull(dir);
 	for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
 		static char bytes[65536];
@@ -96,12 +95,170 @@ static void each_message(void (*each)(const char *bytes, size_t size))
 		if (!strstr(entry->d_name, ".msg"))
 			continue;
 		count++;
-		each(bytes, load(entry->d_name, bytes, sizeof bytes));
+		(void)snprintf(name, sizeof name, "%s/%s", set, entry->d_name);
+		each(bytes, load(name, bytes, sizeof bytes));
 		expect_alive();
 	}
 	(void)closedir(dir);
-	ck_assert_uint_ge(count, 50);
+	return count;
 }
+
+static void each_message(void (*each)(const char *bytes, size_t size))
+{
+	ck_assert_uint_eq(each_message_in("rfc4475", each), 49);
+	ck_assert_uint_eq(each_message_in("rfc5118", each), 11);
+	ck_assert_uint_ge(each_message_in("ours", each), 13);
+}
+
+/* ---- the answers ---------------------------------------------------------------------- */
+
+/* Answers go to the port that Via names (RFC 3261 18.2.2), so the messages come from an address that has all of these. */
+static const uint16_t via_ports[] = { 5060, 5050, 5070, 6050, 19823 };
+#define VIA_PORTS (sizeof via_ports / sizeof via_ports[0])
+
+struct sender {
+	int udp[VIA_PORTS], tcp;
+};
+
+static struct sockaddr_in agent_address(void)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig->port) };
+}
+
+static bool bind_all(struct sender *sender, uint32_t host)
+{
+	for (size_t i = 0; i < VIA_PORTS; i++) {
+		struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(host), .sin_port = htons(via_ports[i]) };
+
+		sender->udp[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		if (bind(sender->udp[i], (struct sockaddr *)&own, sizeof own) == 0)
+			continue;
+		for (size_t j = 0; j <= i; j++)
+			close(sender->udp[j]);
+		return false;
+	}
+	return true;
+}
+
+static void sender_open(struct sender *sender)
+{
+	sender->tcp = -1;
+	for (uint32_t last = 2; last < 250; last++)
+		if (bind_all(sender, 0x7f4b0000u + (((uint32_t)getpid() & 255u) << 8) + last))
+			return;
+	ck_abort_msg("no address of 127.75.0.0/16 has the ports of the messages free");
+}
+
+static void sender_close(struct sender *sender)
+{
+	for (size_t i = 0; i < VIA_PORTS; i++)
+		close(sender->udp[i]);
+	if (sender->tcp >= 0)
+		close(sender->tcp);
+}
+
+static void sender_send(struct sender *sender, bool by_tcp, const char *bytes, size_t size)
+{
+	struct sockaddr_in to = agent_address();
+
+	if (!by_tcp) {
+		ck_assert_int_eq(sendto(sender->udp[0], bytes, size, 0, (struct sockaddr *)&to, sizeof to), (ssize_t)size);
+		return;
+	}
+	if (sender->tcp < 0) {
+		sender->tcp = socket(AF_INET, SOCK_STREAM, 0);
+		ck_assert_int_eq(connect(sender->tcp, (struct sockaddr *)&to, sizeof to), 0);
+	}
+	(void)send(sender->tcp, bytes, size, MSG_NOSIGNAL); /* refused: there will be no answer */
+}
+
+static bool sender_receive(struct sender *sender, char *ret_text, size_t size)
+{
+	ssize_t got = sender->tcp >= 0 ? recv(sender->tcp, ret_text, size - 1, MSG_DONTWAIT) : -1;
+
+	for (size_t i = 0; i < VIA_PORTS && got <= 0; i++)
+		got = recv(sender->udp[i], ret_text, size - 1, 0);
+	if (got <= 0)
+		return false;
+	ret_text[got] = '\0';
+	return true;
+}
+
+static bool called;
+
+static int take_call(void *dialog, const struct core_incoming *incoming)
+{
+	(void)dialog, (void)incoming;
+	called = true;
+	return PBX_ENOSPC; /* it is refused with 503 as by a PBX that is full */
+}
+
+/* What comes back before the answer to a request that is sent behind it: a status, "call" when call control was asked, or "none". */
+static void answer_to(const char *file, bool by_tcp, char ret_answer[16])
+{
+	static const char probe[] =
+		"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKprobe;rport\r\n"
+		"From: <sip:x@y>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: probe\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+	static char bytes[65536], text[65536];
+	struct sender sender;
+	uint64_t end_us = core_now_us() + 5000000;
+
+	sender_open(&sender);
+	called = false;
+	(void)snprintf(ret_answer, 16, "none");
+	sender_send(&sender, by_tcp, bytes, load(file, bytes, sizeof bytes));
+	sender_send(&sender, by_tcp, probe, sizeof probe - 1);
+	for (bool over = false; !over;) {
+		core_loop_step();
+		if (core_now_us() >= end_us) {
+			(void)snprintf(ret_answer, 16, "deaf"); /* not even what came after it was answered */
+			over = true;
+		}
+		if (!sender_receive(&sender, text, sizeof text))
+			continue;
+		over = strstr(text, "Call-ID: probe") != NULL;
+		if (!strstr(text, "SIP/2.0 100") && (!over || by_tcp) && strncmp(text, "SIP/2.0 ", 8) == 0 &&
+		    strcmp(ret_answer, "none") == 0) {
+			(void)snprintf(ret_answer, 16, "%.3s", text + 8);
+			over = over || by_tcp;
+		}
+	}
+	if (called)
+		(void)snprintf(ret_answer, 16, "call");
+	sender_close(&sender);
+	core_loop_step();
+}
+
+START_TEST(each_message_of_the_documents_gets_the_answer_they_ask_for)
+{
+	char path[600], line[400];
+	unsigned rows = 0, wrong = 0;
+
+	rig_core.incoming = take_call;
+	(void)snprintf(path, sizeof path, "%s/answers", folder);
+	FILE *table = fopen(path, "r");
+	ck_assert_ptr_nonnull(table);
+	while (fgets(line, sizeof line, table)) {
+		char name[80], transport[8], wanted[16], got[16], file[100];
+
+		if (line[0] == '#' || sscanf(line, "%79s %7s %15s", name, transport, wanted) != 3)
+			continue;
+		(void)snprintf(file, sizeof file, "%s.msg", name);
+		answer_to(file, strcmp(transport, "tcp") == 0, got);
+		rows++;
+		if (strcmp(got, wanted) != 0) {
+			(void)fprintf(stderr, "%s by %s: %s instead of %s\n", name, transport, got, wanted);
+			wrong++;
+		}
+	}
+	(void)fclose(table);
+	ck_assert_uint_eq(wrong, 0);
+	ck_assert_uint_eq(rows, 60);
+	ck_assert_uint_eq(rig_dialogs(), 0);
+}
+END_TEST
+
+/* ---- survival ------------------------------------------------------------------------- */
 
 START_TEST(every_message_of_the_torture_set_is_survived)
 {
@@ -161,9 +318,10 @@ int main(int argc, char **argv)
 	Suite *suite = suite_create("torture");
 	TCase *cases = tcase_create("torture");
 
-	(void)snprintf(folder, sizeof folder, "%s", argc > 1 ? argv[1] : "tests/sip");
+	(void)snprintf(folder, sizeof folder, "%s", argc > 1 ? argv[1] : "tests/torture");
 	tcase_set_timeout(cases, 60);
 	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_add_test(cases, each_message_of_the_documents_gets_the_answer_they_ask_for);
 	tcase_add_test(cases, every_message_of_the_torture_set_is_survived);
 	tcase_add_test(cases, so_is_it_over_tcp);
 	tcase_add_test(cases, cut_anywhere_they_are_survived);

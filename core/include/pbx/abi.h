@@ -117,6 +117,9 @@ typedef struct pbx_sip_client {
 typedef struct pbx_watch {
 	uint64_t id;
 } pbx_watch; /* a phone's subscription, pbx/notifier.h */
+typedef struct pbx_io_watch {
+	uint64_t id;
+} pbx_io_watch; /* a descriptor, pbx/io.h */
 
 /* ---- tables --------------------------------------------------------------------------- */
 

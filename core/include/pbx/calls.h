@@ -246,6 +246,16 @@ struct pbx_calls {
 	int (*say)(pbx_leg leg, const struct pbx_say *parts, uint32_t count);
 	/* What this party is spoken to in, over its account's language; NULL: back to that. PBX_OK, PBX_ENOENT. */
 	int (*set_language)(pbx_leg leg, const char *language);
+
+	/* ---- picking up ---------------------------------------------------------------- */
+
+	/* The leg that has rung longest on somebody's behalf: at a number, or at any account of a pickup group; NULL: anywhere.
+	 * PBX_OK, PBX_ENOENT (nothing rings there). */
+	int (*find_ringing)(const char *number, const char *group, pbx_leg *ret_leg);
+	/* `by`, which is answered if it is not yet, talks to who calls on `ringing`; control of both passes to the bridge, and the phones
+	 * that rang hear that somebody else has answered (RFC 3326). Who may is for the asker to decide. PBX_OK, PBX_ENOENT, PBX_ESTATE (it
+	 * does not ring any more), PBX_ENOTSUP (no codec in common): `by` is as it was then. */
+	int (*pickup)(pbx_leg by, pbx_leg ringing);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")

@@ -21,6 +21,8 @@ struct pbx_contact {
 	int64_t registered_wall_us, expires_wall_us;
 	uint32_t round_trip_us; /* of our OPTIONS to a device behind NAT; 0: not asked, or not answered yet */
 	uint32_t unanswered;    /* how many of them in a row */
+	/* What a push service needs to wake the device (RFC 8599), "" when it names none. */
+	const char *push_provider, *push_id, *push_param;
 };
 
 struct pbx_location {
@@ -33,6 +35,8 @@ struct pbx_location {
 	int (*remove)(struct pbx_host *host, const char *id);
 	int (*remove_all)(struct pbx_host *host, const char *aor);
 	uint32_t (*count)(void);
+	/* A contact's flow has failed, its edge says (430, RFC 5626 5.3): it is removed, other flows of its device stay. PBX_OK, PBX_ENOENT. */
+	int (*flow_failed)(const char *id);
 };
 
 PBX_SERVICE(pbx_location, "pbx.location/1")

@@ -35,7 +35,8 @@ struct pbx_sip_resolver {
 	void *self;
 
 	/* done(context, result, candidates) follows exactly once, perhaps before this returns: PBX_OK and at least one row of struct
-	 * pbx_sip_candidate; PBX_ENOENT (no such host, or it offers no such service); PBX_ETIMEOUT; PBX_EIO. PBX_OK, PBX_ENOMEM. */
+	 * pbx_sip_candidate; PBX_ENOENT (no such host, or it offers no such service); PBX_ETIMEOUT; PBX_EIO; PBX_ECANCELLED (the
+	 * resolver goes). PBX_OK, PBX_ENOMEM, PBX_ENOSPC (1,000 are under way). */
 	int (*resolve)(void *self, const struct pbx_sip_where *where,
 		       void (*done)(void *context, int result, const struct pbx_table *candidates), void *context);
 	/* What a try at a candidate came to; outcome: PBX_SIP_TRIED_… Address and port name the candidate. */
@@ -43,6 +44,20 @@ struct pbx_sip_resolver {
 };
 
 PBX_SERVICE(pbx_sip_resolver, "pbx.sip_resolver/1")
+
+/* Whether somebody answers at an address: what a resolver asks of signalling. Served by the core as "pbx.sip_probe/1". [loop] */
+struct pbx_sip_probe {
+	struct pbx_header header;
+
+	/* Sends OPTIONS to a numeric address from where our other requests come, and waits for timeout_ms (0: 4,000).
+	 * done(self, sip_code, took_ms) follows exactly once, but not after the asker was stopped: sip_code 0 when nothing came, else the final
+	 * response's. PBX_OK, PBX_EINVAL (address or transport), PBX_ENOSPC (1,000 are under way), PBX_ESTATE (signalling is not up),
+	 * PBX_EIO (it cannot be sent), PBX_ENOMEM. */
+	int (*ask)(struct pbx_host *host, const char *address, uint32_t port, const char *transport, uint32_t timeout_ms,
+		   void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self);
+};
+
+PBX_SERVICE(pbx_sip_probe, "pbx.sip_probe/1")
 
 #ifdef __cplusplus
 }

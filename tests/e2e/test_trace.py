@@ -1,0 +1,146 @@
+"""Every SIP message, live and kept: what was on the wire is what is shown, for whom it was asked, and nobody's secrets with it."""
+import json
+import re
+import socket
+import subprocess
+import threading
+
+import pytest
+from calling import Callers
+from pbx import BUILD
+from sip_client import SipClient
+
+
+class Watch:
+    """`pbxctl trace …` in the background; each rung as it comes."""
+
+    def __init__(self, pbx, *words):
+        self.process = subprocess.Popen([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "--json", "trace", *words], stdout=subprocess.PIPE, text=True)
+        self.rungs, self._news = [], threading.Condition()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self._news:
+                self.rungs.append(json.loads(line))
+                self._news.notify_all()
+
+    def until(self, wanted, seconds=10):
+        with self._news:
+            assert self._news.wait_for(lambda: any(wanted(rung) for rung in self.rungs), seconds), [rung["line"] for rung in self.rungs]
+            return list(self.rungs)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def watch(pbx):
+    watches = []
+
+    def make(*words):
+        watches.append(Watch(pbx, *words, "recent=1000"))  # what comes before it watches is seen, too
+        return watches[-1]
+
+    yield make
+    for made in watches:
+        made.stop()
+
+
+def is_end(rung):
+    return rung["method"] == "BYE" and rung["status"] == 200
+
+
+def lines_of(rungs, direction):
+    return [rung["line"] for rung in rungs if rung["direction"] == direction]
+
+
+def test_a_call_is_seen_whole_on_both_sides(pbx, sipp, watch):
+    callers, seen = Callers(pbx, sipp), watch()
+    callers.call()
+    rungs = seen.until(lambda rung: is_end(rung) and rung["direction"] == "in")
+    bound = [rung for rung in rungs if rung["call_id"]]
+    dialogs = {rung["sip_call_id"] for rung in bound}
+    assert len({rung["call_id"] for rung in bound}) == 1 and len(dialogs) == 2
+    call = [rung for rung in rungs if rung["sip_call_id"] in dialogs]  # who has not proved who they are is no call yet
+    received, sent = lines_of(call, "in"), lines_of(call, "out")
+    assert [line for line in received if "SIP/2.0 " not in line[:8]][0].startswith("INVITE sip:1002@")
+    assert any(line.startswith("INVITE sip:1002@127.0.0.1:") for line in sent)
+    assert {"SIP/2.0 407 Proxy Authentication Required", "SIP/2.0 100 Trying", "SIP/2.0 180 Ringing", "SIP/2.0 200 OK"} <= set(sent)
+    assert {rung["method"] for rung in call} == {"INVITE", "ACK", "BYE"}
+    assert {rung["peer"] for rung in call} == {"1001", "1002"}
+    offers = [rung["sdp"] for rung in call if rung["line"].startswith("INVITE") and rung["direction"] == "in"]
+    assert all(re.fullmatch(r"PCMU( \w+)* at 127\.0\.0\.1:\d+", offer) for offer in offers), offers
+    assert {rung["local"] for rung in call} == {f"127.0.0.1:{pbx.sip_port}"}
+    assert [rung["offset_ms"] for rung in call] == sorted(rung["offset_ms"] for rung in call)
+
+
+def test_repeated_messages_are_seen_and_marked(pbx, watch):
+    seen = watch("1001")
+    client = SipClient(pbx, "1001", pbx.account("1001"))
+    other = SipClient(pbx, "1002", pbx.account("1002"))
+    assert other.register().status == 200
+    assert client.register().status == 200
+    message = (f"INVITE sip:1002@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{client.port};branch=z9hG4bKrepeat\r\nFrom: <sip:1001@pbx.test>;tag=1\r\n"
+               f"To: <sip:1002@pbx.test>\r\nCall-ID: repeated\r\nCSeq: 1 INVITE\r\nContact: <sip:1001@127.0.0.1:{client.port}>\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n")
+    client.send(message)
+    assert client.receive(lambda answer: answer.status == 407)
+    client.send(message)
+    rungs = seen.until(lambda rung: rung["sip_call_id"] == "repeated" and rung["direction"] == "in" and rung["repeat"])
+    mine = [rung for rung in rungs if rung["sip_call_id"] == "repeated" and rung["direction"] == "in"]
+    assert [rung["repeat"] for rung in mine] == [False, True]
+
+
+def test_over_tcp_each_message_is_whole(pbx, watch):
+    seen = watch("full=true", "method=OPTIONS")
+    message = (f"OPTIONS sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKtcp\r\nFrom: <sip:9000@pbx.test>;tag=1\r\n"
+               f"To: <sip:pbx.test>\r\nCall-ID: overtcp\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nSubject: {'long ' * 600}\r\nContent-Length: 0\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", pbx.sip_port)) as connection:
+        connection.sendall(message[:700].encode())
+        connection.sendall(message[700:].encode())
+        answer = connection.recv(65536).decode()
+        rungs = seen.until(lambda rung: rung["sip_call_id"] == "overtcp" and rung["direction"] == "out")
+    mine = [rung for rung in rungs if rung["sip_call_id"] == "overtcp"]
+    assert [(rung["direction"], rung["transport"]) for rung in mine] == [("in", "tcp"), ("out", "tcp")]
+    assert mine[0]["text"] == message and mine[1]["text"] == answer and mine[0]["size"] == len(message)
+
+
+def test_secrets_are_masked_and_lengths_stay(pbx, watch):
+    seen = watch("1001", "full=true")
+    client = SipClient(pbx, "1001", pbx.account("1001"))
+    assert client.register().status == 200
+    rungs = seen.until(lambda rung: rung["method"] == "REGISTER" and rung["status"] == 200)
+    with_credentials = [rung["text"] for rung in rungs if "\r\nAuthorization: Digest" in rung.get("text", "")]
+    assert len(with_credentials) == 1
+    assert re.search(r'response="x{32}"', with_credentials[0]) and re.search(r'cnonce="x+"', with_credentials[0]) and 'username="1001"' in with_credentials[0]
+
+
+@pytest.mark.parametrize("words, wanted", [(("1002",), {"REGISTER"}), (("9999",), set()), (("method=INVITE",), set()), (("127.0.0.1",), {"REGISTER"})])
+def test_filters_show_what_was_asked_for(pbx, watch, words, wanted):
+    seen, every = watch(*words), watch()
+    client = SipClient(pbx, "1002", pbx.account("1002"))
+    assert client.register().status == 200
+    every.until(lambda rung: rung["method"] == "REGISTER" and rung["status"] == 200)
+    if wanted:
+        seen.until(lambda rung: rung["method"] == "REGISTER" and rung["status"] == 200)
+    assert {rung["method"] for rung in seen.rungs} == wanted
+
+
+def test_the_ladder_is_drawn_for_people(pbx, sipp):
+    callers = Callers(pbx, sipp)
+    callers.call()
+    shown = subprocess.Popen([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "trace", "1001", "recent=100"], stdout=subprocess.PIPE, text=True,
+                             env={"COLUMNS": "120"})
+    lines = []
+    for line in shown.stdout:
+        lines.append(line.rstrip("\n"))
+        if "BYE" in "".join(lines) and line.count("200 OK") and "BYE" not in line and "INVITE (SDP)" in "".join(lines):
+            break
+    shown.kill()
+    shown.wait()
+    heading = next(line for line in lines if "PBX" in line)
+    assert heading.split()[:2] == ["1001", "PBX"]
+    assert any(re.search(r"│─+INVITE \(SDP\)─+►│", line) for line in lines), "\n".join(lines)
+    assert any(re.search(r"│◄─+180 Ringing─+│", line) for line in lines), "\n".join(lines)
+    assert all(len(line) <= 120 for line in lines)
