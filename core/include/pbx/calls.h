@@ -113,13 +113,11 @@ struct pbx_dial_target {
 #define PBX_TARGET_WITHHELD 1u  /* the caller does not want to be shown (RFC 3323) */
 #define PBX_TARGET_EMERGENCY 2u /* no limit of the peer holds */
 
-#define PBX_DIAL_TARGET_LEAST 16u /* what a target_size of 0 means: text, delay_ms and ring_ms */
-
 /* Target number `at`, whatever the length of those given; what they do not have reads as zero. [any] */
 static inline struct pbx_dial_target pbx_dial_target_at(const struct pbx_dial_target *targets, uint32_t target_size, uint32_t at)
 {
 	struct pbx_dial_target target;
-	size_t size = target_size ? target_size : PBX_DIAL_TARGET_LEAST;
+	size_t size = target_size ? target_size : sizeof target;
 
 	memset(&target, 0, sizeof target);
 	memcpy(&target, (const char *)targets + at * size, size < sizeof target ? size : sizeof target);
@@ -131,8 +129,8 @@ struct pbx_dial_plan {
 	uint32_t strategy, flags;
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
-	uint32_t target_size;                    /* sizeof(struct pbx_dial_target); 0: PBX_DIAL_TARGET_LEAST */
-	uint32_t ring_ms;                        /* give up after; 0: the setting calls.ring_s */
+	uint32_t target_size; /* sizeof(struct pbx_dial_target); 0: just that, which only holds while the ABI's major is 0 */
+	uint32_t ring_ms;     /* give up after; 0: the setting calls.ring_s */
 	const char *caller_number, *caller_name; /* shown to the targets; NULL: those of `from` */
 	const char *music_class;                 /* with RINGBACK: music instead of the tone; NULL: tone */
 };
