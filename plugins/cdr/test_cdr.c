@@ -163,10 +163,11 @@ END_TEST
 
 static pbx_leg park(struct fake_pbx *pbx)
 {
-	pbx_leg caller = talk(pbx, "1003", "1001");
+	pbx_leg caller = talk(pbx, "1003", "1001"), parker = fake_leg(pbx, "1001");
 
 	fake_pass_ms(pbx, 3000);
-	ck_assert_int_eq(fake_transfer(pbx, fake_leg(pbx, "1001"), "*74"), PBX_OK);
+	ck_assert_int_eq(fake_transfer(pbx, parker, "*74"), PBX_OK);
+	fake_hangup(pbx, parker); /* as a phone does that is told of success, though the slot is being spoken to it */
 	fake_pass_ms(pbx, 10000);
 	return caller;
 }
