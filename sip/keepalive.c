@@ -120,7 +120,7 @@ static void ask(struct ua_binding *binding)
 	char route[UA_ROUTE_SIZE], contact[100], from[160], to[600];
 	struct core_addr peer;
 
-	if (binding->asked || binding->path[0] || !is_behind_nat(binding) || !ua_address_parse(binding->received, &peer))
+	if (binding->asked || binding->node || binding->path[0] || !is_behind_nat(binding) || !ua_address_parse(binding->received, &peer))
 		return; /* with a Path the way is a proxy's matter */
 	if (ua_transport_route(ua, binding->transport, binding->received, route) != PBX_OK)
 		return; /* its connection has gone: the next call removes it */

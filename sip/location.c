@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "contact.h"
 #include "json.h"
+#include "location_nodes.h"
 #include "loop.h"
 #include "store.h"
 #include "timer.h"
@@ -34,6 +35,7 @@ struct waiter {
 
 static struct {
 	struct pbx_host *host;
+	const char *node; /* never NULL after init */
 	struct ua_aor **aors;
 	struct ua_binding **ids;
 	uint32_t aor_count, count;
@@ -125,7 +127,7 @@ static void hook(struct ua_aor *aor, struct ua_binding *binding)
 static void free_texts(struct ua_binding *binding)
 {
 	char *texts[] = { binding->uri,      binding->received, binding->transport, binding->user_agent,
-			  binding->instance, binding->path,     binding->call_id };
+			  binding->instance, binding->path,     binding->call_id,   binding->node };
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
@@ -216,21 +218,29 @@ static void write_through(const struct ua_binding *b)
 		PBX_V_INT(b->q_milli),
 		PBX_V_INT(b->registered_wall_us),
 		PBX_V_INT(b->expires_wall_us),
+		pbx_v_text(location.node),
+		PBX_V_INT(b->written_wall_us),
 	};
 
 	record("INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
-	       "reg_id, q_milli, registered_at, expires_at) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14) "
+	       "reg_id, q_milli, registered_at, expires_at, node, written_at) "
+	       "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) "
 	       "ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
 	       "user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
-	       "cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at",
+	       "cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at, "
+	       "node = excluded.node, written_at = excluded.written_at",
 	       params, sizeof params / sizeof params[0]);
 }
 
+/* Among several nodes the row stays for a while, to tell the others. */
 static void delete_through(const char *id)
 {
-	const struct pbx_value param = pbx_v_text(id);
+	const struct pbx_value params[] = { pbx_v_text(id), pbx_v_text(location.node), PBX_V_INT(core_wall_us()) };
 
-	record("DELETE FROM registrations WHERE id = $1", &param, 1);
+	if (location.node[0])
+		record("UPDATE registrations SET expires_at = 0, node = $2, written_at = $3 WHERE id = $1", params, 3);
+	else
+		record("DELETE FROM registrations WHERE id = $1", params, 1);
 }
 
 static void tell(const struct ua_binding *binding, const char *type, const char *reason)
@@ -257,7 +267,10 @@ static void on_expiry(void *self, pbx_timer timer)
 	struct ua_binding *binding = self;
 
 	(void)timer;
-	ua_location_drop(binding, "expired");
+	if (binding->node)
+		forget(binding); /* its node tells, and writes it down */
+	else
+		ua_location_drop(binding, "expired");
 }
 
 static void arm(struct ua_binding *binding)
@@ -365,7 +378,10 @@ int ua_location_put(const char *name, struct ua_binding *binding, const struct u
 	binding->reg_id = news->reg_id;
 	binding->q_milli = news->q_milli;
 	binding->cseq = news->cseq;
-	binding->expires_wall_us = core_wall_us() + (int64_t)news->expires_s * 1000000;
+	binding->written_wall_us = core_wall_us();
+	binding->expires_wall_us = binding->written_wall_us + (int64_t)news->expires_s * 1000000;
+	free(binding->node); /* it has come to us */
+	binding->node = NULL;
 	if (is_new) {
 		err = add(name, binding);
 		if (err != PBX_OK)
@@ -437,6 +453,7 @@ uint32_t ua_location_aors(void)
 int ua_location_init(struct pbx_host *host)
 {
 	location.host = host;
+	location.node = "";
 	location.aors = calloc(CHAINS, sizeof(struct ua_aor *));
 	location.ids = calloc(CHAINS, sizeof(struct ua_binding *));
 	return location.aors && location.ids ? PBX_OK : PBX_ENOMEM;
@@ -461,9 +478,9 @@ struct loading {
 	char last_id[27]; /* in order of id, that is of time */
 };
 
-static void restore(const struct pbx_rows *rows, uint32_t row)
+static struct ua_binding_news news_of(const struct pbx_rows *rows, uint32_t row)
 {
-	const struct ua_binding_news news = {
+	return (struct ua_binding_news){
 		.uri = pbx_cell_text(rows, row, 2),
 		.received = pbx_cell_text(rows, row, 3),
 		.transport = pbx_cell_text(rows, row, 4),
@@ -472,16 +489,64 @@ static void restore(const struct pbx_rows *rows, uint32_t row)
 		.path = pbx_cell_text(rows, row, 7),
 		.call_id = pbx_cell_text(rows, row, 8),
 	};
-	struct ua_binding *binding = binding_new(&news, pbx_cell_text(rows, row, 0));
+}
 
-	if (!binding)
-		return;
+/* The rest of it. False: no memory. */
+static bool fill(struct ua_binding *binding, const struct pbx_rows *rows, uint32_t row)
+{
+	const char *node = pbx_cell_text(rows, row, 14);
+	char *theirs = strcmp(node, location.node) != 0 && node[0] ? strdup(node) : NULL;
+
+	if (strcmp(node, location.node) != 0 && node[0] && !theirs)
+		return false;
+	free(binding->node);
+	binding->node = theirs;
 	binding->cseq = (uint32_t)pbx_cell_int(rows, row, 9);
 	binding->reg_id = (uint32_t)pbx_cell_int(rows, row, 10);
 	binding->q_milli = (uint32_t)pbx_cell_int(rows, row, 11);
 	binding->registered_wall_us = pbx_cell_int(rows, row, 12);
 	binding->expires_wall_us = pbx_cell_int(rows, row, 13);
-	(void)add(pbx_cell_text(rows, row, 1), binding); /* no memory: that phone registers again */
+	binding->written_wall_us = pbx_cell_int(rows, row, 15);
+	return true;
+}
+
+static void restore(const struct pbx_rows *rows, uint32_t row)
+{
+	const struct ua_binding_news news = news_of(rows, row);
+	struct ua_binding *binding = binding_new(&news, pbx_cell_text(rows, row, 0));
+
+	if (!binding)
+		return;
+	if (fill(binding, rows, row)) {
+		(void)add(pbx_cell_text(rows, row, 1), binding); /* no memory: that phone registers again */
+		return;
+	}
+	free_texts(binding);
+	free(binding);
+}
+
+void ua_location_adopt(const struct pbx_rows *rows, uint32_t row)
+{
+	const struct ua_binding_news news = news_of(rows, row);
+	struct ua_binding *binding = find_id(pbx_cell_text(rows, row, 0));
+	bool is_over = pbx_cell_int(rows, row, 13) <= core_wall_us();
+
+	if (binding && binding->written_wall_us >= pbx_cell_int(rows, row, 15))
+		return;
+	if (!binding && !is_over && location.count < UA_MOST_BINDINGS) {
+		restore(rows, row);
+	} else if (binding && is_over) {
+		forget(binding);
+	} else if (binding && keep_news(binding, &news) && fill(binding, rows, row)) {
+		unhook(binding);
+		hook(binding->aor, binding);
+		arm(binding);
+	}
+}
+
+void ua_location_set_node(const char *node)
+{
+	location.node = node;
 }
 
 static void loading_end(struct loading *loading)
@@ -517,8 +582,7 @@ static int load_some(struct loading *loading)
 	const struct pbx_value params[] = { pbx_v_text(loading->last_id), PBX_V_INT(LOADED_AT_ONCE) };
 
 	return core_store_run(location.host,
-			      "SELECT id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, reg_id, q_milli, "
-			      "registered_at, expires_at FROM registrations WHERE id > $1 ORDER BY id LIMIT $2",
+			      "SELECT " UA_LOCATION_COLUMNS " FROM registrations WHERE id > $1 AND expires_at > 0 ORDER BY id LIMIT $2",
 			      params, 2, on_rows, loading);
 }
 
@@ -584,6 +648,7 @@ static void show(const struct ua_binding *binding, void (*each)(void *context, c
 		.expires_wall_us = binding->expires_wall_us,
 		.round_trip_us = binding->round_trip_us,
 		.unanswered = binding->unanswered,
+		.node = binding->node ? binding->node : "",
 		.push_provider = provider,
 		.push_id = id,
 		.push_param = param,

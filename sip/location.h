@@ -3,6 +3,7 @@
  * Held in memory, written through to the table `registrations`, read back at start: a restart needs no REGISTER. */
 #pragma once
 #include <pbx/location.h>
+#include <pbx/store.h>
 
 #define UA_MOST_BINDINGS 200000u /* of everybody together */
 
@@ -17,6 +18,8 @@ struct ua_binding {
 	int64_t registered_wall_us, expires_wall_us;
 	uint32_t round_trip_us, unanswered; /* of keepalive.c's questions: 0: not known; how many in a row */
 	bool asked;                         /* one is under way */
+	char *node;                         /* which other node has the way to it; NULL: we do. Owned */
+	int64_t written_wall_us;            /* of its row */
 };
 
 /* What a REGISTER says about one contact. Borrowed. */
@@ -26,6 +29,10 @@ struct ua_binding_news {
 };
 
 int ua_location_init(struct pbx_host *host); /* PBX_OK, PBX_ENOMEM */
+/* What we are called among nodes of one database, "" when we are alone. Borrowed for as long as we run; before load. */
+void ua_location_set_node(const char *node);
+/* A row that another node has written, with the columns of location_nodes.h: what is newer than ours takes its place. */
+void ua_location_adopt(const struct pbx_rows *rows, uint32_t row);
 void ua_location_fini(void);
 /* Reads the table; done(context) whatever came of it (the log tells). */
 void ua_location_load(void (*done)(void *context), void *context);

@@ -18,6 +18,7 @@
 #include "probe.h"
 #include "location.h"
 #include "notifier.h"
+#include "location_nodes.h"
 #include "repeats.h"
 #include "loop.h"
 #include "metrics.h"
@@ -53,6 +54,7 @@ static void list_contact(void *context, const struct pbx_contact *contact)
 	if (contact->round_trip_us)
 		(void)core_json_set_number(item, "round_trip_ms", contact->round_trip_us / 1000.0);
 	(void)core_json_set_integer(item, "unanswered", contact->unanswered);
+	(void)core_json_set_text(item, "node", contact->node);
 	(void)core_json_append(list, item);
 }
 
@@ -137,6 +139,8 @@ static void on_all_read(void *context)
 
 	(void)context;
 	registrations_read = true;
+	if (ua_location_nodes_start(ua_part->host, ua_part->settings->node) != PBX_OK)
+		pbx_warn(ua_part->host, "nodes_not_read", "reason=no_memory");
 	if (open_wanted && open_now(&diag) != PBX_OK)
 		pbx_error(ua_part->host, "sip_not_listening", "reason=%s", diag.text);
 }
@@ -196,6 +200,7 @@ static int sip_start(void *self)
 	ua_part = ua;
 	ua_clients_init();
 	core_legs_set_driver(&ua_leg_driver);
+	ua_location_set_node(ua->settings->node);
 	ua_location_load(on_registrations_read, ua);
 	return PBX_OK;
 }
@@ -239,6 +244,7 @@ static void sip_stop(void *self)
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
 	ua_notifier_stop();
+	ua_location_nodes_stop();
 	ua_probe_stop();
 	ua_agent_stop(ua);
 	ua_part = NULL;
@@ -306,6 +312,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "Lamps and other states that all phones of one account may watch together; more are refused with 403"),
 	PBX_UINT(struct ua_settings, flow_timer_s, .initial = 120, .least = 30, .most = 3600, .unit = "s",
 		 .help = "How often phones with outbound (RFC 5626) are told to keep their connection alive"),
+	PBX_TEXT(struct ua_settings, node, .initial_text = "", .most = 31, .flags = PBX_SETTING_RESTART,
+		 .help = "Our name among several pbxd on one database, different on each: they see each other's registrations. Empty: we "
+			 "are alone"),
 	PBX_LIST(struct ua_settings, service_route, .initial_text = "",
 		 .help = "SIP addresses of proxies through which phones are told to send all they ask, nearest first (RFC 3608)"),
 	PBX_LIST(struct ua_settings, push_services, .initial_text = "",
@@ -374,6 +383,7 @@ static const struct pbx_field listed_fields[] = {
 	{ "expires", PBX_TYPE_TIME, "Until when" },
 	{ "round_trip_ms", PBX_TYPE_NUMBER, "How long a phone behind NAT took to answer OPTIONS" },
 	{ "unanswered", PBX_TYPE_INT, "How many of them in a row it has not answered" },
+	{ "node", PBX_TYPE_TEXT, "Which other node has the way to it; empty: we do" },
 };
 static const struct pbx_arg list_args[] = {
 	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },

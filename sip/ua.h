@@ -29,6 +29,7 @@ struct ua_settings {
 	uint32_t idle_s;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	struct pbx_list service_route, push_services;
+	const char *node;
 	uint32_t flow_timer_s;
 	uint32_t flood_rate, flood_burst;
 	uint32_t session_expires_s, min_se_s;

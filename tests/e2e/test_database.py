@@ -1,4 +1,5 @@
 """The database on both engines, away, killed and full: calls go on, records arrive later, once."""
+import shutil
 import sqlite3
 
 import pytest
@@ -6,6 +7,7 @@ from calling import CALL_EVENTS, Callers
 from disk import fill, relieve
 from pbx import Refused
 from postgres import BIN, Postgres
+from sip_client import SipClient
 
 needs_postgres = pytest.mark.skipif(BIN is None, reason="there is no PostgreSQL server on this machine")
 
@@ -172,3 +174,40 @@ def test_keys_and_locks_are_kept_on_postgresql(pbx_on, postgres):
     assert make("ada") == first
     assert pbx_on.http("POST", "/auth/login", {"user": "admin", "password": "wrong"}, token="")[0] == 429
     assert first[1]["sip_secret"] not in str(postgres.query("SELECT body FROM idempotency_keys"))
+
+
+@needs_postgres
+def test_nodes_on_one_database_see_each_others_registrations(make_pbx, postgres):
+    """What one has registered the other calls; the node a phone came to last has it, and what has ended has ended on both."""
+    one, two = (make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}\nsip:\n  node: {name}") for name in ("one", "two"))
+
+    def seen(pbx):
+        return [(found["contact"], found["node"]) for found in pbx.ctl("registrations", "list", "1001")]
+
+    secret = one.account("1001")
+    two.stop()
+    for found in (one.directory / "data").glob("*.key"):  # an installation has one key, whatever its nodes
+        shutil.copy(found, two.directory / "data" / found.name)
+    two.restart()  # and accounts are read at the start
+    phone = SipClient(one, "1001", secret)
+    contact = f"sip:1001@127.0.0.1:{phone.port}"
+    assert phone.register().status == 200
+    assert seen(one) == [(contact, "")]
+    two.wait_for(lambda: seen(two) == [(contact, "one")], "the registration to be seen by the other node")
+
+    phone.pbx = two  # it goes to the other one
+    assert phone.register().status == 200
+    assert seen(two) == [(contact, "")]
+    one.wait_for(lambda: seen(one) == [(contact, "two")], "the phone's move to be seen")
+    caller = SipClient(one, "1003", one.account("1003"))
+    caller.ring("1001")
+    phone.pbx = one
+    phone.reply(phone.expect("INVITE"), 486, "Busy Here")
+    assert caller.receive(lambda message: message.status == 486)
+
+    phone.pbx = two
+    assert phone.register(expires=0).status == 200
+    one.wait_for(lambda: seen(one) == [], "the end to be seen")
+    two.stop(), two.restart()
+    assert seen(two) == []
+    phone.close(), caller.close()
