@@ -1,0 +1,29 @@
+/* tests/fuzz/fuzz_dns.c - an answer of anything to a question for each type; what is read must be what a host can have */
+#include "answer.h"
+#include <assert.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const struct dns_record *record, uint16_t type)
+{
+	char name[DNS_NAME];
+
+	assert(memchr(record->name, 0, sizeof record->name) && memchr(record->service, 0, sizeof record->service));
+	assert(type == DNS_A || type == DNS_AAAA || !record->name[0] || dns_name_check(record->name, name));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const uint16_t types[] = { DNS_A, DNS_AAAA, DNS_SRV, DNS_NAPTR };
+	struct dns_answer answer;
+
+	for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+		dns_answer_read(data, size, "a.example.net", types[i], &answer);
+		assert(answer.count <= DNS_MOST_RECORDS && answer.outcome <= DNS_BROKEN);
+		assert((answer.outcome == DNS_FOUND) == (answer.count > 0));
+		for (uint32_t record = 0; record < answer.count; record++)
+			check(&answer.records[record], types[i]);
+	}
+	return 0;
+}
