@@ -215,6 +215,7 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 	char credentials[2048], headers[4096], contact[600] = "", route[120], from[700], max_forwards[] = "70";
 	bool is_register = strcmp(request->method, "REGISTER") == 0;
 	sip_cseq_t cseq[1];
+	sip_call_id_t call_id[1];
 
 	ua_way_route(candidate, route, sizeof route);
 	if (request->contact_params)
@@ -222,22 +223,25 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 	ua_credentials_write(&client->credentials, client->peer, request->method, request->uri, credentials, sizeof credentials);
 	(void)snprintf(headers, sizeof headers, "%s%s", credentials, request->headers ? request->headers : "");
 	(void)snprintf(from, sizeof from, "<%s>;tag=%s", request->from, client->tag);
+	sip_call_id_init(call_id); /* given with the message: a leg without dialog makes its own */
+	call_id->i_id = client->call_id;
 	sip_cseq_init(cseq);
 	cseq->cs_seq = ++client->cseq;
 	cseq->cs_method = sip_method_code(request->method);
 	cseq->cs_method_name = request->method;
-	client->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, NTATAG_NO_DIALOG(1), SIPTAG_CALL_ID_STR(client->call_id),
-				      SIPTAG_FROM_STR(from), SIPTAG_TO_STR(su_sprintf(client->home, "<%s>", request->to)), TAG_END());
+	client->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, NTATAG_NO_DIALOG(1), SIPTAG_FROM_STR(from),
+				      SIPTAG_TO_STR(su_sprintf(client->home, "<%s>", request->to)), TAG_END());
 	if (!client->leg)
 		return false;
-	client->out = nta_outgoing_tcreate(
-		client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method, ua_url(request->uri),
-		SIPTAG_CSEQ(cseq), TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
-		TAG_IF(!is_register && !is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
-		TAG_IF(contact[0], SIPTAG_CONTACT_STR(contact)), SIPTAG_MAX_FORWARDS_STR(max_forwards),
-		SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
-		TAG_IF(request->body[0], SIPTAG_CONTENT_TYPE_STR(request->content_type)),
-		TAG_IF(request->body[0], SIPTAG_PAYLOAD_STR(request->body)), TAG_END());
+	client->out =
+		nta_outgoing_tcreate(client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method,
+				     ua_url(request->uri), SIPTAG_CALL_ID(call_id), SIPTAG_CSEQ(cseq),
+				     TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
+				     TAG_IF(!is_register && !is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
+				     TAG_IF(contact[0], SIPTAG_CONTACT_STR(contact)), SIPTAG_MAX_FORWARDS_STR(max_forwards),
+				     SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
+				     TAG_IF(request->body[0], SIPTAG_CONTENT_TYPE_STR(request->content_type)),
+				     TAG_IF(request->body[0], SIPTAG_PAYLOAD_STR(request->body)), TAG_END());
 	return client->out != NULL;
 }
 

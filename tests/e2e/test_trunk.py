@@ -1,0 +1,170 @@
+"""Trunks against providers: SIPp with exact messages, and a second copy of ourselves. Providers live on 127.0.0.2, so that no phone is taken for one."""
+import sqlite3
+
+import pytest
+
+from pbx import Refused
+
+QUIET = "sip_trunk:\n  register_jitter_s: 0\n"
+
+
+def provider(sipp, pbx, scenario):
+    """A provider of the scenario on 127.0.0.2."""
+    return sipp(pbx, scenario, args=["-i", "127.0.0.2"])
+
+
+def trunk(pbx, name, port, **values):
+    values = {"host": "127.0.0.2", "port": port, "keep_alive_interval_s": 0, **values}
+    return pbx.ctl("trunk", "add", name, *[f"{key}={value}" for key, value in values.items()])
+
+
+def everything_out(pbx, **values):
+    pbx.ctl("outbound-route", "add", "out", "pattern=1[2-9][0-9]{9}", *[f"{key}={value}" for key, value in values.items()])
+
+
+def test_call_out_with_credentials_and_early_media(make_pbx, phones, sipp):
+    pbx = make_pbx(QUIET)
+    far = provider(sipp, pbx, "trunk_uas")
+    trunk(pbx, "carrier", far.port, username="acct", password="geheim")
+    everything_out(pbx)
+    alice = phones(pbx, "1001")
+    alice.dial("12125551212").established()
+    assert pbx.ctl("trunk", "show", "carrier")["channels_in_use"] == 1
+    alice.hangup()
+    far.join()
+    assert "INVITE sip:12125551212@127.0.0.2" in far.messages()
+    pbx.wait_for(lambda: pbx.ctl("trunk", "show", "carrier")["channels_in_use"] == 0, "the channel to be free")
+    ended = pbx.wait_event("call.ended")["data"]
+    assert (ended["direction"], ended["disposition"]) == ("outbound", "answered")
+    assert pbx.wait_event("leg.started", where=lambda data: data.get("trunk_id"))["data"]["trunk_id"] == "carrier"
+
+
+def test_503_goes_on_to_the_next_trunk_and_486_does_not(make_pbx, phones, sipp):
+    pbx = make_pbx(QUIET)
+    first, second = provider(sipp, pbx, "trunk_503"), provider(sipp, pbx, "trunk_uas")
+    trunk(pbx, "a", first.port, priority=1)
+    trunk(pbx, "b", second.port, priority=2, username="acct", password="geheim")
+    everything_out(pbx)
+    alice = phones(pbx, "1001")
+    alice.dial("12125551212").established()
+    alice.hangup()
+    first.join()
+    second.join()
+    assert pbx.ctl("trunk", "show", "a")["failover_count"] == 1
+    assert pbx.wait_event("trunk.failover")["data"]["trunk_id"] == "a"
+
+
+def test_486_is_the_callees_and_ends_it(make_pbx, phones, sipp):
+    pbx = make_pbx(QUIET)
+    first, second = provider(sipp, pbx, "trunk_486"), provider(sipp, pbx, "trunk_uas")
+    trunk(pbx, "a", first.port, priority=1)
+    trunk(pbx, "b", second.port, priority=2)
+    everything_out(pbx)
+    alice = phones(pbx, "1001")
+    alice.dial("12125551212")
+    assert "486" in alice.closed()["param"]
+    first.join()
+    assert second.messages() == ""
+
+
+def test_registration_is_refreshed_in_time_with_the_same_nonce(make_pbx, sipp):
+    pbx = make_pbx(QUIET)
+    far = provider(sipp, pbx, "trunk_registrar")
+    trunk(pbx, "carrier", far.port, registration_required="true", username="acct", password="geheim")
+    pbx.wait_event("trunk.registered")
+    assert pbx.ctl("trunk", "show", "carrier")["status"] == "registered"
+    far.join(50)
+
+
+def test_403_is_held_for_ten_minutes(make_pbx, sipp):
+    pbx = make_pbx(QUIET)
+    far = provider(sipp, pbx, "trunk_forbids")
+    trunk(pbx, "carrier", far.port, registration_required="true", username="acct", password="geheim")
+    assert pbx.wait_event("trunk.registration_failed")["data"]["sip_code"] == 403
+    shown = pbx.ctl("trunk", "show", "carrier")
+    assert (shown["status"], shown["health_status"]) == ("failed", "down")
+    far.join()
+    assert far.messages().count("REGISTER sip:") == 1
+
+
+def test_trunks_survive_a_crash_and_hide_their_password(make_pbx):
+    pbx = make_pbx(QUIET)
+    trunk(pbx, "carrier", 5060, username="acct", password="streng-geheim")
+    everything_out(pbx, trunks="carrier")
+    pbx.ctl("inbound-route", "add", "main", "did=12125550100", "destination=1001")
+    pbx.kill()
+    pbx.restart()
+    shown = pbx.ctl("trunk", "show", "carrier")
+    assert shown["has_password"] and "streng-geheim" not in str(shown)
+    assert [route["trunks"] for route in pbx.ctl("outbound-route", "list")] == [["carrier"]]
+    assert pbx.ctl("inbound-route", "list")[0]["destination"] == "1001"
+    files = b"".join(path.read_bytes() for path in (pbx.directory / "data").rglob("*") if path.is_file())
+    assert b"streng-geheim" not in files
+
+
+def test_explain_shows_the_chain_and_permission(make_pbx):
+    pbx = make_pbx(QUIET)
+    pbx.account("1001")
+    trunk(pbx, "carrier", 5060)
+    everything_out(pbx)
+    said = pbx.ctl("route", "explain", "1001", "12125551212")
+    assert said["verdict"] == "targets" and "carrier as 12125551212" in said["sentence"]
+    pbx.ctl("inbound-route", "add", "main", "did=12125550100", "destination=1001")
+    said = pbx.ctl("route", "explain", "peer:carrier", "12125550100")
+    assert said["verdict"] == "targets" and said["targets"] == ["aor:1001"]
+    assert pbx.ctl("route", "explain", "peer:carrier", "1001")["sip_code"] == 404
+    with pytest.raises(Refused):
+        pbx.ctl("outbound-route", "add", "bad", "pattern=(")
+
+
+def linked(make_pbx):
+    """Two of us that know each other by address and port."""
+    near, far = make_pbx(QUIET), make_pbx(QUIET)
+    for here, there in ((near, far), (far, near)):
+        here.ctl("trunk", "add", "other", "host=127.0.0.1", f"port={there.sip_port}", f"allowed_ips=127.0.0.1:{there.sip_port}", "keep_alive_interval_s=0")
+        here.ctl("outbound-route", "add", "out", "pattern=1[2-9][0-9]{9}")
+    return near, far
+
+
+def test_two_of_us_call_each_other_with_audio(make_pbx, phones):
+    near, far = linked(make_pbx)
+    far.ctl("inbound-route", "add", "main", "did=12125550102", "destination=1002")
+    near.ctl("inbound-route", "add", "main", "did=1212555XXXX", "strip_prefix=7", "trunk_id=other")
+    alice, bob = phones(near, "1001"), phones(far, "1002")
+    alice.dial("12125550102")
+    bob.answer()
+    alice.established()
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    alice.hangup()
+    bob.closed()
+    assert far.wait_event("call.started")["data"]["trunk_id"] == "other"
+    bob.dial("12125551001")
+    alice.answer()
+    bob.established()
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    bob.hangup()
+    alice.closed()
+
+
+def test_a_stranger_reaches_a_did_and_nothing_else(make_pbx, phones):
+    near, far = linked(make_pbx)
+    alice = phones(near, "1001")
+    phones(far, "1002")
+    alice.dial("12125550102")
+    assert "404" in alice.closed()["param"]
+
+
+def test_three_misses_take_a_trunk_down_and_an_answer_brings_it_back(make_pbx, phones):
+    near, far = make_pbx(QUIET), make_pbx(QUIET)
+    near.ctl("trunk", "add", "other", "host=127.0.0.1", f"port={far.sip_port}", f"allowed_ips=127.0.0.1:{far.sip_port}", "keep_alive_interval_s=1")
+    near.ctl("outbound-route", "add", "out", "pattern=1[2-9][0-9]{9}")
+    far.ctl("trunk", "add", "other", "host=127.0.0.1", f"port={near.sip_port}", f"allowed_ips=127.0.0.1:{near.sip_port}", "keep_alive_interval_s=0")
+    near.wait_for(lambda: near.ctl("trunk", "show", "other")["status"] == "registered", "OPTIONS to be answered")
+    far.kill()
+    near.wait_event("trunk.down", seconds=30)
+    alice = phones(near, "1001")
+    alice.dial("12125551212")
+    assert "503" in alice.closed()["param"]
+    assert near.wait_event("call.ended")["data"]["q850_cause"] == 38
+    far.restart()
+    near.wait_event("trunk.up", seconds=10)
