@@ -265,7 +265,7 @@ static bool is_source_of(const struct ua_peer *peer, const struct core_addr *sou
 	for (uint32_t i = 0; i < peer->is.addresses.count; i++)
 		if (is_from(source, peer->is.addresses.items[i]))
 			return true;
-	for (uint32_t i = 0; i < peer->traffic->learned_count; i++) {
+	for (uint32_t i = 0; peer->is.addresses.count == 0 && i < peer->traffic->learned_count; i++) {
 		ua_address_print_host(&peer->traffic->learned[i], host, sizeof host);
 		if (ua_address_in(source, host))
 			return true;

@@ -66,7 +66,7 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	UINT(trunk_config, max_calls_per_second, 0, 1000, NULL, "New calls to it in a second; 0: no limit"),
 	UINT(trunk_config, priority, 0, 1000, "100", "The smaller is taken first"),
 	LIST(trunk_config, codec_preferences, "PCMU,PCMA", "Codecs in order; empty: all we have"),
-	LIST(trunk_config, allowed_ips, NULL, "Addresses and networks its calls come from, besides host"),
+	LIST(trunk_config, allowed_ips, NULL, "Addresses and networks its calls come from; empty: those of host"),
 	CHOICE(trunk_config, number_format, "as_dialled", "How numbers are written to it", "as_dialled", "e164", "plus_e164", "national"),
 	TEXT(trunk_config, caller_id, "Number shown when nothing better is known, or always with policy trunk"),
 	CHOICE(trunk_config, caller_id_policy, "extension",

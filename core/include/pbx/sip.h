@@ -56,7 +56,7 @@ struct pbx_sip_peer {
 	uint32_t show, flags;     /* PBX_SIP_SHOW_…, PBX_SIP_… */
 	struct pbx_list headers;  /* "Name: value" lines added to each INVITE */
 
-	/* who comes from there: any one of these is enough; what host stands for counts too */
+	/* who comes from there: any one of these is enough; without addresses, what host stands for */
 	struct pbx_list addresses; /* "192.0.2.0/24", "192.0.2.7", "192.0.2.7:5080", "[2001:db8::7]" */
 	const char *certificate;   /* name in a TLS client certificate (RFC 5922) */
 
