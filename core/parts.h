@@ -6,13 +6,14 @@
 #pragma once
 #include <pbx/plugin.h>
 
-extern const struct pbx_plugin core_part;    /* core/: status, plugin, config, route, log, events commands */
-extern const struct pbx_plugin calls_part;   /* core/: settings "calls", call events, commands `calls …` */
-extern const struct pbx_plugin prompts_part; /* core/: settings "prompts"; pbx.prompts/1 */
-extern const struct pbx_plugin trace_part;   /* core/: settings "trace"; every SIP message */
-extern const struct pbx_plugin sip_part;     /* sip/: settings "sip"; registrar; leg driver */
-extern const struct pbx_plugin media_part;   /* rtp/: settings "media"; media driver */
-extern const struct pbx_plugin api_part;     /* api/: settings "api"; gateway */
+extern const struct pbx_plugin core_part;     /* core/: status, plugin, config, route, log, events commands */
+extern const struct pbx_plugin calls_part;    /* core/: settings "calls", call events, commands `calls …` */
+extern const struct pbx_plugin prompts_part;  /* core/: settings "prompts"; pbx.prompts/1 */
+extern const struct pbx_plugin trace_part;    /* core/: settings "trace"; every SIP message */
+extern const struct pbx_plugin sip_part;      /* sip/: settings "sip"; registrar; leg driver */
+extern const struct pbx_plugin messages_part; /* sip/: settings "messages"; pbx.messages/1 */
+extern const struct pbx_plugin media_part;    /* rtp/: settings "media"; media driver */
+extern const struct pbx_plugin api_part;      /* api/: settings "api"; gateway */
 
 /* api/: ready(context) once people can log in: at once, or when the first user has been made. [loop] */
 void api_when_ready(void (*ready)(void *context), void *context);

@@ -11,6 +11,7 @@
 #include "dialog.h"
 #include "guard.h"
 #include "loop.h"
+#include "message.h"
 #include "notifier.h"
 #include "peer.h"
 #include "registrar.h"
@@ -116,7 +117,8 @@ static void answer_options(struct ua_request *request)
 	char supported[64], headers[256];
 
 	ua_supported(request->ua, supported, sizeof supported);
-	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW "\nSupported: %s\nAccept: application/sdp\n", supported);
+	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW_OUTSIDE "\nSupported: %s\nAccept: application/sdp, text/plain\n",
+		       supported);
 	ua_refuse(request, SIP_200_OK, headers);
 }
 
@@ -176,6 +178,9 @@ static void dispatch(struct ua_request *request)
 	case sip_method_publish:
 		ua_publish(request);
 		return;
+	case sip_method_message:
+		ua_message(request);
+		return;
 	case sip_method_options:
 		answer_options(request);
 		return;
@@ -183,7 +188,7 @@ static void dispatch(struct ua_request *request)
 		ua_refuse(request, SIP_501_NOT_IMPLEMENTED, NULL);
 		return;
 	default:
-		ua_refuse(request, SIP_405_METHOD_NOT_ALLOWED, "Allow: " UA_ALLOW "\n");
+		ua_refuse(request, SIP_405_METHOD_NOT_ALLOWED, "Allow: " UA_ALLOW_OUTSIDE "\n");
 		return;
 	}
 }

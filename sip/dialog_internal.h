@@ -104,6 +104,9 @@ bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response);
 /* The dialog goes on with the branch of a forked INVITE that has answered. PBX_OK, PBX_ENOMEM. */
 int ua_reliable_follow(struct ua_dialog *dialog, const sip_t *response);
 
+/* Whether a device is not where its contact says, but where its packets come from (outgoing.c). */
+bool ua_contact_is_elsewhere(const char *uri, const char *received, const char *transport);
+
 /* Parts of the driver. */
 int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
 void ua_cancel(struct ua_dialog *dialog, uint32_t cause);

@@ -23,18 +23,31 @@
 
 /* Whether the contact cannot be taken at its word: its packets came from another host, or over a connection that only it can open. A phone that
  * registers from one port of its own host and listens on another means what it says. */
-static bool needs_received(const struct core_invite *invite, const url_t *target, const char *transport)
+static bool needs_received(const char *from, const url_t *target, const char *transport)
 {
 	struct core_addr received;
 	char host[64];
 
-	if (!invite->received[0])
+	if (!from[0])
 		return false;
-	if (strcmp(transport, "udp") != 0 || !target->url_host || !ua_address_parse(invite->received, &received))
+	if (strcmp(transport, "udp") != 0 || !target->url_host || !ua_address_parse(from, &received))
 		return true;
 	ua_address_print_host(&received, host, sizeof host);
 	size_t bracket = target->url_host[0] == '[';
 	return strncmp(target->url_host + bracket, host, strlen(host)) != 0 || strlen(target->url_host) != strlen(host) + 2 * bracket;
+}
+
+bool ua_contact_is_elsewhere(const char *uri, const char *received, const char *transport)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	const url_t *target;
+	bool is_elsewhere;
+
+	(void)su_home_init(home);
+	target = url_make(home, uri);
+	is_elsewhere = target && needs_received(received, target, transport);
+	su_home_deinit(home);
+	return is_elsewhere;
 }
 
 /* By what it goes: what the registration says, or the target. Told in any case, since nta has ideas of its own. */
@@ -59,7 +72,7 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 		return PBX_EINVAL;
 	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", transport);
 
-	if (needs_received(invite, target, transport)) {
+	if (needs_received(invite->received, target, transport)) {
 		int err = ua_transport_route(dialog->ua, transport, invite->received, route);
 
 		if (err == PBX_OK && ua_address_parse(invite->received, &dialog->peer))

@@ -116,3 +116,4 @@ static inline const url_string_t *ua_url(const char *text)
 		TPTAG_STUN_SERVER(0), TPTAG_LOG(1)
 
 #define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH"
+#define UA_ALLOW_OUTSIDE UA_ALLOW ", MESSAGE" /* outside of dialogs */

@@ -13,6 +13,7 @@
 #include <pbx/lamps.h>
 #include <pbx/location.h>
 #include <pbx/media.h>
+#include <pbx/messages.h>
 #include <pbx/metrics.h>
 #include <pbx/music.h>
 #include <pbx/notifier.h>
@@ -72,6 +73,8 @@ struct abi_mirror {
 	const struct pbx_prompts *prompts;
 	const struct pbx_say *say;
 	const struct pbx_sip_candidate *sip_candidate;
+	const struct pbx_messages *messages;
+	const struct pbx_message *message;
 	const struct pbx_io *io;
 	const struct pbx_sip_probe *sip_probe;
 };
