@@ -60,6 +60,29 @@ static void show_piece(const struct session *session, const struct look *look, s
 	(void)fflush(look->out);
 }
 
+static int digit_of_base64(char digit)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = digit ? strchr(digits, digit) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* What is no text goes out as it is: for a file. */
+static void write_binary(const struct look *look, const char *base64)
+{
+	unsigned bits = 0, count = 0;
+
+	for (; digit_of_base64(*base64) >= 0; base64++) {
+		bits = (bits << 6 | (unsigned)digit_of_base64(*base64)) & 0xffffff;
+		count += 6;
+		if (count >= 8) {
+			count -= 8;
+			(void)fputc((int)(bits >> count & 0xff), look->out);
+		}
+	}
+}
+
 static int show_stream(struct session *session, const struct look *look, const char *kind)
 {
 	struct ladder ladder = { .count = 0 }, *rungs = strcmp(kind, "application/x-ladder") == 0 ? &ladder : NULL;
@@ -71,6 +94,7 @@ static int show_stream(struct session *session, const struct look *look, const c
 		if (!piece)
 			break;
 		ended = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(piece, "end"));
+		write_binary(look, text_in(piece, "base64"));
 		show_piece(session, look, rungs, text_in(piece, "data"), &rest);
 		cJSON_Delete(piece);
 	}
@@ -111,6 +135,12 @@ static int width_of_output(void)
 	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
+static int refuse_terminal(void)
+{
+	(void)fputs("pbxctl: this is a file, not for a terminal: write > NAME.pcap behind the command\n", stderr);
+	return EX_USAGE;
+}
+
 static int run(struct session *session, const char *const *words, int count)
 {
 	const struct look look = { .out = stdout, .colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .width = width_of_output() };
@@ -126,6 +156,8 @@ static int run(struct session *session, const char *const *words, int count)
 	cJSON *answer = hear(session);
 	if (status_of(answer) < 200 || status_of(answer) >= 300)
 		code = complain(session, answer);
+	else if (strstr(text_in(answer, "stream"), "pcap") && isatty(STDOUT_FILENO))
+		code = refuse_terminal();
 	else if (*text_in(answer, "stream"))
 		code = show_stream(session, &look, text_in(answer, "stream"));
 	else

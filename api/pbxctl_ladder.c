@@ -12,8 +12,8 @@
 #define COLUMN_WIDTH 26
 #define COLUMN_LEAST 14
 
-static const char green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", cyan[] = "\033[36m", bold[] = "\033[1m", dim[] = "\033[2m",
-		  normal[] = "\033[0m";
+static const char green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", cyan[] = "\033[36m", bold[] = "\033[1m",
+		  dim[] = "\033[2m", normal[] = "\033[0m";
 
 static const char *text_in_rung(const cJSON *rung, const char *name)
 {
@@ -202,6 +202,6 @@ void print_ladder(const struct look *look, const cJSON *rungs)
 	struct ladder ladder = { .count = 0 };
 	const cJSON *rung;
 
-	cJSON_ArrayForEach(rung, rungs) (void)party_of(&ladder, rung); /* the heading has everybody from the start */
-	cJSON_ArrayForEach(rung, rungs) (void)print_rung(&ladder, look, rung);
+	cJSON_ArrayForEach(rung, rungs)(void) party_of(&ladder, rung); /* the heading has everybody from the start */
+	cJSON_ArrayForEach(rung, rungs)(void) print_rung(&ladder, look, rung);
 }

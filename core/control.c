@@ -6,6 +6,7 @@
  * bounded: its line, its words, and what it does not read (then the command's writer hears PBX_EBUSY).
  */
 #include <errno.h>
+#include <openssl/evp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,7 @@ struct client {
 	size_t input_used;
 	pbx_request request; /* the command under way, when busy */
 	bool busy, streaming, waits_for_reader, serving, closing;
+	bool binary;    /* what streams is no text: base64, in "base64" instead of "data" */
 	bool said_all;  /* nothing more comes from it */
 	bool dismissed; /* nothing more is taken from it */
 };
@@ -191,6 +193,19 @@ static void client_send_text(struct client *client, const char *head, const char
 	free(copy);
 }
 
+static void client_send_binary(struct client *client, const char *data, size_t size)
+{
+	char *text = malloc((size + 2) / 3 * 4 + 1);
+
+	if (text) {
+		int length = EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)data, (int)size);
+		client_send(client, "{\"base64\":\"", text, (size_t)length, "\"}");
+	} else {
+		client_close(client);
+	}
+	free(text);
+}
+
 static void client_refuse(struct client *client, uint32_t status, const char *code, const char *detail)
 {
 	char line[512];
@@ -249,6 +264,7 @@ static void on_begin(void *context, const char *content_type)
 	char line[128];
 
 	client->streaming = true;
+	client->binary = strstr(content_type, "pcap") || strncmp(content_type, "application/octet-stream", 24) == 0;
 	(void)snprintf(line, sizeof line, "{\"status\":200,\"stream\":\"%.64s\"}", content_type);
 	client_send(client, line, "", 0, "");
 }
@@ -262,7 +278,10 @@ static int on_write(void *context, const char *data, size_t size)
 		client->waits_for_reader = true;
 		return PBX_EBUSY;
 	}
-	client_send_text(client, "{\"data\":", data, size);
+	if (client->binary)
+		client_send_binary(client, data, size);
+	else
+		client_send_text(client, "{\"data\":", data, size);
 	return PBX_OK;
 }
 

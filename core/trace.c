@@ -357,11 +357,12 @@ static int by_position(const void *a, const void *b)
 uint32_t core_trace_call(const char *call_id, core_trace_fn fn, void *context)
 {
 	const struct traced_call *call = trace.memory ? *call_place(call_id) : NULL;
+	const uint64_t alone = hash(call_id, strlen(call_id)), *dialogs = call ? call->dialogs : &alone;
 	struct positions positions = { 0 };
 	struct core_trace_message message;
 
-	for (uint32_t i = 0; call && i < call->dialog_count; i++) {
-		const struct dialog *dialog = dialog_find(call->dialogs[i]);
+	for (uint32_t i = 0; trace.memory && i < (call ? call->dialog_count : 1); i++) {
+		const struct dialog *dialog = dialog_find(dialogs[i]);
 
 		for (uint64_t at = dialog ? dialog->last : 0; is_kept(at); at = entry_at(at)->previous)
 			positions_add(&positions, at);
@@ -370,7 +371,6 @@ uint32_t core_trace_call(const char *call_id, core_trace_fn fn, void *context)
 		qsort(positions.items, positions.count, sizeof *positions.items, by_position);
 	for (uint32_t i = 0; i < positions.count; i++) {
 		show(entry_at(positions.items[i]), &message);
-		message.call_id = call_id;
 		fn(context, &message);
 	}
 	free(positions.items);

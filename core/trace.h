@@ -3,6 +3,7 @@
  * trace.c        the ring: capture, dialogs, calls            trace_mask.c   what nobody may read is made unreadable on its way in
  * trace_text.c   what a SIP message says, for people          trace_rung.c   a message as JSON, and whether a filter wants it
  * trace_live.c   `pbxctl trace`                               trace_keep.c   finished calls in the store, and back
+ *                                                   trace_ladder.c all of one call, wherever it is
  * trace_pcap.c   as a capture file                            trace_hep.c    as HEP3 to a collector (Homer)
  * trace_part.c   the card: settings "trace", routes, commands, metrics
  *
@@ -44,7 +45,7 @@ void core_trace_bind(const char *sip_call_id, const char *call_id);
 /* Lets go of what is known about a call's dialogs; its messages stay in the ring as nobody's. */
 void core_trace_forget(const char *call_id);
 
-/* Messages of a call, oldest first. How many there were; 0 also when the call is not known here. */
+/* Messages of a call, or of one SIP Call-ID, oldest first. How many there were; 0 also when it is not known here. */
 uint32_t core_trace_call(const char *call_id, core_trace_fn fn, void *context);
 /* The next message behind *cursor, which moves on; 0 begins with the oldest. False: there is none. */
 bool core_trace_next(uint64_t *cursor, struct core_trace_message *ret_message);

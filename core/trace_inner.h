@@ -27,3 +27,11 @@ void core_trace_live_stop(void);
 void core_trace_stream(void *self, pbx_request request);
 /* Whom each captured message is shown to, soon after it was: the collector. NULL: nobody. */
 void core_trace_live_tap(core_trace_fn fn, void *context);
+
+/* ---- trace_keep.c ---- */
+int core_trace_keep_start(void);
+void core_trace_keep_stop(void);
+
+/* ---- trace_requests.c ---- */
+void core_trace_show(void *self, pbx_request request);
+void core_trace_pcap(void *self, pbx_request request);

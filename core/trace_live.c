@@ -106,8 +106,9 @@ static void show(struct watcher *watcher, const struct core_trace_message *messa
 	if (!watcher->first_us)
 		watcher->first_us = message->wall_us;
 
-	AUTO(json) struct pbx_json *rung = core_trace_rung(message, text, watcher->first_us, core_trace_is_repeat(message),
-							    watcher->whole ? CORE_RUNG_TEXT : 0);
+	AUTO(json)
+	struct pbx_json *rung =
+		core_trace_rung(message, text, watcher->first_us, core_trace_is_repeat(message), watcher->whole ? CORE_RUNG_TEXT : 0);
 	char *line = rung ? core_json_print(rung) : NULL;
 	if (line)
 		write_line(watcher, line);

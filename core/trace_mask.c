@@ -83,7 +83,9 @@ static void mask_body(char *line, size_t length)
 
 static bool is_call_id(const char *line, size_t length, size_t *ret_name)
 {
-	*ret_name = begins(line, length, "call-id") ? 7 : (length > 1 && (line[0] | 32) == 'i' && (line[1] == ':' || line[1] == ' ')) ? 1 : 0;
+	*ret_name = begins(line, length, "call-id")                                               ? 7
+		    : (length > 1 && (line[0] | 32) == 'i' && (line[1] == ':' || line[1] == ' ')) ? 1
+												  : 0;
 	return *ret_name > 0;
 }
 

@@ -3,6 +3,7 @@
 #include "json_auto.h"
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -18,6 +19,22 @@ void core_trace_address(const struct core_addr *addr, char ret_text[64])
 		(void)inet_ntop(AF_INET, &addr->in4.sin_addr, host, sizeof host);
 	(void)snprintf(ret_text, 64, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
 		       addr->sa.sa_family ? ntohs(addr->in4.sin_port) : 0u); /* in6's port stands in the same place */
+}
+
+bool core_trace_address_read(const char *text, struct core_addr *ret_addr)
+{
+	char host[64];
+	const char *colon = strrchr(text, ':');
+	bool six = text[0] == '[';
+	size_t length = colon ? (size_t)(colon - text) : 0;
+
+	memset(ret_addr, 0, sizeof *ret_addr);
+	if (length < 3 || length >= sizeof host)
+		return false;
+	(void)snprintf(host, sizeof host, "%.*s", (int)(length - (six ? 2 : 0)), text + six);
+	ret_addr->sa.sa_family = six ? AF_INET6 : AF_INET;
+	ret_addr->in4.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10)); /* in6's stands in the same place */
+	return inet_pton(ret_addr->sa.sa_family, host, six ? (void *)&ret_addr->in6.sin6_addr : (void *)&ret_addr->in4.sin_addr) == 1;
 }
 
 const char *core_trace_peer(const struct core_trace_message *message, const struct core_sip_text *text)
@@ -54,10 +71,10 @@ struct pbx_json *core_trace_rung(const struct core_trace_message *message, const
 	    core_json_set_text(json, "peer", core_trace_peer(message, text)) != PBX_OK ||
 	    core_json_set_text(json, "remote", remote) != PBX_OK || core_json_set_text(json, "local", local) != PBX_OK ||
 	    core_json_set_text(json, "call_id", message->call_id) != PBX_OK ||
-	    core_json_set_text(json, "sip_call_id", text->call_id) != PBX_OK || core_json_set_text(json, "method", text->method) != PBX_OK ||
-	    core_json_set_integer(json, "status", text->status) != PBX_OK || core_json_set_text(json, "line", text->line) != PBX_OK ||
-	    core_json_set_boolean(json, "repeat", repeat) != PBX_OK || core_json_set_text(json, "sdp", sdp) != PBX_OK ||
-	    core_json_set_integer(json, "size", message->size) != PBX_OK)
+	    core_json_set_text(json, "sip_call_id", text->call_id) != PBX_OK ||
+	    core_json_set_text(json, "method", text->method) != PBX_OK || core_json_set_integer(json, "status", text->status) != PBX_OK ||
+	    core_json_set_text(json, "line", text->line) != PBX_OK || core_json_set_boolean(json, "repeat", repeat) != PBX_OK ||
+	    core_json_set_text(json, "sdp", sdp) != PBX_OK || core_json_set_integer(json, "size", message->size) != PBX_OK)
 		return NULL;
 	if (flags & CORE_RUNG_TEXT) {
 		AUTO(text) char *whole = strndup(message->text, message->size);

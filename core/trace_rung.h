@@ -7,6 +7,8 @@ struct pbx_json;
 
 /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
 void core_trace_address(const struct core_addr *addr, char ret_text[64]);
+/* And back: with a port. False: it is no such address. */
+bool core_trace_address_read(const char *text, struct core_addr *ret_addr);
 /* Who is on the other side: the user part of From or To, whichever is theirs. Borrowed from text. */
 const char *core_trace_peer(const struct core_trace_message *message, const struct core_sip_text *text);
 

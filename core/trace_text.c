@@ -112,8 +112,8 @@ static void read_credentials(struct span value, struct core_sip_text *ret)
 static void add_codec(struct core_sip_sdp *sdp, struct span name)
 {
 	size_t used = strlen(sdp->codecs), length = (size_t)(name.end - name.at);
-	bool is_voice = !(length == 15 && strncasecmp(name.at, "telephone-event", 15) == 0) &&
-			!(length == 2 && strncasecmp(name.at, "CN", 2) == 0);
+	bool is_voice =
+		!(length == 15 && strncasecmp(name.at, "telephone-event", 15) == 0) && !(length == 2 && strncasecmp(name.at, "CN", 2) == 0);
 
 	if (is_voice && used + length + 2 < sizeof sdp->codecs)
 		(void)snprintf(sdp->codecs + used, sizeof sdp->codecs - used, "%s%.*s", used ? " " : "", (int)length, name.at);
@@ -129,7 +129,9 @@ struct sdp_reader {
 
 static const char *static_name(unsigned type)
 {
-	static const char *const names[] = { [0] = "PCMU", [3] = "GSM", [4] = "G723", [8] = "PCMA", [9] = "G722", [15] = "G728", [18] = "G729" };
+	static const char *const names[] = {
+		[0] = "PCMU", [3] = "GSM", [4] = "G723", [8] = "PCMA", [9] = "G722", [15] = "G728", [18] = "G729"
+	};
 
 	return type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }

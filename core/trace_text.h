@@ -14,17 +14,17 @@ struct core_sip_sdp {
 };
 
 struct core_sip_text {
-	char line[200];   /* the first */
-	char method[16];  /* of the request, or of the one that is answered (CSeq) */
-	uint32_t status;  /* 0: a request */
-	char phrase[80];  /* of the status */
+	char line[200];  /* the first */
+	char method[16]; /* of the request, or of the one that is answered (CSeq) */
+	uint32_t status; /* 0: a request */
+	char phrase[80]; /* of the status */
 	uint32_t cseq;
 	char request_user[64], request_host[80];         /* of the Request-URI */
 	char from_user[64], from_host[80], from_tag[64]; /* unescaped as they stand */
 	char to_user[64], to_host[80], to_tag[64];
-	char call_id[128], agent[96];                        /* User-Agent or Server */
-	char reason[128], warning[128], contact[128];        /* first of each */
-	char auth_user[64];                                  /* whose credentials it carries; "" for none */
+	char call_id[128], agent[96];                 /* User-Agent or Server */
+	char reason[128], warning[128], contact[128]; /* first of each */
+	char auth_user[64];                           /* whose credentials it carries; "" for none */
 	bool has_credentials, is_challenge, is_stale;
 	struct core_sip_sdp sdp;
 };

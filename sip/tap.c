@@ -35,8 +35,8 @@ static bool same_host(const struct core_addr *a, const struct core_addr *b)
 {
 	if (a->sa.sa_family != b->sa.sa_family)
 		return false;
-	return a->sa.sa_family == AF_INET6 ? memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0 :
-					     a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
+	return a->sa.sa_family == AF_INET6 ? memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) == 0
+					   : a->in4.sin_addr.s_addr == b->in4.sin_addr.s_addr;
 }
 
 static uint32_t place_of(const struct core_addr *peer)
@@ -124,5 +124,6 @@ void ua_tap_check(const struct ua *ua)
 	if (seen || complained)
 		return;
 	complained = true;
-	pbx_error(ua->host, "trace_sees_nothing", "reason=\"this build of Sofia-SIP does not call our tport_log_msg\" effect=\"no trace of calls\"");
+	pbx_error(ua->host, "trace_sees_nothing",
+		  "reason=\"this build of Sofia-SIP does not call our tport_log_msg\" effect=\"no trace of calls\"");
 }

@@ -18,8 +18,8 @@ static void capture(bool sent, const char *text)
 
 static void message(char *to, size_t size, const char *call_id, unsigned number, int padding)
 {
-	(void)snprintf(to, size, "INVITE sip:1002@pbx.test SIP/2.0\r\nCall-ID: %s\r\nCSeq: %u INVITE\r\nSubject: %*s\r\n\r\n", call_id, number,
-		       padding, "x");
+	(void)snprintf(to, size, "INVITE sip:1002@pbx.test SIP/2.0\r\nCall-ID: %s\r\nCSeq: %u INVITE\r\nSubject: %*s\r\n\r\n", call_id,
+		       number, padding, "x");
 }
 
 static void start(void)
@@ -132,11 +132,14 @@ static const struct {
 	  "REGISTER sip:a SIP/2.0\r\nAuthorization: Digest username=\"1001\", response=\"xxxxxxx\", cnonce=\"xx\", nc=1\r\n\r\n" },
 	{ "INVITE sip:a SIP/2.0\r\nproxy-authorization:Digest cnonce=12,response=ab, uri=\"response\"\r\n\r\n",
 	  "INVITE sip:a SIP/2.0\r\nproxy-authorization:Digest cnonce=xx,response=xx, uri=\"response\"\r\n\r\n" },
-	{ "INVITE sip:a SIP/2.0\r\nSubject: response=\"mine\"\r\n\r\nv=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2VjcmV0|2^20\r\nk=clear:abc\r\n",
-	  "INVITE sip:a SIP/2.0\r\nSubject: response=\"mine\"\r\n\r\nv=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:xxxxxxxx|2^20\r\nk=xxxxxxxxx\r\n" },
+	{ "INVITE sip:a SIP/2.0\r\nSubject: response=\"mine\"\r\n\r\nv=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+	  "inline:c2VjcmV0|2^20\r\nk=clear:abc\r\n",
+	  "INVITE sip:a SIP/2.0\r\nSubject: response=\"mine\"\r\n\r\nv=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 "
+	  "inline:xxxxxxxx|2^20\r\nk=xxxxxxxxx\r\n" },
 	{ "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=5\r\nDuration=160\r\n",
 	  "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf-relay\r\n\r\nSignal=x\r\nDuration=160\r\n" },
-	{ "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\n5\r\n", "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\nx\r\n" },
+	{ "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\n5\r\n",
+	  "INFO sip:a SIP/2.0\r\nContent-Type: application/dtmf\r\n\r\nx\r\n" },
 };
 
 START_TEST(secrets_are_masked)
@@ -157,9 +160,12 @@ END_TEST
 
 START_TEST(a_message_is_read)
 {
-	static const char text[] = "SIP/2.0 183 Session Progress\r\nf: \"A <b>\" <sip:1001@pbx.test;user=phone>;tag=abc\r\nTo: <tel:+4930123>;tag=x;y=z\r\ni: id@host\r\n"
-				   "CSeq: 7 INVITE\r\nServer: Phone 1.0\r\nReason: Q.850;cause=16\r\n\r\nv=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4000 RTP/SAVP 0 97 101\r\n"
-				   "c=IN IP4 192.0.2.2/127\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\na=sendonly\r\nm=video 0 RTP/AVP 31\r\na=inactive\r\n";
+	static const char text[] = "SIP/2.0 183 Session Progress\r\nf: \"A <b>\" <sip:1001@pbx.test;user=phone>;tag=abc\r\nTo: "
+				   "<tel:+4930123>;tag=x;y=z\r\ni: id@host\r\n"
+				   "CSeq: 7 INVITE\r\nServer: Phone 1.0\r\nReason: Q.850;cause=16\r\n\r\nv=0\r\nc=IN IP4 "
+				   "192.0.2.1\r\nm=audio 4000 RTP/SAVP 0 97 101\r\n"
+				   "c=IN IP4 192.0.2.2/127\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:101 "
+				   "telephone-event/8000\r\na=sendonly\r\nm=video 0 RTP/AVP 31\r\na=inactive\r\n";
 	struct core_sip_text read;
 
 	core_sip_text_read(text, sizeof text - 1, &read);
@@ -184,7 +190,8 @@ END_TEST
 
 START_TEST(half_a_message_is_read_as_far_as_it_goes)
 {
-	static const char text[] = "INVITE sip:1002@pbx.test;x=y SIP/2.0\r\nFrom: <sip:1001@pbx.test>;tag=abc\r\nCSeq: 7 INVITE\r\n\r\nv=0\r\nc=IN IP4 192.0.2.1\r\n"
+	static const char text[] = "INVITE sip:1002@pbx.test;x=y SIP/2.0\r\nFrom: <sip:1001@pbx.test>;tag=abc\r\nCSeq: 7 "
+				   "INVITE\r\n\r\nv=0\r\nc=IN IP4 192.0.2.1\r\n"
 				   "m=audio 4000 RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n";
 	struct core_sip_text read;
 
@@ -205,9 +212,9 @@ START_TEST(private_addresses_are_told_from_others)
 	static const struct {
 		const char *address;
 		bool is_private;
-	} cases[] = { { "10.1.2.3", true },     { "172.31.0.1", true }, { "172.32.0.1", false }, { "192.168.1.1", true }, { "100.64.0.1", true },
-		      { "100.128.0.1", false }, { "127.0.0.1", false }, { "192.0.2.1", false },  { "fd00::1", true },     { "2001:db8::1", false },
-		      { "pbx.test", false } };
+	} cases[] = { { "10.1.2.3", true },   { "172.31.0.1", true },   { "172.32.0.1", false }, { "192.168.1.1", true },
+		      { "100.64.0.1", true }, { "100.128.0.1", false }, { "127.0.0.1", false },  { "192.0.2.1", false },
+		      { "fd00::1", true },    { "2001:db8::1", false }, { "pbx.test", false } };
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		ck_assert_msg(core_address_is_private(cases[i].address) == cases[i].is_private, "%s", cases[i].address);

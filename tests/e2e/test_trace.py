@@ -2,12 +2,14 @@
 import json
 import re
 import socket
+import struct
 import subprocess
 import threading
 
 import pytest
 from calling import Callers
-from pbx import BUILD
+from pbx import BUILD, Refused
+from ports import free_port
 from sip_client import SipClient
 
 
@@ -144,3 +146,101 @@ def test_the_ladder_is_drawn_for_people(pbx, sipp):
     assert any(re.search(r"│─+INVITE \(SDP\)─+►│", line) for line in lines), "\n".join(lines)
     assert any(re.search(r"│◄─+180 Ringing─+│", line) for line in lines), "\n".join(lines)
     assert all(len(line) <= 120 for line in lines)
+
+
+def ended_call(pbx, sipp):
+    Callers(pbx, sipp).call()
+    return pbx.wait_event("call.ended")["call_id"]
+
+
+def pcap_of(pbx, call_id, path):
+    with open(path, "wb") as out:
+        subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "calls", "pcap", call_id], stdout=out, check=True, timeout=30)
+    return path
+
+
+def tshark(path, *fields, more=()):
+    shown = subprocess.run(["tshark", "-r", str(path), "-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", *more, "-T", "fields",
+                            *[word for field in fields for word in ("-e", field)]], capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    return [line.split("\t") for line in shown.stdout.splitlines()]
+
+
+def test_a_call_is_exported_for_tshark(pbx, sipp, tmp_path):
+    call_id = ended_call(pbx, sipp)
+    status, trace = pbx.http("GET", f"/calls/{call_id}/trace?full=true")
+    assert status == 200 and len(trace["ladder"]) >= 12
+    packets = tshark(pcap_of(pbx, call_id, tmp_path / "call.pcap"), "sip.Method", "sip.Status-Code", "ip.src", "udp.srcport", "udp.dstport", "ip.checksum.status",
+                     "udp.checksum.status", "sdp.media", more=("-d", f"udp.port=={pbx.sip_port},sip"))
+    assert len(packets) == len(trace["ladder"])
+    for packet, rung in zip(packets, trace["ladder"]):
+        assert (packet[0], packet[1]) == ((rung["method"], "") if rung["status"] == 0 else ("", str(rung["status"])))
+        assert packet[3 if rung["direction"] == "out" else 4] == str(pbx.sip_port) and packet[5:7] == ["1", "1"]
+        assert bool(packet[7]) == bool(rung["sdp"])
+    assert "\r\nCall-ID: " in trace["ladder"][0]["text"]
+    status, file = pbx.http("GET", f"/calls/{call_id}/pcap")
+    assert status == 200 and "INVITE sip:1002" in file
+
+
+def test_yesterdays_call_is_kept_over_a_restart(pbx, sipp, tmp_path):
+    call_id = ended_call(pbx, sipp)
+    before = pbx.http("GET", f"/calls/{call_id}/trace")[1]
+    pbx.stop()
+    pbx.restart()
+    after = pbx.http("GET", f"/calls/{call_id}/trace")[1]
+    assert [(rung["line"], rung["time"], rung["remote"], rung["local"]) for rung in after["ladder"]] == [
+        (rung["line"], rung["time"], rung["remote"], rung["local"]) for rung in before["ladder"]]
+    assert len(tshark(pcap_of(pbx, call_id, tmp_path / "kept.pcap"), "frame.number")) == len(before["ladder"])
+    assert pbx.http("GET", "/calls/01NOBODY/trace")[0] == 404
+    assert pbx.http("GET", f"/calls/{call_id}/trace", token="none")[0] == 401
+
+
+def chunks_of(packet):
+    """HEP3 as its document tells it: type -> value."""
+    assert packet[:4] == b"HEP3" and struct.unpack("!H", packet[4:6])[0] == len(packet)
+    found, at = {}, 6
+    while at < len(packet):
+        vendor, kind, length = struct.unpack("!HHH", packet[at:at + 6])
+        assert vendor == 0 and length >= 6
+        found[kind] = packet[at + 6:at + length]
+        at += length
+    assert at == len(packet)
+    return found
+
+
+def test_the_collector_gets_every_message_as_hep3(make_pbx, sipp, tmp_path):
+    """sngrep is the collector that has to understand it; on the way the packets are looked at here, too."""
+    here, sngrep_port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), free_port()
+    here.bind(("127.0.0.1", 0))
+    here.settimeout(5)
+    sngrep = subprocess.Popen(["sngrep", "-N", "-q", "-L", f"udp:127.0.0.1:{sngrep_port}", "-O", str(tmp_path / "sngrep.pcap")], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pbx = make_pbx(f"trace:\n  hep: 127.0.0.1:{here.getsockname()[1]}\n  hep_node: 77\n")
+    call_id = ended_call(pbx, sipp)
+    ladder = pbx.http("GET", f"/calls/{call_id}/trace")[1]["ladder"]
+    dialogs, packets = {rung["sip_call_id"] for rung in ladder}, []
+    while len(packets) < len(ladder):
+        packet = here.recv(65536)
+        if any(dialog.encode() in packet for dialog in dialogs):
+            packets.append(packet)
+            here.sendto(packet, ("127.0.0.1", sngrep_port))
+    for packet, rung in zip(packets, ladder):
+        chunks = chunks_of(packet)
+        assert (chunks[1], chunks[2], chunks[11], chunks[12]) == (b"\x02", b"\x11", b"\x01", struct.pack("!I", 77)) and len(chunks[15]) == rung["size"]
+        assert chunks[15].decode().startswith(rung["line"]) and chunks.get(17, call_id.encode()) == call_id.encode()
+        assert struct.unpack("!H", chunks[7 if rung["direction"] == "out" else 8])[0] == pbx.sip_port
+    shown = []
+    for _ in range(100):  # it has no word for having written all
+        if len(shown) == len(ladder):
+            break
+        shown = tshark(tmp_path / "sngrep.pcap", "sip.Method", "sip.Status-Code", more=("-d", f"udp.port=={pbx.sip_port},sip")) \
+            if (tmp_path / "sngrep.pcap").exists() else []
+    sngrep.terminate()
+    sngrep.wait()
+    here.close()
+    assert [packet[0] or packet[1] for packet in shown] == [rung["method"] if rung["status"] == 0 else str(rung["status"]) for rung in ladder]
+
+
+def test_a_wrong_collector_is_refused_with_the_cure(pbx):
+    with pytest.raises(Refused, match="homer.example.*192.0.2.9:9060"):
+        pbx.ctl("config", "set", "trace.hep", "homer.example")
