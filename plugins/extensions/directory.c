@@ -23,6 +23,7 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.ring_s = account->ring_s ? account->ring_s : settings->ring_s,
 		.may_call_outside = account->may_call_outside,
 		.is_admin = account->is_admin,
+		.dnd = account->dnd,
 	};
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint32_t bucket_of(const char *number)
+uint32_t number_bucket(const char *number)
 {
 	uint32_t hash = 2166136261u;
 
@@ -19,7 +19,7 @@ static uint32_t bucket_of(const char *number)
 
 const struct line *line_find(const struct presence *presence, const char *number)
 {
-	const struct line *line = presence->lines[bucket_of(number)];
+	const struct line *line = presence->lines[number_bucket(number)];
 
 	while (line && strcmp(line->number, number) != 0)
 		line = line->next;
@@ -28,7 +28,7 @@ const struct line *line_find(const struct presence *presence, const char *number
 
 static struct line *line_get(struct presence *presence, const char *number)
 {
-	struct line **bucket = &presence->lines[bucket_of(number)], *line = *bucket;
+	struct line **bucket = &presence->lines[number_bucket(number)], *line = *bucket;
 
 	while (line && strcmp(line->number, number) != 0)
 		line = line->next;
@@ -91,6 +91,7 @@ static void touched(struct presence *presence, struct line *line, struct line_ca
 {
 	call->changed = ++presence->stamp;
 	(void)presence->notifier->changed(presence->host, "dialog", line->number); /* nobody may be watching */
+	people_call_changed(presence, line->number, call->initiator);
 }
 
 /* ---- what a leg is like --------------------------------------------------------------- */

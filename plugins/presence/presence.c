@@ -2,7 +2,7 @@
  * presence - busy lamps, and how colleagues are
  *
  * presence.h has the picture. lines.c knows the calls of every account, dialog_info.c writes them for lamps, access.c judges who may see what, xml.c writes
- * documents.
+ * documents; people.c knows how everybody is, pidf.c writes and reads it, requests.c and codes.c let them choose.
  */
 #include "presence.h"
 #include <stdlib.h>
@@ -15,6 +15,91 @@ static const struct pbx_setting settings[] = {
 		   .help = "Who may watch an extension: all extensions, those of its pickup group, or none but itself and administrators"),
 	PBX_CHOICE(struct presence_settings, identities, .initial_text = "everybody", .choices = WHO,
 		   .help = "Who of them also sees with whom it talks, and may pick up from the lamp"),
+	PBX_UINT(struct presence_settings, auto_away_s, .initial = 300, .least = 0, .most = 86400, .unit = "s",
+		 .help = "Who has done nothing for so long is shown as away; 0: never"),
+	PBX_UINT(struct presence_settings, auto_offline_s, .initial = 1800, .least = 0, .most = 604800, .unit = "s",
+		 .help = "And after so long as offline; 0: never"),
+	PBX_TEXT(struct presence_settings, code, .initial_text = "*30", .most = 10, .flags = PBX_SETTING_RESTART,
+		 .help = "Dialled before a digit: 0 automatic, 1 available, 2 busy, 3 away, 4 in a meeting; empty: no code"),
+};
+
+static const struct pbx_migration migrations[] = {
+	{ 1, "state",
+	  "CREATE TABLE presence_state (extension TEXT PRIMARY KEY, status TEXT NOT NULL, message TEXT NOT NULL, source TEXT NOT NULL,"
+	  " until INTEGER NOT NULL, changed_at INTEGER NOT NULL)" },
+};
+
+static const struct pbx_field changed_fields[] = {
+	{ "extension", PBX_TYPE_TEXT, "Whose" },
+	{ "old", PBX_TYPE_TEXT, "How it was" },
+	{ "new", PBX_TYPE_TEXT, "How it is" },
+	{ "message", PBX_TYPE_TEXT, "What they say of it" },
+	{ "source", PBX_TYPE_TEXT, "Why: dnd, call, manual, published, registration or idle" },
+};
+static const struct pbx_event_type events[] = {
+	{ "presence.changed", "Somebody's availability is another one", PBX_TABLE(changed_fields) },
+};
+
+#define STATUSES PBX_CHOICES("available", "busy", "away", "do_not_disturb", "in_call", "in_meeting", "offline", "automatic")
+
+static const struct pbx_field state_fields[] = {
+	{ "extension", PBX_TYPE_TEXT, "Whose" },
+	{ "name", PBX_TYPE_TEXT, "Their name" },
+	{ "status", PBX_TYPE_TEXT, "available, busy, away, do_not_disturb, in_call, in_meeting or offline" },
+	{ "message", PBX_TYPE_TEXT, "What they say of it" },
+	{ "source", PBX_TYPE_TEXT, "Why: dnd, call, manual, published, registration or idle" },
+	{ "until", PBX_TYPE_TIME, "When what was chosen ends, or null" },
+	{ "idle_s", PBX_TYPE_INT, "Since when they have done nothing" },
+};
+static const struct pbx_arg show_args[] = {
+	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Whose", .completes = "extension" },
+};
+static const struct pbx_arg set_args[] = {
+	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Whose", .completes = "extension" },
+	{ .name = "status",
+	  .type = PBX_TYPE_CHOICE,
+	  .flags = PBX_ARG_REQUIRED,
+	  .choices = STATUSES,
+	  .help = "How they are; automatic: nothing is chosen any more" },
+	{ .name = "message", .type = PBX_TYPE_TEXT, .most = 199, .help = "What they say of it" },
+	{ .name = "for_s", .type = PBX_TYPE_INT, .least = 1, .most = 31536000, .help = "For so many seconds; left out: until changed" },
+};
+static const struct pbx_route routes[] = {
+	{ .method = "GET",
+	  .path = "/presence",
+	  .handle = presence_on_list,
+	  .scope = "presence:read",
+	  .summary = "How everybody is",
+	  .reply = PBX_TABLE(state_fields) },
+	{ .method = "GET",
+	  .path = "/presence/{extension}",
+	  .handle = presence_on_show,
+	  .scope = "presence:read",
+	  .summary = "How somebody is",
+	  .args = PBX_TABLE(show_args),
+	  .reply = PBX_TABLE(state_fields) },
+	{ .method = "PUT",
+	  .path = "/presence/{extension}",
+	  .handle = presence_on_set,
+	  .scope = "presence:write",
+	  .summary = "Choose how one is",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(set_args),
+	  .reply = PBX_TABLE(state_fields) },
+};
+#define COLUMNS "extension,name,status,message,source,until"
+static const struct pbx_command commands[] = {
+	{ .words = "presence list", .handle = presence_on_list, .help = "How everybody is", .columns = COLUMNS },
+	{ .words = "presence show",
+	  .handle = presence_on_show,
+	  .help = "How somebody is",
+	  .args = PBX_TABLE(show_args),
+	  .columns = COLUMNS },
+	{ .words = "presence set",
+	  .handle = presence_on_set,
+	  .help = "Choose how somebody is",
+	  .args = PBX_TABLE(set_args),
+	  .columns = COLUMNS },
 };
 
 static int presence_load(void *self)
@@ -29,8 +114,13 @@ static int presence_load(void *self)
 	presence->notifier = pbx_notifier(host);
 	presence->json = pbx_jsons(host);
 	presence->stamp = 1;
+	presence->location = pbx_location(host);
+	presence->requests = pbx_requests(host);
+	presence->routing = pbx_routing(host);
+	presence->store = pbx_store(host);
+	presence->timers = pbx_timers(host);
 	xml_keep_library();
-	return PBX_OK;
+	return people_load(presence);
 }
 
 static int presence_start(void *self)
@@ -38,6 +128,12 @@ static int presence_start(void *self)
 	struct presence *presence = self;
 	int err = lines_start(presence);
 
+	if (err == PBX_OK)
+		err = people_start(presence);
+	if (err == PBX_OK)
+		err = codes_start(presence);
+	if (err == PBX_OK)
+		err = pidf_start(presence);
 	if (err == PBX_OK)
 		err = dialog_info_start(presence);
 	return err;
@@ -48,6 +144,7 @@ static void presence_unload(void *self)
 	struct presence *presence = self;
 
 	lines_free(presence);
+	people_free(presence);
 	free(presence->head);
 }
 
@@ -57,9 +154,14 @@ PBX_PLUGIN(presence)
 	.name = "presence",
 	.version = "1.0.0",
 	.summary = "Busy lamps and availability of colleagues",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.bus/1", "pbx.directory/1?", "pbx.lamps/1", "pbx.notifier/1", "pbx.json/1"),
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.bus/1", "pbx.directory/1?", "pbx.lamps/1", "pbx.notifier/1", "pbx.json/1", "pbx.location/1",
+			   "pbx.requests/1", "pbx.route/1", "pbx.store/1", "pbx.timers/1"),
 	.instance_size = sizeof(struct presence),
 	PBX_SETTINGS(struct presence_settings, settings),
+	.migrations = PBX_TABLE(migrations),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.events = PBX_TABLE(events),
 	.load = presence_load,
 	.start = presence_start,
 	.unload = presence_unload,

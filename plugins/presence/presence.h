@@ -24,7 +24,32 @@
 #define ENDED_KEPT_MS 5000u /* so long an ended call is told to those who have seen it; later they get a full document */
 
 struct presence_settings {
-	const char *watchers, *identities;
+	const char *watchers, *identities, *code;
+	uint32_t auto_away_s, auto_offline_s;
+};
+
+#define STATUS_AVAILABLE 0u
+#define STATUS_BUSY 1u
+#define STATUS_AWAY 2u
+#define STATUS_DND 3u
+#define STATUS_IN_CALL 4u
+#define STATUS_IN_MEETING 5u
+#define STATUS_OFFLINE 6u
+#define STATUS_COUNT 7u
+#define STATUS_NONE STATUS_COUNT
+extern const char *const status_names[STATUS_COUNT + 1]; /* ends with NULL */
+
+struct person {
+	struct person *next; /* of its bucket */
+	struct presence *presence;
+	uint32_t status, chosen, published; /* STATUS_…; status is what others see */
+	const char *source;                 /* why: "dnd", "call", "manual", "published", "registration", "idle" */
+	char message[200];
+	bool message_changed;
+	int64_t until_us; /* end of what was chosen; 0: none */
+	uint64_t active_at_ms;
+	pbx_timer idle, until;
+	char number[];
 };
 
 /* One call of a line, as RFC 4235 shows it. */
@@ -53,6 +78,12 @@ struct presence {
 	const struct pbx_lamps *lamps;
 	const struct pbx_notifier *notifier;
 	const struct pbx_jsons *json;
+	const struct pbx_location *location;
+	const struct pbx_requests *requests;
+	const struct pbx_routing *routing;
+	const struct pbx_store *store;
+	const struct pbx_timers *timers;
+	struct person *people[LINE_BUCKETS];
 	struct line *lines[LINE_BUCKETS];
 	uint64_t stamp;    /* rises with every change of a line */
 	char *head, *tail; /* of the document written last: they are the notifier's until the next */
@@ -63,6 +94,34 @@ int lines_start(struct presence *presence);
 void lines_free(struct presence *presence);
 const struct line *line_find(const struct presence *presence, const char *number); /* NULL: it has had no call */
 bool line_is_live(const struct line_call *call);
+
+uint32_t number_bucket(const char *number);
+
+/* ---- people.c ---- */
+int people_load(struct presence *presence); /* PBX_ELATER; host->ready when done */
+int people_start(struct presence *presence);
+void people_free(struct presence *presence);
+uint32_t status_of(const char *name);                                            /* STATUS_NONE: there is no such status */
+struct person *person_find(const struct presence *presence, const char *number); /* NULL: nothing is known */
+/* What somebody chooses; STATUS_NONE: nothing any more. until_us 0: for good. PBX_OK, PBX_ENOMEM. */
+int person_choose(struct presence *presence, const char *number, uint32_t status, const char *message, int64_t until_us);
+int person_publish(struct presence *presence, const char *number, uint32_t status); /* STATUS_NONE: taken back */
+void person_is_active(struct person *person);
+void person_settle(struct person *person); /* looks again, tells when it is another one, and sets the timer */
+/* A call or registration of theirs has changed; own: by what they did themselves. */
+void people_call_changed(struct presence *presence, const char *number, bool own);
+
+/* ---- pidf.c ---- */
+int pidf_start(struct presence *presence);
+int pidf_read(const char *text, uint32_t *ret_status); /* STATUS_NONE: it says nothing. PBX_OK, PBX_EINVAL */
+
+/* ---- codes.c ---- */
+int codes_start(struct presence *presence);
+
+/* ---- requests.c ---- */
+void presence_on_list(void *self, pbx_request request);
+void presence_on_show(void *self, pbx_request request);
+void presence_on_set(void *self, pbx_request request);
 
 /* ---- dialog_info.c ---- */
 int dialog_info_start(struct presence *presence);

@@ -1,6 +1,7 @@
 """Busy lamps: what a phone that watches a line is told (RFC 6665, RFC 4235), and for how long."""
 import sqlite3
 import time
+import xml.etree.ElementTree as XML
 
 import pytest
 from watcher import Watcher, cseq, dialogs
@@ -132,8 +133,71 @@ def test_a_parking_slot_has_a_lamp(pbx, talk, watcher):
     caller, callee = talk(pbx, "1001", "1002")
     watch = watcher(pbx).watch("70")
     assert dialogs(watch.notify())[2] == []
-    pbx.ctl("parking", "park", pbx.ctl("calls", "list")[0]["id"])
+    pbx.ctl("parking", "park", pbx.ctl("calls", "list")[0]["call_id"])
     (call,) = dialogs(watch.notify())[2]
     assert call["state"] == "confirmed" and call["remote"] in ("sip:1001@pbx.test", "sip:1002@pbx.test")
     caller.hangup()
     assert dialogs(watch.notify())[2] == []
+
+
+def pidf(notify):
+    """basic, the activities and the notes of a PIDF document."""
+    root = XML.fromstring(notify.body)
+    names = [node.tag.split("}")[1] for node in root.findall(".//r:activities/*", {"r": "urn:ietf:params:xml:ns:pidf:rpid"})]
+    return root.find(".//{urn:ietf:params:xml:ns:pidf}basic").text, names, [node.text for node in root.iter("{urn:ietf:params:xml:ns:pidf}note")]
+
+
+def test_availability_is_one_state_out_of_many(pbx, phones, watcher):
+    pbx.account("1001")
+    phone = watcher(pbx)
+    phones.secrets[pbx, "1001"] = pbx.ctl("extension", "secret", "1001")["sip_secret"]
+    watch = phone.watch("1001", "presence")
+    assert pidf(watch.notify())[0] == "closed"
+    own = watcher(pbx, "1001")
+    assert own.register().status == 200
+    assert pidf(watch.notify()) == ("open", [], [])
+    pbx.ctl("presence", "set", "1001", "in_meeting", "message=Until noon")
+    assert pidf(watch.notify()) == ("closed", ["meeting"], ["Until noon"])
+    pbx.ctl("presence", "set", "1001", "automatic")
+    assert pidf(watch.notify()) == ("open", [], [])
+    pbx.ctl("extension", "set", "1001", "dnd=true")
+    assert pidf(watch.notify()) == ("closed", ["busy"], ["Do not disturb"])
+    pbx.ctl("extension", "set", "1001", "dnd=false")
+    assert pidf(watch.notify())[0] == "open"
+    assert own.register(expires=0).status == 200
+    assert pidf(watch.notify())[0] == "closed"
+    assert pbx.ctl("presence", "show", "1001")["status"] == "offline"
+
+
+def test_who_is_idle_is_away(make_pbx, watcher, phones):
+    pbx = make_pbx("presence:\n  auto_away_s: 2\n")
+    own = watcher(pbx, "1001")
+    own.register()
+    pbx.wait_event("presence.changed", where=lambda data: data["new"] == "away")
+    pbx.ctl("presence", "set", "1001", "automatic")
+    assert pbx.ctl("presence", "show", "1001")["status"] == "available"
+
+
+PUBLISHED = """<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:r="urn:ietf:params:xml:ns:pidf:rpid" entity="sip:1001@pbx.test">
+<tuple id="a"><status><basic>open</basic></status></tuple><r:activities><r:away/></r:activities></presence>"""
+
+
+def test_a_phone_publishes_how_its_user_is(pbx, watcher):
+    own = watcher(pbx, "1001")
+    published = own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence", "Expires: 300"], body=PUBLISHED, kind="application/pidf+xml")
+    assert published.status == 200 and published.get("SIP-ETag")
+    assert pbx.ctl("presence", "show", "1001")["status"] == "away"
+    assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence", "SIP-If-Match: other"]).status == 412
+    assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence"], body="<not", kind="application/pidf+xml").status == 400
+    tag = published.get("SIP-ETag")
+    assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence", "Expires: 0", f"SIP-If-Match: {tag}"]).status == 200
+    assert pbx.ctl("presence", "show", "1001")["status"] == "offline"
+
+
+def test_what_was_chosen_survives_a_restart(pbx):
+    pbx.account("1001")
+    pbx.ctl("presence", "set", "1001", "busy", "message=Thinking")
+    pbx.stop()
+    pbx.start()
+    shown = pbx.ctl("presence", "show", "1001")
+    assert (shown["status"], shown["message"]) == ("busy", "Thinking")

@@ -16,6 +16,7 @@ struct pbx_account {
 	const char *number, *name, *email, *language, *music_class, *pickup_group, *outbound_caller_id;
 	uint32_t max_contacts, max_calls, ring_s; /* 0: the default */
 	bool may_call_outside, is_admin;
+	bool dnd; /* does not want to be disturbed */
 };
 
 struct pbx_directory {
