@@ -302,7 +302,7 @@ int ua_agent_start(struct ua *ua)
 
 	ua->agent =
 		nta_agent_create(ua->root, (url_string_t *)-1, on_message, ua, NTATAG_UA(1), NTATAG_MERGE_482(1), NTATAG_CLIENT_RPORT(1),
-				 NTATAG_MAXSIZE(MOST_MESSAGE), NTATAG_USE_NAPTR(0), NTATAG_UDP_MTU(65535), TAG_END());
+				 NTATAG_MAXSIZE(MOST_MESSAGE), NTATAG_USE_NAPTR(0), NTATAG_UDP_MTU(ua->settings->udp_mtu), TAG_END());
 	if (!ua->agent)
 		return PBX_EIO;
 	core_loop_set_waiter(wait_in_root, ua);

@@ -25,15 +25,16 @@ struct culprit {
 
 static struct {
 	uint64_t secret;
-	struct bucket *buckets;
+	struct bucket *buckets, *packets;
 	struct culprit *culprits;
 } guard;
 
 int ua_guard_init(void)
 {
 	guard.buckets = calloc((size_t)SETS * WAYS, sizeof *guard.buckets);
+	guard.packets = calloc((size_t)SETS * WAYS, sizeof *guard.packets);
 	guard.culprits = calloc((size_t)SETS * WAYS, sizeof *guard.culprits);
-	if (!guard.buckets || !guard.culprits || RAND_bytes((unsigned char *)&guard.secret, sizeof guard.secret) != 1)
+	if (!guard.buckets || !guard.packets || !guard.culprits || RAND_bytes((unsigned char *)&guard.secret, sizeof guard.secret) != 1)
 		return PBX_ENOMEM;
 	return PBX_OK;
 }
@@ -41,6 +42,7 @@ int ua_guard_init(void)
 void ua_guard_fini(void)
 {
 	free(guard.buckets);
+	free(guard.packets);
 	free(guard.culprits);
 	memset(&guard, 0, sizeof guard);
 }
@@ -58,9 +60,9 @@ static uint64_t key_of(const void *bytes, size_t size)
 	return key ? key : 1;
 }
 
-static struct bucket *bucket_get(uint64_t key, uint32_t burst, uint64_t now_ms)
+static struct bucket *bucket_get(struct bucket *buckets, uint64_t key, uint32_t burst, uint64_t now_ms)
 {
-	struct bucket *set = &guard.buckets[key % SETS * WAYS], *oldest = set;
+	struct bucket *set = &buckets[key % SETS * WAYS], *oldest = set;
 
 	for (unsigned i = 0; i < WAYS; i++) {
 		if (set[i].key == key)
@@ -72,10 +74,10 @@ static struct bucket *bucket_get(uint64_t key, uint32_t burst, uint64_t now_ms)
 	return oldest;
 }
 
-bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms)
+static bool allows(struct bucket *buckets, const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes)
 {
 	uint64_t key = source->sa.sa_family == AF_INET6 ? key_of(source->in6.sin6_addr.s6_addr, 8) : key_of(&source->in4.sin_addr, 4);
-	struct bucket *bucket = bucket_get(key, burst, now_ms);
+	struct bucket *bucket = bucket_get(buckets, key, burst, now_ms);
 	uint64_t tokens = bucket->tokens_milli + (now_ms - bucket->at_ms) * rate;
 	uint64_t most = (uint64_t)burst * 1000;
 
@@ -83,8 +85,19 @@ bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t bur
 	bucket->at_ms = now_ms;
 	if (bucket->tokens_milli < 1000)
 		return false;
-	bucket->tokens_milli -= 1000;
+	if (takes)
+		bucket->tokens_milli -= 1000;
 	return true;
+}
+
+bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms)
+{
+	return allows(guard.buckets, source, rate, burst, now_ms, true);
+}
+
+bool ua_packets_allow(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes)
+{
+	return allows(guard.packets, source, rate, burst, now_ms, takes);
 }
 
 /* NULL when the key is not there and make is false. */

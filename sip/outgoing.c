@@ -143,7 +143,7 @@ static int send_invite(struct ua_dialog *dialog)
 		SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
-		TAG_END());
+		TAG_IF(dialog->route, TPTAG_MTU(UA_ANY_SIZE)), TAG_END());
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 

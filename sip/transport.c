@@ -8,6 +8,7 @@
 #include "transport.h"
 #include "address.h"
 #include "flows.h"
+#include "socket.h"
 #include "tls.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -97,6 +98,7 @@ static int open_door(struct ua *ua, struct pbx_diag *diag)
 
 int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 {
+	ua_sockets_watch(ua);
 	int err = has_tls(ua->settings) ? ua_tls_start(ua, diag) : PBX_OK;
 
 	for (uint32_t i = 0; err == PBX_OK && i < ua->settings->listen.count; i++)
@@ -106,6 +108,7 @@ int ua_agent_listen(struct ua *ua, struct pbx_diag *diag)
 
 void ua_transport_stop(struct ua *ua)
 {
+	ua_sockets_watch(NULL);
 	core_flows_set_door(0);
 	ua->door = NULL;
 	ua_tls_stop();

@@ -31,7 +31,7 @@ struct ua_settings {
 	struct pbx_list service_route, push_services;
 	const char *node;
 	uint32_t flow_timer_s;
-	uint32_t flood_rate, flood_burst;
+	uint32_t flood_rate, flood_burst, packet_rate, packet_burst, dscp, udp_mtu;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t max_subscriptions;
 	uint32_t auth_failures, auth_window_s, auth_block_s;
@@ -55,7 +55,7 @@ struct ua {
 	struct ua_dialog *dialogs; /* every one that still has memory */
 	uint32_t dialog_count;
 	const tport_t *door; /* transport.c: where the gateway connects for its WebSocket clients */
-	bool uv_ready; /* agent.c: the root's wait saw libuv's descriptor ready */
+	bool uv_ready;       /* agent.c: the root's wait saw libuv's descriptor ready */
 };
 
 /* An out-of-dialog request on its way through flood guard, authentication and its method. Borrowed until the callback returns. */
@@ -114,6 +114,9 @@ static inline const url_string_t *ua_url(const char *text)
 #define UA_LISTENER_TAGS(settings)                                                                                                         \
 	TPTAG_QUEUESIZE(64), TPTAG_IDLE((settings)->idle_s * 1000), TPTAG_TIMEOUT(60000), TPTAG_UDP_RMEM(4194304), TPTAG_PONG2PING(1),     \
 		TPTAG_STUN_SERVER(0), TPTAG_LOG(1)
+
+/* For requests that stay with UDP whatever their size: the way through a NAT is of one transport (RFC 3261 18.1.1 has others in mind). */
+#define UA_ANY_SIZE 65535
 
 #define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH"
 #define UA_ALLOW_OUTSIDE UA_ALLOW ", MESSAGE" /* outside of dialogs */

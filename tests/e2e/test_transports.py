@@ -1,5 +1,6 @@
 """By whatever transport a phone comes, it is reached and heard; TLS is as strict as it claims to be."""
 import os
+import re
 import ssl
 import socket
 import subprocess
@@ -9,7 +10,7 @@ import websocket
 from certificates import Authority
 from ear import Listener, open_ear
 from ports import free_range
-from sip_client import OFFER
+from sip_client import OFFER, SipClient
 from web_phone import WebPhone
 
 ALL = ("udp", "tcp", "tls")
@@ -93,6 +94,16 @@ def test_client_certificates(make_pbx, tmp_path, demand, without):
     assert handshake(pbx) == without
     assert handshake(pbx, ours.folder / "phone.pem", ours.folder / "phone.key")
     assert handshake(pbx, theirs.folder / "stranger.pem", theirs.folder / "stranger.key") == (demand == "none")
+
+
+@pytest.fixture
+def client(request):
+    """client(pbx, "1001", secret, …), closed at the end."""
+    def make(*args, **more):
+        made = SipClient(*args, **more)
+        request.addfinalizer(made.close)
+        return made
+    return make
 
 
 @pytest.fixture
@@ -180,3 +191,55 @@ def test_a_frame_that_is_no_sip_ends_the_connection(pbx, web_phone, frame):
         while page.web.recv() != "":
             pass
         raise websocket.WebSocketConnectionClosedException("closed in good order")
+
+
+def test_what_is_too_long_for_udp_goes_by_tcp(make_pbx, phones, client):
+    pbx = make_pbx("sip:\n  udp_mtu: 500\n")
+    phone = phones(pbx, "1002")
+    callee = client(pbx, "1001", pbx.account("1001"))
+    with socket.create_server(("127.0.0.1", callee.port)) as listener:
+        assert callee.register().status == 200
+        phone.dial("1001")
+        listener.settimeout(10)
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            invite = connection.recv(65536)
+            assert invite.startswith(b"INVITE ") and b"Via: SIP/2.0/TCP " in invite
+    phone.hangup()
+
+
+@pytest.mark.parametrize("transport", ("udp", "udp6", "tcp", "tcp6"))
+def test_signalling_is_marked_and_speaks_both_families(make_pbx, transport):
+    pbx = make_pbx(listen=("udp", "tcp", "udp6", "tcp6"))
+    family = socket.AF_INET6 if transport.endswith("6") else socket.AF_INET
+    host = "::1" if transport.endswith("6") else "127.0.0.1"
+    level, ask = (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS) if transport.endswith("6") else (socket.IPPROTO_IP, socket.IP_RECVTOS)
+    with socket.socket(family, socket.SOCK_STREAM if transport.startswith("tcp") else socket.SOCK_DGRAM) as asker:
+        asker.setsockopt(level, ask, 1)
+        asker.settimeout(10)
+        asker.connect((host, pbx.sip_port))
+        own = f"[{host}]" if ":" in host else host
+        asker.sendall(f"OPTIONS sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/{transport[:3].upper()} {own}:{asker.getsockname()[1]};branch=z9hG4bKa;rport\r\n"
+                      f"From: <sip:a@b>;tag=1\r\nTo: <sip:pbx.test>\r\nCall-ID: {transport}\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n"
+                      "Content-Length: 0\r\n\r\n".encode())
+        answer, extra, _, _ = asker.recvmsg(65536, 256)
+        assert answer.startswith(b"SIP/2.0 ")
+        if transport.startswith("udp"):
+            assert int.from_bytes(extra[0][2], "little") == 24 << 2
+
+
+def test_a_flood_of_junk_is_dropped_and_calls_go_on(pbx, phones):
+    one, two = phones(pbx, "1001", "1002")
+    talk(one, two)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hostile:
+        hostile.bind(("127.0.0.9", 0))
+        for _ in range(40000):
+            hostile.sendto(b"x" * 400, ("127.0.0.1", pbx.sip_port))
+    one.hangup()
+    two.closed()
+    talk(two, one)
+    dropped = int(re.search(r"^pbx_sip_flood_dropped_total (\d+)", pbx.http("GET", "//metrics", raw=True)[1], re.M).group(1))
+    assert dropped > 1000
+    two.hangup()
+    one.closed()
