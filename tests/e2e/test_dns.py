@@ -1,0 +1,117 @@
+"""A provider given by its domain: nsd says where its servers are, and calls go to those that answer."""
+import time
+
+import pytest
+
+from names import Names, Server
+from pbx import BUILD
+
+
+@pytest.fixture
+def servers():
+    made = [Server(), Server()]
+    yield made
+    for server in made:
+        server.stop()
+
+
+@pytest.fixture
+def carrier(make_pbx, talkers, servers, tmp_path):
+    """carrier(priorities, …) gives names, a pbx whose numbers 77… go to carrier.test, and who calls."""
+    made = []
+
+    def make(records=None, ttl=60, settings=""):
+        one, two = servers
+        names = Names(tmp_path / "names", records or srv((10, one), (20, two)), ttl)
+        made.append(names)
+        pbx = make_pbx(f"dns_srv_failover:\n  servers: [\"127.0.0.1:{names.port}\"]\n  check_interval_s: 1\n  min_ttl_s: 1\n{settings}",
+                       plugins=[BUILD / "tests" / "e2e"])
+        return names, pbx, talkers(pbx, "1001")
+
+    yield make
+    for names in made:
+        names.stop()
+
+
+def srv(*servers):
+    return "\n".join(f"_sip._udp IN SRV {priority} 0 {server.port} {name}" for (priority, server), name in zip(servers, ("one", "two")))
+
+
+def call(caller):
+    """How it was answered, and after how long."""
+    began = time.monotonic()
+    answer = caller.invite("7712125551212", caller.session(), seconds=15)
+    return answer.status, time.monotonic() - began
+
+
+def state(pbx, server):
+    return [target["state"] for target in pbx.ctl("dns", "targets") if target["port"] == server.port]
+
+
+def test_the_second_server_stands_in_while_the_first_is_silent(carrier, servers):
+    one, two = servers
+    _, pbx, caller = carrier()
+    for _ in range(20):
+        assert call(caller)[0] == 486
+    assert (len(one.calls()), len(two.calls())) == (20, 0)
+    one.silent = True
+    status, took = call(caller)
+    assert status == 486 and took < 4.5
+    assert len(two.calls()) == 1
+    for count in (2, 3, 4):
+        status, took = call(caller)
+        assert status == 486 and took < 1
+        assert len(two.calls()) == count
+    assert len(one.calls()) == 21
+    pbx.wait_event("dns.target_down", where=lambda data: data["port"] == one.port, seconds=20)
+    one.silent = False
+    pbx.wait_event("dns.target_up", where=lambda data: data["port"] == one.port and data["seen_by"] == "probe")
+    assert call(caller)[0] == 486
+    assert (len(one.calls()), len(two.calls())) == (22, 4)
+
+
+def test_an_overloaded_server_hands_the_call_on_at_once(carrier, servers):
+    one, two = servers
+    one.answer = 503
+    _, pbx, caller = carrier()
+    status, took = call(caller)
+    assert status == 486 and took < 1
+    assert one.calls() == two.calls()
+    assert one.branch() != two.branch()
+    assert state(pbx, one) == ["up"]  # busy once is not gone
+
+
+def test_a_changed_record_is_used_when_the_old_one_has_run_out(carrier, servers):
+    one, two = servers
+    names, pbx, caller = carrier(ttl=10)
+    assert call(caller)[0] == 486 and len(one.calls()) == 1
+    asked = time.monotonic()
+    names.change(srv((20, one), (10, two)), ttl=10)
+    pbx.wait_for(lambda: call(caller)[0] == 486 and two.calls(), "the new server to be called", 15)
+    assert time.monotonic() - asked < 11
+    assert len(one.calls()) > 1  # as long as the old record held
+
+
+def test_calls_go_on_when_dns_is_dead(carrier, servers):
+    names, pbx, caller = carrier(ttl=1)
+    assert call(caller)[0] == 486
+    names.stop()
+    pbx.wait_for(lambda: all(record["state"] == "stale" for record in pbx.ctl("dns", "show") if record["result"] == "found"), "answers to run out")
+    for _ in range(3):
+        assert call(caller)[0] == 486
+    assert len(servers[0].calls()) == 4
+    assert pbx.ctl("dns", "statistics")["stale_answers"] > 0
+
+
+def test_what_a_call_would_try_is_shown(carrier, servers):
+    one, two = servers
+    _, pbx, _ = carrier(records=srv((10, one), (20, two)) + '\n@ IN NAPTR 10 10 "s" "SIP+D2U" "" _sip._udp')
+    status, answer = pbx.http("POST", "/dns/lookup", {"domain": "carrier.test"})
+    assert status == 200
+    assert [(item["port"], item["transport"], item["target"]) for item in answer["items"]] == [
+        (one.port, "udp", "one.carrier.test"), (two.port, "udp", "two.carrier.test")]
+    assert {record["type"] for record in pbx.ctl("dns", "show", "carrier.test")} >= {"NAPTR", "SRV", "A"}
+    status, answer = pbx.http("POST", "/dns/lookup", {"domain": "nobody.carrier.test"})
+    assert (status, answer["code"]) == (404, "not_found")
+    assert pbx.ctl("dns", "flush")["flushed"] > 0
+    assert pbx.ctl("dns", "show") == []
