@@ -56,7 +56,8 @@ static void put_four(struct writer *writer, uint16_t type, const struct core_add
 	put(writer, type, addr->sa.sa_family == AF_INET6 ? (const void *)(addr->in6.sin6_addr.s6_addr + 12) : &addr->in4.sin_addr, 4);
 }
 
-size_t core_hep_encode(const struct core_trace_message *message, uint32_t node, const char *password, unsigned char *ret_packet, size_t size)
+size_t core_hep_encode(const struct core_trace_message *message, uint32_t node, const char *password, unsigned char *ret_packet,
+		       size_t size)
 {
 	const struct core_addr *from = message->sent ? &message->local : &message->remote;
 	const struct core_addr *to = message->sent ? &message->remote : &message->local;

@@ -144,8 +144,8 @@ int core_trace_keep_start(void)
 
 void core_trace_keep_stop(void)
 {
-	(void)core_timer_stop(keep.timer);                          /* there may be none */
-	(void)core_bus_service.unsubscribe(keep.subscription);      /* the same */
+	(void)core_timer_stop(keep.timer);                     /* there may be none */
+	(void)core_bus_service.unsubscribe(keep.subscription); /* the same */
 	while (keep.first)
 		take_first();
 }

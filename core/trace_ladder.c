@@ -23,7 +23,8 @@ static bool has_it_already(const struct core_ladder *ladder, const struct core_t
 	for (uint32_t i = 0; i < ladder->count; i++) {
 		const struct core_trace_message *before = &ladder->items[i].message;
 
-		if (before->sent == message->sent && before->size == message->size && memcmp(before->text, message->text, message->size) == 0)
+		if (before->sent == message->sent && before->size == message->size &&
+		    memcmp(before->text, message->text, message->size) == 0)
 			return true;
 	}
 	return false;
@@ -70,8 +71,7 @@ struct pbx_json *core_ladder_json(const struct core_ladder *ladder, uint32_t fla
 
 	for (uint32_t i = 0; list && i < ladder->count; i++) {
 		const struct core_ladder_item *item = &ladder->items[i];
-		struct pbx_json *rung =
-			core_trace_rung(&item->message, &item->text, ladder->items[0].message.wall_us, item->repeat, flags);
+		struct pbx_json *rung = core_trace_rung(&item->message, &item->text, ladder->items[0].message.wall_us, item->repeat, flags);
 
 		if (!rung || core_json_append(list, rung) != PBX_OK)
 			return NULL;
@@ -91,8 +91,8 @@ char *core_ladder_pack(const struct core_ladder *ladder, size_t *ret_size)
 
 		core_trace_address(&message->local, local);
 		core_trace_address(&message->remote, remote);
-		(void)fprintf(out, "%lld %c %s %s %s %u\n", (long long)message->wall_us, message->sent ? '>' : '<', message->transport, local,
-			      remote, message->size);
+		(void)fprintf(out, "%lld %c %s %s %s %u\n", (long long)message->wall_us, message->sent ? '>' : '<', message->transport,
+			      local, remote, message->size);
 		(void)fwrite(message->text, 1, message->size, out);
 	}
 	if (out && fclose(out) != 0) {

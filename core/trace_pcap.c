@@ -63,7 +63,8 @@ static void fill_udp(struct udphdr *udp, const struct core_trace_message *messag
 	const struct core_addr *to = message->sent ? &message->remote : &message->local;
 
 	*udp = (struct udphdr){ .source = from->in4.sin_port, .dest = to->in4.sin_port, .len = htons((uint16_t)(sizeof *udp + size)) };
-	udp->check = folded_be(add_up(message->text, size, add_up(udp, sizeof *udp, addresses + IPPROTO_UDP + size + (uint32_t)sizeof *udp)));
+	udp->check =
+		folded_be(add_up(message->text, size, add_up(udp, sizeof *udp, addresses + IPPROTO_UDP + size + (uint32_t)sizeof *udp)));
 	if (udp->check == 0)
 		udp->check = 0xffff;
 }
@@ -108,7 +109,8 @@ static void write_packet(FILE *out, const struct core_trace_message *message)
 	bool six = is_six(&message->remote) && is_six(&message->local);
 	uint32_t size = message->size < MOST_UDP_BYTES ? message->size : MOST_UDP_BYTES;
 	uint32_t bytes = (uint32_t)((six ? sizeof(struct ip6_hdr) : sizeof(struct iphdr)) + sizeof(struct udphdr)) + size;
-	const struct packet_header header = { (uint32_t)(message->wall_us / 1000000), (uint32_t)(message->wall_us % 1000000), bytes, bytes };
+	const struct packet_header header = { (uint32_t)(message->wall_us / 1000000), (uint32_t)(message->wall_us % 1000000), bytes,
+					      bytes };
 
 	(void)fwrite(&header, sizeof header, 1, out);
 	(six ? write_six : write_four)(out, message, size);

@@ -28,7 +28,8 @@ static struct core_ladder *ladder_or_refusal(pbx_request request, struct core_la
 		return taken;
 	if (taken)
 		(void)requests->fail(request, 404, "no_such_trace", "id",
-				     "no messages are kept of %s: it is no call's id and no Call-ID, or older than trace.keep_days", taken->call_id);
+				     "no messages are kept of %s: it is no call's id and no Call-ID, or older than trace.keep_days",
+				     taken->call_id);
 	else
 		(void)requests->fail(request, 503, "store_away", NULL, "the store does not answer");
 	core_ladder_free(taken);

@@ -148,14 +148,14 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	(void)snprintf(labels, sizeof labels, "%s,out", ua_method_label(method));
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
 	ua_peering_credentials(dialog, name ? name : ua_method_label(method), credentials, sizeof credentials);
-	return nta_outgoing_tcreate(
-		dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
-		SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
-		TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)), TAG_IF(negotiates, SIPTAG_ALLOW_STR(UA_ALLOW)),
-		TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)), TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
-		TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
-		TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_IF(credentials[0], SIPTAG_HEADER_STR(credentials)),
-		TAG_IF(towards, TPTAG_MTU(UA_ANY_SIZE)), TAG_END());
+	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
+				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
+				    TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)),
+				    TAG_IF(negotiates, SIPTAG_ALLOW_STR(UA_ALLOW)), TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)),
+				    TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
+				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
+				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_IF(credentials[0], SIPTAG_HEADER_STR(credentials)),
+				    TAG_IF(towards, TPTAG_MTU(UA_ANY_SIZE)), TAG_END());
 }
 
 int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)

@@ -43,8 +43,8 @@ struct ua_dialog {
 	char *body;               /* what we last said of our media */
 	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
 	char *identity;           /* header lines for the next message, or NULL */
-	char *protocol_id;   /* Call-ID; NULL: nobody has answered yet */
-	char remote_tag[64]; /* of the last response or their INVITE; "" before */
+	char *protocol_id;        /* Call-ID; NULL: nobody has answered yet */
+	char remote_tag[64];      /* of the last response or their INVITE; "" before */
 	char contact[160];
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
@@ -55,7 +55,7 @@ struct ua_dialog {
 	struct {
 		char *target, *path, *headers; /* path and headers may be NULL */
 		uint32_t max_forwards;
-	} first; /* what our INVITE says, while it may have to be said again */
+	} first;                    /* what our INVITE says, while it may have to be said again */
 	struct ua_peering *peering; /* its other end is another SIP system; NULL: a device */
 };
 

@@ -106,8 +106,9 @@ bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response)
 	if (dialog->rseq && rseq != dialog->rseq + 1)
 		return false;
 	dialog->rseq = rseq;
-	(void)nta_leg_rtag(dialog->nta, tag);                                                            /* no memory: found without one */
-	(void)ua_gruu_client_reroute(dialog->nta, response->sip_record_route, response->sip_contact, true); /* no memory: To's URI is used */
+	(void)nta_leg_rtag(dialog->nta, tag); /* no memory: found without one */
+	(void)ua_gruu_client_reroute(dialog->nta, response->sip_record_route, response->sip_contact,
+				     true); /* no memory: To's URI is used */
 	send_prack(dialog, dialog->nta, response);
 	return true;
 }

@@ -59,7 +59,8 @@ struct pbx_leg_info {
 	const char *referred_by; /* number of who transferred this party to where it is now; "" when nobody did */
 	pbx_leg transferor; /* in dialled() of a leg that was transferred: who did. Hung up when that went well, unless controlled by then */
 	const char *peer;   /* the SIP system it belongs to (pbx/sip.h): a trunk's name; "" for a device of ours */
-	const char *protocol_id, *local_tag, *remote_tag; /* its dialog, as Replaces names it (RFC 3891): Call-ID, our tag, the party's; "" not yet */
+	const char *protocol_id, *local_tag,
+		*remote_tag; /* its dialog, as Replaces names it (RFC 3891): Call-ID, our tag, the party's; "" not yet */
 };
 
 #define PBX_MEDIA_FINISHED 1u /* played to its end */

@@ -32,7 +32,7 @@ struct pbx_route_request {
 	uint32_t forwarded;    /* how often this call was forwarded so far */
 	const char *peer;      /* the SIP system the call comes from (pbx/sip.h), "" when it comes from none */
 	const char *forwarder; /* number of who forwarded the call last: their rights count then, not the caller's; "" when nobody did */
-	bool arriving;          /* with peer: number is what came over the line; nobody here has looked at it or chosen it yet */
+	bool arriving;         /* with peer: number is what came over the line; nobody here has looked at it or chosen it yet */
 };
 
 #define PBX_ROUTE_PASS 0u
