@@ -63,6 +63,25 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	return dialog;
 }
 
+void ua_dialog_make_call_id(char ret_id[33])
+{
+	uint32_t words[4];
+
+	arc4random_buf(words, sizeof words);
+	(void)snprintf(ret_id, 33, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
+}
+
+bool ua_dialog_open(struct ua_dialog *dialog, const char *from, const char *to, const char *call_id)
+{
+	sip_call_id_t id[1];
+
+	sip_call_id_init(id); /* as text nta_leg_tcreate would not take it */
+	id->i_id = call_id;
+	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to),
+				      SIPTAG_CALL_ID(id), TAG_END());
+	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
+}
+
 static void dialog_free(struct ua_dialog *dialog)
 {
 	*dialog->at = dialog->next;

@@ -59,6 +59,10 @@ struct ua_dialog {
 	struct ua_peering *peering; /* its other end is another SIP system; NULL: a device */
 };
 
+/* 128 bits that nobody can guess, and no word about us. */
+void ua_dialog_make_call_id(char ret_id[33]);
+/* The nta side of a dialog that we begin. False: no memory. */
+bool ua_dialog_open(struct ua_dialog *dialog, const char *from, const char *to, const char *call_id);
 /* NULL: no memory, or over the limit. */
 struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound);
 /* Call-ID and the peer's tag, from their INVITE or a response of theirs. */

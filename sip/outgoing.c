@@ -86,27 +86,16 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 	return PBX_OK;
 }
 
-/* 128 bits that nobody can guess, and no word about us. */
-static void make_call_id(char ret_id[33])
-{
-	uint32_t words[4];
-
-	arc4random_buf(words, sizeof words);
-	(void)snprintf(ret_id, 33, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
-}
-
 static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 {
 	char from[512], to[600], id[33];
 
-	make_call_id(id);
+	ua_dialog_make_call_id(id);
 	core_trace_bind(id, dialog->call_id);
 
 	ua_identity_address(dialog->ua, invite->from_number, invite->from_name, from, sizeof from);
 	(void)snprintf(to, sizeof to, "<%s>", invite->target);
-	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to),
-				      SIPTAG_CALL_ID_STR(id), TAG_END());
-	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
+	return ua_dialog_open(dialog, from, to, id);
 }
 
 /* What the INVITE will say, should it have to be said again. */

@@ -16,6 +16,7 @@
 #include "identity.h"
 #include "loop.h"
 #include "timer.h"
+#include "trace.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ struct ua_peering {
 	/* of an INVITE of ours */
 	struct ua_search *search;
 	struct ua_way way;
+	char call_id[33]; /* the same at each address that is tried */
 	uint32_t at;
 	pbx_timer silence; /* or what begins or ends us a moment later */
 	uint64_t tried_at_ms;
@@ -203,9 +205,7 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%.32s%s%s%s%s>", token, token[0] ? "@" : "", hostport,
 		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport);
 	(void)snprintf(to, sizeof to, "<%s>", peering->target);
-	dialog->nta = nta_leg_tcreate(dialog->ua->agent, ua_dialog_on_request, dialog, SIPTAG_FROM_STR(peering->from), SIPTAG_TO_STR(to),
-				      TAG_END());
-	return dialog->nta && nta_leg_tag(dialog->nta, NULL);
+	return ua_dialog_open(dialog, peering->from, to, peering->call_id);
 }
 
 static void try_next(struct ua_dialog *dialog)
@@ -275,6 +275,8 @@ static int prepare(struct ua_dialog *dialog, const struct core_invite *invite)
 	peering->headers = strdup(headers);
 	peering->max_forwards = invite->max_forwards ? invite->max_forwards : 70;
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
+	ua_dialog_make_call_id(dialog->peering->call_id);
+	core_trace_bind(dialog->peering->call_id, dialog->call_id);
 	return peering->target && peering->from && peering->headers ? PBX_OK : PBX_ENOMEM;
 }
 

@@ -57,8 +57,10 @@ def test_the_messages_of_rfc_4475_and_worse_over_udp_and_tcp(pbx, client):
 def test_methods_nobody_knows_and_methods_we_do_not_take(pbx, client):
     phone = client(pbx, "1001")
     assert phone.request("DANCE", "sip:1002@pbx.test").status == 501
-    refused = phone.request("PUBLISH", "sip:1002@pbx.test")
+    refused = phone.request("NOTIFY", "sip:1002@pbx.test")
     assert refused.status == 405 and "INVITE" in refused.get("Allow")
+    refused = phone.request("PUBLISH", "sip:1002@pbx.test")
+    assert refused.status == 489 and "presence" in refused.get("Allow-Events")
     for method in ("BYE", "INFO", "UPDATE", "PRACK", "CANCEL"):
         assert phone.request(method, "sip:1002@pbx.test").status in (405, 481), method
     assert phone.ask("INVITE", "http://elsewhere.test/").status == 416
