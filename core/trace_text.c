@@ -64,7 +64,7 @@ static void read_uri(struct span uri, char *ret_user, size_t user_size, char *re
 {
 	struct span rest = uri, scheme = until(&rest, ":");
 	bool is_tel = scheme.end - scheme.at == 3 && strncasecmp(scheme.at, "tel", 3) == 0;
-	const char *at = memchr(rest.at, '@', (size_t)(rest.end - rest.at));
+	const char *at = rest.at < rest.end ? memchr(rest.at, '@', (size_t)(rest.end - rest.at)) : NULL;
 
 	ret_user[0] = ret_host[0] = '\0';
 	if (is_tel) {
