@@ -2,7 +2,8 @@
  * lines - the calls of every account, as a lamp shows them
  *
  * Events tell that something happened to a leg, pbx.calls/1 what it is like now. A phone that is only being asked to ring is no call of its line yet: it
- * becomes one with its 180. An ended call is kept for ENDED_KEPT_MS, so that partial documents can say so.
+ * becomes one with its 180. An ended call is kept for ENDED_KEPT_MS, the latest ENDED_MOST
+ * of a line, so that partial documents can say so; who missed a forgotten one gets the whole state.
  */
 #include "presence.h"
 #include <stdlib.h>
@@ -52,9 +53,10 @@ static void forget_ended(struct presence *presence, struct line *line)
 {
 	uint64_t now_ms = presence->host->now_ms(presence->host);
 	struct line_call **at = &line->calls, *call;
+	uint32_t ended = 0;
 
 	while ((call = *at) != NULL) {
-		if (line_is_live(call) || now_ms - call->ended_at_ms < ENDED_KEPT_MS) {
+		if (line_is_live(call) || (++ended <= ENDED_MOST && now_ms - call->ended_at_ms < ENDED_KEPT_MS)) {
 			at = &call->next;
 			continue;
 		}

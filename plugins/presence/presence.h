@@ -22,6 +22,7 @@
 #define NAME_SIZE 128u
 #define LINE_BUCKETS 1024u
 #define ENDED_KEPT_MS 5000u /* so long an ended call is told to those who have seen it; later they get a full document */
+#define ENDED_MOST 16u /* of a line that takes many calls: each event looks through them */
 
 struct presence_settings {
 	const char *watchers, *identities, *code;
