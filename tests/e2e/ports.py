@@ -7,9 +7,9 @@ import os
 import socket
 import tempfile
 
-WINDOWS = 8
-RTP_FIRST, RTP_COUNT = 10000, 1250     # all below the range the kernel hands out by itself
-PORT_FIRST, PORT_COUNT = 20000, 1250
+WINDOWS = 16
+RTP_FIRST, RTP_COUNT = 10000, 620     # all below the range the kernel hands out by itself
+PORT_FIRST, PORT_COUNT = 20000, 780
 
 
 def _take_window():
