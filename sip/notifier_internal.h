@@ -55,15 +55,24 @@ struct ua_point {
 	bool dirty;
 };
 
+/* An account that watches something. */
+struct ua_watcher {
+	struct ua_watcher *next;
+	uint32_t count; /* of its watches */
+	char account[];
+};
+
 struct ua_watch {
 	struct ua_watch *next_of_dialog, *next_pending;
 	struct ua_package *package;
-	struct ua_list *list; /* NULL: watches one resource */
-	struct ua_point *points;
+	struct ua_list *list;    /* NULL: watches one resource, or the list has not been set since the start */
+	struct ua_point *points; /* NULL: that is so */
+	struct ua_watcher *owner;
+	const char *watcher; /* its account */
 	uint32_t point_count;
 	uint64_t handle;
 	char id[27];
-	char *resource, *event_id, *watcher, *device, *call_id, *local, *local_tag, *remote, *remote_tag, *target, *route, *received;
+	char *resource, *event_id, *device, *call_id, *local, *local_tag, *remote, *remote_tag, *target, *route, *received;
 	char transport[8];
 	const char *content_type; /* one of the package's */
 	char *wanted_type;        /* as the store has it, until the package is there */
@@ -72,7 +81,8 @@ struct ua_watch {
 	uint64_t next_at_ms; /* no NOTIFY before */
 	pbx_timer expiry;
 	nta_outgoing_t *out; /* a NOTIFY that has no answer yet */
-	bool pending, full;  /* in the line of the next pass; every member of the list is to be told */
+	bool of_list;
+	bool pending, full; /* in the line of the next pass; every member of the list is to be told */
 };
 
 struct ua_list {
@@ -87,10 +97,11 @@ struct ua_notifier {
 	struct ua *ua;
 	struct ua_package *packages;
 	struct ua_list *lists;
-	struct ua_watch **dialogs; /* by local tag */
+	struct ua_watch **dialogs;    /* by local tag */
+	struct ua_watcher **watchers; /* by account */
 	struct ua_watch *first_pending, *last_pending;
 	struct ua_state *first_dirty, *first_cached;
-	uint32_t count;
+	uint32_t count, pending_count;
 	uint64_t pass; /* number of the present one */
 	bool open, pass_due, in_pass;
 	pbx_timer timer;
@@ -102,25 +113,49 @@ extern struct ua_notifier ua_notifier;
 struct ua_package *ua_package_find(const char *name);
 struct ua_package *ua_package_get(const char *name);                             /* makes one that nobody writes yet; NULL: no memory */
 const char *ua_package_type(const struct ua_package *package, const char *text); /* its own text of a type; NULL: does not offer it */
-struct ua_list *ua_list_find(const char *name);
-/* A watch with its points, not yet known to anybody. Texts are copied. NULL: no memory. */
-struct ua_watch *ua_watch_new(struct ua_package *package, struct ua_list *list, const char *resource);
-int ua_watch_add(struct ua_watch *watch); /* takes its place in the tables. PBX_OK, PBX_ENOMEM */
+
+/* ---- watch.c ---- */
+int ua_watches_init(void); /* PBX_OK, PBX_ENOMEM */
+void ua_watches_fini(void);
+struct ua_state **ua_states_new(void);                                                  /* of a package; NULL: no memory */
+struct ua_state *ua_state_find(const struct ua_package *package, const char *resource); /* NULL: nobody watches it */
+void ua_state_free_when_alone(struct ua_state *state);
+/* A watch not yet known to anybody. Texts are copied. NULL: no memory. */
+struct ua_watch *ua_watch_new(struct ua_package *package, const char *resource);
+/* What it looks at: its resource, or the members of a list, in place of what it looked at before. False: no memory, all is as it was. */
+bool ua_watch_point(struct ua_watch *watch, struct ua_list *list);
+bool ua_watch_belongs(struct ua_watch *watch, const char *account); /* once; false: no memory */
+int ua_watch_add(struct ua_watch *watch);                           /* takes its place in the tables. PBX_OK, PBX_ENOMEM */
 void ua_watch_arm(struct ua_watch *watch, int64_t expires_wall_us);
 struct ua_watch *ua_watch_find(const char *call_id, const char *local_tag, const char *remote_tag);
 void ua_watch_free(struct ua_watch *watch);
 /* The last NOTIFY, "terminated" with this reason, and the end; reason NULL: nobody is there to be told. */
 void ua_watch_end(struct ua_watch *watch, const char *reason);
-void ua_state_free_when_alone(struct ua_state *state);
 void ua_watch_info(const struct ua_watch *watch, const char *resource, struct pbx_watch_info *ret_info);
+uint32_t ua_watches_of(const char *account);
+/* Every watch of a package, and of all with NULL. fn may end it. */
+void ua_watches_each(const struct ua_package *package, void (*fn)(struct ua_watch *watch, void *context), void *context);
+
+/* ---- notifier_pass.c ---- */
+void ua_pass_want(void); /* one is due: it runs after the present callback */
+void ua_pass_stop(void);
 void ua_watch_want(struct ua_watch *watch, bool full); /* it is to be told, as soon as it may */
-uint32_t ua_watches_of(const char *watcher);
+void ua_watch_leave_line(struct ua_watch *watch);
 
 /* ---- notify.c ---- */
 /* Sends what the watch has not got. True: sent. state: "active;expires=…" is made when NULL. */
 bool ua_notify(struct ua_watch *watch, const char *terminated);
+const struct ua_written *ua_document_of(const struct ua_point *point); /* from this pass, if somebody else has asked for it */
+char *ua_document_text(const struct ua_point *point, const struct ua_written *written); /* with its version in it. Owned; NULL: no memory */
+void ua_document_told(struct ua_point *point, const struct ua_written *written);
 void ua_documents_forget(void); /* those of this pass */
 int ua_notify_tell(struct pbx_host *host, const char *account, const char *event, const char *content_type, const char *body);
+
+/* ---- notifier_list.c ---- */
+struct ua_list *ua_list_find(const char *name);
+int ua_list_set(struct pbx_host *host, const char *name, const struct pbx_table *members);
+char *ua_list_document(struct ua_watch *watch, const char **ret_type); /* owned; NULL: no memory */
+void ua_lists_free(void);
 
 /* ---- notifier_store.c ---- */
 void ua_watch_store(const struct ua_watch *watch);

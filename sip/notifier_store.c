@@ -2,8 +2,8 @@
  * notifier_store.c - subscriptions that outlast a crash
  *
  * A row is written when a subscription begins or is refreshed, and once in UA_RESERVED_AT_ONCE NOTIFYs. What is found at start goes on where it was: with
- * numbers beyond every one that can have been used, and the state in full as soon as its package is there. A subscription to a list does not: which
- * members it had was its package's to say, so the phone is told 481 at its next refresh and begins anew.
+ * numbers beyond every one that can have been used, and the state in full as soon as its package is there. A subscription to a list waits for
+ * whoever sets that list; when nobody does, the phone is told 481 at its next refresh.
  */
 #include "notifier_internal.h"
 #include "loop.h"
@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COLUMN_COUNT 20u
 #define LOADED_AT_ONCE 500 /* rows read in one callback */
 
-static const struct pbx_value *params_of(const struct ua_watch *watch, struct pbx_value ret_params[19])
+static const struct pbx_value *params_of(const struct ua_watch *watch, struct pbx_value ret_params[COLUMN_COUNT])
 {
 	const struct pbx_value params[] = {
 		pbx_v_text(watch->id),
@@ -35,6 +36,7 @@ static const struct pbx_value *params_of(const struct ua_watch *watch, struct pb
 		pbx_v_text(watch->transport),
 		PBX_V_INT(watch->reserved),
 		PBX_V_INT(watch->expires_wall_us),
+		PBX_V_INT(watch->of_list),
 	};
 
 	memcpy(ret_params, params, sizeof params);
@@ -43,19 +45,17 @@ static const struct pbx_value *params_of(const struct ua_watch *watch, struct pb
 
 void ua_watch_store(const struct ua_watch *watch)
 {
-	struct pbx_value params[19];
+	struct pbx_value params[COLUMN_COUNT];
 
-	if (watch->list)
-		return;
 	if (core_store_record(
 		    ua_notifier.ua->host,
 		    "INSERT INTO subscriptions (id, package, resource, event_id, watcher, device, content_type, call_id, local, local_tag, "
-		    "remote, remote_tag, remote_cseq, target, route, received, transport, reserved, expires_at) VALUES "
-		    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19) "
+		    "remote, remote_tag, remote_cseq, target, route, received, transport, reserved, expires_at, of_list) VALUES "
+		    "($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) "
 		    "ON CONFLICT (id) DO UPDATE SET remote_cseq = excluded.remote_cseq, target = excluded.target, "
 		    "received = excluded.received, transport = excluded.transport, reserved = excluded.reserved, "
 		    "expires_at = excluded.expires_at",
-		    params_of(watch, params), 19, NULL, NULL) != PBX_OK)
+		    params_of(watch, params), COLUMN_COUNT, NULL, NULL) != PBX_OK)
 		pbx_warn(ua_notifier.ua->host, "subscription_not_stored", "watcher=%s", watch->watcher); /* it ends with us */
 }
 
@@ -63,8 +63,7 @@ void ua_watch_unstore(const struct ua_watch *watch)
 {
 	const struct pbx_value param = pbx_v_text(watch->id);
 
-	if (!watch->list &&
-	    core_store_record(ua_notifier.ua->host, "DELETE FROM subscriptions WHERE id = $1", &param, 1, NULL, NULL) != PBX_OK)
+	if (core_store_record(ua_notifier.ua->host, "DELETE FROM subscriptions WHERE id = $1", &param, 1, NULL, NULL) != PBX_OK)
 		pbx_warn(ua_notifier.ua->host, "subscription_not_removed", "watcher=%s", watch->watcher); /* it expires */
 }
 
@@ -79,10 +78,10 @@ struct loading {
 
 static bool fill(struct ua_watch *watch, const struct pbx_rows *rows, uint32_t row)
 {
-	char **const texts[] = { &watch->event_id,   &watch->watcher, &watch->device,    &watch->wanted_type,
-				 &watch->call_id,    &watch->local,   &watch->local_tag, &watch->remote,
-				 &watch->remote_tag, &watch->target,  &watch->route,     &watch->received };
-	static const uint8_t columns[] = { 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15 };
+	char **const texts[] = { &watch->event_id, &watch->device,    &watch->wanted_type, &watch->call_id,
+				 &watch->local,    &watch->local_tag, &watch->remote,      &watch->remote_tag,
+				 &watch->target,   &watch->route,     &watch->received };
+	static const uint8_t columns[] = { 3, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15 };
 
 	for (size_t i = 0; i < sizeof columns; i++) {
 		*texts[i] = strdup(pbx_cell_text(rows, row, columns[i]));
@@ -92,15 +91,15 @@ static bool fill(struct ua_watch *watch, const struct pbx_rows *rows, uint32_t r
 	(void)snprintf(watch->id, sizeof watch->id, "%s", pbx_cell_text(rows, row, 0));
 	(void)snprintf(watch->transport, sizeof watch->transport, "%s", pbx_cell_text(rows, row, 16));
 	watch->remote_cseq = (uint32_t)pbx_cell_int(rows, row, 12);
-	watch->sent = watch->reserved = (uint32_t)pbx_cell_int(rows, row, 17);
-	watch->points[0].version = watch->sent;
-	return true;
+	watch->sent = watch->reserved = watch->list_version = (uint32_t)pbx_cell_int(rows, row, 17);
+	watch->of_list = pbx_cell_int(rows, row, 19) != 0;
+	return ua_watch_belongs(watch, pbx_cell_text(rows, row, 4)) && (watch->of_list || ua_watch_point(watch, NULL));
 }
 
 static void restore(const struct pbx_rows *rows, uint32_t row)
 {
 	struct ua_package *package = ua_package_get(pbx_cell_text(rows, row, 1));
-	struct ua_watch *watch = package ? ua_watch_new(package, NULL, pbx_cell_text(rows, row, 2)) : NULL;
+	struct ua_watch *watch = package ? ua_watch_new(package, pbx_cell_text(rows, row, 2)) : NULL;
 
 	if (!watch || !fill(watch, rows, row) || ua_watch_add(watch) != PBX_OK) {
 		if (watch)
@@ -146,11 +145,12 @@ static int load_some(struct loading *loading)
 {
 	const struct pbx_value params[] = { pbx_v_text(loading->last_id), PBX_V_INT(LOADED_AT_ONCE) };
 
-	return core_store_run(ua_notifier.ua->host,
-			      "SELECT id, package, resource, event_id, watcher, device, content_type, call_id, local, local_tag, remote, "
-			      "remote_tag, remote_cseq, target, route, received, transport, reserved, expires_at FROM subscriptions "
-			      "WHERE id > $1 ORDER BY id LIMIT $2",
-			      params, 2, on_rows, loading);
+	return core_store_run(
+		ua_notifier.ua->host,
+		"SELECT id, package, resource, event_id, watcher, device, content_type, call_id, local, local_tag, remote, "
+		"remote_tag, remote_cseq, target, route, received, transport, reserved, expires_at, of_list FROM subscriptions "
+		"WHERE id > $1 ORDER BY id LIMIT $2",
+		params, 2, on_rows, loading);
 }
 
 void ua_notifier_load(void (*done)(void *context), void *context)

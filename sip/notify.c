@@ -2,8 +2,7 @@
  * notify.c - what watchers are told: NOTIFY and what comes back
  *
  * One NOTIFY of a subscription is under way at a time; what changes meanwhile is told when it has been answered. A watcher that is not there any more
- * (481, silence) is forgotten. A document is asked for once in a pass for all who see the same; only the version in its middle is each watcher's own. A
- * list (RFC 4662) is told as multipart/related, all members at first and then those that have changed.
+ * (481, silence) is forgotten. A document is asked for once in a pass for all who see the same; only the version in its middle is each watcher's own.
  */
 #include "notifier_internal.h"
 #include "address.h"
@@ -52,8 +51,7 @@ static void ask_provider(const struct ua_package *package, const struct pbx_watc
 	written->result = err;
 }
 
-/* The document for a point, from this pass if somebody else has asked for it. */
-static const struct ua_written *document_of(const struct ua_point *point)
+const struct ua_written *ua_document_of(const struct ua_point *point)
 {
 	const struct ua_package *package = point->state->package;
 	struct ua_state *state = point->state;
@@ -88,8 +86,7 @@ static const struct ua_written *document_of(const struct ua_point *point)
 	return free_one;
 }
 
-/* The text with the point's own version in it. Owned; NULL: no memory. */
-static char *text_of(const struct ua_point *point, const struct ua_written *written)
+char *ua_document_text(const struct ua_point *point, const struct ua_written *written)
 {
 	char *text = NULL;
 
@@ -98,114 +95,11 @@ static char *text_of(const struct ua_point *point, const struct ua_written *writ
 	return asprintf(&text, "%s%u%s", written->head, point->version, written->tail) >= 0 ? text : NULL;
 }
 
-static void told(struct ua_point *point, const struct ua_written *written)
+void ua_document_told(struct ua_point *point, const struct ua_written *written)
 {
 	point->dirty = false;
 	point->stamp = written->stamp;
 	point->version++;
-}
-
-/* ---- lists ---------------------------------------------------------------------------- */
-
-static void escape(FILE *out, const char *text)
-{
-	for (; *text; text++)
-		switch (*text) {
-		case '<':
-			(void)fputs("&lt;", out);
-			break;
-		case '&':
-			(void)fputs("&amp;", out);
-			break;
-		case '"':
-			(void)fputs("&quot;", out);
-			break;
-		default:
-			(void)fputc(*text, out);
-		}
-}
-
-/* One member in the table of contents: an instance that is active, or one that is not for this watcher. */
-static void list_member(FILE *out, const struct ua_point *point, uint32_t number, bool active)
-{
-	const char *domain = ua_notifier.ua->settings->domain;
-
-	(void)fputs("<resource uri=\"sip:", out);
-	escape(out, point->state->name);
-	(void)fprintf(out, "@%s\">", domain);
-	if (point->display && point->display[0]) {
-		(void)fputs("<name>", out);
-		escape(out, point->display);
-		(void)fputs("</name>", out);
-	}
-	if (active)
-		(void)fprintf(out, "<instance id=\"%u\" state=\"active\" cid=\"%u@%s\"/>", number, number, domain);
-	else
-		(void)fprintf(out, "<instance id=\"%u\" state=\"terminated\" reason=\"rejected\"/>", number);
-	(void)fputs("</resource>\n", out);
-}
-
-static bool may_see(const struct ua_point *point)
-{
-	const struct ua_package *package = point->state->package;
-	struct pbx_watch_info info;
-	int err = PBX_OK;
-
-	ua_watch_info(point->watch, point->state->name, &info);
-	if (package->offer.subscribed)
-		CORE_INTO(package->charge.owner, err = package->offer.subscribed(package->self, &info));
-	return err == PBX_OK;
-}
-
-static void list_body(FILE *contents, FILE *parts, struct ua_watch *watch, bool full)
-{
-	for (uint32_t i = 0; i < watch->point_count; i++) {
-		struct ua_point *point = &watch->points[i];
-		const struct ua_written *written;
-		char *text = NULL;
-
-		if (!full && !point->dirty)
-			continue;
-		written = may_see(point) ? document_of(point) : NULL;
-		if (written && written->result == PBX_OK)
-			text = text_of(point, written);
-		list_member(contents, point, i + 1, text != NULL);
-		point->dirty = false;
-		if (!text)
-			continue;
-		(void)fprintf(parts, "--part\r\nContent-ID: <%u@%s>\r\nContent-Type: %s\r\n\r\n%s\r\n", i + 1,
-			      ua_notifier.ua->settings->domain, watch->content_type, text);
-		told(point, written);
-		free(text);
-	}
-}
-
-/* Owned; NULL: no memory. */
-static char *list_document(struct ua_watch *watch, const char **ret_type)
-{
-	bool full = watch->full || watch->sent == 0;
-	char *contents = NULL, *parts = NULL, *body = NULL;
-	size_t contents_size, parts_size;
-	FILE *one = open_memstream(&contents, &contents_size), *two = open_memstream(&parts, &parts_size);
-
-	*ret_type = "multipart/related;type=\"application/rlmi+xml\";start=\"<list>\";boundary=\"part\"";
-	if (one && two)
-		list_body(one, two, watch, full);
-	if (one)
-		(void)fclose(one);
-	if (two)
-		(void)fclose(two);
-	if (contents && parts &&
-	    asprintf(&body,
-		     "--part\r\nContent-ID: <list>\r\nContent-Type: application/rlmi+xml;charset=\"UTF-8\"\r\n\r\n"
-		     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<list xmlns=\"urn:ietf:params:xml:ns:rlmi\" uri=\"sip:%s@%s\" "
-		     "version=\"%u\" fullState=\"%s\">\n%s</list>\r\n%s--part--\r\n",
-		     watch->resource, ua_notifier.ua->settings->domain, watch->list_version, full ? "true" : "false", contents, parts) < 0)
-		body = NULL;
-	watch->list_version++;
-	free(contents);
-	free(parts);
-	return body;
 }
 
 /* ---- the message ---------------------------------------------------------------------- */
@@ -281,16 +175,16 @@ static char *document_for(struct ua_watch *watch, const char **ret_type, const c
 	const struct ua_written *written;
 	char *text;
 
-	if (watch->list)
-		return list_document(watch, ret_type);
-	written = document_of(point);
+	if (watch->of_list)
+		return ua_list_document(watch, ret_type);
+	written = ua_document_of(point);
 	*ret_type = watch->content_type;
 	if (written->result == PBX_ENOENT)
 		*ret_reason = "noresource";
 	if (written->result != PBX_OK)
 		return NULL;
-	text = text_of(point, written);
-	told(point, written);
+	text = ua_document_text(point, written);
+	ua_document_told(point, written);
 	return text;
 }
 
@@ -339,7 +233,7 @@ bool ua_notify(struct ua_watch *watch, const char *terminated)
 		.body = body,
 		.route = watch->route[0] ? watch->route : NULL,
 		.towards = watch->route[0] ? NULL : towards,
-		.require = watch->list ? "eventlist" : NULL,
+		.require = watch->of_list ? "eventlist" : NULL,
 		.cseq = ++watch->sent,
 	};
 	nta_outgoing_t *out = send_notice(&notice, terminated ? NULL : on_answer, terminated ? NULL : watch);

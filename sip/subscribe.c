@@ -229,7 +229,7 @@ static bool keep_dialog(struct ua_watch *watch, const struct asking *asking)
 	watch->remote_cseq = sip->sip_cseq->cs_seq;
 	watch->reserved = UA_RESERVED_AT_ONCE;
 	return keep(&watch->local, text) && keep(&watch->local_tag, tag) && keep(&watch->call_id, sip->sip_call_id->i_id) &&
-	       keep(&watch->event_id, asking->event_id) && keep(&watch->watcher, request->account) &&
+	       keep(&watch->event_id, asking->event_id) && ua_watch_belongs(watch, request->account) &&
 	       keep(&watch->wanted_type, asking->content_type) &&
 	       keep(&watch->device, sip->sip_user_agent && sip->sip_user_agent->g_string ? sip->sip_user_agent->g_string : "") &&
 	       keep_route(watch, sip) && keep_way(watch, request);
@@ -244,7 +244,7 @@ static void grant(const struct asking *asking, struct ua_watch *watch)
 
 	ua_agent_contact(request->ua, &request->source, request->transport, hostport, sizeof hostport);
 	(void)snprintf(headers, sizeof headers, "Expires: %u\nContact: <sip:%s%s>\n%s", asking->expires_s, hostport,
-		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "", watch->list ? "Require: eventlist\n" : "");
+		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "", watch->of_list ? "Require: eventlist\n" : "");
 	if (!request->sip->sip_to->a_tag)
 		(void)nta_incoming_tag(asking->irq, watch->local_tag);
 	answer(asking, SIP_200_OK, headers);
@@ -293,8 +293,10 @@ static void subscribe_anew(struct asking *asking)
 	}
 	if (!find_list(asking) || !choose_type(asking) || !read_body(asking) || is_too_many(asking) || !is_permitted(asking, 0))
 		return;
-	watch = ua_watch_new(asking->package, asking->list, asking->resource);
-	if (!watch || !keep_dialog(watch, asking) || ua_watch_add(watch) != PBX_OK) {
+	watch = ua_watch_new(asking->package, asking->resource);
+	if (watch)
+		watch->of_list = asking->list;
+	if (!watch || !ua_watch_point(watch, asking->list) || !keep_dialog(watch, asking) || ua_watch_add(watch) != PBX_OK) {
 		if (watch)
 			ua_watch_free(watch);
 		answer(asking, 400, "Contact, From or Record-Route cannot be used", NULL);
@@ -309,7 +311,7 @@ static void subscribe_again(struct asking *asking)
 	struct ua_watch *watch =
 		ua_watch_find(sip->sip_call_id->i_id, sip->sip_to->a_tag, sip->sip_from->a_tag ? sip->sip_from->a_tag : "");
 
-	if (!watch || watch->package != asking->package || strcmp(watch->watcher, asking->request->account) != 0 ||
+	if (!watch || !watch->points || watch->package != asking->package || strcmp(watch->watcher, asking->request->account) != 0 ||
 	    strcmp(watch->event_id, asking->event_id) != 0) {
 		answer(asking, SIP_481_NO_TRANSACTION, NULL);
 		return;
