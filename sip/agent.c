@@ -2,12 +2,14 @@
  * agent.c - Sofia's nta on our loop
  *
  * One thread: the loop's wait is a step of Sofia's root, which also watches libuv's descriptor. No default leg is set, so that
- * every request outside a dialog comes to on_message() before anything is allocated for it: the flood guard is asked first, then
- * the credentials, and only who has passed both gets a transaction. Retransmissions and dialogs are found by nta before that.
+ * every request outside a dialog comes to on_message() before anything is allocated for it: the border's guard and the flood guard are
+ * asked first, then the credentials, and only who has passed all gets a transaction. Retransmissions and dialogs are found by nta before
+ * that.
  */
 #include "agent.h"
 #include "address.h"
 #include "auth.h"
+#include "border.h"
 #include "dialog.h"
 #include "guard.h"
 #include "loop.h"
@@ -211,10 +213,35 @@ static bool refuse_at_once(struct ua_request *request)
 	return true;
 }
 
+/* Whoever sent it has sent too much, or is not to be talked to. */
+static bool is_unwanted(const struct ua_request *request)
+{
+	const struct ua_settings *settings = request->ua->settings;
+	uint32_t verdict = ua_border_packet(&request->source, request->transport);
+
+	if (verdict != PBX_BORDER_PASS)
+		return verdict == PBX_BORDER_DROP;
+	if (request->from_peer || ua_flood_allows(&request->source, settings->flood_rate, settings->flood_burst, core_now_ms()))
+		return false;
+	ua_count(request->ua, UA_METRIC_FLOOD, NULL);
+	return true;
+}
+
+/* The guard of the border does not want this request. */
+static bool is_turned_away(struct ua_request *request)
+{
+	uint32_t verdict = ua_border_request(request);
+
+	if (verdict == PBX_BORDER_DROP)
+		msg_destroy(request->msg);
+	else if (verdict == PBX_BORDER_REFUSE)
+		ua_refuse(request, SIP_403_FORBIDDEN, NULL);
+	return verdict == PBX_BORDER_DROP || verdict == PBX_BORDER_REFUSE;
+}
+
 static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
 	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip };
-	const struct ua_settings *settings = ua->settings;
 	char labels[48];
 
 	(void)agent;
@@ -225,8 +252,7 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	}
 	request.peer = ua_peer_of(sip, &request.source, "");
 	request.from_peer = request.peer || ua_is_peer(ua, &request.source);
-	if (!request.from_peer && !ua_flood_allows(&request.source, settings->flood_rate, settings->flood_burst, core_now_ms())) {
-		ua_count(ua, UA_METRIC_FLOOD, NULL);
+	if (is_unwanted(&request)) {
 		msg_destroy(msg);
 		return 0;
 	}
@@ -234,6 +260,8 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 		msg_destroy(msg);
 		return 0;
 	}
+	if (is_turned_away(&request))
+		return 0;
 	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(sip->sip_request->rq_method));
 	ua_count(ua, UA_METRIC_REQUESTS, labels);
 	ua_address_print(&request.source, request.address, sizeof request.address);

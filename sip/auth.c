@@ -9,6 +9,7 @@
  */
 #include "auth.h"
 #include "address.h"
+#include "border.h"
 #include "digest.h"
 #include "guard.h"
 #include "host.h"
@@ -89,6 +90,7 @@ static void fail(struct ua_request *request, const char *user)
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
 	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user,
 		 request->sip->sip_request->rq_method_name);
+	ua_border_failed(request, user);
 	if (ua_failure_add(host, settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
 	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))

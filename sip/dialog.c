@@ -6,6 +6,7 @@
  */
 #include "dialog_internal.h"
 #include "agent.h"
+#include "border.h"
 #include "identity.h"
 #include "loop.h"
 #include "peering.h"
@@ -90,6 +91,7 @@ static void dialog_free(struct ua_dialog *dialog)
 	dialog->ua->dialog_count--;
 	(void)core_timer_stop(dialog->timer); /* most have none */
 	ua_session_end(dialog);
+	ua_border_call_over(dialog->admission);
 	nta_reliable_destroy(dialog->reliable);
 	nta_incoming_destroy(dialog->in);
 	nta_incoming_destroy(dialog->offer);

@@ -38,6 +38,7 @@ struct ua_dialog {
 	bool cancelled;           /* our INVITE is not wanted any more */
 	bool awaits_ack;          /* in: 200 is sent */
 	uint32_t bye_cause;       /* in: hang up as soon as the ACK is there; 0: no */
+	uint64_t admission;       /* in: what the border's guard is told when it is over; 0: nothing */
 	pbx_timer timer;          /* CANCEL without an end, or a glare that is tried again */
 	char *update_body;        /* our re-INVITE, until it has its answer */
 	char *body;               /* what we last said of our media */

@@ -7,6 +7,7 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "border.h"
 #include "gruu.h"
 #include "identity.h"
 #include "peering.h"
@@ -165,6 +166,18 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	ua_dialog_free_when_done(dialog);
 }
 
+static bool refuse_beyond_limits(struct ua_dialog *dialog, struct ua_request *request, const struct core_media_desc *offer)
+{
+	char headers[48];
+	uint32_t retry_s;
+
+	if (ua_border_admit(request, offer, &dialog->admission, &retry_s) == PBX_OK)
+		return false;
+	(void)snprintf(headers, sizeof headers, "Retry-After: %u\n", retry_s);
+	ua_refuse(request, SIP_503_SERVICE_UNAVAILABLE, headers);
+	return true;
+}
+
 void ua_dialog_incoming(struct ua_request *request)
 {
 	struct ua_dialog *dialog = ua_dialog_new(request->ua, true);
@@ -199,6 +212,10 @@ void ua_dialog_incoming(struct ua_request *request)
 		err = PBX_ENOTSUP;
 	if (err != PBX_OK) {
 		refuse_sdp(request, err);
+		ua_dialog_free_when_done(dialog);
+		return;
+	}
+	if (refuse_beyond_limits(dialog, request, &offer)) {
 		ua_dialog_free_when_done(dialog);
 		return;
 	}

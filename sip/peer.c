@@ -273,6 +273,15 @@ static bool is_source_of(const struct ua_peer *peer, const struct core_addr *sou
 	return false;
 }
 
+struct ua_peer *ua_peer_at(const struct core_addr *source)
+{
+	struct ua_peer *peer = peers;
+
+	while (peer && !is_source_of(peer, source))
+		peer = peer->next;
+	return peer;
+}
+
 struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate)
 {
 	const url_t *url = sip->sip_request ? sip->sip_request->rq_url : NULL;
@@ -280,9 +289,9 @@ struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, con
 	for (struct ua_peer *peer = peers; peer && url; peer = peer->next)
 		if (is_token_of(peer, url))
 			return peer;
-	for (struct ua_peer *peer = peers; peer; peer = peer->next)
-		if (is_source_of(peer, source))
-			return peer;
+	struct ua_peer *at = ua_peer_at(source);
+	if (at)
+		return at;
 	for (struct ua_peer *peer = peers; peer && certificate[0]; peer = peer->next)
 		if (peer->is.certificate[0] && strcasecmp(peer->is.certificate, certificate) == 0)
 			return peer;

@@ -40,6 +40,8 @@ void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */
 /* Whose request it is: by the token we registered with, by source address, by the name in the certificate it came with ("" for none).
  * Borrowed; NULL: nobody's. */
 struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate);
+/* By source address alone. Borrowed; NULL: nobody's. */
+struct ua_peer *ua_peer_at(const struct core_addr *source);
 /* Its host's name stands for these addresses now. */
 void ua_peer_learn(struct ua_peer *peer, const struct core_addr *addresses, uint32_t count);
 

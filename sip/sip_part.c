@@ -9,6 +9,7 @@
 #include "address.h"
 #include "client.h"
 #include "agent.h"
+#include "border.h"
 #include "dialog.h"
 #include "digest.h"
 #include "guard.h"
@@ -190,6 +191,8 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = ua_probe_start(ua);
 	if (err == PBX_OK)
+		err = core_host_offer("pbx.border/1", &ua_border_service);
+	if (err == PBX_OK)
 		err = core_metrics_on_scrape(ua->host, set_gauges, ua);
 	if (err == PBX_OK)
 		err = core_status_add("sip", tell_status, ua);
@@ -351,6 +354,8 @@ static const struct pbx_metric metrics[] = {
 			      "Requests and datagrams dropped because their address sent too many", NULL, NULL },
 	[UA_METRIC_SUBSCRIPTIONS] = { "pbx_sip_subscriptions", PBX_METRIC_GAUGE, "Subscriptions of phones to lamps and other states", NULL,
 				      NULL },
+	[UA_METRIC_MALFORMED] = { "pbx_sip_malformed_total", PBX_METRIC_COUNTER,
+				  "Datagrams that are no SIP, or whose first line is wrong", NULL, NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
 };
 

@@ -46,6 +46,7 @@ struct ua_settings {
 #define UA_METRIC_FLOOD 5u
 #define UA_METRIC_DIALOGS 6u
 #define UA_METRIC_SUBSCRIPTIONS 7u
+#define UA_METRIC_MALFORMED 8u
 
 /* The part itself. */
 struct ua {

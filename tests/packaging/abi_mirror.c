@@ -4,6 +4,7 @@
  * The public headers are tables of function pointers: nothing of them is a symbol that a tool could compare. A function that takes one of
  * each is. When a header is added its structures are added here, at the end.
  */
+#include <pbx/border.h>
 #include <pbx/bus.h>
 #include <pbx/calls.h>
 #include <pbx/directory.h>
@@ -42,6 +43,11 @@ struct abi_mirror {
 	const struct pbx_event_type *event_type;
 	const struct pbx_list *list;
 	const struct pbx_objects *objects;
+	const struct pbx_border *border;
+	const struct pbx_border_guard *border_guard;
+	const struct pbx_border_source *border_source;
+	const struct pbx_border_request *border_request;
+	const struct pbx_border_call *border_call;
 	const struct pbx_bus *bus;
 	const struct pbx_event *event;
 	const struct pbx_calls *calls;
