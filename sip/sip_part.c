@@ -354,8 +354,8 @@ static const struct pbx_metric metrics[] = {
 			      "Requests and datagrams dropped because their address sent too many", NULL, NULL },
 	[UA_METRIC_SUBSCRIPTIONS] = { "pbx_sip_subscriptions", PBX_METRIC_GAUGE, "Subscriptions of phones to lamps and other states", NULL,
 				      NULL },
-	[UA_METRIC_MALFORMED] = { "pbx_sip_malformed_total", PBX_METRIC_COUNTER,
-				  "Datagrams that are no SIP, or whose first line is wrong", NULL, NULL },
+	[UA_METRIC_MALFORMED] = { "pbx_sip_malformed_total", PBX_METRIC_COUNTER, "Datagrams that are no SIP, or whose first line is wrong",
+				  NULL, NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
 };
 
