@@ -256,6 +256,8 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 		text(data, "number", leg->number);
 		text(data, "name", leg->name);
 		text(data, "endpoint", leg->endpoint);
+		if (leg->direction == PBX_OUTBOUND)
+			text(data, "shown", leg->shown);
 		text(data, "account", leg->account);
 		text(data, "device", leg->device);
 		if (leg->peer[0])
@@ -270,6 +272,8 @@ void core_event_leg_ended(const struct core_leg *leg)
 	uint64_t now_ms = core_now_ms();
 
 	text(data, "leg_id", leg->id);
+	if (leg->peer[0])
+		text(data, "trunk_id", leg->peer);
 	integer(data, "sip_code", leg->end_sip_code);
 	integer(data, "q850_cause", leg->end_cause);
 	text(data, "hangup_by", leg->ended_by_peer ? "peer" : "us");
@@ -345,13 +349,15 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 T("dialled", "As dialled")) },
 	{ "leg.started", "A party's dialog begins",
 	  FIELDS(T("leg_id", "The leg"), T("direction", "inbound or outbound"), T("number", "The party"), T("name", "Its name"),
-		 T("endpoint", "Where we called"), T("account", "Whose device it is"), T("device", "User agent"),
+		 T("endpoint", "Where we called: a URI, or the number as a SIP system was sent it"),
+		 T("shown", "Outbound: the calling number it is shown"), T("account", "Whose device it is"), T("device", "User agent"),
 		 T("trunk_id", "The SIP system it belongs to, when it belongs to one")) },
 	{ "leg.ringing", "The party's phone rings, or its caller hears ringing", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.answered", "The dialog is answered", FIELDS(T("leg_id", "The leg")) },
 	{ "leg.ended", "A party's dialog is over",
-	  FIELDS(T("leg_id", "The leg"), I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"),
-		 T("hangup_by", "peer or us"), T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" },
+	  FIELDS(T("leg_id", "The leg"), T("trunk_id", "The SIP system it belonged to, when it belonged to one"),
+		 I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"), T("hangup_by", "peer or us"),
+		 T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" },
 		 I("duration_ms", "From start to end"), I("talk_ms", "From answer to end"), T("codec", "What we sent"),
 		 I("packets_in", "RTP received"), I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"),
 		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }) },

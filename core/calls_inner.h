@@ -58,6 +58,7 @@ struct core_leg {
 	uint32_t state, direction;
 	bool is_caller;
 	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], instance[128], peer[64];
+	char shown[64]; /* outbound: the number that it is shown */
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
 

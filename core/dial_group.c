@@ -223,6 +223,11 @@ static void uri_user(const char *uri, char ret_user[64])
 	ret_user[length] = '\0';
 }
 
+static const char *caller_number_of(const struct core_branch *branch)
+{
+	return branch->has_caller ? branch->caller_number : branch->group->dial->caller_number;
+}
+
 static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 {
 	const struct core_group *group = branch->group;
@@ -236,6 +241,7 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 	CORE_TEXT(leg->name, group->owner_name);
 	CORE_TEXT(leg->account, branch->account);
 	CORE_TEXT(leg->peer, branch->peer);
+	CORE_TEXT(leg->shown, caller_number_of(branch));
 	CORE_TEXT(leg->endpoint, branch->uri);
 	CORE_TEXT(leg->address, branch->received);
 }
@@ -271,7 +277,7 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.transport = branch->transport,
 		.path = branch->path,
 		.account = branch->account,
-		.from_number = branch->has_caller ? branch->caller_number : dial->caller_number,
+		.from_number = caller_number_of(branch),
 		.from_name = branch->has_caller ? branch->caller_name : dial->caller_name,
 		.to_number = leg->number,
 		.to_name = leg->name,

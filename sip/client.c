@@ -16,6 +16,7 @@
 #include "handle.h"
 #include "loop.h"
 #include "timer.h"
+#include "tls.h"
 #include "transport.h"
 #include "way.h"
 #include <sofia-sip/msg_header.h>
@@ -212,7 +213,7 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 {
 	const struct pbx_sip_request *request = &client->request;
 	const struct pbx_sip_peer *is = &client->peer->is;
-	char credentials[2048], headers[4096], contact[600] = "", route[120], from[700], max_forwards[] = "70";
+	char credentials[2048], headers[4096], contact[600] = "", route[UA_WAY_ROUTE], from[700], max_forwards[] = "70";
 	bool is_register = strcmp(request->method, "REGISTER") == 0;
 	sip_cseq_t cseq[1];
 	sip_call_id_t call_id[1];
@@ -233,6 +234,7 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 				      SIPTAG_TO_STR(su_sprintf(client->home, "<%s>", request->to)), TAG_END());
 	if (!client->leg)
 		return false;
+	ua_tls_calls(candidate->tls_name);
 	client->out =
 		nta_outgoing_tcreate(client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method,
 				     ua_url(request->uri), SIPTAG_CALL_ID(call_id), SIPTAG_CSEQ(cseq),
@@ -242,6 +244,7 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 				     SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 				     TAG_IF(request->body[0], SIPTAG_CONTENT_TYPE_STR(request->content_type)),
 				     TAG_IF(request->body[0], SIPTAG_PAYLOAD_STR(request->body)), TAG_END());
+	ua_tls_calls(NULL);
 	return client->out != NULL;
 }
 

@@ -10,6 +10,7 @@
  * given up may still answer: it becomes a dialog by itself, cancelled from the start, whose late 200 is acknowledged and ended with BYE.
  */
 #include "peering.h"
+#include "tls.h"
 #include "transport.h"
 #include "address.h"
 #include "agent.h"
@@ -171,7 +172,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 {
 	struct ua_peering *peering = dialog->peering;
 	const struct pbx_sip_peer *is = &peering->peer->is;
-	char route[120], credentials[2048], headers[8192], max_forwards[12], proxy[300], session[128], supported[64];
+	char route[UA_WAY_ROUTE], credentials[2048], headers[8192], max_forwards[12], proxy[300], session[128], supported[64];
 
 	ua_way_route(&peering->way.candidates[peering->at], route, sizeof route);
 	ua_credentials_write(&peering->credentials, peering->peer, "INVITE", peering->target, credentials, sizeof credentials);
@@ -181,6 +182,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", peering->max_forwards);
 	(void)snprintf(proxy, sizeof proxy, "<%s;lr>", is->proxy);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
+	ua_tls_calls(peering->way.candidates[peering->at].tls_name);
 	dialog->out = nta_outgoing_tcreate(
 		dialog->nta, ua_on_invite_response, dialog, ua_url(route), SIP_METHOD_INVITE, ua_url(peering->target),
 		TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(proxy)), TAG_IF(!is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
@@ -189,7 +191,23 @@ int ua_peering_send(struct ua_dialog *dialog)
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
 		TAG_END());
+	ua_tls_calls(NULL);
 	return dialog->out ? PBX_OK : PBX_EIO;
+}
+
+/* What follows in the dialog goes by the connection whose certificate was looked at, unless routes were recorded: the address in a Contact is
+ * rarely in a certificate. False: no memory. */
+static bool keep_connection(struct ua_dialog *dialog, const struct ua_candidate *candidate)
+{
+	char route[UA_WAY_ROUTE];
+
+	free(dialog->route);
+	dialog->route = NULL;
+	if (!candidate->tls_name[0])
+		return true;
+	ua_way_route(candidate, route, sizeof route);
+	dialog->route = strdup(route);
+	return dialog->route != NULL;
 }
 
 static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *candidate)
@@ -205,6 +223,8 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%.32s%s%s%s%s>", token, token[0] ? "@" : "", hostport,
 		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport);
 	(void)snprintf(to, sizeof to, "<%s>", peering->target);
+	if (!keep_connection(dialog, candidate))
+		return false;
 	return ua_dialog_open(dialog, peering->from, to, peering->call_id);
 }
 

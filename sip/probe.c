@@ -11,6 +11,8 @@
 #include "host.h"
 #include "owner.h"
 #include "timer.h"
+#include "tls.h"
+#include "way.h"
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -89,37 +91,51 @@ static void on_timeout(void *self, pbx_timer timer)
 	finish(self, 0);
 }
 
-/* The OPTIONS itself, to hostport. */
-static bool send_options(struct probe *probe, const struct core_addr *peer, const char *hostport, const char *transport)
+/* The OPTIONS itself. */
+static bool send_options(struct probe *probe, const struct ua_candidate *goal)
 {
 	const struct ua *ua = all.ua;
-	char uri[120], to[130], here[72], contact[100], from[160];
+	const struct core_addr *peer = &goal->addr;
+	const char *hostport = goal->host, *transport = goal->transport;
+	char uri[120], to[130], here[72], contact[100], from[160], route[UA_WAY_ROUTE];
 
+	ua_way_route(goal, route, sizeof route);
 	(void)snprintf(uri, sizeof uri, "sip:%s;transport=%s", hostport, transport);
 	(void)snprintf(to, sizeof to, "<sip:%s>", hostport);
 	(void)snprintf(from, sizeof from, "<sip:%s>", ua->settings->domain);
 	ua_agent_contact(ua, peer, transport, here, sizeof here);
 	(void)snprintf(contact, sizeof contact, "<sip:%s>", here);
 	probe->leg = nta_leg_tcreate(ua->agent, NULL, NULL, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
+	ua_tls_calls(goal->tls_name);
 	if (probe->leg && nta_leg_tag(probe->leg, NULL))
-		probe->out = nta_outgoing_tcreate(probe->leg, on_answer, (struct ua_dialog *)probe, ua_url(uri), SIP_METHOD_OPTIONS,
+		probe->out = nta_outgoing_tcreate(probe->leg, on_answer, (struct ua_dialog *)probe, ua_url(route), SIP_METHOD_OPTIONS,
 						  ua_url(uri), SIPTAG_CONTACT_STR(contact), SIPTAG_MAX_FORWARDS_STR("70"),
 						  SIPTAG_USER_AGENT_STR(ua->settings->user_agent), TAG_END());
+	ua_tls_calls(NULL);
 	return probe->out != NULL;
 }
 
-static int probe_ask(struct pbx_host *host, const char *address, uint32_t port, const char *transport, uint32_t timeout_ms,
-		     void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self)
+static bool read_goal(const char *address, uint32_t port, const char *transport, const char *tls_name, struct ua_candidate *ret_goal)
 {
-	struct core_addr peer;
-	char hostport[72];
+	bool is_tls = strcmp(transport, "tls") == 0;
+
+	memset(ret_goal, 0, sizeof *ret_goal);
+	(void)snprintf(ret_goal->host, sizeof ret_goal->host, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
+	(void)snprintf(ret_goal->tls_name, sizeof ret_goal->tls_name, "%s", is_tls ? tls_name : "");
+	(void)snprintf(ret_goal->transport, sizeof ret_goal->transport, "%s", transport);
+	return ua_address_parse(ret_goal->host, &ret_goal->addr) && transport[0] && strlen(transport) < sizeof ret_goal->transport &&
+	       strspn(transport, "abcdefghijklmnopqrstuvwxyz") == strlen(transport);
+}
+
+static int probe_ask_named(struct pbx_host *host, const char *address, uint32_t port, const char *transport, const char *tls_name,
+			   uint32_t timeout_ms, void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self)
+{
+	struct ua_candidate goal;
 
 	core_assert_loop();
-	(void)snprintf(hostport, sizeof hostport, strchr(address, ':') ? "[%s]:%u" : "%s:%u", address, port);
 	if (!all.ua)
 		return PBX_ESTATE;
-	if (!ua_address_parse(hostport, &peer) || strspn(transport, "abcdefghijklmnopqrstuvwxyz") != strlen(transport) || !*transport ||
-	    strlen(transport) > 8)
+	if (!read_goal(address, port, transport, tls_name, &goal))
 		return PBX_EINVAL;
 	if (all.count == MOST_PROBES)
 		return PBX_ENOSPC;
@@ -135,13 +151,19 @@ static int probe_ask(struct pbx_host *host, const char *address, uint32_t port, 
 	all.count++;
 	core_charge_add(host, &probe->charge, "probe", false, on_revoked);
 	int err = core_timer_start(all.ua->host, timeout_ms ? timeout_ms : TIMEOUT_MS, 0, on_timeout, probe, &probe->timer);
-	if (err == PBX_OK && !send_options(probe, &peer, hostport, transport))
+	if (err == PBX_OK && !send_options(probe, &goal))
 		err = PBX_EIO;
 	if (err != PBX_OK)
 		probe_free(probe);
 	else
 		ua_count(all.ua, UA_METRIC_REQUESTS, "OPTIONS,out");
 	return err;
+}
+
+static int probe_ask(struct pbx_host *host, const char *address, uint32_t port, const char *transport, uint32_t timeout_ms,
+		     void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self)
+{
+	return probe_ask_named(host, address, port, transport, "", timeout_ms, done, self);
 }
 
 int ua_probe_start(struct ua *ua)
@@ -160,4 +182,5 @@ void ua_probe_stop(void)
 const struct pbx_sip_probe ua_probe_service = {
 	.header = PBX_HEADER(struct pbx_sip_probe),
 	.ask = probe_ask,
+	.ask_named = probe_ask_named,
 };

@@ -3,7 +3,8 @@
  *
  * Sofia 1.12 makes a context for each listener and shows it to nobody; a hook of OpenSSL's for new contexts hands it to us. On it we set what
  * Sofia leaves open: TLS 1.2 at least, the certificate (again when its files change: connections that stand keep theirs), whether clients
- * must show one, and the authorities we believe. Whether a server's certificate names the domain we called (RFC 5922) Sofia compares.
+ * must show one, and the authorities we believe. Whether a server's certificate names the domain we called (RFC 5922) Sofia compares;
+ * we tell the server that name (SNI).
  *
  * Three functions of Sofia's are wrapped, which works because its library calls them as anybody may: it never frees the SSL of a connection,
  * and leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer.
@@ -40,7 +41,13 @@ static struct {
 	struct print certificate, key;
 	SSL_CTX *contexts[MOST_CONTEXTS]; /* of the listeners; Sofia's */
 	uint32_t context_count;
+	const char *called; /* by the request that is being sent; borrowed */
 } tls;
+
+void ua_tls_calls(const char *name)
+{
+	tls.called = name && name[0] ? name : NULL;
+}
 
 /* ---- what OpenSSL makes for Sofia ------------------------------------------------------- */
 
@@ -102,6 +109,8 @@ PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
 		free(pair); /* this one's SSL stays, as Sofia wants it */
 		return connection;
 	}
+	if (!accept && tls.called)
+		(void)SSL_set_tlsext_host_name(ssl, tls.called); /* without memory the server shows its usual certificate */
 	struct pair **at = pair_at(connection);
 	*pair = (struct pair){ .next = *at, .connection = connection, .ssl = ssl };
 	*at = pair;

@@ -7,5 +7,8 @@
 /* Which certificate to show, and a watch over its files. PBX_OK, PBX_EIO, PBX_EINVAL, PBX_ENOMEM; diag tells why. */
 int ua_tls_start(struct ua *ua, struct pbx_diag *diag);
 void ua_tls_stop(void);
+/* Whom the connections that Sofia opens from now on are to (SNI, RFC 6066 3), for as long as `name` is there; "" or NULL: nobody in
+ * particular. Set around the sending of a request. */
+void ua_tls_calls(const char *name);
 /* As nta_agent_add_tport() for a TLS listener of this URL. PBX_OK, PBX_EIO: errno or diag says why. */
 int ua_tls_listen(struct ua *ua, const char *url, struct pbx_diag *diag);

@@ -29,7 +29,7 @@ static uint16_t port_of(const char *transport)
 	return strcmp(transport, "tls") == 0 ? 5061 : 5060;
 }
 
-static void way_add(struct ua_way *way, const struct core_addr *addr, uint32_t port, const char *transport)
+static void way_add(struct ua_way *way, const struct core_addr *addr, uint32_t port, const char *transport, const char *tls_name)
 {
 	struct ua_candidate *candidate = &way->candidates[way->count];
 
@@ -40,6 +40,8 @@ static void way_add(struct ua_way *way, const struct core_addr *addr, uint32_t p
 	(void)snprintf(candidate->transport, sizeof candidate->transport, "%.4s", transport[0] ? transport : "udp");
 	candidate->addr.in4.sin_port = htons((uint16_t)(port ? port : port_of(candidate->transport))); /* the same place in both families */
 	ua_address_print(&candidate->addr, candidate->host, sizeof candidate->host);
+	if (strcmp(candidate->transport, "tls") == 0)
+		(void)snprintf(candidate->tls_name, sizeof candidate->tls_name, "%s", tls_name);
 	way->count++;
 }
 
@@ -79,7 +81,8 @@ static void on_candidates(void *context, int result, const struct pbx_table *tab
 		memcpy(&candidate, (const char *)table->rows + (size_t)i * table->row_size,
 		       table->row_size < sizeof candidate ? table->row_size : sizeof candidate);
 		if (candidate.address && ua_address_parse(candidate.address, &addr))
-			way_add(&search->way, &addr, candidate.port, candidate.transport ? candidate.transport : "");
+			way_add(&search->way, &addr, candidate.port, candidate.transport ? candidate.transport : "",
+				candidate.tls_name ? candidate.tls_name : search->host);
 	}
 	search_over(search, result);
 }
@@ -99,7 +102,7 @@ static void look_up(void *job)
 
 		if (each->ai_addrlen <= sizeof addr) {
 			memcpy(&addr, each->ai_addr, each->ai_addrlen);
-			way_add(&search->way, &addr, search->port, search->transport);
+			way_add(&search->way, &addr, search->port, search->transport, search->host);
 		}
 	}
 	if (list)
@@ -167,7 +170,7 @@ void ua_way_find(struct ua_peer *peer, ua_way_fn done, void *context, struct ua_
 		return;
 	}
 	if (ua_address_parse(search->host, &addr)) {
-		way_add(&search->way, &addr, search->port, search->transport);
+		way_add(&search->way, &addr, search->port, search->transport, "");
 		search_over(search, PBX_OK);
 		return;
 	}
@@ -205,5 +208,13 @@ void ua_way_report(const struct ua_candidate *candidate, uint32_t outcome)
 
 void ua_way_route(const struct ua_candidate *candidate, char *ret_url, size_t size)
 {
-	(void)snprintf(ret_url, size, "sip:%s;transport=%s", candidate->host, candidate->transport);
+	char address[64];
+
+	if (!candidate->tls_name[0]) {
+		(void)snprintf(ret_url, size, "sip:%s;transport=%s", candidate->host, candidate->transport);
+		return;
+	}
+	ua_address_print_host(&candidate->addr, address, sizeof address);
+	(void)snprintf(ret_url, size, "sip:%s:%u;transport=%s;maddr=%s%s%s", candidate->tls_name, ua_address_port(&candidate->addr),
+		       candidate->transport, strchr(address, ':') ? "[" : "", address, strchr(address, ':') ? "]" : "");
 }

@@ -9,6 +9,7 @@ struct ua_candidate {
 	struct core_addr addr; /* with its port */
 	char transport[5];     /* "udp", "tcp", "tls" */
 	char host[80];         /* "192.0.2.7:5060", as Sofia and people read it */
+	char tls_name[256];    /* whom the certificate must name (RFC 5922 4): the domain that was asked for; "" the address itself */
 };
 
 struct ua_way {
@@ -25,5 +26,6 @@ void ua_way_find(struct ua_peer *peer, ua_way_fn done, void *context, struct ua_
 void ua_way_cancel(struct ua_search *search); /* NULL is fine */
 /* What a try came to, PBX_SIP_TRIED_…: for whoever resolves. */
 void ua_way_report(const struct ua_candidate *candidate, uint32_t outcome);
-/* What Sofia is given as next hop. */
+#define UA_WAY_ROUTE 420u
+/* What Sofia is given as next hop; with TLS it names whom the certificate must name, and maddr says where that is. */
 void ua_way_route(const struct ua_candidate *candidate, char *ret_url, size_t size);

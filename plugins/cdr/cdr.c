@@ -60,6 +60,10 @@ static const struct pbx_migration migrations[] = {
 	{ 2, "post-dial delay and legal hold",
 	  "ALTER TABLE cdr_segments ADD COLUMN pdd_ms INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE cdr_segments ADD COLUMN legal_hold INTEGER NOT NULL DEFAULT 0" },
+	{ 3, "trunks",
+	  "ALTER TABLE cdr_segments ADD COLUMN trunk_id TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE cdr_segments ADD COLUMN trunk_from TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE cdr_segments ADD COLUMN trunk_to TEXT NOT NULL DEFAULT ''" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -92,6 +96,9 @@ static const struct pbx_metric metrics[] = {
 		{ "q850_cause", PBX_TYPE_INT, "ITU-T Q.850 cause" }, { "ring_ms", PBX_TYPE_INT, "From ringing to answer" },                \
 		{ "duration_ms", PBX_TYPE_INT, "From begin to end" }, { "billsec_ms", PBX_TYPE_INT, "From answer to end" },                \
 		{ "pdd_ms", PBX_TYPE_INT, "From dialling to the first sign of the other side" },                                           \
+		{ "trunk_id", PBX_TYPE_TEXT, "Trunk over which the called party was reached, else the one the caller came by, or null" },  \
+		{ "trunk_from", PBX_TYPE_TEXT, "The calling number as it went over that trunk, or null" },                                 \
+		{ "trunk_to", PBX_TYPE_TEXT, "The called number as it went over that trunk, or null" },                                    \
 		{ "account_code", PBX_TYPE_TEXT, "Yours; given while the call lasts it goes along to all outputs" },                       \
 		{ "user_field", PBX_TYPE_TEXT, "Yours, likewise" }, { "hold_ms", PBX_TYPE_INT, "Of it on hold" },                          \
 	{                                                                                                                                  \
@@ -134,6 +141,7 @@ static const struct pbx_event_type events[] = { { "cdr.created", "A record is co
 		  .least = 0,                                                                                                              \
 		  .most = 864000,                                                                                                          \
 		  .help = "Talked at least so many seconds" },                                                                             \
+		{ .name = "trunk_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 63, .help = "Calls over this trunk" },        \
 		{ .name = "call_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of this call" },          \
 		{ .name = "linked_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of calls that met" },   \
 	{                                                                                                                                  \
@@ -266,7 +274,7 @@ static int cdr_load(void *self)
 	cdr->outputs = outputs_new(cdr);
 	if (!cdr->outputs)
 		return PBX_ENOMEM;
-	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/2", sizeof *cdr->predecessor);
+	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/3", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
 
@@ -285,7 +293,8 @@ static int cdr_start(void *self)
 	/* In the same callback it ends to follow and we begin: no event is told twice, none is missed, and what it knows is not in all
 	 * rows yet. */
 	segments_take_over(cdr);
-	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.ended", segments_on_event, cdr, &cdr->follower);
+	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.started,leg.ended", segments_on_event, cdr,
+				   &cdr->follower);
 
 	if (err == PBX_OK)
 		err = place_start(cdr);
@@ -345,8 +354,8 @@ PBX_PLUGIN(cdr)
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1", "pbx.fetch/1",
-			   "cdr.calls/2?"),
-	.offers = PBX_OFFERS("cdr.calls/2"),
+			   "cdr.calls/3?"),
+	.offers = PBX_OFFERS("cdr.calls/3"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
 	.migrations = PBX_TABLE(migrations),

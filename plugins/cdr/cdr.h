@@ -14,6 +14,7 @@
 #include <stdio.h>
 
 #define CDR_TEXT 128u
+#define CDR_NAME 64u
 #define CDR_NOTE 512u
 #define CDR_BUCKETS 1024u
 
@@ -38,7 +39,13 @@ struct segment {
 	int64_t started_us, answered_us, ended_us, parked_us; /* 0: not yet; not parked now */
 	char disposition[16], cause[32], hangup_by[12];
 	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, pdd_ms;
-	char account_code[CDR_TEXT], user_field[CDR_NOTE]; /* given while the call lasts, they go along with the record */
+	char trunk_id[CDR_NAME], trunk_from[CDR_TEXT], trunk_to[CDR_TEXT]; /* "" when no SIP system is part of it */
+	char account_code[CDR_TEXT], user_field[CDR_NOTE];                 /* given while the call lasts, they go along with the record */
+};
+
+/* A leg of another SIP system (a trunk), and the numbers as they went over the line. */
+struct trunk_leg {
+	char leg_id[48], trunk_id[CDR_NAME], from[CDR_TEXT], to[CDR_TEXT];
 };
 
 /* A call in progress. */
@@ -47,13 +54,15 @@ struct open_call {
 	char call_id[32];
 	struct segment segment;  /* the conversation that goes on now */
 	int64_t earlier_talk_ms; /* of segments that are closed */
+	struct trunk_leg came;   /* the caller's, when they are outside */
+	struct trunk_leg went;   /* the latest that was called */
 	bool conversed;          /* its own legs have talked with each other */
 	bool absorbed;           /* went into another call: has no record any more */
 	char into[32];           /* that one's id */
 };
 
 /* Between two versions of us during a reload: the calls in progress, and how far into the event log they are told. Offered as
- * "cdr.calls/2"; whoever changes struct open_call offers "/3", and the rows are read instead, as after a crash. */
+ * "cdr.calls/3"; whoever changes struct open_call offers "/4", and the rows are read instead, as after a crash. */
 struct cdr_handover {
 	struct pbx_header header;
 	void *self;
@@ -129,7 +138,7 @@ int place_start(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];
-#define SEGMENT_COLUMNS 29u
+#define SEGMENT_COLUMNS 32u
 #define COLUMN_NOTES 26u
 #define COLUMN_LEGAL_HOLD 28u
 void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint32_t row);

@@ -8,10 +8,11 @@
 #include <csv.h>
 #include <string.h>
 
-const char *const csv_columns[] = { "id",         "linked_id",  "sequence",    "direction",  "from_number", "from_name", "to_number",
-				    "dialled",    "started_at", "answered_at", "ended_at",   "disposition", "cause",     "hangup_by",
-				    "sip_code",   "ring_ms",    "duration_ms", "billsec_ms", "hold_ms",     "park_ms",   "account_code",
-				    "user_field", "call_id",    "device",      "q850_cause", "pdd_ms",      NULL };
+const char *const csv_columns[] = { "id",         "linked_id", "sequence",     "direction",   "from_number", "from_name",
+				    "to_number",  "dialled",   "started_at",   "answered_at", "ended_at",    "disposition",
+				    "cause",      "hangup_by", "sip_code",     "ring_ms",     "duration_ms", "billsec_ms",
+				    "hold_ms",    "park_ms",   "account_code", "user_field",  "call_id",     "device",
+				    "q850_cause", "pdd_ms",    "trunk_id",     "trunk_from",  "trunk_to",    NULL };
 
 bool csv_has_column(const char *name)
 {

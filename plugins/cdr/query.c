@@ -31,6 +31,7 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 	segment->parked_us = pbx_cell_int(rows, row, 23);
 	TAKE(account_code, 24), TAKE(user_field, 25);
 	segment->pdd_ms = pbx_cell_int(rows, row, 27);
+	TAKE(trunk_id, 29), TAKE(trunk_from, 30), TAKE(trunk_to, 31);
 }
 
 /* ---- WHERE ---------------------------------------------------------------------------- */
@@ -108,11 +109,9 @@ int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 	static const struct {
 		const char *name, *condition;
 	} equals[] = {
-		{ "direction", "direction = $" },
-		{ "disposition", "disposition = $" },
-		{ "linked_id", "linked_id = $" },
-		{ "call_id", "call_id = $" },
-		{ "extension", "(from_number = $ OR to_number = $)" },
+		{ "direction", "direction = $" }, { "disposition", "disposition = $" },
+		{ "linked_id", "linked_id = $" }, { "call_id", "call_id = $" },
+		{ "trunk_id", "trunk_id = $" },   { "extension", "(from_number = $ OR to_number = $)" },
 	};
 	const struct pbx_requests *requests = cdr->requests;
 	const char *own = requests->own_account(request), *text;

@@ -38,6 +38,9 @@ struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segme
 	(void)json->set_integer(object, "hold_ms", segment->hold_ms);
 	(void)json->set_integer(object, "park_ms", segment->park_ms);
 	(void)json->set_integer(object, "pdd_ms", segment->pdd_ms);
+	(void)json->set_text(object, "trunk_id", segment->trunk_id[0] ? segment->trunk_id : NULL);
+	(void)json->set_text(object, "trunk_from", segment->trunk_id[0] ? segment->trunk_from : NULL);
+	(void)json->set_text(object, "trunk_to", segment->trunk_id[0] ? segment->trunk_to : NULL);
 	(void)json->set_text(object, "account_code", segment->account_code[0] ? segment->account_code : NULL);
 	(void)json->set_text(object, "user_field", segment->user_field[0] ? segment->user_field : NULL);
 	return object;

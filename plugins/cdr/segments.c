@@ -2,6 +2,7 @@
  * segments - from the events of a call to its records
  *
  *   call.started    a record begins (its row is there from now on)
+ *   leg.started     the trunk that is tried, until somebody answers
  *   call.answered   talking begins
  *   bridge.entered  with somebody new: this record ends, the next begins; with the same party (fetched from a slot): it goes on
  *   call.linked     the call went into an older one; without a conversation of its own it leaves no record
@@ -137,6 +138,68 @@ static void number_segment(struct segment *segment, uint32_t sequence)
 	(void)snprintf(segment->id, sizeof segment->id, "%.30s-%u", segment->call_id, sequence);
 }
 
+/* ---- trunks --------------------------------------------------------------------------- */
+
+/* The trunk that a leg belongs to; NULL: none. A leg's id is its call's with a number. */
+static const struct trunk_leg *trunk_of(struct cdr *cdr, const char *leg_id)
+{
+	char call_id[32];
+
+	copy(call_id, sizeof call_id, leg_id);
+	call_id[strcspn(call_id, "-")] = '\0';
+	const struct open_call *call = find(cdr, call_id);
+	return !call                                    ? NULL
+	       : strcmp(call->came.leg_id, leg_id) == 0 ? &call->came
+	       : strcmp(call->went.leg_id, leg_id) == 0 ? &call->went
+							: NULL;
+}
+
+static void name_trunk(struct segment *segment, const struct trunk_leg *trunk)
+{
+	bool is_one = trunk->trunk_id[0] != '\0';
+
+	COPY(segment->trunk_id, trunk->trunk_id);
+	COPY(segment->trunk_from, is_one ? trunk->from : "");
+	COPY(segment->trunk_to, is_one ? trunk->to : "");
+}
+
+/* It began among us: by whom it would be taken nobody knew. */
+static void leave_house(struct segment *segment)
+{
+	if (strcmp(segment->direction, "internal") == 0)
+		COPY(segment->direction, "outbound");
+}
+
+/* Of whoever has answered or is talked with now; without one, the caller's. */
+static void name_trunk_of(struct cdr *cdr, struct open_call *call, const char *leg_id)
+{
+	const struct trunk_leg *trunk = leg_id ? trunk_of(cdr, leg_id) : NULL;
+
+	name_trunk(&call->segment, trunk && trunk->trunk_id[0] ? trunk : &call->came);
+	if (trunk == &call->went)
+		leave_house(&call->segment);
+}
+
+/* A call that nobody answers tells the trunk that was tried last. */
+static bool on_leg_started(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	const struct pbx_json *data = event->data;
+	const char *trunk_id = text_of(cdr, data, "trunk_id"), *direction = text_of(cdr, data, "direction");
+
+	if (!call || call->absorbed || !trunk_id || !trunk_id[0] || !direction || strcmp(direction, "outbound") != 0)
+		return false; /* of who comes in by a trunk call.started has told */
+	COPY(call->went.leg_id, text_of(cdr, data, "leg_id"));
+	COPY(call->went.trunk_id, trunk_id);
+	COPY(call->went.from, text_of(cdr, data, "shown"));
+	COPY(call->went.to, text_of(cdr, data, "endpoint"));
+	if (call->segment.answered_us)
+		return false; /* the caller talks with somebody else still */
+	name_trunk(&call->segment, &call->went);
+	leave_house(&call->segment);
+	row_write(cdr, &call->segment, event->seq);
+	return true;
+}
+
 /* ---- one event each ------------------------------------------------------------------- */
 
 static bool on_started(struct cdr *cdr, const struct pbx_event *event)
@@ -160,6 +223,11 @@ static bool on_started(struct cdr *cdr, const struct pbx_event *event)
 	COPY(call->segment.to_number, number_of(cdr, data, "to"));
 	COPY(call->segment.dialled, text_of(cdr, data, "dialled"));
 	COPY(call->segment.device, text_of(cdr, data, "device"));
+	COPY(call->came.leg_id, text_of(cdr, data, "leg_id"));
+	COPY(call->came.trunk_id, text_of(cdr, data, "trunk_id"));
+	COPY(call->came.from, call->segment.from_number);
+	COPY(call->came.to, call->segment.dialled);
+	name_trunk(&call->segment, &call->came);
 	call->segment.started_us = event->wall_us;
 	row_write(cdr, &call->segment, event->seq);
 	return true;
@@ -177,6 +245,7 @@ static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct o
 	COPY(call->segment.disposition, "answered");
 	if (by && by[0])
 		COPY(call->segment.to_number, by);
+	name_trunk_of(cdr, call, text_of(cdr, event->data, "leg_id"));
 	row_write(cdr, &call->segment, event->seq);
 	return true;
 }
@@ -251,6 +320,7 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 	} else {
 		begin_next(cdr, call, peer_number, event);
 	}
+	name_trunk_of(cdr, call, peer);
 	row_write(cdr, &call->segment, event->seq);
 	return true;
 }
@@ -345,6 +415,8 @@ void segments_on_event(void *self, const struct pbx_event *event)
 		written = on_answered(cdr, event, call);
 	else if (strcmp(type, "bridge.entered") == 0)
 		written = on_bridged(cdr, event, call);
+	else if (strcmp(type, "leg.started") == 0)
+		written = on_leg_started(cdr, event, call);
 	else if (strcmp(type, "call.linked") == 0)
 		written = on_linked(cdr, event, call);
 	else if (strcmp(type, "call.resume") == 0)

@@ -2,6 +2,7 @@
 #include "../../tests/check_main.h"
 #include "fake.h"
 #include "store.h"
+#include <pbx/route.h>
 #include <string.h>
 
 static struct fake_pbx *house(const char *plugins)
@@ -60,6 +61,94 @@ static pbx_leg talk(struct fake_pbx *pbx, const char *from, const char *to)
 	fake_answer(pbx, fake_leg(pbx, to));
 	return caller;
 }
+
+/* ---- trunks ------------------------------------------------------------------------------ */
+
+static const struct pbx_dial_target lines[] = {
+	{ .text = "4930901820", .peer = "first", .caller_number = "493090180" },
+	{ .text = "+4930901820", .peer = "second", .caller_number = "+493090181" },
+};
+
+static int over_lines(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
+{
+	(void)self, (void)query;
+	if (strcmp(request->number, "0901820") != 0)
+		return PBX_OK;
+	ret_answer->verdict = PBX_ROUTE_TARGETS;
+	ret_answer->targets = lines;
+	ret_answer->target_count = 2;
+	ret_answer->target_size = sizeof lines[0];
+	ret_answer->strategy = PBX_DIAL_FAILOVER;
+	return PBX_OK;
+}
+
+/* 0901820 goes out by the first line, then the second. */
+static struct fake_pbx *house_with_lines(void)
+{
+	struct fake_pbx *pbx = house("cdr");
+	struct pbx_host *host = fake_host(pbx);
+
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct pbx_sip_peer peer = { .size = sizeof peer, .name = lines[i].peer, .host = "line.example" };
+
+		ck_assert_int_eq(pbx_sip(host)->set_peer(host, &peer, NULL), PBX_OK);
+	}
+	ck_assert_int_eq(pbx_routing(host)->hook(host, PBX_ORDER_TRUNKS, "lines", over_lines, NULL), PBX_OK);
+	return pbx;
+}
+
+START_TEST(a_call_by_trunk_names_it_and_the_numbers_it_was_sent)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house_with_lines();
+	pbx_leg alice = fake_dial(pbx, "1001", "0901820");
+
+	expect(pbx, "0.trunk_id", "first"); /* while it is tried */
+	fake_refuse(pbx, fake_leg(pbx, "4930901820"), 503);
+	fake_answer(pbx, fake_leg(pbx, "+4930901820"));
+	fake_hangup(pbx, alice);
+	expect(pbx, "0.direction", "outbound");
+	expect(pbx, "0.dialled", "0901820");
+	expect(pbx, "0.trunk_id", "second");
+	expect(pbx, "0.trunk_to", "+4930901820");
+	expect(pbx, "0.trunk_from", "+493090181");
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "cdr list trunk_id=second"), "items.0.trunk_to"), "+4930901820");
+	ck_assert_ptr_null(fake_json(pbx, fake_command(pbx, "cdr list trunk_id=first"), "items.0"));
+}
+END_TEST
+
+START_TEST(a_call_that_no_trunk_takes_names_the_last)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house_with_lines();
+
+	(void)fake_dial(pbx, "1001", "0901820");
+	fake_refuse(pbx, fake_leg(pbx, "4930901820"), 503);
+	fake_refuse(pbx, fake_leg(pbx, "+4930901820"), 486);
+	expect(pbx, "0.disposition", "busy");
+	expect(pbx, "0.trunk_id", "second");
+}
+END_TEST
+
+START_TEST(a_caller_from_a_trunk_and_whom_they_are_sent_to)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house_with_lines();
+	pbx_leg caller = fake_dial_by_peer(pbx, "first", "4989100", "1002");
+
+	fake_answer(pbx, fake_leg(pbx, "1002"));
+	fake_pass_ms(pbx, 1000);
+	expect(pbx, "0.direction", "inbound");
+	expect(pbx, "0.trunk_id", "first");
+	expect(pbx, "0.trunk_from", "4989100");
+	expect(pbx, "0.trunk_to", "1002");
+	ck_assert_int_eq(fake_transfer(pbx, fake_leg(pbx, "1002"), "0901820"), PBX_OK);
+	fake_answer(pbx, fake_leg(pbx, "4930901820"));
+	fake_pass_ms(pbx, 1000);
+	fake_hangup(pbx, caller);
+	expect(pbx, "0.trunk_id", "first");
+	expect(pbx, "0.trunk_to", "1002");
+	expect(pbx, "1.trunk_id", "first"); /* by which they went out again */
+	expect(pbx, "1.trunk_to", "4930901820");
+}
+END_TEST
 
 /* ---- how a call may end ------------------------------------------------------------------ */
 
@@ -455,10 +544,10 @@ START_TEST(filters_pages_and_csv)
 	ck_assert_msg(fake_status(pbx) >= 400 && fake_status(pbx) < 500, "%u", fake_status(pbx));
 
 	csv = fake_command(pbx, "cdr export");
-	uint32_t lines = 0;
+	uint32_t count = 0;
 	for (const char *at = csv; (at = strchr(at, '\n')) != NULL; at++)
-		lines++;
-	ck_assert_msg(lines == 4, "%s", csv);
+		count++;
+	ck_assert_msg(count == 4, "%s", csv);
 }
 END_TEST
 
@@ -556,8 +645,9 @@ START_TEST(events_and_legs_of_a_record)
 }
 END_TEST
 
-CHECK_MAIN("cdr", an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call, a_number_that_nobody_has,
-	   time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
+CHECK_MAIN("cdr", a_call_by_trunk_names_it_and_the_numbers_it_was_sent, a_call_that_no_trunk_takes_names_the_last,
+	   a_caller_from_a_trunk_and_whom_they_are_sent_to, an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call,
+	   a_number_that_nobody_has, time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
 	   parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id, a_parked_call_that_was_given_up_is_one_conversation,
 	   a_blind_transfer_begins_the_next_record, what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen,
 	   a_call_that_began_after_the_last_look_ends_with_its_last_event, an_end_told_by_half_is_told_to_the_end,

@@ -255,9 +255,9 @@ static void on_turn(void *self, pbx_timer timer)
 		return;
 	}
 	target->is_asked = true;
-	int err = dns->probe->ask
-			  ? dns->probe->ask(dns->host, target->address, target->port, target->transport, PROBE_MS, on_probed, target)
-			  : PBX_ENOTSUP;
+	int err = dns->probe->ask_named ? dns->probe->ask_named(dns->host, target->address, target->port, target->transport, target->domain,
+								PROBE_MS, on_probed, target)
+					: PBX_ENOTSUP;
 	if (err == PBX_OK)
 		return;
 	target->is_asked = false;
@@ -272,7 +272,7 @@ static void schedule(struct target *target, uint64_t after_ms)
 {
 	struct dns *dns = target->dns;
 
-	if (!dns->probe->ask)
+	if (!dns->probe->ask_named)
 		after_ms = dns->settings->check_interval_s * 1000u;
 	if (dns->timers->start(dns->host, after_ms, 0, on_turn, target, &target->timer) != PBX_OK)
 		set_state(target, TARGET_UP); /* without memory to come back to it */

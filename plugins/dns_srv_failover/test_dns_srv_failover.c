@@ -169,17 +169,18 @@ static struct {
 	char address[46];
 } prober;
 
-static int probe_ask(struct pbx_host *host, const char *address, uint32_t port, const char *transport, uint32_t timeout_ms,
-		     void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self)
+static int probe_ask_named(struct pbx_host *host, const char *address, uint32_t port, const char *transport, const char *tls_name,
+			   uint32_t timeout_ms, void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self)
 {
 	(void)port, (void)transport, (void)timeout_ms;
+	ck_assert_str_eq(tls_name, "example.net"); /* the domain that was asked for, whatever the server's own name */
 	prober.asked++;
 	(void)snprintf(prober.address, sizeof prober.address, "%s", address);
 	CORE_INTO(host, done(self, prober.answers, 10));
 	return PBX_OK;
 }
 
-static const struct pbx_sip_probe probe_service = { .header = PBX_HEADER(struct pbx_sip_probe), .ask = probe_ask };
+static const struct pbx_sip_probe probe_service = { .header = PBX_HEADER(struct pbx_sip_probe), .ask_named = probe_ask_named };
 
 static struct fake_pbx *house(const struct row *rows, const char *more)
 {

@@ -1,6 +1,7 @@
 """A DNS server of one's own: nsd on a free port with one zone, and SIP servers that say what a test wants."""
 import re
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -113,3 +114,65 @@ class Server:
             ender.sendto(b"end", ("127.0.0.1", self.port))
         self.thread.join()
         self.socket.close()
+
+
+class SecureServer:
+    """The same over TLS, with a certificate and key of an Authority's folder. `called` are the names that clients asked for (SNI)."""
+
+    def __init__(self, authority, name, port=0, answer=486):
+        self.answer, self.requests, self.called = answer, [], []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(authority.folder / f"{name}.pem", authority.folder / f"{name}.key")
+        self.context.sni_callback = lambda connection, called, context: self.called.append(called)
+        self.socket = socket.create_server(("127.0.0.1", port))
+        self.port = self.socket.getsockname()[1]
+        self.open, self.threads = set(), []
+        self._start(self._accept)
+
+    def _start(self, what, *args):
+        self.threads.append(threading.Thread(target=what, args=args, daemon=True))
+        self.threads[-1].start()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self.socket.accept()
+            except OSError:
+                return
+            self.open.add(plain)
+            self._start(self._serve, plain)
+
+    def _serve(self, plain):
+        try:
+            with self.context.wrap_socket(plain, server_side=True) as connection:
+                self.open.add(connection)
+                buffer = ""
+                while data := connection.recv(65535):
+                    buffer += data.decode(errors="replace")
+                    while "\r\n\r\n" in buffer:
+                        buffer = self._take(connection, buffer.lstrip("\r\n"))
+        except OSError:  # a client that does not like the certificate, or stop()
+            pass
+
+    def _take(self, connection, buffer):
+        head, rest = buffer.split("\r\n\r\n", 1)
+        length = int(re.search(r"(?im)^content-length:\s*(\d+)", head).group(1))
+        method = head.split(" ", 1)[0]
+        self.requests.append(method)
+        if method in ("INVITE", "OPTIONS", "REGISTER"):
+            kept = [line for line in head.split("\r\n")[1:] if re.match(r"(?i)(via|from|call-id|cseq|contact):", line)]
+            to = re.search(r"(?im)^to:.*?(?=\r?$)", head).group(0)
+            status = self.answer if method == "INVITE" else 200
+            connection.sendall("\r\n".join([f"SIP/2.0 {status} Said", *kept, f"{to};tag=s", "Content-Length: 0", "", ""]).encode())
+        return rest[length:]
+
+    def stop(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        for connection in self.open:
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        for thread in self.threads:
+            thread.join(5)

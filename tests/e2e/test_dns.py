@@ -3,7 +3,8 @@ import time
 
 import pytest
 
-from names import Names, Server
+from certificates import Authority
+from names import Names, SecureServer, Server
 from pbx import BUILD
 
 
@@ -20,12 +21,12 @@ def carrier(make_pbx, talkers, servers, tmp_path):
     """carrier(priorities, …) gives names, a pbx whose numbers 77… go to carrier.test, and who calls."""
     made = []
 
-    def make(records=None, ttl=60, settings=""):
+    def make(records=None, ttl=60, settings="", **more):
         one, two = servers
         names = Names(tmp_path / "names", records or srv((10, one), (20, two)), ttl)
         made.append(names)
         pbx = make_pbx(f"dns_srv_failover:\n  servers: [\"127.0.0.1:{names.port}\"]\n  check_interval_s: 1\n  min_ttl_s: 1\n{settings}",
-                       plugins=[BUILD / "tests" / "e2e"])
+                       plugins=[BUILD / "tests" / "e2e"], **more)
         return names, pbx, talkers(pbx, "1001")
 
     yield make
@@ -115,3 +116,33 @@ def test_what_a_call_would_try_is_shown(carrier, servers):
     assert (status, answer["code"]) == (404, "not_found")
     assert pbx.ctl("dns", "flush")["flushed"] > 0
     assert pbx.ctl("dns", "show") == []
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """Certificates name their domain in CN alone: Sofia loses some bytes for each alternative name it reads (CONTRIBUTING.md)."""
+    made = Authority(tmp_path)
+    for name in ("carrier.test", "one.carrier.test"):
+        made.vouch(name, more="basicConstraints=CA:FALSE")
+    return made
+
+
+@pytest.mark.parametrize("certificate, taken", [("carrier.test", True), ("one.carrier.test", False)])
+def test_a_domain_that_wants_tls_must_show_its_own_certificate(carrier, authority, certificate, taken):
+    """The certificate is the domain's that was asked for (RFC 5922), not that of the host which DNS names for it."""
+    server = SecureServer(authority, certificate)
+    try:
+        _, pbx, caller = carrier(records=f'@ IN NAPTR 10 10 "s" "SIPS+D2T" "" _sips._tcp\n_sips._tcp IN SRV 10 0 {server.port} one',
+                                 settings=f"carrier:\n  transport: \"\"\nsip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
+        assert call(caller)[0] == (486 if taken else 408)  # Sofia tells nobody of a certificate it does not like: it is silence
+        assert ("INVITE" in server.requests) == taken
+        assert set(server.called) == {"carrier.test"}
+        if taken:  # gone and back: the question whether it lives is asked of the same name
+            server.stop()
+            pbx.wait_for(lambda: call(caller)[0] == 503 and state(pbx, server) == ["down"], "the server to be missed")
+            server = SecureServer(authority, certificate, server.port)
+            up = pbx.wait_event("dns.target_up")["data"]
+            assert (up["seen_by"], server.requests[0], server.called[0]) == ("probe", "OPTIONS", "carrier.test")
+            assert call(caller)[0] == 486
+    finally:
+        server.stop()

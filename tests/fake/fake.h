@@ -13,6 +13,7 @@
 #include <check.h>
 #include <pbx/calls.h>
 #include <pbx/directory.h>
+#include <pbx/sip.h>
 
 struct fake_pbx;
 
@@ -28,6 +29,10 @@ void fake_restart(struct fake_pbx *pbx);
 
 pbx_leg fake_dial(struct fake_pbx *pbx, const char *who, const char *number);
 pbx_leg fake_dial_from_outside(struct fake_pbx *pbx, const char *caller, const char *number); /* no account: a trunk's call */
+/* A call that comes from another SIP system, and one that goes to it: its leg is named as the number it was sent (fake_leg). Refused with 0,
+ * it was silent. */
+pbx_leg fake_dial_by_peer(struct fake_pbx *pbx, const char *peer, const char *caller, const char *number);
+const char *fake_peer_of(struct fake_pbx *pbx, pbx_leg leg); /* "" for a phone of ours */
 /* The newest leg to or from `who` that has not ended: the phone that rings. Fails the test when there is none. */
 pbx_leg fake_leg(struct fake_pbx *pbx, const char *who);
 bool fake_has_leg(struct fake_pbx *pbx, const char *who);
@@ -47,6 +52,17 @@ uint32_t fake_sip_code(struct fake_pbx *pbx, pbx_leg leg);      /* of a refused 
 bool fake_is_held(struct fake_pbx *pbx, pbx_leg leg);           /* we hold the party */
 uint32_t fake_transfer_code(struct fake_pbx *pbx, pbx_leg leg); /* last progress of its REFER; 0: none yet */
 const char *fake_shown(struct fake_pbx *pbx, pbx_leg leg);      /* the other party as the phone shows it: "1001 Alice" */
+
+/* ---- other SIP systems (pbx/sip.h): they say nothing by themselves ---------------------------------------------------------- */
+
+/* What somebody has set under a name; NULL: nobody. Its lists are empty here, and told by fake_peer_list: "codecs", "addresses", "headers"
+ * as "PCMA,PCMU". Both until it is set again. */
+const struct pbx_sip_peer *fake_peer(struct fake_pbx *pbx, const char *name);
+const char *fake_peer_list(struct fake_pbx *pbx, const char *name, const char *what);
+/* The oldest request of this method to a peer that waits for an answer, until it has one; NULL: there is none. */
+const struct pbx_sip_request *fake_request(struct fake_pbx *pbx, const char *peer, const char *method);
+/* Answers it; 0: nobody does. expires_s: what REGISTER's Contact is granted, -1: nothing. headers: "Name: value\n" each. */
+void fake_respond(struct fake_pbx *pbx, const char *peer, const char *method, uint32_t sip_code, int64_t expires_s, const char *headers);
 
 /* ---- ears ---------------------------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include "leg_driver.h"
 #include "media_driver.h"
 #include <pbx/location.h>
+#include <pbx/sip.h>
 
 /* ---- pbx.c ---- */
 char *fake_keep(char *text); /* makes an owned text live as long as the fake pbx */
@@ -43,6 +44,13 @@ uint32_t fake_media_sources(void);
 extern const struct core_leg_driver fake_leg_driver;
 void fake_phones_hang_up(void);
 void fake_phones_fini(void); /* fails the test when the core still knows a phone's dialog */
+
+uint32_t fake_phones_of(const char *peer, uint32_t direction); /* calls of a SIP system */
+
+/* ---- sip.c: other SIP systems ---- */
+extern const struct pbx_sip fake_sip_service;
+int fake_peer_enter(const char *name, uint32_t flags);                    /* a call to it: PBX_OK, PBX_ENOENT, PBX_ENOSPC */
+void fake_peer_attempted(const char *name, uint32_t sip_code, bool rang); /* 0: silence */
 
 /* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
 extern const struct pbx_plugin fake_part;

@@ -7,7 +7,7 @@
 
 struct phone {
 	struct phone *next; /* newest first */
-	char name[64];
+	char name[64], peer[64];
 	pbx_leg leg;
 	uint32_t direction, state, sip_code, cause;
 	struct core_media_desc pbx_says; /* its last offer or answer to us */
@@ -84,15 +84,22 @@ static void over(struct phone *phone, uint32_t sip_code, uint32_t cause)
 
 /* ---- what the core tells a phone ---- */
 
-/* "sip:1001@phone1.fake" rings a phone called 1001. */
+/* "sip:1001@phone1.fake" rings a phone called 1001; a peer is sent a number. */
 static int phone_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
 {
 	const char *user = strchr(invite->target, ':');
 	char name[64];
 
-	ck_assert_msg(user != NULL, "not a URI: %s", invite->target);
-	(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(user + 1, "@"), user + 1);
+	if (invite->peer[0]) {
+		int err = fake_peer_enter(invite->peer, invite->flags);
+		if (err != PBX_OK)
+			return err;
+	}
+	ck_assert_msg(user != NULL || invite->peer[0], "not a URI: %s", invite->target);
+	user = user ? user + 1 : invite->target;
+	(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(user, "@"), user);
 	struct phone *phone = phone_new(name, PBX_OUTBOUND);
+	(void)snprintf(phone->peer, sizeof phone->peer, "%s", invite->peer);
 	phone->leg = leg;
 	(void)snprintf(phone->shown, sizeof phone->shown, "%s%s%s", invite->from_number, invite->from_name[0] ? " " : "",
 		       invite->from_name);
@@ -235,7 +242,7 @@ const struct core_leg_driver fake_leg_driver = {
 
 /* ---- what a test makes a phone do ---- */
 
-static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *account, const char *number)
+static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *account, const char *peer, const char *number)
 {
 	struct phone *phone = phone_new(who, PBX_INBOUND);
 	struct core_media_desc offer = describe(phone, CORE_SEND | CORE_RECV);
@@ -249,8 +256,10 @@ static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *accoun
 		.protocol_id = fake_format("fake-%u", phone->port),
 		.max_forwards = 70,
 		.offer = &offer,
+		.peer = peer,
 	};
 
+	(void)snprintf(phone->peer, sizeof phone->peer, "%s", peer);
 	ck_assert_int_eq(core_leg_on_incoming(&fake_leg_driver, phone, &incoming, &phone->leg), PBX_OK);
 	fake_settle(pbx);
 	return phone->leg;
@@ -258,12 +267,32 @@ static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *accoun
 
 pbx_leg fake_dial(struct fake_pbx *pbx, const char *who, const char *number)
 {
-	return call_in(pbx, who, who, number);
+	return call_in(pbx, who, who, "", number);
 }
 
 pbx_leg fake_dial_from_outside(struct fake_pbx *pbx, const char *caller, const char *number)
 {
-	return call_in(pbx, caller, "", number);
+	return call_in(pbx, caller, "", "", number);
+}
+
+pbx_leg fake_dial_by_peer(struct fake_pbx *pbx, const char *peer, const char *caller, const char *number)
+{
+	return call_in(pbx, caller, "", peer, number);
+}
+
+const char *fake_peer_of(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return find(leg)->peer;
+}
+
+uint32_t fake_phones_of(const char *peer, uint32_t direction)
+{
+	uint32_t count = 0;
+
+	for (const struct phone *phone = phones; phone; phone = phone->next)
+		count += phone->direction == direction && phone->state != PBX_LEG_ENDED && strcmp(phone->peer, peer) == 0;
+	return count;
 }
 
 static const struct phone *find_named(const char *who)
@@ -308,6 +337,8 @@ void fake_answer(struct fake_pbx *pbx, pbx_leg leg)
 
 	ck_assert_uint_eq(phone->direction, PBX_OUTBOUND);
 	ck_assert_msg(phone->state < PBX_LEG_ANSWERED, "%s does not ring", phone->name);
+	if (phone->peer[0])
+		fake_peer_attempted(phone->peer, 200, phone->state == PBX_LEG_RINGING);
 	phone->state = PBX_LEG_ANSWERED;
 	core_leg_on_answered(leg, &answer);
 	fake_settle(pbx);
@@ -319,6 +350,9 @@ void fake_refuse(struct fake_pbx *pbx, pbx_leg leg, uint32_t sip_code)
 
 	ck_assert_uint_eq(phone->direction, PBX_OUTBOUND);
 	ck_assert_msg(phone->state < PBX_LEG_ANSWERED, "%s does not ring", phone->name);
+	if (phone->peer[0])
+		fake_peer_attempted(phone->peer, sip_code, phone->state == PBX_LEG_RINGING);
+	sip_code = sip_code ? sip_code : 408;
 	over(phone, sip_code, core_cause_from_sip(sip_code));
 	core_leg_on_ended(leg, sip_code, phone->cause, true, "");
 	fake_settle(pbx);

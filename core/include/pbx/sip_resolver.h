@@ -55,6 +55,9 @@ struct pbx_sip_probe {
 	 * PBX_EIO (it cannot be sent), PBX_ENOMEM. */
 	int (*ask)(struct pbx_host *host, const char *address, uint32_t port, const char *transport, uint32_t timeout_ms,
 		   void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self);
+	/* 1.1: the same of a server whose certificate must name tls_name (RFC 5922 4), as pbx_sip_candidate says; "" the address itself. */
+	int (*ask_named)(struct pbx_host *host, const char *address, uint32_t port, const char *transport, const char *tls_name,
+			 uint32_t timeout_ms, void (*done)(void *self, uint32_t sip_code, uint32_t took_ms), void *self);
 };
 
 PBX_SERVICE(pbx_sip_probe, "pbx.sip_probe/1")
