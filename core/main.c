@@ -16,6 +16,7 @@
 #include "host.h"
 #include "json.h"
 #include "lamps.h"
+#include "mwi.h"
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
@@ -312,6 +313,7 @@ static int offer_services(void)
 		{ "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
 		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
 		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.lamps/1", &core_lamps_service },
+		{ "pbx.mwi/1", &core_mwi_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

@@ -1,14 +1,14 @@
 /*
  * access - who may watch whom, and see with whom they talk
  *
- * An account sees itself, an administrator everybody. Everybody else is judged by the settings presence.watchers and presence.identities: "group" means the
- * pickup group. A watcher without an account is a configured peer (sip.peers) and counts as everybody.
+ * An account sees itself, an administrator everybody. Everybody else is judged by the settings presence.watchers, presence.identities, presence.mailboxes and
+ * presence.registrations: "group" means the pickup group. A watcher without an account is a configured peer (sip.peers) and counts as everybody.
  */
 #include "presence.h"
 #include <string.h>
 
 struct person_facts {
-	char group[64];
+	char group[64], name[NAME_SIZE];
 	bool exists, is_admin;
 };
 
@@ -22,12 +22,18 @@ static struct person_facts look_up(const struct presence *presence, const char *
 	facts.exists = true;
 	facts.is_admin = account.is_admin;
 	(void)snprintf(facts.group, sizeof facts.group, "%s", account.pickup_group);
+	(void)snprintf(facts.name, sizeof facts.name, "%s", account.name);
 	return facts;
 }
 
 bool is_account(const struct presence *presence, const char *number)
 {
 	return look_up(presence, number).exists;
+}
+
+void account_name(const struct presence *presence, const char *number, char ret_name[NAME_SIZE])
+{
+	memcpy(ret_name, look_up(presence, number).name, NAME_SIZE);
 }
 
 static bool is_among(const struct presence *presence, const char *whom, const char *watcher, const char *resource)
@@ -51,4 +57,14 @@ bool may_watch(struct presence *presence, const char *watcher, const char *resou
 bool may_know_parties(struct presence *presence, const char *watcher, const char *resource)
 {
 	return is_among(presence, presence->settings->identities, watcher, resource);
+}
+
+bool may_see_mailbox(struct presence *presence, const char *watcher, const char *mailbox)
+{
+	return is_among(presence, presence->settings->mailboxes, watcher, mailbox);
+}
+
+bool may_see_registrations(struct presence *presence, const char *watcher, const char *account)
+{
+	return is_among(presence, presence->settings->registrations, watcher, account);
 }

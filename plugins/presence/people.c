@@ -293,7 +293,8 @@ static void on_rows(void *self, const struct pbx_rows *rows)
 		person->until_us = pbx_cell_int(rows, row, 3);
 		arm_until(person);
 	}
-	presence->host->ready(presence->host, rows->status, rows->error);
+	if (rows->status != PBX_OK || mailboxes_load(presence) != PBX_ELATER)
+		presence->host->ready(presence->host, rows->status == PBX_OK ? PBX_ENOMEM : rows->status, rows->error);
 }
 
 int people_load(struct presence *presence)

@@ -4,7 +4,10 @@
  *     │         ▲
  *     │       lamps (parking slots, queues)
  *     ▼
- *   people.c ──▶ pidf.c ──▶ package "presence"                      one state of a person, out of registration, calls, choice… */
+ *   people.c ──▶ pidf.c ──▶ package "presence"                      one state of a person, out of registration, calls, choice…
+ *
+ *   mailboxes.c ──▶ pbx.mwi/1 ──▶ message_summary.c ──▶ package "message-summary"      and whoever else keeps a mailbox
+ *   registrar ──▶ reg_info.c ──▶ package "reg" */
 #pragma once
 #include <libxml/xmlwriter.h>
 #include <pbx/bus.h>
@@ -12,6 +15,7 @@
 #include <pbx/directory.h>
 #include <pbx/lamps.h>
 #include <pbx/location.h>
+#include <pbx/mwi.h>
 #include <pbx/notifier.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
@@ -22,11 +26,19 @@
 #define NAME_SIZE 128u
 #define LINE_BUCKETS 1024u
 #define ENDED_KEPT_MS 5000u /* so long an ended call is told to those who have seen it; later they get a full document */
-#define ENDED_MOST 16u /* of a line that takes many calls: each event looks through them */
+#define REMEMBERED 64u      /* contacts that have gone */
+#define ENDED_MOST 16u      /* of a line that takes many calls: each event looks through them */
+
+struct list_settings {
+	const char *name;
+	struct pbx_list members;
+};
 
 struct presence_settings {
-	const char *watchers, *identities, *code;
+	const char *watchers, *identities, *mailboxes, *registrations, *code;
 	uint32_t auto_away_s, auto_offline_s;
+	bool tell_phones;
+	struct pbx_objects lists; /* struct list_settings */
 };
 
 #define STATUS_AVAILABLE 0u
@@ -71,6 +83,13 @@ struct line {
 	char number[];
 };
 
+/* A contact that is registered no more, as those hear of it who have seen it. */
+struct gone_contact {
+	char account[NUMBER_SIZE], id[40], uri[256];
+	const char *event;
+	uint64_t stamp;
+};
+
 struct presence {
 	PBX_INSTANCE(struct presence_settings);
 	const struct pbx_calls *calls;
@@ -80,13 +99,18 @@ struct presence {
 	const struct pbx_notifier *notifier;
 	const struct pbx_jsons *json;
 	const struct pbx_location *location;
+	const struct pbx_mwi *mwi;
 	const struct pbx_requests *requests;
 	const struct pbx_routing *routing;
 	const struct pbx_store *store;
 	const struct pbx_timers *timers;
 	struct person *people[LINE_BUCKETS];
 	struct line *lines[LINE_BUCKETS];
-	uint64_t stamp;    /* rises with every change of a line */
+	struct stated *stated; /* message counts from the table, until we start */
+	struct set_list *set_lists;
+	struct gone_contact gone[REMEMBERED];
+	uint64_t gone_count;
+	uint64_t stamp;    /* rises with every change of a line, and of a registration that is watched */
 	char *head, *tail; /* of the document written last: they are the notifier's until the next */
 };
 
@@ -99,7 +123,7 @@ bool line_is_live(const struct line_call *call);
 uint32_t number_bucket(const char *number);
 
 /* ---- people.c ---- */
-int people_load(struct presence *presence); /* PBX_ELATER; host->ready when done */
+int people_load(struct presence *presence); /* PBX_ELATER; mailboxes_load() when done */
 int people_start(struct presence *presence);
 void people_free(struct presence *presence);
 uint32_t status_of(const char *name);                                            /* STATUS_NONE: there is no such status */
@@ -127,10 +151,34 @@ void presence_on_set(void *self, pbx_request request);
 /* ---- dialog_info.c ---- */
 int dialog_info_start(struct presence *presence);
 
+/* ---- reg_info.c ---- */
+int reg_info_start(struct presence *presence);
+
+/* ---- mailboxes.c ---- */
+int mailboxes_load(struct presence *presence); /* PBX_ELATER; host->ready when done */
+void mailboxes_start(struct presence *presence);
+void mailboxes_free(struct presence *presence);
+void mailboxes_on_list(void *self, pbx_request request);
+void mailboxes_on_show(void *self, pbx_request request);
+void mailboxes_on_set(void *self, pbx_request request);
+void mailboxes_on_clear(void *self, pbx_request request);
+
+/* ---- message_summary.c ---- */
+int message_summary_start(struct presence *presence);
+
+/* ---- lists.c ---- */
+int lists_start(struct presence *presence);
+int lists_check(const struct presence *presence, const struct presence_settings *settings, struct pbx_diag *diag); /* PBX_OK, PBX_EINVAL */
+void lists_apply(void *self, void *data); /* the lists of the settings, and no others */
+void lists_free(struct presence *presence);
+
 /* ---- access.c: who may watch whom ---- */
 bool may_watch(struct presence *presence, const char *watcher, const char *resource);
 bool may_know_parties(struct presence *presence, const char *watcher, const char *resource);
+bool may_see_mailbox(struct presence *presence, const char *watcher, const char *mailbox);
+bool may_see_registrations(struct presence *presence, const char *watcher, const char *account);
 bool is_account(const struct presence *presence, const char *number);
+void account_name(const struct presence *presence, const char *number, char ret_name[NAME_SIZE]); /* "" when there is none */
 
 /* ---- xml.c ---- */
 struct xml {

@@ -16,6 +16,7 @@
 #include <pbx/media.h>
 #include <pbx/metrics.h>
 #include <pbx/music.h>
+#include <pbx/mwi.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
 #include <pbx/prompts.h>
@@ -78,6 +79,7 @@ BEGINS_WITH_SIZE(pbx_contact);
 BEGINS_WITH_SIZE(pbx_account);
 BEGINS_WITH_SIZE(pbx_source_spec);
 BEGINS_WITH_SIZE(pbx_file_info);
+BEGINS_WITH_SIZE(pbx_mailbox);
 
 IS_SERVICE(pbx_host);
 IS_SERVICE(pbx_plugin);
@@ -91,6 +93,7 @@ IS_SERVICE(pbx_location);
 IS_SERVICE(pbx_media);
 IS_SERVICE(pbx_metrics);
 IS_SERVICE(pbx_music);
+IS_SERVICE(pbx_mwi);
 IS_SERVICE(pbx_parking);
 IS_SERVICE(pbx_requests);
 IS_SERVICE(pbx_routing);

@@ -17,6 +17,7 @@
 #include <pbx/messages.h>
 #include <pbx/metrics.h>
 #include <pbx/music.h>
+#include <pbx/mwi.h>
 #include <pbx/notifier.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
@@ -83,6 +84,8 @@ struct abi_mirror {
 	const struct pbx_message *message;
 	const struct pbx_io *io;
 	const struct pbx_sip_probe *sip_probe;
+	const struct pbx_mwi *mwi;
+	const struct pbx_mailbox *mailbox;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
