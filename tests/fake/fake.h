@@ -11,6 +11,7 @@
 #pragma once
 #include "auto.h"
 #include <check.h>
+#include <pbx/border.h>
 #include <pbx/calls.h>
 #include <pbx/directory.h>
 #include <pbx/sip.h>
@@ -93,6 +94,9 @@ void fake_registered(struct fake_pbx *pbx, const char *who);
 void fake_unregistered(struct fake_pbx *pbx, const char *who);
 /* What pbx.directory/1 says of it, to be changed at will. Made when there is none. */
 struct pbx_account *fake_account(struct fake_pbx *pbx, const char *who);
+
+/* Who guards the border ("pbx.border/1"), to be asked as signalling would. Fails the test when nobody does. */
+const struct pbx_border_guard *fake_border(struct fake_pbx *pbx);
 
 /* Runs a command of pbxctl as root; the JSON it answers. Words may be quoted: "route explain '1001' 1002". */
 const char *fake_command(struct fake_pbx *pbx, const char *line);

@@ -57,3 +57,6 @@ extern const struct pbx_plugin fake_part;
 extern const struct pbx_location fake_location_service;
 void *fake_part_instance(void);
 void fake_part_fini(void);
+
+/* ---- border.c ---- */
+extern const struct pbx_border fake_border_service;

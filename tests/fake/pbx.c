@@ -250,7 +250,7 @@ static void offer_services(void)
 		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
 		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.location/1", &fake_location_service },
 		{ "pbx.sip/1", &fake_sip_service },         { "pbx.lamps/1", &core_lamps_service },
-		{ "pbx.mwi/1", &core_mwi_service },
+		{ "pbx.mwi/1", &core_mwi_service },         { "pbx.border/1", &fake_border_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

@@ -1,0 +1,177 @@
+/* session_border_controller/sbc.h - what the files of the plugin share. All of it: [loop].
+ *
+ *   network.c    addresses and networks as text and bytes
+ *   lists.c      who is let in and who is kept out: networks in the store, and in a trie that is asked for each packet
+ *   sources.c    what single addresses have done: how many requests a second, how many offences
+ *   admission.c  how many calls there are, of whom, and what they weigh
+ *   guard.c      signalling's questions (pbx/border.h), answered
+ *   requests.c   REST and pbxctl
+ */
+#pragma once
+#include <pbx/border.h>
+#include <pbx/bus.h>
+#include <pbx/location.h>
+#include <pbx/metrics.h>
+#include <pbx/requests.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+
+struct sbc_settings {
+	bool enabled, drop_silently;
+	const char *malformed;
+	uint32_t rate_limit, network_rate_limit;
+	uint32_t ban_after, ban_window_s, ban_seconds;
+	struct pbx_list scanners, emergency_numbers;
+	uint32_t max_headers, max_bytes;
+	uint32_t max_calls, max_cps, max_bandwidth;
+	uint32_t account_calls, account_cps, peer_calls, peer_cps;
+	uint32_t retry_after_s;
+};
+
+/* ---- network.c ------------------------------------------------------------------------ */
+
+#define NETWORK_TEXT 64u
+
+struct network {
+	uint8_t bytes[16]; /* IPv4 as ::ffff:a.b.c.d */
+	uint32_t bits;     /* how many of the 128 count */
+};
+
+/* "192.0.2.7", "192.0.2.0/24", "2001:db8::/32"; bits behind the mask are cleared. False: it is none. */
+bool network_parse(const char *text, struct network *ret_network);
+void network_print(const struct network *network, char ret_text[NETWORK_TEXT]);
+void network_print_host(const uint8_t address[16], char ret_text[NETWORK_TEXT]);
+bool network_is_ipv4(const uint8_t address[16]);
+/* The network of so many bits around an address. */
+struct network network_around(const uint8_t address[16], uint32_t bits);
+/* What one customer of a network has, as a rule: the address itself, and /64 of IPv6. */
+struct network network_of_host(const uint8_t address[16]);
+
+/* ---- lists.c -------------------------------------------------------------------------- */
+
+#define LIST_ALLOW 0u
+#define LIST_DENY 1u
+#define LISTS 2u
+#define MOST_ENTRIES 20000u
+#define MOST_BANS 10000u /* so many are kept out, and nobody is banned any more: room is left for people */
+
+struct entry {
+	struct entry *next, **at;
+	struct network network;
+	uint32_t list;      /* LIST_… */
+	int64_t expires_us; /* 0: never */
+	int64_t created_us;
+	char reason[24]; /* "manual", or the offence */
+	char note[128], created_by[64];
+};
+
+struct node {
+	struct node *child[2];
+	struct entry *entry[LISTS];
+};
+
+struct lists {
+	struct node *ipv4, *ipv6;
+	struct entry *entries;
+	uint32_t count[LISTS];
+};
+
+struct sbc;
+int lists_load(struct sbc *sbc); /* as pbx_plugin.load */
+void lists_free(struct lists *lists);
+/* The entry that decides about an address: an allowing one before a denying one, the smaller network before the larger. NULL: none. */
+const struct entry *lists_find(const struct sbc *sbc, const uint8_t address[16]);
+const struct entry *lists_at(const struct sbc *sbc, const struct network *network, uint32_t list); /* exactly this one */
+/* Adds a copy and keeps it in the store. PBX_OK, PBX_EEXIST (the network is in that list; an expiry is moved when the new one is later),
+ * PBX_ENOSPC, PBX_ENOMEM. */
+int lists_add(struct sbc *sbc, const struct entry *wanted);
+int lists_remove(struct sbc *sbc, const struct network *network, uint32_t list); /* PBX_OK, PBX_ENOENT */
+/* Lets go of what has expired. */
+void lists_sweep(struct sbc *sbc);
+
+/* ---- sources.c ------------------------------------------------------------------------ */
+
+struct source;
+struct sources {
+	struct source *places;
+	uint64_t secret;
+};
+
+int sources_init(struct sources *sources); /* PBX_OK, PBX_ENOMEM */
+void sources_fini(struct sources *sources);
+/* One more request from there. False: it is one too many of this address (IPv6: of its /64), or of the network around it (/24, /48). */
+bool sources_allow(struct sbc *sbc, const uint8_t address[16]);
+/* It did something that phones do not do; after so many it is banned. weight 1; ban_after and more: at once. */
+void sources_offend(struct sbc *sbc, const uint8_t address[16], const char *reason, uint32_t weight);
+/* Whether this is the first such event of the address within a minute. */
+bool sources_is_news(struct sbc *sbc, const uint8_t address[16]);
+
+/* ---- admission.c ---------------------------------------------------------------------- */
+
+#define MOST_CODECS 16u
+
+struct admitted;
+struct party;
+struct admission {
+	struct admitted *calls[1024]; /* by id */
+	struct party *parties[256];   /* accounts and peers that call, or just did */
+	struct party *total;          /* everybody */
+	uint64_t bits_per_s, admitted_ever, rejected_ever;
+	struct {
+		char name[20];
+		uint64_t count;
+	} codecs[MOST_CODECS];
+};
+
+int admission_init(struct admission *admission);
+void admission_fini(struct admission *admission);
+/* PBX_OK; PBX_ENOSPC and which limit it is: "calls", "cps", "bandwidth", "account_calls", "account_cps", "peer_calls", "peer_cps"; PBX_ENOMEM. */
+int admission_enter(struct sbc *sbc, const struct pbx_border_source *source, const struct pbx_border_call *call, const char **ret_limit);
+void admission_leave(struct sbc *sbc, uint64_t id);          /* an unknown id is fine */
+uint32_t admission_calls(const struct admission *admission); /* now */
+/* Forgets parties that have been quiet. */
+void admission_sweep(struct sbc *sbc);
+
+/* ---- the plugin ----------------------------------------------------------------------- */
+
+/* Why something was dropped; rows of drop_names. */
+#define DROP_DENIED 0u
+#define DROP_RATE 1u
+#define DROP_SCANNER 2u
+#define DROP_MALFORMED 3u
+#define DROPS 4u
+extern const char *const drop_names[DROPS];
+
+#define METRIC_DROPPED 0u
+#define METRIC_REJECTED 1u
+#define METRIC_ENTRIES 2u
+#define METRIC_CALLS 3u
+#define METRIC_BANDWIDTH 4u
+#define METRIC_BANS 5u
+
+struct sbc {
+	PBX_INSTANCE(struct sbc_settings);
+	const struct pbx_border *border;
+	const struct pbx_store *store;
+	const struct pbx_timers *timers;
+	const struct pbx_requests *requests;
+	const struct pbx_jsons *json;
+	const struct pbx_bus *bus;
+	const struct pbx_metrics *metrics;
+	const struct pbx_location *location;
+	struct lists lists;
+	struct sources sources;
+	struct admission admission;
+	uint64_t dropped[DROPS], told[DROPS]; /* ever, and how many of them the metrics know */
+	uint64_t rate_violations, bans;
+	uint32_t events_left; /* this second: a flood of events helps nobody */
+};
+
+extern const struct pbx_border_guard sbc_guard; /* guard.c; self is to be filled in */
+/* Publishes an event unless there were too many this second. data is taken. */
+void sbc_tell(struct sbc *sbc, const char *type, struct pbx_json *taken);
+
+#define SBC_ROUTES 8u
+#define SBC_COMMANDS 8u
+extern const struct pbx_route sbc_routes[SBC_ROUTES];
+extern const struct pbx_command sbc_commands[SBC_COMMANDS];

@@ -1,0 +1,386 @@
+/* plugins/session_border_controller/test_session_border_controller.c - who is heard, who is banned, which calls come in */
+#include "../../tests/check_main.h"
+#include "fake.h"
+#include "sbc.h"
+#include <arpa/inet.h>
+#include <string.h>
+
+#define ON "session_border_controller:\n  enabled: true\n"
+
+static struct fake_pbx *house(const char *more)
+{
+	char yaml[512];
+
+	(void)snprintf(yaml, sizeof yaml, ON "%s", more);
+	return fake_pbx_with_settings("session_border_controller", yaml);
+}
+
+static struct pbx_border_source from(const char *address)
+{
+	struct pbx_border_source source = { .size = sizeof source, .port = 5060, .transport = "udp" };
+	struct network network;
+
+	ck_assert(network_parse(address, &network));
+	memcpy(source.address, network.bytes, 16);
+	return source;
+}
+
+static uint32_t packet(struct fake_pbx *pbx, const char *address)
+{
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	const struct pbx_border_source source = from(address);
+	uint32_t verdict = guard->packet(guard->self, &source);
+
+	fake_settle(pbx);
+	return verdict;
+}
+
+static const struct pbx_border_request plain = { .size = sizeof plain,
+						 .method = "OPTIONS",
+						 .user_agent = "A phone",
+						 .from_name = "",
+						 .from_user = "1001",
+						 .from_host = "pbx.test",
+						 .to_user = "1002",
+						 .to_host = "pbx.test",
+						 .uri_user = "1002",
+						 .uri_host = "pbx.test",
+						 .bytes = 400,
+						 .headers = 10 };
+
+static uint32_t asks(struct fake_pbx *pbx, const char *address, const struct pbx_border_request *request)
+{
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	const struct pbx_border_source source = from(address);
+	uint32_t verdict = guard->request(guard->self, &source, request);
+
+	fake_settle(pbx);
+	return verdict;
+}
+
+static uint32_t requests_passed(struct fake_pbx *pbx, const char *address, uint32_t count)
+{
+	uint32_t passed = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		passed += asks(pbx, address, &plain) == PBX_BORDER_PASS;
+	return passed;
+}
+
+static void wrong_password(struct fake_pbx *pbx, const char *address)
+{
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	const struct pbx_border_source source = from(address);
+
+	guard->failed(guard->self, &source, "1001");
+	fake_settle(pbx);
+}
+
+static int rings(struct fake_pbx *pbx, uint64_t id, const char *account, const char *dialled)
+{
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	struct pbx_border_source source = from("192.0.2.7");
+	const struct pbx_border_call call = {
+		.size = sizeof call, .id = id, .dialled = dialled, .account = account, .peer = "carrier", .codec = "PCMU", .ptime_ms = 20
+	};
+	uint32_t retry_s = 0;
+
+	source.is_peer = !account[0];
+	int err = guard->admit(guard->self, &source, &call, &retry_s);
+	ck_assert(err == PBX_OK || retry_s == 5);
+	fake_settle(pbx);
+	return err;
+}
+
+static void is_over(struct fake_pbx *pbx, uint64_t id)
+{
+	const struct pbx_border_guard *guard = fake_border(pbx);
+
+	guard->call_over(guard->self, id);
+	fake_settle(pbx);
+}
+
+static int64_t number(struct fake_pbx *pbx, const char *member)
+{
+	const char *text = fake_json(pbx, fake_command(pbx, "sbc status"), member);
+
+	ck_assert_msg(text != NULL, "%s is not in sbc status", member);
+	return strtoll(text, NULL, 10);
+}
+
+/* ---- networks ------------------------------------------------------------------------- */
+
+START_TEST(networks_are_read_and_written)
+{
+	static const char *const same[] = { "192.0.2.7", "192.0.2.0/24", "0.0.0.0/0", "2001:db8::/32", "::1", "::/0" };
+	static const char *const wrong[] = { "",        "abc",   "192.0.2",    "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/-1",
+					     "::1/129", "[::1]", "1.2.3.4:80", "1.2.3.4/24x",  "pbx.test" };
+	struct network network;
+	char text[NETWORK_TEXT];
+
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+		ck_assert_msg(network_parse(same[i], &network), "%s", same[i]);
+		network_print(&network, text);
+		ck_assert_str_eq(text, same[i]);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		ck_assert_msg(!network_parse(wrong[i], &network), "%s", wrong[i]);
+	ck_assert(network_parse("192.0.2.77/24", &network));
+	network_print(&network, text);
+	ck_assert_str_eq(text, "192.0.2.0/24");
+}
+END_TEST
+
+/* ---- lists ---------------------------------------------------------------------------- */
+
+START_TEST(the_blacklist_keeps_out_and_the_whitelist_goes_before_it)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_PASS);
+	(void)fake_http(pbx, "POST", "/sbc/blacklist", "{\"ip\": \"192.0.2.0/24\", \"note\": \"scans us\"}");
+	ck_assert_uint_eq(fake_status(pbx), 201);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "192.0.3.7"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(packet(pbx, "2001:db8::7"), PBX_BORDER_PASS);
+	(void)fake_http(pbx, "POST", "/sbc/whitelist", "{\"ip\": \"192.0.2.7\"}");
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_ALLOW);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.8"), PBX_BORDER_DROP);
+	ck_assert_int_eq(number(pbx, "denied"), 2);
+
+	const char *answer = fake_http(pbx, "GET", "/sbc/check/192.0.2.8", NULL);
+	ck_assert_str_eq(fake_json(pbx, answer, "verdict"), "dropped");
+	ck_assert_str_eq(fake_json(pbx, answer, "entry.note"), "scans us");
+	(void)fake_http(pbx, "DELETE", "/sbc/blacklist/192.0.2.0%2F24", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 204);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.8"), PBX_BORDER_PASS);
+}
+END_TEST
+
+START_TEST(what_is_no_address_twice_or_not_there_is_refused)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	const char *answer = fake_http(pbx, "POST", "/sbc/blacklist", "{\"ip\": \"abc\"}");
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	ck_assert_ptr_nonnull(strstr(answer, "192.0.2.0/24"));
+	(void)fake_http(pbx, "POST", "/sbc/blacklist", "{}");
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	(void)fake_http(pbx, "POST", "/sbc/blacklist", "{\"ip\": \"2001:db8::/32\"}");
+	ck_assert_uint_eq(fake_status(pbx), 201);
+	(void)fake_http(pbx, "POST", "/sbc/blacklist", "{\"ip\": \"2001:db8:1::/32\"}");
+	ck_assert_uint_eq(fake_status(pbx), 409); /* the same network */
+	(void)fake_http(pbx, "DELETE", "/sbc/blacklist/192.0.2.1", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	(void)fake_http_as(pbx, "eve", "sbc:read", "", "POST", "/sbc/blacklist", "{\"ip\": \"192.0.2.1\"}");
+	ck_assert_uint_eq(fake_status(pbx), 403);
+}
+END_TEST
+
+START_TEST(lists_outlive_a_restart_and_entries_expire)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.1");
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.2 for_s=60");
+	(void)fake_command(pbx, "sbc whitelist add 2001:db8::/32");
+	fake_settle(pbx);
+	fake_restart(pbx);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.1"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.2"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "2001:db8::5"), PBX_BORDER_ALLOW);
+	fake_pass_ms(pbx, 62000);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.1"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.2"), PBX_BORDER_PASS);
+	ck_assert_int_eq(number(pbx, "blacklist_size"), 1);
+}
+END_TEST
+
+/* ---- rates and bans ------------------------------------------------------------------- */
+
+START_TEST(who_asks_too_often_is_not_answered_and_others_are)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  rate_limit: 10\n");
+
+	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 20), 10);
+	ck_assert_uint_eq(requests_passed(pbx, "198.51.100.7", 10), 10);
+	fake_pass_ms(pbx, 1000);
+	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 20), 10);
+	ck_assert_int_eq(number(pbx, "rate_limit_violations"), 20);
+	ck_assert_int_eq(number(pbx, "rate"), 20);
+	ck_assert_uint_eq(fake_event_count(pbx, "sbc.rate_limited"), 1); /* not one for each */
+	(void)fake_command(pbx, "sbc whitelist add 192.0.2.7");
+	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 50), 50);
+}
+END_TEST
+
+START_TEST(a_network_has_a_rate_too)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  network_rate_limit: 30\n");
+	uint32_t passed = 0;
+	char address[32];
+
+	for (uint32_t i = 1; i < 100; i++) {
+		(void)snprintf(address, sizeof address, "192.0.2.%u", i);
+		passed += requests_passed(pbx, address, 1);
+	}
+	ck_assert_uint_eq(passed, 30);
+	ck_assert_uint_eq(requests_passed(pbx, "2001:db8:1:1::1", 1), 1);
+}
+END_TEST
+
+START_TEST(who_goes_on_too_long_is_banned_for_a_while)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  rate_limit: 2\n  ban_after: 3\n  ban_seconds: 100\n");
+
+	for (uint32_t second = 0; second < 3; second++) {
+		ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_PASS);
+		(void)requests_passed(pbx, "192.0.2.7", 50);
+		fake_pass_ms(pbx, 1000);
+	}
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_DROP);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.source_blocked"), "reason"), "rate");
+	fake_pass_ms(pbx, 101000);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_PASS);
+}
+END_TEST
+
+START_TEST(a_scanner_is_banned_at_once_and_hears_nothing)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct pbx_border_request scan = plain;
+
+	scan.user_agent = "friendly-scanner";
+	ck_assert_uint_eq(asks(pbx, "192.0.2.7", &scan), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_DROP);
+	scan.user_agent = "A phone";
+	scan.from_name = "\"SIPVicious\"";
+	ck_assert_uint_eq(asks(pbx, "2001:db8::7", &scan), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "2001:db8::8"), PBX_BORDER_DROP); /* of IPv6, the /64 */
+	ck_assert_uint_eq(packet(pbx, "2001:db8:0:1::8"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(fake_log_count(pbx, "source_blocked address=192.0.2.7 reason=scanner for_s=3600"), 1);
+	fake_settle(pbx);
+	fake_restart(pbx);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_DROP);
+}
+END_TEST
+
+START_TEST(wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  ban_after: 4\n");
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	const struct pbx_border_source junk = from("198.51.100.1"), peer = { .size = sizeof peer, .transport = "udp", .is_peer = true };
+
+	fake_registered(pbx, "1001"); /* from 192.0.2.7 */
+	for (uint32_t i = 0; i < 4; i++) {
+		wrong_password(pbx, "192.0.2.7");
+		wrong_password(pbx, "192.0.2.70");
+		ck_assert_uint_eq(guard->malformed(guard->self, &junk, "junk"), PBX_BORDER_DROP);
+		ck_assert_uint_eq(guard->malformed(guard->self, &peer, "version"), PBX_BORDER_PASS);
+	}
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(packet(pbx, "192.0.2.70"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(packet(pbx, "198.51.100.1"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(fake_event_count(pbx, "sbc.malformed"), 1);
+}
+END_TEST
+
+START_TEST(old_offences_are_forgotten)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  ban_after: 2\n  ban_window_s: 10\n");
+
+	wrong_password(pbx, "192.0.2.70");
+	fake_pass_ms(pbx, 11000);
+	wrong_password(pbx, "192.0.2.70");
+	ck_assert_uint_eq(packet(pbx, "192.0.2.70"), PBX_BORDER_PASS);
+	wrong_password(pbx, "192.0.2.70");
+	ck_assert_uint_eq(packet(pbx, "192.0.2.70"), PBX_BORDER_DROP);
+}
+END_TEST
+
+START_TEST(overlong_requests_are_dropped_or_answered_as_is_set)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct pbx_border_request big = plain;
+
+	big.headers = 101;
+	ck_assert_uint_eq(asks(pbx, "192.0.2.70", &big), PBX_BORDER_DROP);
+	(void)fake_command(pbx, "config set session_border_controller.malformed answer");
+	fake_settle(pbx);
+	ck_assert_uint_eq(asks(pbx, "192.0.2.70", &big), PBX_BORDER_REFUSE);
+}
+END_TEST
+
+START_TEST(without_being_enabled_everything_passes)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("session_border_controller");
+	struct pbx_border_request scan = plain;
+
+	scan.user_agent = "friendly-scanner";
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.7");
+	ck_assert_uint_eq(packet(pbx, "192.0.2.7"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(asks(pbx, "192.0.2.7", &scan), PBX_BORDER_PASS);
+	ck_assert_int_eq(rings(pbx, 1, "1001", "1002"), PBX_OK);
+}
+END_TEST
+
+/* ---- calls ---------------------------------------------------------------------------- */
+
+START_TEST(only_so_many_calls_come_in_and_emergency_calls_always)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  max_calls: 2\n");
+
+	ck_assert_int_eq(rings(pbx, 1, "1001", "1002"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 2, "1002", "1001"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 3, "1003", "1001"), PBX_ENOSPC);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.cac_rejected"), "limit"), "calls");
+	ck_assert_int_eq(rings(pbx, 4, "1003", "911"), PBX_OK);
+	ck_assert_int_eq(number(pbx, "cac_rejections"), 1);
+	ck_assert_int_eq(number(pbx, "active_sessions"), 3);
+	is_over(pbx, 1);
+	is_over(pbx, 4);
+	is_over(pbx, 4); /* told twice: no harm */
+	ck_assert_int_eq(rings(pbx, 5, "1003", "1001"), PBX_OK);
+	ck_assert_int_eq(number(pbx, "codec_call_counts.PCMU"), 4);
+}
+END_TEST
+
+START_TEST(calls_weigh_what_their_codec_needs)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  max_bandwidth: 170\n");
+
+	ck_assert_int_eq(rings(pbx, 1, "1001", "1002"), PBX_OK);
+	ck_assert_int_eq(number(pbx, "current_bandwidth_kbps"), 80); /* 160 octets and 40 of headers, 50 times a second */
+	ck_assert_int_eq(rings(pbx, 2, "1001", "1002"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 3, "1001", "1002"), PBX_ENOSPC);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.cac_rejected"), "limit"), "bandwidth");
+	is_over(pbx, 1);
+	is_over(pbx, 2);
+	ck_assert_int_eq(number(pbx, "current_bandwidth_kbps"), 0);
+}
+END_TEST
+
+START_TEST(accounts_and_peers_have_limits_of_their_own)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  account_calls: 1\n  peer_cps: 2\n");
+
+	ck_assert_int_eq(rings(pbx, 1, "1001", "1002"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 2, "1001", "1003"), PBX_ENOSPC);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.cac_rejected"), "limit"), "account_calls");
+	ck_assert_int_eq(rings(pbx, 3, "1002", "1003"), PBX_OK);
+	for (uint64_t id = 10; id < 12; id++)
+		ck_assert_int_eq(rings(pbx, id, "", "1001"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 12, "", "1001"), PBX_ENOSPC);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.cac_rejected"), "limit"), "peer_cps");
+	fake_pass_ms(pbx, 1000);
+	ck_assert_int_eq(rings(pbx, 13, "", "1001"), PBX_OK);
+}
+END_TEST
+
+CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_blacklist_keeps_out_and_the_whitelist_goes_before_it,
+	   what_is_no_address_twice_or_not_there_is_refused, lists_outlive_a_restart_and_entries_expire,
+	   who_asks_too_often_is_not_answered_and_others_are, a_network_has_a_rate_too, who_goes_on_too_long_is_banned_for_a_while,
+	   a_scanner_is_banned_at_once_and_hears_nothing, wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared,
+	   old_offences_are_forgotten, overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
+	   only_so_many_calls_come_in_and_emergency_calls_always, calls_weigh_what_their_codec_needs,
+	   accounts_and_peers_have_limits_of_their_own)
