@@ -34,6 +34,7 @@ struct ua_written {
 	int result;
 	const char *content_type; /* the package's own text */
 	char *head, *tail;
+	char *own_type; /* when it is another */
 };
 
 struct ua_state {

@@ -201,7 +201,7 @@ static void list_body(FILE *contents, FILE *parts, struct ua_watch *watch, bool 
 		if (!text)
 			continue;
 		(void)fprintf(parts, "--part\r\nContent-ID: <%u@%s>\r\nContent-Type: %s\r\n\r\n%s\r\n", i + 1,
-			      ua_notifier.ua->settings->domain, watch->content_type, text);
+			      ua_notifier.ua->settings->domain, written->own_type ? written->own_type : watch->content_type, text);
 		ua_document_told(point, written);
 		free(text);
 	}

@@ -19,6 +19,7 @@ static void written_clear(struct ua_written *written)
 {
 	free(written->head);
 	free(written->tail);
+	free(written->own_type);
 	memset(written, 0, sizeof *written);
 }
 
@@ -44,8 +45,9 @@ static void ask_provider(const struct ua_package *package, const struct pbx_watc
 	if (err == PBX_OK) {
 		written->head = strdup(document.head);
 		written->tail = document.tail ? strdup(document.tail) : NULL;
+		written->own_type = document.content_type ? strdup(document.content_type) : NULL;
 		written->stamp = document.stamp;
-		if (!written->head || (document.tail && !written->tail))
+		if (!written->head || (document.tail && !written->tail) || (document.content_type && !written->own_type))
 			err = PBX_ENOMEM;
 	}
 	written->result = err;
@@ -178,7 +180,7 @@ static char *document_for(struct ua_watch *watch, const char **ret_type, const c
 	if (watch->of_list)
 		return ua_list_document(watch, ret_type);
 	written = ua_document_of(point);
-	*ret_type = watch->content_type;
+	*ret_type = written->own_type ? written->own_type : watch->content_type;
 	if (written->result == PBX_ENOENT)
 		*ret_reason = "noresource";
 	if (written->result != PBX_OK)

@@ -243,8 +243,10 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 		pbx_diag_set(&diag, "", "%s", rows->error);
 	else
 		err = take_place(edit, &diag);
-	if (err == PBX_OK)
+	if (err == PBX_OK) {
 		publish(edit);
+		phone_keys_changed(extensions, edit);
+	}
 	finish_first(edit, err, &diag);
 }
 

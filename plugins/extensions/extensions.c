@@ -2,7 +2,7 @@
  * extensions - a user's number: the account phones register to, its credentials, rights and forwarding
  *
  * accounts.c keeps every account in memory, directory.c answers for credentials, routing.c for calls, classes.c for how far they may go, codes.c for what users dial,
- * edit.c makes every change, requests.c and import.c bring them from people.
+ * edit.c makes every change, requests.c and import.c bring them from people, phone_keys.c from the keys of phones.
  */
 #include "extensions.h"
 #include <stdlib.h>
@@ -268,6 +268,7 @@ static int extensions_load(void *self)
 	extensions->requests = pbx_requests(host);
 	extensions->json = pbx_jsons(host);
 	extensions->bus = pbx_bus(host);
+	extensions->notifier = pbx_notifier(host);
 	int err = directory_load(extensions);
 
 	return err == PBX_OK ? accounts_load(extensions) : err;
@@ -281,6 +282,8 @@ static int extensions_start(void *self)
 
 	if (err == PBX_OK)
 		err = codes_start(extensions);
+	if (err == PBX_OK)
+		err = phone_keys_start(extensions);
 	if (err == PBX_OK)
 		err = extensions->bus->subscribe(extensions->host, "registration.added,registration.removed", on_registration, extensions,
 						 &subscription);
@@ -302,6 +305,9 @@ static int extensions_reload(void *self, const void *proposed, struct pbx_diag *
 
 static void extensions_unload(void *self)
 {
+	struct extensions *extensions = self;
+
+	free(extensions->key_document);
 	accounts_clear(self);
 	directory_unload(self);
 }
@@ -313,7 +319,7 @@ PBX_PLUGIN(extensions)
 	.version = "1.0.0",
 	.summary = "Accounts that phones register to: credentials, rights, forwarding",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.secrets/1", "pbx.location/1", "pbx.requests/1", "pbx.json/1",
-			   "pbx.bus/1"),
+			   "pbx.bus/1", "pbx.notifier/1"),
 	.offers = PBX_OFFERS("pbx.directory/1"),
 	.instance_size = sizeof(struct extensions),
 	PBX_SETTINGS(struct extension_settings, settings),

@@ -3,6 +3,7 @@
 #include <pbx/bus.h>
 #include <pbx/directory.h>
 #include <pbx/location.h>
+#include <pbx/notifier.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
@@ -63,8 +64,10 @@ struct extensions {
 	const struct pbx_requests *requests;
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
+	const struct pbx_notifier *notifier;
 	struct pbx_directory service;
-	char *decoy; /* a sealed secret that belongs to nobody, see directory.c; owned */
+	char *key_document; /* written last: it is the notifier's until the next */
+	char *decoy;        /* a sealed secret that belongs to nobody, see directory.c; owned */
 	struct account *buckets[ACCOUNT_BUCKETS];
 	uint32_t count;
 	struct edit *storing; /* the first is being stored, the others wait; all wait while a file is imported */
@@ -138,6 +141,10 @@ void edit_remove(struct edit *edit);                         /* the account goes
 void edits_go_on(struct extensions *extensions, int status); /* the import is over, with this result */
 /* The checks of an account by itself: number, e-mail, destinations. PBX_OK, PBX_EINVAL and diag. */
 int account_check(const struct extensions *extensions, const struct account_draft *account, struct pbx_diag *diag);
+
+/* ---- phone_keys.c ---- */
+int phone_keys_start(struct extensions *extensions);
+void phone_keys_changed(struct extensions *extensions, const struct edit *edit); /* it has been made, or refused */
 
 /* ---- requests.c ---- */
 void extensions_on_list(void *self, pbx_request request);

@@ -519,6 +519,60 @@ START_TEST(a_file_with_mistakes_changes_nothing_and_all_are_named)
 }
 END_TEST
 
+/* ---- keys of phones ------------------------------------------------------------------------------------ */
+
+#define CSTA(name, inner) "<" name " xmlns=\"http://www.ecma-international.org/standards/ecma-323/csta/ed3\"><device/>" inner "</" name ">"
+#define FORWARD(type, on, to)                                                                                                              \
+	CSTA("SetForwarding",                                                                                                              \
+	     "<forwardingType>" type "</forwardingType><activateForward>" on "</activateForward><forwardDN>" to "</forwardDN>")
+
+static int press(struct fake_pbx *pbx, const char *number, const char *body)
+{
+	return fake_subscribe(pbx, "as-feature-event", number, number, body);
+}
+
+START_TEST(a_key_of_the_phone_changes_the_extension)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	ck_assert_int_eq(press(pbx, "1001", CSTA("SetDoNotDisturb", "<doNotDisturbOn>true</doNotDisturbOn>")), PBX_OK);
+	ck_assert_str_eq(shown(pbx, "1001", "dnd"), "true");
+	ck_assert_int_eq(press(pbx, "1001", FORWARD("forwardImmediate", "true", " tel:+4930123;ext=1")), PBX_OK);
+	ck_assert_str_eq(shown(pbx, "1001", "forwarding.always"), "+4930123");
+	ck_assert_int_eq(press(pbx, "1001", FORWARD("forwardImmediate", "0", "")), PBX_OK);
+	ck_assert_str_eq(shown(pbx, "1001", "forwarding.always"), "null");
+	ck_assert_uint_eq(fake_changes(pbx, "as-feature-event", "1001"), 3);
+	change(pbx, "1001", "{\"name\": \"Alice\"}");
+	ck_assert_uint_eq(fake_changes(pbx, "as-feature-event", "1001"), 3); /* no key shows that */
+	change(pbx, "1001", "{\"dnd\": false}");
+	ck_assert_uint_eq(fake_changes(pbx, "as-feature-event", "1001"), 4);
+}
+END_TEST
+
+START_TEST(a_key_that_cannot_be_obeyed_shows_what_holds)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	static const char *const unreadable[] = { "<SetDoNotDisturb>",
+						  "<SetDoNotDisturb/>",
+						  "<Other/>",
+						  FORWARD("forwardMoon", "true", "1002"),
+						  FORWARD("forwardBusy", "maybe", "1002"),
+						  FORWARD("forwardBusy", "true", "bob"),
+						  FORWARD("forwardBusy", "true",
+							  "012345678901234567890123456789012345678901234567890123") };
+
+	for (size_t i = 0; i < sizeof unreadable / sizeof unreadable[0]; i++)
+		ck_assert_int_eq(press(pbx, "1001", unreadable[i]), PBX_EINVAL);
+	ck_assert_int_eq(press(pbx, "1001", FORWARD("forwardBusy", "true", "1001")), PBX_OK); /* understood, and refused */
+	ck_assert_uint_eq(fake_changes(pbx, "as-feature-event", "1001"), 1);
+	ck_assert_uint_eq(fake_log_count(pbx, "key_refused"), 1);
+	const char *text = fake_document(pbx, "as-feature-event", "1001", "1001", NULL);
+	ck_assert_ptr_nonnull(strstr(text, "<doNotDisturbOn>false<"));
+	ck_assert_ptr_null(strstr(text, "<forwardStatus>true<"));
+	ck_assert_int_eq(fake_subscribe(pbx, "as-feature-event", "1002", "1001", NULL), PBX_EPERM);
+}
+END_TEST
+
 /* ---- life -------------------------------------------------------------------------------------------- */
 
 START_TEST(a_fresh_copy_knows_everybody_and_keeps_the_call)
@@ -547,4 +601,5 @@ CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_ca
 	   without_call_waiting_a_second_call_is_busy, what_is_dialled_changes_ones_own_extension,
 	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group,
 	   a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named,
+	   a_key_of_the_phone_changes_the_extension, a_key_that_cannot_be_obeyed_shows_what_holds,
 	   a_fresh_copy_knows_everybody_and_keeps_the_call)

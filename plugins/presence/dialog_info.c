@@ -47,7 +47,7 @@ static void write_party(struct writing *writing, const char *role, const char *n
 	xml_start(&writing->xml, role);
 	xml_start(&writing->xml, "identity");
 	xml_attribute(&writing->xml, "display", name);
-	(void)xmlTextWriterWriteString(writing->xml.writer, BAD_CAST uri);
+	xml_string(&writing->xml, uri);
 	xml_end(&writing->xml);
 	xml_start(&writing->xml, "target");
 	xml_attribute(&writing->xml, "uri", uri);

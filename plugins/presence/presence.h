@@ -190,6 +190,7 @@ bool xml_begin(struct xml *xml); /* false: no memory */
 void xml_start(struct xml *xml, const char *element);
 void xml_attribute(struct xml *xml, const char *name, const char *value); /* value "": is left out */
 void xml_text(struct xml *xml, const char *element, const char *text);
+void xml_string(struct xml *xml, const char *text);
 void xml_end(struct xml *xml);
 /* The document, split at the first version="#" when there is one; kept in presence->head and ->tail. PBX_OK, PBX_ENOMEM. */
 int xml_finish(struct presence *presence, struct xml *xml, struct pbx_document *ret_document);

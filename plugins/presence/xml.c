@@ -5,6 +5,7 @@
  */
 #include "presence.h"
 #include <dlfcn.h>
+#include <libxml/parserInternals.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,15 +36,47 @@ void xml_start(struct xml *xml, const char *element)
 	(void)xmlTextWriterStartElement(xml->writer, BAD_CAST element);
 }
 
+#define MOST_TEXT 1024u
+
+/* Names come from anybody: what XML cannot hold (control characters, octets that are no UTF-8) is a ? in it. ret_text: MOST_TEXT octets. */
+static const xmlChar *clean(const char *text, char *ret_text)
+{
+	size_t left = strlen(text), used = 0;
+
+	while (left > 0 && used + 5 < MOST_TEXT) {
+		int length = left < 4 ? (int)left : 4, code = xmlGetUTF8Char(BAD_CAST text, &length);
+		bool good = code > 0 && IS_CHAR(code);
+		size_t taken = good ? (size_t)length : 1;
+
+		memcpy(ret_text + used, good ? text : "?", taken);
+		used += taken;
+		text += taken;
+		left -= taken;
+	}
+	ret_text[used] = '\0';
+	return BAD_CAST ret_text;
+}
+
 void xml_attribute(struct xml *xml, const char *name, const char *value)
 {
+	char text[MOST_TEXT];
+
 	if (value[0])
-		(void)xmlTextWriterWriteAttribute(xml->writer, BAD_CAST name, BAD_CAST value);
+		(void)xmlTextWriterWriteAttribute(xml->writer, BAD_CAST name, clean(value, text));
 }
 
 void xml_text(struct xml *xml, const char *element, const char *text)
 {
-	(void)xmlTextWriterWriteElement(xml->writer, BAD_CAST element, BAD_CAST text);
+	char cleaned[MOST_TEXT];
+
+	(void)xmlTextWriterWriteElement(xml->writer, BAD_CAST element, clean(text, cleaned));
+}
+
+void xml_string(struct xml *xml, const char *text)
+{
+	char cleaned[MOST_TEXT];
+
+	(void)xmlTextWriterWriteString(xml->writer, clean(text, cleaned));
 }
 
 void xml_end(struct xml *xml)

@@ -1,4 +1,4 @@
-"""What phones subscribe to beside lamps: messages waiting (RFC 3842), registrations (RFC 3680), whole pages of lamps (RFC 4662); and what outlasts a crash."""
+"""What phones subscribe to beside lamps: messages waiting (RFC 3842), registrations (RFC 3680), whole pages of lamps (RFC 4662), the phone's own keys; and what outlasts a crash."""
 import re
 import sqlite3
 import xml.etree.ElementTree as XML
@@ -147,6 +147,60 @@ def test_a_page_of_lamps_is_one_subscription(house, watcher):
     assert (version, full, names) == (0, True, {"1001": "Phone 1001", "1002": "Phone 1002"})
     assert sorted(documents) == ["1001", "1002"]
     assert documents["1001"].get("state") == "full" and names["1002"] == "Phone 1002"
+
+
+CSTA = "{http://www.ecma-international.org/standards/ecma-323/csta/ed3}"
+KEY = ('<?xml version="1.0" encoding="UTF-8"?><{name} xmlns="http://www.ecma-international.org/standards/ecma-323/csta/ed3"><device/>{values}</{name}>')
+
+
+def keys(notify):
+    """do not disturb, and the forwarding that is on, of an as-feature-event document."""
+    boundary = re.search(r'boundary="([^"]+)"', notify.get("Content-Type")).group(1)
+    events = [XML.fromstring(part.partition("\r\n\r\n")[2].strip()) for part in notify.body.split(f"--{boundary}")[1:-1]]
+    forwards = [event for event in events if event.tag == CSTA + "ForwardingEvent"]
+    assert len(events) == 4 and len(forwards) == 3
+    return events[0].findtext(CSTA + "doNotDisturbOn") == "true", {
+        event.findtext(CSTA + "forwardingType"): event.findtext(CSTA + "forwardTo") for event in forwards
+        if event.findtext(CSTA + "forwardStatus") == "true"}
+
+
+def press(watch, name, **values):
+    """A key of the phone, told to the server: the answer."""
+    body = KEY.format(name=name, values="".join(f"<{tag}>{text}</{tag}>" for tag, text in values.items()))
+    return watch.again(600, body=body, kind="application/x-as-feature-event+xml")
+
+
+def shows(watch, before, after):
+    """The keys go from one state to another and show nothing else on the way: a change is told at once, and again when it is stored unless that is one."""
+    while (shown := keys(watch.notify())) == before:
+        pass
+    assert shown == after
+
+
+def test_the_keys_of_a_phone_and_ours_are_one(house, watcher):
+    phone = watcher("1017")
+    watch = phone.watch("1017", "as-feature-event")
+    assert keys(watch.notify()) == (False, {})
+
+    assert press(watch, "SetDoNotDisturb", doNotDisturbOn="true").status == 200
+    assert keys(watch.notify()) == (True, {})  # at once, though it is being stored still: the key's lamp does not blink
+    house.wait_for(lambda: house.ctl("extension", "show", "1017")["dnd"], "the key to be obeyed")
+    house.ctl("extension", "set", "1017", "dnd=false")
+    shows(watch, (True, {}), (False, {}))
+
+    pressed = press(watch, "SetForwarding", forwardingType="forwardBusy", activateForward="true", forwardDN="sip:1001@pbx.test")
+    assert pressed.status == 200
+    shows(watch, (False, {}), (False, {"forwardBusy": "1001"}))
+    house.wait_for(lambda: house.ctl("extension", "show", "1017")["forwarding"]["busy"] == "1001", "the key to be obeyed")
+    house.ctl("extension", "forward", "1017", "always=1002")
+    shows(watch, (False, {"forwardBusy": "1001"}), (False, {"forwardBusy": "1001", "forwardImmediate": "1002"}))
+    press(watch, "SetForwarding", forwardingType="forwardBusy", activateForward="false")
+    shows(watch, (False, {"forwardBusy": "1001", "forwardImmediate": "1002"}), (False, {"forwardImmediate": "1002"}))
+
+    press(watch, "SetForwarding", forwardingType="forwardNoAns", activateForward="true", forwardDN="1017")
+    assert keys(watch.notify())[1] == {"forwardImmediate": "1002"}  # to itself: refused, and the key says so
+    assert press(watch, "SetDoNotDisturb", doNotDisturbOn="perhaps").status == 400
+    assert phone.ask_to_watch("1001", "as-feature-event").status == 403
 
 
 def test_subscriptions_of_every_kind_outlast_a_crash(make_pbx):

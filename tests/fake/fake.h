@@ -14,6 +14,7 @@
 #include <pbx/border.h>
 #include <pbx/calls.h>
 #include <pbx/directory.h>
+#include <pbx/notifier.h>
 #include <pbx/sip.h>
 
 struct fake_pbx;
@@ -107,6 +108,17 @@ const char *fake_http_as(struct fake_pbx *pbx, const char *actor, const char *sc
 			 const char *path, const char *body);
 uint32_t fake_status(struct fake_pbx *pbx); /* of the last answer to either */
 const char *fake_content_type(struct fake_pbx *pbx);
+
+/* ---- subscriptions: what a phone would be told, without one ----------------------------------------------------------------- */
+
+/* A SUBSCRIBE of `watcher` (an account, "" a configured peer), body NULL: none; its package's answer, PBX_OK… */
+int fake_subscribe(struct fake_pbx *pbx, const char *package, const char *watcher, const char *resource, const char *body);
+/* The document for it, version 0 where there is one: a full one with stamp NULL or *stamp 0, else what has changed since; *stamp is moved on. NULL: none. */
+const char *fake_document(struct fake_pbx *pbx, const char *package, const char *watcher, const char *resource, uint64_t *stamp);
+int fake_publish(struct fake_pbx *pbx, const char *package, const char *account, uint32_t what, const char *body); /* what: PBX_PUBLISH… */
+uint32_t fake_changes(struct fake_pbx *pbx, const char *package, const char *resource); /* how often it was said to be another one */
+const char *fake_list(struct fake_pbx *pbx, const char *name);                          /* "1001 Ada,1002 Bob"; NULL: there is none */
+const char *fake_told(struct fake_pbx *pbx, const char *account); /* last, without a subscription: "event: body"; NULL: never */
 
 /* Events so far whose type fits "call.*", oldest first, as JSON: [{seq, type, owner, call_id, linked_id, data}]. */
 const char *fake_events(struct fake_pbx *pbx, const char *pattern);

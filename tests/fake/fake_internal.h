@@ -40,6 +40,10 @@ void fake_media_fini(void); /* fails the test when a stream or source is left */
 uint32_t fake_media_streams(void);
 uint32_t fake_media_sources(void);
 
+/* ---- notifier.c ---- */
+extern const struct pbx_notifier fake_notifier_service;
+void fake_notifier_fini(void); /* fails the test when a package or list is left */
+
 /* ---- phones.c ---- */
 extern const struct core_leg_driver fake_leg_driver;
 void fake_phones_hang_up(void);

@@ -251,6 +251,7 @@ static void offer_services(void)
 		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.location/1", &fake_location_service },
 		{ "pbx.sip/1", &fake_sip_service },         { "pbx.lamps/1", &core_lamps_service },
 		{ "pbx.mwi/1", &core_mwi_service },         { "pbx.border/1", &fake_border_service },
+		{ "pbx.notifier/1", &fake_notifier_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
@@ -362,6 +363,7 @@ static void stop(void)
 	core_loop_fini();
 	fake_media_fini();
 	fake_phones_fini();
+	fake_notifier_fini();
 }
 
 /* ---- what a test calls ---- */

@@ -30,6 +30,8 @@ struct pbx_document {
 	uint32_t size;
 	const char *head, *tail;
 	uint64_t stamp; /* of the state it tells: comes back as `since` for whoever has got it. 0: every document is a full one */
+	const char
+		*content_type; /* when it is another than the one agreed on: multipart/mixed of documents of that type; NULL: it is not */
 };
 
 #define PBX_PUBLISHED 1u /* a new document, or another one in its place */
