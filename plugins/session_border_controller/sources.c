@@ -16,10 +16,13 @@
 #define SETS 4096u
 #define WAYS 4u
 #define TELL_EVERY_MS 60000u
+#define SLOT_MS 100u
+#define SLOTS 11u /* so many in a row cover any second */
 
 struct source {
 	uint64_t key, at_ms; /* key 0: free */
-	uint32_t tokens_milli, offences;
+	uint64_t slot_at;    /* which slot of time is the newest that is counted */
+	uint32_t passed[SLOTS], offences;
 	uint64_t window_at_ms, told_at_ms, over_at_ms;
 };
 
@@ -50,7 +53,7 @@ static uint64_t key_of(uint64_t secret, const struct network *network)
 	return key ? key : 1;
 }
 
-static struct source *source_get(struct sbc *sbc, const struct network *network, uint32_t burst)
+static struct source *source_get(struct sbc *sbc, const struct network *network)
 {
 	uint64_t key = key_of(sbc->sources.secret, network);
 	struct source *set = &sbc->sources.places[key % SETS * WAYS], *oldest = set;
@@ -61,7 +64,7 @@ static struct source *source_get(struct sbc *sbc, const struct network *network,
 		if (set[i].at_ms < oldest->at_ms)
 			oldest = &set[i];
 	}
-	*oldest = (struct source){ .key = key, .at_ms = sbc->host->now_ms(sbc->host), .tokens_milli = burst * 1000 };
+	*oldest = (struct source){ .key = key, .at_ms = sbc->host->now_ms(sbc->host) };
 	return oldest;
 }
 
@@ -69,23 +72,26 @@ static struct source *source_of(struct sbc *sbc, const uint8_t address[16])
 {
 	const struct network host = network_of_host(address);
 
-	return source_get(sbc, &host, sbc->settings->rate_limit);
+	return source_get(sbc, &host);
 }
 
 /* ---- requests a second ---------------------------------------------------------------- */
 
-/* rate 0: there is no limit. A second's worth may come at once. */
+/* Counts one more, unless so many have passed within a second. rate 0: there is no limit. */
 static bool take(struct sbc *sbc, struct source *source, uint32_t rate)
 {
-	uint64_t now_ms = sbc->host->now_ms(sbc->host), most = (uint64_t)rate * 1000;
-	uint64_t tokens = source->tokens_milli + (now_ms - source->at_ms) * rate;
+	uint64_t now_ms = sbc->host->now_ms(sbc->host), slot = now_ms / SLOT_MS;
+	uint64_t passed = 0;
 
+	for (uint32_t i = 0; i < SLOTS && source->slot_at < slot; i++)
+		source->passed[++source->slot_at % SLOTS] = 0;
+	source->slot_at = slot;
 	source->at_ms = now_ms;
-	source->tokens_milli = (uint32_t)(tokens < most ? tokens : most);
-	if (rate > 0 && source->tokens_milli < 1000)
+	for (uint32_t i = 0; i < SLOTS; i++)
+		passed += source->passed[i];
+	if (rate > 0 && passed >= rate)
 		return false;
-	if (rate > 0)
-		source->tokens_milli -= 1000;
+	source->passed[slot % SLOTS]++;
 	return true;
 }
 
@@ -111,7 +117,7 @@ bool sources_allow(struct sbc *sbc, const uint8_t address[16])
 		note_violation(sbc, source, address);
 		return false;
 	}
-	if (take(sbc, source_get(sbc, &around, network_rate), network_rate))
+	if (take(sbc, source_get(sbc, &around), network_rate))
 		return true;
 	sbc->rate_violations++;
 	return false;

@@ -204,10 +204,12 @@ START_TEST(who_asks_too_often_is_not_answered_and_others_are)
 
 	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 20), 10);
 	ck_assert_uint_eq(requests_passed(pbx, "198.51.100.7", 10), 10);
-	fake_pass_ms(pbx, 1000);
+	fake_pass_ms(pbx, 900);
+	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 1), 0);
+	fake_pass_ms(pbx, 200);
 	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 20), 10);
-	ck_assert_int_eq(number(pbx, "rate_limit_violations"), 20);
-	ck_assert_int_eq(number(pbx, "rate"), 20);
+	ck_assert_int_eq(number(pbx, "rate_limit_violations"), 21);
+	ck_assert_int_eq(number(pbx, "rate"), 21);
 	ck_assert_uint_eq(fake_event_count(pbx, "sbc.rate_limited"), 1); /* not one for each */
 	(void)fake_command(pbx, "sbc whitelist add 192.0.2.7");
 	ck_assert_uint_eq(requests_passed(pbx, "192.0.2.7", 50), 50);
