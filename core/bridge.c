@@ -130,12 +130,6 @@ void core_hold_changed(struct core_leg *leg, bool was)
 
 /* ---- making and ending ---- */
 
-static void tell_identity(const struct core_leg *to, const struct core_leg *about)
-{
-	if (to->driver->set_identity)
-		to->driver->set_identity(to->dialog, about->number, about->name);
-}
-
 static bool is_talkable(const struct core_leg *leg)
 {
 	return leg->state == PBX_LEG_ANSWERED && leg->has_stream;
@@ -179,8 +173,8 @@ int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bri
 	if (a->call != b->call)
 		core_call_link(a->call, b->call);
 	core_event_bridge("bridge.entered", bridge);
-	tell_identity(a, b);
-	tell_identity(b, a);
+	core_leg_tell_identity(a, b);
+	core_leg_tell_identity(b, a);
 	core_bridge_settle(bridge);
 	if (!bridge->connected)
 		(void)core_media->disconnect(a->stream); /* early media had connected them, and one holds already */

@@ -146,6 +146,8 @@ void core_event_call_started(const struct core_call *call, const struct core_leg
 	text(data, "address", leg ? leg->address : "");
 	if (leg && leg->peer[0])
 		text(data, "trunk_id", leg->peer);
+	if (leg && leg->withheld)
+		boolean(data, "withheld", true);
 	publish(call, "call.started", data);
 }
 
@@ -324,7 +326,8 @@ const struct pbx_event_type core_calls_event_types[] = {
 	  FIELDS(T("leg_id", "The caller's leg"), T("direction", "internal, inbound or outbound"),
 		 { "from", PBX_TYPE_OBJECT, "number, name, extension" }, { "to", PBX_TYPE_OBJECT, "number" }, T("dialled", "As dialled"),
 		 T("device", "The caller's user agent"), T("address", "Where it came from"),
-		 T("trunk_id", "The SIP system it came from, when it came from one")) },
+		 T("trunk_id", "The SIP system it came from, when it came from one"),
+		 { "withheld", PBX_TYPE_BOOL, "The caller does not want to be shown: from says nothing" }) },
 	{ "call.ringing", "The first device rings",
 	  FIELDS(T("leg_id", "Its leg"), T("number", "Whose it is"),
 		 { "early_media", PBX_TYPE_BOOL, "The caller hears it before the answer" }) },

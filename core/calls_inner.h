@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #define CORE_MOST_FORWARDS 5u
+#define CORE_MOST_HOPS 70u         /* as often as a call may come back to us: Max-Forwards (RFC 3261 8.1.1.6) */
 #define CORE_LONELY_MS 10000u      /* a leg that nobody decides about is hung up after so long */
 #define CORE_UPDATE_RETRY_MS 2100u /* re-INVITE glare, RFC 3261 14.1 */
 #define CORE_KEYS_GAP_MS 3000u     /* a longer pause begins a key sequence anew */
@@ -61,6 +62,10 @@ struct core_leg {
 	char shown[64]; /* outbound: the number that it is shown */
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
+	bool withheld; /* the party does not want to be shown: number is "", who it is stands in asserted_ */
+	char asserted_number[64], asserted_name[128];
+	char *headers;     /* of its INVITE, for those that are sent on its behalf; owned, NULL: none */
+	pbx_leg came_from; /* whose INVITE came back to us as this one */
 
 	const struct core_leg_driver *driver;
 	void *dialog;
@@ -169,6 +174,9 @@ int core_leg_progress(struct core_leg *leg, const struct core_leg *other); /* 18
 int core_leg_answer(struct core_leg *leg, const struct core_leg *other);
 void core_leg_refuse(struct core_leg *leg, uint32_t sip_code, uint32_t cause, const char *text);
 void core_leg_rings(struct core_leg *leg);
+
+/* Tells a party with whom it is connected now. */
+void core_leg_tell_identity(const struct core_leg *to, const struct core_leg *about);
 
 /* ---- leg_media.c ---- */
 extern const struct core_media_driver *core_media;

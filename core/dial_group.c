@@ -228,6 +228,14 @@ static const char *caller_number_of(const struct core_branch *branch)
 	return branch->has_caller ? branch->caller_number : branch->group->dial->caller_number;
 }
 
+/* Who calls for help is to be called back. */
+static bool is_withheld(const struct core_branch *branch)
+{
+	const struct core_leg *from = branch->group->dial->from;
+
+	return !(branch->flags & PBX_TARGET_EMERGENCY) && (branch->flags & PBX_TARGET_WITHHELD || (from && from->withheld));
+}
+
 static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 {
 	const struct core_group *group = branch->group;
@@ -241,7 +249,7 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 	CORE_TEXT(leg->name, group->owner_name);
 	CORE_TEXT(leg->account, branch->account);
 	CORE_TEXT(leg->peer, branch->peer);
-	CORE_TEXT(leg->shown, caller_number_of(branch));
+	CORE_TEXT(leg->shown, is_withheld(branch) ? "" : caller_number_of(branch));
 	CORE_TEXT(leg->endpoint, branch->uri);
 	CORE_TEXT(leg->address, branch->received);
 }
@@ -249,6 +257,24 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 static bool speaks_ipv6(const struct core_branch *branch)
 {
 	return branch->received[0] ? branch->received[0] == '[' : strchr(branch->uri, '[') != NULL;
+}
+
+/* Who calls, as the callee may know it (RFC 3323). */
+static void say_caller(const struct core_branch *branch, struct core_invite *invite)
+{
+	const struct core_dial *dial = branch->group->dial;
+	const char *number = caller_number_of(branch), *name = branch->has_caller ? branch->caller_name : dial->caller_name;
+	bool withheld = is_withheld(branch);
+
+	if (dial->from && dial->from->withheld && !number[0]) {
+		number = dial->from->asserted_number;
+		name = dial->from->asserted_name;
+	}
+	invite->flags = (branch->flags & ~PBX_TARGET_WITHHELD) | (withheld ? PBX_TARGET_WITHHELD : 0u);
+	invite->asserted_number = number;
+	invite->asserted_name = name;
+	invite->from_number = withheld ? "" : number;
+	invite->from_name = withheld ? "" : name;
 }
 
 static int branch_invite(struct core_branch *branch, struct core_leg *leg)
@@ -271,14 +297,12 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		return err;
 
 	uint32_t max_forwards = dial->from && dial->from->max_forwards ? dial->from->max_forwards - 1 : 70;
-	const struct core_invite invite = {
+	struct core_invite invite = {
 		.target = branch->uri,
 		.received = branch->received,
 		.transport = branch->transport,
 		.path = branch->path,
 		.account = branch->account,
-		.from_number = caller_number_of(branch),
-		.from_name = branch->has_caller ? branch->caller_name : dial->caller_name,
 		.to_number = leg->number,
 		.to_name = leg->name,
 		.call_id = dial->call->id,
@@ -287,8 +311,10 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.diversion_count = group->forwarded,
 		.offer = &leg->local,
 		.peer = branch->peer,
-		.flags = branch->flags,
+		.referred_by = dial->from ? dial->from->referred_by : "",
+		.headers = dial->from && dial->from->headers ? dial->from->headers : "",
 	};
+	say_caller(branch, &invite);
 	leg->driver = driver;
 	leg->max_forwards = max_forwards;
 	return driver->invite(leg->handle, &invite, &leg->dialog);

@@ -88,6 +88,7 @@ static void leg_free(struct core_leg *leg)
 	*(leg->prev ? &leg->prev->next : &call->legs) = leg->next;
 	*(leg->next ? &leg->next->prev : &call->last_leg) = leg->prev;
 	core_handle_free(&core_leg_table, leg->handle.id);
+	free(leg->headers);
 	free(leg);
 }
 
@@ -284,6 +285,13 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->peer, incoming->peer);
 	leg->max_forwards = incoming->max_forwards;
 	leg->forwarded = incoming->forwarded;
+	leg->withheld = incoming->withheld;
+	CORE_TEXT(leg->asserted_number, incoming->asserted_number);
+	CORE_TEXT(leg->asserted_name, incoming->asserted_name);
+	CORE_TEXT(leg->referred_by, incoming->referred_by);
+	leg->came_from = incoming->came_from;
+	if (incoming->headers && incoming->headers[0])
+		leg->headers = strdup(incoming->headers); /* without memory nobody is told: the call matters more */
 	if (incoming->offer)
 		leg->remote = *incoming->offer;
 }
@@ -296,6 +304,22 @@ static void call_fill(struct core_call *call, const struct core_leg *leg)
 	CORE_TEXT(call->dialled, leg->dialled);
 	CORE_TEXT(call->to_number, leg->dialled);
 	call->direction = leg->account[0] ? "internal" : "inbound";
+}
+
+bool core_leg_has_asked_for(pbx_leg handle, const char *number)
+{
+	const struct core_leg *leg = core_leg_alive(handle);
+
+	for (uint32_t hops = 0; leg && hops < CORE_MOST_HOPS; hops++) {
+		const struct core_leg *caller = leg->call->legs;
+
+		while (caller && !(caller->is_caller && caller->direction == PBX_INBOUND))
+			caller = caller->next;
+		if (!caller || strcmp(caller->dialled, number) == 0)
+			return caller != NULL;
+		leg = core_leg_alive(caller->came_from);
+	}
+	return false;
 }
 
 int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg)

@@ -28,6 +28,10 @@ struct core_invite {
 	const struct core_media_desc *offer;
 	const char *peer; /* the SIP system it goes to (pbx/sip.h), target may then be a bare number; "" for none */
 	uint32_t flags;   /* PBX_TARGET_… */
+	/* WITHHELD: who the caller is, for those who are trusted with it (RFC 3325); "" when that is not known. */
+	const char *asserted_number, *asserted_name;
+	const char *referred_by; /* number of who transferred the caller here (RFC 3892), "" for nobody */
+	const char *headers;     /* what the caller's INVITE said and ours may repeat, complete lines; "" for nothing */
 };
 
 struct core_leg_driver {
@@ -81,6 +85,12 @@ struct core_incoming {
 	pbx_leg replaces;                    /* of Replaces (RFC 3891): whose place it takes, instead of being routed */
 	bool early_only;                     /* only while that one rings */
 	const char *peer;                    /* the SIP system it comes from (pbx/sip.h); "" for none */
+	/* The caller does not want to be shown (RFC 3323): from_number is "" then, and here stands who it is as far as we know. */
+	bool withheld;
+	const char *asserted_number, *asserted_name;
+	const char *referred_by; /* who sent it here (RFC 3892), "" for nobody that we believe in */
+	const char *headers;     /* for struct core_invite of those who are called for it; "" for nothing */
+	pbx_leg came_from;       /* it is an INVITE of this leg of ours that has come back to us; none: it is not */
 };
 
 /* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),
@@ -100,6 +110,10 @@ void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms); /* by INF
 int core_leg_on_transfer(pbx_leg leg, const char *target, pbx_leg replaces);
 /* The leg is over. sip_code: the final response to our INVITE, or 0; cause: Q.850 from Reason or mapped; by_peer: they hung up. */
 void core_leg_on_ended(pbx_leg leg, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);
+
+/* Whether the call of a leg, or one that it came back from, has asked for this number before: if its INVITE came back asking for the same
+ * again, nothing would be different the next time (RFC 3261 16.3, RFC 5393). */
+bool core_leg_has_asked_for(pbx_leg leg, const char *number);
 
 /* The driver for URIs and accounts. One today. */
 void core_legs_set_driver(const struct core_leg_driver *driver);

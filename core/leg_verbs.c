@@ -100,6 +100,12 @@ static int progress(pbx_leg handle)
 	return leg ? core_leg_progress(leg, NULL) : PBX_ENOENT;
 }
 
+void core_leg_tell_identity(const struct core_leg *to, const struct core_leg *about)
+{
+	if (to->driver->set_identity)
+		to->driver->set_identity(to->dialog, about->number, about->name);
+}
+
 int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
 {
 	if (leg->state == PBX_LEG_ANSWERED)
@@ -107,8 +113,8 @@ int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
 	if (!is_waiting(leg))
 		return PBX_ESTATE;
 
-	if (other && leg->driver->set_identity)
-		leg->driver->set_identity(leg->dialog, other->number, other->name); /* the 200 says who has answered */
+	if (other)
+		core_leg_tell_identity(leg, other); /* the 200 says who has answered */
 	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
 	if (err == PBX_OK)
 		err = leg->driver->answer(leg->dialog, &leg->local);
@@ -402,6 +408,8 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.protocol_id = "",
 		.local_tag = "",
 		.remote_tag = "",
+		.withheld = leg->withheld,
+		.asserted_number = leg->asserted_number,
 	};
 	if (leg->dialog && leg->driver->name_dialog && !leg->driver_knows && leg->state != PBX_LEG_ENDED)
 		leg->driver->name_dialog(leg->dialog, &known.protocol_id, &known.local_tag, &known.remote_tag);
@@ -483,9 +491,19 @@ static int set_identity(pbx_leg handle, const char *number, const char *name)
 		CORE_TEXT(leg->name, name);
 
 	const struct core_leg *other = core_bridge_peer(leg);
-	if (other && other->driver->set_identity)
-		other->driver->set_identity(other->dialog, leg->number, leg->name);
+	if (other)
+		core_leg_tell_identity(other, leg);
 	return PBX_OK;
+}
+
+static uint32_t calls_made(const char *account)
+{
+	const struct core_leg *leg;
+	uint32_t count = 0, at = 0;
+
+	while ((leg = core_handles_next(&core_leg_table, &at)))
+		count += leg->is_caller && leg->state != PBX_LEG_ENDED && strcmp(leg->account, account) == 0;
+	return count;
 }
 
 static int set_music(pbx_leg handle, const char *music_class)
@@ -543,4 +561,5 @@ const struct pbx_calls core_calls_service = {
 	.set_language = set_language,
 	.find_ringing = core_leg_find_ringing,
 	.pickup = pickup,
+	.calls_made = calls_made,
 };

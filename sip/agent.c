@@ -10,8 +10,9 @@
 #include "address.h"
 #include "auth.h"
 #include "border.h"
-#include "dialog.h"
+#include "dialog_internal.h"
 #include "guard.h"
+#include "identity.h"
 #include "loop.h"
 #include "message.h"
 #include "notifier.h"
@@ -195,6 +196,25 @@ static void dispatch(struct ua_request *request)
 	}
 }
 
+/* An INVITE of ours that a proxy has sent back to us has our Call-ID and tag still. For another number that may be right, a spiral (RFC 3261
+ * 16.3); for one that its call has asked for before it would go round until Max-Forwards ends it (RFC 5393). */
+static bool came_round(struct ua_request *request)
+{
+	const sip_t *sip = request->sip;
+	char number[64];
+
+	if (!sip->sip_via->v_next)
+		return false; /* straight from who made it */
+	nta_leg_t *leg = nta_leg_by_dialog(request->ua->agent, NULL, sip->sip_call_id, NULL, NULL, sip->sip_from->a_tag, NULL);
+	const struct ua_dialog *dialog = leg ? nta_leg_magic(leg, ua_dialog_on_request) : NULL;
+
+	if (!dialog)
+		return false;
+	request->came_from = dialog->leg;
+	ua_identity_user(sip->sip_request->rq_url, number, sizeof number);
+	return core_leg_has_asked_for(dialog->leg, number);
+}
+
 /* Answers what needs no credentials because it gives nothing away. */
 static bool refuse_at_once(struct ua_request *request)
 {
@@ -208,6 +228,8 @@ static bool refuse_at_once(struct ua_request *request)
 		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
 	else if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0 && method == sip_method_invite)
 		ua_refuse(request, SIP_483_TOO_MANY_HOPS, NULL);
+	else if (method == sip_method_invite && came_round(request))
+		ua_refuse(request, SIP_482_LOOP_DETECTED, NULL);
 	else
 		return false;
 	return true;

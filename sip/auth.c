@@ -10,6 +10,7 @@
 #include "auth.h"
 #include "address.h"
 #include "border.h"
+#include "caller.h"
 #include "digest.h"
 #include "guard.h"
 #include "host.h"
@@ -200,6 +201,14 @@ static const char *acts_for(const sip_t *sip)
 	return whom->a_url->url_user ? whom->a_url->url_user : "";
 }
 
+/* An account registers itself and nobody else; when it calls it may say less of itself than it is, and more only if it is trusted. */
+static bool may_act(const sip_t *sip, const char *account)
+{
+	if (sip->sip_request->rq_method == sip_method_register)
+		return strcmp(acts_for(sip), account) == 0;
+	return ua_caller_is_own(sip, account);
+}
+
 /* A REGISTER that was accepted comes again: its nonce count is used up, but it is nobody else's. One that is still being worked on is
  * dropped: its answer is on the way. */
 static bool is_repeat(struct ua_request *request, const struct credentials *credentials)
@@ -258,7 +267,7 @@ bool ua_authenticate(struct ua_request *request)
 	}
 	ua_failures_clear(host);
 	ua_failures_clear(culprit_name(credentials.username, culprit));
-	if (strcmp(acts_for(request->sip), credentials.username) != 0) {
+	if (!may_act(request->sip, credentials.username)) {
 		forbid(request);
 		return false;
 	}

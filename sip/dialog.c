@@ -335,7 +335,7 @@ static void ua_set_identity(void *object, const char *number, const char *name)
 
 	if (dialog->peering)
 		return; /* our numbers inside are no business of other systems */
-	dialog->identity = ua_identity_headers(dialog->ua, number, name);
+	dialog->identity = ua_identity_headers(dialog->ua, number, name, false);
 	if (dialog->state == UA_ANSWERED && dialog->identity && (!was || strcmp(was, dialog->identity) != 0)) {
 		dialog->identity_due = true;
 		ua_dialog_tell_identity(dialog);

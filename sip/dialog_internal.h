@@ -35,6 +35,8 @@ struct ua_dialog {
 	bool heard_early;         /* an 18x had the answer: the 200 need not repeat it */
 	bool identity_due;        /* the peer is to hear who the other side is now */
 	bool owes_offer;          /* our 200 carries the offer, their ACK the answer */
+	bool is_outside;          /* another system is at the other end, not a device of ours */
+	bool is_trusted;          /* it belongs to our trust domain (RFC 3325) */
 	bool cancelled;           /* our INVITE is not wanted any more */
 	bool awaits_ack;          /* in: 200 is sent */
 	uint32_t bye_cause;       /* in: hang up as soon as the ACK is there; 0: no */

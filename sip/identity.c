@@ -1,12 +1,12 @@
 /*
- * identity.c - who is calling, in SIP's many spellings
+ * identity.c - writing who calls, in SIP's many spellings
  *
  * Names and numbers come from outside and go out again: what would end a header, a quoted text or a URI is escaped or left out here,
  * and nowhere else.
  */
 #include "identity.h"
+#include "passing.h"
 #include <pbx/route.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* For between quotes: backslash before quote and backslash, no control characters. */
@@ -38,12 +38,15 @@ void ua_identity_escape(const char *text, char *ret_text, size_t size)
 	ret_text[used] = '\0';
 }
 
+/* Without a number it is nobody's address (RFC 3323 4.1.1.3). */
 static void write_address(const char *domain, const char *number, const char *name, char *ret_text, size_t size)
 {
+	bool is_known = number && number[0];
 	char user[200], display[200];
 
-	ua_identity_escape(number && number[0] ? number : "anonymous", user, sizeof user);
-	quote(name, display, sizeof display);
+	ua_identity_escape(is_known ? number : "anonymous", user, sizeof user);
+	quote(is_known || (name && name[0]) ? name : "Anonymous", display, sizeof display);
+	domain = is_known ? domain : "anonymous.invalid";
 	if (display[0])
 		(void)snprintf(ret_text, size, "\"%s\" <sip:%s@%s>", display, user, domain);
 	else
@@ -55,16 +58,39 @@ void ua_identity_address(const struct ua *ua, const char *number, const char *na
 	write_address(ua->settings->domain, number, name, ret_text, size);
 }
 
-char *ua_identity_headers(const struct ua *ua, const char *number, const char *name)
+static void append(char *text, size_t size, const char *format, const char *value)
 {
-	char address[512], text[1200];
+	size_t used = strlen(text);
 
-	if (!number || !number[0])
-		return NULL;
+	(void)snprintf(text + used, size - used, format, value);
+}
+
+char *ua_identity_headers(const struct ua *ua, const char *number, const char *name, bool withheld)
+{
+	bool is_known = (number && number[0]) || (!withheld && name && name[0]);
+	char address[512], text[1200] = "";
+
 	ua_identity_address(ua, number, name, address, sizeof address);
-	(void)snprintf(text, sizeof text, "P-Asserted-Identity: %s\nRemote-Party-ID: %s;party=calling;screen=yes;privacy=off\n", address,
-		       address);
-	return strdup(text);
+	if (is_known && ua->settings->send_p_asserted_identity)
+		append(text, sizeof text, "P-Asserted-Identity: %s\n", address);
+	if (is_known && ua->settings->send_remote_party_id) {
+		append(text, sizeof text, "Remote-Party-ID: %s;party=calling;screen=yes", address);
+		append(text, sizeof text, ";privacy=%s\n", withheld ? "full" : "off");
+	}
+	if (withheld)
+		append(text, sizeof text, "Privacy: %s\n", "id");
+	return text[0] ? strdup(text) : NULL;
+}
+
+void ua_identity_referred_by(const struct ua *ua, const struct core_invite *invite, char *ret_text, size_t size)
+{
+	char user[200];
+
+	ret_text[0] = '\0';
+	if (!invite->referred_by || !invite->referred_by[0])
+		return;
+	ua_identity_escape(invite->referred_by, user, sizeof user);
+	(void)snprintf(ret_text, size, "Referred-By: <sip:%s@%s>\n", user, ua->settings->domain);
 }
 
 /* ---- forwarding ----------------------------------------------------------------------- */
@@ -136,17 +162,11 @@ void ua_identity_diversions(const struct ua *ua, const struct core_invite *invit
 
 /* ---- to other systems ----------------------------------------------------------------- */
 
-static void append(char *text, size_t size, const char *format, const char *value)
-{
-	size_t used = strlen(text);
-
-	(void)snprintf(text + used, size - used, format, value);
-}
-
 /* Who asserts, who prefers, and what is not to be told (RFC 3325, RFC 3323). */
-static void write_asserted(const struct pbx_sip_peer *peer, const char *address, bool withheld, char *ret_headers, size_t size)
+static void write_asserted(const struct pbx_sip_peer *peer, const char *address, bool is_unknown, bool withheld, char *ret_headers,
+			   size_t size)
 {
-	bool told = !withheld || peer->flags & PBX_SIP_TRUSTED;
+	bool told = !is_unknown && (!withheld || peer->flags & PBX_SIP_TRUSTED);
 
 	if (told && peer->show & PBX_SIP_SHOW_PAI)
 		append(ret_headers, size, "P-Asserted-Identity: %s\n", address);
@@ -166,9 +186,10 @@ void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_inv
 	const char *domain = peer->from_domain[0] ? peer->from_domain : peer->host;
 	const char *own = peer->from_user[0] ? peer->from_user : peer->user;
 	bool withheld = invite->flags & PBX_TARGET_WITHHELD;
-	char address[600];
+	const char *number = withheld ? invite->asserted_number : invite->from_number;
+	char address[600], passed[2048];
 
-	write_address(domain, invite->from_number, invite->from_name, address, sizeof address);
+	write_address(domain, number, withheld ? invite->asserted_name : invite->from_name, address, sizeof address);
 	if (withheld)
 		(void)snprintf(ret_from, from_size, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
 	else if (peer->show & PBX_SIP_SHOW_FROM || !own[0])
@@ -177,8 +198,10 @@ void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_inv
 		write_address(domain, own, invite->from_name, ret_from, from_size);
 
 	write_diversions(domain, peer->show, invite, ret_headers, size);
-	if (invite->from_number && invite->from_number[0])
-		write_asserted(peer, address, withheld, ret_headers, size);
+	if (withheld || (number && number[0]))
+		write_asserted(peer, address, withheld && !(number && number[0]), withheld, ret_headers, size);
+	ua_passing_for_peer(peer, invite->headers, passed, sizeof passed);
+	append(ret_headers, size, "%s", passed);
 	for (uint32_t i = 0; i < peer->headers.count; i++)
 		append(ret_headers, size, "%s\n", peer->headers.items[i]);
 }
@@ -196,8 +219,6 @@ uint32_t ua_identity_forwarded(const sip_t *sip)
 	return diversions > entries ? diversions : entries;
 }
 
-/* ---- the caller ----------------------------------------------------------------------- */
-
 void ua_identity_user(const url_t *url, char *ret_user, size_t size)
 {
 	const char *user = url->url_user ? url->url_user : "";
@@ -207,48 +228,4 @@ void ua_identity_user(const url_t *url, char *ret_user, size_t size)
 		length = 0;
 	length = url_unescape_to(ret_user, user, length);
 	ret_user[length] = '\0';
-}
-
-static void unquote(const char *display, char ret_name[128])
-{
-	size_t used = 0;
-
-	for (; display && *display && used < 127; display++) {
-		if (*display == '"')
-			continue;
-		if (*display == '\\' && display[1])
-			display++;
-		ret_name[used++] = *display;
-	}
-	ret_name[used] = '\0';
-}
-
-static bool read_asserted(const sip_t *sip, char ret_number[64], char ret_name[128])
-{
-	for (const sip_unknown_t *header = sip->sip_unknown; header; header = header->un_next) {
-		su_home_t home[1] = { SU_HOME_INIT(home) };
-		bool found;
-
-		if (strcasecmp(header->un_name, "P-Asserted-Identity") != 0 || !header->un_value)
-			continue;
-		(void)su_home_init(home);
-		const sip_from_t *address = sip_from_make(home, header->un_value);
-		found = address && address->a_url->url_user;
-		if (found) {
-			ua_identity_user(address->a_url, ret_number, 64);
-			unquote(address->a_display, ret_name);
-		}
-		su_home_deinit(home);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-void ua_identity_caller(const struct ua_request *request, char ret_number[64], char ret_name[128])
-{
-	if (request->from_peer && read_asserted(request->sip, ret_number, ret_name))
-		return;
-	ua_identity_user(request->sip->sip_from->a_url, ret_number, 64);
-	unquote(request->sip->sip_from->a_display, ret_name);
 }

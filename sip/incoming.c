@@ -8,8 +8,10 @@
 #include "address.h"
 #include "agent.h"
 #include "border.h"
+#include "caller.h"
 #include "gruu.h"
 #include "identity.h"
+#include "passing.h"
 #include "peering.h"
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +129,8 @@ static void read_dialled(const struct ua_request *request, char *ret_dialled, si
 static void tell_core(struct ua_dialog *dialog, const struct ua_request *request, const struct core_media_desc *offer, pbx_leg replaces)
 {
 	const sip_t *sip = request->sip;
-	char dialled[64], number[64], name[128], instance[UA_MOST_INSTANCE] = "";
+	char dialled[64], instance[UA_MOST_INSTANCE] = "", *headers = ua_passing_read(request);
+	struct ua_caller caller;
 	pbx_leg leg = { 0 };
 	int err;
 
@@ -136,12 +139,18 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 		read_dialled(request, dialled, sizeof dialled);
 	else if (gruu == UA_GRUU_DEAD)
 		(void)snprintf(dialled, sizeof dialled, "tgruu"); /* a number that nobody has */
-	ua_identity_caller(request, number, name);
+	ua_caller_read(request, &caller);
 	const struct core_incoming incoming = {
 		.dialled = dialled,
 		.instance = instance,
-		.from_number = number,
-		.from_name = name,
+		.from_number = caller.number,
+		.from_name = caller.name,
+		.withheld = caller.withheld,
+		.asserted_number = caller.asserted_number,
+		.asserted_name = caller.asserted_name,
+		.referred_by = caller.referred_by,
+		.headers = headers,
+		.came_from = request->came_from,
 		.account = request->account,
 		.device = sip->sip_user_agent && sip->sip_user_agent->g_string ? sip->sip_user_agent->g_string : "",
 		.address = request->address,
@@ -156,6 +165,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	dialog->busy = true;
 	err = core_leg_on_incoming(&ua_leg_driver, dialog, &incoming, &leg);
 	dialog->busy = false;
+	free(headers);
 	if (err != PBX_OK) {
 		refuse_by(dialog, err);
 		dialog->state = UA_ENDED;
@@ -233,6 +243,8 @@ void ua_dialog_incoming(struct ua_request *request)
 	}
 	remember_peer(dialog, request);
 	note_abilities(dialog, request->sip);
+	dialog->is_outside = !request->account[0];
+	dialog->is_trusted = ua_request_is_trusted(request);
 	ua_dialog_note_name(dialog, request->sip->sip_call_id, request->sip->sip_from->a_tag);
 	dialog->state = UA_NEW;
 	dialog->released = false;

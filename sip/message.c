@@ -13,6 +13,7 @@
 #include "bus.h"
 #include "dialog_internal.h"
 #include "host.h"
+#include "caller.h"
 #include "identity.h"
 #include "json.h"
 #include "location.h"
@@ -390,7 +391,8 @@ static bool refuse_request(struct ua_request *request, const char *to)
 void ua_message(struct ua_request *request)
 {
 	const sip_t *sip = request->sip;
-	char to[64], number[64], name[128], unsupported[512], *kind = NULL;
+	char to[64], unsupported[512], *kind = NULL;
+	struct ua_caller caller;
 	struct ua_message *message;
 
 	if (!ua_messages_part) {
@@ -404,13 +406,13 @@ void ua_message(struct ua_request *request)
 	ua_identity_user(sip->sip_request->rq_url, to, sizeof to);
 	if (refuse_request(request, to))
 		return;
-	ua_identity_caller(request, number, name);
+	ua_caller_read(request, &caller);
 	if (sip->sip_content_type) /* with its parameters; lives as long as the request */
 		kind = sip_header_as_string(msg_home(request->msg), (sip_header_t *)sip->sip_content_type);
 	const struct pbx_message given = {
 		.size = sizeof given,
-		.from = request->account[0] ? request->account : number,
-		.from_name = name,
+		.from = request->account[0] && !caller.withheld ? request->account : caller.number,
+		.from_name = caller.name,
 		.to = to,
 		.content_type = kind ? kind : "text/plain",
 		.body = sip->sip_payload ? sip->sip_payload->pl_data : "",

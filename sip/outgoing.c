@@ -8,6 +8,7 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "caller.h"
 #include "gruu.h"
 #include "identity.h"
 #include "peering.h"
@@ -98,17 +99,27 @@ static bool open_leg(struct ua_dialog *dialog, const struct core_invite *invite)
 	return ua_dialog_open(dialog, from, to, id);
 }
 
+/* What a device is told of the caller: of one that is withheld only if it is trusted (RFC 3325). */
+static char *identity_for(const struct ua_dialog *dialog, const struct core_invite *invite)
+{
+	if (!(invite->flags & PBX_TARGET_WITHHELD))
+		return ua_identity_headers(dialog->ua, invite->from_number, invite->from_name, false);
+	return ua_identity_headers(dialog->ua, dialog->is_trusted ? invite->asserted_number : "", invite->asserted_name, true);
+}
+
 /* What the INVITE will say, should it have to be said again. */
 static int keep_first(struct ua_dialog *dialog, const struct core_invite *invite)
 {
-	char diversions[2048];
+	char diversions[2048], referred_by[400];
 
 	ua_identity_diversions(dialog->ua, invite, diversions, sizeof diversions);
+	ua_identity_referred_by(dialog->ua, invite, referred_by, sizeof referred_by);
 	dialog->first.max_forwards = invite->max_forwards ? invite->max_forwards : 70;
 	dialog->first.target = strdup(invite->target);
 	if (invite->path && invite->path[0] && !(dialog->first.path = strdup(invite->path)))
 		return PBX_ENOMEM;
-	if (asprintf(&dialog->first.headers, "%s%s", dialog->identity ? dialog->identity : "", diversions) < 0)
+	if (asprintf(&dialog->first.headers, "%s%s%s%s", dialog->identity ? dialog->identity : "", diversions, referred_by,
+		     invite->headers ? invite->headers : "") < 0)
 		dialog->first.headers = NULL;
 	return dialog->first.target && dialog->first.headers ? PBX_OK : PBX_ENOMEM;
 }
@@ -146,7 +157,9 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 		return err;
 	ua_transport_contact(dialog->ua, &dialog->peer, dialog->transport, dialog->contact, sizeof dialog->contact);
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
-	dialog->identity = ua_identity_headers(dialog->ua, invite->from_number, invite->from_name);
+	dialog->is_outside = !invite->account || !invite->account[0];
+	dialog->is_trusted = !dialog->is_outside && ua_account_is_trusted(invite->account);
+	dialog->identity = identity_for(dialog, invite);
 	err = keep_first(dialog, invite);
 	if (err != PBX_OK)
 		return err;

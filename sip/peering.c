@@ -48,6 +48,8 @@ static int peering_new(struct ua_dialog *dialog, struct ua_peer *peer)
 	if (!dialog->peering)
 		return PBX_ENOMEM;
 	dialog->peering->peer = ua_peer_ref(peer);
+	dialog->is_outside = true;
+	dialog->is_trusted = peer->is.flags & PBX_SIP_TRUSTED;
 	return PBX_OK;
 }
 

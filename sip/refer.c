@@ -3,6 +3,8 @@
  *
  * 202 says that we try, NOTIFY with a piece of SIP (RFC 3515, RFC 3420) how far it has come; a final status ends the implicit
  * subscription. A Replaces in Refer-To names one of our own dialogs: an attended transfer, which the core joins without a new call.
+ * Other systems may transfer whom they talk with as far as sip.refer_from_outside lets them, and nobody is sent to another host: a number there
+ * is taken for the one we know, or refused. Who refers is said by us (Referred-By, RFC 3892), since nobody else can prove it.
  */
 #include "dialog_internal.h"
 #include "gruu.h"
@@ -32,6 +34,43 @@ static pbx_leg find_replaced(const struct ua_dialog *dialog, const url_t *target
 	return other && other != dialog ? other->leg : (pbx_leg){ 0 };
 }
 
+/* Whether a transfer to that host stays with us: our domain, our address as its sender sees it, or as others do. */
+static bool is_ours(const struct ua_dialog *dialog, const url_t *target)
+{
+	const char *host = target->url_host, *external = dialog->ua->settings->external_address;
+	const char *contact = strchr(dialog->contact, '@');
+	size_t length = host ? strlen(host) : 0;
+
+	if (length == 0 || strcasecmp(host, dialog->ua->settings->domain) == 0 || (external[0] && strcasecmp(host, external) == 0))
+		return true;
+	contact = contact ? contact + 1 : strchr(dialog->contact, ':') + 1; /* "<sip:HOST:5060;…>" */
+	return strncasecmp(contact, host, length) == 0 && contact[length] && strchr(":;>", contact[length]);
+}
+
+/* The policy of other systems. */
+static bool may_refer(const struct ua_dialog *dialog)
+{
+	const char *policy = dialog->ua->settings->refer_from_outside;
+
+	return !dialog->is_outside || strcmp(policy, "allow") == 0 || (strcmp(policy, "trusted") == 0 && dialog->is_trusted);
+}
+
+/* 0, or the status that refuses it. */
+static int refuse_target(const struct ua_dialog *dialog, const sip_t *sip)
+{
+	const sip_refer_to_t *refer_to = sip->sip_refer_to;
+
+	if (!refer_to || refer_to->r_url->url_type == url_invalid)
+		return 400;
+	if (!may_refer(dialog))
+		return 403;
+	if (refer_to->r_url->url_type == url_tel)
+		return 0;
+	if (refer_to->r_url->url_type != url_sip && refer_to->r_url->url_type != url_sips)
+		return 416;
+	return !is_ours(dialog, refer_to->r_url) && strcmp(dialog->ua->settings->refer_elsewhere, "refuse") == 0 ? 403 : 0;
+}
+
 int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 {
 	char target[64], instance[UA_MOST_INSTANCE];
@@ -42,8 +81,11 @@ int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 		ua_reply(dialog->ua, irq, SIP_491_REQUEST_PENDING, NULL);
 		return 0;
 	}
-	if (!sip->sip_refer_to || sip->sip_refer_to->r_url->url_type == url_invalid)
-		return 400;
+	int status = refuse_target(dialog, sip);
+	if (status) {
+		ua_reply(dialog->ua, irq, status, sip_status_phrase(status), NULL);
+		return 0;
+	}
 	if (ua_gruu_read(sip->sip_refer_to->r_url, target, instance) != UA_GRUU_FOUND)
 		ua_identity_user(sip->sip_refer_to->r_url, target, sizeof target);
 	replaced = find_replaced(dialog, sip->sip_refer_to->r_url, &attended);

@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "parts.h"
+#include "passing.h"
 #include "request.h"
 #include "status.h"
 #include "tap.h"
@@ -229,6 +230,8 @@ static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
 		pbx_diag_set(diag, "service_route", "'%.100s' is no route: write sip:ADDRESS;lr", uri);
 		return PBX_EINVAL;
 	}
+	if (ua_passing_check(&settings->pass_headers, diag) != PBX_OK)
+		return PBX_EINVAL;
 	if (!*settings->certificate != !*settings->key) {
 		pbx_diag_set(diag, "key", "sip.certificate and sip.key go together: set both, or none for those of api");
 		return PBX_EINVAL;
@@ -289,6 +292,25 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct ua_settings, idle_s, .initial = 1800, .least = 30, .most = 86400, .unit = "s", .flags = PBX_SETTING_RESTART,
 		 .help = "Connections over which nothing came for so long are closed; keep-alives count"),
 	PBX_LIST(struct ua_settings, peers, .initial_text = "", .help = "Addresses or networks that may call without credentials"),
+	PBX_LIST(struct ua_settings, trusted, .initial_text = "",
+		 .help = "Those of sip.peers whose P-Asserted-Identity is believed, and who are told withheld numbers (RFC 3325). Trunks "
+			 "and "
+			 "extensions have a setting of their own"),
+	PBX_BOOL(struct ua_settings, send_p_asserted_identity, .initial = 1,
+		 .help = "Tell phones who calls in P-Asserted-Identity, too (RFC 3325)"),
+	PBX_BOOL(struct ua_settings, send_remote_party_id, .initial = 1, .help = "Tell phones who calls in Remote-Party-ID, too"),
+	PBX_BOOL(struct ua_settings, send_mac_address, .initial = 1,
+		 .help = "Tell phones by X-MAC-Address which device calls, when that is known"),
+	PBX_BOOL(struct ua_settings, accept_mac_in_invite, .initial = 1,
+		 .help = "Believe the X-MAC-Address that a phone's call says; without it only what its registration tells"),
+	PBX_LIST(struct ua_settings, pass_headers, .initial_text = "",
+		 .help = "Headers of a caller's INVITE that go on to who is called, as Alert-Info or User-to-User: to and from phones and "
+			 "trusted "
+			 "systems. All others end here"),
+	PBX_CHOICE(struct ua_settings, refer_from_outside, .initial_text = "trusted", .choices = PBX_CHOICES("refuse", "trusted", "allow"),
+		   .help = "Whether other systems may transfer (REFER) who talks with them: never, those that are trusted, or all"),
+	PBX_CHOICE(struct ua_settings, refer_elsewhere, .initial_text = "rewrite", .choices = PBX_CHOICES("refuse", "rewrite"),
+		   .help = "A transfer to an address of another host: 403, or to the same number as we know it"),
 	PBX_LIST(struct ua_settings, md5_only_agents, .initial_text = "baresip v0,baresip v1",
 		 .help = "Beginnings of User-Agent headers of phones that fail when SHA-256 is offered beside MD5"),
 	PBX_TEXT(struct ua_settings, user_agent, .initial_text = "Warden PBX", .help = "What we call ourselves in messages"),

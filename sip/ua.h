@@ -22,7 +22,10 @@ struct ua_peer;
 #include <sofia-sip/tport.h>
 
 struct ua_settings {
-	struct pbx_list listen, local_networks, peers, md5_only_agents;
+	struct pbx_list listen, local_networks, peers, trusted, md5_only_agents;
+	struct pbx_list pass_headers;
+	bool send_p_asserted_identity, send_remote_party_id, send_mac_address, accept_mac_in_invite;
+	const char *refer_from_outside, *refer_elsewhere;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
 	const char *certificate, *key, *tls_authorities, *tls_clients;
 	bool tls_verify;
@@ -72,6 +75,7 @@ struct ua_request {
 	char account[64];     /* whom the credentials proved, "" for none */
 	uint64_t proof;       /* of a REGISTER with credentials: it has the same when it comes again */
 	bool repeated;        /* it has been accepted and answered before */
+	pbx_leg came_from;    /* an INVITE of this leg of ours, which a proxy has sent back to us */
 };
 
 /* An accepted REGISTER that is answered when what it changed is safe. */

@@ -11,15 +11,15 @@
 	"INSERT INTO extensions_accounts (number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, "     \
 	"pin_hash,"                                                                                                                        \
 	" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls, created_at, "          \
-	"updated_at)"                                                                                                                      \
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+	"updated_at, max_outgoing)"                                                                                                        \
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)"
 
 const char account_insert_sql[] = INSERT_SQL;
 const char account_upsert_sql[] =
 	INSERT_SQL " ON CONFLICT (number) DO UPDATE SET name = $2, email = $3, language = $4, music_class = $5, pickup_group = $6,"
 		   " caller_id = $7, sip_secret = $8, web_hash = $9, pin_hash = $10, forward_always = $11, forward_busy = $12,"
 		   " forward_no_answer = $13, forward_offline = $14, flags = $15, ring_s = $16, max_contacts = $17, max_calls = $18,"
-		   " updated_at = $20";
+		   " updated_at = $20, max_outgoing = $21";
 
 /* The column `flags`. */
 #define FLAG_OUTSIDE 1
@@ -27,6 +27,7 @@ const char account_upsert_sql[] =
 #define FLAG_DND 4
 #define FLAG_NO_WAITING 8
 #define CLASS_SHIFT 4 /* three bits hold the class, and 0 means none: rows of before have it */
+#define FLAG_TRUSTED 128
 
 #define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
 
@@ -105,9 +106,11 @@ struct account *account_new(const struct account_draft *draft)
 		.ring_s = draft->ring_s,
 		.max_contacts = draft->max_contacts,
 		.max_calls = draft->max_calls,
+		.max_outgoing = draft->max_outgoing,
 		.may_call_outside = draft->may_call_outside,
 		.call_class = draft->call_class,
 		.no_waiting = draft->no_waiting,
+		.trusted = draft->trusted,
 		.is_admin = draft->is_admin,
 		.dnd = draft->dnd,
 		.created_us = draft->created_us,
@@ -134,9 +137,11 @@ void account_copy(const struct account *account, struct account_draft *ret_draft
 	ret_draft->ring_s = account->ring_s;
 	ret_draft->max_contacts = account->max_contacts;
 	ret_draft->max_calls = account->max_calls;
+	ret_draft->max_outgoing = account->max_outgoing;
 	ret_draft->may_call_outside = account->may_call_outside;
 	ret_draft->call_class = account->call_class;
 	ret_draft->no_waiting = account->no_waiting;
+	ret_draft->trusted = account->trusted;
 	ret_draft->is_admin = account->is_admin;
 	ret_draft->dnd = account->dnd;
 	ret_draft->created_us = account->created_us;
@@ -210,16 +215,18 @@ void account_values(const struct account *account, struct pbx_value ret_values[A
 				      account->forward[2],  account->forward[3] };
 	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) |
 					    (account->dnd ? FLAG_DND : 0) | (account->no_waiting ? FLAG_NO_WAITING : 0) |
+					    (account->trusted ? FLAG_TRUSTED : 0) |
 					    (account->call_class == CLASS_UNSET ? 0 : (int64_t)(account->call_class + 1) << CLASS_SHIFT),
 				    account->ring_s,
 				    account->max_contacts,
 				    account->max_calls,
 				    account->created_us,
-				    account->updated_us };
+				    account->updated_us,
+				    account->max_outgoing };
 
 	for (uint32_t i = 0; i < 14; i++)
 		ret_values[i] = pbx_v_text(texts[i]);
-	for (uint32_t i = 0; i < 6; i++)
+	for (uint32_t i = 0; i < 7; i++)
 		ret_values[14 + i] = PBX_V_INT(numbers[i]);
 }
 
@@ -242,12 +249,14 @@ static void draft_from_row(struct account_draft *account, const struct pbx_rows 
 	account->is_admin = flags & FLAG_ADMIN;
 	account->dnd = flags & FLAG_DND;
 	account->no_waiting = flags & FLAG_NO_WAITING;
+	account->trusted = flags & FLAG_TRUSTED;
 	account->call_class = flags >> CLASS_SHIFT & 7 ? (uint32_t)(flags >> CLASS_SHIFT & 7) - 1 : CLASS_UNSET;
 	account->ring_s = (uint32_t)pbx_cell_int(rows, row, 15);
 	account->max_contacts = (uint32_t)pbx_cell_int(rows, row, 16);
 	account->max_calls = (uint32_t)pbx_cell_int(rows, row, 17);
 	account->created_us = pbx_cell_int(rows, row, 18);
 	account->updated_us = pbx_cell_int(rows, row, 19);
+	account->max_outgoing = (uint32_t)pbx_cell_int(rows, row, 20);
 }
 
 static int load_some(struct extensions *extensions);
@@ -284,7 +293,7 @@ static int load_some(struct extensions *extensions)
 		extensions->host,
 		"SELECT number, name, email, language, music_class, pickup_group, caller_id, sip_secret, web_hash, pin_hash,"
 		" forward_always, forward_busy, forward_no_answer, forward_offline, flags, ring_s, max_contacts, max_calls,"
-		" created_at, updated_at FROM extensions_accounts WHERE number > $1 ORDER BY number LIMIT $2",
+		" created_at, updated_at, max_outgoing FROM extensions_accounts WHERE number > $1 ORDER BY number LIMIT $2",
 		params, 2, on_rows, extensions);
 }
 

@@ -24,6 +24,8 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.may_call_outside = account->may_call_outside,
 		.is_admin = account->is_admin,
 		.dnd = account->dnd,
+		.trusted = account->trusted,
+		.max_outgoing = account->max_outgoing ? account->max_outgoing : settings->max_outgoing,
 	};
 }
 

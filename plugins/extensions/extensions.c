@@ -20,6 +20,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "Devices that may register to one number"),
 	PBX_UINT(struct extension_settings, max_calls, .initial = 4, .least = 1, .most = 1000,
 		 .help = "Calls one number may have; beyond it is busy"),
+	PBX_UINT(struct extension_settings, max_outgoing, .initial = 0, .least = 0, .most = 1000,
+		 .help = "Calls one number may have made at once, but to emergency numbers; more get 403. 0: no limit"),
 	PBX_UINT(struct extension_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
 		 .help = "How long an extension rings"),
 	PBX_CHOICE(struct extension_settings, call_class, .initial_text = "international",
@@ -55,6 +57,7 @@ static const struct pbx_migration migrations[] = {
 	  " pin_hash TEXT NOT NULL, forward_always TEXT NOT NULL, forward_busy TEXT NOT NULL, forward_no_answer TEXT NOT NULL,"
 	  " forward_offline TEXT NOT NULL, flags INTEGER NOT NULL, ring_s INTEGER NOT NULL, max_contacts INTEGER NOT NULL,"
 	  " max_calls INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL)" },
+	{ 2, "outgoing calls at once", "ALTER TABLE extensions_accounts ADD COLUMN max_outgoing INTEGER NOT NULL DEFAULT 0" },
 };
 
 /* ---- what people may ask -------------------------------------------------------------- */
@@ -98,8 +101,15 @@ static const struct pbx_migration migrations[] = {
 		  .least = 0,                                                                                                              \
 		  .most = 50,                                                                                                              \
 		  .help = "Devices that may register; 0: as the setting says" },                                                           \
+		{ .name = "max_calls", .type = PBX_TYPE_INT, .least = 0, .most = 1000, .help = "Calls at once; 0: as the setting says" },  \
+		{ .name = "max_outgoing",                                                                                                  \
+		  .type = PBX_TYPE_INT,                                                                                                    \
+		  .least = 0,                                                                                                              \
+		  .most = 1000,                                                                                                            \
+		  .help = "Calls it may have made at once; 0: as the setting says" },                                                      \
 	{                                                                                                                                  \
-		.name = "max_calls", .type = PBX_TYPE_INT, .least = 0, .most = 1000, .help = "Calls at once; 0: as the setting says"       \
+		.name = "trusted", .type = PBX_TYPE_BOOL,                                                                                  \
+		.help = "May say for whom it calls, and is told withheld numbers: a gateway, an operator's desk"                           \
 	}
 
 static const struct pbx_arg number_arg[] = { NUMBER_ARG };
@@ -134,6 +144,8 @@ static const struct pbx_field account_fields[] = {
 	{ "ring_s", PBX_TYPE_INT, "How long it rings" },
 	{ "max_contacts", PBX_TYPE_INT, "Devices that may register" },
 	{ "max_calls", PBX_TYPE_INT, "Calls at once" },
+	{ "max_outgoing", PBX_TYPE_INT, "Calls it may have made at once; 0: no limit" },
+	{ "trusted", PBX_TYPE_BOOL, "May say for whom it calls, and is told withheld numbers (RFC 3325)" },
 	{ "has_password", PBX_TYPE_BOOL, "A web password is set" },
 	{ "has_voicemail_pin", PBX_TYPE_BOOL, "A PIN is set" },
 	{ "created_at", PBX_TYPE_TIME, "When it was made" },

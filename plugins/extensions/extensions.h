@@ -28,9 +28,9 @@ struct account {
 	const char *sip_secret;          /* sealed */
 	const char *web_hash, *pin_hash; /* "" when none is set */
 	const char *forward[FORWARD_KINDS];
-	uint32_t ring_s, max_contacts, max_calls; /* 0: the setting */
-	uint32_t call_class;                      /* CLASS_… */
-	bool may_call_outside, is_admin, dnd, no_waiting;
+	uint32_t ring_s, max_contacts, max_calls, max_outgoing; /* 0: the setting */
+	uint32_t call_class;                                    /* CLASS_… */
+	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
 
@@ -39,16 +39,16 @@ struct account_draft {
 	char number[ACCOUNT_NUMBER + 1], name[256], email[256], language[17], music_class[41], pickup_group[41], caller_id[51];
 	char sip_secret[256], web_hash[256], pin_hash[256];
 	char forward[FORWARD_KINDS][ACCOUNT_DEST];
-	uint32_t ring_s, max_contacts, max_calls;
+	uint32_t ring_s, max_contacts, max_calls, max_outgoing;
 	uint32_t call_class;
-	bool may_call_outside, is_admin, dnd, no_waiting;
+	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
 
 struct extension_settings {
 	const char *call_class;
 	struct pbx_list local, national, international, premium;
-	uint32_t number_least, number_most, max_contacts, max_calls, ring_s, password_least, pin_least, pin_most;
+	uint32_t number_least, number_most, max_contacts, max_calls, max_outgoing, ring_s, password_least, pin_least, pin_most;
 	const char *code_dnd_on, *code_dnd_off, *code_pickup, *code_directed_pickup;
 	const char *code_forward_always, *code_forward_always_off, *code_forward_busy, *code_forward_busy_off, *code_forward_no_answer,
 		*code_forward_no_answer_off;
@@ -75,7 +75,7 @@ struct extensions {
 	char loaded_to[ACCOUNT_NUMBER + 1]; /* accounts are read at the start in order of number, some at a time */
 	/* What the routing hook's answer points to, until the core has read it. */
 	struct pbx_dial_target target;
-	char target_text[ACCOUNT_NUMBER + 8], permission_text[96];
+	char target_text[ACCOUNT_NUMBER + 8], permission_text[96], limit_text[96];
 };
 
 /* ---- accounts.c: the accounts in memory ---- */
@@ -89,7 +89,7 @@ void account_drop(struct extensions *extensions, const char *number);
 void accounts_clear(struct extensions *extensions);
 void accounts_each(const struct extensions *extensions, void (*each)(void *context, const struct account *account), void *context);
 int accounts_load(struct extensions *extensions); /* PBX_ELATER; host->ready when done */
-#define ACCOUNT_COLUMNS 20u
+#define ACCOUNT_COLUMNS 21u
 extern const char account_insert_sql[], account_upsert_sql[]; /* ACCOUNT_COLUMNS parameters */
 void account_values(const struct account *account, struct pbx_value ret_values[ACCOUNT_COLUMNS]);
 

@@ -55,6 +55,8 @@ struct pbx_json *account_describe(const struct extensions *extensions, const str
 	(void)json->set_integer(object, "ring_s", account->ring_s ? account->ring_s : extensions->settings->ring_s);
 	(void)json->set_integer(object, "max_contacts", account->max_contacts ? account->max_contacts : extensions->settings->max_contacts);
 	(void)json->set_integer(object, "max_calls", account->max_calls ? account->max_calls : extensions->settings->max_calls);
+	(void)json->set_integer(object, "max_outgoing", account->max_outgoing ? account->max_outgoing : extensions->settings->max_outgoing);
+	(void)json->set_boolean(object, "trusted", account->trusted);
 	(void)json->set_boolean(object, "has_password", account->web_hash[0] != '\0');
 	(void)json->set_boolean(object, "has_voicemail_pin", account->pin_hash[0] != '\0');
 	(void)json->set_time(object, "created_at", account->created_us);
@@ -282,6 +284,8 @@ static void take_arguments(struct edit *edit)
 	account->ring_s = (uint32_t)requests->integer(edit->request, "ring_s", account->ring_s);
 	account->max_contacts = (uint32_t)requests->integer(edit->request, "max_contacts", account->max_contacts);
 	account->max_calls = (uint32_t)requests->integer(edit->request, "max_calls", account->max_calls);
+	account->max_outgoing = (uint32_t)requests->integer(edit->request, "max_outgoing", account->max_outgoing);
+	account->trusted = requests->boolean(edit->request, "trusted", account->trusted);
 }
 
 static struct edit *edit_for(struct extensions *extensions, pbx_request request, const struct account *from, const char *number)

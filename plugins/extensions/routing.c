@@ -1,5 +1,5 @@
 /*
- * routing - a call to an extension rings its devices, or goes where its owner sent it; a call out of the house asks whether it may
+ * routing - a call to an extension rings its devices, or goes where its owner sent it; a call of an extension asks whether it may
  */
 #include "extensions.h"
 #include <string.h>
@@ -27,6 +27,26 @@ static int reject(struct pbx_route_answer *answer, uint32_t sip_code, const char
 	answer->sip_code = sip_code;
 	answer->text = text;
 	return PBX_OK;
+}
+
+/* PBX_ORDER_SCREEN, so behind emergency numbers: has the caller as many calls as it may have made? */
+static int on_calling(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
+{
+	struct extensions *extensions = self;
+	const struct account *account = request->account[0] && !request->forwarded ? account_find(extensions, request->account) : NULL;
+	uint32_t most = !account ? 0 : account->max_outgoing ? account->max_outgoing : extensions->settings->max_outgoing;
+
+	(void)query;
+	if (most == 0)
+		return PBX_OK; /* pass */
+	uint32_t made =
+		extensions->calls->calls_made(request->account) + request->explaining; /* the one that is asked for counts already */
+	(void)snprintf(extensions->limit_text, sizeof extensions->limit_text, "%u of %u calls that %s may have made at once",
+		       made > most ? made - 1 : made, most, account->number);
+	if (made > most)
+		return reject(ret_answer, 403, extensions->limit_text);
+	ret_answer->text = extensions->limit_text;
+	return PBX_OK; /* pass */
 }
 
 /* PBX_ORDER_EXTENSIONS: is the number one of ours? */
@@ -99,8 +119,10 @@ static void reserve_one(void *context, const struct account *account)
 
 int routing_start(struct extensions *extensions)
 {
-	int err = extensions->routing->hook(extensions->host, PBX_ORDER_EXTENSIONS, "extension", on_number, extensions);
+	int err = extensions->routing->hook(extensions->host, PBX_ORDER_SCREEN, "calls at once", on_calling, extensions);
 
+	if (err == PBX_OK)
+		err = extensions->routing->hook(extensions->host, PBX_ORDER_EXTENSIONS, "extension", on_number, extensions);
 	if (err == PBX_OK)
 		err = extensions->routing->hook(extensions->host, PBX_ORDER_PERMISSION, "may call outside", on_leaving, extensions);
 	if (err == PBX_OK)

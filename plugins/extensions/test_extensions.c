@@ -400,6 +400,22 @@ START_TEST(beyond_its_calls_an_extension_is_busy)
 }
 END_TEST
 
+START_TEST(beyond_the_calls_it_may_have_made_an_extension_makes_none)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	change(pbx, "1001", "{\"max_outgoing\": 2}");
+	ck_assert_str_eq(shown(pbx, "1001", "max_outgoing"), "2");
+	pbx_leg first = fake_dial(pbx, "1001", "1002"), second = fake_dial(pbx, "1001", "1003");
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1001", "1003")), 403);
+	fake_hangup(pbx, first);
+	first = fake_dial(pbx, "1001", "1002");
+	ck_assert(fake_has_leg(pbx, "1002"));
+	fake_hangup(pbx, first);
+	fake_hangup(pbx, second);
+}
+END_TEST
+
 /* ---- codes -------------------------------------------------------------------------------------- */
 
 static void obeyed(struct fake_pbx *pbx, const char *who, const char *code)
@@ -598,7 +614,8 @@ CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_ca
 	   every_kind_of_forwarding_goes_where_it_says, forwarding_in_a_circle_ends, who_does_not_want_to_be_disturbed_is_not,
 	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy,
 	   each_class_reaches_as_far_as_it_says_and_premium_is_asked_for, who_forwards_a_call_outside_needs_the_right_to,
-	   without_call_waiting_a_second_call_is_busy, what_is_dialled_changes_ones_own_extension,
+	   without_call_waiting_a_second_call_is_busy, beyond_the_calls_it_may_have_made_an_extension_makes_none,
+	   what_is_dialled_changes_ones_own_extension,
 	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group,
 	   a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named,
 	   a_key_of_the_phone_changes_the_extension, a_key_that_cannot_be_obeyed_shows_what_holds,

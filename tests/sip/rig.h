@@ -31,7 +31,8 @@ struct rig_core {
 };
 extern struct rig_core rig_core;
 
-/* yaml: further lines of the section sip, each indented by two spaces. Accounts 1001 to 1009 have the password "secret". */
+/* yaml: further lines of the section sip, each indented by two spaces. Accounts 1001 to 1009 have the password "secret"; 1008 is trusted, 1007
+ * is 5551007 outside. */
 struct rig *rig_start(const char *yaml);
 /* The same with a clock that is moved by core_loop_pass_ms() and, a little, by waiting. What nta repeats follows the real one. */
 struct rig *rig_start_still(const char *yaml);

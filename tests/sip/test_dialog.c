@@ -115,7 +115,7 @@ static void listen_as_core(void)
 
 static void setup(void)
 {
-	rig = rig_start("  peers: [127.0.0.1]\n");
+	rig = rig_start("  peers: [127.0.0.1]\n  trusted: [127.0.0.1]\n");
 	listen_as_core();
 	dialog = NULL;
 	ended = offered = updated = answered = late = false;

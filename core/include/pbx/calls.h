@@ -61,6 +61,9 @@ struct pbx_leg_info {
 	const char *peer;   /* the SIP system it belongs to (pbx/sip.h): a trunk's name; "" for a device of ours */
 	const char *protocol_id, *local_tag,
 		*remote_tag; /* its dialog, as Replaces names it (RFC 3891): Call-ID, our tag, the party's; "" not yet */
+	bool withheld;       /* the party does not want to be shown (RFC 3323): number is "", name "Anonymous" */
+	const char
+		*asserted_number; /* with withheld: who it is nevertheless, for rights and for those the law lets know; "" when unknown */
 };
 
 #define PBX_MEDIA_FINISHED 1u /* played to its end */
@@ -255,6 +258,11 @@ struct pbx_calls {
 	 * that rang hear that somebody else has answered (RFC 3326). Who may is for the asker to decide. PBX_OK, PBX_ENOENT, PBX_ESTATE (it
 	 * does not ring any more), PBX_ENOTSUP (no codec in common): `by` is as it was then. */
 	int (*pickup)(pbx_leg by, pbx_leg ringing);
+
+	/* ---- counting ------------------------------------------------------------------ */
+
+	/* How many calls that last an account has made: by dialling, or by having them made for its phone. */
+	uint32_t (*calls_made)(const char *account);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")

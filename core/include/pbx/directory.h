@@ -16,7 +16,9 @@ struct pbx_account {
 	const char *number, *name, *email, *language, *music_class, *pickup_group, *outbound_caller_id;
 	uint32_t max_contacts, max_calls, ring_s; /* 0: the default */
 	bool may_call_outside, is_admin;
-	bool dnd; /* does not want to be disturbed */
+	bool dnd;              /* does not want to be disturbed */
+	bool trusted;          /* says truly for whom it calls, and is told withheld numbers (RFC 3325): a gateway, an operator's desk */
+	uint32_t max_outgoing; /* calls it may have made at once; 0: no limit */
 };
 
 struct pbx_directory {
