@@ -80,20 +80,36 @@ void lines_free(struct presence *presence)
 		}
 }
 
-static struct line_call *call_find(const struct line *line, const char *leg_id)
+/* Where the live call of a leg hangs, or would. */
+static struct line_call **live_place(struct presence *presence, const char *leg_id)
 {
-	struct line_call *call = line ? line->calls : NULL;
+	struct line_call **at = &presence->legs[number_bucket(leg_id)];
 
-	while (call && strcmp(call->leg_id, leg_id) != 0)
-		call = call->next;
+	while (*at && strcmp((*at)->leg_id, leg_id) != 0)
+		at = &(*at)->leg_next;
+	return at;
+}
+
+/* NULL: no memory. */
+static struct line_call *call_add(struct presence *presence, struct line *line, const char *leg_id)
+{
+	struct line_call *call = calloc(1, sizeof *call), **bucket = &presence->legs[number_bucket(leg_id)];
+
+	if (!call)
+		return NULL;
+	call->line = line;
+	call->next = line->calls;
+	line->calls = call;
+	call->leg_next = *bucket;
+	*bucket = call;
 	return call;
 }
 
-static void touched(struct presence *presence, struct line *line, struct line_call *call)
+static void touched(struct presence *presence, struct line_call *call)
 {
 	call->changed = ++presence->stamp;
-	(void)presence->notifier->changed(presence->host, "dialog", line->number); /* nobody may be watching */
-	people_call_changed(presence, line->number, call->initiator);
+	(void)presence->notifier->changed(presence->host, "dialog", call->line->number); /* nobody may be watching */
+	people_call_changed(presence, call->line->number, call->initiator);
 }
 
 /* ---- what a leg is like --------------------------------------------------------------- */
@@ -170,25 +186,22 @@ static void look_at(void *context, pbx_leg leg)
 	if (presence->calls->info(leg, &info) != PBX_OK || !info.account[0] || info.state == PBX_LEG_ENDED ||
 	    (info.direction == PBX_OUTBOUND && info.state == PBX_LEG_NEW))
 		return;
-	line = line_get(presence, info.account);
-	if (!line)
-		return; /* no memory: the lamp stays as it is */
-	forget_ended(presence, line);
 	describe(presence, &info, &now);
-	call = call_find(line, now.leg_id);
+	call = *live_place(presence, now.leg_id);
 	if (call && says_the_same(call, &now))
 		return;
 	if (!call) {
-		call = calloc(1, sizeof *call);
-		if (!call)
-			return; /* as above */
-		now.next = line->calls;
-		line->calls = call;
-	} else {
-		now.next = call->next;
+		line = line_get(presence, info.account);
+		call = line ? call_add(presence, line, now.leg_id) : NULL;
 	}
+	if (!call)
+		return; /* no memory: the lamp stays as it is */
+	now.next = call->next;
+	now.leg_next = call->leg_next;
+	now.line = call->line;
 	*call = now;
-	touched(presence, line, call);
+	forget_ended(presence, call->line);
+	touched(presence, call);
 }
 
 /* ---- events --------------------------------------------------------------------------- */
@@ -200,32 +213,52 @@ static const char *leg_of(const struct presence *presence, const struct pbx_even
 	return leg_id ? leg_id : "";
 }
 
-/* Something has happened in a call: its legs are looked at again, for each says with whom it is. */
+static void look_at_waiting(void *self, void *data)
+{
+	struct presence *presence = self;
+
+	(void)data;
+	for (uint32_t i = 0; i < presence->waiting_count; i++)
+		presence->calls->each(presence->waiting[i], look_at, presence);
+	presence->waiting_count = 0;
+}
+
+static bool is_waiting(const struct presence *presence, pbx_call call)
+{
+	for (uint32_t i = presence->waiting_count; i > 0; i--)
+		if (presence->waiting[i - 1].id == call.id)
+			return true;
+	return false;
+}
+
+/* Something has happened in a call: its legs are looked at again, for each says with whom it is. Much happens at once (two legs are answered, a
+ * bridge is entered twice): one look tells it all. */
 static void on_call_event(void *self, const struct pbx_event *event)
 {
 	struct presence *presence = self;
 	pbx_call call;
 
-	if (presence->calls->find_call(event->call_id, &call) == PBX_OK)
+	if (presence->calls->find_call(event->call_id, &call) != PBX_OK || is_waiting(presence, call))
+		return;
+	if (presence->waiting_count == WAITING_MOST ||
+	    (presence->waiting_count == 0 && presence->host->post(presence->host, look_at_waiting, NULL, NULL) != PBX_OK)) {
 		presence->calls->each(call, look_at, presence);
+		return;
+	}
+	presence->waiting[presence->waiting_count++] = call;
 }
 
 static void on_leg_ended(void *self, const struct pbx_event *event)
 {
 	struct presence *presence = self;
-	const char *leg_id = leg_of(presence, event);
+	struct line_call **at = live_place(presence, leg_of(presence, event)), *call = *at;
 
-	for (uint32_t i = 0; i < LINE_BUCKETS; i++)
-		for (struct line *line = presence->lines[i]; line; line = line->next) {
-			struct line_call *call = call_find(line, leg_id);
-
-			if (!call || !line_is_live(call))
-				continue;
-			call->state = "terminated";
-			call->ended_at_ms = presence->host->now_ms(presence->host);
-			touched(presence, line, call);
-			return;
-		}
+	if (!call)
+		return;
+	*at = call->leg_next;
+	call->state = "terminated";
+	call->ended_at_ms = presence->host->now_ms(presence->host);
+	touched(presence, call);
 }
 
 static void on_lamp(void *self, const struct pbx_lamp *lamp)

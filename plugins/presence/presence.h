@@ -27,7 +27,8 @@
 #define LINE_BUCKETS 1024u
 #define ENDED_KEPT_MS 5000u /* so long an ended call is told to those who have seen it; later they get a full document */
 #define REMEMBERED 64u      /* contacts that have gone */
-#define ENDED_MOST 16u      /* of a line that takes many calls: each event looks through them */
+#define WAITING_MOST 32u    /* calls that are looked at together */
+#define ENDED_MOST 16u      /* of a line that takes many calls: each change looks through them */
 
 struct list_settings {
 	const char *name;
@@ -67,7 +68,9 @@ struct person {
 
 /* One call of a line, as RFC 4235 shows it. */
 struct line_call {
-	struct line_call *next; /* newest first */
+	struct line_call *next;     /* of its line, newest first */
+	struct line_call *leg_next; /* of its bucket, by leg: only while it is live */
+	struct line *line;
 	char leg_id[48], remote[NUMBER_SIZE], remote_name[NAME_SIZE];
 	char protocol_id[128], local_tag[64], remote_tag[64];
 	const char *state; /* "trying", "early", "confirmed", "terminated" */
@@ -106,6 +109,9 @@ struct presence {
 	const struct pbx_timers *timers;
 	struct person *people[LINE_BUCKETS];
 	struct line *lines[LINE_BUCKETS];
+	struct line_call *legs[LINE_BUCKETS]; /* the live calls of all lines */
+	pbx_call waiting[WAITING_MOST];       /* to be looked at once what happens now has happened */
+	uint32_t waiting_count;
 	struct stated *stated; /* message counts from the table, until we start */
 	struct set_list *set_lists;
 	struct gone_contact gone[REMEMBERED];
