@@ -28,14 +28,16 @@ struct entry {
 	char text[];
 };
 
+/* Four of them are a line of the processor's cache, for each message looks at a set. */
 struct dialog {
 	uint64_t id, last; /* id 0: free */
-	char call_id[27];
 };
+
+typedef char call_name[27]; /* a call's id; "": nobody's */
 
 struct traced_call {
 	struct traced_call *next;
-	char id[27];
+	call_name id;
 	uint32_t dialog_count;
 	uint64_t dialogs[MOST_DIALOGS];
 };
@@ -44,6 +46,7 @@ static struct {
 	char *memory;
 	uint64_t capacity, head, tail; /* tail: the oldest entry; head: where the next one begins */
 	struct dialog *dialogs;
+	call_name *owners; /* of the dialogs, in the same order */
 	struct traced_call *calls[BUCKETS];
 	uint32_t call_count;
 	uint64_t seed, messages, bytes, overwritten;
@@ -105,11 +108,13 @@ int core_trace_init(uint32_t ring_bytes)
 
 	core_trace_fini();
 	trace.memory = capacity >= 4ull * CORE_TRACE_MOST_BYTES ? calloc(1, capacity) : NULL;
-	trace.dialogs = calloc((size_t)SETS * WAYS, sizeof *trace.dialogs);
-	if (!trace.memory || !trace.dialogs) {
+	trace.dialogs = aligned_alloc(WAYS * sizeof *trace.dialogs, (size_t)SETS * WAYS * sizeof *trace.dialogs);
+	trace.owners = calloc((size_t)SETS * WAYS, sizeof *trace.owners);
+	if (!trace.memory || !trace.dialogs || !trace.owners) {
 		core_trace_fini();
 		return PBX_ENOMEM;
 	}
+	memset(trace.dialogs, 0, (size_t)SETS * WAYS * sizeof *trace.dialogs);
 	trace.capacity = capacity;
 	trace.head = trace.tail = capacity; /* 0 is nobody's position */
 	arc4random_buf(&trace.seed, sizeof trace.seed);
@@ -125,6 +130,7 @@ void core_trace_fini(void)
 		}
 	free(trace.memory);
 	free(trace.dialogs);
+	free(trace.owners);
 	memset(&trace, 0, sizeof trace);
 }
 
@@ -155,6 +161,11 @@ static struct dialog *dialog_find(uint64_t id)
 	return NULL;
 }
 
+static char *owner_of(const struct dialog *dialog)
+{
+	return trace.owners[dialog - trace.dialogs];
+}
+
 static struct dialog *dialog_get(uint64_t id)
 {
 	struct dialog *set = &trace.dialogs[(id >> 17) % SETS * WAYS], *victim = set, *found = dialog_find(id);
@@ -162,11 +173,12 @@ static struct dialog *dialog_get(uint64_t id)
 	if (found)
 		return found;
 	for (unsigned i = 1; i < WAYS; i++) {
-		bool cheaper = !set[i].call_id[0] && victim->call_id[0], equal = !set[i].call_id[0] == !victim->call_id[0];
-		if (cheaper || (equal && set[i].last < victim->last))
+		bool owned = owner_of(&set[i])[0], victim_owned = owner_of(victim)[0];
+		if ((!owned && victim_owned) || (owned == victim_owned && set[i].last < victim->last))
 			victim = &set[i];
 	}
 	*victim = (struct dialog){ .id = id };
+	owner_of(victim)[0] = '\0';
 	return victim;
 }
 
@@ -197,7 +209,7 @@ void core_trace_bind(const char *sip_call_id, const char *call_id)
 
 	if (!call) /* off, or no memory: it is not shown with the call */
 		return;
-	memcpy(dialog_get(id)->call_id, call->id, sizeof call->id);
+	memcpy(owner_of(dialog_get(id)), call->id, sizeof call->id);
 	for (uint32_t i = 0; i < call->dialog_count; i++)
 		if (call->dialogs[i] == id)
 			return;
@@ -214,8 +226,8 @@ void core_trace_forget(const char *call_id)
 	for (uint32_t i = 0; i < call->dialog_count; i++) {
 		struct dialog *dialog = dialog_find(call->dialogs[i]);
 
-		if (dialog && strcmp(dialog->call_id, call->id) == 0)
-			dialog->call_id[0] = '\0';
+		if (dialog && strcmp(owner_of(dialog), call->id) == 0)
+			owner_of(dialog)[0] = '\0';
 	}
 	*at = call->next;
 	free(call);
@@ -288,7 +300,7 @@ static void show(const struct entry *entry, struct core_trace_message *ret_messa
 						    .sent = entry->sent,
 						    .local = entry->local,
 						    .remote = entry->remote,
-						    .call_id = dialog ? dialog->call_id : "",
+						    .call_id = dialog ? owner_of(dialog) : "",
 						    .text = entry->text,
 						    .size = entry->size };
 	memcpy(ret_message->transport, entry->transport, sizeof entry->transport);

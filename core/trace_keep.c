@@ -16,6 +16,7 @@
 
 #define LINGER_MS 5000u
 #define TICK_MS 1000u
+#define AT_ONCE 8u /* calls written in one callback */
 #define PRUNE_MS 600000u
 #define MOST_WAITING 65536u /* calls that have ended and are in memory only */
 
@@ -41,35 +42,56 @@ static void on_written(void *self, const struct pbx_rows *rows)
 	core_trace_count(CORE_TRACE_KEPT, rows->status == PBX_OK ? "kept" : "lost", 1);
 }
 
-static void copy_message(void *context, const struct core_trace_message *message)
+/* What is written down of a call. */
+struct pack {
+	FILE *out;
+	uint32_t count;
+	int64_t wall_us; /* of the first message */
+};
+
+static void pack_message(void *context, const struct core_trace_message *message)
 {
-	core_ladder_add(context, message);
+	struct pack *pack = context;
+
+	if (pack->count == CORE_LADDER_MOST)
+		return;
+	if (pack->count++ == 0)
+		pack->wall_us = message->wall_us;
+	core_ladder_write(pack->out, message);
 }
 
-static struct core_ladder *ladder_new(const char *call_id)
+/* Straight from the ring, without a look at what the messages say: that is for those who read them. Owned; NULL: no memory. */
+static char *pack_call(const char *call_id, struct pack *ret_pack, size_t *ret_size)
 {
-	struct core_ladder *ladder = calloc(1, sizeof *ladder);
+	char *text = NULL;
 
-	if (ladder)
-		(void)snprintf(ladder->call_id, sizeof ladder->call_id, "%s", call_id);
-	return ladder;
+	*ret_pack = (struct pack){ .out = open_memstream(&text, ret_size) };
+	if (!ret_pack->out)
+		return NULL;
+	(void)core_trace_call(call_id, pack_message, ret_pack); /* it may be gone from the ring: count tells */
+	if (fclose(ret_pack->out) == 0)
+		return text;
+	free(text);
+	return NULL;
 }
 
 static void write_call(const char *call_id)
 {
-	AUTO(core_ladder) struct core_ladder *ladder = ladder_new(call_id);
+	struct pack pack;
 	size_t size = 0;
+	AUTO(text) char *text = pack_call(call_id, &pack, &size);
 
-	if (!ladder || core_trace_call(call_id, copy_message, ladder) == 0 || ladder->count == 0)
+	if (text && pack.count == 0)
 		return;
-	AUTO(text) char *packed = core_ladder_pack(ladder, &size);
-	struct pbx_value params[] = { pbx_v_text(call_id), PBX_V_INT(ladder->items[0].message.wall_us), PBX_V_INT((int64_t)size),
-				      PBX_V_INT(ladder->count), PBX_V_NULL };
-	params[4] = (struct pbx_value){ .type = PBX_VALUE_BYTES, .length = (uint32_t)size, .as.bytes = packed };
-	if (!packed || core_store_run(core_trace_host(),
-				      "INSERT INTO call_traces (call_id, wall_us, size, messages, body) VALUES ($1, $2, $3, $4, $5) "
-				      "ON CONFLICT (call_id) DO NOTHING",
-				      params, 5, on_written, NULL) != PBX_OK)
+	const struct pbx_value params[] = { pbx_v_text(call_id),
+					    PBX_V_INT(pack.wall_us),
+					    PBX_V_INT((int64_t)size),
+					    PBX_V_INT(pack.count),
+					    { .type = PBX_VALUE_BYTES, .length = (uint32_t)size, .as.bytes = text } };
+	if (!text || core_store_run(core_trace_host(),
+				    "INSERT INTO call_traces (call_id, wall_us, size, messages, body) VALUES ($1, $2, $3, $4, $5) "
+				    "ON CONFLICT (call_id) DO NOTHING",
+				    params, 5, on_written, NULL) != PBX_OK)
 		core_trace_count(CORE_TRACE_KEPT, "lost", 1);
 	keep.written_bytes += size;
 }
@@ -106,14 +128,26 @@ static void prune(void)
 	(void)core_store_batch(core_trace_host(), statements, 2, NULL, NULL); /* the next time will do as well */
 }
 
+static bool is_due(void)
+{
+	return keep.first && core_now_ms() - keep.first->at_ms >= LINGER_MS;
+}
+
+/* A second may have seen a thousand calls end: a few at a time. */
+static void take_due(void *self, void *data)
+{
+	(void)data;
+	for (uint32_t taken = 0; is_due() && taken < AT_ONCE; taken++)
+		take_first();
+	if (is_due())
+		(void)core_post(core_trace_host(), take_due, self, NULL, NULL); /* without memory the next tick goes on */
+}
+
 static void on_tick(void *self, pbx_timer timer)
 {
-	uint64_t now_ms = core_now_ms();
-
-	(void)self, (void)timer;
-	while (keep.first && now_ms - keep.first->at_ms >= LINGER_MS)
-		take_first();
-	if (now_ms >= keep.prune_at_ms || keep.written_bytes > (uint64_t)core_trace_settings()->keep_mib * 1048576 / 16)
+	(void)timer;
+	take_due(self, NULL);
+	if (core_now_ms() >= keep.prune_at_ms || keep.written_bytes > (uint64_t)core_trace_settings()->keep_mib * 1048576 / 16)
 		prune();
 }
 
@@ -151,6 +185,20 @@ void core_trace_keep_stop(void)
 }
 
 /* ---- reading -------------------------------------------------------------------------- */
+
+static void copy_message(void *context, const struct core_trace_message *message)
+{
+	core_ladder_add(context, message);
+}
+
+static struct core_ladder *ladder_new(const char *call_id)
+{
+	struct core_ladder *ladder = calloc(1, sizeof *ladder);
+
+	if (ladder)
+		(void)snprintf(ladder->call_id, sizeof ladder->call_id, "%s", call_id);
+	return ladder;
+}
 
 struct search {
 	struct core_ladder *ladder;

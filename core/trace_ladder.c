@@ -5,7 +5,6 @@
  */
 #include "trace_ladder.h"
 #include "json_auto.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,25 +80,15 @@ struct pbx_json *core_ladder_json(const struct core_ladder *ladder, uint32_t fla
 
 /* ---- as text -------------------------------------------------------------------------- */
 
-char *core_ladder_pack(const struct core_ladder *ladder, size_t *ret_size)
+void core_ladder_write(FILE *out, const struct core_trace_message *message)
 {
-	char *packed = NULL, local[64], remote[64];
-	FILE *out = open_memstream(&packed, ret_size);
+	char local[64], remote[64];
 
-	for (uint32_t i = 0; out && i < ladder->count; i++) {
-		const struct core_trace_message *message = &ladder->items[i].message;
-
-		core_trace_address(&message->local, local);
-		core_trace_address(&message->remote, remote);
-		(void)fprintf(out, "%lld %c %s %s %s %u\n", (long long)message->wall_us, message->sent ? '>' : '<', message->transport,
-			      local, remote, message->size);
-		(void)fwrite(message->text, 1, message->size, out);
-	}
-	if (out && fclose(out) != 0) {
-		free(packed);
-		packed = NULL;
-	}
-	return packed;
+	core_trace_address(&message->local, local);
+	core_trace_address(&message->remote, remote);
+	(void)fprintf(out, "%lld %c %s %s %s %u\n", (long long)message->wall_us, message->sent ? '>' : '<', message->transport, local,
+		      remote, message->size); /* whoever closes the stream learns of errors */
+	(void)fwrite(message->text, 1, message->size, out);
 }
 
 /* The line before the octets; false when it is none. */

@@ -2,6 +2,7 @@
 #pragma once
 #include "auto.h"
 #include "trace_rung.h"
+#include <stdio.h>
 
 struct core_ladder_item {
 	struct core_trace_message message; /* its texts are owned */
@@ -26,8 +27,8 @@ AUTO_FREES(core_ladder)
 /* As an array of rungs, owned. flags: CORE_RUNG_… */
 struct pbx_json *core_ladder_json(const struct core_ladder *ladder, uint32_t flags);
 
-/* The messages as text of our own, for the store, and back. Owned; NULL: no memory. */
-char *core_ladder_pack(const struct core_ladder *ladder, size_t *ret_size);
+/* A message as text of our own, for the store, and all of them back. */
+void core_ladder_write(FILE *out, const struct core_trace_message *message);
 void core_ladder_unpack(struct core_ladder *ladder, const char *packed, size_t size); /* stops at what it does not understand */
 
 /* As a capture file: raw IP packets with UDP, whatever the transport was, since that is what readers of captures understand. Owned. */
