@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -477,30 +478,88 @@ struct pbx_json *core_json_new_boolean(bool value)
 	return tree(cJSON_CreateBool(value));
 }
 
-static int add_member(cJSON *object, const char *name, cJSON *taken)
+/* ---- names of members: a few hundred in all, each kept once and for ever, so that no event copies them ---- */
+
+#define NAME_PLACES 1024u
+#define NAME_TRIES 8u
+#define NAME_MOST_BYTES 40u
+
+static _Atomic(const char *) kept_names[NAME_PLACES];
+
+static uint32_t name_hash(const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619u;
+	return hash ^ hash >> 15;
+}
+
+/* Takes a place that was free a moment ago: by this name, or by that of somebody who was faster. NULL: no memory. */
+static const char *name_keep(_Atomic(const char *) *place, const char *name)
+{
+	const char *taken_by = NULL;
+	char *copy = strdup(name);
+
+	if (!copy || atomic_compare_exchange_strong(place, &taken_by, copy))
+		return copy;
+	free(copy);
+	return taken_by;
+}
+
+/* The name as it is kept; NULL: it has to be copied (too long, not UTF-8, or its places are taken: names may come from data). */
+static const char *name_find(const char *name)
+{
+	uint32_t at = name_hash(name);
+
+	for (uint32_t i = 0; i < NAME_TRIES; i++) {
+		_Atomic(const char *) *place = &kept_names[(at + i) % NAME_PLACES];
+		const char *kept = atomic_load_explicit(place, memory_order_acquire);
+
+		if (!kept && (strlen(name) >= NAME_MOST_BYTES || !is_utf8(name)))
+			return NULL;
+		if (!kept)
+			kept = name_keep(place, name);
+		if (kept && strcmp(kept, name) == 0)
+			return kept;
+	}
+	return NULL;
+}
+
+/* The name moves with its kind: cJSON's own way copies it, and without memory it leaves the member without one. */
+static bool replace_member(cJSON *object, cJSON *old, cJSON *taken)
+{
+	taken->string = old->string;
+	taken->type |= old->type & cJSON_StringIsConst;
+	old->string = NULL;
+	return cJSON_ReplaceItemViaPointer(object, old, taken);
+}
+
+static int add_member(cJSON *object, const char *name, const char *kept, cJSON *taken)
 {
 	cJSON *old = cJSON_GetObjectItemCaseSensitive(object, name);
+	bool added;
 
-	if (old) { /* the name moves: cJSON's own way copies it, and without memory it leaves the member without one */
-		taken->string = old->string;
-		old->string = NULL;
-		return cJSON_ReplaceItemViaPointer(object, old, taken) ? PBX_OK : PBX_ENOMEM;
-	}
-	return cJSON_AddItemToObject(object, name, taken) ? PBX_OK : PBX_ENOMEM;
+	if (old)
+		added = replace_member(object, old, taken);
+	else
+		added = kept ? cJSON_AddItemToObjectCS(object, kept, taken) : cJSON_AddItemToObject(object, name, taken);
+	return added ? PBX_OK : PBX_ENOMEM;
 }
 
 int core_json_set(struct pbx_json *object, const char *name, struct pbx_json *taken)
 {
+	const char *kept = object && taken ? name_find(name) : NULL;
 	int err = PBX_ENOMEM;
 
 	if (!taken)
 		return PBX_ENOMEM;
-	if (object && is_utf8(name)) {
-		err = add_member(own(object), name, own(taken));
+	if (kept) {
+		err = add_member(own(object), kept, kept, own(taken));
 	} else if (object) {
 		char *clean = clean_utf8(name);
 
-		err = clean ? add_member(own(object), clean, own(taken)) : PBX_ENOMEM;
+		err = clean ? add_member(own(object), clean, NULL, own(taken)) : PBX_ENOMEM;
 		free(clean);
 	}
 	if (err != PBX_OK)
