@@ -9,6 +9,7 @@
  */
 #include "auth.h"
 #include "address.h"
+#include "authorization.h"
 #include "border.h"
 #include "caller.h"
 #include "digest.h"
@@ -101,74 +102,20 @@ static void fail(struct ua_request *request, const char *user)
 
 /* ---- the credentials ------------------------------------------------------------------ */
 
-/* One parameter of an Authorization header without its quotes; "" when absent or too long for ret_value. */
-static void param(const sip_auth_t *auth, const char *name, char *ret_value, size_t size)
-{
-	const char *value = msg_header_find_param(auth->au_common, name);
-	size_t used = 0;
-
-	if (value && *value == '"') {
-		for (value++; *value && *value != '"' && used + 1 < size; value++) {
-			if (*value == '\\' && value[1])
-				value++;
-			ret_value[used++] = *value;
-		}
-	} else if (value && strlen(value) < size) {
-		used = strlen(value);
-		memcpy(ret_value, value, used);
-	}
-	ret_value[used] = '\0';
-}
-
-struct credentials {
-	struct ua_digest digest; /* points into the texts */
-	char username[64], realm[128], nonce[UA_NONCE_SIZE], uri[512], qop[16], nc[16], cnonce[128], response[UA_HEX_SIZE + 1];
-};
-
-static bool read_credentials(const sip_auth_t *auth, const char *realm, struct credentials *ret)
-{
-	char algorithm[16];
-
-	if (!auth->au_scheme || strcasecmp(auth->au_scheme, "Digest") != 0)
-		return false;
-	param(auth, "realm=", ret->realm, sizeof ret->realm);
-	param(auth, "username=", ret->username, sizeof ret->username);
-	param(auth, "nonce=", ret->nonce, sizeof ret->nonce);
-	param(auth, "uri=", ret->uri, sizeof ret->uri);
-	param(auth, "qop=", ret->qop, sizeof ret->qop);
-	param(auth, "nc=", ret->nc, sizeof ret->nc);
-	param(auth, "cnonce=", ret->cnonce, sizeof ret->cnonce);
-	param(auth, "response=", ret->response, sizeof ret->response);
-	param(auth, "algorithm=", algorithm, sizeof algorithm);
-	for (char *digit = ret->response; *digit; digit++)
-		*digit = (char)(*digit >= 'A' && *digit <= 'F' ? *digit + 32 : *digit);
-	ret->digest = (struct ua_digest){ .algorithm = strcasecmp(algorithm, "SHA-256") == 0 ? PBX_DIGEST_SHA256 : PBX_DIGEST_MD5,
-					  .username = ret->username,
-					  .realm = ret->realm,
-					  .nonce = ret->nonce,
-					  .uri = ret->uri,
-					  .qop = ret->qop,
-					  .nc = ret->nc,
-					  .cnonce = ret->cnonce,
-					  .response = ret->response };
-	bool known = !algorithm[0] || strcasecmp(algorithm, "MD5") == 0 || strcasecmp(algorithm, "SHA-256") == 0;
-	return known && strcmp(ret->realm, realm) == 0 && (!ret->qop[0] || strcasecmp(ret->qop, "auth") == 0);
-}
-
 /* The credentials meant for us: a proxy's on the way may stand beside them. */
-static bool find_credentials(const struct ua_request *request, struct credentials *ret)
+static bool find_credentials(const struct ua_request *request, struct ua_credentials *ret)
 {
 	const sip_auth_t *lists[] = { request->sip->sip_authorization, request->sip->sip_proxy_authorization };
 
 	for (size_t i = 0; i < 2; i++)
 		for (const sip_auth_t *auth = lists[i]; auth; auth = auth->au_next)
-			if (read_credentials(auth, request->ua->settings->domain, ret))
+			if (ua_credentials_read(auth, request->ua->settings->domain, ret))
 				return true;
 	return false;
 }
 
 struct lookup {
-	const struct credentials *credentials;
+	const struct ua_credentials *credentials;
 	int result;
 	char ha1[UA_HEX_SIZE];
 };
@@ -184,7 +131,7 @@ static void ask_directory(void *context, const void *table)
 }
 
 /* An unknown user is compared with a hash that nothing matches: the directory has taken as long over it as over a known one. */
-static bool password_is_right(const struct credentials *credentials, const char *method)
+static bool password_is_right(const struct ua_credentials *credentials, const char *method)
 {
 	struct lookup lookup = { .credentials = credentials, .result = PBX_ENOENT };
 
@@ -211,7 +158,7 @@ static bool may_act(const sip_t *sip, const char *account)
 
 /* A REGISTER that was accepted comes again: its nonce count is used up, but it is nobody else's. One that is still being worked on is
  * dropped: its answer is on the way. */
-static bool is_repeat(struct ua_request *request, const struct credentials *credentials)
+static bool is_repeat(struct ua_request *request, const struct ua_credentials *credentials)
 {
 	const sip_t *sip = request->sip;
 	char cseq[16];
@@ -229,7 +176,7 @@ static bool is_repeat(struct ua_request *request, const struct credentials *cred
 
 bool ua_authenticate(struct ua_request *request)
 {
-	struct credentials credentials;
+	struct ua_credentials credentials;
 	char host[64], culprit[CULPRIT_SIZE];
 
 	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
