@@ -32,16 +32,21 @@ static bool is_in(const struct core_call *call, const char *account)
 	return false;
 }
 
-/* The call a request is about, or NULL after refusing it. */
-static struct core_call *call_asked(pbx_request request)
+/* The call that an argument of a request names, or NULL after refusing it. */
+static struct core_call *call_named(pbx_request request, const char *name)
 {
-	const char *id = requests->text(request, "id");
+	const char *id = requests->text(request, name);
 	struct core_call *call = id ? call_by_id(id) : NULL;
 
 	if (call && is_in(call, requests->own_account(request)))
 		return call;
-	(void)requests->fail(request, 404, "no_such_call", "id", "there is no call %s", id ? id : "");
+	(void)requests->fail(request, 404, "no_such_call", name, "there is no call %s", id ? id : "");
 	return NULL;
+}
+
+static struct core_call *call_asked(pbx_request request)
+{
+	return call_named(request, "id");
 }
 
 /* ---- looking ---- */
@@ -104,8 +109,8 @@ static void hang_up(void *self, pbx_request request)
 	(void)requests->reply(request, 200, object);
 }
 
-/* Who holds: the leg that is named, else the asker's own, else the caller. */
-static struct core_leg *holder_asked(pbx_request request, const struct core_call *call)
+/* Who holds or transfers: the leg that is named, else the asker's own, else the caller. */
+static struct core_leg *party_asked(pbx_request request, const struct core_call *call)
 {
 	const char *leg_id = requests->text(request, "leg_id"), *account = requests->own_account(request);
 	struct core_leg *fallback = NULL;
@@ -130,7 +135,7 @@ static void hold_or_resume(pbx_request request, bool on)
 	if (!call)
 		return;
 
-	const struct core_leg *leg = holder_asked(request, call);
+	const struct core_leg *leg = party_asked(request, call);
 	int err = leg ? core_calls_service.hold(leg->handle, on) : PBX_ENOENT;
 	if (err != PBX_OK) {
 		(void)requests->fail(request, 409, "not_answered", leg ? NULL : "leg_id", "nobody in this call can %s it now",
@@ -159,6 +164,53 @@ static void resume(void *self, pbx_request request)
 	hold_or_resume(request, false);
 }
 
+/* ---- transfer: as though the party's phone had asked for it (REFER) ---- */
+
+/* The same party in another call. */
+static const struct core_leg *other_leg_of(const struct core_leg *leg, const struct core_call *call)
+{
+	for (const struct core_leg *other = call->legs; other; other = other->next)
+		if (other != leg && other->state == PBX_LEG_ANSWERED &&
+		    strcmp(other->account[0] ? other->account : other->number, leg->account[0] ? leg->account : leg->number) == 0)
+			return other;
+	return NULL;
+}
+
+static bool is_number(const char *text)
+{
+	return text && text[0] && text[strspn(text, "0123456789*#+")] == '\0';
+}
+
+static void transfer(void *self, pbx_request request)
+{
+	const char *to = requests->text(request, "to"), *with = requests->text(request, "with");
+	const struct core_call *call = call_asked(request), *other = call && with ? call_named(request, "with") : NULL;
+
+	(void)self;
+	if (!call || (with && !other))
+		return;
+	if (!with == !to || (to && !is_number(to))) {
+		(void)requests->fail(request, 422, "where_to", to ? "to" : "with",
+				     "either `to`, a number, or `with`, the other call of who transfers");
+		return;
+	}
+
+	const struct core_leg *leg = party_asked(request, call), *second = leg && other ? other_leg_of(leg, other) : NULL;
+	int err = leg && !leg->referring && (second || !other)
+			  ? core_leg_on_transfer(leg->handle, to ? to : "", second ? second->handle : (pbx_leg){ 0 })
+			  : PBX_ESTATE;
+	if (err != PBX_OK) {
+		(void)requests->fail(request, 409, "cannot_transfer",
+				     other && leg && !second ? "with"
+				     : leg                   ? NULL
+							     : "leg_id",
+				     "nobody in this call can transfer it now: who transfers must be talking, %s",
+				     other ? "in both calls" : "and not wait for another transfer");
+		return;
+	}
+	(void)requests->reply(request, 202, core_calls_show(call->id));
+}
+
 /* ---- click to call: the first phone has answered, now it calls ---- */
 
 static void on_first_done(void *self, pbx_dial dial, const struct pbx_dial_result *result)
@@ -172,11 +224,6 @@ static void on_first_done(void *self, pbx_dial dial, const struct pbx_dial_resul
 }
 
 static const struct pbx_dialler click_dialler = { .size = sizeof click_dialler, .done = on_first_done };
-
-static bool is_number(const char *text)
-{
-	return text && text[0] && text[strspn(text, "0123456789*#+")] == '\0';
-}
 
 static void originate(void *self, pbx_request request)
 {
@@ -302,6 +349,10 @@ static void pick_up(void *self, pbx_request request)
 	{                                                                                                                                  \
 		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given"           \
 	}
+#define TRANSFER                                                                                                                           \
+	ARGS(ID, { .name = "to", .type = PBX_TYPE_TEXT, .help = "The number that the other party goes to (blind)" },                       \
+	     { .name = "with", .type = PBX_TYPE_TEXT, .help = "Another call of who transfers: the others of both meet (attended)" },       \
+	     { .name = "leg_id", .type = PBX_TYPE_TEXT, .help = "Who transfers; your own leg, or the caller's, when not given" })
 #define PICKER                                                                                                                             \
 	{                                                                                                                                  \
 		.name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Takes the call", .completes = "extension"     \
@@ -323,6 +374,9 @@ const struct pbx_route core_calls_routes[] = {
 	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES,
 	  ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls/{id}:transfer", transfer, "calls:write",
+	  "Send who talks with a party elsewhere; if nobody takes it the two talk again. call.transfer tells the outcome", PBX_ROUTE_WRITES,
+	  TRANSFER, CALL },
 	{ "POST", "/calls/{id}:pickup", pick_up, "calls:write",
 	  "Ring a number, and when it answers give it this call, which rings elsewhere", PBX_ROUTE_WRITES, ARGS(ID, PICKER), CALL },
 	{ "POST", "/calls", originate, "calls:write", "Ring a number, and when it answers call another from it", PBX_ROUTE_WRITES,
@@ -337,6 +391,7 @@ const struct pbx_command core_calls_commands[] = {
 	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
 	{ "calls show", show, "One call with its legs", ARGS(ID), NULL, 0 },
 	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
+	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },
 };
 _Static_assert(sizeof core_calls_commands / sizeof core_calls_commands[0] == CORE_CALLS_COMMANDS, "calls_part.h counts them");

@@ -81,10 +81,11 @@ class SipClient:
             self.kept.append(message)
         return None
 
-    def text(self, method, uri, headers=(), body="", to=None, cseq=None, branch=None, sender=None, to_tag="", kind="application/sdp"):
-        sender = sender or self.number
+    def text(self, method, uri, headers=(), body="", to=None, cseq=None, branch=None, sender=None, to_tag="", kind="application/sdp",
+             shown=""):
+        sender = f'"{shown}" ' * bool(shown) + f"<sip:{sender or self.number}@pbx.test>"
         lines = [f"{method} {uri} SIP/2.0", f"Via: SIP/2.0/UDP {self.host}:{self.port};branch={branch or 'z9hG4bK' + uuid.uuid4().hex};rport",
-                 "Max-Forwards: 70", f"From: <sip:{sender}@pbx.test>;tag={self.tag}", f"To: <{to or uri}>" + (f";tag={to_tag}" if to_tag else ""),
+                 "Max-Forwards: 70", f"From: {sender};tag={self.tag}", f"To: <{to or uri}>" + (f";tag={to_tag}" if to_tag else ""),
                  f"Call-ID: {self.call_id}", f"CSeq: {cseq if cseq is not None else self.cseq} {method}", *headers]
         if not any(line.lower().startswith("contact") for line in headers):
             lines.append(f"Contact: <sip:{self.number}@{self.host}:{self.port}>")

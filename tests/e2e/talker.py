@@ -15,6 +15,13 @@ SESSION = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {connecti
 FRAME = RATE // 50
 
 
+def _mu_law(sample):
+    """G.711 of one 16-bit sample."""
+    biased = min(abs(sample), 32635) + 132
+    exponent = biased.bit_length() - 8
+    return ~((0x80 if sample < 0 else 0) | exponent << 4 | biased >> (exponent + 3) & 0x0f) & 0xff
+
+
 def _mu_law_tone(hertz):
     """100 ms of it, which can be repeated without a seam: hertz is a multiple of 10."""
     table = DECODE[PCMU]
@@ -31,6 +38,7 @@ class Talker(SipClient, Listener):
         self.rtp.bind(("127.0.0.1", self.rtp_port))
         self.ear = open_ear(self.rtp_port, self.rtp_port, ".")
         self.towards, self.speaks, self.version = None, True, 0
+        self.other_line, self.passed_on = None, 0
         self.remote = self.remote_tag = self.target = ""
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
@@ -49,8 +57,22 @@ class Talker(SipClient, Listener):
             at = seq * FRAME % len(tone)
             head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
             if self.towards and self.speaks:
-                self.rtp.sendto(head + tone[at:at + FRAME], self.towards)
+                self.rtp.sendto(head + self._mixed(tone[at:at + FRAME]), self.towards)
             seq += 1
+
+    def _mixed(self, own):
+        """Our voice, and in a conference what the party of the other line says."""
+        packets = self.other_line.ear.packets if self.other_line else ()
+        if self.passed_on >= len(packets):
+            return own
+        theirs, table = packets[self.passed_on].payload, DECODE[PCMU]
+        self.passed_on += 1
+        return bytes(_mu_law(table[a] + table[b]) for a, b in zip(own, theirs)) if len(theirs) == FRAME else own
+
+    def meet(self, other_line):
+        """Two lines of one phone, which mixes them: three talk."""
+        for line, other in ((self, other_line), (other_line, self)):
+            line.passed_on, line.other_line = max(0, len(other.ear.packets) - 3), other
 
     def session(self, direction="sendrecv", connection="127.0.0.1"):
         """An SDP of ours. direction "": the line is left out, as phones of old do."""

@@ -109,3 +109,14 @@ def test_who_was_sent_here_says_by_whom(house, talkers):
     assert re.search(r"<sip:1002@", invite.get("Referred-By")) and told[-1] == 486
     alice.hangup()
     bob.closed()
+
+
+def test_a_name_with_quotes_emoji_and_300_letters_arrives_in_one_piece(house):
+    pbx, alice, bob = house
+    said = 'Zoë \\"the\\" 🚀 ' + 300 * "x"
+    thread, _ = calls(alice, "1002", shown=said)
+    invite = invite_at(bob)
+    thread.join()
+    name = re.match(r'"((?:[^"\\]|\\.)*)" <sip:1001@pbx\.\w+>;tag=\w+$', invite.get("From")).group(1)
+    assert said.startswith(name) and len(name.encode()) >= 120
+    assert pbx.events("call.started")[-1]["data"]["from"]["name"].startswith('Zoë "the" 🚀 xxx')

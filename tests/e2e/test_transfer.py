@@ -132,3 +132,55 @@ def test_with_a_word_before_but_that_call_is_over(pbx, phones, talkers):
     both_hear(alice, bob)
     bob.hangup()
     alice.closed()
+
+
+def test_three_talk_over_a_phone_that_mixes_and_two_go_on_without_it(pbx, phones, talkers):
+    """The phone's two calls stay two calls of ours; it leaves by an attended transfer."""
+    alice, bob = in_call(pbx, phones, talkers)
+    second, carol = talkers(pbx, "1002"), phones(pbx, "1003")
+    asking = threading.Thread(target=carol.answer)
+    asking.start()
+    second.dial("1003")
+    asking.join()
+    bob.meet(second)
+    for phone, tones in ((alice, (660, 880)), (carol, (660, 440))):
+        assert all(phone.hears(tone) for tone in tones), phone.number
+    assert bob.refer("1003", f"{second.call_id}%3Bto-tag%3D{second.remote_tag}%3Bfrom-tag%3D{second.tag}")[-1] == 200
+    bob.closed()
+    second.closed()
+    both_hear(alice, carol, 660)
+    alice.hangup()
+    carol.closed()
+
+
+def test_transfer_over_rest(pbx, phones, talkers):
+    """Blind to nobody and back, attended to somebody; what cannot be is refused with the cause."""
+    alice, bob = in_call(pbx, phones, talkers)
+    path = f"/calls/{pbx.ctl('calls', 'list')[0]['call_id']}:transfer"
+    leg = next(leg for leg in pbx.ctl("calls", "show", path[7:-9])["legs"] if leg["number"] == "1002")["leg_id"]
+    assert pbx.http("POST", path, {"leg_id": leg})[0] == 422
+    assert pbx.http("POST", path, {"to": "10a"})[0] == 422
+    assert pbx.http("POST", path, {"with": "nothing"})[0] == 404
+    assert pbx.http("POST", path, {"to": "1999", "leg_id": leg})[0] == 202
+    told = pbx.wait_event("call.transfer")
+    assert (told["data"]["transferor"], told["data"]["result"]) == ("1002", "failed")
+    both_hear(alice, bob)
+
+    second, carol = talkers(pbx, "1002"), phones(pbx, "1003")
+    asking = threading.Thread(target=carol.answer)
+    asking.start()
+    second.dial("1003")
+    asking.join()
+    other = next(call["call_id"] for call in pbx.ctl("calls", "list") if call["to"] == "1003")
+    assert pbx.http("POST", path, {"with": other})[0] == 409, "the caller, 1001, has no leg there"
+    assert pbx.http("POST", path, {"with": other, "leg_id": leg})[0] == 202
+    bob.closed()
+    second.closed()
+    both_hear(alice, carol, 660)
+    dave = phones(pbx, "1004")
+    pbx.ctl("calls", "transfer", path[7:-9], "1004")
+    dave.answer()
+    alice.closed()
+    both_hear(carol, dave)
+    dave.hangup()
+    carol.closed()
