@@ -221,6 +221,8 @@ void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, 
 void core_dial_leg_over(struct core_leg *leg);
 void core_dial_from_gone(struct core_leg *from, const struct pbx_host *but); /* cancels its dials, but those of one host */
 uint32_t core_dial_count(void);
+/* `from` gets another number or name (NULL: keeps it): what its dials show under the old one they show under the new. */
+void core_dials_rename(const struct core_leg *from, const char *number, const char *name);
 void core_dials_init(void);
 void core_dials_fini(void);
 int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor);

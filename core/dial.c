@@ -91,6 +91,16 @@ static void from_unlink(struct core_dial *dial)
 	dial->next_of_from = NULL;
 }
 
+void core_dials_rename(const struct core_leg *from, const char *number, const char *name)
+{
+	for (struct core_dial *dial = from->dials; dial; dial = dial->next_of_from) {
+		if (number && strcmp(dial->caller_number, from->number) == 0)
+			CORE_TEXT(dial->caller_number, number);
+		if (name && strcmp(dial->caller_name, from->name) == 0)
+			CORE_TEXT(dial->caller_name, name);
+	}
+}
+
 void core_dial_drop_early(struct core_dial *dial, const struct core_leg *leg)
 {
 	if (!dial->early || dial->early != leg)

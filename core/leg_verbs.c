@@ -485,6 +485,7 @@ static int set_identity(pbx_leg handle, const char *number, const char *name)
 
 	if (!leg)
 		return PBX_ENOENT;
+	core_dials_rename(leg, number, name);
 	if (number)
 		CORE_TEXT(leg->number, number);
 	if (name)

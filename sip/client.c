@@ -97,13 +97,19 @@ static void request_forget(struct client *client)
 	client->busy = false;
 }
 
+/* "" for a Contact that stands for all our numbers. */
+static const char *contact_user(const struct client *client)
+{
+	return client->request.contact_uri_params ? "" : client->peer->is.contact_user;
+}
+
 /* What our own Contact was granted; -1: it is not there. */
 static int64_t granted_s(const struct client *client, const sip_t *sip)
 {
-	const char *token = client->peer->is.contact_user;
+	const char *token = contact_user(client);
 
 	for (const sip_contact_t *contact = sip ? sip->sip_contact : NULL; contact; contact = contact->m_next) {
-		if (!contact->m_url->url_user || strcmp(contact->m_url->url_user, token) != 0)
+		if (strcmp(contact->m_url->url_user ? contact->m_url->url_user : "", token) != 0)
 			continue;
 		if (contact->m_expires)
 			return (int64_t)strtoul(contact->m_expires, NULL, 10);
@@ -199,14 +205,14 @@ static int on_response(struct ua_dialog *magic, nta_outgoing_t *out, const sip_t
 
 static void write_contact(const struct client *client, const struct ua_candidate *candidate, char *ret_contact, size_t size)
 {
-	const char *token = client->peer->is.contact_user;
+	const char *token = contact_user(client), *uri_params = client->request.contact_uri_params;
 	char hostport[72];
 
 	ua_agent_contact(ua_part, &candidate->addr, candidate->transport, hostport, sizeof hostport);
-	(void)snprintf(ret_contact, size, "<sip:%s%s%s%s%s%s%s>%s", token, token[0] ? "@" : "", hostport,
+	(void)snprintf(ret_contact, size, "<sip:%s%s%s%s%s%s%s%s>%s", token, token[0] ? "@" : "", hostport,
 		       strcmp(candidate->transport, "udp") == 0 ? "" : ";transport=",
 		       strcmp(candidate->transport, "udp") == 0 ? "" : candidate->transport, token[0] ? ";line=" : "", token,
-		       client->request.contact_params ? client->request.contact_params : "");
+		       uri_params ? uri_params : "", client->request.contact_params ? client->request.contact_params : "");
 }
 
 static bool send_to(struct client *client, const struct ua_candidate *candidate)
@@ -339,6 +345,7 @@ static bool keep_request(struct client *client, const struct pbx_sip_request *sa
 	request->from = or_else(client, request->from, su_sprintf(client->home, "sip:%s%s%s", user, user[0] ? "@" : "", domain));
 	request->to = or_else(client, request->to, is_register ? request->from : request->uri);
 	request->contact_params = request->contact_params ? su_strdup(client->home, request->contact_params) : NULL;
+	request->contact_uri_params = request->contact_uri_params ? su_strdup(client->home, request->contact_uri_params) : NULL;
 	request->headers = request->headers ? su_strdup(client->home, request->headers) : NULL;
 	request->content_type = or_else(client, request->content_type, "text/plain");
 	request->body = or_else(client, request->body, "");

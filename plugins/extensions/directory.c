@@ -9,8 +9,8 @@ static void fill(const struct extensions *extensions, const struct account *acco
 {
 	const struct extension_settings *settings = extensions->settings;
 
-	*ret_account = (struct pbx_account){
-		.size = sizeof *ret_account,
+	const struct pbx_account whole = {
+		.size = ret_account->size,
 		.number = account->number,
 		.name = account->name,
 		.email = account->email,
@@ -26,7 +26,10 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.dnd = account->dnd,
 		.trusted = account->trusted,
 		.max_outgoing = account->max_outgoing ? account->max_outgoing : settings->max_outgoing,
+		.call_class = PBX_CLASS_INTERNAL + class_of_account(settings, account),
 	};
+
+	memcpy(ret_account, &whole, ret_account->size < sizeof whole ? ret_account->size : sizeof whole);
 }
 
 static int directory_find(void *self, const char *user, struct pbx_account *ret_account)
@@ -124,7 +127,7 @@ struct walk {
 static void walk_one(void *context, const struct account *account)
 {
 	const struct walk *walk = context;
-	struct pbx_account filled;
+	struct pbx_account filled = { .size = sizeof filled };
 
 	fill(walk->extensions, account, &filled);
 	walk->each(walk->context, &filled);

@@ -74,6 +74,11 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	LIST(trunk_config, show, "from,pai,diversion", "Where callers are shown: from, pai, rpid, ppi, diversion, history"),
 	FLAG(trunk_config, trusted, "0", "Believe its P-Asserted-Identity, and tell it withheld numbers"),
 	LIST(trunk_config, headers, NULL, "Header lines added to each INVITE: X-Account: 42"),
+	TEXT(trunk_config, preset, "Begin with the values of this preset; what else is said goes before them"),
+	TEXT(trunk_config, certificate, "Name in the TLS certificate that its calls come with, beside or instead of addresses"),
+	CHOICE(trunk_config, caller_format, "as_received", "How numbers of its callers are shown here", "as_received", "e164", "plus_e164",
+	       "national"),
+	FLAG(trunk_config, bulk_registration, "0", "Register all our numbers at once (RFC 6140)"),
 };
 
 const struct column outbound_columns[OUTBOUND_COLUMNS] = {
@@ -89,6 +94,15 @@ const struct column outbound_columns[OUTBOUND_COLUMNS] = {
 	     "Extensions that may use it, 10* for all that begin with 10; empty: everybody who may call outside"),
 	TEXT(outbound_route, hours, "When it holds: mon-fri 08:00-18:00, sat 09:00-13:00; empty: always"),
 	UINT(outbound_route, priority, 0, 1000, "100", "The smaller is asked first"),
+	TEXT(outbound_route, preset, "Begin with the values of this preset; what else is said goes before them"),
+	{ .arg = { .name = "pins",
+		   .type = PBX_TYPE_SECRET,
+		   .most = 128,
+		   .help = "Callers type one of these and # before the call goes out: 4711,0815; kept encrypted, never shown" },
+	  AT(outbound_route, pins),
+	  .check = pins_check },
+	CHOICE(outbound_route, least_class, "", "Only for extensions whose call_class reaches so far; left empty: for all", "", "local",
+	       "national", "international", "premium"),
 };
 
 const struct column inbound_columns[INBOUND_COLUMNS] = {
@@ -143,11 +157,12 @@ static int check_inbound(struct sip_trunk *plugin, void *row, struct pbx_diag *d
 }
 
 const struct kind kinds[KINDS] = {
-	{ "sip_trunk_trunks", "trunk", "/sip-trunks", PBX_TABLE(trunk_columns), sizeof(struct trunk_config), trunk_check, trunk_changed },
-	{ "sip_trunk_outbound", "outbound route", "/outbound-routes", PBX_TABLE(outbound_columns), sizeof(struct outbound_route),
-	  check_outbound, NULL },
-	{ "sip_trunk_inbound", "inbound route", "/inbound-routes", PBX_TABLE(inbound_columns), sizeof(struct inbound_route), check_inbound,
-	  NULL },
+	{ "sip_trunk_trunks", "trunk", "/sip-trunks", "trunk", PBX_TABLE(trunk_columns), sizeof(struct trunk_config), trunk_check,
+	  trunk_changed },
+	{ "sip_trunk_outbound", "outbound route", "/outbound-routes", "outbound_route", PBX_TABLE(outbound_columns),
+	  sizeof(struct outbound_route), check_outbound, NULL },
+	{ "sip_trunk_inbound", "inbound route", "/inbound-routes", NULL, PBX_TABLE(inbound_columns), sizeof(struct inbound_route),
+	  check_inbound, NULL },
 };
 
 /* ---- rows ----------------------------------------------------------------------------- */
@@ -240,6 +255,15 @@ static struct pbx_json *list_json(const struct sip_trunk *plugin, const char *li
 	return json;
 }
 
+/* "has_password": that there is one is all that is told of a secret. */
+static void set_has(const struct pbx_jsons *json, struct pbx_json *object, const char *name, bool has)
+{
+	char named[64];
+
+	(void)snprintf(named, sizeof named, "has_%s", name);
+	(void)json->set_boolean(object, named, has);
+}
+
 struct pbx_json *row_json(const struct sip_trunk *plugin, const struct kind *kind, const void *row)
 {
 	const struct pbx_jsons *json = plugin->json;
@@ -252,7 +276,7 @@ struct pbx_json *row_json(const struct sip_trunk *plugin, const struct kind *kin
 		if (column->hidden)
 			continue;
 		if (column->arg.type == PBX_TYPE_SECRET)
-			(void)json->set_boolean(object, "has_password", text[0] != '\0');
+			set_has(json, object, name, text[0] != '\0');
 		else if (column->arg.type == PBX_TYPE_LIST)
 			(void)json->set(object, name, list_json(plugin, text));
 		else if (column->arg.type == PBX_TYPE_BOOL)
@@ -267,9 +291,9 @@ struct pbx_json *row_json(const struct sip_trunk *plugin, const struct kind *kin
 
 /* ---- what a request says -------------------------------------------------------------- */
 
-static int take_list(const struct sip_trunk *plugin, const struct column *column, void *row, pbx_request request, struct pbx_diag *diag)
+static int take_list(const struct sip_trunk *plugin, const struct column *column, void *row, const struct pbx_json *list,
+		     struct pbx_diag *diag)
 {
-	const struct pbx_json *list = plugin->requests->json(request, column->arg.name);
 	char *text = (char *)row + column->offset;
 	size_t used = 0;
 
@@ -286,16 +310,35 @@ static int take_list(const struct sip_trunk *plugin, const struct column *column
 	return PBX_OK;
 }
 
-/* Bound to the trunk, so that nobody moves it to another one. */
-static int take_secret(const struct sip_trunk *plugin, const struct column *column, void *row, const char *text)
+/* Bound to the row, so that nobody moves it to another one. */
+static void secret_context(const struct kind *kind, const void *row, char ret_context[ID_SIZE + 32])
 {
-	char context[ID_SIZE + 16];
+	bool is_trunk = kind == &kinds[KIND_TRUNK];
 
+	(void)snprintf(ret_context, ID_SIZE + 32, "sip_trunk.%s%s", is_trunk ? "" : kind->path, (const char *)row);
+}
+
+char *row_secret(const struct sip_trunk *plugin, const struct kind *kind, const void *row, const char *sealed)
+{
+	char context[ID_SIZE + 32];
+
+	secret_context(kind, row, context);
+	return sealed[0] ? plugin->secrets->open(sealed, context) : NULL;
+}
+
+static int take_secret(const struct sip_trunk *plugin, const struct kind *kind, const struct column *column, void *row, const char *text,
+		       struct pbx_diag *diag)
+{
+	char context[ID_SIZE + 32];
+	int err = text && column->check ? column->check(text, diag) : PBX_OK;
+
+	if (err != PBX_OK)
+		return err;
 	if (!text || !text[0]) {
 		set_text(row, column, "");
 		return PBX_OK;
 	}
-	(void)snprintf(context, sizeof context, "sip_trunk.%s", (const char *)row);
+	secret_context(kind, row, context);
 	char *sealed = plugin->secrets->seal(text, context);
 	if (!sealed)
 		return PBX_ENOMEM;
@@ -320,11 +363,57 @@ int row_take(const struct sip_trunk *plugin, const struct kind *kind, void *row,
 		else if (column->arg.type == PBX_TYPE_INT)
 			set_number(row, column, requests->integer(request, name, 0));
 		else if (column->arg.type == PBX_TYPE_LIST)
-			err = take_list(plugin, column, row, request, diag);
+			err = take_list(plugin, column, row, requests->json(request, name), diag);
 		else if (column->arg.type == PBX_TYPE_SECRET)
-			err = take_secret(plugin, column, row, requests->text(request, name));
+			err = take_secret(plugin, kind, column, row, requests->text(request, name), diag);
 		else
 			set_text(row, column, requests->text(request, name));
+	}
+	return err;
+}
+
+/* Presets come with the product or are an administrator's: a member that does not fit is said, not guessed about. */
+static int take_preset(const struct sip_trunk *plugin, const struct column *column, void *row, const struct pbx_json *value,
+		       struct pbx_diag *diag)
+{
+	const struct pbx_jsons *json = plugin->json;
+	uint32_t type = column->arg.type;
+	uint32_t wanted = type == PBX_TYPE_BOOL   ? PBX_JSON_BOOL
+			  : type == PBX_TYPE_INT  ? PBX_JSON_NUMBER
+			  : type == PBX_TYPE_LIST ? PBX_JSON_ARRAY
+						  : PBX_JSON_TEXT;
+	int64_t number = json->integer(value, 0);
+
+	if (type == PBX_TYPE_SECRET || column->hidden || json->type(value) != wanted ||
+	    (type == PBX_TYPE_INT && (number < column->arg.least || (column->arg.most && number > column->arg.most)))) {
+		pbx_diag_set(diag, "preset", "the preset's \"%s\" cannot be: %s", column->arg.name, column->arg.help);
+		return PBX_EINVAL;
+	}
+	if (type == PBX_TYPE_LIST)
+		return take_list(plugin, column, row, value, diag);
+	if (is_number(column))
+		set_number(row, column, type == PBX_TYPE_BOOL ? json->boolean(value, false) : number);
+	else
+		set_text(row, column, json->text(value));
+	return PBX_OK;
+}
+
+int row_preset(const struct sip_trunk *plugin, const struct kind *kind, void *row, const struct pbx_json *values, struct pbx_diag *diag)
+{
+	int err = PBX_OK;
+
+	for (uint32_t m = 0; m < plugin->json->count(values) && err == PBX_OK; m++) {
+		const struct pbx_json *value = plugin->json->at(values, m);
+		const char *name = plugin->json->name(value);
+		uint32_t i = 1; /* not the id */
+
+		while (i < kind->columns.count && strcmp(column_at(kind, i)->arg.name, name) != 0)
+			i++;
+		if (i == kind->columns.count) {
+			pbx_diag_set(diag, "preset", "the preset says \"%.40s\", which no %s has", name, kind->what);
+			return PBX_EINVAL;
+		}
+		err = take_preset(plugin, column_at(kind, i), row, value, diag);
 	}
 	return err;
 }

@@ -41,6 +41,7 @@ static void on_options(void *self, pbx_sip_client client, const struct pbx_sip_r
 		trunk->is_down = true;
 	}
 	told_state(trunk, response->sip_code, alive ? "OPTIONS answered" : response->from_peer ? response->phrase : "OPTIONS unanswered");
+	figures_state(trunk);
 }
 
 void health_probe(struct trunk *trunk)
@@ -127,23 +128,6 @@ static bool is_failure(const struct pbx_sip_attempt *attempt)
 	return !attempt->answered_by_peer || code == 408 || code == 403 || code == 401 || code == 407 || (code >= 500 && code < 600);
 }
 
-/* A row for each day, for reports; it may be written again and again. */
-static void count_day(const struct trunk *trunk, bool answered, bool failed, uint32_t pdd_ms)
-{
-	const struct sip_trunk *plugin = trunk->plugin;
-	const int64_t day = plugin->host->wall_us(plugin->host) / 86400000000;
-	const struct pbx_value params[] = { pbx_v_text(trunk->is.id), PBX_V_INT(day), PBX_V_INT(answered), PBX_V_INT(failed),
-					    PBX_V_INT(pdd_ms) };
-
-	(void)plugin->store->run(
-		plugin->host,
-		"INSERT INTO sip_trunk_stats (trunk_id, day, attempts, answered, failed, pdd_ms_sum) VALUES ($1, $2, 1, $3, $4, $5)"
-		" ON CONFLICT (trunk_id, day) DO UPDATE SET attempts = sip_trunk_stats.attempts + 1,"
-		" answered = sip_trunk_stats.answered + $3, failed = sip_trunk_stats.failed + $4,"
-		" pdd_ms_sum = sip_trunk_stats.pdd_ms_sum + $5",
-		params, 5, NULL, NULL); /* a count that is lost is logged by the store */
-}
-
 static bool is_failover_code(const struct sip_trunk *plugin, uint32_t code)
 {
 	char text[12];
@@ -174,7 +158,7 @@ void health_attempted(void *self, const struct pbx_sip_attempt *attempt)
 		return;
 	trunk->total_calls++;
 	window_add(trunk, failed);
-	count_day(trunk, answered, failed, failed ? 0 : pdd_ms);
+	figures_attempt(trunk, answered, failed, failed ? 0 : pdd_ms);
 	if (failed) {
 		trunk->failed_calls++;
 		trunk->consecutive_failures++;
@@ -182,6 +166,7 @@ void health_attempted(void *self, const struct pbx_sip_attempt *attempt)
 		if (is_failover_code(plugin, attempt->sip_code) && !attempt->early && another_is_ready(trunk)) {
 			trunk->failover_count++;
 			trunk->last_failover_us = trunk->last_failure_us;
+			(void)plugin->metrics->add(plugin->host, METRIC_FAILOVERS, trunk->is.id, 1); /* as in figures.c */
 			trunk_tell(trunk, "trunk.failover", attempt->sip_code, attempt->address);
 		}
 	} else {
@@ -193,4 +178,5 @@ void health_attempted(void *self, const struct pbx_sip_attempt *attempt)
 		}
 	}
 	told_state(trunk, attempt->sip_code, failed ? "calls fail" : "a call went through");
+	figures_state(trunk);
 }

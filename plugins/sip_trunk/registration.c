@@ -117,6 +117,14 @@ static bool is_too_brief(struct trunk *trunk, const struct pbx_sip_response *res
 	return true;
 }
 
+static void count(const struct trunk *trunk, bool accepted)
+{
+	char labels[ID_SIZE + 16];
+
+	(void)snprintf(labels, sizeof labels, "%s,%s", trunk->is.id, accepted ? "accepted" : "failed");
+	(void)trunk->plugin->metrics->add(trunk->plugin->host, METRIC_REGISTRATIONS, labels, 1); /* a thousand trunks have no more series */
+}
+
 static void on_response(void *self, pbx_sip_client client, const struct pbx_sip_response *response)
 {
 	struct trunk *trunk = self;
@@ -134,6 +142,8 @@ static void on_response(void *self, pbx_sip_client client, const struct pbx_sip_
 		on_registered(trunk, response);
 	else
 		on_refused(trunk, response);
+	count(trunk, response->sip_code >= 200 && response->sip_code < 300);
+	figures_state(trunk);
 }
 
 /* ---- asking --------------------------------------------------------------------------- */
@@ -142,11 +152,16 @@ static int request(struct trunk *trunk, uint32_t expires_s, uint32_t timeout_ms)
 {
 	struct sip_trunk *plugin = trunk->plugin;
 	const struct trunk_config *is = &trunk->is;
-	char params[160], headers[96], instance[40], to[400];
+	char params[160], headers[128], instance[40], to[400];
 
 	instance_of(trunk, instance);
-	(void)snprintf(params, sizeof params, ";expires=%u;reg-id=1;+sip.instance=\"<urn:uuid:%s>\"", expires_s, instance);
-	(void)snprintf(headers, sizeof headers, "Expires: %u\nSupported: path, outbound\n", expires_s);
+	if (is->bulk_registration)
+		(void)snprintf(params, sizeof params, ";expires=%u", expires_s);
+	else
+		(void)snprintf(params, sizeof params, ";expires=%u;reg-id=1;+sip.instance=\"<urn:uuid:%s>\"", expires_s, instance);
+	/* RFC 6140 5.2: gin instead of outbound, which has no meaning for a Contact that stands for many */
+	(void)snprintf(headers, sizeof headers, "Expires: %u\n%s", expires_s,
+		       is->bulk_registration ? "Require: gin\nProxy-Require: gin\nSupported: path\n" : "Supported: path, outbound\n");
 	(void)snprintf(to, sizeof to, "sip:%s@%s", is->username, is->from_domain[0] ? is->from_domain : is->host);
 	if (!trunk->registrar.id && plugin->sip->open(plugin->host, is->id, &trunk->registrar) != PBX_OK)
 		return PBX_ENOMEM;
@@ -156,7 +171,8 @@ static int request(struct trunk *trunk, uint32_t expires_s, uint32_t timeout_ms)
 					      .to = to,
 					      .contact_params = params,
 					      .headers = headers,
-					      .timeout_ms = timeout_ms };
+					      .timeout_ms = timeout_ms,
+					      .contact_uri_params = is->bulk_registration ? ";bnc" : NULL };
 	return plugin->sip->send(trunk->registrar, &wish, on_response, trunk);
 }
 
@@ -188,6 +204,7 @@ void registration_stop(struct trunk *trunk, bool tell_registrar)
 	trunk->register_timer = (pbx_timer){ 0 };
 	trunk->wants_registration = trunk->has_binding = trunk->refresh_failed = false;
 	trunk->next_attempt_us = 0;
+	figures_state(trunk);
 	if (had && tell_registrar) {
 		(void)request(trunk, 0, LEAVE_MS); /* one is under way: the binding runs out by itself */
 		trunk->is_leaving = true;

@@ -141,6 +141,22 @@ static void change_run(struct change *change)
 	free(change);
 }
 
+static void on_preset(void *context, int result, const struct pbx_json *values, const struct pbx_diag *said)
+{
+	struct change *change = context;
+	struct sip_trunk *plugin = change->plugin;
+	struct pbx_diag diag = *said;
+	int err = result == PBX_OK ? row_preset(plugin, &kinds[change->kind], change->row, values, &diag) : result;
+
+	if (err == PBX_OK) {
+		change_run(change);
+		return;
+	}
+	if (err != PBX_ECANCELLED) /* whose plugin stops is told so by the core */
+		(void)plugin->requests->fail(change->request, 422, "invalid", "preset", "%s", diag.text);
+	free(change);
+}
+
 static void on_create(struct sip_trunk *plugin, uint32_t kind, pbx_request request)
 {
 	const char *id = plugin->requests->text(request, id_name(kind));
@@ -150,15 +166,25 @@ static void on_create(struct sip_trunk *plugin, uint32_t kind, pbx_request reque
 		return;
 	}
 	struct change *change = change_new(plugin, kind, request, NULL);
-	if (change)
+	const char *preset = kinds[kind].preset ? plugin->requests->text(request, "preset") : NULL;
+	if (!change)
+		return;
+	if (!preset || !preset[0])
 		change_run(change);
+	else if (preset_find(plugin, &kinds[kind], preset, on_preset, change) != PBX_OK)
+		on_preset(change, PBX_ENOMEM, NULL, &(struct pbx_diag){ .text = "there is no memory" });
 }
 
 static void on_change(struct sip_trunk *plugin, uint32_t kind, pbx_request request)
 {
 	const void *row = asked_row(plugin, kind, request);
-	struct change *change = row ? change_new(plugin, kind, request, row) : NULL;
 
+	if (row && kinds[kind].preset && plugin->requests->has(request, "preset")) {
+		(void)plugin->requests->fail(request, 422, "invalid", "preset", "one begins with a preset: say it when the %s is made",
+					     kinds[kind].what);
+		return;
+	}
+	struct change *change = row ? change_new(plugin, kind, request, row) : NULL;
 	if (change)
 		change_run(change);
 }
@@ -285,6 +311,14 @@ static void health_list(void *self, pbx_request request)
 static const struct pbx_arg trunk_id[] = {
 	{ .name = "trunk_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The trunk", .completes = "trunk" },
 };
+static const struct pbx_arg statistics_args[] = {
+	{ .name = "trunk_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The trunk", .completes = "trunk" },
+	{ .name = "days", .type = PBX_TYPE_INT, .flags = PBX_ARG_QUERY, .least = 1, .most = 3660, .help = "So many, today included (30)" },
+};
+static const struct pbx_arg test_args[] = {
+	{ .name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = 64, .help = "What is dialled" },
+	{ .name = "extension", .type = PBX_TYPE_TEXT, .most = 64, .help = "Who dials; empty: a feature of the PBX" },
+};
 static const struct pbx_arg route_id[] = {
 	{ .name = "route_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The route" },
 };
@@ -311,6 +345,28 @@ static const struct pbx_field health_fields[] = {
 	{ "average_setup_time", PBX_TYPE_NUMBER, "Seconds until it rings" },
 	{ "failover_count", PBX_TYPE_INT, "How often a call went on to another trunk" },
 };
+static const struct pbx_field day_fields[] = {
+	{ "day", PBX_TYPE_TEXT, "UTC, 2026-11-22" },
+	{ "attempts", PBX_TYPE_INT, "Tries of outgoing calls" },
+	{ "answered", PBX_TYPE_INT, "Of those" },
+	{ "failed", PBX_TYPE_INT, "By the trunk, not by the callee" },
+	{ "inbound", PBX_TYPE_INT, "Calls that came in" },
+	{ "seconds", PBX_TYPE_INT, "Talked, in both directions" },
+	{ "average_setup_time", PBX_TYPE_NUMBER, "Seconds until it rings" },
+};
+static const struct pbx_field preset_fields[] = {
+	{ "preset", PBX_TYPE_TEXT, "Its name" },
+	{ "of", PBX_TYPE_TEXT, "trunk, outbound_route" },
+	{ "summary", PBX_TYPE_TEXT, "What it is" },
+	{ "values", PBX_TYPE_OBJECT, "Where one begins" },
+};
+static const struct pbx_field test_fields[] = {
+	{ "verdict", PBX_TYPE_TEXT, "targets, reject, control, forward, pass" },
+	{ "sip_code", PBX_TYPE_INT, "With reject" },
+	{ "sentence", PBX_TYPE_TEXT, "In words" },
+	{ "targets", PBX_TYPE_OBJECTS, "Trunks in order: trunk_id, number, caller_number" },
+	{ "routes", PBX_TYPE_OBJECTS, "All outbound routes in order: route_id, fits, why_not, asks_for_pin" },
+};
 static const struct pbx_field route_fields[] = {
 	{ "route_id", PBX_TYPE_TEXT, "Short name" },
 };
@@ -336,6 +392,11 @@ static const struct pbx_field route_fields[] = {
 	      .reply = PBX_TABLE(trunk_fields))
 
 const struct pbx_route trunk_routes[SIP_TRUNK_ROUTES] = {
+	ROUTE("GET", "/trunk-presets", preset_list, READS, "Presets of trunks and routes", .reply = PBX_TABLE(preset_fields)),
+	ROUTE("GET", "/sip-trunks/{trunk_id}/statistics", trunk_statistics, READS, "What a trunk did, a row for each day, newest first",
+	      .args = PBX_TABLE(statistics_args), .reply = PBX_TABLE(day_fields)),
+	ROUTE("POST", "/outbound-routes/test", outbound_test, READS, "What would become of a number, without a call",
+	      .args = PBX_TABLE(test_args), .reply = PBX_TABLE(test_fields)),
 	ROUTE("GET", "/trunk-health", health_list, READS, "Health of all trunks", .reply = PBX_TABLE(health_fields)),
 	CRUD(trunk, "/sip-trunks", trunk_id, "/{trunk_id}", trunk_fields, "SIP trunk"),
 	VERB(register, "Register now"),
@@ -367,6 +428,10 @@ const struct pbx_command trunk_commands[SIP_TRUNK_COMMANDS] = {
 	COMMAND("trunk enable", trunk_enable, "Use a trunk", PBX_TABLE(trunk_id), NULL),
 	COMMAND("trunk disable", trunk_disable, "Do not use a trunk", PBX_TABLE(trunk_id), NULL),
 	COMMAND("trunk test", trunk_test, "Ask whether it answers", PBX_TABLE(trunk_id), NULL),
+	COMMAND("trunk presets", preset_list, "Presets of trunks and routes", NONE, "preset,of,summary"),
+	COMMAND("trunk statistics", trunk_statistics, "What a trunk did, day by day", PBX_TABLE(statistics_args),
+		"day,attempts,answered,failed,inbound,seconds,average_setup_time"),
+	COMMAND("outbound-route test", outbound_test, "What would become of a number, without a call", PBX_TABLE(test_args), NULL),
 	COMMAND("outbound-route list", outbound_list, "List outbound routes", NONE,
 		"route_id,pattern,strip,prepend,trunks,priority,enabled"),
 	COMMAND("outbound-route add", outbound_create, "Make an outbound route", ALL(outbound), NULL),

@@ -67,6 +67,7 @@ struct plan {
 	char number[96]; /* after strip and prepend */
 	uint32_t count, flags;
 	bool full, down; /* some trunk would have, but */
+	bool asks_pin;
 	const struct trunk *full_trunk;
 };
 
@@ -124,7 +125,7 @@ static void plan_add_route(struct plan *plan, const struct outbound_route *route
 static int answer_plan(struct plan *plan, const char *route, struct pbx_route_answer *ret_answer)
 {
 	struct sip_trunk *plugin = plan->plugin;
-	size_t used = (size_t)snprintf(plugin->text, sizeof plugin->text, "%s: ", route);
+	size_t used = (size_t)snprintf(plugin->text, sizeof plugin->text, "%s%s: ", route, plan->asks_pin ? " after a PIN" : "");
 
 	for (uint32_t i = 0; i < plan->count && used < sizeof plugin->text; i++)
 		used += (size_t)snprintf(plugin->text + used, sizeof plugin->text - used, "%s%s as %s", i ? ", then " : "",
@@ -164,16 +165,40 @@ static const char *responsible(const struct pbx_route_request *request)
 	return request->forwarder && request->forwarder[0] ? request->forwarder : request->account;
 }
 
-static const char *why_not(const struct sip_trunk *plugin, const struct pbx_route_request *request)
+static uint32_t class_named(const char *name)
+{
+	static const char *const names[] = { "", "internal", "local", "national", "international", "premium" };
+	uint32_t class = PBX_CLASS_PREMIUM;
+
+	while (class > 0 && strcmp(names[class], name) != 0)
+		class --;
+	return class;
+}
+
+static const char *why_not(const struct sip_trunk *plugin, const struct outbound_route *route, const struct pbx_route_request *request)
 {
 	struct pbx_account account = { .size = sizeof account };
 	const char *who = responsible(request);
 
 	if (who[0] && plugin->directory->find && plugin->directory->find(plugin->directory->self, who, &account) == PBX_OK)
-		return account.may_call_outside ? NULL : "this extension may not call outside";
+		return !account.may_call_outside ? "this extension may not call outside"
+		       : account.call_class && account.call_class < class_named(route->least_class)
+			       ? "this extension's call_class does not reach as far as the route's least_class"
+			       : NULL;
 	if (request->account[0] || !request->leg.id || request->arriving)
 		return NULL; /* asked for by a feature, or an inbound route leads outside */
 	return "a caller from outside leaves the house only by an inbound route or a forward";
+}
+
+const char *outbound_misfit(const struct record *record, const struct pbx_route_request *request)
+{
+	const struct outbound_route *route = (const struct outbound_route *)record->row;
+
+	return !route->enabled                                                                   ? "it is switched off"
+	       : !record->has_regex || regexec(&record->regex, request->number, 0, NULL, 0) != 0 ? "the number is not in its pattern"
+	       : !is_listed(route->callers, responsible(request))                                ? "it is not for this caller"
+	       : !hours_hold(route->hours, request->wall_us)                                     ? "it is not its hour"
+												 : NULL;
 }
 
 static int on_outside(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
@@ -186,13 +211,15 @@ static int on_outside(void *self, pbx_route_query query, const struct pbx_route_
 	for (const struct record *record = plugin->records[KIND_OUTBOUND]; record; record = record->next) {
 		const struct outbound_route *route = (const struct outbound_route *)record->row;
 
-		if (!route->enabled || !record->has_regex || regexec(&record->regex, request->number, 0, NULL, 0) != 0 ||
-		    !is_listed(route->callers, responsible(request)) || !hours_hold(route->hours, request->wall_us))
+		if (outbound_misfit(record, request))
 			continue;
-		const char *refusal = why_not(plugin, request);
+		const char *refusal = why_not(plugin, route, request);
 		if (refusal)
 			return reject(ret_answer, 403, 0, refusal);
 		matched = true;
+		plan.asks_pin = route->pins[0] != '\0';
+		if (plan.asks_pin && !request->explaining && !pin_is_typed(plugin, request, route->id))
+			return pin_ask(plugin, request, route->id, ret_answer);
 		plan_add_route(&plan, route);
 		if (plan.count > 0)
 			return answer_plan(&plan, route->id, ret_answer);
@@ -214,8 +241,8 @@ static int on_emergency(void *self, pbx_route_query query, const struct pbx_rout
 	(void)query;
 	for (uint32_t i = 0; i < numbers->count; i++)
 		is_one = is_one || strcmp(numbers->items[i], request->number) == 0;
-	if (!is_one || request->arriving)
-		return PBX_OK; /* pass */
+	if (!is_one || (request->arriving && request->peer && request->peer[0]))
+		return PBX_OK; /* pass: what a trunk brings is a DID */
 	(void)snprintf(plan.number, sizeof plan.number, "%s", request->number);
 	for (struct trunk *trunk = plugin->trunks; trunk; trunk = trunk->next) /* those that work first */
 		if (trunk_readiness(trunk) != TRUNK_DOWN)
@@ -255,6 +282,20 @@ static const struct inbound_route *find_inbound(const struct sip_trunk *plugin, 
 	return best;
 }
 
+/* "+12125551212" of what its provider wrote; in displays and in what the caller's peers are told. */
+static void rewrite_caller(const struct sip_trunk *plugin, const struct trunk *trunk, const struct pbx_route_request *request)
+{
+	struct pbx_leg_info info = { .size = sizeof info };
+	char number[64];
+
+	if (strcmp(trunk->is.caller_format, "as_received") == 0 || request->explaining || !request->caller[0] ||
+	    plugin->calls->info(request->leg, &info) != PBX_OK)
+		return;
+	number_format(plugin->settings, trunk->is.caller_format, request->caller, number, sizeof number);
+	if (strcmp(number, request->caller) != 0)
+		(void)plugin->calls->set_identity(request->leg, number, strcmp(info.name, info.number) == 0 ? number : info.name);
+}
+
 static int on_arrival(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
 {
 	struct sip_trunk *plugin = self;
@@ -267,6 +308,7 @@ static int on_arrival(void *self, pbx_route_query query, const struct pbx_route_
 		return PBX_OK; /* pass */
 	if (!route)
 		return reject(ret_answer, 404, 0, "no inbound route has this number");
+	rewrite_caller(plugin, trunk, request);
 	(void)snprintf(plugin->renumbered, sizeof plugin->renumbered, "%s",
 		       route->destination[0]          ? route->destination
 		       : route->strip_prefix < length ? request->number + route->strip_prefix

@@ -2,7 +2,8 @@
  * sip_trunk - calls to and from the public network through SIP providers
  *
  * records.c keeps what administrators say, columns.c knows it member by member, requests.c brings changes. trunks.c, registration.c and
- * health.c are a trunk at work; routing.c chooses among them, numbers.c writes numbers as each wants them.
+ * health.c are a trunk at work, figures.c counts what they did; routing.c chooses among them, pins.c asks callers first, dry_run.c tells what
+ * would be, numbers.c writes numbers as each wants them. presets.c reads what is known of providers.
  */
 #include "sip_trunk.h"
 #include <string.h>
@@ -19,6 +20,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "Go out over any trunk, whatever its limits, unless a plugin for emergency calls takes them"),
 	PBX_LIST(struct sip_trunk_settings, failover_codes, .initial_text = "408,500,502,503,504",
 		 .help = "Final responses after which a call goes on to the next trunk"),
+	PBX_LIST(struct sip_trunk_settings, presets, .initial_text = "/etc/pbx/trunks, " PBX_SHARE_DIR "/trunks",
+		 .help = "Folders with presets of trunks and routes, NAME.json; the first that has a name counts"),
 	PBX_UINT(struct sip_trunk_settings, register_jitter_s, .initial = 10, .least = 0, .most = 300, .unit = "s",
 		 .help = "After a start, registrations begin spread over so long"),
 	PBX_UINT(struct sip_trunk_settings, retry_least_s, .initial = 30, .least = 1, .most = 3600, .unit = "s",
@@ -48,6 +51,16 @@ static const struct pbx_migration migrations[] = {
 	  "CREATE TABLE sip_trunk_stats (trunk_id TEXT NOT NULL, day INTEGER NOT NULL, attempts INTEGER NOT NULL, answered INTEGER NOT "
 	  "NULL,"
 	  " failed INTEGER NOT NULL, pdd_ms_sum INTEGER NOT NULL, PRIMARY KEY (trunk_id, day))" },
+	{ 2, "presets, PINs, certificates, seconds",
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN preset TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN certificate TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN caller_format TEXT NOT NULL DEFAULT 'as_received';"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN bulk_registration INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE sip_trunk_outbound ADD COLUMN preset TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_outbound ADD COLUMN pins TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_outbound ADD COLUMN least_class TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_stats ADD COLUMN inbound INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE sip_trunk_stats ADD COLUMN seconds INTEGER NOT NULL DEFAULT 0" },
 };
 
 static const struct pbx_field trunk_fields[] = {
@@ -55,12 +68,18 @@ static const struct pbx_field trunk_fields[] = {
 	{ "sip_code", PBX_TYPE_INT, "What the provider answered; 408 for silence" },
 	{ "reason", PBX_TYPE_TEXT, "In words" },
 };
+static const struct pbx_field pin_fields[] = {
+	{ "route_id", PBX_TYPE_TEXT, "The outbound route" },
+	{ "extension", PBX_TYPE_TEXT, "Who called" },
+	{ "number", PBX_TYPE_TEXT, "Whom they wanted" },
+};
 static const struct pbx_event_type events[] = {
 	{ "trunk.registered", "A trunk is registered at its provider", PBX_TABLE(trunk_fields) },
 	{ "trunk.registration_failed", "A registration was refused or got no answer", PBX_TABLE(trunk_fields) },
 	{ "trunk.up", "A trunk works again", PBX_TABLE(trunk_fields) },
 	{ "trunk.down", "A trunk does not answer, or its calls fail", PBX_TABLE(trunk_fields) },
 	{ "trunk.failover", "A call went on to another trunk", PBX_TABLE(trunk_fields) },
+	{ "trunk.pin_refused", "A caller has typed three wrong PINs for an outbound route", PBX_TABLE(pin_fields) },
 	{ "trunk.channels_exhausted", "A call found all channels in use", PBX_TABLE(trunk_fields) },
 };
 
@@ -79,6 +98,7 @@ static int trunk_load(void *self)
 	plugin->directory = pbx_directory(host);
 	plugin->json = pbx_jsons(host);
 	plugin->bus = pbx_bus(host);
+	plugin->metrics = pbx_metrics(host);
 	return records_load(plugin);
 }
 
@@ -88,7 +108,8 @@ static int trunk_start(void *self)
 
 	records_apply(plugin);
 	plugin->started = true;
-	return routing_start(plugin);
+	int err = figures_start(plugin);
+	return err == PBX_OK ? routing_start(plugin) : err;
 }
 
 static void trunk_stop(void *self)
@@ -101,6 +122,7 @@ static void trunk_stop(void *self)
 
 static void trunk_unload(void *self)
 {
+	pins_clear(self);
 	trunks_clear(self);
 	records_clear(self);
 }
@@ -112,10 +134,11 @@ PBX_PLUGIN(sip_trunk)
 	.version = "1.0.0",
 	.summary = "Calls to and from the public network through SIP providers",
 	.needs = PBX_NEEDS("pbx.sip/1", "pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.secrets/1", "pbx.timers/1", "pbx.requests/1",
-			   "pbx.json/1", "pbx.bus/1", "pbx.directory/1?"),
+			   "pbx.json/1", "pbx.bus/1", "pbx.metrics/1", "pbx.directory/1?"),
 	.instance_size = sizeof(struct sip_trunk),
 	PBX_SETTINGS(struct sip_trunk_settings, settings),
 	.migrations = PBX_TABLE(migrations),
+	.metrics = PBX_TABLE(trunk_metrics),
 	.routes = PBX_TABLE(trunk_routes),
 	.commands = PBX_TABLE(trunk_commands),
 	.events = PBX_TABLE(events),

@@ -2,6 +2,7 @@
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/directory.h>
+#include <pbx/metrics.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
@@ -27,12 +28,15 @@ struct trunk_config {
 	char token[40]; /* in our Contact: made with the trunk, known to the provider only */
 	uint32_t registration_expire_s, keep_alive_interval_s, max_channels, max_calls_per_second, priority;
 	char codec_preferences[256], allowed_ips[512], number_format[16], caller_id[64], caller_id_policy[16], show[64], headers[512];
+	char preset[64], certificate[256], caller_format[16];
+	bool bulk_registration;
 };
 
 struct outbound_route {
 	char id[ID_SIZE], name[128], pattern[256], trunks[512], prepend[32], callers[512], hours[256];
 	bool enabled, failover;
 	uint32_t strip, priority;
+	char preset[64], pins[512], least_class[16];
 };
 
 struct inbound_route {
@@ -44,8 +48,9 @@ struct inbound_route {
 struct column {
 	struct pbx_arg arg; /* first: the tables are handed out as arguments */
 	uint32_t offset, size;
-	const char *initial; /* NULL: "" or 0 */
-	bool hidden;         /* neither shown nor asked for */
+	const char *initial;                                   /* NULL: "" or 0 */
+	bool hidden;                                           /* neither shown nor asked for */
+	int (*check)(const char *text, struct pbx_diag *diag); /* of a secret, before it is sealed; NULL: anything goes */
 };
 
 #define KIND_TRUNK 0u
@@ -57,6 +62,7 @@ struct sip_trunk;
 
 struct kind {
 	const char *table, *what, *path; /* "sip_trunk_trunks", "trunk", "/sip-trunks" */
+	const char *preset;              /* what its presets are called in their files: "trunk"; NULL: it has none */
 	struct pbx_table columns;
 	size_t size;
 	/* What only the whole can tell. PBX_OK, PBX_EINVAL. */
@@ -65,8 +71,8 @@ struct kind {
 	void (*changed)(struct sip_trunk *plugin, const char *id, const void *row);
 };
 extern const struct kind kinds[KINDS];
-#define TRUNK_COLUMNS 28u
-#define OUTBOUND_COLUMNS 11u
+#define TRUNK_COLUMNS 32u
+#define OUTBOUND_COLUMNS 14u
 #define INBOUND_COLUMNS 6u
 extern const struct column trunk_columns[TRUNK_COLUMNS], outbound_columns[OUTBOUND_COLUMNS], inbound_columns[INBOUND_COLUMNS];
 
@@ -112,7 +118,7 @@ struct trunk {
 
 struct sip_trunk_settings {
 	const char *country_code, *area_code, *national_prefix, *international_prefix;
-	struct pbx_list emergency_numbers, failover_codes;
+	struct pbx_list emergency_numbers, failover_codes, presets;
 	uint32_t register_jitter_s, retry_least_s, retry_most_s, refused_hold_s;
 };
 
@@ -123,6 +129,16 @@ struct record {
 	bool has_regex;
 	max_align_t row[];
 };
+
+#define MOST_PASSES 64u
+
+/* A caller has typed the PIN of a route, and is on the way back to it. */
+struct pass {
+	pbx_leg leg;
+	char route_id[ID_SIZE];
+};
+
+struct asking; /* pins.c */
 
 struct sip_trunk {
 	PBX_INSTANCE(struct sip_trunk_settings);
@@ -136,11 +152,15 @@ struct sip_trunk {
 	const struct pbx_directory *directory;
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
+	const struct pbx_metrics *metrics;
 	struct record *records[KINDS]; /* by priority where there is one, then by id */
 	uint32_t loading;
 	char *select_sql[KINDS], *upsert_sql[KINDS];
 	struct trunk *trunks;
 	bool started;
+	struct asking *askings; /* callers who are being asked for a PIN */
+	struct pass passes[MOST_PASSES];
+	uint32_t pass_at;
 	/* What a hook's answer points to until the core has read it. */
 	struct pbx_dial_target targets[MOST_TARGETS];
 	char numbers[MOST_TARGETS][96], caller_ids[MOST_TARGETS][64], renumbered[96], text[256];
@@ -157,6 +177,10 @@ void row_values(const struct kind *kind, const void *row, struct pbx_value *ret_
 struct pbx_json *row_json(const struct sip_trunk *plugin, const struct kind *kind, const void *row);
 /* What a request says, over what the row was; secrets are sealed. PBX_OK, PBX_EINVAL, PBX_ENOMEM. */
 int row_take(const struct sip_trunk *plugin, const struct kind *kind, void *row, pbx_request request, struct pbx_diag *diag);
+/* The same of a preset's values. */
+int row_preset(const struct sip_trunk *plugin, const struct kind *kind, void *row, const struct pbx_json *values, struct pbx_diag *diag);
+/* A secret of a row, opened; secrets->wipe gives it back. NULL: there is none, or it is damaged. */
+char *row_secret(const struct sip_trunk *plugin, const struct kind *kind, const void *row, const char *sealed);
 /* The items of a list text as texts in memory of the caller's; how many. */
 uint32_t list_split(const char *list, char *buffer, size_t size, const char **ret_items, uint32_t most);
 
@@ -208,8 +232,39 @@ bool hours_hold(const char *hours, int64_t wall_us);
 
 /* ---- routing.c ---- */
 int routing_start(struct sip_trunk *plugin);
+/* Why an outbound route is not for this call, in words; NULL: it is. */
+const char *outbound_misfit(const struct record *record, const struct pbx_route_request *request);
+/* ---- dry_run.c: POST /outbound-routes/test ---- */
+void outbound_test(void *self, pbx_request request);
+/* ---- pins.c: routes that ask for one ---- */
+bool pin_is_typed(struct sip_trunk *plugin, const struct pbx_route_request *request, const char *route_id); /* and takes the pass back */
+int pin_ask(struct sip_trunk *plugin, const struct pbx_route_request *request, const char *route_id, struct pbx_route_answer *ret_answer);
+int pins_check(const char *pins, struct pbx_diag *diag);
+void pins_clear(struct sip_trunk *plugin);
+/* ---- presets.c ---- */
+/* done(context, result, values, diag): PBX_OK and the values of a preset for this kind, borrowed; PBX_ENOENT, PBX_EINVAL, PBX_EIO: diag
+ * says why; PBX_ECANCELLED. PBX_OK, PBX_ENOMEM. */
+int preset_find(struct sip_trunk *plugin, const struct kind *kind, const char *name,
+		void (*done)(void *context, int result, const struct pbx_json *values, const struct pbx_diag *diag), void *context);
+void preset_list(void *self, pbx_request request);
+/* ---- figures.c: metrics, and a row for each trunk and day ---- */
+enum {
+	METRIC_ATTEMPTS,
+	METRIC_ARRIVALS,
+	METRIC_CHANNELS,
+	METRIC_UP,
+	METRIC_REGISTRATIONS,
+	METRIC_SETUP,
+	METRIC_FAILOVERS,
+	METRICS,
+};
+extern const struct pbx_metric trunk_metrics[METRICS];
+int figures_start(struct sip_trunk *plugin);
+void figures_state(const struct trunk *trunk); /* it may have changed */
+void figures_attempt(const struct trunk *trunk, bool answered, bool failed, uint32_t pdd_ms);
+void trunk_statistics(void *self, pbx_request request);
 /* ---- requests.c ---- */
-#define SIP_TRUNK_ROUTES 21u
-#define SIP_TRUNK_COMMANDS 21u
+#define SIP_TRUNK_ROUTES 24u
+#define SIP_TRUNK_COMMANDS 24u
 extern const struct pbx_route trunk_routes[SIP_TRUNK_ROUTES];
 extern const struct pbx_command trunk_commands[SIP_TRUNK_COMMANDS];

@@ -125,13 +125,12 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 	struct sip_trunk *plugin = trunk->plugin;
 	const struct trunk_config *is = &trunk->is;
 	const char *codecs[32], *addresses[64], *headers[16];
-	char codec_text[256], address_text[512], header_text[512], context[ID_SIZE + 16];
+	char codec_text[256], address_text[512], header_text[512];
 	uint32_t codec_count = list_split(is->codec_preferences, codec_text, sizeof codec_text, codecs, 32);
 	uint32_t address_count = list_split(is->allowed_ips, address_text, sizeof address_text, addresses, 63);
 	uint32_t header_count = list_split(is->headers, header_text, sizeof header_text, headers, 16);
 
-	(void)snprintf(context, sizeof context, "sip_trunk.%s", is->id);
-	char *secret = is->password[0] ? plugin->secrets->open(is->password, context) : NULL;
+	char *secret = row_secret(plugin, &kinds[KIND_TRUNK], is, is->password);
 	name_codecs(codecs, codec_count);
 	const struct pbx_sip_peer peer = {
 		.size = sizeof peer,
@@ -147,6 +146,7 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.from_user = is->from_user[0] ? is->from_user : is->username,
 		.from_domain = is->from_domain,
 		.contact_user = is->registration_required ? is->token : "",
+		.certificate = is->certificate,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },
@@ -221,6 +221,8 @@ static void trunk_remove(struct sip_trunk *plugin, const char *id)
 	health_stop(trunk);
 	*at = trunk->next;
 	(void)plugin->sip->remove_peer(plugin->host, id);
+	trunk->is.enabled = false;
+	figures_state(trunk);
 	trunk_free(trunk);
 }
 
@@ -263,6 +265,7 @@ void trunk_changed(struct sip_trunk *plugin, const char *id, const void *row)
 		pbx_error(plugin->host, "trunk_refused", "trunk=%s reason=\"%s\"", id, diag.text);
 		return;
 	}
+	figures_state(trunk);
 	if (!trunk->is.enabled)
 		return;
 	uint32_t jitter_ms = plugin->settings->register_jitter_s * 1000;

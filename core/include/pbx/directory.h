@@ -10,6 +10,13 @@ extern "C" {
 #define PBX_DIGEST_MD5 1u    /* RFC 2617, 7616 */
 #define PBX_DIGEST_SHA256 2u /* RFC 8760 */
 
+/* How far outside an account may call; each includes those before it. */
+#define PBX_CLASS_INTERNAL 1u
+#define PBX_CLASS_LOCAL 2u
+#define PBX_CLASS_NATIONAL 3u
+#define PBX_CLASS_INTERNATIONAL 4u
+#define PBX_CLASS_PREMIUM 5u
+
 /* Borrowed until the callback returns. Texts are never NULL. */
 struct pbx_account {
 	uint32_t size;
@@ -19,13 +26,14 @@ struct pbx_account {
 	bool dnd;              /* does not want to be disturbed */
 	bool trusted;          /* says truly for whom it calls, and is told withheld numbers (RFC 3325): a gateway, an operator's desk */
 	uint32_t max_outgoing; /* calls it may have made at once; 0: no limit */
+	uint32_t call_class;   /* PBX_CLASS_…; 0: its directory has no classes */
 };
 
 struct pbx_directory {
 	struct pbx_header header;
 	void *self;
 
-	/* PBX_OK, PBX_ENOENT. */
+	/* ret_account->size says how much of it the caller knows. PBX_OK, PBX_ENOENT. */
 	int (*find)(void *self, const char *user, struct pbx_account *ret_account);
 	/* HA1 = H(user:realm:secret) in lower-case hexadecimal, 32 or 64 characters and a zero. PBX_OK, PBX_ENOENT, PBX_ENOTSUP.
 	 * Must take as long for a user that it has not as for one that it has. */

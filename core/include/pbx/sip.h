@@ -85,7 +85,8 @@ struct pbx_sip_request {
 	const char *contact_params; /* adds our Contact with these parameters: ";expires=3600;reg-id=1"; NULL: no Contact */
 	const char *headers;        /* complete lines, each ended by \n; NULL: none */
 	const char *content_type, *body;
-	uint32_t timeout_ms; /* 0: 32,000 (RFC 3261 Timer F) */
+	uint32_t timeout_ms;            /* 0: 32,000 (RFC 3261 Timer F) */
+	const char *contact_uri_params; /* in the URI of our Contact, which has no user then: ";bnc" (RFC 6140); NULL: none */
 };
 
 /* The end of it. 401 and 407 have been answered already, once per nonce and again when stale. Borrowed until the callback returns. */
