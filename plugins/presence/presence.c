@@ -2,7 +2,7 @@
  * presence - busy lamps, and how colleagues are
  *
  * presence.h has the picture. lines.c knows the calls of every account, dialog_info.c writes them for lamps, access.c judges who may see what, xml.c writes
- * documents; people.c knows how everybody is, pidf.c writes and reads it, requests.c and codes.c let them choose. message_summary.c tells how many messages
+ * documents; people.c knows how everybody is, pidf.c writes it and pidf_read.c reads it, requests.c and codes.c let them choose. message_summary.c tells how many messages
  * wait, mailboxes.c takes the counts of who is no plugin; reg_info.c tells where phones are; lists.c makes pages of lamps.
  */
 #include "presence.h"

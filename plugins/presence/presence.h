@@ -144,6 +144,8 @@ void people_call_changed(struct presence *presence, const char *number, bool own
 
 /* ---- pidf.c ---- */
 int pidf_start(struct presence *presence);
+
+/* ---- pidf_read.c ---- */
 int pidf_read(const char *text, uint32_t *ret_status); /* STATUS_NONE: it says nothing. PBX_OK, PBX_EINVAL */
 
 /* ---- codes.c ---- */

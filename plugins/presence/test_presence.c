@@ -119,13 +119,15 @@ START_TEST(a_name_of_any_bytes_leaves_the_document_well_formed)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 	const struct pbx_lamps *lamps = pbx_lamps(fake_host(pbx));
-	const struct pbx_lamp lamp = {
-		.size = sizeof lamp, .state = PBX_LAMP_ON, .number = "70", .remote = "<1002>&", .remote_name = "A\x01\xff\"<b>\xc3\xa9"
-	};
+	const struct pbx_lamp lamp = { .size = sizeof lamp,
+				       .state = PBX_LAMP_ON,
+				       .number = "70",
+				       .remote = "<1002>&",
+				       .remote_name = "A\x01\xff\"<b>\xc3\xa9\xef\xbf\xbf\xc0\xaf" };
 
 	ck_assert_int_eq(lamps->light(fake_host(pbx), &lamp), PBX_OK);
 	const char *text = fake_document(pbx, "dialog", "1001", "70", NULL);
-	ck_assert(says(text, "display=\"A??&quot;&lt;b&gt;\xc3\xa9\"") && says(text, "sip:&lt;1002&gt;&amp;@pbx.test"));
+	ck_assert(says(text, "display=\"A??&quot;&lt;b&gt;\xc3\xa9?????\"") && says(text, "sip:&lt;1002&gt;&amp;@pbx.test"));
 }
 END_TEST
 

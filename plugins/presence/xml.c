@@ -38,17 +38,25 @@ void xml_start(struct xml *xml, const char *element)
 
 #define MOST_TEXT 1024u
 
+/* How many octets a character has that XML can hold; 0: there is none. libxml2 takes a second octet for a first one, and longer forms than need be. */
+static size_t character(const char *text, size_t left)
+{
+	int length = left < 4 ? (int)left : 4, code = xmlGetUTF8Char(BAD_CAST text, &length);
+	bool shortest = length == 1 || (length == 2 && code >= 0x80) || (length == 3 && code >= 0x800) || (length == 4 && code >= 0x10000);
+	bool begins = (text[0] & 0xC0) != 0x80;
+
+	return code > 0 && IS_CHAR(code) && shortest && begins ? (size_t)length : 0;
+}
+
 /* Names come from anybody: what XML cannot hold (control characters, octets that are no UTF-8) is a ? in it. ret_text: MOST_TEXT octets. */
 static const xmlChar *clean(const char *text, char *ret_text)
 {
 	size_t left = strlen(text), used = 0;
 
 	while (left > 0 && used + 5 < MOST_TEXT) {
-		int length = left < 4 ? (int)left : 4, code = xmlGetUTF8Char(BAD_CAST text, &length);
-		bool good = code > 0 && IS_CHAR(code);
-		size_t taken = good ? (size_t)length : 1;
+		size_t length = character(text, left), taken = length ? length : 1;
 
-		memcpy(ret_text + used, good ? text : "?", taken);
+		memcpy(ret_text + used, length ? text : "?", taken);
 		used += taken;
 		text += taken;
 		left -= taken;
