@@ -65,5 +65,26 @@ int core_answer_make(const struct core_media_desc *offer, const struct core_code
 		     uint8_t direction, struct core_media_desc *ret_answer, struct core_stream_config *ret_config);
 /* What we may send and receive after the peer answered our offer. PBX_OK, PBX_ENOTSUP. */
 int core_answer_apply(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *ret_config);
+
+/* negotiate_keys.c: SRTP by keys in SDP (RFC 4568), beside the above. */
+
+/* What one of our sides does about SRTP. */
+struct core_keys {
+	bool required; /* no stream without it */
+	uint8_t count; /* 0: no SRTP */
+	struct core_crypto own[CORE_MOST_CRYPTOS];
+};
+
+/* Adds keys to our offer. One that has to be protected says so by its profile, any other leaves the choice to the peer (RFC 8643). */
+void core_keys_offer(const struct core_keys *keys, struct core_media_desc *offer);
+/* Whether an offer can be answered at all: not SRTP where there is to be none, nor plain RTP where it must be SRTP. */
+bool core_keys_suffice(const struct core_keys *keys, const struct core_media_desc *offer);
+/* Chooses the first of the offer's keys whose suite we have; fills our answer and the stream's configuration.
+ * PBX_OK (protected, or plain where both may), PBX_ENOTSUP. */
+int core_keys_answer(const struct core_keys *keys, const struct core_media_desc *offer, struct core_media_desc *answer,
+		     struct core_stream_config *config);
+/* What the peer chose of our offer. PBX_OK, PBX_ENOTSUP (a key we did not offer, or none where there must be one). */
+int core_keys_agree(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config);
+
 bool core_codec_same(const struct core_codec *a,
 		     const struct core_codec *b); /* name, clock, channels: never by number (fmtp: codec's own) */

@@ -75,7 +75,8 @@ struct core_leg {
 	struct core_addr local_addr;
 	struct core_media_desc remote, local; /* what each side said last */
 	struct core_stream_config config;
-	bool has_stream, configured;
+	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
+	bool has_stream, configured, has_keys;
 	bool answer_said; /* local went out in a 183 or 200 */
 	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
@@ -182,6 +183,8 @@ void core_leg_tell_identity(const struct core_leg *to, const struct core_leg *ab
 extern const struct core_media_driver *core_media;
 int core_leg_open_stream(struct core_leg *leg, int family);
 void core_leg_close_stream(struct core_leg *leg);
+/* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. */
+void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys);
 int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction); /* into leg->local */
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer);
 /* The answer to leg->remote into leg->local, preferring what other agreed to; or our offer when there was none. Opens and configures the stream. */

@@ -325,8 +325,10 @@ bool core_leg_has_asked_for(pbx_leg handle, const char *number)
 int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg)
 {
 	bool offered = incoming->offer && incoming->offer->present;
+	struct core_keys keys;
 
-	if (offered && (incoming->offer->secure || !has_speech(incoming->offer)))
+	core_keys_make(driver, incoming->account, incoming->peer, &keys);
+	if (offered && (!has_speech(incoming->offer) || !core_keys_suffice(&keys, incoming->offer)))
 		return PBX_ENOTSUP;
 
 	struct core_call *call;
@@ -345,6 +347,8 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	call_fill(call, leg);
 	leg->driver = driver;
 	leg->dialog = dialog;
+	leg->keys = keys;
+	leg->has_keys = true;
 	leg->arriving = true;
 	*ret_leg = leg->handle;
 

@@ -65,6 +65,9 @@ struct core_leg_driver {
 	/* What the peer should see of the other party (connected line): P-Asserted-Identity in the next message. May be NULL. */
 	void (*set_identity)(void *dialog, const char *number, const char *name);
 
+	/* What is to be done about SRTP with a peer of pbx/sip.h: "off", "optional", "required"; "" as media.srtp says. May be NULL. */
+	const char *(*peer_srtp)(const char *peer);
+
 	void (*release)(void *dialog); /* the core forgets it */
 
 	/* How the protocol names the dialog: Call-ID, our tag, theirs; "" for what is not known yet. Borrowed until the callback returns. May be NULL. */

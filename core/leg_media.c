@@ -3,8 +3,10 @@
  * Here the pure decisions of negotiate.c meet the leg they are for: whose codecs are preferred, which direction the hold flags ask for. */
 #include "calls_inner.h"
 #include "host.h"
+#include "srtp_suites.h"
 #include <pbx/directory.h>
 #include <pbx/music.h>
+#include <stdlib.h>
 
 #define STREAM_BUCKETS 4096u
 
@@ -98,6 +100,74 @@ static void list_add_own(struct core_media_desc *list, bool speech)
 			list_add(list, &own[i]);
 }
 
+/* ---- SRTP ---- */
+
+struct policy_search {
+	const char *account;
+	char found[12];
+};
+
+static void look_up_policy(void *context, const void *table)
+{
+	struct policy_search *search = context;
+	const struct pbx_directory *directory = table;
+	struct pbx_account account = { .size = sizeof account };
+
+	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
+		CORE_TEXT(search->found, account.srtp ? account.srtp : "");
+}
+
+/* The account's word or the peer's; "" when neither has one. */
+static void find_policy(const struct core_leg_driver *driver, const char *account, const char *peer, char ret_policy[12])
+{
+	struct policy_search search = { .account = account };
+
+	if (peer && peer[0] && driver && driver->peer_srtp)
+		CORE_TEXT(search.found, driver->peer_srtp(peer));
+	else if (account && account[0])
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
+	core_text_copy(ret_policy, 12, search.found);
+}
+
+void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys)
+{
+	struct core_keys keys = { 0 };
+	uint8_t suites[CORE_MOST_CRYPTOS];
+	const char *usual = "off";
+	uint8_t count = core_media && core_media->suites ? core_media->suites(suites, CORE_MOST_CRYPTOS, &usual) : 0;
+	char policy[12];
+
+	find_policy(driver, account, peer, policy);
+	if (!policy[0])
+		core_text_copy(policy, sizeof policy, usual);
+	keys.required = strcmp(policy, "required") == 0;
+	if (keys.required || strcmp(policy, "optional") == 0)
+		keys.count = count;
+	for (uint8_t i = 0; i < keys.count; i++) {
+		keys.own[i].suite = suites[i];
+		arc4random_buf(keys.own[i].key, core_srtp_key_bytes(suites[i]));
+	}
+	*ret_keys = keys;
+}
+
+/* Made once and kept as long as the leg lasts: who hears the same key again goes on without a gap. */
+static void need_keys(struct core_leg *leg)
+{
+	if (!leg->has_keys)
+		core_keys_make(core_leg_driver(), leg->account, leg->peer, &leg->keys);
+	leg->has_keys = true;
+}
+
+/* What a new offer says about SRTP: our wishes at first, and then what has been agreed on. */
+static void offer_keys(struct core_leg *leg)
+{
+	struct core_keys agreed = { .required = leg->remote.secure, .count = leg->config.send_crypto.suite != CORE_SRTP_NONE };
+
+	need_keys(leg);
+	agreed.own[0] = leg->config.send_crypto;
+	core_keys_offer(leg->configured ? &agreed : &leg->keys, &leg->local);
+}
+
 /* ---- offer and answer ---- */
 
 int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction)
@@ -115,6 +185,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 	else if (other && other->remote.present)
 		wanted = other->remote;
 	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
+	offer_keys(leg);
 	return PBX_OK;
 }
 
@@ -134,6 +205,8 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 	struct core_stream_config config;
 	int err = core_answer_apply(&leg->local, answer, &config);
 
+	if (err == PBX_OK)
+		err = core_keys_agree(&leg->local, answer, &config);
 	if (err != PBX_OK)
 		return err;
 	config.renegotiated = leg->configured;
@@ -180,6 +253,9 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 	struct core_media_desc answer;
 	struct core_stream_config config;
 	err = answer_from_lists(leg, other, direction, &answer, &config);
+	need_keys(leg);
+	if (err == PBX_OK)
+		err = core_keys_answer(&leg->keys, &leg->remote, &answer, &config);
 	if (err != PBX_OK)
 		return err;
 	config.renegotiated = renegotiated;

@@ -26,6 +26,25 @@ struct core_codec {
 	char fmtp[100];
 };
 
+/* Crypto suites of SRTP; names and lengths in core/srtp_suites.h. */
+#define CORE_SRTP_NONE 0u
+#define CORE_SRTP_AES_CM_128_80 1u
+#define CORE_SRTP_AES_CM_128_32 2u
+#define CORE_SRTP_AES_CM_256_80 3u
+#define CORE_SRTP_AES_CM_256_32 4u
+#define CORE_SRTP_AES_GCM_128 5u
+#define CORE_SRTP_AES_GCM_256 6u
+#define CORE_SRTP_SUITES 7u
+#define CORE_SRTP_KEY_BYTES 46u /* of the longest: master key, then master salt */
+#define CORE_MOST_CRYPTOS 6
+
+/* A key that its describer will send under (RFC 4568 a=crypto). */
+struct core_crypto {
+	uint32_t tag;  /* 1 to 999999999, the describer's number for it */
+	uint8_t suite; /* CORE_SRTP_… */
+	uint8_t key[CORE_SRTP_KEY_BYTES];
+};
+
 #define CORE_SEND 1u
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
@@ -34,7 +53,9 @@ struct core_media_desc {
 	struct core_addr rtp;  /* address and port; port 0 or 0.0.0.0: nowhere (old-style hold has direction without CORE_RECV) */
 	struct core_addr rtcp; /* AF_UNSPEC: rtp's port + 1 */
 	bool rtcp_mux;
-	bool secure;                    /* RTP/SAVP…: no common ground yet (SRTP is the media issue's) */
+	bool secure;          /* RTP/SAVP…: without SRTP there is no stream. Else cryptos may be ignored (RFC 8643) */
+	uint8_t crypto_count; /* in order of preference; of an answer: one, or none */
+	struct core_crypto cryptos[CORE_MOST_CRYPTOS];
 	uint8_t direction;              /* CORE_SEND | CORE_RECV */
 	uint16_t ptime_ms, maxptime_ms; /* 0: not told */
 	uint8_t codec_count;            /* in order of preference; telephone-event and CN among them */

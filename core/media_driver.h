@@ -20,11 +20,14 @@ struct core_stream_config {
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
 	uint16_t ptime_ms;                       /* of what we send */
-	bool renegotiated;                       /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+	struct core_crypto send_crypto, receive_crypto; /* suite CORE_SRTP_NONE: plain RTP, both or none of them */
+	bool renegotiated;                              /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
 };
 
 struct core_stream_stats {
 	uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late;
+	uint64_t forged;                   /* SRTP packets that did not authenticate, or came twice */
+	uint8_t suite;                     /* CORE_SRTP_… */
 	uint32_t jitter_us, round_trip_us; /* RFC 3550; 0: not known */
 	char codec[20];
 	struct core_addr local, remote;
@@ -68,6 +71,8 @@ struct core_media_driver {
 	int (*close)(core_stream stream); /* ports go into quarantine. A stale stream: PBX_ENOENT */
 	/* Codecs it can decode and encode, best first, static payload types filled in; telephone-event last. */
 	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);
+	/* Suites of SRTP, best first, and what a leg does about them unless its account or peer says otherwise: "off", "optional", "required". */
+	uint8_t (*suites)(uint8_t *ret_suites, uint8_t size, const char **ret_policy);
 	/* As pbx/media.h, with specs of today's size; owner is charged. */
 	int (*source_open)(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source);
 	int (*source_update)(pbx_source source, const struct pbx_source_spec *spec);

@@ -1,7 +1,8 @@
 /* negotiate.c - offer and answer (RFC 3264, RFC 3551): which codecs two sides share, under which numbers, in which direction
  *
  * Pure functions over core/media_desc.h. A codec is its name, clock and channels; its payload type only says how one side numbers it.
- * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead. */
+ * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead.
+ * Keys are negotiate_keys.c's. */
 #include "calls.h"
 #include <string.h>
 #include <strings.h>
@@ -175,7 +176,7 @@ static void answer_add_all(struct core_media_desc *answer, struct core_stream_co
 int core_answer_make(const struct core_media_desc *offer, const struct core_codec *may, uint8_t may_count, const struct core_addr *local,
 		     uint8_t direction, struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
-	if (!offer->present || offer->secure)
+	if (!offer->present)
 		return PBX_ENOTSUP;
 
 	struct core_media_desc answer = { .present = true,
@@ -199,7 +200,7 @@ int core_answer_make(const struct core_media_desc *offer, const struct core_code
 
 int core_answer_apply(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *ret_config)
 {
-	if (!answer->present || answer->secure)
+	if (!answer->present)
 		return PBX_ENOTSUP;
 
 	struct core_stream_config config;

@@ -6,12 +6,14 @@
  * which all other commands wait, so that none overtakes.
  */
 #include "engine_inner.h"
+#include "plan.h"
 #include "source.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <core/log.h>
 #include <core/loop.h>
+#include <core/srtp_suites.h>
 #include <pbx/calls.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +42,7 @@ void rtp_command_free(struct rtp_command *command)
 {
 	if (!command)
 		return;
-	free(command->plan);
+	rtp_plan_free(command->plan);
 	free(command->route);
 	free(command->route_back);
 	free(command);
@@ -248,6 +250,11 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 		pbx_diag_set(diag, "port_max", "no pair of ports between %u and %u", settings->port_min, settings->port_max);
 		return PBX_EINVAL;
 	}
+	for (uint32_t i = 0; i < settings->srtp_suites.count; i++)
+		if (!core_srtp_find(settings->srtp_suites.items[i], strlen(settings->srtp_suites.items[i]))) {
+			pbx_diag_set(diag, "srtp_suites", "no crypto suite is called '%s'", settings->srtp_suites.items[i]);
+			return PBX_EINVAL;
+		}
 	if (!rtp_tones_has(settings->country)) {
 		pbx_diag_set(diag, "country", "no tones are known for '%s'", settings->country);
 		return PBX_EINVAL;
@@ -297,8 +304,14 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	make_cname(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);
-	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0)
+	if (rtp_srtp_init() != PBX_OK) {
+		pbx_diag_set(diag, "srtp", "OpenSSL or libsrtp2 does not pass its self-test");
 		return PBX_EIO;
+	}
+	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0) {
+		rtp_srtp_fini();
+		return PBX_EIO;
+	}
 	core_loop_set_last(on_round);
 	rtp_engine.running = true;
 	rtp_engine.ports = rtp_ports_new((uint16_t)settings->port_min, (uint16_t)settings->port_max, settings->quarantine_s * 1000);
@@ -352,6 +365,7 @@ void rtp_engine_stop(void)
 	free(rtp_engine.workers);
 	free(rtp_engine.worker_streams);
 	core_handles_fini(&rtp_engine.streams);
+	rtp_srtp_fini();
 	rtp_engine.running = false;
 }
 
@@ -364,6 +378,7 @@ void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counte
 	totals->lost += rtp_read(&counters->lost);
 	totals->foreign += rtp_read(&counters->foreign);
 	totals->malformed += rtp_read(&counters->malformed);
+	totals->forged += rtp_read(&counters->forged);
 }
 
 void rtp_engine_totals(struct rtp_totals *ret_totals)

@@ -10,6 +10,8 @@ struct rtp_settings {
 	uint32_t port_min, port_max, quarantine_s, workers;
 	const char *nat;
 	uint32_t timeout_s, hold_timeout_s, dscp;
+	const char *srtp;
+	struct pbx_list srtp_suites;
 	const char *country;
 };
 
@@ -30,7 +32,7 @@ void rtp_engine_stop(void);
 extern const struct core_media_driver rtp_driver;
 
 struct rtp_totals {
-	uint64_t packets_in, packets_out, lost, foreign, malformed;
+	uint64_t packets_in, packets_out, lost, foreign, malformed, forged;
 	uint32_t streams, sources, decoders, listeners, workers;
 };
 void rtp_engine_totals(struct rtp_totals *ret_totals);

@@ -8,6 +8,7 @@
 #include <core/bus.h>
 #include <core/metrics.h>
 #include <core/parts.h>
+#include <core/srtp_suites.h>
 #include <pbx/requests.h>
 #include <string.h>
 
@@ -82,13 +83,15 @@ static const struct rtp_observer observer = { .source_changed = on_source_change
 
 /* ---- metrics ---- */
 
-enum family { PACKETS, FOREIGN, LOST, MALFORMED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS };
+enum family { PACKETS, FOREIGN, LOST, MALFORMED, FORGED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS };
 
 static const struct pbx_metric metrics[] = {
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
 	[FOREIGN] = { "pbx_rtp_foreign_total", PBX_METRIC_COUNTER, "Packets dropped because they came from somebody else", NULL, NULL },
 	[LOST] = { "pbx_rtp_lost_total", PBX_METRIC_COUNTER, "RTP packets that did not arrive", NULL, NULL },
 	[MALFORMED] = { "pbx_rtp_malformed_total", PBX_METRIC_COUNTER, "Packets that were no RTP or RTCP as agreed", NULL, NULL },
+	[FORGED] = { "pbx_srtp_auth_failures_total", PBX_METRIC_COUNTER, "SRTP packets dropped: not authentic, or played again", NULL,
+		     NULL },
 	[SESSIONS] = { "pbx_rtp_sessions", PBX_METRIC_GAUGE, "Open RTP streams", NULL, NULL },
 	[PORTS] = { "pbx_rtp_ports", PBX_METRIC_GAUGE, "Pairs of ports by state", "state", NULL },
 	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape",
@@ -126,6 +129,7 @@ static void on_scrape(void *self)
 	add_since(FOREIGN, NULL, now.foreign, part->counted.foreign);
 	add_since(LOST, NULL, now.lost, part->counted.lost);
 	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
+	add_since(FORGED, NULL, now.forged, part->counted.forged);
 	part->counted = now;
 	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
 	(void)part->metrics->set(part->host, SOURCES, NULL, now.sources);
@@ -150,6 +154,7 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 	(void)part->json->set_integer(leg, "late", (int64_t)stats->late);
 	(void)part->json->set_integer(leg, "foreign", (int64_t)stats->foreign);
 	(void)part->json->set_integer(leg, "malformed", (int64_t)stats->malformed);
+	(void)part->json->set_integer(leg, "forged", (int64_t)stats->forged);
 	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
 	(void)part->json->set_integer(leg, "round_trip_us", stats->round_trip_us);
 	(void)part->json->set_integer(leg, "worker", stats->worker);
@@ -171,6 +176,7 @@ static void add_leg(void *list, const struct rtp_stream_info *info)
 	rtp_addr_text(&info->stats.remote, text, sizeof text);
 	(void)part->json->set_text(leg, "remote", text);
 	(void)part->json->set_text(leg, "codec", info->stats.codec);
+	(void)part->json->set_text(leg, "srtp", core_srtp_name(info->stats.suite));
 	(void)part->json->set_boolean(leg, "playing", info->playing);
 	(void)part->json->set_boolean(leg, "held", info->held);
 	set_counts(leg, &info->stats);
@@ -209,6 +215,7 @@ static const struct pbx_field leg_fields[] = {
 	{ "local", PBX_TYPE_TEXT, "Our address and port, as SDP says" },
 	{ "remote", PBX_TYPE_TEXT, "Where we send" },
 	{ "codec", PBX_TYPE_TEXT, "What we send" },
+	{ "srtp", PBX_TYPE_TEXT, "Crypto suite; empty: plain RTP" },
 	{ "playing", PBX_TYPE_BOOL, "It hears a prompt, a tone or music from us" },
 	{ "held", PBX_TYPE_BOOL, "It is on hold" },
 	{ "packets_in", PBX_TYPE_INT, "Packets received" },
@@ -219,6 +226,7 @@ static const struct pbx_field leg_fields[] = {
 	{ "late", PBX_TYPE_INT, "Packets that were overtaken" },
 	{ "foreign", PBX_TYPE_INT, "Packets from somebody else, dropped" },
 	{ "malformed", PBX_TYPE_INT, "Packets that were not as agreed, dropped" },
+	{ "forged", PBX_TYPE_INT, "SRTP packets that were not authentic or came twice, dropped" },
 	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
 	{ "round_trip_us", PBX_TYPE_INT, "From us to the peer and back; 0: not known" },
 	{ "worker", PBX_TYPE_INT, "The media worker" },
@@ -243,7 +251,7 @@ static const struct pbx_command commands[] = {
 	{ .words = "media streams",
 	  .handle = on_streams,
 	  .help = "Shows open RTP streams",
-	  .columns = "stream,peer,local,remote,codec,packets_in,packets_out,lost,jitter_us,foreign" },
+	  .columns = "stream,peer,local,remote,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign" },
 	{ .words = "media ports",
 	  .handle = on_ports,
 	  .help = "Shows how many RTP ports are free",
@@ -291,6 +299,13 @@ static const struct pbx_setting settings[] = {
 		 .help = "The same while on hold; 0: never"),
 	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63,
 		 .help = "Differentiated services code point of RTP packets"),
+	PBX_CHOICE(struct rtp_settings, srtp, .initial_text = "optional", .choices = PBX_CHOICES("off", "optional", "required"),
+		   .help = "Encrypted media: no (off), with whoever can (optional; offered where signalling is encrypted too), no call "
+			   "without "
+			   "it (required). Accounts and trunks may say otherwise"),
+	PBX_LIST(struct rtp_settings, srtp_suites,
+		 .initial_text = "AES_CM_128_HMAC_SHA1_80,AEAD_AES_128_GCM,AEAD_AES_256_GCM,AES_256_CM_HMAC_SHA1_80",
+		 .help = "Crypto suites that are offered and taken, best first"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 

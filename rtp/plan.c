@@ -6,6 +6,8 @@
  */
 #include "plan.h"
 
+#include <pbx/abi.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -88,6 +90,36 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 		ret_plan->receive[event] = RTP_KIND_EVENT;
 		ret_plan->clock_khz[event] = ret_plan->send_khz;
 	}
+}
+
+static bool same_key(const struct core_crypto *a, const struct core_crypto *b)
+{
+	return a->suite == b->suite && memcmp(a->key, b->key, sizeof a->key) == 0;
+}
+
+static int add_guard(const struct core_crypto *crypto, const struct core_crypto *before, uint32_t ssrc, struct rtp_guard **guard,
+		     bool *keeps)
+{
+	*keeps = crypto->suite != CORE_SRTP_NONE && before && same_key(crypto, before);
+	return crypto->suite == CORE_SRTP_NONE || *keeps ? PBX_OK : rtp_guard_new(crypto, ssrc, guard);
+}
+
+int rtp_plan_protect(struct rtp_plan *plan, const struct core_stream_config *config, const struct core_stream_config *before, uint32_t ssrc)
+{
+	int err = add_guard(&config->send_crypto, before ? &before->send_crypto : NULL, ssrc, &plan->send_guard, &plan->keeps_send);
+
+	if (err != PBX_OK)
+		return err;
+	return add_guard(&config->receive_crypto, before ? &before->receive_crypto : NULL, 0, &plan->receive_guard, &plan->keeps_receive);
+}
+
+void rtp_plan_free(struct rtp_plan *plan)
+{
+	if (!plan)
+		return;
+	rtp_guard_free(plan->send_guard);
+	rtp_guard_free(plan->receive_guard);
+	free(plan);
 }
 
 static uint8_t way_of(const struct core_codec *codec, const struct core_stream_config *to)

@@ -7,6 +7,11 @@
 #define RTP_MOST_PTIME_MS 100u
 
 void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct rtp_plan *ret_plan);
+/* With the guards that it needs, for a sender of this SSRC; those whose keys `before` has already (NULL: none) are kept.
+ * PBX_OK, PBX_ENOMEM. */
+int rtp_plan_protect(struct rtp_plan *plan, const struct core_stream_config *config, const struct core_stream_config *before,
+		     uint32_t ssrc);
+void rtp_plan_free(struct rtp_plan *plan); /* NULL is fine */
 /* What `from` sends, on its way to `to`. Either may be NULL (not configured): nothing passes. */
 void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route);
 /* The codec we send: the first, by name. "" when there is none. */

@@ -51,6 +51,21 @@ static void note_sent(struct rtp_session *session, uint16_t sequence, uint32_t t
 	rtp_count(&session->counters.bytes_out, bytes + RTP_HEADER_BYTES);
 }
 
+/* What the kernel does not take now is lost, as it may be on any later stretch of the way. */
+static void send_packet(struct rtp_session *session, const uint8_t *packet, size_t size)
+{
+	struct rtp_guard *guard = session->plan->send_guard;
+	_Alignas(16) uint8_t sealed[RTP_MOST_BYTES + RTP_TRAILER_BYTES];
+
+	if (guard) {
+		memcpy(sealed, packet, size);
+		if (!rtp_guard_protect(guard, false, sealed, &size))
+			return;
+		packet = sealed;
+	}
+	(void)sendto(session->rtp_fd, packet, size, 0, &session->remote.sa, session->remote_size);
+}
+
 void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
 	      uint32_t timestamp)
 {
@@ -61,8 +76,7 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 	put16(packet + 2, sequence);
 	put32(packet + 4, timestamp);
 	put32(packet + 8, session->sender.ssrc);
-	/* What the kernel does not take now is lost, as it may be on any later stretch of the way. */
-	(void)sendto(session->rtp_fd, packet, bytes + RTP_HEADER_BYTES, 0, &session->remote.sa, session->remote_size);
+	send_packet(session, packet, bytes + RTP_HEADER_BYTES);
 	note_sent(session, sequence, timestamp, bytes);
 }
 

@@ -185,14 +185,18 @@ static bool has_way(const struct rtp_session *session)
 
 static void send_compound(struct rtp_session *session, bool bye)
 {
-	uint8_t data[256], *end = put_cname(session, put_report(session, data));
+	_Alignas(16) uint8_t data[256 + RTP_TRAILER_BYTES];
+	uint8_t *end = put_cname(session, put_report(session, data));
 	const struct core_addr *to = session->plan->rtcp_mux ? &session->remote : &session->remote_rtcp;
 
 	if (bye)
 		end = put32(put_head(end, 1, BYE, 8), session->sender.ssrc);
+	size_t size = (size_t)(end - data);
+
+	if (session->plan->send_guard && !rtp_guard_protect(session->plan->send_guard, true, data, &size))
+		return;
 	/* A report that is lost is followed by another. */
-	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, (size_t)(end - data), 0, &to->sa,
-		     rtp_addr_size(to));
+	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, size, 0, &to->sa, rtp_addr_size(to));
 	session->rtcp.sent++;
 }
 

@@ -4,7 +4,8 @@
  * A datagram is read, told apart (RFC 7983), checked against its own lengths (RFC 3550 5.1) and against the source policy:
  * SDP's address first; another one only when four packets in a row, of one SSRC, rising in sequence and with payload types
  * that were agreed on, come within five seconds of an offer and answer, and SDP's address has been silent so far. Whoever is
- * heard then stays until the next offer and answer. Everybody else is counted and dropped.
+ * heard then stays until the next offer and answer. Everybody else is counted and dropped. Where SRTP was agreed on, the key
+ * decides instead of the address.
  */
 #include "worker.h"
 
@@ -179,15 +180,39 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 		rtp_relay(session, session->peer, session->route, packet);
 }
 
+/* Takes the protection off. False: it is not from who has the key. */
+static bool unprotect(struct rtp_session *session, bool rtcp, uint8_t *data, size_t *size)
+{
+	struct rtp_guard *guard = session->plan->receive_guard;
+
+	if (!guard || rtp_guard_unprotect(guard, rtcp, data, size))
+		return true;
+	rtp_count(&session->counters.forged, 1);
+	return false;
+}
+
+/* Who proves to have the key is believed from anywhere, unless the settings say that SDP's address alone counts. */
+static bool is_believed(struct rtp_session *session, const struct core_addr *from, const struct rtp_packet *packet)
+{
+	if (!session->plan->receive_guard || session->plan->nat == RTP_NAT_OFF)
+		return is_our_source(session, from, packet);
+	if (!session->locked || !rtp_addr_same(&session->remote, from))
+		lock_source(session, from);
+	return true;
+}
+
 static void take_rtp(struct rtp_session *session, uint8_t *data, size_t size, const struct core_addr *from)
 {
 	struct rtp_packet packet;
+	size_t wire_bytes = size;
 
+	if (!unprotect(session, false, data, &size))
+		return;
 	if (!rtp_packet_parse(data, size, &packet)) {
 		rtp_count(&session->counters.malformed, 1);
 		return;
 	}
-	if (!is_our_source(session, from, &packet)) {
+	if (!is_believed(session, from, &packet)) {
 		rtp_count(&session->counters.foreign, 1);
 		return;
 	}
@@ -198,19 +223,21 @@ static void take_rtp(struct rtp_session *session, uint8_t *data, size_t size, co
 		return;
 	}
 	rtp_count(&session->counters.packets_in, 1);
-	rtp_count(&session->counters.bytes_in, size);
+	rtp_count(&session->counters.bytes_in, wire_bytes);
 	heard_something(session);
 	rtp_receiver_note(session, &packet, session->plan->clock_khz[packet.type]);
 	use_packet(session, &packet, kind);
 }
 
 /* RTCP comes from the host that RTP comes from; its port behind a NAT is what it is. */
-static void take_rtcp(struct rtp_session *session, const uint8_t *data, size_t size, const struct core_addr *from)
+static void take_rtcp(struct rtp_session *session, uint8_t *data, size_t size, const struct core_addr *from)
 {
 	if (!rtp_addr_same_host(from, &session->remote) && !rtp_addr_same(from, &session->remote_rtcp)) {
 		rtp_count(&session->counters.foreign, 1);
 		return;
 	}
+	if (!unprotect(session, true, data, &size))
+		return;
 	if (session->locked || rtp_addr_same(from, &session->plan->rtcp))
 		session->remote_rtcp = *from;
 	session->quiet_since_ms = session->worker->now_ms;
@@ -270,6 +297,14 @@ struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_p
 {
 	struct rtp_plan *old = session->plan;
 
+	if (plan->keeps_send && old) {
+		plan->send_guard = old->send_guard;
+		old->send_guard = NULL;
+	}
+	if (plan->keeps_receive && old) {
+		plan->receive_guard = old->receive_guard;
+		old->receive_guard = NULL;
+	}
 	session->plan = plan;
 	follow_plan(session, old);
 	session->quiet_since_ms = session->worker->now_ms;

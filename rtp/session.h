@@ -6,6 +6,7 @@
 #pragma once
 #include "g711.h"
 #include "queue.h"
+#include "srtp.h"
 
 #define RTP_HEADER_BYTES 12u
 #define RTP_MOST_BYTES 2048u /* of a datagram; longer ones are cut by the kernel and refused by us */
@@ -49,6 +50,8 @@ struct rtp_plan {
 	uint8_t dtmf_type;       /* 0: not agreed */
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
+	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
+	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
 };
 
 #define RTP_OUT_NONE 0xffu      /* the receiver cannot take it */
@@ -61,7 +64,7 @@ struct rtp_route {
 
 /* Written by the worker only, so that a plain load and store will do; read by the loop at any time. */
 struct rtp_counters {
-	_Atomic uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late, last_packet_at_ms;
+	_Atomic uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, forged, late, last_packet_at_ms;
 	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost;
 };
 

@@ -15,6 +15,7 @@
 #include <core/log.h>
 #include <core/loop.h>
 #include <core/prompts.h>
+#include <core/srtp_suites.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/ip.h>
@@ -190,7 +191,7 @@ static void stream_free(struct rtp_stream *stream)
 	if (!stream)
 		return;
 	close_sockets(&stream->session);
-	free(stream->session.plan);
+	rtp_plan_free(stream->session.plan);
 	free(stream->session.route);
 	free(stream);
 }
@@ -203,8 +204,10 @@ static struct rtp_stream *stream_new(uint64_t group)
 		return NULL;
 	stream->group = group;
 	stream->session.rtp_fd = stream->session.rtcp_fd = -1;
-	stream->session.sender =
-		(struct rtp_sender){ .ssrc = arc4random(), .sequence = (uint16_t)arc4random(), .timestamp = arc4random(), .khz = 8 };
+	stream->session.sender = (struct rtp_sender){ .ssrc = arc4random_uniform(UINT32_MAX) + 1u,      /* 0 means "any" to libsrtp2 */
+						      .sequence = (uint16_t)arc4random_uniform(0x8000), /* lower half: RFC 3711 3.3.1 */
+						      .timestamp = arc4random(),
+						      .khz = 8 };
 	return stream;
 }
 
@@ -352,12 +355,18 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	struct rtp_command *command = rtp_command_new(RTP_CONFIGURE, stream);
 
 	if (command)
-		command->plan = malloc(sizeof *command->plan);
+		command->plan = calloc(1, sizeof *command->plan);
 	if (!command || !command->plan) {
 		rtp_command_free(command);
 		return PBX_ENOMEM;
 	}
 	rtp_plan_make(config, rtp_engine.nat, command->plan);
+	int err = rtp_plan_protect(command->plan, config, config_of(stream), stream->session.sender.ssrc);
+
+	if (err != PBX_OK) {
+		rtp_command_free(command);
+		return err;
+	}
 	if (!stream->configured || !rtp_addr_same(&stream->config.rtp, &config->rtp))
 		stream->learned = (struct core_addr){ 0 };
 	stream->config = *config;
@@ -634,6 +643,8 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.lost = rtp_read(&counters->lost),
 		.foreign = rtp_read(&counters->foreign),
 		.malformed = rtp_read(&counters->malformed),
+		.forged = rtp_read(&counters->forged),
+		.suite = stream->config.send_crypto.suite,
 		.late = rtp_read(&counters->late),
 		.jitter_us = rtp_read(&counters->jitter_us),
 		.round_trip_us = rtp_read(&counters->round_trip_us),
@@ -661,6 +672,17 @@ static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
 	return count;
 }
 
+static uint8_t driver_suites(uint8_t *ret_suites, uint8_t size, const char **ret_policy)
+{
+	const struct pbx_list *wanted = &rtp_engine.settings->srtp_suites;
+	uint8_t count = 0;
+
+	*ret_policy = rtp_engine.settings->srtp;
+	for (uint32_t i = 0; i < wanted->count && count < size; i++)
+		ret_suites[count++] = core_srtp_find(wanted->items[i], strlen(wanted->items[i])); /* checked with the settings */
+	return count;
+}
+
 const struct core_media_driver rtp_driver = {
 	.open = driver_open,
 	.configure = driver_configure,
@@ -673,6 +695,7 @@ const struct core_media_driver rtp_driver = {
 	.stats = driver_stats,
 	.close = driver_close,
 	.codecs = driver_codecs,
+	.suites = driver_suites,
 	.source_open = rtp_source_open,
 	.source_update = rtp_source_update,
 	.source_close = rtp_source_close,

@@ -101,7 +101,7 @@ struct rtp_worker {
 	uint64_t look_after_at_ms;
 	uint32_t reads; /* of datagrams, since it looked after its sessions */
 	bool crowded;   /* there were many: it rests between rounds */
-	uint8_t data[RTP_MOST_BYTES];
+	_Alignas(16) uint8_t data[RTP_MOST_BYTES]; /* libsrtp2 reads headers as words */
 };
 
 /* [loop] worker: zeroed memory, kept until it is stopped. PBX_OK, PBX_ENOMEM, PBX_EIO. */

@@ -9,6 +9,7 @@
 #include "border.h"
 #include "identity.h"
 #include "loop.h"
+#include "peer.h"
 #include "peering.h"
 #include "timer.h"
 #include <stdlib.h>
@@ -132,6 +133,18 @@ int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *d
 	free(dialog->body);
 	dialog->body = copy;
 	return PBX_OK;
+}
+
+int ua_dialog_describe_offer(struct ua_dialog *dialog, const struct core_media_desc *offer, const char *transport)
+{
+	const bool in_the_clear = strcmp(transport, "tls") != 0 && strcmp(transport, "wss") != 0;
+	struct core_media_desc plain;
+
+	if (offer->secure || !in_the_clear)
+		return ua_dialog_describe(dialog, offer);
+	plain = *offer;
+	plain.crypto_count = 0;
+	return ua_dialog_describe(dialog, &plain);
 }
 
 static bool is_sdp(const sip_content_type_t *type)
@@ -375,6 +388,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.send_digit = ua_send_digit,
 	.transfer_progress = ua_transfer_progress,
 	.set_identity = ua_set_identity,
+	.peer_srtp = ua_peer_srtp,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

@@ -73,6 +73,8 @@ void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id,
 void ua_dialog_free_when_done(struct ua_dialog *dialog);
 /* Writes desc for this dialog; the text is dialog->body. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);
+/* The same for the first offer to a peer that is reached by this transport: keys that may be left out are, where anybody on the way can read them. */
+int ua_dialog_describe_offer(struct ua_dialog *dialog, const struct core_media_desc *offer, const char *transport);
 /* Reads a message's SDP. *ret_desc.present false and PBX_OK: it has no body. Otherwise as ua_sdp_read; PBX_EVERSION: not SDP (415). */
 int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, struct core_media_desc *ret_desc);
 /* Nothing of nta can reach the dialog afterwards, but for an INVITE that is still being cancelled. */

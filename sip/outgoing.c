@@ -152,7 +152,7 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 	int err = find_way(dialog, invite, target);
 
 	if (err == PBX_OK && invite->offer)
-		err = ua_dialog_describe(dialog, invite->offer);
+		err = ua_dialog_describe_offer(dialog, invite->offer, dialog->transport);
 	if (err != PBX_OK)
 		return err;
 	ua_transport_contact(dialog->ua, &dialog->peer, dialog->transport, dialog->contact, sizeof dialog->contact);

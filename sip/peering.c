@@ -309,7 +309,9 @@ static int describe(struct ua_dialog *dialog, const struct core_media_desc *offe
 	if (!offer)
 		return PBX_OK;
 	picked = *offer;
-	return ua_peer_pick_codecs(dialog->peering->peer, &picked) ? ua_dialog_describe(dialog, &picked) : PBX_ENOTSUP;
+	if (!ua_peer_pick_codecs(dialog->peering->peer, &picked))
+		return PBX_ENOTSUP;
+	return ua_dialog_describe_offer(dialog, &picked, dialog->peering->peer->is.transport);
 }
 
 int ua_peering_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)

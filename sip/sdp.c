@@ -6,6 +6,7 @@
  * of theirs refused with port 0 in its place (RFC 3264 6).
  */
 #include "sdp.h"
+#include "sdp_crypto.h"
 #include <arpa/inet.h>
 #include <pbx/abi.h>
 #include <sofia-sip/sdp.h>
@@ -143,6 +144,14 @@ static void read_codecs(const sdp_media_t *media, struct core_media_desc *desc)
 		read_format(media, format->l_text, desc);
 }
 
+static void read_cryptos(const sdp_media_t *media, struct core_media_desc *desc)
+{
+	for (const sdp_attribute_t *at = media->m_attributes; at && desc->crypto_count < CORE_MOST_CRYPTOS; at = at->a_next)
+		if (at->a_value && strcasecmp(at->a_name, "crypto") == 0 &&
+		    ua_sdp_crypto_read(at->a_value, &desc->cryptos[desc->crypto_count]))
+			desc->crypto_count++;
+}
+
 /* A profile we do not know may mean anything: its packets need not be RTP as we understand it. */
 static bool is_rtp(const sdp_media_t *media)
 {
@@ -159,6 +168,14 @@ static bool is_secure(const sdp_media_t *media)
 	return strstr(media->m_proto_name, "SAVP") != NULL;
 }
 
+static bool mentions_key(const sdp_media_t *media)
+{
+	struct core_media_desc found = { 0 };
+
+	read_cryptos(media, &found);
+	return found.crypto_count > 0;
+}
+
 /* How much we like a line as our audio: 0 not at all. */
 static int audio_rank(const sdp_media_t *media)
 {
@@ -166,7 +183,7 @@ static int audio_rank(const sdp_media_t *media)
 		return 0;
 	if (media->m_rejected || media->m_port == 0)
 		return 1;
-	return is_secure(media) ? 2 : 3;
+	return !is_secure(media) ? 3 : mentions_key(media) ? 4 : 2;
 }
 
 static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
@@ -202,6 +219,7 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, st
 	rtcp = attribute(session, media, "rtcp");
 	read_rtcp(rtcp, desc);
 	read_codecs(media, desc);
+	read_cryptos(media, desc);
 	return PBX_OK;
 }
 
@@ -373,6 +391,12 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 	put(text, "\r\n");
 	for (uint8_t i = 0; i < desc->codec_count; i++)
 		put_codec(text, &desc->codecs[i]);
+	for (uint8_t i = 0; i < desc->crypto_count; i++) {
+		char crypto[UA_SDP_CRYPTO_SIZE];
+
+		ua_sdp_crypto_write(&desc->cryptos[i], crypto);
+		put(text, "a=crypto:%s\r\n", crypto);
+	}
 	if (desc->ptime_ms)
 		put(text, "a=ptime:%u\r\n", desc->ptime_ms);
 	if (desc->maxptime_ms)
@@ -405,7 +429,8 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 				sizeof host); /* a known family and room enough */
 	if (sdp->line_count == 0) {
 		sdp->line_count = 1;
-		sdp->lines[0] = (struct ua_sdp_line){ .media = "audio", .proto = "RTP/AVP", .format = "0" };
+		sdp->lines[0] = (struct ua_sdp_line){ .media = "audio", .format = "0" };
+		(void)snprintf(sdp->lines[0].proto, sizeof sdp->lines[0].proto, "RTP/%s", desc->secure ? "SAVP" : "AVP");
 	}
 	put(&text, "s=-\r\nc=IN %s %s\r\nt=0 0\r\n", is6 ? "IP6" : "IP4", host);
 	for (uint8_t i = 0; i < sdp->line_count; i++) {

@@ -5,10 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const srtp_choices[SRTP_CHOICES] = { "default", "off", "optional", "required" };
+
+uint32_t srtp_from_name(const char *name)
+{
+	uint32_t choice = SRTP_CHOICES - 1;
+
+	while (choice > 0 && strcmp(srtp_choices[choice], name) != 0)
+		choice--;
+	return choice;
+}
+
 static void fill(const struct extensions *extensions, const struct account *account, struct pbx_account *ret_account)
 {
 	const struct extension_settings *settings = extensions->settings;
-
 	const struct pbx_account whole = {
 		.size = ret_account->size,
 		.number = account->number,
@@ -27,6 +37,7 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.trusted = account->trusted,
 		.max_outgoing = account->max_outgoing ? account->max_outgoing : settings->max_outgoing,
 		.call_class = PBX_CLASS_INTERNAL + class_of_account(settings, account),
+		.srtp = account->srtp ? srtp_choices[account->srtp] : "",
 	};
 
 	memcpy(ret_account, &whole, ret_account->size < sizeof whole ? ret_account->size : sizeof whole);

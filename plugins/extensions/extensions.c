@@ -81,6 +81,10 @@ static const struct pbx_migration migrations[] = {
 		  .type = PBX_TYPE_CHOICE,                                                                                                 \
 		  .choices = PBX_CHOICES("default", "internal", "local", "national", "international", "premium"),                          \
 		  .help = "How far outside it may call; default: as the setting says" },                                                   \
+		{ .name = "srtp",                                                                                                          \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .choices = PBX_CHOICES("default", "off", "optional", "required"),                                                        \
+		  .help = "Encrypted media; default: as media.srtp says" },                                                                \
 		{ .name = "call_waiting", .type = PBX_TYPE_BOOL, .help = "Rings for a second call; without it is busy" },                  \
 		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
 		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
@@ -133,6 +137,7 @@ static const struct pbx_field account_fields[] = {
 	{ "registered", PBX_TYPE_BOOL, "A phone is registered now" },
 	{ "allow_external", PBX_TYPE_BOOL, "May call outside the house" },
 	{ "call_class", PBX_TYPE_TEXT, "How far outside it may call: internal, local, national, international or premium" },
+	{ "srtp", PBX_TYPE_TEXT, "Encrypted media: default (as media.srtp says), off, optional or required" },
 	{ "call_waiting", PBX_TYPE_BOOL, "Rings for a second call" },
 	{ "is_admin", PBX_TYPE_BOOL, "May administer the PBX" },
 	{ "dnd", PBX_TYPE_BOOL, "Do not disturb" },

@@ -30,6 +30,7 @@ struct account {
 	const char *forward[FORWARD_KINDS];
 	uint32_t ring_s, max_contacts, max_calls, max_outgoing; /* 0: the setting */
 	uint32_t call_class;                                    /* CLASS_… */
+	uint32_t srtp;                                          /* of srtp_choices */
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -40,7 +41,7 @@ struct account_draft {
 	char sip_secret[256], web_hash[256], pin_hash[256];
 	char forward[FORWARD_KINDS][ACCOUNT_DEST];
 	uint32_t ring_s, max_contacts, max_calls, max_outgoing;
-	uint32_t call_class;
+	uint32_t call_class, srtp;
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -108,6 +109,10 @@ int routing_reserve(struct extensions *extensions, const char *number, struct pb
 #define CLASS_NATIONAL 2u
 #define CLASS_INTERNATIONAL 3u
 #define CLASS_PREMIUM 4u
+#define SRTP_CHOICES 4u
+extern const char *const srtp_choices[SRTP_CHOICES]; /* "default" first */
+uint32_t srtp_from_name(const char *name);           /* 0, the default, for what is none of them */
+
 #define CLASS_UNSET 7u                  /* as the setting says */
 extern const char *const class_names[]; /* by CLASS_…, and NULL */
 uint32_t class_of_number(const struct extension_settings *settings, const char *number);

@@ -351,6 +351,9 @@ START_TEST(each_class_reaches_as_far_as_it_says_and_premium_is_asked_for)
 		for (size_t number = 0; number < 4; number++) /* who may hears that there is no line */
 			ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1002", numbers[number])), number < class ? 404 : 403);
 	}
+	ck_assert_str_eq(shown(pbx, "1002", "srtp"), "default");
+	change(pbx, "1002", "{\"srtp\": \"required\"}");
+	ck_assert_str_eq(shown(pbx, "1002", "srtp"), "required");
 	change(pbx, "1002", "{\"call_class\": \"default\"}");
 	ck_assert_str_eq(shown(pbx, "1002", "call_class"), "international");
 	change(pbx, "1002", "{\"allow_external\": false}");

@@ -224,19 +224,6 @@ START_TEST(an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_ho
 }
 END_TEST
 
-START_TEST(a_secure_offer_has_no_common_ground)
-{
-	struct core_media_desc offer = desc("PCMU/8000@0"), answer;
-	const struct core_media_desc may = desc(own);
-	const struct core_addr local = addr("198.51.100.1", 20000);
-	struct core_stream_config config;
-
-	offer.secure = true;
-	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config),
-			 PBX_ENOTSUP);
-}
-END_TEST
-
 START_TEST(the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made)
 {
 	struct core_media_desc offer = desc("telephone-event/8000@96 PCMA/8000@8 PCMU/8000@0"), answer;
@@ -334,8 +321,82 @@ START_TEST(caller_and_callee_end_up_with_one_codec_when_they_have_one)
 }
 END_TEST
 
-CHECK_MAIN("negotiate", an_offer_has_the_callers_codecs_first_then_ours_without_doubles,
-	   a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number, an_answer_keeps_the_offerers_numbers_and_order,
-	   an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold, a_secure_offer_has_no_common_ground,
+/* ---- keys ---- */
+
+/* Suites in order: "1 2"; each key is told apart by its first octet, tags count from 1. */
+static struct core_keys keys_of(const char *suites, uint8_t first, bool required)
+{
+	struct core_keys keys = { .required = required };
+
+	for (; *suites; suites += strspn(suites, " ")) {
+		keys.own[keys.count] = (struct core_crypto){ .suite = (uint8_t)(*suites++ - '0') };
+		keys.own[keys.count].key[0] = (uint8_t)(first + keys.count);
+		keys.count++;
+	}
+	return keys;
+}
+
+static const struct {
+	const char *what, *offered, *ours;
+	bool must_offer, must_answer;
+	int result;
+	uint8_t suite; /* agreed on; 0: plain */
+} key_rows[] = {
+	{ "nobody wants", "", "", false, false, PBX_OK, 0 },
+	{ "both may, the offerer's order counts", "2 1", "1 2", false, false, PBX_OK, 2 },
+	{ "one suite in common", "5 3 1", "1 6", false, false, PBX_OK, 1 },
+	{ "offered, not to be had", "1", "", false, false, PBX_OK, 0 },
+	{ "demanded, not to be had", "1", "", true, false, PBX_ENOTSUP, 0 },
+	{ "demanded, no suite in common", "1", "2", true, false, PBX_ENOTSUP, 0 },
+	{ "demanded, and had", "1", "1", true, false, PBX_OK, 1 },
+	{ "mentioned, and demanded by us", "1", "1", false, true, PBX_OK, 1 },
+	{ "plain, where we demand it", "", "1", false, true, PBX_ENOTSUP, 0 },
+};
+
+START_TEST(keys_are_agreed_on_by_suite_and_each_side_sends_under_its_own)
+{
+	for (size_t i = 0; i < sizeof key_rows / sizeof key_rows[0]; i++) {
+		const struct core_keys theirs = keys_of(key_rows[i].offered, 10, key_rows[i].must_offer);
+		const struct core_keys ours = keys_of(key_rows[i].ours, 50, key_rows[i].must_answer);
+		struct core_media_desc offer = { .present = true }, answer = { .present = true };
+		struct core_stream_config answerer = { 0 }, offerer = { 0 };
+
+		core_keys_offer(&theirs, &offer);
+		ck_assert_msg(offer.secure == (theirs.required && theirs.count), "%s: profile", key_rows[i].what);
+		ck_assert_msg(core_keys_suffice(&ours, &offer) == (key_rows[i].result == PBX_OK), "%s: at the door", key_rows[i].what);
+		ck_assert_msg(core_keys_answer(&ours, &offer, &answer, &answerer) == key_rows[i].result, "%s", key_rows[i].what);
+		if (key_rows[i].result != PBX_OK)
+			continue;
+		ck_assert_msg(core_keys_agree(&offer, &answer, &offerer) == PBX_OK, "%s: agreed", key_rows[i].what);
+		ck_assert_msg(answerer.send_crypto.suite == key_rows[i].suite && offerer.send_crypto.suite == key_rows[i].suite,
+			      "%s: suite", key_rows[i].what);
+		ck_assert_mem_eq(answerer.send_crypto.key, offerer.receive_crypto.key, CORE_SRTP_KEY_BYTES);
+		ck_assert_mem_eq(offerer.send_crypto.key, answerer.receive_crypto.key, CORE_SRTP_KEY_BYTES);
+		ck_assert_msg(key_rows[i].suite == 0 || answerer.send_crypto.key[0] != offerer.send_crypto.key[0], "%s: keys",
+			      key_rows[i].what);
+	}
+}
+END_TEST
+
+START_TEST(an_answer_with_a_key_we_did_not_offer_is_none)
+{
+	const struct core_keys ours = keys_of("1 2", 10, true);
+	struct core_media_desc offer = { .present = true }, answer = { .present = true, .secure = true };
+	struct core_stream_config config = { 0 };
+
+	core_keys_offer(&ours, &offer);
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* no key */
+	answer.crypto_count = 1;
+	answer.cryptos[0] = (struct core_crypto){ .tag = 3, .suite = 1 };
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* a tag of their own */
+	answer.cryptos[0] = (struct core_crypto){ .tag = 2, .suite = 1 };
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* the tag of another suite */
+	ck_assert_uint_eq(config.send_crypto.suite, CORE_SRTP_NONE);
+}
+END_TEST
+
+CHECK_MAIN("negotiate", keys_are_agreed_on_by_suite_and_each_side_sends_under_its_own, an_answer_with_a_key_we_did_not_offer_is_none,
+	   an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
+	   an_answer_keeps_the_offerers_numbers_and_order, an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
 	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, an_answer_taken_says_what_each_side_may_send,
 	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one)

@@ -5,7 +5,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ear import Listener, open_ear
+from ear import Listener, RecorderEar, open_ear
 from ports import free_port, free_range
 
 CONFIG = """\
@@ -25,6 +25,7 @@ rtp_stats no
 net_interface 127.0.0.1
 module_path /usr/lib/baresip/modules
 module g711.so
+module srtp.so
 module ausine.so
 module aubridge.so
 module sndfile.so
@@ -37,9 +38,10 @@ snd_path {directory}
 
 
 class Phone(Listener):
-    """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10."""
+    """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. media: "srtp" (offers keys and takes them) or "srtp-mand" (no call
+    without): what it hears is then its recorder's to tell, and `wire` has what passed."""
 
-    def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None):
+    def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media=""):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
@@ -48,10 +50,12 @@ class Phone(Listener):
         (self.directory / "config").write_text(CONFIG.format(sip_port=self.sip_port, hertz=hertz, rtp_port=rtp_port, rtp_last=rtp_port + 19,
                                                              control_port=control_port, directory=self.directory))
         codecs = f";audio_codecs={codecs}" if codecs else ""
+        media = f";mediaenc={media}" if media else ""
         (self.directory / "accounts").write_text(
             f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
-            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}\n")
-        self.ear = open_ear(rtp_port, rtp_port + 19, self.directory)
+            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}{media}\n")
+        self.wire = open_ear(rtp_port, rtp_port + 19, self.directory)
+        self.ear = RecorderEar(self.directory) if media else self.wire
         self._out = open(self.directory / "out.txt", "wb")
         self.process = subprocess.Popen(["baresip", "-f", str(self.directory)], stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out)
         self._events, self._buffer = [], b""
@@ -174,4 +178,4 @@ class Phone(Listener):
         self.process.wait()
         self._socket.close()
         self._out.close()
-        self.ear.close()
+        self.wire.close()

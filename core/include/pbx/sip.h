@@ -69,6 +69,8 @@ struct pbx_sip_peer {
 	/* What became of each try; NULL: nobody wants to know. */
 	void (*attempted)(void *self, const struct pbx_sip_attempt *attempt);
 	void *self;
+
+	const char *srtp; /* encrypted media: "off", "optional", "required"; "" as media.srtp says */
 };
 
 struct pbx_sip_peer_state {
