@@ -64,10 +64,14 @@ static int take_section(struct core_instance *instance, struct pbx_diag *diag)
 		return PBX_OK;
 	if (replaces)
 		predecessor->settings_held = core_settings_ref(predecessor->self->settings);
-	int err = replaces ? core_settings_redeclare(name, &card->settings, card->settings_size, diag)
-		  : !instance->library && core_settings_get(name) ? PBX_OK /* main has declared it for a part */
-								  : core_settings_declare(name, &card->settings, card->settings_size, diag);
+	int err = core_settings_on_check(name, card->settings_check);
+	if (err == PBX_OK)
+		err = replaces ? core_settings_redeclare(name, &card->settings, card->settings_size, diag)
+		      : !instance->library && core_settings_get(name)
+			      ? PBX_OK /* main has declared it for a part */
+			      : core_settings_declare(name, &card->settings, card->settings_size, diag);
 	if (err != PBX_OK) {
+		(void)core_settings_on_check(name, replaces ? predecessor->card.settings_check : NULL); /* it was there before */
 		if (replaces) {
 			core_settings_unref(predecessor->settings_held);
 			predecessor->settings_held = NULL;
@@ -93,8 +97,10 @@ static void leave_section(struct core_instance *instance)
 	instance->has_section = false;
 	if (!predecessor || !predecessor->settings_held || predecessor->is_retiring) {
 		core_settings_undeclare(name);
+		(void)core_settings_on_check(name, NULL);
 		return;
 	}
+	(void)core_settings_on_check(name, predecessor->card.settings_check); /* no memory: what it accepted is not asked about again */
 	int err = core_settings_redeclare(name, &predecessor->card.settings, predecessor->card.settings_size, &diag);
 	if (err == PBX_OK) {
 		predecessor->has_section = true;

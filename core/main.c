@@ -436,7 +436,8 @@ static bool section_is_good(const struct pbx_plugin *part)
 {
 	struct pbx_diag diag = { 0 };
 
-	if (part->settings.count == 0 || core_settings_declare(part->name, &part->settings, part->settings_size, &diag) == PBX_OK)
+	if (part->settings.count == 0 || (core_settings_on_check(part->name, part->settings_check) == PBX_OK &&
+					  core_settings_declare(part->name, &part->settings, part->settings_size, &diag) == PBX_OK))
 		return true;
 	(void)fprintf(stderr, "%s\n", diag.text);
 	return false;

@@ -271,6 +271,8 @@ static struct core_block *build(const struct core_section *section, const struct
 		read_row(&reading, section, &section->rows[i], map && map->kind == CORE_NODE_MAP ? map : NULL, kept,
 			 core_block_data(block));
 	if (problems->count == before && !problems->no_memory)
+		core_judge(section, map, core_block_data(block), problems);
+	if (problems->count == before && !problems->no_memory)
 		return block;
 	core_block_unref(block);
 	return NULL;
@@ -701,6 +703,7 @@ void core_settings_fini(void)
 		unlink_section(sections);
 	while (acceptors)
 		remove_acceptor(acceptors->section);
+	core_judges_free();
 	core_stored_free(stored);
 	stored = NULL;
 	core_files_free(files);

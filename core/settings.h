@@ -28,6 +28,10 @@ void core_settings_unref(const void *block); /* NULL is fine */
  * refuses afterwards, the old block is offered again. PBX_OK, PBX_ENOMEM. */
 int core_settings_on_change(const char *section, int (*accept)(void *context, const void *proposed, struct pbx_diag *diag), void *context);
 
+/* Who knows whether a section's values fit one another; asked whenever they are read, also to check a file only, so before the section is declared
+ * is the time to say it. One per section, a later one replaces it, NULL takes it away. PBX_OK, PBX_ENOMEM. */
+int core_settings_on_check(const char *section, int (*check)(const void *settings, struct pbx_diag *diag));
+
 /* Reads the files again and applies what changed. All or nothing. */
 int core_settings_reload(struct pbx_diag *diag);
 /* Checks a file (NULL: ours) without applying. Every problem is a line in problems (array of texts), best cure first. */

@@ -4,6 +4,7 @@
  * settings_text.c   what a scalar says once ${…} and secret:// are put in
  * settings_value.c  one node to one typed value, or a sentence that helps
  * settings_block.c  a whole section's values in one counted block
+ * settings_judge.c  whether a section's values fit one another
  * settings.c        sections, what is current, and changes that happen wholly or not at all
  * settings_store.c  values kept in the store, revisions and undo
  * settings_doc.c    what people are shown: show, JSON Schema, the reference manual */
@@ -122,6 +123,13 @@ void core_rows_free(struct pbx_setting *rows, uint32_t count);
 /* Every key of map that no row declares is a problem. */
 void core_rows_check_keys(const struct pbx_setting *rows, uint32_t count, const struct core_node *map, const char *path,
 			  struct core_problems *problems);
+
+/* ---- whether values fit one another (settings_judge.c) ------------------------------------- */
+
+struct core_section;
+/* Asks who knows; what does not fit is a problem at the line of the option that is named. map: of the section in a file, or NULL. */
+void core_judge(const struct core_section *section, const struct core_node *map, const void *values, struct core_problems *problems);
+void core_judges_free(void);
 
 /* ---- what is kept in the store (settings.c, filled by settings_store.c) -------------------- */
 

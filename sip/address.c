@@ -166,6 +166,24 @@ bool ua_address_in(const struct core_addr *addr, const char *network)
 	return bits % 8 == 0 || ((a[bits / 8] ^ b[bits / 8]) & (0xff << (8 - bits % 8)) & 0xff) == 0;
 }
 
+bool ua_address_is_network(const char *text)
+{
+	size_t length = strcspn(text, "/"), digits = text[length] ? strspn(text + length + 1, "0123456789") : 0;
+	struct core_addr base;
+	char host[64];
+
+	if (length >= sizeof host)
+		return false;
+	memcpy(host, text, length);
+	host[length] = '\0';
+	if (!ua_address_parse(host, &base) || ua_address_port(&base) != 0)
+		return false;
+	if (!text[length])
+		return true;
+	return digits > 0 && digits < 4 && !text[length + 1 + digits] &&
+	       strtoul(text + length + 1, NULL, 10) <= (base.sa.sa_family == AF_INET6 ? 128u : 32u);
+}
+
 bool ua_address_is_private(const struct core_addr *addr)
 {
 	static const char *const networks[] = { "10.0.0.0/8",    "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",

@@ -13,6 +13,8 @@ uint16_t ua_address_port(const struct core_addr *addr);
 
 /* Whether an address lies in "192.0.2.0/24", "2001:db8::/32" or is "192.0.2.7". */
 bool ua_address_in(const struct core_addr *addr, const char *network);
+/* Whether a text is such a network or address, without a port. */
+bool ua_address_is_network(const char *text);
 /* 10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, 100.64/10, fc00::/7, fe80::/10, ::1 */
 bool ua_address_is_private(const struct core_addr *addr);
 /* The address this machine would send from towards a peer. False: no route. */

@@ -268,7 +268,7 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 
 	(void)agent;
 	ua_tap_check(ua);
-	if (!ua_transport_sender(ua, msg, &request.source, &request.transport)) {
+	if (!ua_transport_sender(ua, msg, &request.source, &request.transport, &request.listener)) {
 		msg_destroy(msg);
 		return 0;
 	}

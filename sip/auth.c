@@ -15,6 +15,7 @@
 #include "digest.h"
 #include "guard.h"
 #include "host.h"
+#include "listener.h"
 #include "loop.h"
 #include "repeats.h"
 #include <pbx/directory.h>
@@ -48,10 +49,12 @@ static void challenge(struct ua_request *request, bool stale)
 	sip_method_t method = request->sip->sip_request->rq_method;
 	bool ends_here = method == sip_method_register || method == sip_method_subscribe || method == sip_method_publish;
 	const char *name = ends_here ? "WWW-Authenticate" : "Proxy-Authenticate", *tail = stale ? ", stale=true" : "";
-	const char *realm = request->ua->settings->domain;
 	char nonce[UA_NONCE_SIZE], host[64], headers[1024];
+	struct ua_manners manners;
 	int at = 0;
 
+	ua_listener_manners(request->ua, request->listener, &manners);
+	const char *realm = manners.realm;
 	ua_address_print_host(&request->source, host, sizeof host);
 	ua_nonce_make(host, core_wall_us(), nonce);
 	if (!knows_md5_only(request))
@@ -106,10 +109,12 @@ static void fail(struct ua_request *request, const char *user)
 static bool find_credentials(const struct ua_request *request, struct ua_credentials *ret)
 {
 	const sip_auth_t *lists[] = { request->sip->sip_authorization, request->sip->sip_proxy_authorization };
+	struct ua_manners manners;
 
+	ua_listener_manners(request->ua, request->listener, &manners);
 	for (size_t i = 0; i < 2; i++)
 		for (const sip_auth_t *auth = lists[i]; auth; auth = auth->au_next)
-			if (ua_credentials_read(auth, request->ua->settings->domain, ret))
+			if (ua_credentials_read(auth, manners.realm, ret))
 				return true;
 	return false;
 }

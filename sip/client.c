@@ -208,7 +208,7 @@ static void write_contact(const struct client *client, const struct ua_candidate
 	const char *token = contact_user(client), *uri_params = client->request.contact_uri_params;
 	char hostport[72];
 
-	ua_agent_contact(ua_part, &candidate->addr, candidate->transport, hostport, sizeof hostport);
+	ua_agent_contact(ua_part, NULL, &candidate->addr, candidate->transport, hostport, sizeof hostport);
 	(void)snprintf(ret_contact, size, "<sip:%s%s%s%s%s%s%s%s>%s", token, token[0] ? "@" : "", hostport,
 		       strcmp(candidate->transport, "udp") == 0 ? "" : ";transport=",
 		       strcmp(candidate->transport, "udp") == 0 ? "" : candidate->transport, token[0] ? ";line=" : "", token,
@@ -223,6 +223,7 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 	bool is_register = strcmp(request->method, "REGISTER") == 0;
 	sip_cseq_t cseq[1];
 	sip_call_id_t call_id[1];
+	const char *ident = ua_listener_towards(ua_part, candidate->transport, &candidate->addr);
 
 	ua_way_route(candidate, route, sizeof route);
 	if (request->contact_params)
@@ -241,15 +242,15 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 	if (!client->leg)
 		return false;
 	ua_tls_calls(candidate->tls_name);
-	client->out =
-		nta_outgoing_tcreate(client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method,
-				     ua_url(request->uri), SIPTAG_CALL_ID(call_id), SIPTAG_CSEQ(cseq),
-				     TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
-				     TAG_IF(!is_register && !is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
-				     TAG_IF(contact[0], SIPTAG_CONTACT_STR(contact)), SIPTAG_MAX_FORWARDS_STR(max_forwards),
-				     SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
-				     TAG_IF(request->body[0], SIPTAG_CONTENT_TYPE_STR(request->content_type)),
-				     TAG_IF(request->body[0], SIPTAG_PAYLOAD_STR(request->body)), TAG_END());
+	client->out = nta_outgoing_tcreate(
+		client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method, ua_url(request->uri),
+		SIPTAG_CALL_ID(call_id), SIPTAG_CSEQ(cseq),
+		TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
+		TAG_IF(!is_register && !is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
+		TAG_IF(contact[0], SIPTAG_CONTACT_STR(contact)), SIPTAG_MAX_FORWARDS_STR(max_forwards),
+		SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
+		TAG_IF(request->body[0], SIPTAG_CONTENT_TYPE_STR(request->content_type)),
+		TAG_IF(request->body[0], SIPTAG_PAYLOAD_STR(request->body)), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	ua_tls_calls(NULL);
 	return client->out != NULL;
 }

@@ -119,12 +119,24 @@ void ua_dialog_free_when_done(struct ua_dialog *dialog)
 
 /* ---- bodies --------------------------------------------------------------------------- */
 
+/* What may be spoken by its listener. False: nothing of that is in common. */
+static bool pick_codecs(const struct ua_dialog *dialog, struct core_media_desc *desc)
+{
+	struct ua_manners manners;
+
+	ua_listener_manners(dialog->ua, dialog->listener, &manners);
+	return ua_codecs_pick(manners.codecs, desc);
+}
+
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc)
 {
 	char body[UA_SDP_SIZE];
-	int err = ua_sdp_write(&dialog->sdp, desc, body);
+	struct core_media_desc picked = *desc;
 	char *copy;
 
+	if (!pick_codecs(dialog, &picked))
+		return PBX_ENOTSUP;
+	int err = ua_sdp_write(&dialog->sdp, &picked, body);
 	if (err != PBX_OK)
 		return err;
 	copy = strdup(body);
@@ -159,10 +171,16 @@ int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, s
 		return PBX_OK;
 	if (!is_sdp(sip->sip_content_type))
 		return PBX_EVERSION;
-	return ua_sdp_read(&dialog->sdp, sip->sip_payload->pl_data, sip->sip_payload->pl_len, is_answer, ret_desc);
+	int err = ua_sdp_read(&dialog->sdp, sip->sip_payload->pl_data, sip->sip_payload->pl_len, is_answer, ret_desc);
+	return err == PBX_OK && !pick_codecs(dialog, ret_desc) ? PBX_ENOTSUP : err;
 }
 
 /* ---- requests inside the dialog ------------------------------------------------------- */
+
+const char *ua_dialog_ident(const struct ua_dialog *dialog)
+{
+	return ua_transport_ident(dialog->listener, dialog->transport);
+}
 
 nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
 			       const char *content_type, const char *body, const char *headers)
@@ -170,6 +188,7 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	bool negotiates = method == sip_method_invite || method == sip_method_update;
 	const sip_route_t *route = NULL;
 	const url_string_t *towards = NULL;
+	const char *ident = ua_dialog_ident(dialog);
 	char labels[48], session[128], supported[64], credentials[2048];
 
 	if (!dialog->nta)
@@ -189,7 +208,7 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 				    TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
 				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
 				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_IF(credentials[0], SIPTAG_HEADER_STR(credentials)),
-				    TAG_IF(towards, TPTAG_MTU(UA_ANY_SIZE)), TAG_END());
+				    TAG_IF(towards, TPTAG_MTU(UA_ANY_SIZE)), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 }
 
 int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
@@ -219,6 +238,7 @@ void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip)
 /* The number in an ACK is that of the INVITE, whatever has been sent since (RFC 3261 13.2.2.4). */
 void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response)
 {
+	const char *ident = ua_dialog_ident(dialog);
 	const sip_route_t *route = NULL;
 	sip_cseq_t cseq[1];
 
@@ -228,7 +248,7 @@ void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response)
 	cseq->cs_method = sip_method_ack;
 	cseq->cs_method_name = "ACK";
 	nta_outgoing_destroy(nta_outgoing_tcreate(dialog->nta, NULL, NULL, !route && dialog->route ? ua_url(dialog->route) : NULL,
-						  SIP_METHOD_ACK, NULL, SIPTAG_CSEQ(cseq), TAG_END()));
+						  SIP_METHOD_ACK, NULL, SIPTAG_CSEQ(cseq), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END()));
 }
 
 void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause)

@@ -52,7 +52,8 @@ struct ua_dialog {
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
 	char transport[4];
-	uint32_t refer_cseq; /* of the REFER whose progress is told; 0: none */
+	const char *listener; /* by which it came or goes, as listener.h has it; NULL: any */
+	uint32_t refer_cseq;  /* of the REFER whose progress is told; 0: none */
 	struct ua_sdp sdp;
 	struct ua_session session;
 	struct {
@@ -86,6 +87,8 @@ void ua_dialog_bye(struct ua_dialog *dialog, uint32_t cause);
 nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callback, sip_method_t method, const char *name,
 			       const char *content_type, const char *body, const char *headers);
 void ua_dialog_ack(struct ua_dialog *dialog, const sip_t *response);
+/* For TPTAG_IDENT: the listener its requests go out from; NULL: any. */
+const char *ua_dialog_ident(const struct ua_dialog *dialog);
 /* An answer to INVITE, UPDATE or PRACK with what belongs into it. body: SDP, or NULL. PBX_OK, PBX_EIO. */
 int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body);
 /* Notes what a message of the peer says it is able to do. */
@@ -112,9 +115,6 @@ int ua_reliable_reply(struct ua_dialog *dialog, int status, const char *phrase, 
 bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response);
 /* The dialog goes on with the branch of a forked INVITE that has answered. PBX_OK, PBX_ENOMEM. */
 int ua_reliable_follow(struct ua_dialog *dialog, const sip_t *response);
-
-/* Whether a device is not where its contact says, but where its packets come from (outgoing.c). */
-bool ua_contact_is_elsewhere(const char *uri, const char *received, const char *transport);
 
 /* Parts of the driver. */
 int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);

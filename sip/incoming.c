@@ -68,7 +68,11 @@ static bool open_leg(struct ua_dialog *dialog, const sip_t *sip)
 static bool remember_route(struct ua_dialog *dialog, const struct ua_request *request)
 {
 	char route[UA_ROUTE_SIZE];
+	struct ua_manners manners;
 
+	ua_listener_manners(dialog->ua, request->listener, &manners);
+	if (strcmp(manners.nat, "never") == 0 && strcmp(request->transport, "udp") == 0)
+		return true;
 	if (request->from_peer || ua_transport_route(dialog->ua, request->transport, request->address, route) != PBX_OK)
 		return true; /* the connection has gone: so will the call */
 	dialog->route = strdup(route);
@@ -79,7 +83,7 @@ static void remember_peer(struct ua_dialog *dialog, const struct ua_request *req
 {
 	dialog->peer = request->source;
 	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", request->transport);
-	ua_transport_contact(dialog->ua, &request->source, request->transport, dialog->contact, sizeof dialog->contact);
+	ua_transport_contact(dialog->ua, request->listener, &request->source, request->transport, dialog->contact, sizeof dialog->contact);
 }
 
 static void refuse_by(struct ua_dialog *dialog, int err)
@@ -215,6 +219,7 @@ void ua_dialog_incoming(struct ua_request *request)
 		ua_dialog_free_when_done(dialog);
 		return;
 	}
+	dialog->listener = request->listener; /* it has codecs of its own */
 	err = ua_dialog_read(dialog, request->sip, false, &offer);
 	if (err == PBX_OK && request->sip->sip_payload && !offer.present)
 		err = PBX_ENOTSUP;

@@ -93,8 +93,12 @@ static bool is_behind_nat(const struct ua_binding *binding)
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	struct core_addr said, received;
 	char hostport[160], from[80];
+	struct ua_manners manners;
 	bool behind = true;
 
+	ua_listener_manners(keepalive.ua, binding->listener, &manners);
+	if (strcmp(manners.nat, "auto") != 0)
+		return strcmp(manners.nat, "always") == 0;
 	if (!binding->received[0] || !ua_address_parse(binding->received, &received))
 		return false;
 	(void)su_home_init(home);
@@ -119,6 +123,7 @@ static void ask(struct ua_binding *binding)
 	struct question *question;
 	char route[UA_ROUTE_SIZE], contact[100], from[160], to[600];
 	struct core_addr peer;
+	const char *listener = ua_listener_find(binding->listener), *ident = ua_transport_ident(listener, binding->transport);
 
 	if (binding->asked || binding->node || binding->path[0] || !is_behind_nat(binding) || !ua_address_parse(binding->received, &peer))
 		return; /* with a Path the way is a proxy's matter */
@@ -128,7 +133,7 @@ static void ask(struct ua_binding *binding)
 	if (!question)
 		return; /* the next round asks */
 	(void)snprintf(question->id, sizeof question->id, "%s", binding->id);
-	ua_transport_contact(ua, &peer, binding->transport, contact, sizeof contact);
+	ua_transport_contact(ua, listener, &peer, binding->transport, contact, sizeof contact);
 	(void)snprintf(from, sizeof from, "<sip:%s>", ua->settings->domain);
 	(void)snprintf(to, sizeof to, "<%s>", binding->uri);
 	question->asked_at_us = core_now_us();
@@ -141,7 +146,7 @@ static void ask(struct ua_binding *binding)
 		question->out =
 			nta_outgoing_tcreate(question->leg, on_answer, (struct ua_dialog *)question, ua_url(route), SIP_METHOD_OPTIONS,
 					     ua_url(binding->uri), SIPTAG_CONTACT_STR(contact), SIPTAG_MAX_FORWARDS_STR("70"),
-					     SIPTAG_USER_AGENT_STR(ua->settings->user_agent), TAG_END());
+					     SIPTAG_USER_AGENT_STR(ua->settings->user_agent), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	if (question->out)
 		return;
 	binding->asked = false;

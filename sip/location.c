@@ -8,6 +8,7 @@
 #include "bus.h"
 #include "contact.h"
 #include "json.h"
+#include "listener.h"
 #include "location_nodes.h"
 #include "loop.h"
 #include "store.h"
@@ -126,8 +127,8 @@ static void hook(struct ua_aor *aor, struct ua_binding *binding)
 
 static void free_texts(struct ua_binding *binding)
 {
-	char *texts[] = { binding->uri,      binding->received, binding->transport, binding->user_agent,
-			  binding->instance, binding->path,     binding->call_id,   binding->node };
+	char *texts[] = { binding->uri,  binding->received, binding->transport, binding->user_agent, binding->instance,
+			  binding->path, binding->call_id,  binding->listener,  binding->node };
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
@@ -220,15 +221,16 @@ static void write_through(const struct ua_binding *b)
 		PBX_V_INT(b->expires_wall_us),
 		pbx_v_text(location.node),
 		PBX_V_INT(b->written_wall_us),
+		pbx_v_text(b->listener),
 	};
 
 	record("INSERT INTO registrations (id, aor, uri, received, transport, user_agent, instance, path, call_id, cseq, "
-	       "reg_id, q_milli, registered_at, expires_at, node, written_at) "
-	       "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16) "
+	       "reg_id, q_milli, registered_at, expires_at, node, written_at, listener) "
+	       "VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17) "
 	       "ON CONFLICT (id) DO UPDATE SET uri = excluded.uri, received = excluded.received, transport = excluded.transport, "
 	       "user_agent = excluded.user_agent, instance = excluded.instance, path = excluded.path, call_id = excluded.call_id, "
 	       "cseq = excluded.cseq, reg_id = excluded.reg_id, q_milli = excluded.q_milli, expires_at = excluded.expires_at, "
-	       "node = excluded.node, written_at = excluded.written_at",
+	       "node = excluded.node, written_at = excluded.written_at, listener = excluded.listener",
 	       params, sizeof params / sizeof params[0]);
 }
 
@@ -302,7 +304,7 @@ static bool keep_news(struct ua_binding *binding, const struct ua_binding_news *
 	return keep_text(&binding->uri, news->uri) && keep_text(&binding->received, news->received) &&
 	       keep_text(&binding->transport, news->transport) && keep_text(&binding->user_agent, news->user_agent) &&
 	       keep_text(&binding->instance, news->instance) && keep_text(&binding->path, news->path) &&
-	       keep_text(&binding->call_id, news->call_id);
+	       keep_text(&binding->call_id, news->call_id) && keep_text(&binding->listener, news->listener);
 }
 
 static struct ua_binding *binding_new(const struct ua_binding_news *news, const char *id)
@@ -488,6 +490,7 @@ static struct ua_binding_news news_of(const struct pbx_rows *rows, uint32_t row)
 		.instance = pbx_cell_text(rows, row, 6),
 		.path = pbx_cell_text(rows, row, 7),
 		.call_id = pbx_cell_text(rows, row, 8),
+		.listener = pbx_cell_text(rows, row, 16),
 	};
 }
 
@@ -599,6 +602,15 @@ void ua_location_load(void (*done)(void *context), void *context)
 	}
 }
 
+const char *ua_location_listener(const char *name, const char *received)
+{
+	const struct ua_binding *binding = ua_location_find(name);
+
+	while (binding && strcmp(binding->received, received) != 0)
+		binding = binding->next_of_aor;
+	return binding ? ua_listener_find(binding->listener) : NULL;
+}
+
 /* ---- for keepalive.c ------------------------------------------------------------------ */
 
 struct ua_binding *ua_location_by_id(const char *id)
@@ -652,6 +664,7 @@ static void show(const struct ua_binding *binding, void (*each)(void *context, c
 		.push_provider = provider,
 		.push_id = id,
 		.push_param = param,
+		.listener = binding->listener,
 	};
 
 	each(context, &contact);

@@ -14,6 +14,7 @@ struct ua_binding {
 	pbx_timer expiry;
 	char id[27];
 	char *uri, *received, *transport, *user_agent, *instance, *path, *call_id;
+	char *listener; /* by which it came; "": not known */
 	uint32_t reg_id, q_milli, cseq;
 	int64_t registered_wall_us, expires_wall_us;
 	uint32_t round_trip_us, unanswered; /* of keepalive.c's questions: 0: not known; how many in a row */
@@ -24,7 +25,7 @@ struct ua_binding {
 
 /* What a REGISTER says about one contact. Borrowed. */
 struct ua_binding_news {
-	const char *uri, *received, *transport, *user_agent, *instance, *path, *call_id;
+	const char *uri, *received, *transport, *user_agent, *instance, *path, *call_id, *listener;
 	uint32_t reg_id, q_milli, cseq, expires_s;
 };
 
@@ -54,6 +55,8 @@ void ua_location_release(void);
 /* NULL: there is none of that id. */
 struct ua_binding *ua_location_by_id(const char *id);
 const char *ua_location_aor(const struct ua_binding *binding);
+/* By which listener the device came whose packets come from there, as listener.h has it; NULL: not known, or there is no such listener. */
+const char *ua_location_listener(const char *aor, const char *received);
 /* each for the next of `shares` parts of all bindings, beginning at `from`; where the next call goes on. each may not drop any. */
 uint32_t ua_location_walk(uint32_t from, uint32_t shares, void (*each)(struct ua_binding *binding));
 

@@ -235,6 +235,7 @@ static bool say(struct ua_attempt *attempt, const struct pbx_contact *contact, c
 	sip_payload_t payload[1];
 	time_t sent_s = (time_t)(message->sent_wall_us / 1000000);
 	struct tm sent;
+	const char *ident = ua_transport_ident(contact->listener, contact->transport);
 
 	ua_identity_address(ua_part, message->from, message->from_name, from, sizeof from);
 	(void)snprintf(to, sizeof to, "<%s>", contact->uri);
@@ -247,12 +248,24 @@ static bool say(struct ua_attempt *attempt, const struct pbx_contact *contact, c
 	attempt->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
 	if (!attempt->leg || !nta_leg_tag(attempt->leg, NULL))
 		return false;
-	attempt->out = nta_outgoing_tcreate(attempt->leg, on_answer, (struct ua_dialog *)attempt, towards ? ua_url(towards) : NULL,
-					    SIP_METHOD_MESSAGE, ua_url(contact->uri),
-					    TAG_IF(contact->path[0], SIPTAG_ROUTE_STR(contact->path)), SIPTAG_MAX_FORWARDS_STR("70"),
-					    SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(date[0], SIPTAG_DATE_STR(date)),
-					    SIPTAG_CONTENT_TYPE_STR(message->content_type), SIPTAG_PAYLOAD(payload), TAG_END());
+	attempt->out = nta_outgoing_tcreate(
+		attempt->leg, on_answer, (struct ua_dialog *)attempt, towards ? ua_url(towards) : NULL, SIP_METHOD_MESSAGE,
+		ua_url(contact->uri), TAG_IF(contact->path[0], SIPTAG_ROUTE_STR(contact->path)), SIPTAG_MAX_FORWARDS_STR("70"),
+		SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(date[0], SIPTAG_DATE_STR(date)),
+		SIPTAG_CONTENT_TYPE_STR(message->content_type), SIPTAG_PAYLOAD(payload), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	return attempt->out != NULL;
+}
+
+/* Whether its contact cannot be taken at its word. */
+static bool is_elsewhere_than(const struct pbx_contact *contact)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+
+	(void)su_home_init(home);
+	const url_t *target = url_make(home, contact->uri);
+	bool is_elsewhere = target && ua_transport_is_elsewhere(ua_part, contact->listener, target, contact->received, contact->transport);
+	su_home_deinit(home);
+	return is_elsewhere;
 }
 
 static void try_device(void *context, const struct pbx_contact *contact)
@@ -267,7 +280,7 @@ static void try_device(void *context, const struct pbx_contact *contact)
 	attempt->message = message;
 	attempt->next = message->attempts;
 	message->attempts = attempt;
-	is_elsewhere = !contact->path[0] && ua_contact_is_elsewhere(contact->uri, contact->received, contact->transport);
+	is_elsewhere = !contact->path[0] && is_elsewhere_than(contact);
 	bool has_way = !is_elsewhere || ua_transport_route(ua_part, contact->transport, contact->received, towards) == PBX_OK;
 	if (has_way && say(attempt, contact, is_elsewhere ? towards : NULL))
 		message->pending++;

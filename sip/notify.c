@@ -108,6 +108,7 @@ void ua_document_told(struct ua_point *point, const struct ua_written *written)
 
 struct notice {
 	const char *target, *from, *to, *call_id, *event, *state, *contact, *content_type, *body, *route, *towards, *require;
+	const char *ident; /* the listener it goes out from; NULL: any */
 	uint32_t cseq;
 };
 
@@ -121,16 +122,16 @@ static nta_outgoing_t *send_notice(const struct notice *notice, nta_response_f *
 	if (!msg)
 		return NULL;
 	ua_count(ua, UA_METRIC_REQUESTS, "NOTIFY,out");
-	out = nta_outgoing_mcreate(ua->agent, callback, magic, notice->towards ? ua_url(notice->towards) : NULL, msg,
-				   SIPTAG_REQUEST(sip_request_create(home, SIP_METHOD_NOTIFY, ua_url(notice->target), NULL)),
-				   TAG_IF(notice->route, SIPTAG_ROUTE_STR(notice->route)), SIPTAG_FROM_STR(notice->from),
-				   SIPTAG_TO_STR(notice->to), SIPTAG_CALL_ID_STR(notice->call_id),
-				   SIPTAG_CSEQ(sip_cseq_create(home, notice->cseq, SIP_METHOD_NOTIFY)), SIPTAG_MAX_FORWARDS_STR("70"),
-				   SIPTAG_CONTACT_STR(notice->contact), SIPTAG_EVENT_STR(notice->event),
-				   SIPTAG_SUBSCRIPTION_STATE_STR(notice->state), SIPTAG_USER_AGENT_STR(ua->settings->user_agent),
-				   TAG_IF(notice->require, SIPTAG_REQUIRE_STR(notice->require)),
-				   TAG_IF(notice->body, SIPTAG_CONTENT_TYPE_STR(notice->content_type)),
-				   TAG_IF(notice->body, SIPTAG_PAYLOAD_STR(notice->body)), TAG_END());
+	out = nta_outgoing_mcreate(
+		ua->agent, callback, magic, notice->towards ? ua_url(notice->towards) : NULL, msg,
+		SIPTAG_REQUEST(sip_request_create(home, SIP_METHOD_NOTIFY, ua_url(notice->target), NULL)),
+		TAG_IF(notice->route, SIPTAG_ROUTE_STR(notice->route)), SIPTAG_FROM_STR(notice->from), SIPTAG_TO_STR(notice->to),
+		SIPTAG_CALL_ID_STR(notice->call_id), SIPTAG_CSEQ(sip_cseq_create(home, notice->cseq, SIP_METHOD_NOTIFY)),
+		SIPTAG_MAX_FORWARDS_STR("70"), SIPTAG_CONTACT_STR(notice->contact), SIPTAG_EVENT_STR(notice->event),
+		SIPTAG_SUBSCRIPTION_STATE_STR(notice->state), SIPTAG_USER_AGENT_STR(ua->settings->user_agent),
+		TAG_IF(notice->require, SIPTAG_REQUIRE_STR(notice->require)),
+		TAG_IF(notice->body, SIPTAG_CONTENT_TYPE_STR(notice->content_type)), TAG_IF(notice->body, SIPTAG_PAYLOAD_STR(notice->body)),
+		TAG_IF(notice->ident, TPTAG_IDENT(notice->ident)), TAG_END());
 	if (!out)
 		msg_destroy(msg);
 	return out;
@@ -190,13 +191,13 @@ static char *document_for(struct ua_watch *watch, const char **ret_type, const c
 	return text;
 }
 
-static void contact_of(const struct ua_watch *watch, char *ret_contact, size_t size)
+static void contact_of(const struct ua_watch *watch, const char *listener, char *ret_contact, size_t size)
 {
 	char hostport[72];
 	struct core_addr peer = { .in4.sin_family = AF_INET };
 
 	(void)ua_address_parse(watch->received, &peer); /* it was printed by us */
-	ua_agent_contact(ua_notifier.ua, &peer, watch->transport, hostport, sizeof hostport);
+	ua_agent_contact(ua_notifier.ua, listener, &peer, watch->transport, hostport, sizeof hostport);
 	(void)snprintf(ret_contact, size, "<sip:%s%s>", hostport, strcmp(watch->transport, "tcp") == 0 ? ";transport=tcp" : "");
 }
 
@@ -222,7 +223,8 @@ bool ua_notify(struct ua_watch *watch, const char *terminated)
 	else
 		(void)snprintf(state, sizeof state, "active;expires=%lld", (long long)(left_us > 0 ? left_us / 1000000 : 0));
 	(void)snprintf(towards, sizeof towards, "sip:%s;transport=%s", watch->received, watch->transport);
-	contact_of(watch, contact, sizeof contact);
+	const char *listener = ua_location_listener(watch->watcher, watch->received);
+	contact_of(watch, listener, contact, sizeof contact);
 	const struct notice notice = {
 		.target = watch->target,
 		.from = watch->local,
@@ -236,6 +238,7 @@ bool ua_notify(struct ua_watch *watch, const char *terminated)
 		.route = watch->route[0] ? watch->route : NULL,
 		.towards = watch->route[0] ? NULL : towards,
 		.require = watch->of_list ? "eventlist" : NULL,
+		.ident = ua_transport_ident(listener, watch->transport),
 		.cseq = ++watch->sent,
 	};
 	nta_outgoing_t *out = send_notice(&notice, terminated ? NULL : on_answer, terminated ? NULL : watch);
@@ -262,7 +265,7 @@ static void tell_contact(void *context, const struct pbx_contact *at)
 	struct core_addr peer = { .in4.sin_family = AF_INET };
 
 	(void)ua_address_parse(at->received, &peer); /* it was printed by us */
-	ua_agent_contact(ua, &peer, at->transport, hostport, sizeof hostport);
+	ua_agent_contact(ua, ua_listener_find(at->listener), &peer, at->transport, hostport, sizeof hostport);
 	core_ulid(call_id);
 	(void)snprintf(contact, sizeof contact, "<sip:%s>", hostport);
 	(void)snprintf(from, sizeof from, "<sip:%s@%s>;tag=%s", at->aor, ua->settings->domain, call_id + 10);
@@ -280,6 +283,7 @@ static void tell_contact(void *context, const struct pbx_contact *at)
 		.body = telling->body[0] ? telling->body : NULL,
 		.route = at->path[0] ? at->path : NULL,
 		.towards = at->path[0] ? NULL : towards,
+		.ident = ua_transport_ident(at->listener, at->transport),
 		.cseq = 1,
 	};
 	nta_outgoing_t *out = send_notice(&notice, NULL, NULL);

@@ -11,6 +11,7 @@
 #include "caller.h"
 #include "gruu.h"
 #include "identity.h"
+#include "location.h"
 #include "peering.h"
 #include "timer.h"
 #include "trace.h"
@@ -21,35 +22,6 @@
 #define MOST_TARGETS 10u
 
 /* ---- the INVITE ----------------------------------------------------------------------- */
-
-/* Whether the contact cannot be taken at its word: its packets came from another host, or over a connection that only it can open. A phone that
- * registers from one port of its own host and listens on another means what it says. */
-static bool needs_received(const char *from, const url_t *target, const char *transport)
-{
-	struct core_addr received;
-	char host[64];
-
-	if (!from[0])
-		return false;
-	if (strcmp(transport, "udp") != 0 || !target->url_host || !ua_address_parse(from, &received))
-		return true;
-	ua_address_print_host(&received, host, sizeof host);
-	size_t bracket = target->url_host[0] == '[';
-	return strncmp(target->url_host + bracket, host, strlen(host)) != 0 || strlen(target->url_host) != strlen(host) + 2 * bracket;
-}
-
-bool ua_contact_is_elsewhere(const char *uri, const char *received, const char *transport)
-{
-	su_home_t home[1] = { SU_HOME_INIT(home) };
-	const url_t *target;
-	bool is_elsewhere;
-
-	(void)su_home_init(home);
-	target = url_make(home, uri);
-	is_elsewhere = target && needs_received(received, target, transport);
-	su_home_deinit(home);
-	return is_elsewhere;
-}
 
 /* By what it goes: what the registration says, or the target. Told in any case, since nta has ideas of its own. */
 static const char *transport_to(const struct core_invite *invite, const url_t *target)
@@ -73,7 +45,8 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 		return PBX_EINVAL;
 	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", transport);
 
-	if (needs_received(invite->received, target, transport)) {
+	dialog->listener = ua_location_listener(invite->account, invite->received);
+	if (ua_transport_is_elsewhere(dialog->ua, dialog->listener, target, invite->received, transport)) {
 		int err = ua_transport_route(dialog->ua, transport, invite->received, route);
 
 		if (err == PBX_OK && ua_address_parse(invite->received, &dialog->peer))
@@ -127,7 +100,7 @@ static int keep_first(struct ua_dialog *dialog, const struct core_invite *invite
 static int send_invite(struct ua_dialog *dialog)
 {
 	bool demands = strcmp(dialog->ua->settings->reliable, "required") == 0;
-	const char *headers = dialog->first.headers, *path = dialog->first.path;
+	const char *headers = dialog->first.headers, *path = dialog->first.path, *ident = ua_dialog_ident(dialog);
 	char max_forwards[12], session[128], supported[64];
 
 	if (dialog->peering)
@@ -143,7 +116,7 @@ static int send_invite(struct ua_dialog *dialog)
 		SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
-		TAG_IF(dialog->route, TPTAG_MTU(UA_ANY_SIZE)), TAG_END());
+		TAG_IF(dialog->route, TPTAG_MTU(UA_ANY_SIZE)), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 
@@ -155,7 +128,7 @@ static int begin(struct ua_dialog *dialog, const struct core_invite *invite, con
 		err = ua_dialog_describe_offer(dialog, invite->offer, dialog->transport);
 	if (err != PBX_OK)
 		return err;
-	ua_transport_contact(dialog->ua, &dialog->peer, dialog->transport, dialog->contact, sizeof dialog->contact);
+	ua_transport_contact(dialog->ua, dialog->listener, &dialog->peer, dialog->transport, dialog->contact, sizeof dialog->contact);
 	(void)snprintf(dialog->call_id, sizeof dialog->call_id, "%s", invite->call_id ? invite->call_id : "");
 	dialog->is_outside = !invite->account || !invite->account[0];
 	dialog->is_trusted = !dialog->is_outside && ua_account_is_trusted(invite->account);

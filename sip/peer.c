@@ -347,7 +347,11 @@ static bool is_companion(const struct core_codec *codec)
 
 bool ua_peer_pick_codecs(const struct ua_peer *peer, struct core_media_desc *desc)
 {
-	const struct pbx_list *wanted = &peer->is.codecs;
+	return ua_codecs_pick(&peer->is.codecs, desc);
+}
+
+bool ua_codecs_pick(const struct pbx_list *wanted, struct core_media_desc *desc)
+{
 	struct core_codec picked[CORE_MOST_CODECS];
 	uint8_t count = 0;
 

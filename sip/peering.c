@@ -176,6 +176,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 	const struct pbx_sip_peer *is = &peering->peer->is;
 	char route[UA_WAY_ROUTE], credentials[2048], headers[8192], max_forwards[12], proxy[300], session[128], supported[64];
 
+	const char *ident = ua_dialog_ident(dialog);
 	ua_way_route(&peering->way.candidates[peering->at], route, sizeof route);
 	ua_credentials_write(&peering->credentials, peering->peer, "INVITE", peering->target, credentials, sizeof credentials);
 	(void)snprintf(headers, sizeof headers, "%s%s", credentials, peering->headers);
@@ -192,7 +193,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 		SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
-		TAG_END());
+		TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	ua_tls_calls(NULL);
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
@@ -221,7 +222,8 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 
 	dialog->peer = candidate->addr;
 	memcpy(dialog->transport, candidate->transport, sizeof dialog->transport - 1);
-	ua_agent_contact(dialog->ua, &dialog->peer, dialog->transport, hostport, sizeof hostport);
+	dialog->listener = ua_listener_towards(dialog->ua, dialog->transport, &dialog->peer);
+	ua_agent_contact(dialog->ua, dialog->listener, &dialog->peer, dialog->transport, hostport, sizeof hostport);
 	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%.32s%s%s%s%s>", token, token[0] ? "@" : "", hostport,
 		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport);
 	(void)snprintf(to, sizeof to, "<%s>", peering->target);

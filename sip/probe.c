@@ -103,14 +103,16 @@ static bool send_options(struct probe *probe, const struct ua_candidate *goal)
 	(void)snprintf(uri, sizeof uri, "sip:%s;transport=%s", hostport, transport);
 	(void)snprintf(to, sizeof to, "<sip:%s>", hostport);
 	(void)snprintf(from, sizeof from, "<sip:%s>", ua->settings->domain);
-	ua_agent_contact(ua, peer, transport, here, sizeof here);
+	const char *ident = ua_listener_towards(ua, transport, peer);
+	ua_agent_contact(ua, ident, peer, transport, here, sizeof here);
 	(void)snprintf(contact, sizeof contact, "<sip:%s>", here);
 	probe->leg = nta_leg_tcreate(ua->agent, NULL, NULL, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
 	ua_tls_calls(goal->tls_name);
 	if (probe->leg && nta_leg_tag(probe->leg, NULL))
-		probe->out = nta_outgoing_tcreate(probe->leg, on_answer, (struct ua_dialog *)probe, ua_url(route), SIP_METHOD_OPTIONS,
-						  ua_url(uri), SIPTAG_CONTACT_STR(contact), SIPTAG_MAX_FORWARDS_STR("70"),
-						  SIPTAG_USER_AGENT_STR(ua->settings->user_agent), TAG_END());
+		probe->out =
+			nta_outgoing_tcreate(probe->leg, on_answer, (struct ua_dialog *)probe, ua_url(route), SIP_METHOD_OPTIONS,
+					     ua_url(uri), SIPTAG_CONTACT_STR(contact), SIPTAG_MAX_FORWARDS_STR("70"),
+					     SIPTAG_USER_AGENT_STR(ua->settings->user_agent), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
 	ua_tls_calls(NULL);
 	return probe->out != NULL;
 }

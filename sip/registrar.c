@@ -69,6 +69,7 @@ static int read_contact(struct registration *registration, const sip_contact_t *
 		.instance = change->contact.instance,
 		.path = registration->path,
 		.call_id = sip->sip_call_id->i_id,
+		.listener = registration->request->listener ? registration->request->listener : "",
 		.reg_id = change->contact.reg_id,
 		.q_milli = change->contact.q_milli,
 		.cseq = sip->sip_cseq->cs_seq,

@@ -72,6 +72,7 @@ static nta_leg_t *open_branch(struct ua_dialog *dialog, const sip_t *sip, bool i
 
 static void send_prack(struct ua_dialog *dialog, nta_leg_t *leg, const sip_t *response)
 {
+	const char *ident = ua_dialog_ident(dialog);
 	const sip_route_t *route = NULL;
 	sip_rack_t rack[1];
 
@@ -84,7 +85,7 @@ static void send_prack(struct ua_dialog *dialog, nta_leg_t *leg, const sip_t *re
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "PRACK,out");
 	(void)nta_outgoing_tcreate(leg, NULL, NULL, !route && dialog->route ? ua_url(dialog->route) : NULL, SIP_METHOD_PRACK, NULL,
 				   SIPTAG_RACK(rack), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
-				   TAG_END()); /* lost: the 18x comes again */
+				   TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END()); /* lost: the 18x comes again */
 }
 
 bool ua_reliable_take(struct ua_dialog *dialog, const sip_t *response)

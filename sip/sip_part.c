@@ -57,6 +57,7 @@ static void list_contact(void *context, const struct pbx_contact *contact)
 		(void)core_json_set_number(item, "round_trip_ms", contact->round_trip_us / 1000.0);
 	(void)core_json_set_integer(item, "unanswered", contact->unanswered);
 	(void)core_json_set_text(item, "node", contact->node);
+	(void)core_json_set_text(item, "listener", contact->listener);
 	(void)core_json_append(list, item);
 }
 
@@ -98,6 +99,43 @@ static void on_remove(void *self, pbx_request request)
 		(void)core_requests_service.reply(request, 204, NULL); /* the asker may have left */
 }
 
+/* ---- listeners by command and REST ---------------------------------------------------- */
+
+static void set_list(struct pbx_json *item, const char *name, const struct pbx_list *texts)
+{
+	struct pbx_json *list = core_json_array();
+
+	for (uint32_t i = 0; i < texts->count; i++)
+		(void)core_json_append_text(list, texts->items[i]); /* no memory shows as a member missing, here and below */
+	(void)core_json_set(item, name, list);
+}
+
+static void on_list_listeners(void *self, pbx_request request)
+{
+	const struct ua *ua = self;
+	struct pbx_json *list = core_json_array();
+	const struct ua_socket *opened;
+
+	for (uint32_t i = 0; (opened = ua_socket_at(i)); i++) {
+		struct pbx_json *item = core_json_object();
+		struct ua_manners manners;
+
+		ua_listener_manners(ua, opened->listener, &manners);
+		(void)core_json_set_text(item, "listener", opened->listener);
+		(void)core_json_set_text(item, "transport", opened->transport);
+		(void)core_json_set_text(item, "address", strchr(opened->text, ':') + 1);
+		set_list(item, "allow", manners.allow);
+		(void)core_json_set_text(item, "realm", manners.realm);
+		(void)core_json_set_text(item, "external_address", manners.external_address);
+		(void)core_json_set_text(item, "nat", manners.nat);
+		set_list(item, "codecs", manners.codecs);
+		(void)core_json_set_text(item, "tls_clients", strcmp(opened->transport, "tls") == 0 ? manners.tls_clients : "");
+		(void)core_json_set_integer(item, "refused", (int64_t)opened->refused);
+		(void)core_json_append(list, item);
+	}
+	(void)core_requests_service.reply(request, 200, list); /* the asker may have left */
+}
+
 /* ---- life ----------------------------------------------------------------------------- */
 
 static void set_gauges(void *self)
@@ -115,8 +153,8 @@ static struct pbx_json *tell_status(void *self)
 	const struct ua *ua = self;
 	struct pbx_json *json = core_json_object(), *listeners = core_json_array();
 
-	for (uint32_t i = 0; listening && i < ua->settings->listen.count; i++)
-		(void)core_json_append_text(listeners, ua->settings->listen.items[i]); /* without memory one is not shown */
+	for (uint32_t i = 0; listening && ua_socket_at(i); i++)
+		(void)core_json_append_text(listeners, ua_socket_at(i)->text); /* without memory one is not shown */
 	(void)core_json_set(json, "listeners", listeners);
 	(void)core_json_set_integer(json, "registrations", ua_location_service.count());
 	(void)core_json_set_integer(json, "extensions", ua_location_aors());
@@ -209,11 +247,12 @@ static int sip_start(void *self)
 	return PBX_OK;
 }
 
-static int sip_reload(void *self, const void *proposed, struct pbx_diag *diag)
+static int sip_settings_check(const void *proposed, struct pbx_diag *diag)
 {
 	const struct ua_settings *settings = proposed;
-
-	(void)self;
+	int err = ua_listeners_check(settings, diag);
+	if (err != PBX_OK)
+		return err;
 	if (settings->min_expires_s > settings->max_expires_s) {
 		pbx_diag_set(diag, "min_expires_s", "sip.min_expires_s must not be above sip.max_expires_s");
 		return PBX_EINVAL;
@@ -270,10 +309,38 @@ static void sip_unload(void *self)
 
 static const char *const tls_clients[] = { "none", "optional", "required", NULL };
 
+static const struct pbx_setting listener_rows[] = {
+	PBX_TEXT(struct ua_listener_settings, name, .flags = PBX_SETTING_NEEDED | PBX_SETTING_RESTART,
+		 .help = "What it is called in lists, logs and metrics: a-z, 0-9, _ and -"),
+	PBX_LIST(struct ua_listener_settings, listen, .flags = PBX_SETTING_NEEDED | PBX_SETTING_RESTART,
+		 .help = "Its sockets, as transport:address:port"),
+	PBX_LIST(struct ua_listener_settings, allow, .initial_text = "",
+		 .help = "Networks that may come in by it; others get no answer at all. Empty: everybody. Calls that we begin towards one "
+			 "of "
+			 "these networks go out by it"),
+	PBX_TEXT(struct ua_listener_settings, realm, .initial_text = "", .most = 120,
+		 .help = "Realm under which it asks for passwords; empty: sip.domain"),
+	PBX_TEXT(struct ua_listener_settings, external_address, .initial_text = "", .most = 120,
+		 .help = "Address that those who come by it see us under; empty: sip.external_address"),
+	PBX_LIST(struct ua_listener_settings, local_networks, .initial_text = "",
+		 .help = "Networks that reach it without NAT; empty: sip.local_networks"),
+	PBX_CHOICE(struct ua_listener_settings, nat, .initial_text = "auto", .choices = PBX_CHOICES("auto", "always", "never"),
+		   .help = "Whether phones on UDP are reached where their packets come from instead of where their Contact says: auto when "
+			   "the "
+			   "hosts differ, always, or never"),
+	PBX_LIST(struct ua_listener_settings, codecs, .initial_text = "",
+		 .help = "Codecs that are spoken by it, the one we like best first (opus, G722, PCMA, PCMU …); empty: all there are"),
+	PBX_CHOICE(struct ua_listener_settings, tls_clients, .initial_text = "inherit",
+		   .choices = PBX_CHOICES("inherit", "none", "optional", "required"), .flags = PBX_SETTING_RESTART,
+		   .help = "Whether who connects to it over TLS shows a certificate; inherit: as sip.tls_clients"),
+};
+
 static const struct pbx_setting settings[] = {
 	PBX_LIST(struct ua_settings, listen, .initial_text = "udp:0.0.0.0:5060,tcp:0.0.0.0:5060,udp:[::]:5060,tcp:[::]:5060",
 		 .flags = PBX_SETTING_RESTART,
 		 .help = "Where phones reach us, as transport:address:port; transports are udp, tcp and tls (5061 is its port)"),
+	PBX_OBJECTS(struct ua_settings, listeners, .fields = PBX_TABLE(listener_rows), .object_size = sizeof(struct ua_listener_settings),
+		    .help = "Further listeners with a name and their own access list, realm, NAT and codecs"),
 	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
@@ -378,6 +445,8 @@ static const struct pbx_metric metrics[] = {
 				      NULL },
 	[UA_METRIC_MALFORMED] = { "pbx_sip_malformed_total", PBX_METRIC_COUNTER, "Datagrams that are no SIP, or whose first line is wrong",
 				  NULL, NULL },
+	[UA_METRIC_NOT_ALLOWED] = { "pbx_sip_not_allowed_total", PBX_METRIC_COUNTER,
+				    "Datagrams and connections of those that a listener does not allow", "listener", NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
 };
 
@@ -419,6 +488,19 @@ static const struct pbx_field listed_fields[] = {
 	{ "round_trip_ms", PBX_TYPE_NUMBER, "How long a phone behind NAT took to answer OPTIONS" },
 	{ "unanswered", PBX_TYPE_INT, "How many of them in a row it has not answered" },
 	{ "node", PBX_TYPE_TEXT, "Which other node has the way to it; empty: we do" },
+	{ "listener", PBX_TYPE_TEXT, "By which listener it came: a name of sip.listeners, or sip; empty: not known" },
+};
+static const struct pbx_field listener_fields[] = {
+	{ "listener", PBX_TYPE_TEXT, "Its name in sip.listeners; sip: one of sip.listen" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp or tls" },
+	{ "address", PBX_TYPE_TEXT, "Address and port" },
+	{ "allow", PBX_TYPE_LIST, "Networks that may come in; empty: everybody" },
+	{ "realm", PBX_TYPE_TEXT, "Under which it asks for passwords" },
+	{ "external_address", PBX_TYPE_TEXT, "What those outside are told; empty: where it listens" },
+	{ "nat", PBX_TYPE_TEXT, "auto, always or never" },
+	{ "codecs", PBX_TYPE_LIST, "What is spoken by it; empty: all there are" },
+	{ "tls_clients", PBX_TYPE_TEXT, "Whether clients show a certificate: none, optional, required; empty: no TLS" },
+	{ "refused", PBX_TYPE_INT, "Datagrams and connections of others since the start" },
 };
 static const struct pbx_arg list_args[] = {
 	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },
@@ -430,6 +512,12 @@ static const struct pbx_arg remove_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "As the list shows it" },
 };
 static const struct pbx_route routes[] = {
+	{ .method = "GET",
+	  .path = "/listeners",
+	  .handle = on_list_listeners,
+	  .scope = "listeners:read",
+	  .summary = "Sockets that SIP comes in by",
+	  .reply = PBX_TABLE(listener_fields) },
 	{ .method = "GET",
 	  .path = "/registrations",
 	  .handle = on_list,
@@ -446,11 +534,15 @@ static const struct pbx_route routes[] = {
 	  .args = PBX_TABLE(remove_args) },
 };
 static const struct pbx_command commands[] = {
+	{ .words = "listeners list",
+	  .handle = on_list_listeners,
+	  .help = "Show the sockets that SIP comes in by",
+	  .columns = "listener,transport,address,allow,realm,nat,codecs,tls_clients,refused" },
 	{ .words = "registrations list",
 	  .handle = on_list,
 	  .help = "Show registered phones",
 	  .args = PBX_TABLE(list_words),
-	  .columns = "aor,contact,received,transport,user_agent,expires,id" },
+	  .columns = "aor,contact,received,transport,listener,user_agent,round_trip_ms,expires,id" },
 	{ .words = "registrations remove", .handle = on_remove, .help = "Take a registration away", .args = PBX_TABLE(remove_args) },
 };
 
@@ -467,7 +559,7 @@ const struct pbx_plugin sip_part = {
 	.commands = PBX_TABLE(commands),
 	.load = sip_load,
 	.start = sip_start,
-	.reload = sip_reload,
+	.settings_check = sip_settings_check,
 	.stop = sip_stop,
 	.unload = sip_unload,
 };

@@ -9,6 +9,7 @@
 #include "auth.h"
 #include "border.h"
 #include "guard.h"
+#include "listener.h"
 #include "loop.h"
 #include "metrics.h"
 #include "peer.h"
@@ -24,6 +25,12 @@
 #define ANSWER_SIZE 4096u
 
 static struct ua *watching;
+static su_socket_t latest = INVALID_SOCKET;
+
+su_socket_t ua_sockets_latest(void)
+{
+	return latest;
+}
 
 void ua_sockets_watch(struct ua *ua)
 {
@@ -39,6 +46,7 @@ PBX_EXPORT su_socket_t su_socket(int family, int type, int protocol)
 	su_socket_t fd = real(family, type, protocol);
 	int class = watching ? (int)watching->settings->dscp << 2 : 0;
 
+	latest = fd;
 	if (fd < 0 || class == 0)
 		return fd;
 	/* Where it is refused the packets go without. */
@@ -126,6 +134,10 @@ PBX_EXPORT issize_t su_vrecv(su_socket_t fd, su_iovec_t parts[], isize_t count, 
 		return got;
 
 	memcpy(&source, from, *from_size);
+	if (!ua_listener_admits(fd, &source)) {
+		errno = EAGAIN;
+		return -1;
+	}
 	if (is_unwanted(&source, true, &over))
 		drop_unwanted(fd, &over);
 	else if (!is_broken(fd, &source, *from_size, parts[0].siv_base, (size_t)got < parts[0].siv_len ? (size_t)got : parts[0].siv_len))

@@ -2,5 +2,7 @@
 #pragma once
 #include "ua.h"
 
+/* The one that Sofia has opened last; INVALID_SOCKET: none yet. */
+su_socket_t ua_sockets_latest(void);
 /* From now on sockets get sip.dscp, and floods are dropped unread; NULL: no more. */
 void ua_sockets_watch(struct ua *ua);

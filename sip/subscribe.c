@@ -242,7 +242,7 @@ static void grant(const struct asking *asking, struct ua_watch *watch)
 	const struct ua_request *request = asking->request;
 	char headers[256], hostport[72];
 
-	ua_agent_contact(request->ua, &request->source, request->transport, hostport, sizeof hostport);
+	ua_agent_contact(request->ua, request->listener, &request->source, request->transport, hostport, sizeof hostport);
 	(void)snprintf(headers, sizeof headers, "Expires: %u\nContact: <sip:%s%s>\n%s", asking->expires_s, hostport,
 		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "", watch->of_list ? "Require: eventlist\n" : "");
 	if (!request->sip->sip_to->a_tag)

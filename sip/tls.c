@@ -7,7 +7,8 @@
  * we tell the server that name (SNI).
  *
  * Three functions of Sofia's are wrapped, which works because its library calls them as anybody may: it never frees the SSL of a connection,
- * and leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer.
+ * and leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer. A fourth is OpenSSL's: what Sofia reads the names of a certificate with,
+ * and never frees either.
  */
 #include "tls.h"
 #include "certificate.h"
@@ -18,12 +19,13 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define CHECK_MS 5000u /* how often the files of the certificate are looked at */
-#define MOST_CONTEXTS 16u
+#define MOST_LISTENERS 64u
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 /* What a file was when it was read. */
@@ -39,8 +41,11 @@ static struct {
 	char *data_dir;
 	struct core_certificate files;
 	struct print certificate, key;
-	SSL_CTX *contexts[MOST_CONTEXTS]; /* of the listeners; Sofia's */
-	uint32_t context_count;
+	struct {
+		SSL_CTX *context; /* Sofia's */
+		char clients[12]; /* "none", "optional", "required" */
+	} listeners[MOST_LISTENERS];
+	uint32_t listener_count;
 	const char *called; /* by the request that is being sent; borrowed */
 } tls;
 
@@ -148,11 +153,62 @@ PBX_EXPORT void *tls_read_buffer(tls_t *connection, size_t size)
 	return buffer;
 }
 
+/* The names of the certificate that Sofia has looked at last, which it never frees. */
+static struct {
+	X509V3_EXT_METHOD method; /* what Sofia is given */
+	const X509V3_EXT_METHOD *real;
+	GENERAL_NAMES *names;
+	STACK_OF(CONF_VALUE) * values;
+} looked_at;
+
+static void forget_names(void)
+{
+	GENERAL_NAMES_free(looked_at.names);
+	sk_CONF_VALUE_pop_free(looked_at.values, X509V3_conf_free);
+	looked_at.names = NULL;
+	looked_at.values = NULL;
+}
+
+static STACK_OF(CONF_VALUE) * names_to_values(const X509V3_EXT_METHOD *method, void *names, STACK_OF(CONF_VALUE) * values)
+{
+	(void)method;
+	forget_names();
+	looked_at.names = names;
+	looked_at.values = looked_at.real->i2v(looked_at.real, names, values);
+	return looked_at.values;
+}
+
+static bool is_sofia(const void *caller)
+{
+	Dl_info there, sofia;
+
+	return dladdr(caller, &there) && dladdr((const void *)(uintptr_t)nta_agent_create, &sofia) && there.dli_fbase == sofia.dli_fbase;
+}
+
+/* Sofia asks how alternative names are read: in a way that lets us free them when it has done so. Everybody else gets the plain answer. */
+PBX_EXPORT const X509V3_EXT_METHOD *X509V3_EXT_get(X509_EXTENSION *extension)
+{
+	static const X509V3_EXT_METHOD *(*real)(X509_EXTENSION *);
+
+	if (!real)
+		real = (const X509V3_EXT_METHOD *(*)(X509_EXTENSION *))dlsym(RTLD_NEXT, "X509V3_EXT_get");
+	const X509V3_EXT_METHOD *method = real(extension);
+	if (!method || method->ext_nid != NID_subject_alt_name || !is_sofia(__builtin_return_address(0)))
+		return method;
+	looked_at.real = method;
+	looked_at.method = *method;
+	looked_at.method.i2v = names_to_values;
+	return &looked_at.method;
+}
+
 /* ---- whom to believe -------------------------------------------------------------------- */
 
-static bool wants_clients(const struct ua_settings *settings)
+static bool wants_clients(const SSL_CTX *context)
 {
-	return strcmp(settings->tls_clients, "none") != 0;
+	for (uint32_t i = 0; i < tls.listener_count; i++)
+		if (tls.listeners[i].context == context)
+			return strcmp(tls.listeners[i].clients, "none") != 0;
+	return false;
 }
 
 static int on_verify(int ok, X509_STORE_CTX *store)
@@ -170,7 +226,7 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 	return 0;
 }
 
-static int believe(SSL_CTX *context, const struct ua_settings *settings, struct pbx_diag *diag)
+static int believe(SSL_CTX *context, const struct ua_settings *settings, const char *clients, struct pbx_diag *diag)
 {
 	X509_STORE *store = X509_STORE_new();
 	const char *file = settings->tls_authorities;
@@ -184,9 +240,9 @@ static int believe(SSL_CTX *context, const struct ua_settings *settings, struct 
 			     ERR_reason_error_string(ERR_peek_error()));
 		return PBX_EIO;
 	}
-	if (*file && wants_clients(settings))
+	if (*file && strcmp(clients, "none") != 0)
 		SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file));
-	if (strcmp(settings->tls_clients, "required") == 0)
+	if (strcmp(clients, "required") == 0)
 		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_verify(context, mode, on_verify);
 	return PBX_OK;
@@ -196,12 +252,12 @@ static int believe(SSL_CTX *context, const struct ua_settings *settings, struct 
 static int on_client_hello(SSL *ssl, int *ret_alert, void *context)
 {
 	(void)ret_alert, (void)context;
-	if (tls.ua && !wants_clients(tls.ua->settings))
+	if (!wants_clients(SSL_get_SSL_CTX(ssl)))
 		SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-static int set_up(SSL_CTX *context, const struct ua_settings *settings, struct pbx_diag *diag)
+static int set_up(SSL_CTX *context, const struct ua_settings *settings, const char *clients, struct pbx_diag *diag)
 {
 	ERR_clear_error();
 	(void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -210,7 +266,7 @@ static int set_up(SSL_CTX *context, const struct ua_settings *settings, struct p
 	SSL_CTX_set_client_hello_cb(context, on_client_hello, NULL);
 	if (SSL_CTX_set_cipher_list(context, CIPHERS) != 1)
 		return PBX_EIO;
-	int err = believe(context, settings, diag);
+	int err = believe(context, settings, clients, diag);
 	return err == PBX_OK ? core_certificate_load(&tls.files, context, diag) : err;
 }
 
@@ -257,8 +313,8 @@ static int renew(struct pbx_diag *diag)
 	int err = trial ? core_certificate_load(&tls.files, trial, diag) : PBX_ENOMEM;
 
 	SSL_CTX_free(trial);
-	for (uint32_t i = 0; err == PBX_OK && i < tls.context_count; i++)
-		err = core_certificate_load(&tls.files, tls.contexts[i], diag);
+	for (uint32_t i = 0; err == PBX_OK && i < tls.listener_count; i++)
+		err = core_certificate_load(&tls.files, tls.listeners[i].context, diag);
 	return err;
 }
 
@@ -298,26 +354,30 @@ int ua_tls_start(struct ua *ua, struct pbx_diag *diag)
 
 void ua_tls_stop(void)
 {
+	forget_names();
 	(void)core_timer_stop(tls.timer); /* or it has gone with its owner */
 	free(tls.data_dir);
 	memset(&tls, 0, sizeof tls);
 }
 
-int ua_tls_listen(struct ua *ua, const char *url, struct pbx_diag *diag)
+int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const char *clients, struct pbx_diag *diag)
 {
 	unsigned policy = ua->settings->tls_verify ? TPTLS_VERIFY_OUT | TPTLS_VERIFY_SUBJECTS_OUT : TPTLS_VERIFY_NONE;
 	void *context = NULL;
 
-	if (tls.context_count == MOST_CONTEXTS) {
-		pbx_diag_set(diag, "listen", "there may be %u TLS listeners", MOST_CONTEXTS);
+	if (tls.listener_count == MOST_LISTENERS) {
+		pbx_diag_set(diag, "listen", "there may be %u TLS listeners", MOST_LISTENERS);
 		return PBX_EINVAL;
 	}
 	catching = &context;
-	int added = nta_agent_add_tport(ua->agent, ua_url(url), UA_LISTENER_TAGS(ua->settings), TPTAG_CERTIFICATE(tls.data_dir),
-					TPTAG_TLS_VERIFY_POLICY(policy), TPTAG_TLS_VERIFY_DEPTH(5), TAG_END());
+	int added =
+		nta_agent_add_tport(ua->agent, ua_url(url), UA_LISTENER_TAGS(ua->settings), TPTAG_IDENT(ident),
+				    TPTAG_CERTIFICATE(tls.data_dir), TPTAG_TLS_VERIFY_POLICY(policy), TPTAG_TLS_VERIFY_DEPTH(5), TAG_END());
 	catching = NULL;
 	if (added < 0 || !context)
 		return PBX_EIO;
-	tls.contexts[tls.context_count++] = context;
-	return set_up(context, ua->settings, diag);
+	tls.listeners[tls.listener_count].context = context;
+	(void)snprintf(tls.listeners[tls.listener_count].clients, sizeof tls.listeners[0].clients, "%s", clients);
+	tls.listener_count++;
+	return set_up(context, ua->settings, clients, diag);
 }

@@ -23,6 +23,7 @@ struct ua_peer;
 
 struct ua_settings {
 	struct pbx_list listen, local_networks, peers, trusted, md5_only_agents;
+	struct pbx_objects listeners; /* struct ua_listener_settings */
 	struct pbx_list pass_headers;
 	bool send_p_asserted_identity, send_remote_party_id, send_mac_address, accept_mac_in_invite;
 	const char *refer_from_outside, *refer_elsewhere;
@@ -40,6 +41,12 @@ struct ua_settings {
 	uint32_t auth_failures, auth_window_s, auth_block_s;
 };
 
+/* One of sip.listeners: what is empty is as sip says. */
+struct ua_listener_settings {
+	const char *name, *realm, *external_address, *nat, *tls_clients;
+	struct pbx_list listen, allow, local_networks, codecs;
+};
+
 /* Rows of the metrics table. */
 #define UA_METRIC_REQUESTS 0u
 #define UA_METRIC_RESPONSES 1u
@@ -50,6 +57,7 @@ struct ua_settings {
 #define UA_METRIC_DIALOGS 6u
 #define UA_METRIC_SUBSCRIPTIONS 7u
 #define UA_METRIC_MALFORMED 8u
+#define UA_METRIC_NOT_ALLOWED 9u
 
 /* The part itself. */
 struct ua {
@@ -70,6 +78,7 @@ struct ua_request {
 	struct core_addr source;
 	char address[80];      /* "192.0.2.7:5060", "[2001:db8::1]:5060" */
 	const char *transport; /* "udp", "tcp", "tls", "ws", "wss" */
+	const char *listener;  /* by which it came, listener.h; NULL: by the gateway */
 	bool from_peer;
 	struct ua_peer *peer; /* borrowed; NULL: none of pbx.sip/1 */
 	char account[64];     /* whom the credentials proved, "" for none */

@@ -147,7 +147,8 @@ AT(pbx_plugin, drain, 200);
 AT(pbx_plugin, stop, 208);
 AT(pbx_plugin, unload, 216);
 AT(pbx_plugin, offer, 224);
-AT_LEAST(pbx_plugin, 232);
+AT(pbx_plugin, settings_check, 232);
+AT_LEAST(pbx_plugin, 240);
 
 /* Rows of its tables: they grow at the end, since a table says how long they are. */
 AT(pbx_setting, name, 0);

@@ -593,6 +593,45 @@ START_TEST(check_tells_every_problem_once_all_are_loaded)
 }
 END_TEST
 
+static int linear_lots_begin_at_ten(const void *settings, struct pbx_diag *diag)
+{
+	const struct lot *proposed = settings;
+
+	if (strcmp(proposed->mode, "linear") != 0 || proposed->range_start >= 10)
+		return PBX_OK;
+	pbx_diag_set(diag, "range_start", "a linear lot begins at 10");
+	return PBX_EINVAL;
+}
+
+START_TEST(values_that_do_not_fit_one_another_are_told_whenever_they_are_read)
+{
+	struct pbx_json *problems = NULL;
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  mode: linear\n  range_start: 3\n");
+	ck_assert_int_eq(core_settings_on_check("lot", linear_lots_begin_at_ten), PBX_OK);
+	ck_assert_int_eq(core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_msg(strstr(diag.text, ":3:16: lot.range_start: a linear lot begins at 10") != NULL, "%s", diag.text);
+
+	core_settings_fini();
+	write_file("pbx.yml", "lot:\n  mode: linear\n  range_start: 12\n");
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+	ck_assert_int_eq(core_settings_on_check("lot", linear_lots_begin_at_ten), PBX_OK);
+	declare_lot();
+	write_file("pbx.yml", "lot:\n  mode: linear\n  range_start: 4\n");
+	ck_assert_int_eq(core_settings_check(NULL, &problems), PBX_OK);
+	ck_assert_uint_eq(core_json_count(problems), 1);
+	core_json_free(problems);
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_EINVAL);
+	ck_assert_uint_eq(lot()->range_start, 12);
+
+	ck_assert_int_eq(core_settings_on_check("lot", NULL), PBX_OK);
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_OK);
+	ck_assert_uint_eq(lot()->range_start, 4);
+	teardown();
+}
+END_TEST
+
 START_TEST(show_tells_where_a_value_comes_from_and_no_secret)
 {
 	struct pbx_json *shown;
@@ -779,6 +818,6 @@ CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type
 	   a_reload_asks_those_whose_settings_differ_and_only_those, when_one_refuses_the_others_get_their_old_settings_back,
 	   a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
 	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
-	   check_tells_every_problem_once_all_are_loaded, show_tells_where_a_value_comes_from_and_no_secret,
-	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say,
-	   the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)
+	   check_tells_every_problem_once_all_are_loaded, values_that_do_not_fit_one_another_are_told_whenever_they_are_read,
+	   show_tells_where_a_value_comes_from_and_no_secret, diff_tells_what_a_reload_would_change_and_changes_nothing,
+	   the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)

@@ -23,7 +23,8 @@ struct pbx_contact {
 	uint32_t unanswered;    /* how many of them in a row */
 	/* What a push service needs to wake the device (RFC 8599), "" when it names none. */
 	const char *push_provider, *push_id, *push_param;
-	const char *node; /* which other node of the database has the way to it (sip.node), "" when we do */
+	const char *node;     /* which other node of the database has the way to it (sip.node), "" when we do */
+	const char *listener; /* by which of sip.listeners it came; "sip": one of sip.listen, "" when not known */
 };
 
 struct pbx_location {
