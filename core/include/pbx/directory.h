@@ -26,11 +26,8 @@ struct pbx_account {
 	bool dnd;              /* does not want to be disturbed */
 	bool trusted;          /* says truly for whom it calls, and is told withheld numbers (RFC 3325): a gateway, an operator's desk */
 	uint32_t max_outgoing; /* calls it may have made at once; 0: no limit */
-<<<<<<< HEAD
 	uint32_t call_class;   /* PBX_CLASS_…; 0: its directory has no classes */
-=======
 	const char *srtp;      /* encrypted media: "off", "optional", "required"; "" as media.srtp says */
->>>>>>> 83b4c76 (rtp, core, sip: SRTP with keys in SDP)
 };
 
 struct pbx_directory {
