@@ -321,11 +321,11 @@ struct readiness {
 };
 
 /* What comes late finds its instance by number: it may be gone. */
-static struct core_instance *find_coming(uint64_t number)
+static struct core_instance *find_instance(uint64_t number)
 {
 	for (struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next)
 		for (struct core_instance *instance = plugin->instances; instance; instance = instance->next)
-			if (instance->number == number && !instance->is_retiring)
+			if (instance->number == number)
 				return instance;
 	return NULL;
 }
@@ -333,10 +333,10 @@ static struct core_instance *find_coming(uint64_t number)
 static void on_ready(void *context, void *data)
 {
 	const struct readiness *readiness = data;
-	struct core_instance *instance = find_coming(readiness->number);
+	struct core_instance *instance = find_instance(readiness->number);
 
 	(void)context;
-	if (instance && instance->waits_for_ready) {
+	if (instance && !instance->is_retiring && instance->waits_for_ready) {
 		instance->waits_for_ready = false;
 		(void)core_timer_stop(instance->timer); /* it runs */
 		if (readiness->result == PBX_OK)
@@ -381,9 +381,13 @@ static void step_load(struct core_instance *instance)
 
 static void on_migrated(void *context, int result, const struct pbx_diag *diag)
 {
-	struct core_instance *instance = find_coming((uintptr_t)context);
+	struct core_instance *instance = find_instance((uintptr_t)context);
 
 	if (!instance)
+		return;
+	bool is_retiring = instance->is_retiring; /* stopped meanwhile: it was kept for the sake of its tables */
+	core_owner_job_done(&instance->owner);
+	if (is_retiring)
 		return;
 	if (result == PBX_OK)
 		step_load(instance);
@@ -416,8 +420,10 @@ void core_life_begin(struct core_instance *instance, core_life_fn then, void *co
 		refuse(instance, &refusal);
 		return;
 	}
-	if (instance->card.migrations.count)
-		core_store_migrate(instance->owner.name, &instance->card.migrations, on_migrated, (void *)(uintptr_t)instance->number);
-	else
+	if (!instance->card.migrations.count) {
 		step_load(instance);
+		return;
+	}
+	core_owner_job_begin(&instance->owner); /* the tables are in the plugin's file */
+	core_store_migrate(instance->owner.name, &instance->card.migrations, on_migrated, (void *)(uintptr_t)instance->number);
 }

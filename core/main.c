@@ -117,11 +117,19 @@ static uint32_t stop_signals;
 static bool ready;
 static pbx_timer watchdog, pruning;
 
+static void stop_plugins(void *self, void *data)
+{
+	(void)self, (void)data;
+	core_host_stop_all(on_plugins_stopped, NULL); /* whoever runs already gives back what it has */
+}
+
+/* Stops when the present callback is over: it may be one of those that are stopped. */
 static void fail(int code, const char *event, const char *text)
 {
 	core_log(PBX_LOG_ERROR, "core", NULL, event, "%s", text);
 	exit_code = code;
-	core_host_stop_all(on_plugins_stopped, NULL); /* whoever runs already gives back what it has */
+	if (core_post(core_self(), stop_plugins, NULL, NULL, NULL) != PBX_OK)
+		core_loop_stop();
 }
 
 /* ---- settings and log ----------------------------------------------------------------- */
@@ -238,6 +246,12 @@ static void unwatch_signals(void)
 
 /* ---- the stages ----------------------------------------------------------------------- */
 
+/* What a stage had asked of the store may be answered after it was decided to stop: then nothing more begins. */
+static bool is_stopping(void)
+{
+	return stop_signals > 0 || exit_code != EX_OK;
+}
+
 static int make_dir(const char *path, mode_t mode)
 {
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
@@ -276,6 +290,8 @@ static void on_store_up(void *context, int result, const char *reason)
 	const struct pbx_table schema = { core_schema, core_schema_count, sizeof core_schema[0] };
 
 	(void)context;
+	if (is_stopping())
+		return;
 	if (result != PBX_OK)
 		fail(EX_UNAVAILABLE, "store_unavailable", reason);
 	else
@@ -285,6 +301,8 @@ static void on_store_up(void *context, int result, const char *reason)
 static void on_core_migrated(void *context, int result, const struct pbx_diag *diag)
 {
 	(void)context;
+	if (is_stopping())
+		return;
 	if (result != PBX_OK)
 		fail(EX_UNAVAILABLE, "schema_not_migrated", diag->text);
 	else
@@ -294,6 +312,8 @@ static void on_core_migrated(void *context, int result, const struct pbx_diag *d
 static void on_settings_attached(void *context, int result)
 {
 	(void)context;
+	if (is_stopping())
+		return;
 	if (result != PBX_OK)
 		fail(EX_UNAVAILABLE, "settings_not_read", "the stored settings cannot be read");
 	else
@@ -329,6 +349,8 @@ static void on_bus_attached(void *context, int result)
 	const struct plugin_settings *plugins = core_settings_get("plugins");
 
 	(void)context;
+	if (is_stopping())
+		return;
 	if (result != PBX_OK || offer_services() != PBX_OK) {
 		fail(EX_SOFTWARE, "core_not_started", "the event log cannot be read, or a service is offered twice");
 		return;
@@ -375,7 +397,8 @@ static void open_doors(void *context);
 static void on_plugins_loaded(void *context)
 {
 	(void)context;
-	core_calls_recover(open_doors, NULL);
+	if (!is_stopping())
+		core_calls_recover(open_doors, NULL);
 }
 
 /* Those of people first. */
@@ -386,6 +409,8 @@ static void open_doors(void *context)
 	char path[4096];
 
 	(void)context;
+	if (is_stopping())
+		return;
 	(void)snprintf(path, sizeof path, "%s/pbxd.sock", server->run_dir);
 	if (core_control_start(path, &diag) != PBX_OK) {
 		fail(EX_CANTCREAT, "control_not_started", diag.text);
@@ -406,8 +431,8 @@ static void on_api_ready(void *context)
 	struct pbx_diag diag = { 0 };
 
 	(void)context;
-	if (stop_signals > 0 || exit_code != EX_OK)
-		return; /* told to stop while the first user was made */
+	if (is_stopping())
+		return;
 	if (sip_open(&diag) != PBX_OK) {
 		fail(EX_CONFIG, "sip_not_listening", diag.text);
 		return;

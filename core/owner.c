@@ -348,6 +348,11 @@ void core_owner_when_idle(struct core_owner *owner, void (*idle)(void *context),
 	owner->idle_context = context;
 }
 
+void core_owner_job_begin(struct core_owner *owner)
+{
+	owner->jobs++;
+}
+
 void core_owner_job_done(struct core_owner *owner)
 {
 	assert(owner->jobs);

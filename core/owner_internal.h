@@ -37,6 +37,7 @@ static inline struct core_owner *core_owner_of(struct pbx_host *host)
 }
 
 /* The loop's own use. */
+void core_owner_job_begin(struct core_owner *owner); /* it is not idle until as many are done */
 void core_owner_job_done(struct core_owner *owner);
 void core_posts_drop(struct pbx_host *owner); /* loop.c: everything posted for it */
 

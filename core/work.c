@@ -75,7 +75,7 @@ int core_work(struct pbx_host *host, pbx_work_fn work, void (*done)(void *contex
 		return PBX_ENOMEM;
 	}
 	core_charge_add(&owner->host, &job->charge, "job", false, job_revoke);
-	owner->jobs++;
+	core_owner_job_begin(owner);
 	jobs++;
 	return PBX_OK;
 }
