@@ -243,8 +243,7 @@ static void originate(void *self, pbx_request request)
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = PBX_DIAL_ALL,
 					    .flags = PBX_DIAL_NO_FORWARD,
-					    .targets = &target,
-					    .target_count = 1,
+					    PBX_TARGETS(&target, 1),
 					    .ring_ms = (uint32_t)requests->integer(request, "ring_s", 30) * 1000u,
 					    .caller_number = to };
 	const struct core_dial_wish wish = { .host = core_calls_host(),
@@ -317,8 +316,7 @@ static void pick_up(void *self, pbx_request request)
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = PBX_DIAL_ALL,
 					    .flags = PBX_DIAL_NO_FORWARD,
-					    .targets = &target,
-					    .target_count = 1,
+					    PBX_TARGETS(&target, 1),
 					    .caller_number = caller,
 					    .caller_name = ringing->branch->group->dial->from->name };
 	const struct core_dial_wish wish = { .host = core_calls_host(),

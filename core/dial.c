@@ -475,7 +475,7 @@ static void begin(void *context, void *id)
 
 static bool plan_is_good(const struct pbx_dial_plan *plan)
 {
-	if (!plan || plan->target_count == 0 || !plan->targets)
+	if (!plan || plan->target_count == 0 || plan->target_size == 0 || !plan->targets)
 		return false;
 	for (uint32_t i = 0; i < plan->target_count; i++) {
 		const char *text = pbx_dial_target_at(plan->targets, plan->target_size, i).text;
@@ -592,8 +592,7 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = PBX_DIAL_ALL,
 					    .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK,
-					    .targets = &target,
-					    .target_count = 1 };
+					    PBX_TARGETS(&target, 1) };
 	const struct core_dial_wish wish = { .from = leg,
 					     .plan = &plan,
 					     .transferor = transferor,

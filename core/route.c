@@ -201,8 +201,12 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 
 	memcpy(&verdict, given, given->size && given->size < sizeof verdict ? given->size : sizeof verdict);
 	bool needs_number = verdict.verdict == PBX_ROUTE_FORWARD || verdict.verdict == PBX_ROUTE_RENUMBER;
-	if (needs_number && (!verdict.to || !verdict.to[0]))
-		verdict.verdict = PBX_ROUTE_PASS; /* an answer without a number is none */
+	bool needs_size = verdict.verdict == PBX_ROUTE_TARGETS && verdict.target_count > 0;
+	if ((needs_number && (!verdict.to || !verdict.to[0])) || (needs_size && !verdict.target_size)) {
+		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "answer_incomplete", "hook=%s lacks=%s", hook,
+			 needs_size ? "target_size" : "to");
+		verdict.verdict = PBX_ROUTE_PASS; /* an answer that lacks that is none */
+	}
 	step(walk, walk->order, core_owner_name(owner), hook, verdict.verdict,
 	     walk->wish.step ? in_words(&verdict, text, sizeof text) : NULL);
 	if (verdict.verdict == PBX_ROUTE_PASS)

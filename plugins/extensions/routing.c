@@ -71,6 +71,7 @@ static int on_number(void *self, pbx_route_query query, const struct pbx_route_r
 	ret_answer->verdict = PBX_ROUTE_TARGETS;
 	ret_answer->targets = &extensions->target;
 	ret_answer->target_count = 1;
+	ret_answer->target_size = sizeof *ret_answer->targets;
 	ret_answer->ring_ms = (account->ring_s ? account->ring_s : settings->ring_s) * 1000;
 	ret_answer->busy_to = or_null(account->forward[FORWARD_BUSY]);
 	ret_answer->no_answer_to = or_null(account->forward[FORWARD_NO_ANSWER]);

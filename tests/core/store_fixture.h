@@ -32,7 +32,7 @@ const char *result_name(int result);
 /* Steps the loop until *flag; fails the test after ten seconds. */
 void wait_for(const bool *flag);
 
-/* A main() that runs each test on every engine there is: _i is the engine. Without a PostgreSQL server on this machine that is SQLite. */
+/* A main() that runs each test on every engine there is: _i is the engine. It fails without a PostgreSQL server on this machine. */
 int store_fixture_main(const char *name, const TTest *const *tests, size_t count, int first_engine);
 #define STORE_MAIN_FROM(engine, name, ...)                                                                                                 \
 	int main(void)                                                                                                                     \
@@ -41,5 +41,5 @@ int store_fixture_main(const char *name, const TTest *const *tests, size_t count
 		return store_fixture_main(name, tests, sizeof tests / sizeof tests[0], engine);                                            \
 	}
 #define STORE_MAIN(name, ...) STORE_MAIN_FROM(ENGINE_SQLITE, name, __VA_ARGS__)
-/* On PostgreSQL only; the test is skipped where there is none. */
+/* On PostgreSQL only. */
 #define POSTGRES_MAIN(name, ...) STORE_MAIN_FROM(ENGINE_POSTGRES, name, __VA_ARGS__)

@@ -148,8 +148,7 @@ static void begin_dial(pbx_leg from)
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = 1 + walk_random(2),
 					    .flags = walk_random(16),
-					    .targets = targets,
-					    .target_count = 1 + walk_random(2),
+					    PBX_TARGETS(targets, 1 + walk_random(2)),
 					    .ring_ms = walk_random(2) * 15000 };
 
 	if (dials_begun < 256 && calls->dial(host, from, &plan, &dialler, NULL, &dials[dials_begun]) == PBX_OK)

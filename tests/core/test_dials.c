@@ -27,9 +27,7 @@ static pbx_dial dial(struct fake_pbx *pbx, pbx_leg from, uint32_t strategy, uint
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = strategy,
 					    .flags = flags,
-					    .targets = targets,
-					    .target_size = sizeof(struct pbx_dial_target),
-					    .target_count = second ? 2 : 1,
+					    PBX_TARGETS(targets, second ? 2 : 1),
 					    .ring_ms = ring_ms };
 	pbx_dial dial;
 
@@ -108,9 +106,7 @@ START_TEST(staggered_targets_start_after_their_delay)
 	const struct pbx_dial_target targets[] = { { .text = "1002" }, { .text = "1003", .delay_ms = 5000, .ring_ms = 10000 } };
 	const struct pbx_dial_plan plan = { .size = sizeof plan,
 					    .strategy = PBX_DIAL_ALL,
-					    .targets = targets,
-					    .target_count = 2,
-					    .target_size = sizeof targets[0],
+					    PBX_TARGETS(targets, 2),
 					    .ring_ms = 60000 };
 	pbx_dial dial;
 
@@ -180,7 +176,7 @@ START_TEST(a_dial_is_refused_when_it_says_nothing_or_there_is_no_room)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("calls:\n  limit: 1\n");
 	const struct pbx_dial_target targets[] = { { .text = "1002" }, { .text = "" } };
-	struct pbx_dial_plan plan = { .size = sizeof plan, .targets = targets, .target_count = 0 };
+	struct pbx_dial_plan plan = { .size = sizeof plan, PBX_TARGETS(targets, 0) };
 	pbx_leg caller, callee;
 	pbx_dial dial;
 
@@ -188,6 +184,9 @@ START_TEST(a_dial_is_refused_when_it_says_nothing_or_there_is_no_room)
 	plan.target_count = 2;
 	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_EINVAL);
 	plan.target_count = 1;
+	plan.target_size = 0; /* a number of bytes that only whoever compiled the targets knows */
+	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_EINVAL);
+	plan.target_size = sizeof targets[0];
 	talk(pbx, &caller, &callee);
 	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_ENOSPC);
 	fake_hangup(pbx, caller);
@@ -213,6 +212,7 @@ static int forward_hook(void *self, pbx_route_query query, const struct pbx_rout
 		ret_answer->verdict = PBX_ROUTE_TARGETS;
 		ret_answer->targets = target;
 		ret_answer->target_count = 1;
+		ret_answer->target_size = sizeof *ret_answer->targets;
 		ret_answer->owner_number = "1002";
 		ret_answer->owner_name = "Bob";
 	}
@@ -506,7 +506,7 @@ START_TEST(draining_lets_calls_end_and_hangs_up_the_rest_at_the_deadline)
 	fake_settle(pbx);
 	ck_assert(core_calls_draining() && idle == 0);
 	const struct pbx_dial_target target = { .text = "1003" };
-	const struct pbx_dial_plan plan = { .size = sizeof plan, .targets = &target, .target_count = 1 };
+	const struct pbx_dial_plan plan = { .size = sizeof plan, PBX_TARGETS(&target, 1) };
 	pbx_dial dial;
 	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_ENOSPC);
 	fake_pass_ms(pbx, 29999);

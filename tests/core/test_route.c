@@ -62,6 +62,7 @@ static int takes(void *self, pbx_route_query query, const struct pbx_route_reque
 	ret_answer->verdict = PBX_ROUTE_TARGETS;
 	ret_answer->targets = targets;
 	ret_answer->target_count = 1;
+	ret_answer->target_size = sizeof *ret_answer->targets;
 	return PBX_OK;
 }
 
@@ -104,6 +105,17 @@ static void hook(struct core_owner *owner, uint32_t order, pbx_hook_fn fn, const
 	ck_assert_int_eq(core_route_service.hook(&owner->host, order, name, fn, (void *)(uintptr_t)name), PBX_OK);
 }
 
+static int lacks(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
+{
+	bool wants_size = takes(self, query, request, ret_answer) == PBX_OK && strcmp(self, "size") == 0;
+
+	if (wants_size)
+		ret_answer->target_size = 0;
+	else
+		ret_answer->verdict = PBX_ROUTE_RENUMBER;
+	return PBX_OK;
+}
+
 /* ---- walking ---- */
 
 static void on_done(void *context, const struct pbx_route_answer *answer, struct pbx_host *owner, const char *argument)
@@ -143,6 +155,18 @@ START_TEST(hooks_are_asked_by_order_then_by_owner_until_one_does_not_pass)
 	(void)walk("1001");
 	ck_assert_str_eq(story, "b150:1001 a400:1001 b400:1001 c400:1001 =ccc()");
 	ck_assert_uint_eq(verdict, PBX_ROUTE_TARGETS);
+	teardown();
+}
+END_TEST
+
+START_TEST(an_answer_that_lacks_what_it_needs_is_none)
+{
+	setup();
+	hook(&aaa, 400, lacks, "size");
+	hook(&bbb, 400, lacks, "to");
+	hook(&ccc, 400, takes, "c");
+	(void)walk("1001");
+	ck_assert_str_eq(story, "size:1001 to:1001 c:1001 =ccc()");
 	teardown();
 }
 END_TEST
@@ -420,7 +444,7 @@ START_TEST(an_explanation_leaves_with_who_asked_for_it)
 }
 END_TEST
 
-CHECK_MAIN("route", hooks_are_asked_by_order_then_by_owner_until_one_does_not_pass, nobody_has_the_number_and_the_answer_is_404,
+CHECK_MAIN("route", hooks_are_asked_by_order_then_by_owner_until_one_does_not_pass, an_answer_that_lacks_what_it_needs_is_none, nobody_has_the_number_and_the_answer_is_404,
 	   visual_separators_are_no_part_of_a_number_but_of_a_name, a_late_answer_goes_on_where_it_stopped,
 	   an_answer_given_before_the_hook_returns_counts_once, who_does_not_answer_in_five_seconds_is_passed_over,
 	   a_walk_survives_the_leaving_of_the_hook_it_waits_for, a_cancelled_walk_says_no_more,

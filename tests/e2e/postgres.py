@@ -17,6 +17,7 @@ def as_postgres(*words, **more):
 
 class Postgres:
     def __init__(self):
+        assert BIN, "there is no PostgreSQL server on this machine: install the packages of packaging/packages.txt"
         self.directory = tempfile.mkdtemp(prefix="pbx-postgres-")
         if os.geteuid() == 0:
             shutil.chown(self.directory, "postgres")

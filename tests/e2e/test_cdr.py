@@ -11,7 +11,7 @@ from datetime import datetime
 import pytest
 from calling import Callers
 from pbx import BUILD
-from postgres import BIN, Postgres
+from postgres import Postgres
 
 
 def closed_records(pbx, count, **more):
@@ -140,8 +140,6 @@ def pbx_on_each(request, make_pbx):
     if request.param == "sqlite":
         yield make_pbx()
         return
-    if BIN is None:
-        pytest.skip("there is no PostgreSQL server on this machine")
     server = Postgres()
     server.start()
     yield make_pbx(f"store:\n  engine: postgresql\n  url: {server.url}")

@@ -7,7 +7,7 @@ from calling import Callers
 from disk import fill, relieve
 from pbx import Refused
 from ports import free_port
-from postgres import BIN, Postgres
+from postgres import Postgres
 from receivers import RFC5424, Rsyslog, TcpReceiver
 from sink import Sink
 
@@ -198,7 +198,6 @@ def test_a_service_that_was_away_over_a_power_cut_gets_all(make_pbx, sipp, sink)
     away_over_a_restart(make_pbx(http_settings(sink)), sipp, sink)
 
 
-@pytest.mark.skipif(BIN is None, reason="there is no PostgreSQL server on this machine")
 def test_the_same_on_postgresql(make_pbx, sipp, sink, postgres):
     away_over_a_restart(make_pbx(http_settings(sink) + f"store:\n  engine: postgresql\n  url: {postgres.url}\n"), sipp, sink)
 

@@ -6,10 +6,8 @@ import pytest
 from calling import CALL_EVENTS, Callers
 from disk import fill, relieve
 from pbx import Refused
-from postgres import BIN, Postgres
+from postgres import Postgres
 from sip_client import SipClient
-
-needs_postgres = pytest.mark.skipif(BIN is None, reason="there is no PostgreSQL server on this machine")
 
 
 @pytest.fixture
@@ -47,7 +45,6 @@ def assert_whole(pbx, calls):
     assert list(told.values()) == [CALL_EVENTS] * calls
 
 
-@needs_postgres
 def test_two_phones_and_their_record_on_postgresql(pbx_on, talk, postgres):
     alice, bob = talk(pbx_on, "1001", "1002")
     assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
@@ -67,7 +64,6 @@ def test_two_phones_and_their_record_on_postgresql(pbx_on, talk, postgres):
     assert_whole(pbx_on, 2)
 
 
-@needs_postgres
 def test_calls_go_on_while_the_database_is_away_and_records_come_later_once(pbx_on, postgres, sipp):
     callers = Callers(pbx_on, sipp)
     callers.call(2)
@@ -86,7 +82,6 @@ def test_calls_go_on_while_the_database_is_away_and_records_come_later_once(pbx_
     assert ready(pbx_on)["journalled"] == 0
 
 
-@needs_postgres
 def test_the_journal_outlives_a_kill_while_the_database_is_away(pbx_on, postgres, sipp):
     callers = Callers(pbx_on, sipp)
     callers.call(1)
@@ -102,7 +97,6 @@ def test_the_journal_outlives_a_kill_while_the_database_is_away(pbx_on, postgres
     assert_whole(pbx_on, 12)
 
 
-@needs_postgres
 def test_changes_while_the_database_is_away_are_refused_and_not_lost_silently(pbx_on, postgres):
     postgres.stop()
     status, problem = pbx_on.http("POST", "/extensions", {"number": "1001"}, token=pbx_on.token or "")
@@ -117,7 +111,6 @@ def test_changes_while_the_database_is_away_are_refused_and_not_lost_silently(pb
     assert pbx_on.ctl("extension", "list") == []
 
 
-@needs_postgres
 def test_a_start_waits_for_the_database_and_says_so(make_pbx, postgres):
     """After a power cut the PBX may be up first."""
     postgres.stop()
@@ -130,7 +123,6 @@ def test_a_start_waits_for_the_database_and_says_so(make_pbx, postgres):
     pbx.account("1001")
 
 
-@needs_postgres
 def test_both_engines_have_the_same_tables(make_pbx, pbx_on, postgres):
     lite = make_pbx()
     lite.stop()
@@ -161,7 +153,6 @@ def test_a_full_disk_is_said_once_and_calls_go_on(make_pbx, small_disk, sipp):
     assert loud == [line for line in pbx.log().splitlines() if " error " in line]
 
 
-@needs_postgres
 def test_keys_and_locks_are_kept_on_postgresql(pbx_on, postgres):
     def make(key):
         return pbx_on.http("POST", "/extensions", {"number": "1001", "name": "Ada"}, headers={"Idempotency-Key": key})
@@ -176,7 +167,6 @@ def test_keys_and_locks_are_kept_on_postgresql(pbx_on, postgres):
     assert first[1]["sip_secret"] not in str(postgres.query("SELECT body FROM idempotency_keys"))
 
 
-@needs_postgres
 def test_nodes_on_one_database_see_each_others_registrations(make_pbx, postgres):
     """What one has registered the other calls; the node a phone came to last has it, and what has ended has ended on both."""
     one, two = (make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}\nsip:\n  node: {name}") for name in ("one", "two"))

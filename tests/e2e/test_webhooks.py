@@ -70,7 +70,7 @@ def test_a_call_is_told_in_order_and_signed(hooked, sink, phones):
     alice.dial("1002")
     bob.answer()
     alice.established()
-    time.sleep(3)  # the talk whose length is measured
+    bob.listen(3)  # the talk whose length is measured, by what has arrived of it
     alice.hangup()
     bob.closed()
     requests = sink.wait(lambda requests: any(r["body"]["type"] == "call.ended" for r in requests), "call.ended")

@@ -278,6 +278,7 @@ static int route(void *self, pbx_route_query query, const struct pbx_route_reque
 	ret_answer->verdict = PBX_ROUTE_TARGETS;
 	ret_answer->targets = &target;
 	ret_answer->target_count = 1;
+	ret_answer->target_size = sizeof *ret_answer->targets;
 	ret_answer->owner_number = account->says.number;
 	ret_answer->owner_name = account->says.name;
 	ret_answer->max_calls = account->says.max_calls;

@@ -103,7 +103,7 @@ struct pbx_controller {
 #define PBX_DIAL_RINGBACK 4u   /* `from` is answered already: play it the ring-back tone (or music) while we ring */
 #define PBX_DIAL_NO_WAITING 8u /* a busy account counts as busy even when it takes a second call */
 
-/* May grow at its end: whoever gives targets says how long theirs are. */
+/* May grow at its end: whoever gives targets says how long theirs are, see PBX_TARGETS. */
 struct pbx_dial_target {
 	const char *text;
 	uint32_t delay_ms; /* ALL: starts so much later (staggered) */
@@ -117,14 +117,16 @@ struct pbx_dial_target {
 #define PBX_TARGET_WITHHELD 1u  /* the caller does not want to be shown (RFC 3323) */
 #define PBX_TARGET_EMERGENCY 2u /* no limit of the peer holds */
 
+/* In a plan or an answer: where the targets are, how many, and how long each. */
+#define PBX_TARGETS(first, count) .targets = (first), .target_count = (count), .target_size = (uint32_t)sizeof *(first)
+
 /* Target number `at`, whatever the length of those given; what they do not have reads as zero. [any] */
 static inline struct pbx_dial_target pbx_dial_target_at(const struct pbx_dial_target *targets, uint32_t target_size, uint32_t at)
 {
 	struct pbx_dial_target target;
-	size_t size = target_size ? target_size : sizeof target;
 
 	memset(&target, 0, sizeof target);
-	memcpy(&target, (const char *)targets + at * size, size < sizeof target ? size : sizeof target);
+	memcpy(&target, (const char *)targets + (size_t)at * target_size, target_size < sizeof target ? target_size : sizeof target);
 	return target;
 }
 
@@ -133,7 +135,7 @@ struct pbx_dial_plan {
 	uint32_t strategy, flags;
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
-	uint32_t target_size; /* sizeof(struct pbx_dial_target); 0: just that, which only holds while the ABI's major is 0 */
+	uint32_t target_size; /* sizeof(struct pbx_dial_target) where the targets were made; without it nothing is dialled */
 	uint32_t ring_ms;     /* give up after; 0: the setting calls.ring_s */
 	const char *caller_number, *caller_name; /* shown to the targets; NULL: those of `from` */
 	const char *music_class;                 /* with RINGBACK: music instead of the tone; NULL: tone */
@@ -212,7 +214,7 @@ struct pbx_calls {
 	/* ---- dialling ----------------------------------------------------------------- */
 
 	/* Rings what the plan says on behalf of `from` (none: we call by ourselves). `from` ending cancels the dial.
-	 * PBX_OK, PBX_EINVAL (empty plan), PBX_ENOENT (from has ended), PBX_ENOSPC (calls.limit), PBX_ENOMEM. */
+	 * PBX_OK, PBX_EINVAL (empty plan, or one without target_size), PBX_ENOENT (from has ended), PBX_ENOSPC (calls.limit), PBX_ENOMEM. */
 	int (*dial)(struct pbx_host *host, pbx_leg from, const struct pbx_dial_plan *plan, const struct pbx_dialler *dialler, void *self,
 		    pbx_dial *ret_dial);
 	int (*cancel)(pbx_dial dial); /* done follows with CANCELLED. PBX_OK, PBX_ENOENT */

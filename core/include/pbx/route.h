@@ -56,7 +56,7 @@ struct pbx_route_answer {
 	/* TARGETS */
 	const struct pbx_dial_target *targets;
 	uint32_t target_count;
-	uint32_t target_size;                            /* as in struct pbx_dial_plan */
+	uint32_t target_size;                            /* as in struct pbx_dial_plan; without it the answer is none */
 	uint32_t ring_ms;                                /* 0: calls.ring_s */
 	const char *busy_to, *no_answer_to, *offline_to; /* forward there in that case; NULL: the caller gets the answer */
 	const char *owner_number, *owner_name;           /* who is being called, for displays, records and Diversion */
