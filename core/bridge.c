@@ -196,6 +196,7 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 		if (bridge->connected && member->has_stream)
 			(void)core_media->disconnect(member->stream);
 		bridge->connected = false;
+		member->may_not_transfer = false;
 		if (member->play_for == CORE_PLAY_FOR_HOLD)
 			core_leg_stop_play(member);
 	}

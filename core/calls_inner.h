@@ -97,8 +97,9 @@ struct core_leg {
 	struct core_branch *branch; /* outbound, until a dial is decided */
 	struct core_dial *dials;    /* under way on behalf of this leg */
 	struct core_bridge *bridge;
-	bool referring;  /* it has sent its partner elsewhere and waits for the outcome */
-	bool is_offered; /* answered, and being handed to a claim: reject() means "not with me" */
+	bool may_not_transfer; /* while it is in this bridge */
+	bool referring;        /* it has sent its partner elsewhere and waits for the outcome */
+	bool is_offered;       /* answered, and being handed to a claim: reject() means "not with me" */
 	uint32_t refused_code;
 	bool arriving;      /* what it dialled has not been routed yet */
 	pbx_leg transferor; /* while it is offered: who has sent it there by REFER */

@@ -109,7 +109,7 @@ void core_leg_on_offer(pbx_leg leg,
 void core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);
 void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms); /* by INFO */
 /* REFER: target is the user part of Refer-To. replaces: the leg its Replaces names, when it is one of ours. PBX_OK (202 was right),
- * PBX_ESTATE, PBX_ENOENT. */
+ * PBX_ESTATE, PBX_EPERM (pbx_calls.set_transfer), PBX_ENOENT. */
 int core_leg_on_transfer(pbx_leg leg, const char *target, pbx_leg replaces);
 /* The leg is over. sip_code: the final response to our INVITE, or 0; cause: Q.850 from Reason or mapped; by_peer: they hung up. */
 void core_leg_on_ended(pbx_leg leg, uint32_t sip_code, uint32_t cause, bool by_peer, const char *text);

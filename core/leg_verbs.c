@@ -517,6 +517,18 @@ static int set_music(pbx_leg handle, const char *music_class)
 	return PBX_OK;
 }
 
+static int set_transfer(pbx_leg handle, bool may)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (!leg->bridge)
+		return PBX_ESTATE;
+	leg->may_not_transfer = !may;
+	return PBX_OK;
+}
+
 static int claim(struct pbx_host *host, const char *pattern, pbx_dialled_fn dialled, void *self)
 {
 	const struct pbx_claim wish = { .size = sizeof wish, .pattern = pattern, .dialled = dialled, .self = self };
@@ -563,4 +575,5 @@ const struct pbx_calls core_calls_service = {
 	.find_ringing = core_leg_find_ringing,
 	.pickup = pickup,
 	.calls_made = calls_made,
+	.set_transfer = set_transfer,
 };

@@ -152,6 +152,8 @@ int core_leg_on_transfer(pbx_leg handle, const char *target, pbx_leg replaces)
 		return PBX_ENOENT;
 	if (leg->state != PBX_LEG_ANSWERED)
 		return PBX_ESTATE;
+	if (leg->may_not_transfer || (second && second->may_not_transfer))
+		return PBX_EPERM;
 	if (!second && leg->charge.owner && leg->controller.transfer) {
 		core_transfer_progress(handle, 100);
 		CORE_INTO(leg->charge.owner, leg->controller.transfer(leg->self, handle, target));

@@ -13,6 +13,10 @@
 	PBX_UINT(struct parking_settings, member, .initial = initial_value, .least = 1, .most = 999999, .flags = PBX_SETTING_RESTART,      \
 		 .help = text)
 
+#define RETRIEVE_TRANSFER(type)                                                                                                            \
+	PBX_CHOICE(type, retrieve_transfer, .initial_text = "both", .choices = PBX_CHOICES("both", "retriever", "parked", "none"),         \
+		   .help = "Who may transfer the call on after it was fetched")
+
 static const struct pbx_setting lot_rows[] = {
 	PBX_TEXT(struct lot_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 40, .help = "Name of the lot"),
 	PBX_UINT(struct lot_settings, range_start, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 999999, .help = "First slot"),
@@ -21,6 +25,9 @@ static const struct pbx_setting lot_rows[] = {
 		 .help = "Pickup groups whose extensions may park and fetch here, as \"sales, support\"; empty: everybody"),
 	PBX_TEXT(struct lot_settings, music_class, .initial_text = "", .most = 40,
 		 .help = "Music of those who wait; empty: the default class"),
+	PBX_TEXT(struct lot_settings, comeback_to, .initial_text = "", .most = 50,
+		 .help = "Where a call goes when the parker does not answer; empty: as from the default lot"),
+	RETRIEVE_TRANSFER(struct lot_settings),
 };
 
 static const struct pbx_setting settings[] = {
@@ -33,7 +40,9 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct parking_settings, comeback_ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
 		 .help = "How long it rings then"),
 	PBX_TEXT(struct parking_settings, comeback_to, .initial_text = "", .most = 50,
-		 .help = "Where the call goes when the parker does not answer; empty: it is parked again"),
+		 .help = "Number the call goes to when the parker does not answer, {parker} in it being the parker's (*{parker}); nobody "
+			 "there, "
+			 "or empty: it is parked again"),
 	PBX_UINT(struct parking_settings, max_comebacks, .initial = 3, .least = 1, .most = 100,
 		 .help = "How often it comes back before it is given up"),
 	PBX_CHOICE(struct parking_settings, slot_choice, .initial_text = "first", .choices = PBX_CHOICES("first", "next"),
@@ -42,6 +51,10 @@ static const struct pbx_setting settings[] = {
 		 .help = "Music of those who wait; empty: the default class"),
 	PBX_TEXT(struct parking_settings, groups, .initial_text = "", .most = 200,
 		 .help = "Pickup groups whose extensions may use the default lot, as \"sales, support\"; empty: everybody"),
+	RETRIEVE_TRANSFER(struct parking_settings),
+	PBX_CHOICE(struct parking_settings, message, .initial_text = "unheard", .choices = PBX_CHOICES("unheard", "always", "never"),
+		   .help = "Send the slot as a text message (SIP MESSAGE) to who parks: when that phone hung up before it was said, "
+			   "always, never"),
 	PBX_BOOL(struct parking_settings, announce, .initial = 1,
 		 .help = "Say the slot to who parks, and why not to who parks or fetches in vain; off: tones and codes only"),
 	PBX_CHOICE(struct parking_settings, courtesy_tone, .initial_text = "none",
@@ -225,6 +238,7 @@ static int parking_load(void *self)
 	parking->timers = pbx_timers(host);
 	parking->metrics = pbx_metrics(host);
 	parking->directory = pbx_directory(host);
+	parking->messages = pbx_messages(host);
 	parking->successor = host->service(host, "call_parking.slots/1", sizeof *parking->successor);
 	int err = lot_make(parking, &diag);
 	if (err == PBX_EINVAL)
@@ -269,7 +283,7 @@ PBX_PLUGIN(call_parking)
 	.version = "1.0.0",
 	.summary = "Park a call in a slot, fetch it from any phone",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.lamps/1",
-			   "pbx.timers/1", "pbx.metrics/1", "pbx.directory/1?", "call_parking.slots/1?"),
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.directory/1?", "pbx.messages/1?", "call_parking.slots/1?"),
 	.offers = PBX_OFFERS("pbx.parking/1", "call_parking.slots/1"),
 	.instance_size = sizeof(struct parking),
 	PBX_SETTINGS(struct parking_settings, settings),

@@ -27,7 +27,7 @@ int park_peer(struct parking *parking, pbx_leg parker, uint32_t number, struct s
 	(void)snprintf(who, sizeof who, "%s", info.number);
 	err = slot_park(parking, other, who, 0, number, ret_slot);
 	if (err == PBX_OK)
-		words_leave(parking, parker, (*ret_slot)->number);
+		words_leave(*ret_slot, parker);
 	return err;
 }
 
@@ -70,8 +70,8 @@ static void park_sent(struct parking *parking, const struct pbx_leg_info *sent, 
 		(void)parking->calls->reject(leg, 403);
 	else if (slot_park(parking, leg, parker, 0, number, &slot) != PBX_OK)
 		(void)parking->calls->reject(leg, 486); /* full, or taken */
-	else if (sender.id && parking->settings->announce)
-		words_leave(parking, sender, slot->number);
+	else
+		words_leave(slot, sender);
 }
 
 /* *74, by transfer; or dialled by somebody who will transfer then. */

@@ -7,6 +7,17 @@
 #include "lot.h"
 #include <string.h>
 
+void slot_limit_transfers(const struct slot *slot, pbx_leg parked, pbx_leg retriever)
+{
+	const struct pbx_calls *calls = slot->parking->calls;
+	const char *who = lot_rules(slot->parking, slot->lot).retrieve_transfer;
+
+	if (strcmp(who, "both") == 0)
+		return;
+	(void)calls->set_transfer(parked, strcmp(who, "parked") == 0); /* gone, or on its way elsewhere: nothing to limit */
+	(void)calls->set_transfer(retriever, strcmp(who, "retriever") == 0);
+}
+
 static void connect_both(struct slot *slot)
 {
 	struct parking *parking = slot->parking;
@@ -19,7 +30,9 @@ static void connect_both(struct slot *slot)
 	if (parking->calls->bridge(parking->host, leg, fetcher, &bridge) != PBX_OK) {
 		(void)parking->calls->hangup(leg, PBX_CAUSE_FAILURE);
 		(void)parking->calls->hangup(fetcher, PBX_CAUSE_FAILURE);
+		return;
 	}
+	slot_limit_transfers(slot, leg, fetcher);
 }
 
 static void beep(struct slot *slot, const char *whom, pbx_leg leg)
@@ -126,8 +139,10 @@ static void on_brought(void *self, pbx_dial dial, const struct pbx_dial_result *
 	if (slot->dial.id != dial.id)
 		return; /* the caller gave up meanwhile */
 	slot->dial = (pbx_dial){ 0 };
-	if (result->outcome == PBX_DIALLED_ANSWERED)
+	if (result->outcome == PBX_DIALLED_ANSWERED) {
 		slot_tell_retrieved(slot, parking->calls->info(result->winner, &info) == PBX_OK ? info.number : "");
+		slot_limit_transfers(slot, slot->leg, result->winner);
+	}
 	if (result->outcome == PBX_DIALLED_ANSWERED || result->outcome == PBX_DIALLED_CANCELLED)
 		slot_vacate(slot);
 	else

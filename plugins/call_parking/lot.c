@@ -12,6 +12,8 @@ static struct lot_settings lot_at(const struct parking_settings *settings, uint3
 			.name = "default",
 			.music_class = settings->music_class,
 			.groups = settings->groups,
+			.comeback_to = settings->comeback_to,
+			.retrieve_transfer = settings->retrieve_transfer,
 			.range_start = settings->range_start,
 			.range_end = settings->range_end,
 		};
@@ -129,15 +131,22 @@ static bool is_of_group(const struct parking *parking, const char *groups, const
 	       is_listed(groups, account.pickup_group);
 }
 
+struct lot_settings lot_rules(const struct parking *parking, const char *name)
+{
+	struct lot_settings lot = lot_at(parking->settings, 0);
+
+	for (uint32_t i = 1; i <= parking->settings->lots.count && strcmp(lot.name, name) != 0; i++)
+		lot = lot_at(parking->settings, i);
+	if (!lot.comeback_to[0])
+		lot.comeback_to = parking->settings->comeback_to;
+	return lot;
+}
+
 bool lot_permits(const struct parking *parking, const char *name, const char *number)
 {
-	for (uint32_t i = 0; i <= parking->settings->lots.count; i++) {
-		struct lot_settings lot = lot_at(parking->settings, i);
+	struct lot_settings lot = lot_rules(parking, name);
 
-		if (strcmp(lot.name, name) == 0)
-			return !lot.groups[0] || is_of_group(parking, lot.groups, number);
-	}
-	return false;
+	return !lot.groups[0] || is_of_group(parking, lot.groups, number);
 }
 
 const char *lot_of(const struct parking *parking, const char *number)

@@ -9,11 +9,12 @@
  *    ├────────────────────────┤    ▲
  *    │             recall due │    │ nobody answered, parked again
  *    │                        ▼    │
- *    └────────────────────── comeback ──▶ free (bridged to the parker, or sent to comeback_to) */
+ *    └────────────────────── comeback ──▶ free (the parker answers, or who is called at comeback_to) */
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/directory.h>
 #include <pbx/lamps.h>
+#include <pbx/messages.h>
 #include <pbx/metrics.h>
 #include <pbx/parking.h>
 #include <pbx/prompts.h>
@@ -31,13 +32,14 @@ enum slot_state { SLOT_FREE, SLOT_RESERVED, SLOT_OCCUPIED, SLOT_RETRIEVING, SLOT
 
 /* One range of slots with its own music and rules. */
 struct lot_settings {
-	const char *name, *music_class, *groups;
+	const char *name, *music_class, *groups, *comeback_to, *retrieve_transfer;
 	uint32_t range_start, range_end;
 };
 
 struct parking_settings {
 	uint32_t range_start, range_end, timeout_s, comeback_ring_s, max_comebacks;
-	const char *slot_choice, *music_class, *comeback_to, *courtesy_tone, *keys, *code_park, *code_fetch, *groups;
+	const char *slot_choice, *music_class, *comeback_to, *courtesy_tone, *keys, *code_park, *code_fetch, *groups, *retrieve_transfer,
+		*message;
 	bool announce;
 	struct pbx_objects lots; /* struct lot_settings */
 };
@@ -66,8 +68,10 @@ struct slot {
 	char lot[LOT_TEXT], music_class[LOT_TEXT];
 	enum slot_state state;
 	pbx_leg leg, fetcher, asker; /* who waits; who comes to fetch; who has reserved it */
+	pbx_leg leaver;              /* who has parked, and hears the slot now */
 	uint32_t beeps;              /* courtesy tones that still sound: then the two are bridged */
 	pbx_dial dial;               /* the comeback, or a fetch by REST */
+	bool sent_on;                /* the comeback: not to the parker any more, but to comeback_to */
 	pbx_timer recall;
 	uint32_t recall_ms, comebacks;
 	uint64_t parked_at_ms, recall_at_ms;
@@ -88,6 +92,7 @@ struct parking {
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
 	const struct pbx_directory *directory; /* functions NULL without accounts */
+	const struct pbx_messages *messages;   /* functions NULL where nobody carries messages */
 	const struct parking_slots *successor; /* call_parking.slots/1: our own, or after an upgrade the next one's */
 	struct pbx_parking service;
 	struct parking_slots slots_service;
@@ -106,6 +111,7 @@ struct slot *lot_choose(struct parking *parking, const char *lot); /* a free one
 /* The lot where this number's calls wait: one of its group's before one that is open to all. "default" when it may use none. Borrowed. */
 const char *lot_of(const struct parking *parking, const char *number);
 bool lot_permits(const struct parking *parking, const char *lot, const char *number); /* to park and fetch there */
+struct lot_settings lot_rules(const struct parking *parking, const char *lot);        /* as the settings are now */
 void lot_free(struct parking *parking);
 
 static inline bool slot_has_call(const struct slot *slot)
@@ -131,14 +137,16 @@ void slot_arm_recall(struct slot *slot, uint32_t after_ms);
 void slot_fetch(struct slot *slot, pbx_leg fetcher);      /* a new leg has dialled a slot where somebody waits */
 int slot_bring(struct slot *slot, const char *extension); /* rings the extension and connects. PBX_ESTATE: nobody is there */
 bool slot_can_be_fetched(const struct slot *slot);
-void fetch_on_media_done(void *self, pbx_leg leg); /* of who waits, too */
+void slot_limit_transfers(const struct slot *slot, pbx_leg parked, pbx_leg retriever); /* of two who talk now, as retrieve_transfer says */
+void fetch_on_media_done(void *self, pbx_leg leg);                                     /* of who waits, too */
 
 /* ---- attended.c: a slot is asked for, spoken, and the call sent after ---- */
 void attended_begin(struct parking *parking, pbx_leg asker, const char *number);
 
-/* ---- words.c: what a parker hears ---- */
+/* ---- words.c: what a parker hears, or reads ---- */
 int words_say_slot(const struct parking *parking, pbx_leg leg, uint32_t number); /* media_done follows. As pbx_calls.say */
-void words_leave(struct parking *parking, pbx_leg parker, uint32_t number);      /* a parker hears the slot, then is hung up */
+void words_leave(struct slot *slot, pbx_leg parker);         /* a parker hears the slot, then is hung up; gone before, it gets a message */
+void words_write(const struct slot *slot, const char *when); /* a message to the parker, when the setting `message` says so */
 void words_refuse(struct parking *parking, pbx_leg leg, uint32_t sip_code); /* a new leg hears why, without an answer, then gets the code */
 
 /* ---- telling.c: events, the row, the gauge ---- */

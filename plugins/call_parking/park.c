@@ -14,7 +14,7 @@ void slot_vacate(struct slot *slot)
 
 	(void)parking->timers->stop(slot->recall);
 	slot->state = SLOT_FREE;
-	slot->leg = slot->fetcher = (pbx_leg){ 0 };
+	slot->leg = slot->fetcher = slot->leaver = (pbx_leg){ 0 };
 	slot->dial = (pbx_dial){ 0 };
 	slot->recall = (pbx_timer){ 0 };
 	slot_tell_lamp(slot);
@@ -29,7 +29,8 @@ struct slot *parking_slot_of(struct parking *parking, pbx_leg leg)
 	for (uint32_t i = 0; i < parking->slot_count; i++) {
 		struct slot *slot = &parking->slots[i];
 
-		if (leg.id && (slot->leg.id == leg.id || slot->fetcher.id == leg.id || slot->asker.id == leg.id))
+		if (leg.id &&
+		    (slot->leg.id == leg.id || slot->fetcher.id == leg.id || slot->asker.id == leg.id || slot->leaver.id == leg.id))
 			return slot;
 	}
 	return NULL;
@@ -125,6 +126,7 @@ int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t
 	slot->parked_wall_us = parking->host->wall_us(parking->host);
 	slot_wait_on(slot);
 	slot_tell(slot, "call.parked", slot_facts(slot));
+	words_write(slot, "always");
 	slot_tell_lamp(slot);
 	(void)parking->metrics->add(parking->host, METRIC_PARKED, NULL, 1);
 	*ret_slot = slot;

@@ -30,13 +30,26 @@ static struct pbx_json *describe(const struct slot *slot)
 	return object;
 }
 
+/* Who is limited to an account sees and does what its phone may. */
+static bool may_use(const struct parking *parking, pbx_request request, const struct slot *slot)
+{
+	const char *own = parking->requests->own_account(request);
+
+	return !own[0] || lot_permits(parking, slot->lot, own);
+}
+
+static void refuse(const struct parking *parking, pbx_request request, const char *field, const char *why)
+{
+	(void)parking->requests->fail(request, 403, "not_allowed", field, "%s", why);
+}
+
 void parking_on_list(void *self, pbx_request request)
 {
 	struct parking *parking = self;
 	struct pbx_json *answer = parking->json->new_object(), *items = parking->json->new_array();
 
 	for (uint32_t i = 0; i < parking->slot_count; i++)
-		if (parking->slots[i].state != SLOT_FREE)
+		if (parking->slots[i].state != SLOT_FREE && may_use(parking, request, &parking->slots[i]))
 			(void)parking->json->append(items, describe(&parking->slots[i]));
 	(void)parking->json->set(answer, "items", items);
 	(void)parking->requests->reply(request, 200, answer);
@@ -48,7 +61,7 @@ static struct slot *asked_slot(struct parking *parking, pbx_request request)
 	uint32_t number = (uint32_t)parking->requests->integer(request, "slot", 0);
 	struct slot *slot = lot_find(parking, number);
 
-	if (slot && slot_has_call(slot))
+	if (slot && slot_has_call(slot) && may_use(parking, request, slot))
 		return slot;
 	(void)parking->requests->fail(request, 404, "not_found", "slot", slot ? "nobody waits in slot %u" : "there is no slot %u", number);
 	return NULL;
@@ -89,11 +102,21 @@ void parking_on_park(void *self, pbx_request request)
 	struct parking *parking = self;
 	const struct pbx_requests *requests = parking->requests;
 	const char *call_id = requests->text(request, "call_id");
-	struct leg_search search = { .parking = parking, .parker = requests->text(request, "parker") };
+	const char *own = requests->own_account(request);
+	struct leg_search search = { .parking = parking, .parker = own[0] ? own : requests->text(request, "parker") };
 	uint32_t number = (uint32_t)requests->integer(request, "slot", 0);
 	struct slot *slot = NULL;
 	pbx_call call;
 
+	if (requests->has(request, "parker") && own[0] && strcmp(own, requests->text(request, "parker")) != 0) {
+		refuse(parking, request, "parker", "you park what you talk to yourself");
+		return;
+	}
+	slot = number ? lot_find(parking, number) : NULL;
+	if (own[0] && !lot_permits(parking, slot ? slot->lot : lot_of(parking, own), own)) {
+		refuse(parking, request, "slot", "this lot is for others");
+		return;
+	}
 	if (parking->calls->find_call(call_id, &call) != PBX_OK) {
 		(void)requests->fail(request, 404, "not_found", "call_id", "there is no call %s", call_id);
 		return;
@@ -126,11 +149,16 @@ void parking_on_park(void *self, pbx_request request)
 void parking_on_fetch(void *self, pbx_request request)
 {
 	struct parking *parking = self;
+	const char *own = parking->requests->own_account(request), *extension = parking->requests->text(request, "extension");
 	struct slot *slot = asked_slot(parking, request);
 
 	if (!slot)
 		return;
-	switch (slot_bring(slot, parking->requests->text(request, "extension"))) {
+	if (own[0] && strcmp(own, extension) != 0) {
+		refuse(parking, request, "extension", "you fetch to your own extension");
+		return;
+	}
+	switch (slot_bring(slot, extension)) {
 	case PBX_OK:
 		(void)parking->requests->reply(request, 202, describe(slot));
 		break;
@@ -147,8 +175,14 @@ void parking_on_drop(void *self, pbx_request request)
 	struct parking *parking = self;
 	struct slot *slot = asked_slot(parking, request);
 
+	const char *own = parking->requests->own_account(request);
+
 	if (!slot)
 		return;
+	if (own[0] && strcmp(own, slot->parker) != 0) {
+		refuse(parking, request, "slot", "somebody else has parked this call");
+		return;
+	}
 	(void)slot_drop(slot); /* gone by itself this moment: as good */
 	(void)parking->requests->reply(request, 204, NULL);
 }

@@ -1,68 +1,5 @@
 /* plugins/call_parking/test_call_parking.c - putting a call away and getting it back, by everybody who may and at every moment */
-#include "../../tests/check_main.h"
-#include "calls.h"
-#include "fake.h"
-#include <string.h>
-
-struct parked {
-	pbx_leg caller, parker; /* 1003 called 1001, who parked */
-};
-
-static struct fake_pbx *house(const char *yaml)
-{
-	struct fake_pbx *pbx = fake_pbx_with_settings("call_parking", yaml);
-
-	fake_registered(pbx, "1001");
-	fake_registered(pbx, "1002");
-	fake_registered(pbx, "1003");
-	return pbx;
-}
-
-static struct parked talk(struct fake_pbx *pbx, const char *caller, const char *callee)
-{
-	struct parked both = { .caller = fake_dial(pbx, caller, callee) };
-
-	both.parker = fake_leg(pbx, callee);
-	fake_answer(pbx, both.parker);
-	ck_assert(fake_talk(pbx, both.caller, both.parker));
-	return both;
-}
-
-/* 1001 transfers 1003 to *74 and hangs up, as a phone does after a blind transfer. */
-static struct parked park(struct fake_pbx *pbx)
-{
-	struct parked both = talk(pbx, "1003", "1001");
-
-	ck_assert_int_eq(fake_transfer(pbx, both.parker, "*74"), PBX_OK);
-	ck_assert_uint_eq(fake_transfer_code(pbx, both.parker), 200);
-	if (fake_state(pbx, both.parker) != PBX_LEG_ENDED)
-		fake_hangup(pbx, both.parker);
-	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
-	return both;
-}
-
-static const char *slot(struct fake_pbx *pbx, const char *path)
-{
-	return fake_json(pbx, fake_command(pbx, "parking list"), path);
-}
-
-static uint32_t occupied(struct fake_pbx *pbx)
-{
-	const char *list = fake_command(pbx, "parking list");
-	char path[24];
-	uint32_t count = 0;
-
-	for (;; count++) {
-		(void)snprintf(path, sizeof path, "items.%u.slot", count);
-		if (!fake_json(pbx, list, path))
-			return count;
-	}
-}
-
-static const char *lamp(struct fake_pbx *pbx)
-{
-	return fake_json(pbx, fake_event(pbx, "parking.slot"), "state");
-}
+#include "test_parking.h"
 
 /* ---- in and out ------------------------------------------------------------------------- */
 
@@ -417,121 +354,6 @@ START_TEST(who_hangs_up_during_the_beep_leaves_nothing_behind)
 }
 END_TEST
 
-/* ---- forgotten ------------------------------------------------------------------------------ */
-
-START_TEST(forgotten_it_comes_back_to_the_parker)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
-	struct parked both = park(pbx);
-
-	fake_pass_ms(pbx, 19999);
-	ck_assert(!fake_has_leg(pbx, "1001"));
-	fake_pass_ms(pbx, 1);
-	pbx_leg parker = fake_leg(pbx, "1001");
-	fake_ring(pbx, parker);
-	ck_assert_msg(strstr(fake_shown(pbx, parker), "Park 70"), "the parker sees %s", fake_shown(pbx, parker));
-	ck_assert_str_eq(slot(pbx, "items.0.state"), "comeback");
-	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.park_timeout"), "comeback"), "1");
-	fake_answer(pbx, parker);
-	ck_assert(fake_talk(pbx, both.caller, parker));
-	ck_assert_uint_eq(occupied(pbx), 0);
-	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.retrieved"), "retrieved_by"), "1001");
-	fake_hangup(pbx, parker);
-}
-END_TEST
-
-START_TEST(unanswered_it_is_parked_again_and_at_last_given_up)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  comeback_ring_s: 10\n  max_comebacks: 2\n");
-	struct parked both = park(pbx);
-
-	fake_pass_ms(pbx, 20000);
-	fake_ring(pbx, fake_leg(pbx, "1001"));
-	fake_pass_ms(pbx, 10000);
-	ck_assert(!fake_has_leg(pbx, "1001"));
-	ck_assert_str_eq(slot(pbx, "items.0.state"), "occupied");
-	ck_assert_str_eq(slot(pbx, "items.0.comebacks"), "1");
-	ck_assert_uint_eq(fake_state(pbx, both.caller), PBX_LEG_ANSWERED);
-
-	fake_pass_ms(pbx, 20000);
-	fake_ring(pbx, fake_leg(pbx, "1001"));
-	fake_pass_ms(pbx, 10000);
-	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_NO_ANSWER);
-	ck_assert_uint_eq(occupied(pbx), 0);
-	ck_assert_uint_eq(fake_event_count(pbx, "call.park_timeout"), 2);
-}
-END_TEST
-
-START_TEST(unanswered_it_goes_where_the_setting_says)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  comeback_to: \"1002\"\n");
-	struct parked both = park(pbx);
-
-	fake_pass_ms(pbx, 20000);
-	fake_refuse(pbx, fake_leg(pbx, "1001"), 486);
-	pbx_leg bob = fake_leg(pbx, "1002");
-	fake_answer(pbx, bob);
-	ck_assert(fake_talk(pbx, both.caller, bob));
-	ck_assert_uint_eq(occupied(pbx), 0);
-	fake_hangup(pbx, bob);
-}
-END_TEST
-
-START_TEST(fetched_while_the_parker_rings_the_parker_rings_no_more)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
-	struct parked both = park(pbx);
-
-	fake_pass_ms(pbx, 20000);
-	fake_ring(pbx, fake_leg(pbx, "1001"));
-	pbx_leg bob = fake_dial(pbx, "1002", "70");
-	ck_assert_msg(fake_talk(pbx, both.caller, bob), "bob hears %s", fake_hearing(pbx, bob));
-	ck_assert(!fake_has_leg(pbx, "1001"));
-	fake_pass_ms(pbx, 600000);
-	ck_assert(fake_talk(pbx, both.caller, bob));
-	fake_hangup(pbx, bob);
-}
-END_TEST
-
-START_TEST(a_parker_without_a_phone_is_as_one_who_does_not_answer)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n  max_comebacks: 1\n");
-	struct parked both = park(pbx);
-
-	fake_unregistered(pbx, "1001");
-	fake_pass_ms(pbx, 20000);
-	ck_assert_uint_eq(fake_cause(pbx, both.caller), PBX_CAUSE_NO_ANSWER);
-}
-END_TEST
-
-START_TEST(who_gives_up_waiting_frees_the_slot)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
-	struct parked both = park(pbx);
-
-	fake_hangup(pbx, both.caller);
-	ck_assert_uint_eq(occupied(pbx), 0);
-	ck_assert_uint_eq(fake_event_count(pbx, "call.park_abandoned"), 1);
-	ck_assert_uint_eq(fake_event_count(pbx, "call.retrieved"), 0);
-	ck_assert_str_eq(lamp(pbx), "terminated");
-	fake_pass_ms(pbx, 600000);
-	ck_assert(!fake_has_leg(pbx, "1001"));
-}
-END_TEST
-
-START_TEST(who_gives_up_while_the_parker_rings_lets_the_phone_be)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  timeout_s: 20\n");
-	struct parked both = park(pbx);
-
-	fake_pass_ms(pbx, 20000);
-	ck_assert(fake_has_leg(pbx, "1001"));
-	fake_hangup(pbx, both.caller);
-	ck_assert(!fake_has_leg(pbx, "1001"));
-	ck_assert_uint_eq(occupied(pbx), 0);
-}
-END_TEST
-
 /* ---- asked by REST --------------------------------------------------------------------------- */
 
 START_TEST(parked_fetched_and_dropped_by_rest)
@@ -582,6 +404,97 @@ START_TEST(what_cannot_be_parked_is_refused_with_a_reason)
 	(void)fake_http(pbx, "POST", "/parking", body);
 	ck_assert_uint_eq(fake_status(pbx), 400);
 	ck_assert(fake_talk(pbx, both.caller, both.parker)); /* a refusal disturbs nobody */
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+/* ---- rights ----------------------------------------------------------------------------------- */
+
+START_TEST(after_a_fetch_only_those_transfer_whom_the_lot_lets)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("call_parking:\n  retrieve_transfer: parked\n");
+	struct parked both = park(pbx);
+	pbx_leg bob = fake_dial(pbx, "1002", "70");
+
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	ck_assert_int_eq(fake_transfer(pbx, bob, "1001"), PBX_EPERM);
+	ck_assert(fake_talk(pbx, both.caller, bob));
+	ck_assert_int_eq(fake_transfer(pbx, both.caller, "1001"), PBX_OK);
+	pbx_leg alice = fake_leg(pbx, "1001");
+	fake_answer(pbx, alice);
+	ck_assert(fake_talk(pbx, bob, alice));
+	ck_assert_int_eq(fake_transfer(pbx, bob, "1003"), PBX_OK); /* another conversation: its own rights */
+	fake_hangup(pbx, alice);
+}
+END_TEST
+
+START_TEST(who_is_limited_to_an_account_does_by_rest_what_its_phone_may)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = house("call_parking:\n  lots: [{name: sales, range_start: 80, range_end: 81, groups: sales}]\n");
+	struct parked both = talk(pbx, "1003", "1001");
+	char body[128];
+
+	fake_account(pbx, "1001")->pickup_group = "sales";
+	(void)snprintf(body, sizeof body, "{\"call_id\": \"%s\"}", fake_json(pbx, fake_events(pbx, "call.started"), "0.call_id"));
+	(void)fake_http_as(pbx, "1002", "parking:write", "1002", "POST", "/parking", body);
+	ck_assert_uint_eq(fake_status(pbx), 409); /* it is not 1002 who talks there */
+	(void)fake_http_as(pbx, "1001", "parking:write", "1001", "POST", "/parking", body);
+	ck_assert_uint_eq(fake_status(pbx), 201);
+	ck_assert_str_eq(slot(pbx, "items.0.slot"), "80");
+	fake_finish_prompt(pbx, both.parker);
+
+	const char *seen = fake_http_as(pbx, "1002", "parking:read", "1002", "GET", "/parking", NULL);
+	ck_assert_ptr_null(fake_json(pbx, seen, "items.0.slot"));
+	(void)fake_http_as(pbx, "1002", "parking:write", "1002", "POST", "/parking/80/retrieve", "{\"extension\": \"1002\"}");
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	(void)fake_http_as(pbx, "1001", "parking:write", "1001", "POST", "/parking/80/retrieve", "{\"extension\": \"1002\"}");
+	ck_assert_uint_eq(fake_status(pbx), 403);
+	fake_account(pbx, "1002")->pickup_group = "sales";
+	(void)fake_http_as(pbx, "1002", "parking:write", "1002", "DELETE", "/parking/80", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 403);
+	(void)fake_http_as(pbx, "1002", "parking:write", "1002", "POST", "/parking/80/retrieve", "{\"extension\": \"1002\"}");
+	ck_assert_uint_eq(fake_status(pbx), 202);
+	fake_answer(pbx, fake_leg(pbx, "1002"));
+	ck_assert(fake_talk(pbx, both.caller, fake_leg(pbx, "1002")));
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+/* ---- in writing ------------------------------------------------------------------------------- */
+
+START_TEST(a_parker_that_hangs_up_before_it_has_heard_the_slot_gets_it_in_writing)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = talk(pbx, "1003", "1001");
+
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "*74"), PBX_OK);
+	ck_assert_str_eq(fake_message(pbx, "1001"), "");
+	fake_hangup(pbx, both.parker);
+	ck_assert_str_eq(fake_message(pbx, "1001"), "70: Slot 70: 1003");
+	fake_hangup(pbx, both.caller);
+
+	both = talk(pbx, "1001", "1002");
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "*74"), PBX_OK);
+	fake_finish_prompt(pbx, both.parker);
+	ck_assert_str_eq(fake_message(pbx, "1002"), ""); /* it has heard it */
+	fake_hangup(pbx, both.caller);
+}
+END_TEST
+
+START_TEST(the_setting_says_who_reads)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	(void)fake_command(pbx, "config set call_parking.message never");
+	struct parked both = park(pbx);
+
+	ck_assert_str_eq(fake_message(pbx, "1001"), "");
+	fake_hangup(pbx, both.caller);
+	(void)fake_command(pbx, "config set call_parking.message always");
+	both = talk(pbx, "1003", "1001");
+	ck_assert_int_eq(fake_transfer(pbx, both.parker, "75"), PBX_OK);
+	ck_assert_str_eq(fake_message(pbx, "1001"), "75: Slot 75: 1003");
 	fake_hangup(pbx, both.caller);
 }
 END_TEST
@@ -658,18 +571,16 @@ START_TEST(lots_that_overlap_are_refused_and_the_others_go_on)
 }
 END_TEST
 
-CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, who_dials_the_slot_talks_to_who_waits,
-	   the_code_before_a_slot_fetches_too, an_empty_slot_is_said_to_be_empty_and_not_found,
+CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, somebody_else_takes_who_waits_and_the_slot_is_free,
+	   who_dials_the_slot_talks_to_who_waits, the_code_before_a_slot_fetches_too, an_empty_slot_is_said_to_be_empty_and_not_found,
 	   where_nothing_is_announced_codes_and_tones_do, who_dials_the_code_hears_a_slot_and_transfers_the_call_into_exactly_that,
 	   a_slot_that_was_asked_for_in_vain_is_free_again, a_full_lot_is_said_to_be_full, who_parks_hears_where,
 	   who_falls_silent_has_given_up, a_lot_is_for_its_groups, where_no_lot_is_for_all_a_stranger_parks_nowhere,
-	   of_two_who_fetch_one_wins_and_the_other_gets_404, somebody_else_takes_who_waits_and_the_slot_is_free,
-	   a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker,
-	   keys_typed_in_a_conversation_park_the_other, next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice,
-	   who_hangs_up_during_the_beep_leaves_nothing_behind, forgotten_it_comes_back_to_the_parker,
-	   unanswered_it_is_parked_again_and_at_last_given_up, unanswered_it_goes_where_the_setting_says,
-	   fetched_while_the_parker_rings_the_parker_rings_no_more, a_parker_without_a_phone_is_as_one_who_does_not_answer,
-	   who_gives_up_waiting_frees_the_slot, who_gives_up_while_the_parker_rings_lets_the_phone_be, parked_fetched_and_dropped_by_rest,
-	   what_cannot_be_parked_is_refused_with_a_reason, a_fresh_copy_takes_over_who_waits,
-	   a_call_that_comes_back_during_an_upgrade_is_seen_through, settings_that_change_while_somebody_waits_harm_nobody,
-	   lots_that_overlap_are_refused_and_the_others_go_on)
+	   of_two_who_fetch_one_wins_and_the_other_gets_404, a_call_transferred_to_a_slot_waits_in_that_one,
+	   a_full_lot_leaves_the_call_with_its_parker, keys_typed_in_a_conversation_park_the_other,
+	   next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice, who_hangs_up_during_the_beep_leaves_nothing_behind,
+	   parked_fetched_and_dropped_by_rest, what_cannot_be_parked_is_refused_with_a_reason,
+	   after_a_fetch_only_those_transfer_whom_the_lot_lets, who_is_limited_to_an_account_does_by_rest_what_its_phone_may,
+	   a_parker_that_hangs_up_before_it_has_heard_the_slot_gets_it_in_writing, the_setting_says_who_reads,
+	   a_fresh_copy_takes_over_who_waits, a_call_that_comes_back_during_an_upgrade_is_seen_through,
+	   settings_that_change_while_somebody_waits_harm_nobody, lots_that_overlap_are_refused_and_the_others_go_on)

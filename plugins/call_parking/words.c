@@ -1,9 +1,10 @@
 /*
- * words - what a parker hears: the slot, or why there is none
+ * words - what a parker hears: the slot, or why there is none; or reads, having hung up before
  *
  * A refusal is spoken before the answer, as early media, so that the caller's phone is told the code all the same.
  */
 #include "lot.h"
+#include <string.h>
 
 int words_say_slot(const struct parking *parking, pbx_leg leg, uint32_t number)
 {
@@ -17,24 +18,68 @@ int words_say_slot(const struct parking *parking, pbx_leg leg, uint32_t number)
 	return parking->calls->say(leg, parts, 2);
 }
 
+/* ---- in writing ----------------------------------------------------------------------- */
+
+void words_write(const struct slot *slot, const char *when)
+{
+	const struct parking *parking = slot->parking;
+	char number[12], text[PARTY_TEXT * 2 + 32], id[27];
+
+	if (strcmp(parking->settings->message, when) != 0 || !slot->parker[0] || !parking->messages->send)
+		return;
+	(void)snprintf(number, sizeof number, "%u", slot->number);
+	bool is_named = slot->caller_name[0] && strcmp(slot->caller_name, slot->caller) != 0;
+	(void)snprintf(text, sizeof text, "Slot %u: %s%s%s", slot->number, slot->caller, is_named ? " " : "", is_named ? slot->caller_name : "");
+	const struct pbx_message message = {
+		.size = sizeof message,
+		.from = number, /* to call it back is to fetch */
+		.to = slot->parker,
+		.content_type = "text/plain;charset=UTF-8",
+		.body = text,
+		.body_size = (uint32_t)strlen(text),
+	};
+	int err = parking->messages->send(parking->host, &message, NULL, NULL, id);
+	if (err != PBX_OK && err != PBX_ENOENT) /* a parker from outside has no phone of ours */
+		pbx_warn(parking->host, "slot_not_written", "slot=%u result=%d", slot->number, err);
+}
+
 /* ---- a parker leaves ------------------------------------------------------------------ */
 
 static void on_leaver_media_done(void *self, pbx_leg parker)
 {
-	const struct parking *parking = self;
+	struct parking *parking = self;
+	struct slot *slot = parking_slot_of(parking, parker);
 
+	if (slot)
+		slot->leaver = (pbx_leg){ 0 };
 	(void)parking->calls->hangup(parker, PBX_CAUSE_NORMAL);
 }
 
-static const struct pbx_controller leaving = { .size = sizeof leaving, .media_done = on_leaver_media_done };
-
-void words_leave(struct parking *parking, pbx_leg parker, uint32_t number)
+/* Before it has heard all. */
+static void on_leaver_ended(void *self, pbx_leg parker, uint32_t cause)
 {
-	if (parking->calls->control(parking->host, parker, &leaving, parking) != PBX_OK)
-		return; /* it has gone already */
-	if (parking->settings->announce && words_say_slot(parking, parker, number) == PBX_OK)
+	struct slot *slot = parking_slot_of(self, parker);
+
+	(void)cause;
+	if (!slot)
 		return;
-	if (parking->calls->tone(parker, "confirm") != PBX_OK)
+	slot->leaver = (pbx_leg){ 0 };
+	words_write(slot, "unheard");
+}
+
+static const struct pbx_controller leaving = { .size = sizeof leaving, .media_done = on_leaver_media_done, .ended = on_leaver_ended };
+
+void words_leave(struct slot *slot, pbx_leg parker)
+{
+	struct parking *parking = slot->parking;
+	bool is_there = parker.id && parking->calls->control(parking->host, parker, &leaving, parking) == PBX_OK;
+
+	if (is_there && parking->settings->announce && words_say_slot(parking, parker, slot->number) == PBX_OK) {
+		slot->leaver = parker;
+		return;
+	}
+	words_write(slot, "unheard");
+	if (is_there && parking->calls->tone(parker, "confirm") != PBX_OK)
 		(void)parking->calls->hangup(parker, PBX_CAUSE_NORMAL);
 }
 

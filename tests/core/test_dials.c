@@ -24,11 +24,9 @@ static pbx_dial dial(struct fake_pbx *pbx, pbx_leg from, uint32_t strategy, uint
 		     const char *second)
 {
 	const struct pbx_dial_target targets[] = { { .text = first }, { .text = second } };
-	const struct pbx_dial_plan plan = { .size = sizeof plan,
-					    .strategy = strategy,
-					    .flags = flags,
-					    PBX_TARGETS(targets, second ? 2 : 1),
-					    .ring_ms = ring_ms };
+	const struct pbx_dial_plan plan = {
+		.size = sizeof plan, .strategy = strategy, .flags = flags, PBX_TARGETS(targets, second ? 2 : 1), .ring_ms = ring_ms
+	};
 	pbx_dial dial;
 
 	ck_assert_int_eq(calls->dial(fake_host(pbx), from, &plan, &dialler, NULL, &dial), PBX_OK);
@@ -104,10 +102,7 @@ START_TEST(staggered_targets_start_after_their_delay)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 	const struct pbx_dial_target targets[] = { { .text = "1002" }, { .text = "1003", .delay_ms = 5000, .ring_ms = 10000 } };
-	const struct pbx_dial_plan plan = { .size = sizeof plan,
-					    .strategy = PBX_DIAL_ALL,
-					    PBX_TARGETS(targets, 2),
-					    .ring_ms = 60000 };
+	const struct pbx_dial_plan plan = { .size = sizeof plan, .strategy = PBX_DIAL_ALL, PBX_TARGETS(targets, 2), .ring_ms = 60000 };
 	pbx_dial dial;
 
 	ck_assert_int_eq(calls->dial(fake_host(pbx), (pbx_leg){ 0 }, &plan, &dialler, NULL, &dial), PBX_OK);

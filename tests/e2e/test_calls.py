@@ -1,5 +1,4 @@
 """Two phones and a core: who rings, who hears whom, what is left afterwards."""
-import time
 
 
 def both_hear(a, b):

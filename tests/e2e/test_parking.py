@@ -28,6 +28,23 @@ def park(pbx, parker, parked, number="*74"):
     return pbx.wait_event("call.parked", where=lambda data: data["caller"] == parked.number)["data"]
 
 
+def talk_to_talker(pbx, phones, talkers, caller, callee):
+    """A phone has called a talker, which can send REFER as a test wants it."""
+    phone, talker = phones(pbx, caller), talkers(pbx, callee)
+    phone.dial(callee)
+    talker.answer()
+    phone.established()
+    return phone, talker
+
+
+def fetch(slot, fetcher, waiting):
+    """`fetcher` dials the slot and both hear each other; whoever waited hangs up."""
+    fetcher.dial(slot).established()
+    assert fetcher.hears(waiting.hertz, others=(MUSIC,)) and waiting.hears(fetcher.hertz, others=(MUSIC,))
+    waiting.hangup()
+    fetcher.closed()
+
+
 # ---- parking and fetching -------------------------------------------------------------------
 
 
@@ -60,19 +77,12 @@ def test_the_caller_may_park_the_callee(pbx, talk, phones):
     assert park(pbx, alice, bob)["parked_by"] == "1001"
     alice.closed()
     assert bob.hears(MUSIC)
-    carol = phones(pbx, "1003")
-    carol.dial("*7570").established()
-    assert carol.hears(660) and bob.hears(880)
-    carol.hangup()
-    bob.closed()
+    fetch("*7570", phones(pbx, "1003"), bob)
 
 
 def ask_for_a_slot(pbx, phones, talkers):
     """1003 (a phone) talks with 1001 (a talker), whose other line has dialled *74 and heard which slot."""
-    carol, alice = phones(pbx, "1003"), talkers(pbx, "1001")
-    carol.dial("1001")
-    alice.answer()
-    carol.established()
+    carol, alice = talk_to_talker(pbx, phones, talkers, "1003", "1001")
     second = talkers(pbx, "1001").dial("*74")
     assert told(second, "slot", "7", "0")
     assert [(slot["slot"], slot["state"], slot["parker"]) for slot in pbx.ctl("parking", "list")] == [(70, "reserved", "1001")]
@@ -95,11 +105,7 @@ def test_attended_the_slot_is_spoken_and_the_call_waits_in_exactly_that(pbx, pho
     assert slots(pbx) == [(70, "1003", "1001")]
     told_of = pbx.wait_event("call.transfer")["data"]
     assert (told_of["transfer_type"], told_of["target"], told_of["result"]) == ("attended", "*74", "ok")
-    bob = phones(pbx, "1002")
-    bob.dial("70").established()
-    assert bob.hears(880) and carol.hears(660)
-    carol.hangup()
-    bob.closed()
+    fetch("70", phones(pbx, "1002"), carol)
 
 
 def test_attended_asked_for_in_the_other_call(pbx, phones, talkers):
@@ -125,10 +131,7 @@ def test_attended_and_hung_up_instead(pbx, phones, talkers):
 
 
 def test_who_parks_hears_where(pbx, phones, talkers):
-    carol, alice = phones(pbx, "1003"), talkers(pbx, "1001")
-    carol.dial("1001")
-    alice.answer()
-    carol.established()
+    carol, alice = talk_to_talker(pbx, phones, talkers, "1003", "1001")
     assert alice.refer("*74") == [100, 200]
     assert told(alice, "slot", "7", "0")
     assert carol.hears(MUSIC, others=(alice.hertz,))
@@ -140,20 +143,14 @@ def test_transfer_to_a_slot_of_ones_choice(pbx, talk, phones):
     alice, bob = talk(pbx, "1001", "1002")
     assert park(pbx, bob, alice, "75")["slot"] == 75
     bob.closed()
-    bob.dial("75").established()
-    assert bob.hears(440) and alice.hears(660)
-    alice.hangup()
-    bob.closed()
+    fetch("75", bob, alice)
 
 
 def test_a_taken_slot_is_refused_and_the_call_goes_on(pbx, talk, phones, talkers):
     """Nobody is thrown out of a slot, nobody lost on the way to one."""
     alice, bob = talk(pbx, "1001", "1002")
     park(pbx, bob, alice, "75")
-    carol, dora = phones(pbx, "1003"), talkers(pbx, "1004")
-    carol.dial("1004")
-    dora.answer()
-    carol.established()
+    carol, dora = talk_to_talker(pbx, phones, talkers, "1003", "1004")
     assert dora.refer("75") == [100, 486]
     assert slots(pbx) == [(75, "1001", "1002")]
     assert carol.hears(1100, others=(MUSIC,)) and dora.hears(880)
@@ -169,10 +166,7 @@ def test_a_full_lot_refuses(make_pbx, talk, phones, talkers):
     pbx = make_pbx("call_parking:\n  range_start: 70\n  range_end: 70\n")
     alice, bob = talk(pbx, "1001", "1002")
     park(pbx, bob, alice)
-    carol, dora = phones(pbx, "1003"), talkers(pbx, "1004")
-    carol.dial("1004")
-    dora.answer()
-    carol.established()
+    carol, dora = talk_to_talker(pbx, phones, talkers, "1003", "1004")
     assert dora.refer("*74") == [100, 486]
     assert carol.hears(1100, others=(MUSIC,)) and dora.hears(880)
     with pytest.raises(Refused, match="every slot is taken"):
@@ -193,10 +187,7 @@ def test_by_keys_during_the_call(make_pbx, talk):
     assert told(bob, "slot", "7", "0")
     assert alice.hears(MUSIC)
     bob.closed()
-    bob.dial("70").established()
-    assert bob.hears(440)
-    alice.hangup()
-    bob.closed()
+    fetch("70", bob, alice)
 
 
 def test_over_rest_and_brought_to_an_extension(pbx, talk, phones):
@@ -248,10 +239,7 @@ def test_a_lot_is_for_its_groups(make_pbx, phones):
     assert told(bob, "not_allowed")
     assert "403" in bob.closed()["param"]
     assert slots(pbx) == [(80, "1003", "1001")]
-    alice.dial("80").established()
-    assert alice.hears(880) and carol.hears(440)
-    carol.hangup()
-    alice.closed()
+    fetch("80", alice, carol)
 
 
 def test_of_two_fetchers_one_wins(pbx, talk, phones):
@@ -330,11 +318,8 @@ def test_fetched_while_it_comes_back(make_pbx, talk, phones):
     park(pbx, bob, alice)
     bob.closed()
     bob.wait("CALL_INCOMING", 8)
-    carol.dial("70").established()
+    fetch("70", carol, alice)
     bob.closed()
-    assert carol.hears(440) and alice.hears(880)
-    alice.hangup()
-    carol.closed()
 
 
 # ---- the plugin is exchanged ------------------------------------------------------------------------
@@ -351,7 +336,4 @@ def test_who_waits_outlives_the_reload_of_the_plugin(pbx, talk, phones):
     assert alice.ear.breaks(here) == [] and alice.ear.gaps(here) == []
     assert not any(packet.marker for packet in alice.ear.packets[here:]), "the music began anew"
     assert slots(pbx) == [(72, "1001", "1002")]
-    bob.dial("72").established()
-    assert bob.hears(440) and alice.hears(660)
-    alice.hangup()
-    bob.closed()
+    fetch("72", bob, alice)

@@ -85,6 +85,9 @@ const char *fake_source_files(struct fake_pbx *pbx, const char *name);
 const char *fake_source_wishes(struct fake_pbx *pbx, const char *name);
 uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
 
+/* The latest short message to this number (pbx/messages.h), as "FROM: TEXT"; "" when there was none. */
+const char *fake_message(struct fake_pbx *pbx, const char *who);
+
 /* ---- time, accounts, questions --------------------------------------------------------------------------------------------- */
 
 void fake_pass_ms(struct fake_pbx *pbx, uint64_t ms);

@@ -5,6 +5,7 @@
 #include "leg_driver.h"
 #include "media_driver.h"
 #include <pbx/location.h>
+#include <pbx/messages.h>
 #include <pbx/sip.h>
 
 /* ---- pbx.c ---- */
@@ -59,6 +60,7 @@ void fake_peer_attempted(const char *name, uint32_t sip_code, bool rang); /* 0: 
 /* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
 extern const struct pbx_plugin fake_part;
 extern const struct pbx_location fake_location_service;
+extern const struct pbx_messages fake_messages_service;
 void *fake_part_instance(void);
 void fake_part_fini(void);
 

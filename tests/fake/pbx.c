@@ -251,7 +251,7 @@ static void offer_services(void)
 		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.location/1", &fake_location_service },
 		{ "pbx.sip/1", &fake_sip_service },         { "pbx.lamps/1", &core_lamps_service },
 		{ "pbx.mwi/1", &core_mwi_service },         { "pbx.border/1", &fake_border_service },
-		{ "pbx.notifier/1", &fake_notifier_service },
+		{ "pbx.notifier/1", &fake_notifier_service }, { "pbx.messages/1", &fake_messages_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

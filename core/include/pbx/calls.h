@@ -265,6 +265,12 @@ struct pbx_calls {
 
 	/* How many calls that last an account has made: by dialling, or by having them made for its phone. */
 	uint32_t (*calls_made)(const char *account);
+
+	/* ---- rights --------------------------------------------------------------------- */
+
+	/* Whether this bridged party may send its peer elsewhere (REFER; refused with 403). Holds until it leaves the bridge.
+	 * PBX_OK, PBX_ENOENT, PBX_ESTATE (it is in no bridge). */
+	int (*set_transfer)(pbx_leg leg, bool may);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")
