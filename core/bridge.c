@@ -4,7 +4,8 @@
  * core_bridge_settle compares what the flags of both legs ask for with what the workers were told.
  *
  *    neither holds    the streams are connected
- *    one holds        disconnected; the other one hears music, the holder nothing
+ *    one holds        disconnected; the other one hears music, the holder nothing. Connected when the holder brings music of its own:
+ *                     it has said that it only sends, so it hears nothing all the same
  *    both hold        disconnected, silence */
 #include "calls_inner.h"
 #include "host.h"
@@ -67,9 +68,15 @@ static void music_class_of(const struct core_leg *holder, char ret_class[64])
 	core_text_copy(ret_class, 64, search.found);
 }
 
+static bool brings_music(const struct core_leg *holder)
+{
+	return holder->brings_music && !holder->held_by_us;
+}
+
 static void settle_music(struct core_leg *leg, const struct core_leg *holder)
 {
-	bool wanted = is_away(holder) && !is_away(leg);
+	bool is_off = strcmp(core_calls_settings()->moh_mode, "off") == 0;
+	bool wanted = is_away(holder) && !is_away(leg) && !brings_music(holder) && !is_off;
 	bool playing = leg->play_tag && leg->play_for == CORE_PLAY_FOR_HOLD;
 	char music_class[64];
 
@@ -93,7 +100,8 @@ static void unify_codecs(const struct core_leg *a, struct core_leg *b)
 void core_bridge_settle(struct core_bridge *bridge)
 {
 	struct core_leg *a = bridge->legs[0], *b = bridge->legs[1];
-	bool wanted = !is_away(a) && !is_away(b) && a->configured && b->configured && a->has_stream && b->has_stream;
+	bool heard = is_away(a) ? brings_music(a) && !is_away(b) : !is_away(b) || brings_music(b);
+	bool wanted = heard && a->configured && b->configured && a->has_stream && b->has_stream;
 
 	if (wanted && !bridge->connected) {
 		int err = core_media->connect(a->stream, b->stream);

@@ -22,6 +22,7 @@ static const struct core_calls_settings default_settings = {
 	.ring_s = RING_S_INITIAL,
 	.max_duration_s = MAX_DURATION_S_INITIAL,
 	.country = "us",
+	.moh_mode = "local",
 };
 
 static struct core_handles call_table;

@@ -29,7 +29,8 @@ struct core_bridge;
 
 struct core_calls_settings {
 	uint32_t limit, ring_s, max_duration_s;
-	const char *country;
+	const char *country, *moh_mode;
+	struct pbx_list moh_phones;
 };
 
 struct core_call {
@@ -106,6 +107,7 @@ struct core_leg {
 	bool driver_knows;  /* it has refused or ended the dialog already */
 
 	bool holds_us, held_by_us;
+	bool brings_music; /* it holds us, and what it sends meanwhile is for its peer (RFC 7088) */
 	uint64_t hold_since_ms;
 	char typed[CORE_MOST_KEYS + 1];
 	uint64_t typed_at_ms;
@@ -200,7 +202,7 @@ void core_leg_language(const struct core_leg *leg, char ret_language[16]); /* se
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
 void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */
-bool core_leg_wants_hold(const struct core_media_desc *offer);
+void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
 void core_leg_media_fini(void);
 
 /* ---- dial.c ---- */

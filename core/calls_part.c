@@ -16,6 +16,11 @@ static const struct pbx_setting settings[] = {
 		 .help = "An answered call is ended after so long, 0 for never"),
 	PBX_TEXT(struct core_calls_settings, country, .initial_text = "us", .least = 2, .most = 2,
 		 .help = "Whose tones are heard, ISO 3166 in small letters"),
+	PBX_CHOICE(struct core_calls_settings, moh_mode, .initial_text = "local", .choices = PBX_CHOICES("local", "phone_uri", "off"),
+		   .help = "What a held party hears: our music, what the phone that holds has sent to it (its own music server, RFC 7088), "
+			   "nothing"),
+	PBX_LIST(struct core_calls_settings, moh_phones, .initial_text = "",
+		 .help = "Accounts, or beginnings of User-Agent, whose phones bring music with moh_mode phone_uri; empty: all"),
 };
 
 /* ---- metrics ---- */

@@ -214,7 +214,7 @@ void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool 
 	note_hang_up(leg, by_peer);
 	note_final_answer(leg);
 	if (leg->holds_us || leg->held_by_us) {
-		leg->holds_us = leg->held_by_us = false;
+		leg->holds_us = leg->held_by_us = leg->brings_music = false;
 		core_hold_changed(leg, true);
 	}
 	struct core_leg *other = core_bridge_dissolve(leg);
@@ -472,10 +472,25 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 		(void)leg->driver->refuse_offer(leg->dialog, 488);
 		return;
 	}
-	leg->holds_us = core_leg_wants_hold(offer);
+	core_leg_note_hold(leg, offer);
 	(void)leg->driver->accept_offer(leg->dialog, &leg->local); /* a dialog that is gone tells so by on_ended */
 	if (leg->state == PBX_LEG_ANSWERED)
 		core_hold_changed(leg, was);
+}
+
+/* An answer of the peer, to an offer that it had asked for or that was ours. What a peer says to one that allows everything tells whether it
+ * holds. */
+static int take_answer(struct core_leg *leg, const struct core_media_desc *answer)
+{
+	bool was = leg->holds_us || leg->held_by_us;
+	int err = answer ? core_leg_take_answer(leg, answer) : PBX_EINVAL;
+
+	if (err != PBX_OK || leg->local.direction != (CORE_SEND | CORE_RECV))
+		return err;
+	core_leg_note_hold(leg, answer);
+	if (leg->state == PBX_LEG_ANSWERED)
+		core_hold_changed(leg, was);
+	return PBX_OK;
 }
 
 void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media_desc *answer)
@@ -485,8 +500,11 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 	if (!leg)
 		return;
 	if (leg->late_offer) {
+		bool is_first = !leg->configured;
+
 		leg->late_offer = false;
-		if (result != PBX_OK || !answer || core_leg_take_answer(leg, answer) != PBX_OK) {
+		int err = result == PBX_OK ? take_answer(leg, answer) : result;
+		if (err != PBX_OK && is_first) { /* later: what was agreed before stays */
 			core_leg_end(leg, 0, PBX_CAUSE_NOT_ACCEPTABLE, false, "no answer to our offer");
 			return;
 		}
@@ -495,7 +513,7 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 		if (result == PBX_EBUSY)
 			leg->update_due = true;
 		else if (result == PBX_OK && answer)
-			(void)core_leg_take_answer(leg, answer); /* refused by the peer: what was agreed before stays */
+			(void)take_answer(leg, answer); /* refused by the peer: what was agreed before stays */
 	}
 	if (leg->bridge)
 		core_bridge_settle(leg->bridge);

@@ -263,17 +263,39 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 	return configure(leg, &config);
 }
 
-bool core_leg_wants_hold(const struct core_media_desc *offer)
-{
-	const struct core_addr *to = &offer->rtp;
+/* ---- the peer holds ---- */
 
-	if (!(offer->direction & CORE_RECV))
-		return true;
+static bool is_nowhere(const struct core_addr *to)
+{
 	if (to->sa.sa_family == AF_INET)
 		return to->in4.sin_port == 0 || to->in4.sin_addr.s_addr == INADDR_ANY;
 	if (to->sa.sa_family == AF_INET6)
 		return to->in6.sin6_port == 0 || IN6_IS_ADDR_UNSPECIFIED(&to->in6.sin6_addr);
 	return true;
+}
+
+static bool may_bring_music(const struct core_leg *leg)
+{
+	const struct core_calls_settings *settings = core_calls_settings();
+
+	if (strcmp(settings->moh_mode, "phone_uri") != 0)
+		return false;
+	for (uint32_t i = 0; i < settings->moh_phones.count; i++) {
+		const char *phone = settings->moh_phones.items[i];
+
+		if (strcmp(phone, leg->account) == 0 || strncmp(phone, leg->device, strlen(phone)) == 0)
+			return true;
+	}
+	return settings->moh_phones.count == 0;
+}
+
+/* RFC 3264 8.4, and 0.0.0.0 as RFC 2543 had it. */
+void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said)
+{
+	bool sends = said->direction & CORE_SEND && !is_nowhere(&said->rtp);
+
+	leg->holds_us = !(said->direction & CORE_RECV) || is_nowhere(&said->rtp);
+	leg->brings_music = leg->holds_us && sends && may_bring_music(leg);
 }
 
 /* ---- re-INVITE ---- */

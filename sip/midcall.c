@@ -98,13 +98,14 @@ void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip
 		ua_session_asked(dialog, sip);
 	if (is_invite)
 		nta_incoming_bind(irq, ua_dialog_on_ack_or_cancel, dialog);
-	if (!sip->sip_payload) { /* asks what we have: what we had */
-		dialog->owes_offer = is_invite;
-		(void)confirm(dialog, irq, is_invite ? dialog->body : NULL); /* lost: they ask again */
+	if (!sip->sip_payload && !is_invite) {
+		(void)confirm(dialog, irq, NULL); /* lost: they ask again */
 		return;
 	}
-	if (is_invite)
+	if (is_invite) {
+		dialog->owes_offer = !sip->sip_payload;                    /* it asks for ours: the answer comes with its ACK */
 		(void)nta_incoming_treply(irq, SIP_100_TRYING, TAG_END()); /* lost: it comes again */
+	}
 	dialog->offer = irq;
 	core_leg_on_offer(dialog->leg, &offer);
 }

@@ -5,6 +5,8 @@
  * announcements, not tunes. scan.c looks at the folders in the pool; classes.c keeps what was found; sources.c has it played;
  * requests.c answers people, plan.c reads and writes what they decide. [loop] but for scan_run. */
 #pragma once
+#include <pbx/bus.h>
+#include <pbx/calls.h>
 #include <pbx/media.h>
 #include <pbx/music.h>
 #include <pbx/requests.h>
@@ -21,7 +23,7 @@
 
 struct music_settings {
 	const char *directory, *default_class, *sort;
-	uint32_t rescan_s;
+	uint32_t rescan_s, hold_timeout_s, hold_ring_s;
 	bool trim_silence;
 };
 
@@ -62,6 +64,9 @@ struct music {
 	const struct pbx_jsons *json;
 	const struct pbx_requests *requests;
 	const struct pbx_timers *timers;
+	const struct pbx_calls *calls;
+	const struct pbx_bus *bus;
+	struct reminder *reminders; /* of those who are held */
 	pbx_timer rescan;
 	struct pbx_music service;
 	struct music_class *classes; /* by name */
@@ -122,6 +127,11 @@ struct part {
 	char name[256];
 };
 bool multipart_first_file(const char *content_type, const char *body, size_t size, struct part *ret_part);
+
+/* ---- reminder.c: who is held for long ---- */
+int reminder_start(struct music *music);
+void reminder_drain(struct music *music); /* a newer version reminds from now on; phones that ring already are seen through */
+void reminder_clear(struct music *music);
 
 /* ---- requests.c: handlers of the tables in music_on_hold.c ---- */
 void music_on_list(void *self, pbx_request request);

@@ -18,6 +18,10 @@ static const struct pbx_setting settings[] = {
 		   .help = "Order of the files of a class that has no order of its own"),
 	PBX_UINT(struct music_settings, rescan_s, .initial = 10, .least = 1, .most = 3600, .unit = "s",
 		 .help = "How often the folders are looked at for new and changed files"),
+	PBX_UINT(struct music_settings, hold_timeout_s, .initial = 0, .least = 0, .most = 86400, .unit = "s",
+		 .help = "Who holds a call for so long is rung again, and takes it up by answering; 0: never"),
+	PBX_UINT(struct music_settings, hold_ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
+		 .help = "How long that phone rings; unanswered, it rings again after hold_timeout_s"),
 	PBX_BOOL(struct music_settings, trim_silence, .initial = 1, .help = "Leave out the silence at the beginning and the end of a tune"),
 };
 
@@ -130,6 +134,8 @@ static int music_load(void *self)
 	music->json = pbx_jsons(music->host);
 	music->requests = pbx_requests(music->host);
 	music->timers = pbx_timers(music->host);
+	music->calls = pbx_calls(music->host);
+	music->bus = pbx_bus(music->host);
 	if (uploads && !(music->uploads = strdup(uploads)))
 		return PBX_ENOMEM;
 	char sql[300];
@@ -139,13 +145,24 @@ static int music_load(void *self)
 	return err == PBX_OK ? PBX_ELATER : err;
 }
 
-static int music_start(void *self)
+static int watch_folders(struct music *music)
 {
-	struct music *music = self;
 	const uint64_t every_ms = (uint64_t)music->settings->rescan_s * 1000;
 
 	(void)music->timers->stop(music->rescan);
 	return music->timers->start(music->host, every_ms, every_ms, on_rescan, music, &music->rescan);
+}
+
+static int music_start(void *self)
+{
+	int err = watch_folders(self);
+
+	return err == PBX_OK ? reminder_start(self) : err;
+}
+
+static void music_drain(void *self)
+{
+	reminder_drain(self);
 }
 
 /* The folder may be another one now: look at once. The order of a class without a row follows the setting. A source takes all else from
@@ -160,7 +177,7 @@ static void apply_settings(void *self, void *data)
 			plan_default(music, &class->plan);
 		music_refresh(music, class);
 	}
-	(void)music_start(music); /* rescan_s may have changed; without memory the old rhythm is lost, and the log tells why */
+	(void)watch_folders(music); /* rescan_s may have changed; without memory the old rhythm is lost, and the log tells why */
 	music_rescan(music);
 }
 
@@ -176,6 +193,7 @@ static void music_unload(void *self)
 {
 	struct music *music = self;
 
+	reminder_clear(music);
 	music_jobs_clear(music);
 	music_clear(music);
 	free(music->uploads);
@@ -313,7 +331,7 @@ PBX_PLUGIN(music_on_hold)
 	.name = "music_on_hold",
 	.version = "1.0.0",
 	.summary = "Music for those who wait, in classes",
-	.needs = PBX_NEEDS("pbx.media/1", "pbx.store/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1"),
+	.needs = PBX_NEEDS("pbx.media/1", "pbx.store/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.calls/1", "pbx.bus/1"),
 	.offers = PBX_OFFERS("pbx.music/1"),
 	.instance_size = sizeof(struct music),
 	PBX_SETTINGS(struct music_settings, settings),
@@ -323,6 +341,7 @@ PBX_PLUGIN(music_on_hold)
 	.load = music_load,
 	.start = music_start,
 	.reload = music_reload,
+	.drain = music_drain,
 	.unload = music_unload,
 	.offer = music_offer,
 };

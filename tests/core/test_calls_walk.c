@@ -284,6 +284,11 @@ static void called_party(struct line *line)
 	}
 }
 
+static bool says_hold(const struct core_media_desc *said)
+{
+	return !(said->direction & CORE_RECV) || said->rtp.in4.sin_addr.s_addr == INADDR_ANY;
+}
+
 static void talking_party(struct line *line)
 {
 	struct core_media_desc offer = some_offer(), none = { .present = false };
@@ -295,7 +300,7 @@ static void talking_party(struct line *line)
 	case 2:
 		if (!leg->late_offer) { /* an offer while ours is out would be glare, which the driver answers itself */
 			core_leg_on_offer(line->leg, &offer);
-			line->holds = !(offer.direction & CORE_RECV) || offer.rtp.in4.sin_addr.s_addr == INADDR_ANY;
+			line->holds = says_hold(&offer);
 		}
 		break;
 	case 3:
@@ -333,6 +338,8 @@ static void finish_update(struct line *line)
 		return;
 	if (!leg->late_offer)
 		line->update_waits = false;
+	if (result == PBX_OK && leg->local.direction == (CORE_SEND | CORE_RECV)) /* all was allowed: less is the party's wish */
+		line->holds = says_hold(&answer);
 	core_leg_on_update_done(line->leg, result, result == PBX_OK ? &answer : NULL);
 }
 

@@ -150,7 +150,7 @@ class SipClient:
         uri = invite.split()[1]
         self.send(self.text("CANCEL", uri, branch=branch))
 
-    def acknowledge(self, answer, uri):
+    def acknowledge(self, answer, uri, body=""):
         cseq = int(answer.get("CSeq").split()[0])
         tag = re.search(r";tag=([^;]+)", answer.get("To"))
         to_tag = tag.group(1) if tag else ""
@@ -159,7 +159,7 @@ class SipClient:
             branch = re.search(r"branch=([^;,]+)", answer.get("Via")).group(1)
         elif answer.get("Contact"):
             uri = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
-        self.send(self.text("ACK", uri, to=re.search(r"<([^>]+)>", answer.get("To")).group(1), to_tag=to_tag, cseq=cseq, branch=branch))
+        self.send(self.text("ACK", uri, to=re.search(r"<([^>]+)>", answer.get("To")).group(1), to_tag=to_tag, cseq=cseq, branch=branch, body=body))
 
     def bye(self, answer):
         """Ends the call of a 200."""

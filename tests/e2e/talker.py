@@ -113,6 +113,13 @@ class Talker(SipClient, Listener):
         self.acknowledge(answer, self.target)
         return answer
 
+    def reinvite_without_offer(self, answer_with):
+        """Asks for the other side's offer and answers it in the ACK: answer_with(offer) gives the SDP. The offer."""
+        offer = self.inside("INVITE")
+        assert offer is not None and offer.status == 200, offer and offer.start
+        self.acknowledge(offer, self.target, answer_with(offer))
+        return offer
+
     def agree(self, direction):
         """Waits for a re-INVITE of the other side, answers it so and gives it."""
         invite = self.expect("INVITE")

@@ -2,7 +2,7 @@
 import threading
 
 import pytest
-from talker import direction_of
+from talker import Talker, direction_of
 
 MUSIC, SALES = 520, 740
 
@@ -76,6 +76,85 @@ def test_holding_twice_is_holding_once(pbx, alice_and):
     assert len(pbx.events("call.hold")) == len(pbx.events("call.resume")) == 1
     bob.hangup()
     alice.closed()
+
+
+def test_a_reinvite_that_asks_for_our_offer_holds_and_resumes(pbx, alice_and):
+    """RFC 6337 5.2.2: the offer allows everything, whatever was agreed before, and the answer in the ACK counts."""
+    alice, bob = alice_and()
+    for direction, heard in (("sendonly", MUSIC), ("sendrecv", bob.hertz)):
+        offer = bob.reinvite_without_offer(lambda _, say=direction: bob.session(say))
+        assert direction_of(offer) == "sendrecv"
+        assert alice.hears(heard, others={MUSIC, bob.hertz} - {heard})
+    assert [len(pbx.events(kind)) for kind in ("call.hold", "call.resume")] == [1, 1]
+    bob.reinvite_without_offer(lambda _: "")  # breaks the rules, but not the call
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    bob.hangup()
+    alice.closed()
+
+
+def test_a_phone_brings_its_own_music(make_pbx, phones, talkers):
+    """RFC 7088: the holder asks for our offer, has a music server answer it, and the held party hears that one; the setting says for which phones."""
+    pbx = make_pbx('calls:\n  moh_mode: phone_uri\n  moh_phones: ["1002"]\n')
+    alice, bob, server = phones(pbx, "1001"), talkers(pbx, "1002"), Talker(pbx, "jukebox", "", SALES)
+
+    def sing(offer):
+        server.towards = ("127.0.0.1", offer.rtp_port())
+        return server.session("sendonly")
+
+    alice.dial("1002")
+    bob.answer()
+    alice.established()
+    bob.speaks = False
+    bob.reinvite_without_offer(sing)
+    assert alice.hears(SALES, others=(MUSIC, bob.hertz))
+    assert server.hears_nothing_of(alice.hertz), "who only sends is sent nothing"
+    pbx.wait_event("call.hold")
+    server.speaks, bob.speaks = False, True
+    bob.reinvite("sendrecv")
+    assert alice.hears(bob.hertz, others=(MUSIC, SALES)) and bob.hears(alice.hertz)
+    bob.reinvite("inactive")  # nothing comes from it: ours is better than silence
+    assert alice.hears(MUSIC)
+    bob.hangup()
+    alice.closed()
+    server.close()
+
+    carol = talkers(pbx, "1003")
+    alice.dial("1003")  # of the others, ours is heard
+    carol.answer()
+    alice.established()
+    carol.reinvite("sendonly")
+    assert alice.hears(MUSIC, others=(carol.hertz,))
+    carol.hangup()
+    alice.closed()
+
+
+def test_where_music_is_off_the_held_party_hears_nothing(make_pbx, talk):
+    pbx = make_pbx("calls:\n  moh_mode: off\n")
+    alice, bob = talk(pbx, "1001", "1002")
+    bob.hold()
+    pbx.wait_event("call.hold")
+    assert alice.hears_nothing_of(MUSIC) and alice.hears_nothing_of(bob.hertz)
+    bob.resume()
+    assert alice.hears(bob.hertz)
+    alice.hangup()
+    bob.closed()
+
+
+def test_a_call_held_for_long_rings_the_holder(make_pbx, talk):
+    pbx = make_pbx("music_on_hold:\n  hold_timeout_s: 2\n")
+    alice, bob = talk(pbx, "1001", "1002")
+    bob.hold()
+    held_at = pbx.wait_event("call.hold")
+    call = bob.wait("CALL_INCOMING", 5)
+    assert "On hold: 1001" in call["peerdisplayname"]
+    assert alice.hears(MUSIC)
+    bob.command("accept")
+    assert alice.hears(bob.hertz, others=(MUSIC,))
+    assert held_at["linked_id"] == pbx.wait_event("call.resume")["linked_id"]
+    alice.hangup()
+    pbx.wait_event("call.ended")
+    record = pbx.wait_for(lambda: [record for record in pbx.ctl("cdr", "list") if record["ended_at"]], "the record")
+    assert len(record) == 1 and record[0]["hold_ms"] >= 1900
 
 
 def test_both_hold_each_other_and_nobody_hears_music(pbx, talkers):

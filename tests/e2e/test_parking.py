@@ -139,6 +139,28 @@ def test_who_parks_hears_where(pbx, phones, talkers):
     carol.hangup()
 
 
+def test_who_parks_and_hangs_up_at_once_reads_where(pbx, phones, talkers):
+    carol, alice = talk_to_talker(pbx, phones, talkers, "1003", "1001")
+    assert alice.refer("*74") == [100, 200]
+    alice.hangup()
+    message = alice.expect("MESSAGE")
+    alice.reply(message, 200, "OK")
+    assert message.body == "Slot 70: 1003" and "sip:70@" in message.get("From")
+    carol.hangup()
+
+
+def test_who_fetches_may_not_transfer_when_the_lot_says_so(make_pbx, phones, talkers):
+    pbx = make_pbx("call_parking:\n  retrieve_transfer: parked\n")
+    carol, alice = talk_to_talker(pbx, phones, talkers, "1003", "1001")
+    alice.refer("*74")
+    alice.closed()
+    alice.dial("70")
+    assert alice.refer("1002") == [403]
+    assert carol.hears(alice.hertz, others=(MUSIC,))
+    alice.hangup()
+    carol.closed()
+
+
 def test_transfer_to_a_slot_of_ones_choice(pbx, talk, phones):
     alice, bob = talk(pbx, "1001", "1002")
     assert park(pbx, bob, alice, "75")["slot"] == 75
