@@ -589,10 +589,9 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 		return PBX_ENOENT;
 
 	const struct pbx_dial_target target = { .text = number };
-	const struct pbx_dial_plan plan = { .size = sizeof plan,
-					    .strategy = PBX_DIAL_ALL,
-					    .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK,
-					    PBX_TARGETS(&target, 1) };
+	const struct pbx_dial_plan plan = {
+		.size = sizeof plan, .strategy = PBX_DIAL_ALL, .flags = PBX_DIAL_CONNECT | PBX_DIAL_RINGBACK, PBX_TARGETS(&target, 1)
+	};
 	const struct core_dial_wish wish = { .from = leg,
 					     .plan = &plan,
 					     .transferor = transferor,

@@ -29,7 +29,8 @@ void words_write(const struct slot *slot, const char *when)
 		return;
 	(void)snprintf(number, sizeof number, "%u", slot->number);
 	bool is_named = slot->caller_name[0] && strcmp(slot->caller_name, slot->caller) != 0;
-	(void)snprintf(text, sizeof text, "Slot %u: %s%s%s", slot->number, slot->caller, is_named ? " " : "", is_named ? slot->caller_name : "");
+	(void)snprintf(text, sizeof text, "Slot %u: %s%s%s", slot->number, slot->caller, is_named ? " " : "",
+		       is_named ? slot->caller_name : "");
 	const struct pbx_message message = {
 		.size = sizeof message,
 		.from = number, /* to call it back is to fetch */

@@ -1,7 +1,8 @@
 /*
  * import - many extensions from a CSV file (RFC 4180): all of them, or none and every mistake named with its line
  *
- * The first line names the columns: number (needed), name, email, sip_secret, allow_external, caller_id, pickup_group, music_class, language.
+ * The first line names the columns: number (needed), name, email, sip_secret, allow_external, call_class, call_waiting, caller_id, pickup_group,
+ * music_class, language. An empty field leaves a flag or a class as it was.
  * Numbers that exist are changed, others created; secrets that were made are in the answer, once.
  *
  * A file may have ten thousand lines, and calls go on meanwhile: it is read, and its accounts take their places, some at a time; edits wait
@@ -20,10 +21,24 @@
 #define READ_AT_ONCE 8192u  /* bytes of the file */
 #define PLACED_AT_ONCE 500u /* accounts */
 
-enum column { NUMBER, NAME, EMAIL, SIP_SECRET, ALLOW_EXTERNAL, CALLER_ID, PICKUP_GROUP, MUSIC_CLASS, LANGUAGE, COLUMNS };
+enum column {
+	NUMBER,
+	NAME,
+	EMAIL,
+	SIP_SECRET,
+	ALLOW_EXTERNAL,
+	CALL_CLASS,
+	CALL_WAITING,
+	CALLER_ID,
+	PICKUP_GROUP,
+	MUSIC_CLASS,
+	LANGUAGE,
+	COLUMNS
+};
 
-static const char *const column_names[COLUMNS] = { "number",    "name",         "email",       "sip_secret", "allow_external",
-						   "caller_id", "pickup_group", "music_class", "language" };
+static const char *const column_names[COLUMNS] = { "number",         "name",        "email",        "sip_secret",
+						   "allow_external", "call_class",  "call_waiting", "caller_id",
+						   "pickup_group",   "music_class", "language" };
 
 struct imported {
 	struct account *account; /* NULL: the line has mistakes, or the account has its place */
@@ -98,8 +113,9 @@ static void take_column_name(struct import *import, const char *name)
 			return;
 		}
 	problem(import,
-		"there is no column \"%s\"; columns are number, name, email, sip_secret, allow_external, caller_id, pickup_group, "
-		"music_class, language",
+		"there is no column \"%s\"; columns are number, name, email, sip_secret, allow_external, call_class, call_waiting, "
+		"caller_id, "
+		"pickup_group, music_class, language",
 		name);
 	import->columns[import->column_count++] = COLUMNS;
 }
@@ -175,14 +191,31 @@ static bool keep_number(struct import *import, const char *number)
 	return true;
 }
 
-static void take_flag(struct import *import, const char *text, bool *flag)
+static void take_flag(struct import *import, enum column column, bool *flag)
 {
+	const char *text = import->fields[column];
+
+	if (!text[0])
+		return;
 	if (strcasecmp(text, "true") == 0 || strcasecmp(text, "yes") == 0 || strcmp(text, "1") == 0)
 		*flag = true;
 	else if (strcasecmp(text, "false") == 0 || strcasecmp(text, "no") == 0 || strcmp(text, "0") == 0)
 		*flag = false;
 	else
-		problem(import, "allow_external is \"%s\"; it can be true or false", text);
+		problem(import, "%s is \"%s\"; it can be true or false", column_names[column], text);
+}
+
+static void take_class(struct import *import, uint32_t *call_class)
+{
+	const char *text = import->fields[CALL_CLASS];
+	uint32_t named = class_from_name(text);
+
+	if (!text[0])
+		return;
+	if (named == CLASS_UNSET && strcmp(text, "default") != 0)
+		problem(import, "call_class is \"%s\"; it can be internal, local, national, international, premium or default", text);
+	else
+		*call_class = named;
 }
 
 static void seal(struct import *import, struct imported *row, struct account_draft *draft, bool exists)
@@ -237,8 +270,11 @@ static void fill_draft(struct import *import, const struct account *old, struct 
 	COPY(PICKUP_GROUP, draft->pickup_group);
 	COPY(MUSIC_CLASS, draft->music_class);
 	COPY(LANGUAGE, draft->language);
-	if (import->given[ALLOW_EXTERNAL] && import->fields[ALLOW_EXTERNAL][0])
-		take_flag(import, import->fields[ALLOW_EXTERNAL], &draft->may_call_outside);
+	bool waits = !draft->no_waiting;
+	take_flag(import, ALLOW_EXTERNAL, &draft->may_call_outside);
+	take_flag(import, CALL_WAITING, &waits);
+	take_class(import, &draft->call_class);
+	draft->no_waiting = !waits;
 	draft->updated_us = now_us;
 }
 

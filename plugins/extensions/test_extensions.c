@@ -504,13 +504,17 @@ START_TEST(a_file_is_imported_whole)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
 	const char *answer = fake_http(pbx, "POST", "/extensions:import",
-				       "number,name,email,allow_external\r\n1001,Alice,alice@example.org,no\r\n1010,\"Smith, John\",,\r\n");
+				       "number,name,email,allow_external,call_class,call_waiting\r\n1001,Alice,alice@example.org,no,,\r\n"
+				       "1010,\"Smith, John\",,,national,no\r\n");
 
 	ck_assert_msg(fake_status(pbx) == 200, "%s", answer);
 	ck_assert_str_eq(shown(pbx, "1001", "name"), "Alice");
 	ck_assert_str_eq(shown(pbx, "1001", "allow_external"), "false");
 	ck_assert_str_eq(shown(pbx, "1010", "name"), "Smith, John");
 	ck_assert_str_eq(shown(pbx, "1010", "allow_external"), "true");
+	ck_assert_str_eq(shown(pbx, "1010", "call_class"), "national");
+	ck_assert_str_eq(shown(pbx, "1010", "call_waiting"), "false");
+	ck_assert_str_eq(shown(pbx, "1001", "call_waiting"), "true");
 	ck_assert_msg(strstr(answer, "sip_secret") != NULL, "%s", answer);
 	fake_registered(pbx, "1010");
 	pbx_leg alice = fake_dial(pbx, "1001", "1010");
@@ -532,6 +536,8 @@ START_TEST(a_file_with_mistakes_changes_nothing_and_all_are_named)
 	(void)fake_http(pbx, "POST", "/extensions:import", "name\nnobody\n");
 	ck_assert_uint_eq(fake_status(pbx), 400);
 	(void)fake_http(pbx, "POST", "/extensions:import", "");
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	(void)fake_http(pbx, "POST", "/extensions:import", "number,call_class\n1010,cosmic\n");
 	ck_assert_uint_eq(fake_status(pbx), 400);
 	(void)fake_http(pbx, "POST", "/extensions:import", "number,colour\n1010,red\n");
 	ck_assert_uint_eq(fake_status(pbx), 400);
@@ -618,8 +624,7 @@ CHECK_MAIN("extensions", an_extension_is_made_shown_changed_and_removed, what_ca
 	   without_the_right_nobody_leaves_the_house, beyond_its_calls_an_extension_is_busy,
 	   each_class_reaches_as_far_as_it_says_and_premium_is_asked_for, who_forwards_a_call_outside_needs_the_right_to,
 	   without_call_waiting_a_second_call_is_busy, beyond_the_calls_it_may_have_made_an_extension_makes_none,
-	   what_is_dialled_changes_ones_own_extension,
-	   codes_of_no_account_or_no_sense_are_refused, a_neighbours_call_is_picked_up_within_the_group,
-	   a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole, a_file_with_mistakes_changes_nothing_and_all_are_named,
-	   a_key_of_the_phone_changes_the_extension, a_key_that_cannot_be_obeyed_shows_what_holds,
-	   a_fresh_copy_knows_everybody_and_keeps_the_call)
+	   what_is_dialled_changes_ones_own_extension, codes_of_no_account_or_no_sense_are_refused,
+	   a_neighbours_call_is_picked_up_within_the_group, a_call_is_picked_up_by_the_number_that_rings, a_file_is_imported_whole,
+	   a_file_with_mistakes_changes_nothing_and_all_are_named, a_key_of_the_phone_changes_the_extension,
+	   a_key_that_cannot_be_obeyed_shows_what_holds, a_fresh_copy_knows_everybody_and_keeps_the_call)

@@ -242,15 +242,15 @@ static void offer_services(void)
 		const char *id;
 		const void *table;
 	} services[] = {
-		{ "pbx.timers/1", &core_timers_service },   { "pbx.io/1", &core_io_service },
-		{ "pbx.json/1", &core_json_service },       { "pbx.secrets/1", &core_secrets_service },
-		{ "pbx.fetch/1", &core_fetch_service },     { "pbx.store/1", &core_store_service },
-		{ "pbx.bus/1", &core_bus_service },         { "pbx.requests/1", &core_requests_service },
-		{ "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
-		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
-		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.location/1", &fake_location_service },
-		{ "pbx.sip/1", &fake_sip_service },         { "pbx.lamps/1", &core_lamps_service },
-		{ "pbx.mwi/1", &core_mwi_service },         { "pbx.border/1", &fake_border_service },
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.io/1", &core_io_service },
+		{ "pbx.json/1", &core_json_service },         { "pbx.secrets/1", &core_secrets_service },
+		{ "pbx.fetch/1", &core_fetch_service },       { "pbx.store/1", &core_store_service },
+		{ "pbx.bus/1", &core_bus_service },           { "pbx.requests/1", &core_requests_service },
+		{ "pbx.metrics/1", &core_metrics_service },   { "pbx.calls/1", &core_calls_service },
+		{ "pbx.route/1", &core_route_service },       { "pbx.media/1", &core_media_service },
+		{ "pbx.prompts/1", &core_prompts_service },   { "pbx.location/1", &fake_location_service },
+		{ "pbx.sip/1", &fake_sip_service },           { "pbx.lamps/1", &core_lamps_service },
+		{ "pbx.mwi/1", &core_mwi_service },           { "pbx.border/1", &fake_border_service },
 		{ "pbx.notifier/1", &fake_notifier_service }, { "pbx.messages/1", &fake_messages_service },
 	};
 
