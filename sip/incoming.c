@@ -107,6 +107,13 @@ static bool find_replaced(const struct ua_dialog *dialog, const sip_t *sip, pbx_
 	return !sip->sip_replaces || ret_leg->id;
 }
 
+/* A peer that calls the Contact we registered, and nothing but that: for the account it belongs to. */
+static void dial_account(const struct pbx_sip_peer *is, char *ret_dialled, size_t size)
+{
+	if (strcmp(ret_dialled, is->contact_user) == 0)
+		(void)snprintf(ret_dialled, size, "%s", is->from_user[0] ? is->from_user : is->user);
+}
+
 /* A peer that knows us by the token we registered with may say elsewhere what was dialled. */
 static void read_dialled(const struct ua_request *request, char *ret_dialled, size_t size)
 {
@@ -116,6 +123,7 @@ static void read_dialled(const struct ua_request *request, char *ret_dialled, si
 	if (!request->peer || !request->peer->is.contact_user[0] || strcmp(ret_dialled, request->peer->is.contact_user) != 0)
 		return;
 	ua_identity_user(sip->sip_to->a_url, ret_dialled, size);
+	dial_account(&request->peer->is, ret_dialled, size);
 	for (const sip_unknown_t *header = sip->sip_unknown; header; header = header->un_next) {
 		su_home_t home[1] = { SU_HOME_INIT(home) };
 
