@@ -20,8 +20,8 @@ def talk(caller, callee):
     caller.dial(callee.number)
     callee.answer()
     caller.established()
-    caller.hears(callee.hertz)
-    callee.hears(caller.hertz)
+    assert caller.hears(callee.hertz)
+    assert callee.hears(caller.hertz)
 
 
 @pytest.mark.parametrize("first, second", [("tls", "udp"), ("tcp", "tls"), ("tls", "tls"), ("udp", "tcp")])
@@ -64,7 +64,7 @@ def test_a_renewed_certificate_drops_no_call(make_pbx, phones, tmp_path):
         os.replace(tmp_path / "new", tmp_path / name)
     pbx.wait_for(lambda: pbx.log_lines("sip_certificate_loaded"), "the new certificate")
     assert shown_certificate(pbx).split() == second.split()
-    one.hears(two.hertz)
+    assert one.hears(two.hertz)
     one.hangup()  # over the connection that began with the old one
     two.closed()
 
