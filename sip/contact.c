@@ -82,14 +82,7 @@ int ua_path_read(const sip_path_t *path, char ret_path[UA_MOST_PATH])
 	return PBX_OK;
 }
 
-bool ua_path_has_flow(const sip_path_t *path)
-{
-	while (path && path->r_next)
-		path = path->r_next;
-	return path && url_has_param(path->r_url, "ob");
-}
-
-/* ---- parameters of a URI kept as text ------------------------------------------------- */
+/* ---- parameters ----------------------------------------------------------------------- */
 
 static int hex_digit(char digit)
 {
@@ -135,4 +128,32 @@ bool ua_uri_param(const char *uri, const char *name, char *ret_value, size_t siz
 		return unescape(at + name_ends + 1, length - name_ends - 1, ret_value, size);
 	}
 	return false;
+}
+
+bool ua_param(const char *params, const char *between, const char *name, char *ret_value, size_t size)
+{
+	size_t name_length = strlen(name);
+
+	if (ret_value)
+		ret_value[0] = '\0';
+	for (const char *at = params ? params : ""; *at; at += strspn(at, between)) {
+		size_t length = strcspn(at, between);
+		bool is_it = length >= name_length && strncasecmp(at, name, name_length) == 0 &&
+			     (length == name_length || at[name_length] == '=');
+
+		if (is_it && ret_value && length > name_length &&
+		    !unescape(at + name_length + 1, length - name_length - 1, ret_value, size))
+			ret_value[0] = '\0';
+		if (is_it)
+			return true;
+		at += length;
+	}
+	return false;
+}
+
+bool ua_path_has_flow(const sip_path_t *path)
+{
+	while (path && path->r_next)
+		path = path->r_next;
+	return path && ua_param(path->r_url->url_params, ";", "ob", NULL, 0);
 }

@@ -21,5 +21,8 @@ int ua_path_read(const sip_path_t *path, char ret_path[UA_MOST_PATH]);
 /* Whether the proxy the device is connected to keeps flows (RFC 5626 5.1): it wrote ;ob into the Path's last address. */
 bool ua_path_has_flow(const sip_path_t *path);
 
+/* Whether `name` is among parameters like "a=1;b;c=%41" (NULL is fine), which `between` parts, and its value unescaped: "" without one, or when it is
+ * longer than ret_value, which may be NULL. Sofia's url_param() reads on behind the text when a parameter only begins like the one it looks for. */
+bool ua_param(const char *params, const char *between, const char *name, char *ret_value, size_t size);
 /* The parameter `name` of a URI as text, unescaped; without a value it is "". False: it is not there, or longer than ret_value. */
 bool ua_uri_param(const char *uri, const char *name, char *ret_value, size_t size);

@@ -128,4 +128,9 @@ int ua_accept_offer(void *dialog, const struct core_media_desc *answer);
 int ua_refuse_offer(void *dialog, uint32_t sip_code);
 int ua_send_digit(void *dialog, char digit, uint32_t duration_ms);
 void ua_transfer_progress(void *dialog, uint32_t sip_code);
-int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip); /* refer.c */
+
+/* ---- refer.c ---- */
+int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);
+#define UA_MOST_REPLACES 512u
+/* The Replaces in the headers of Refer-To's URI, unescaped: "call-id;to-tag=1;from-tag=2". False: there is none. "": it is too long for any of ours. */
+bool ua_refer_replaces(const url_t *target, char ret_replaces[UA_MOST_REPLACES]);

@@ -117,7 +117,7 @@ uint32_t ua_gruu_read(const url_t *url, char ret_aor[64], char ret_instance[UA_M
 {
 	char instance[UA_MOST_INSTANCE - 2] = "";
 
-	if (!url_has_param(url, "gr"))
+	if (!ua_param(url->url_params, ";", "gr", instance, sizeof instance))
 		return UA_GRUU_NONE;
 	if (is_temporary(url)) {
 		const struct ua_binding *binding = open_temporary(url->url_user + strlen(PREFIX));
@@ -128,9 +128,8 @@ uint32_t ua_gruu_read(const url_t *url, char ret_aor[64], char ret_instance[UA_M
 		(void)snprintf(ret_instance, UA_MOST_INSTANCE, "%s", binding->instance);
 		return UA_GRUU_FOUND;
 	}
-	if (url_param(url->url_params, "gr=", instance, sizeof instance) <= 1)
+	if (!instance[0])
 		return UA_GRUU_NONE;
-	(void)url_unescape(instance, instance);
 	ua_identity_user(url, ret_aor, 64);
 	(void)snprintf(ret_instance, UA_MOST_INSTANCE, "<%s>", instance);
 	return UA_GRUU_FOUND;

@@ -30,7 +30,7 @@ static const char *transport_to(const struct core_invite *invite, const url_t *t
 
 	if (invite->transport[0])
 		return ua_transport_name(invite->transport);
-	if (url_param(target->url_params, "transport=", own, sizeof own) > 0)
+	if (ua_param(target->url_params, ";", "transport", own, sizeof own) && own[0])
 		return ua_transport_name(own);
 	return target->url_type == url_sips ? "tls" : "udp";
 }

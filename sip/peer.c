@@ -8,6 +8,7 @@
 #include "peer.h"
 #include "address.h"
 #include "agent.h"
+#include "contact.h"
 #include "loop.h"
 #include "transport.h"
 #include <ctype.h>
@@ -252,7 +253,7 @@ static bool is_token_of(const struct ua_peer *peer, const url_t *url)
 		return false;
 	if (url->url_user && strcmp(url->url_user, token) == 0)
 		return true;
-	return url->url_params && url_param(url->url_params, "line=", line, sizeof line) > 0 && strcmp(line, token) == 0;
+	return ua_param(url->url_params, ";", "line", line, sizeof line) && strcmp(line, token) == 0;
 }
 
 static bool is_from(const struct core_addr *source, const char *network)

@@ -12,19 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "call-id%3Bto-tag%3D1%3Bfrom-tag%3D2" in the headers of Refer-To's URI. None: no Replaces, or not a dialog of ours. */
-static pbx_leg find_replaced(const struct ua_dialog *dialog, const url_t *target, bool *ret_asked)
+bool ua_refer_replaces(const url_t *target, char ret_replaces[UA_MOST_REPLACES])
+{
+	return ua_param(target->url_headers, "&", "Replaces", ret_replaces, UA_MOST_REPLACES);
+}
+
+/* The leg of ours that Replaces names; none when it is another's, or the one that asks. */
+static pbx_leg find_replaced(const struct ua_dialog *dialog, const char *text)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	const sip_replaces_t *replaces;
 	struct ua_dialog *other = NULL;
-	char text[512] = "";
 	nta_leg_t *leg;
 
-	*ret_asked = target->url_headers && url_param(target->url_headers, "Replaces=", text, sizeof text) > 0;
-	if (!*ret_asked)
-		return (pbx_leg){ 0 };
-	(void)url_unescape(text, text);
 	(void)su_home_init(home);
 	replaces = sip_replaces_make(home, text);
 	leg = replaces ? nta_leg_by_replaces(dialog->ua->agent, replaces) : NULL;
@@ -73,9 +73,7 @@ static int refuse_target(const struct ua_dialog *dialog, const sip_t *sip)
 
 int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 {
-	char target[64], instance[UA_MOST_INSTANCE];
-	bool attended;
-	pbx_leg replaced;
+	char target[64], instance[UA_MOST_INSTANCE], replaces[UA_MOST_REPLACES];
 
 	if (dialog->state != UA_ANSWERED || dialog->refer_cseq) {
 		ua_reply(dialog->ua, irq, SIP_491_REQUEST_PENDING, NULL);
@@ -88,7 +86,8 @@ int ua_on_refer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 	}
 	if (ua_gruu_read(sip->sip_refer_to->r_url, target, instance) != UA_GRUU_FOUND)
 		ua_identity_user(sip->sip_refer_to->r_url, target, sizeof target);
-	replaced = find_replaced(dialog, sip->sip_refer_to->r_url, &attended);
+	bool attended = ua_refer_replaces(sip->sip_refer_to->r_url, replaces);
+	pbx_leg replaced = attended ? find_replaced(dialog, replaces) : (pbx_leg){ 0 };
 	if (!target[0] || (attended && !replaced.id)) {
 		ua_reply(dialog->ua, irq, SIP_404_NOT_FOUND, NULL);
 		return 0;

@@ -6,6 +6,7 @@
  */
 #include "way.h"
 #include "address.h"
+#include "contact.h"
 #include "host.h"
 #include "loop.h"
 #include <netdb.h>
@@ -143,7 +144,7 @@ static bool read_goal(struct ua_search *search)
 	if (good) {
 		(void)snprintf(search->host, sizeof search->host, "%s", url->url_host);
 		search->port = url->url_port ? (uint32_t)strtoul(url->url_port, NULL, 10) : 0;
-		if (url_param(url->url_params, "transport=", transport, sizeof transport) > 0)
+		if (ua_param(url->url_params, ";", "transport", transport, sizeof transport) && transport[0])
 			(void)snprintf(search->transport, sizeof search->transport, "%.4s", transport);
 	}
 	su_home_deinit(home);

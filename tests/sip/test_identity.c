@@ -1,7 +1,9 @@
 /* test_identity - who calls: what is believed, what is shown, and what of a caller's INVITE goes on */
 #include "rig.h"
+#include "contact.h"
 #include "dialog.h"
 #include "loop.h"
+#include <stdlib.h>
 #include <string.h>
 
 #define SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
@@ -415,6 +417,34 @@ START_TEST(nobody_is_sent_to_another_host)
 }
 END_TEST
 
+/* ---- parameters ----------------------------------------------------------------------- */
+
+/* Each text in memory of its own, so that whoever reads on behind it is caught. */
+static const char *param(const char *params, const char *wanted)
+{
+	static char value[16];
+	char *text = strdup(params);
+	bool found = ua_param(text, ";&", wanted, value, sizeof value);
+
+	free(text);
+	return found ? value : NULL;
+}
+
+START_TEST(a_parameter_is_found_by_its_whole_name)
+{
+	ck_assert_str_eq(param("a=1;line=2;b", "line"), "2");
+	ck_assert_str_eq(param("Line=%41%42", "line"), "AB");
+	ck_assert_str_eq(param("a&b", "b"), "");
+	ck_assert_str_eq(param("line=12345678901234567890", "line"), "");
+	ck_assert_str_eq(param("line=%0d%0aX: 1", "line"), "");
+	ck_assert_ptr_null(param("linex", "line"));
+	ck_assert_ptr_null(param("linex=1;lin=2", "line"));
+	ck_assert_ptr_null(param(";;", "line"));
+	ck_assert_ptr_null(param("", "line"));
+	ck_assert(!ua_param(NULL, ";", "line", NULL, 0));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("identity");
@@ -434,6 +464,9 @@ int main(void)
 	tcase_add_test(cases, a_device_is_known_by_its_registration);
 	tcase_add_test(cases, other_systems_transfer_as_far_as_they_may);
 	tcase_add_test(cases, nobody_is_sent_to_another_host);
+	suite_add_tcase(suite, cases);
+	cases = tcase_create("parameters");
+	tcase_add_test(cases, a_parameter_is_found_by_its_whole_name);
 	suite_add_tcase(suite, cases);
 
 	SRunner *runner = srunner_create(suite);
