@@ -22,8 +22,9 @@ FIRST_USER = 10000
 class Pbx:
     """The daemon with the settings of a benchmark: one trusted address, accounts from CSV."""
 
-    def __init__(self, build, directory, sip_port, users):
+    def __init__(self, build, directory, sip_port, users, api_port=9443):
         self.build, self.directory, self.sip_port, self.users = Path(build).resolve(), Path(directory), sip_port, users
+        self.api_port = api_port
         folders = [str(folder) for folder in sorted((self.build / "plugins").iterdir()) if any(folder.glob("*.so"))]
         (self.directory / "pbx.yml").write_text(json.dumps({
             "server": {"data_dir": str(self.directory / "data"), "run_dir": str(self.directory / "run")},
@@ -32,7 +33,7 @@ class Pbx:
             "sip": {"listen": [f"udp:127.0.0.1:{sip_port}"], "domain": "pbx.test", "peers": ["127.0.0.1"], "flood_rate": 100000,
                     "flood_burst": 100000},
             "media": {"bind": "127.0.0.1", "port_min": 10000, "port_max": 30000, "quarantine_s": 1},
-            "api": {"listen": "127.0.0.1:9443"},
+            "api": {"listen": f"127.0.0.1:{api_port}"},
             "calls": {"limit": 20000},
             "extensions": {"max_calls": 1000},
         }))
@@ -63,7 +64,7 @@ class Pbx:
         csv.write_text("number,sip_secret\n" + "\n".join(rows) + "\n")
         token = self.ctl("token", "create", "bench", "*")["token"]
         subprocess.run(["curl", "-skf", "-o", "/dev/null", "-H", f"Authorization: Bearer {token}", "-H", "Content-Type: text/csv", "--data-binary", f"@{csv}",
-                        "https://127.0.0.1:9443/api/v1/extensions:import"], check=True)
+                        f"https://127.0.0.1:{self.api_port}/api/v1/extensions:import"], check=True)
 
     def cpu_s(self):
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -197,4 +198,5 @@ def main():
         sys.exit(code)
 
 
-main()
+if __name__ == "__main__":
+    main()

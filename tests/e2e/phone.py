@@ -32,6 +32,7 @@ module sndfile.so
 module_tmp account.so
 module_app ctrl_tcp.so
 module_app menu.so
+{modules}
 ctrl_tcp_listen 127.0.0.1:{control_port}
 snd_path {directory}
 """
@@ -39,21 +40,24 @@ snd_path {directory}
 
 class Phone(Listener):
     """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. media: "srtp" (offers keys and takes them) or "srtp-mand" (no call
-    without): what it hears is then its recorder's to tell, and `wire` has what passed."""
+    without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own."""
 
-    def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media=""):
+    def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media="",
+                 modules=(), contacts=(), account=""):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
         self.sip_port = port or free_port()
         control_port, rtp_port = free_port(), free_range(20)
         (self.directory / "config").write_text(CONFIG.format(sip_port=self.sip_port, hertz=hertz, rtp_port=rtp_port, rtp_last=rtp_port + 19,
-                                                             control_port=control_port, directory=self.directory))
+                                                             control_port=control_port, directory=self.directory,
+                                                             modules="\n".join(f"module_app {name}" for name in modules)))
+        (self.directory / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
         codecs = f";audio_codecs={codecs}" if codecs else ""
         media = f";mediaenc={media}" if media else ""
         (self.directory / "accounts").write_text(
             f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
-            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}{media}\n")
+            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}{media}{account}\n")
         self.wire = open_ear(rtp_port, rtp_port + 19, self.directory)
         self.ear = RecorderEar(self.directory) if media else self.wire
         self._out = open(self.directory / "out.txt", "wb")

@@ -203,6 +203,22 @@ def test_the_keys_of_a_phone_and_ours_are_one(house, watcher):
     assert phone.ask_to_watch("1001", "as-feature-event").status == 403
 
 
+def test_a_real_phone_shows_what_waits_and_how_a_friend_is(make_pbx, phones):
+    pbx = make_pbx()
+    pbx.account("1002")
+    phone = phones(pbx, "1001", modules=("mwi.so", "contact.so", "presence.so"), account=";mwi=yes", contacts=['"Bob" <sip:1002@pbx.test>;presence=p2p'])
+    pbx.ctl("mwi", "set", "1001", "new=2", "old=1")
+    phone.wait("MWI_NOTIFY", where=lambda event: "Voice-Message: 2/1 (0/0)" in event["param"])
+
+    def friend_is(shown):
+        pbx.wait_for(lambda: re.search(rf"{shown}\S* Bob", phone.command("contacts")["data"]), f"the phone to show Bob as {shown}")
+
+    pbx.ctl("presence", "set", "1002", "available")
+    friend_is("Online")
+    pbx.ctl("presence", "set", "1002", "busy")
+    friend_is("Busy")
+
+
 def test_subscriptions_of_every_kind_outlast_a_crash(make_pbx):
     pbx = make_pbx(LISTS)
     secrets = {number: pbx.account(number) for number in ("1001", "1002", "1009")}
