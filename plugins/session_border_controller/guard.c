@@ -111,9 +111,10 @@ static void on_failed(void *self, const struct pbx_border_source *source, const 
 {
 	struct sbc *sbc = self;
 
-	(void)user;
-	if (sbc->settings->enabled && !is_trusted(sbc, source))
-		sources_offend(sbc, source->address, "password", 1);
+	if (!sbc->settings->enabled || is_trusted(sbc, source))
+		return;
+	security_log_add(sbc, source->address, source->port, source->transport, "InvalidPassword", user);
+	sources_offend(sbc, source->address, "password", 1);
 }
 
 /* ---- calls ---------------------------------------------------------------------------- */

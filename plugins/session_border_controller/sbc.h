@@ -4,6 +4,7 @@
  *   lists.c      who is let in and who is kept out: networks in the store, and in a trie that is asked for each packet
  *   sources.c    what single addresses have done: how many requests a second, how many offences
  *   admission.c  how many calls there are, of whom, and what they weigh
+ *   security_log.c  offences for fail2ban's filter of another system
  *   guard.c      signalling's questions (pbx/border.h), answered
  *   requests.c   REST and pbxctl
  */
@@ -18,7 +19,7 @@
 
 struct sbc_settings {
 	bool enabled, drop_silently;
-	const char *malformed;
+	const char *malformed, *security_log;
 	uint32_t rate_limit, network_rate_limit;
 	uint32_t ban_after, ban_window_s, ban_seconds;
 	struct pbx_list scanners, emergency_numbers;
@@ -132,6 +133,13 @@ uint32_t admission_calls(const struct admission *admission); /* now */
 /* Forgets parties that have been quiet. */
 void admission_sweep(struct sbc *sbc);
 
+/* ---- security_log.c ------------------------------------------------------------------- */
+
+/* One line more, when there is a file for it. event as Asterisk names it: "InvalidPassword", "FailedACL". */
+void security_log_add(struct sbc *sbc, const uint8_t address[16], uint32_t port, const char *transport, const char *event,
+		      const char *user);
+void security_log_free(struct sbc *sbc);
+
 /* ---- the plugin ----------------------------------------------------------------------- */
 
 /* Why something was dropped; rows of drop_names. */
@@ -164,6 +172,9 @@ struct sbc {
 	struct admission admission;
 	uint64_t dropped[DROPS], told[DROPS]; /* ever, and how many of them the metrics know */
 	uint64_t rate_violations, bans;
+	char *log_text; /* lines that wait to be appended */
+	size_t log_size;
+	bool log_at_work;
 	uint32_t events_left; /* this second: a flood of events helps nobody */
 };
 

@@ -37,6 +37,10 @@ static const struct pbx_setting settings[] = {
 		 .help = "Offences older than this are forgotten"),
 	PBX_UINT(struct sbc_settings, ban_seconds, .initial = 3600, .least = 0, .most = 31536000, .unit = "s",
 		 .help = "How long a ban lasts; 0: nobody is banned"),
+	PBX_TEXT(struct sbc_settings, security_log, .initial_text = "", .most = 500,
+		 .help = "Absolute path of a file that gets wrong passwords and bans as Asterisk writes them, for fail2ban's filter of "
+			 "that name; "
+			 "empty: none"),
 	PBX_UINT(struct sbc_settings, max_calls, .initial = 1000, .least = 0, .most = 1000000, .help = "Calls at a time; 0: no limit"),
 	PBX_UINT(struct sbc_settings, max_cps, .initial = 0, .least = 0, .most = 100000, .help = "New calls a second; 0: no limit"),
 	PBX_UINT(struct sbc_settings, max_bandwidth, .initial = 100000, .least = 0, .most = 100000000, .unit = "kbit/s",
@@ -139,6 +143,27 @@ static void on_second(void *self, pbx_timer timer)
 
 /* ---- life ----------------------------------------------------------------------------- */
 
+static int check_settings(const struct sbc_settings *proposed, struct pbx_diag *diag)
+{
+	if (!proposed->security_log[0] || proposed->security_log[0] == '/')
+		return PBX_OK;
+	pbx_diag_set(diag, "security_log", "%.200s is no absolute path; write /var/log/pbx/security.log", proposed->security_log);
+	return PBX_EINVAL;
+}
+
+static int sbc_check(void *self, struct pbx_diag *diag)
+{
+	const struct sbc *sbc = self;
+
+	return check_settings(sbc->settings, diag);
+}
+
+static int sbc_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	(void)self;
+	return check_settings(proposed, diag);
+}
+
 static int sbc_load(void *self)
 {
 	struct sbc *sbc = self;
@@ -178,6 +203,7 @@ static void sbc_unload(void *self)
 	lists_free(&sbc->lists);
 	sources_fini(&sbc->sources);
 	admission_fini(&sbc->admission);
+	security_log_free(sbc);
 }
 
 PBX_PLUGIN(session_border_controller)
@@ -195,7 +221,9 @@ PBX_PLUGIN(session_border_controller)
 	.commands = PBX_TABLE(sbc_commands),
 	.metrics = PBX_TABLE(metrics),
 	.events = PBX_TABLE(events),
+	.check = sbc_check,
 	.load = sbc_load,
 	.start = sbc_start,
+	.reload = sbc_reload,
 	.unload = sbc_unload,
 };

@@ -173,6 +173,7 @@ static void ban(struct sbc *sbc, const uint8_t address[16], const char *reason)
 	}
 	sbc->bans++;
 	(void)sbc->metrics->add(sbc->host, METRIC_BANS, reason, 1); /* a lost count is no reason to stop */
+	security_log_add(sbc, address, 0, "udp", "FailedACL", reason);
 	pbx_warn(sbc->host, "source_blocked", "address=%s reason=%s for_s=%u", host, reason, for_s);
 
 	struct pbx_json *data = sbc->json->new_object();

@@ -287,6 +287,34 @@ START_TEST(wrong_passwords_and_junk_are_offences_and_a_registered_phones_address
 }
 END_TEST
 
+START_TEST(offences_are_written_for_fail2bans_asterisk_filter_and_no_name_ends_a_value)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	const struct pbx_border_guard *guard = fake_border(pbx);
+	const struct pbx_border_source source = from("192.0.2.70");
+	char line[700], text[1024] = "";
+
+	(void)fake_command(pbx, "config set session_border_controller.security_log security.log");
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	(void)snprintf(line, sizeof line, "config set session_border_controller.security_log %s/security.log", fake_dir(pbx));
+	(void)fake_command(pbx, line);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	fake_settle(pbx);
+	guard->failed(guard->self, &source, "x\",RemoteAddress=\"IPV4/UDP/192.0.2.1/5060\"\n");
+	fake_settle(pbx);
+	(void)snprintf(line, sizeof line, "%s/security.log", fake_dir(pbx));
+	FILE *file = fopen(line, "r");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_ptr_nonnull(fgets(text, sizeof text, file));
+	ck_assert_ptr_null(fgets(line, sizeof line, file));
+	ck_assert_int_eq(fclose(file), 0);
+	ck_assert_msg(strstr(text,
+			     "SecurityEvent=\"InvalidPassword\",Severity=\"Error\",Service=\"SIP\",AccountID=\"x__RemoteAddress__IPV4_UDP_"
+			     "192.0.2.1_5060__\",RemoteAddress=\"IPV4/UDP/192.0.2.70/5060\"\n"),
+		      "%s", text);
+}
+END_TEST
+
 START_TEST(old_offences_are_forgotten)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("  ban_after: 2\n  ban_window_s: 10\n");
@@ -383,6 +411,7 @@ CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_black
 	   what_is_no_address_twice_or_not_there_is_refused, lists_outlive_a_restart_and_entries_expire,
 	   who_asks_too_often_is_not_answered_and_others_are, a_network_has_a_rate_too, who_goes_on_too_long_is_banned_for_a_while,
 	   a_scanner_is_banned_at_once_and_hears_nothing, wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared,
-	   old_offences_are_forgotten, overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
+	   offences_are_written_for_fail2bans_asterisk_filter_and_no_name_ends_a_value, old_offences_are_forgotten,
+	   overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
 	   only_so_many_calls_come_in_and_emergency_calls_always, calls_weigh_what_their_codec_needs,
 	   accounts_and_peers_have_limits_of_their_own)

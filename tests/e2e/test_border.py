@@ -164,8 +164,9 @@ def sipvicious(tmp_path):
 
 
 def test_sipvicious_hears_nothing_and_is_banned_and_fail2ban_sees_it(make_pbx, sipvicious, tmp_path):
-    """svmap has an address of its own, the others share one."""
-    pbx = make_pbx(GUARDED)
+    """svmap has an address of its own, the others share one. Two filters see the same: ours, and that of fail2ban for Asterisk."""
+    security = tmp_path / "security.log"
+    pbx = make_pbx(GUARDED + f"  security_log: {security}\n")
     secret = pbx.account("1001")
     (tmp_path / "words").write_text(f"1234\n{secret}\n")
     tools = [sipvicious(pbx, "svmap", "-b", "127.0.0.71"), sipvicious(pbx, "svwar", "-e1000-1003", "--force"),
@@ -178,8 +179,10 @@ def test_sipvicious_hears_nothing_and_is_banned_and_fail2ban_sees_it(make_pbx, s
     assert all(entry["reason"] == "scanner" and entry["expires_at"] for entry in entries.values())
     for name in (FILTER, Path("/etc/fail2ban/filter.d/common.conf")):
         (tmp_path / name.name).write_text(name.read_text())
-    seen = subprocess.run(["fail2ban-regex", "--out", "ip", str(pbx.log_path), str(tmp_path / FILTER.name)], check=True, stdout=subprocess.PIPE, text=True)
-    assert set(seen.stdout.split()) == {"127.0.0.1", "127.0.0.71"}, seen.stdout
+    pbx.wait_for(lambda: security.exists() and len(security.read_text().splitlines()) == 2, "both bans in the security log")
+    for log, rules in ((pbx.log_path, tmp_path / FILTER.name), (security, Path("/etc/fail2ban/filter.d/asterisk.conf"))):
+        seen = subprocess.run(["fail2ban-regex", "--out", "ip", str(log), str(rules)], check=True, stdout=subprocess.PIPE, text=True)
+        assert set(seen.stdout.split()) == {"127.0.0.1", "127.0.0.71"}, seen.stdout
 
 
 def test_without_a_guard_sipvicious_learns_no_numbers_and_is_locked_out(make_pbx, sipvicious, tmp_path):
