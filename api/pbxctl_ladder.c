@@ -8,7 +8,7 @@
 
 #include "pbxctl_ladder.h"
 
-#define TIME_WIDTH 15 /* "  +1234.567 ms " or "12:34:56.789   " */
+#define TIME_WIDTH 15 /* " +1234.567 s   " or "12:34:56.789   " */
 #define COLUMN_WIDTH 26
 #define COLUMN_LEAST 14
 
@@ -129,11 +129,16 @@ static void say_what(const cJSON *rung, char *ret_text, size_t size)
 		(void)snprintf(ret_text, size, "%.60s%s%s", method, has_sdp ? " (SDP)" : "", again ? " again" : "");
 }
 
-static void print_time(const struct look *look, const cJSON *rung)
+/* When it was; on a whole ladder, how long after the first message. */
+static void print_time(const struct ladder *ladder, const struct look *look, const cJSON *rung)
 {
 	const char *time = text_in_rung(rung, "time"), *clock = strchr(time, 'T');
+	double offset_ms = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(rung, "offset_ms"));
 
-	(void)fprintf(look->out, "%-*.12s", TIME_WIDTH, clock ? clock + 1 : time);
+	if (ladder->is_whole && offset_ms > 0)
+		(void)fprintf(look->out, "%+10.3f s%*s", offset_ms / 1000, TIME_WIDTH - 12, "");
+	else
+		(void)fprintf(look->out, "%-*.12s", TIME_WIDTH, clock ? clock + 1 : time);
 }
 
 /* From the middle of column `left` to the middle of column `right`. */
@@ -176,7 +181,7 @@ bool print_rung(struct ladder *ladder, const struct look *look, const cJSON *run
 	if (ladder->drawn != ladder->count)
 		print_heading(ladder, look);
 	say_what(rung, what, sizeof what);
-	print_time(look, rung);
+	print_time(ladder, look, rung);
 	print_lines_between(look, 0, left, width);
 	(void)fprintf(look->out, "%*s│", half, "");
 	print_arrow(look, what, colour_of_rung(rung), (right - left) * width - 1, is_out == (column > 1));
@@ -199,7 +204,7 @@ bool print_rung(struct ladder *ladder, const struct look *look, const cJSON *run
 
 void print_ladder(const struct look *look, const cJSON *rungs)
 {
-	struct ladder ladder = { .count = 0 };
+	struct ladder ladder = { .is_whole = true };
 	const cJSON *rung;
 
 	cJSON_ArrayForEach(rung, rungs)(void) party_of(&ladder, rung); /* the heading has everybody from the start */

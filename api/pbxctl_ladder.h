@@ -11,6 +11,7 @@ struct ladder {
 		char address[64], name[64];
 	} parties[LADDER_PARTIES];
 	int count, drawn; /* drawn: so many are in the heading that was printed last */
+	bool is_whole;    /* times count from its first message */
 };
 
 /* Draws a rung: {time, offset_ms, direction, peer, remote, line, method, status, sdp, repeat}. A party that is new gets a column, and the heading

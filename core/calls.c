@@ -232,8 +232,11 @@ static void on_drain_deadline(void *self, pbx_timer timer)
 
 	(void)self;
 	(void)timer;
-	while ((call = core_handles_next(&call_table, &at)))
+	while ((call = core_handles_next(&call_table, &at))) {
+		call->reason = "shutdown";
+		call->hangup_by = "system";
 		hang_up_legs(call, PBX_CAUSE_NORMAL);
+	}
 }
 
 static void idle_already(void *context, void *data)

@@ -33,6 +33,8 @@ void core_calls_stats(struct core_calls_stats *ret_stats);
 
 struct pbx_json *core_calls_list(void);                /* [{call_id, linked_id, state, from, to, since, legs: […]}] */
 struct pbx_json *core_calls_show(const char *call_id); /* NULL: no such call */
+/* What the legs that have not ended would say in leg.ended now, about their audio. Owned; NULL: no memory. */
+struct pbx_json *core_calls_legs_so_far(const char *call_id);
 
 /* A REST or command hang-up of a whole call. PBX_OK, PBX_ENOENT. */
 int core_call_hangup(const char *call_id, uint32_t cause);

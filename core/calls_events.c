@@ -6,6 +6,7 @@
 #include "calls_inner.h"
 #include "calls_part.h"
 #include "json.h"
+#include "trace_rung.h"
 
 static const struct pbx_jsons *const json = &core_json_service;
 
@@ -192,6 +193,17 @@ void core_event_call_forwarded(const struct core_call *call, const char *from, c
 	publish(call, "call.forwarded", data);
 }
 
+void core_event_call_refused(const struct core_call *call, const char *number, const char *owner, uint32_t sip_code, const char *why)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "number", number);
+	text(data, "refused_by", owner);
+	integer(data, "sip_code", sip_code);
+	text(data, "reason", why);
+	publish(call, "call.refused", data);
+}
+
 void core_event_hold(const struct core_leg *by, const struct core_leg *held, bool on, uint64_t hold_ms)
 {
 	struct pbx_json *data = json->new_object();
@@ -268,7 +280,31 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 	publish(leg->call, type, data);
 }
 
-void core_event_leg_ended(const struct core_leg *leg)
+static void address(struct pbx_json *object, const char *name, const struct core_addr *addr)
+{
+	char said[64] = "";
+
+	if (addr && addr->sa.sa_family != AF_UNSPEC)
+		core_trace_address(addr, said);
+	text(object, name, said);
+}
+
+/* What became of its audio: how much, how well, and where it came from beside where its SDP said. */
+static void media(struct pbx_json *data, const struct core_leg *leg, const struct core_stream_stats *stats)
+{
+	text(data, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	integer(data, "packets_in", stats->packets_in);
+	integer(data, "packets_out", stats->packets_out);
+	integer(data, "lost", stats->lost);
+	if (data)
+		(void)json->set_number(data, "jitter_ms", stats->jitter_us / 1000.0);
+	integer(data, "foreign", stats->foreign);
+	address(data, "media_local", leg->local_addr.sa.sa_family ? &leg->local_addr : NULL);
+	address(data, "media_told", leg->remote.present ? &leg->remote.rtp : NULL);
+	address(data, "media_from", stats->packets_in ? &stats->remote : NULL);
+}
+
+static struct pbx_json *leg_so_far(const struct core_leg *leg, const struct core_stream_stats *stats)
 {
 	struct pbx_json *data = json->new_object();
 	uint64_t now_ms = core_now_ms();
@@ -276,20 +312,41 @@ void core_event_leg_ended(const struct core_leg *leg)
 	text(data, "leg_id", leg->id);
 	if (leg->peer[0])
 		text(data, "trunk_id", leg->peer);
+	boolean(data, "answered", leg->answered_at_ms != 0);
+	integer(data, "duration_ms", now_ms - leg->started_at_ms);
+	integer(data, "talk_ms", leg->answered_at_ms ? now_ms - leg->answered_at_ms : 0);
+	media(data, leg, stats);
+	return data;
+}
+
+void core_event_leg_ended(const struct core_leg *leg)
+{
+	static const struct core_stream_stats none = { 0 };
+	struct pbx_json *data = leg_so_far(leg, leg->has_stats ? &leg->stats : &none);
+
 	integer(data, "sip_code", leg->end_sip_code);
 	integer(data, "q850_cause", leg->end_cause);
 	text(data, "hangup_by", leg->ended_by_peer ? "peer" : "us");
 	text(data, "reason", leg->end_text);
-	boolean(data, "answered", leg->answered_at_ms != 0);
-	integer(data, "duration_ms", now_ms - leg->started_at_ms);
-	integer(data, "talk_ms", leg->answered_at_ms ? now_ms - leg->answered_at_ms : 0);
-	text(data, "codec", leg->configured ? leg->config.codecs[0].name : "");
-	integer(data, "packets_in", leg->has_stats ? leg->stats.packets_in : 0);
-	integer(data, "packets_out", leg->has_stats ? leg->stats.packets_out : 0);
-	integer(data, "lost", leg->has_stats ? leg->stats.lost : 0);
-	if (data)
-		(void)json->set_number(data, "jitter_ms", leg->has_stats ? leg->stats.jitter_us / 1000.0 : 0);
 	publish(leg->call, "leg.ended", data);
+}
+
+struct pbx_json *core_calls_legs_so_far(const char *call_id)
+{
+	struct pbx_json *list = json->new_array();
+	uint32_t at = 0;
+	const struct core_leg *leg;
+
+	while (list && (leg = core_handles_next(&core_leg_table, &at))) {
+		struct core_stream_stats stats = { 0 };
+
+		if (strcmp(leg->call->id, call_id) != 0 || leg->state == PBX_LEG_ENDED)
+			continue;
+		if (leg->has_stream)
+			(void)core_media->stats(leg->stream, &stats); /* a stream that is gone has counted nothing */
+		(void)json->append(list, leg_so_far(leg, &stats));
+	}
+	return list;
 }
 
 /* ---- bridges ---- */
@@ -336,6 +393,9 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 I("pdd_ms", "From the start to the first ring")) },
 	{ "call.forwarded", "The called party, or its rules, sent the call elsewhere",
 	  FIELDS(T("from", "Who forwarded"), T("to", "Where to"), T("reason", "unconditional, busy, no_answer, offline, dnd, 302")) },
+	{ "call.refused", "Routing has refused a number: the call ends, or tries another",
+	  FIELDS(T("number", "Where the call should have gone"), T("refused_by", "Whose rule it was: a plugin, calls or core"),
+		 I("sip_code", "With what"), T("reason", "In words, when known")) },
 	{ "call.hold", "A party is put on hold", FIELDS(T("by", "Leg that holds"), T("held", "Leg that is held")) },
 	{ "call.resume", "A party is taken off hold",
 	  FIELDS(T("by", "Leg that held"), T("held", "Leg that was held"), I("hold_ms", "For how long")) },
@@ -363,7 +423,9 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" },
 		 I("duration_ms", "From start to end"), I("talk_ms", "From answer to end"), T("codec", "What we sent"),
 		 I("packets_in", "RTP received"), I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"),
-		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }) },
+		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }, I("foreign", "RTP from addresses that may not send here, dropped"),
+		 T("media_local", "Our address for its RTP"), T("media_told", "Where its SDP asked for RTP"),
+		 T("media_from", "Where its RTP came from; empty: none came")) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

@@ -305,6 +305,7 @@ void core_event_call_started(const struct core_call *call, const struct core_leg
 void core_event_call_ringing(const struct core_call *call, const struct core_leg *leg, bool early_media);
 void core_event_call_answered(const struct core_call *call, const struct core_leg *leg, const char *number, const char *name);
 void core_event_call_forwarded(const struct core_call *call, const char *from, const char *to, const char *reason);
+void core_event_call_refused(const struct core_call *call, const char *number, const char *owner, uint32_t sip_code, const char *why);
 void core_event_hold(const struct core_leg *by, const struct core_leg *held, bool on, uint64_t hold_ms);
 void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result);
 void core_event_call_linked(const struct core_call *call, const struct core_call *other);

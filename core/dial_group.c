@@ -536,6 +536,7 @@ static void take_targets(struct core_group *group, const struct pbx_route_answer
 	for (uint32_t i = 0; i < answer->failover_code_count && i < CORE_MOST_FAILOVER_CODES; i++)
 		group->failover_codes[group->failover_code_count++] = answer->failover_codes[i];
 	if (is_busy(group)) {
+		core_event_call_refused(group->dial->call, group->owner_number, "calls", 486, "has as many calls as it may have");
 		note(group, 486, PBX_CAUSE_BUSY, false);
 		group_over(group);
 		return;
@@ -582,6 +583,7 @@ static void on_walk_done(void *context, const struct pbx_route_answer *verdict, 
 
 		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text,
 			 sip_code, verdict->text ? verdict->text : "");
+		core_event_call_refused(group->dial->call, group->text, core_owner_name(owner), sip_code, verdict->text);
 		note(group, sip_code, verdict->cause ? verdict->cause : core_cause_from_sip(sip_code), false);
 		group_over(group);
 	}

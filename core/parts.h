@@ -10,6 +10,7 @@ extern const struct pbx_plugin core_part;     /* core/: status, plugin, config, 
 extern const struct pbx_plugin calls_part;    /* core/: settings "calls", call events, commands `calls …` */
 extern const struct pbx_plugin prompts_part;  /* core/: settings "prompts"; pbx.prompts/1 */
 extern const struct pbx_plugin trace_part;    /* core/: settings "trace"; every SIP message */
+extern const struct pbx_plugin explain_part;  /* core/: commands `calls explain`, `calls show`, `registrations explain` */
 extern const struct pbx_plugin sip_part;      /* sip/: settings "sip"; registrar; leg driver */
 extern const struct pbx_plugin messages_part; /* sip/: settings "messages"; pbx.messages/1 */
 extern const struct pbx_plugin media_part;    /* rtp/: settings "media"; media driver */

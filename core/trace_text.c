@@ -238,6 +238,15 @@ static bool is_named(struct span name, const char *full, char brief)
 	return (length == strlen(full) && strncasecmp(name.at, full, length) == 0) || (brief && length == 1 && (*name.at | 32) == brief);
 }
 
+static void read_contact(struct span value, struct core_sip_text *ret)
+{
+	const char *expires = find_in(value, ";expires=");
+
+	TAKE_TEXT(value, ret->contact);
+	if (expires)
+		ret->expires_s = (int64_t)strtoul(expires + sizeof ";expires=" - 1, NULL, 10);
+}
+
 static void read_header(struct span line, struct core_sip_text *ret)
 {
 	struct span value = line, name = trimmed(until(&value, ":"));
@@ -256,7 +265,9 @@ static void read_header(struct span line, struct core_sip_text *ret)
 	else if (is_named(name, "Warning", 0) && !ret->warning[0])
 		TAKE_TEXT(value, ret->warning);
 	else if (is_named(name, "Contact", 'm') && !ret->contact[0])
-		TAKE_TEXT(value, ret->contact);
+		read_contact(value, ret);
+	else if (is_named(name, "Expires", 0) && ret->expires_s < 0)
+		ret->expires_s = (int64_t)strtoul(value.at, NULL, 10);
 	else if (is_named(name, "Authorization", 0) || is_named(name, "Proxy-Authorization", 0))
 		read_credentials(value, ret);
 	else if (is_named(name, "WWW-Authenticate", 0) || is_named(name, "Proxy-Authenticate", 0))
@@ -274,6 +285,7 @@ void core_sip_text_read(const char *text, uint32_t size, struct core_sip_text *r
 	uint32_t kept = size < sizeof head - 1 ? size : (uint32_t)sizeof head - 1;
 
 	memset(ret, 0, sizeof *ret);
+	ret->expires_s = -1;
 	memcpy(head, text, kept);
 	head[kept] = '\0';
 

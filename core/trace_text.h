@@ -25,6 +25,7 @@ struct core_sip_text {
 	char call_id[128], agent[96];                 /* User-Agent or Server */
 	char reason[128], warning[128], contact[128]; /* first of each */
 	char auth_user[64];                           /* whose credentials it carries; "" for none */
+	int64_t expires_s;                            /* of the first Contact, else of Expires; -1: not said */
 	bool has_credentials, is_challenge, is_stale;
 	struct core_sip_sdp sdp;
 };

@@ -100,9 +100,11 @@ void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
 /* nta's callbacks. */
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip); /* midcall.c */
 int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);         /* midcall.c */
-int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);                /* outgoing.c */
-int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);           /* incoming.c */
-void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                  /* midcall.c */
+/* Why nobody took our INVITE, when the response is none of a peer's. phrase: of the response that Sofia made up; NULL: none. Returns ret_text. */
+const char *ua_why_unreached(const struct ua_dialog *dialog, uint32_t sip_code, const char *phrase, char ret_text[64]); /* outgoing.c */
+int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);                             /* outgoing.c */
+int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                        /* incoming.c */
+void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                               /* midcall.c */
 /* Says to the peer that the call lives: an UPDATE without media, a re-INVITE to who knows none. */
 void ua_dialog_refresh(struct ua_dialog *dialog); /* midcall.c */
 /* Tells the peer who the other side is by now, as soon as it may be told. */

@@ -14,6 +14,7 @@
 #include "location.h"
 #include "peering.h"
 #include "timer.h"
+#include "tls.h"
 #include "trace.h"
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,31 @@ static void on_redirected(struct ua_dialog *dialog, const sip_t *sip)
 	ua_dialog_free_when_done(dialog);
 }
 
+const char *ua_why_unreached(const struct ua_dialog *dialog, uint32_t sip_code, const char *phrase, char ret_text[64])
+{
+	const char *refused = strcmp(dialog->transport, "tls") == 0 ? ua_tls_refusal() : "";
+
+	if (refused[0])
+		(void)snprintf(ret_text, 64, "TLS: %s", refused);
+	else if (phrase && strncmp(phrase, "DNS", 3) == 0)
+		(void)snprintf(ret_text, 64, "DNS: no such host");
+	else
+		(void)snprintf(ret_text, 64, "%s", sip_code == 408 ? "no response" : "cannot be reached");
+	return ret_text;
+}
+
+/* In their words, or in ours when Sofia has made the response up. */
+static void why_refused(const struct ua_dialog *dialog, const nta_outgoing_t *orq, const sip_t *sip, char ret_text[64])
+{
+	const char *phrase = sip && sip->sip_status->st_phrase ? sip->sip_status->st_phrase : "";
+	bool is_own = !sip || nta_outgoing_delay(orq) == UINT_MAX;
+
+	if (is_own)
+		(void)ua_why_unreached(dialog, sip ? (uint32_t)sip->sip_status->st_status : 408, phrase, ret_text);
+	else
+		(void)snprintf(ret_text, 64, "%s", phrase);
+}
+
 int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip)
 {
 	int status = sip ? sip->sip_status->st_status : 408;
@@ -282,12 +308,17 @@ int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const s
 		nta_outgoing_destroy(orq);
 		return 0;
 	}
-	nta_outgoing_destroy(orq);
-	if (status < 400 && sip && !dialog->cancelled)
+
+	uint32_t cause = ua_cause_of(sip, (uint32_t)status);
+	char why[64];
+	why_refused(dialog, orq, sip, why);
+	if (status < 400 && sip && !dialog->cancelled) {
+		nta_outgoing_destroy(orq);
 		on_redirected(dialog, sip);
-	else
-		ua_dialog_end(dialog, (uint32_t)status, ua_cause_of(sip, (uint32_t)status), true,
-			      sip ? sip->sip_status->st_phrase : "no response");
+	} else {
+		nta_outgoing_destroy(orq); /* takes a response along that Sofia has made up itself */
+		ua_dialog_end(dialog, (uint32_t)status, cause, true, why);
+	}
 	return 0;
 }
 

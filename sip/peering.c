@@ -130,7 +130,9 @@ static void try_next(struct ua_dialog *dialog);
 
 static void end_unreached(struct ua_dialog *dialog, uint32_t sip_code)
 {
-	ua_dialog_end(dialog, sip_code, ua_cause_of(NULL, sip_code), true, sip_code == 408 ? "no response" : "cannot be reached");
+	char why[64];
+
+	ua_dialog_end(dialog, sip_code, ua_cause_of(NULL, sip_code), true, ua_why_unreached(dialog, sip_code, NULL, why));
 }
 
 /* The INVITE that was given up goes on by itself until it is cancelled or answered. */
@@ -261,7 +263,7 @@ static void on_way(void *context, int result, const struct ua_way *way)
 		pbx_warn(dialog->ua->host, "peer_not_found", "peer=%s host=%s result=%d", peering->peer->is.name, peering->peer->is.host,
 			 result);
 		report(dialog, 503, false);
-		end_unreached(dialog, 503);
+		ua_dialog_end(dialog, 503, ua_cause_of(NULL, 503), true, result == PBX_ENOENT ? "DNS: no such host" : "DNS: no answer");
 		return;
 	}
 	peering->way = *way;

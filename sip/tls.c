@@ -13,6 +13,7 @@
 #include "tls.h"
 #include "certificate.h"
 #include "json.h"
+#include "loop.h"
 #include "settings.h"
 #include "timer.h"
 #include <dlfcn.h>
@@ -24,7 +25,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define CHECK_MS 5000u /* how often the files of the certificate are looked at */
+#define CHECK_MS 5000u    /* how often the files of the certificate are looked at */
+#define REFUSAL_MS 10000u /* so long a refusal is taken for the reason of what fails then */
 #define MOST_LISTENERS 64u
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
 
@@ -47,6 +49,8 @@ static struct {
 	} listeners[MOST_LISTENERS];
 	uint32_t listener_count;
 	const char *called; /* by the request that is being sent; borrowed */
+	char refusal[56]; /* why we did not believe a server, the last time */
+	uint64_t refused_at_ms;
 } tls;
 
 void ua_tls_calls(const char *name)
@@ -221,9 +225,18 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 		X509_STORE_CTX_set_error(store, X509_V_OK);
 		return 1;
 	}
-	pbx_warn(tls.ua->host, "tls_certificate_refused", "of=%s reason=\"%s\"", SSL_is_server(ssl) ? "client" : "server",
-		 X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+	const char *reason = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
+	pbx_warn(tls.ua->host, "tls_certificate_refused", "of=%s reason=\"%s\"", SSL_is_server(ssl) ? "client" : "server", reason);
+	if (!SSL_is_server(ssl)) {
+		(void)snprintf(tls.refusal, sizeof tls.refusal, "%s", reason);
+		tls.refused_at_ms = core_now_ms();
+	}
 	return 0;
+}
+
+const char *ua_tls_refusal(void)
+{
+	return tls.refused_at_ms && core_now_ms() - tls.refused_at_ms < REFUSAL_MS ? tls.refusal : "";
 }
 
 static int believe(SSL_CTX *context, const struct ua_settings *settings, const char *clients, struct pbx_diag *diag)

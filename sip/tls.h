@@ -10,6 +10,8 @@ void ua_tls_stop(void);
 /* Whom the connections that Sofia opens from now on are to (SNI, RFC 6066 3), for as long as `name` is there; "" or NULL: nobody in
  * particular. Set around the sending of a request. */
 void ua_tls_calls(const char *name);
+/* Why a server's certificate was not believed a moment ago; "" when none was. Borrowed. */
+const char *ua_tls_refusal(void);
 /* As nta_agent_add_tport() for a TLS listener of this URL. ident and clients (whether they show a certificate: "none", "optional",
  * "required") last as long as the listener. PBX_OK, PBX_EIO: errno or diag says why. */
 int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const char *clients, struct pbx_diag *diag);
