@@ -19,6 +19,7 @@
 #include "peer.h"
 #include "registrar.h"
 #include "tap.h"
+#include "tls_names.h"
 #include <assert.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
@@ -261,6 +262,24 @@ static bool is_turned_away(struct ua_request *request)
 	return verdict == PBX_BORDER_DROP || verdict == PBX_BORDER_REFUSE;
 }
 
+/* Whose request is it, as far as token, address and certificate tell? */
+static void identify(struct ua_request *request)
+{
+	const struct ua *ua = request->ua;
+	struct ua_tls_names names = { 0 };
+	struct ua_manners manners;
+
+	ua_listener_manners(ua, request->listener, &manners);
+	if (strcmp(request->transport, "tls") == 0 && strcmp(manners.tls_clients, "none") != 0)
+		ua_tls_names(&request->source, &names);
+	request->peer = ua_peer_of(request->sip, &request->source, "");
+	for (uint32_t i = 0; i < names.count && !request->peer; i++)
+		request->peer = ua_peer_of(request->sip, &request->source, names.names[i]);
+	request->from_peer = request->peer || ua_is_peer(ua, &request->source);
+	if (ua->settings->tls_accounts)
+		(void)ua_tls_account(&names, ua->settings->domain, request->certified); /* most name none */
+}
+
 static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
 	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip };
@@ -272,8 +291,7 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 		msg_destroy(msg);
 		return 0;
 	}
-	request.peer = ua_peer_of(sip, &request.source, "");
-	request.from_peer = request.peer || ua_is_peer(ua, &request.source);
+	identify(&request);
 	if (is_unwanted(&request)) {
 		msg_destroy(msg);
 		return 0;

@@ -179,6 +179,25 @@ static bool is_repeat(struct ua_request *request, const struct ua_credentials *c
 	return state != UA_REPEAT_NONE;
 }
 
+static void ask_for_account(void *context, const void *table)
+{
+	const struct pbx_directory *directory = table;
+	struct ua_request *request = context;
+	struct pbx_account account = { .size = sizeof account };
+
+	if (!request->account[0] && directory->find && directory->find(directory->self, request->certified, &account) == PBX_OK)
+		memcpy(request->account, request->certified, sizeof request->account);
+}
+
+/* A certificate stands for the password of the account it names, and for no other (RFC 5922). */
+static bool is_certified(struct ua_request *request)
+{
+	if (!request->certified[0] || !may_act(request->sip, request->certified))
+		return false;
+	core_host_each_service("pbx.directory/1", sizeof(struct pbx_directory), ask_for_account, request);
+	return request->account[0] != '\0';
+}
+
 bool ua_authenticate(struct ua_request *request)
 {
 	struct ua_credentials credentials;
@@ -190,6 +209,13 @@ bool ua_authenticate(struct ua_request *request)
 	if (ua_is_blocked(host, core_now_ms())) {
 		forbid(request);
 		return false;
+	}
+	if (is_certified(request)) {
+		struct ua_credentials none = { 0 };
+
+		memcpy(none.username, request->account, sizeof none.username);
+		ua_count(request->ua, UA_METRIC_AUTH, "certified");
+		return request->sip->sip_request->rq_method != sip_method_register || !is_repeat(request, &none) || request->repeated;
 	}
 	if (!find_credentials(request, &credentials)) {
 		challenge(request, false);

@@ -140,6 +140,18 @@ bool ua_agent_listens(const struct ua *ua, const char *transport)
 	return false;
 }
 
+bool ua_listeners_ask_clients(const struct ua_settings *settings)
+{
+	bool asks = strcmp(settings->tls_clients, "none") != 0;
+
+	for (uint32_t i = 0; i < settings->listeners.count; i++) {
+		const char *own = row_at(settings, i)->tls_clients;
+
+		asks = asks || (strcmp(own, "none") != 0 && strcmp(own, "inherit") != 0);
+	}
+	return asks;
+}
+
 /* ---- what may stand there ------------------------------------------------------------- */
 
 static int check_name(const struct ua_settings *settings, uint32_t index, struct pbx_diag *diag)

@@ -31,6 +31,8 @@ bool ua_agent_listens(const struct ua *ua, const char *transport);
 /* The open sockets, in order; NULL: there are no more. */
 const struct ua_socket *ua_socket_at(uint32_t index);
 
+/* Whether any of them asks clients for certificates. */
+bool ua_listeners_ask_clients(const struct ua_settings *settings);
 void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manners *ret_manners);
 /* Names of listeners come from here and last until all are closed: Sofia keeps the pointer of TPTAG_IDENT for as long as a transaction lasts.
  * By which one a message came: */

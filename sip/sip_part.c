@@ -271,6 +271,16 @@ static int sip_settings_check(const void *proposed, struct pbx_diag *diag)
 	}
 	if (ua_passing_check(&settings->pass_headers, diag) != PBX_OK)
 		return PBX_EINVAL;
+	if (settings->tls_accounts && !*settings->tls_authorities) {
+		pbx_diag_set(diag, "tls_accounts",
+			     "sip.tls_accounts needs sip.tls_authorities: whom they vouch for needs no password, so name your own");
+		return PBX_EINVAL;
+	}
+	if (settings->tls_accounts && !ua_listeners_ask_clients(settings)) {
+		pbx_diag_set(diag, "tls_accounts",
+			     "sip.tls_accounts needs certificates to be shown: set sip.tls_clients to optional or required");
+		return PBX_EINVAL;
+	}
 	if (!*settings->certificate != !*settings->key) {
 		pbx_diag_set(diag, "key", "sip.certificate and sip.key go together: set both, or none for those of api");
 		return PBX_EINVAL;
@@ -356,6 +366,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "Servers we call over TLS must show a valid certificate of their name (RFC 5922)"),
 	PBX_CHOICE(struct ua_settings, tls_clients, .initial_text = "none", .choices = tls_clients, .flags = PBX_SETTING_RESTART,
 		   .help = "Whether who connects over TLS shows a certificate; one that is shown must be valid"),
+	PBX_BOOL(struct ua_settings, tls_accounts, .initial = 0,
+		 .help = "A client certificate with the alternative name URI:sip:NUMBER@DOMAIN (of sip.domain) stands for that account's "
+			 "password (RFC 5922); needs tls_authorities and tls_clients"),
 	PBX_UINT(struct ua_settings, idle_s, .initial = 1800, .least = 30, .most = 86400, .unit = "s", .flags = PBX_SETTING_RESTART,
 		 .help = "Connections over which nothing came for so long are closed; keep-alives count"),
 	PBX_LIST(struct ua_settings, peers, .initial_text = "", .help = "Addresses or networks that may call without credentials"),

@@ -11,6 +11,7 @@
  * and never frees either.
  */
 #include "tls.h"
+#include "address.h"
 #include "certificate.h"
 #include "json.h"
 #include "loop.h"
@@ -89,12 +90,14 @@ void tls_free(tls_t *connection);
 
 /* A connection of Sofia's and its SSL. */
 struct pair {
-	struct pair *next;
+	struct pair *next, *next_at_end;
+	struct core_addr end;
 	tls_t *connection;
 	SSL *ssl;
 };
 
-static struct pair *pairs[1024];
+static struct pair *pairs[1024]; /* by connection */
+static struct pair *ends[1024];  /* by port of the other end */
 
 static struct pair **pair_at(const tls_t *connection)
 {
@@ -103,6 +106,42 @@ static struct pair **pair_at(const tls_t *connection)
 	while (*at && (*at)->connection != connection)
 		at = &(*at)->next;
 	return at;
+}
+
+static struct pair **end_at(const struct core_addr *end)
+{
+	return &ends[ua_address_port(end) % (sizeof ends / sizeof ends[0])];
+}
+
+static void note_end(struct pair *pair, int socket)
+{
+	socklen_t size = sizeof pair->end;
+	struct pair **at;
+
+	if (getpeername(socket, &pair->end.sa, &size) != 0)
+		pair->end = (struct core_addr){ 0 }; /* it has gone already */
+	at = end_at(&pair->end);
+	pair->next_at_end = *at;
+	*at = pair;
+}
+
+static void forget_end(struct pair *pair)
+{
+	struct pair **at = end_at(&pair->end);
+
+	while (*at != pair)
+		at = &(*at)->next_at_end;
+	*at = pair->next_at_end;
+}
+
+SSL *ua_tls_connection(const struct core_addr *end)
+{
+	size_t size = end->sa.sa_family == AF_INET6 ? sizeof end->in6 : sizeof end->in4;
+	const struct pair *pair = *end_at(end);
+
+	while (pair && memcmp(&pair->end, end, size) != 0)
+		pair = pair->next_at_end;
+	return pair ? pair->ssl : NULL;
 }
 
 PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
@@ -123,6 +162,7 @@ PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
 	struct pair **at = pair_at(connection);
 	*pair = (struct pair){ .next = *at, .connection = connection, .ssl = ssl };
 	*at = pair;
+	note_end(pair, socket);
 	return connection;
 }
 
@@ -137,6 +177,7 @@ PBX_EXPORT void tls_free(tls_t *connection)
 		return;
 	}
 	*at = pair->next;
+	forget_end(pair);
 	(void)BIO_up_ref(SSL_get_rbio(pair->ssl)); /* counting up does not fail */
 	(void)SSL_CTX_up_ref(SSL_get_SSL_CTX(pair->ssl));
 	real(connection);

@@ -3,7 +3,7 @@
  *
  * A client that came over TLS or WebSocket is behind a connection that only it can open: whatever is meant for it goes over that connection or nowhere
  * (RFC 5626). Sofia finds connections by the address at their other end, but looks only behind the first listener of a transport: its
- * tport_by_name() is wrapped to look behind all of them. WebSockets arrive through a door of the gateway's, core/flows.h.
+ * tport_by_name() is wrapped to look behind all of them, and to tell IPv6 from IPv4. WebSockets arrive through a door of the gateway's, core/flows.h.
  */
 #include "transport.h"
 #include "address.h"
@@ -101,21 +101,43 @@ bool ua_transport_sender(const struct ua *ua, const msg_t *msg, struct core_addr
 	return true;
 }
 
+static bool is_any(const char *text)
+{
+	return !text || strcmp(text, "*") == 0;
+}
+
+/* Whether a listener is one that name asks for, whatever its family. */
+static bool is_meant(const tport_t *primary, const tp_name_t *name)
+{
+	const char *own = tport_name(primary)->tpn_ident;
+
+	return (is_any(name->tpn_ident) || (own && strcmp(name->tpn_ident, own) == 0)) &&
+	       (is_any(name->tpn_proto) || strcasecmp(tport_name(primary)->tpn_proto, name->tpn_proto) == 0);
+}
+
+/* Sofia tells families apart by an address without brackets, but a URI has them: IPv6 would go out by the first listener, of IPv4. */
+static bool is_six(const tp_name_t *name)
+{
+	return name->tpn_host && name->tpn_host[0] == '[';
+}
+
 PBX_EXPORT tport_t *tport_by_name(tport_t const *self, tp_name_t const *name)
 {
 	static tport_t *(*real)(tport_t const *, tp_name_t const *);
+	const tport_t *six = NULL;
 
 	if (!real)
 		real = (tport_t * (*)(tport_t const *, tp_name_t const *)) dlsym(RTLD_NEXT, "tport_by_name");
 	for (tport_t *primary = tport_is_primary(self) ? NULL : tport_primaries(self); primary; primary = tport_next(primary)) {
-		const char *ident = name->tpn_ident, *own = tport_name(primary)->tpn_ident;
-		bool is_meant = !ident || strcmp(ident, "*") == 0 || (own && strcmp(ident, own) == 0);
-		tport_t *found = is_meant && strcasecmp(tport_name(primary)->tpn_proto, name->tpn_proto) == 0 ? real(primary, name) : NULL;
-
+		if (!is_meant(primary, name))
+			continue;
+		tport_t *found = is_any(name->tpn_proto) ? NULL : real(primary, name);
 		if (found && tport_is_secondary(found))
 			return found;
+		if (!six && is_six(name) && tport_has_ip6(primary))
+			six = primary;
 	}
-	return real(self, name);
+	return six ? (tport_t *)(uintptr_t)six : real(self, name);
 }
 
 /* Whether a connection with that other end stands. */

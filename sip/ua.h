@@ -29,7 +29,7 @@ struct ua_settings {
 	const char *refer_from_outside, *refer_elsewhere;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
 	const char *certificate, *key, *tls_authorities, *tls_clients;
-	bool tls_verify;
+	bool tls_verify, tls_accounts;
 	uint32_t idle_s;
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	struct pbx_list service_route, push_services;
@@ -81,6 +81,7 @@ struct ua_request {
 	const char *listener;  /* by which it came, listener.h; NULL: by the gateway */
 	bool from_peer;
 	struct ua_peer *peer; /* borrowed; NULL: none of pbx.sip/1 */
+	char certified[64];   /* the account that its TLS certificate names, "" for none */
 	char account[64];     /* whom the credentials proved, "" for none */
 	uint64_t proof;       /* of a REGISTER with credentials: it has the same when it comes again */
 	bool repeated;        /* it has been accepted and answered before */

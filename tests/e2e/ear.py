@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tone import RATE, hears, power_db, silent_at
 
-ETH_P_IP, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 26, 35
+ETH_P_IP, ETH_P_IPV6, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 0x86dd, 26, 35
 PCMU, PCMA = 0, 8
 
 
@@ -67,15 +67,16 @@ class WireEar:
 
     stalls = None
 
-    def __init__(self, first, last):
+    def __init__(self, first, last, six=False):
         WireEar.stalls = WireEar.stalls or Stalls()
         self.packets = []
         self._samples = array("h")
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))  # one protocol: only what arrives is seen
+        self.six, kind = six, ETH_P_IPV6 if six else ETH_P_IP
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(kind))  # one protocol: only what arrives is seen
         self._attach(first, last)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._socket.bind(("lo", ETH_P_IP))
+        self._socket.bind(("lo", kind))
         self._socket.settimeout(0.2)
         self._closing = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -85,6 +86,9 @@ class WireEar:
         """In the kernel, so that busy neighbours cost nothing: UDP, not a fragment, destination port in the range."""
         program = [(0x30, 0, 0, 9), (0x15, 0, 7, socket.IPPROTO_UDP), (0x28, 0, 0, 6), (0x45, 5, 0, 0x1fff), (0xb1, 0, 0, 0), (0x48, 0, 0, 2),
                    (0x35, 0, 2, first), (0x25, 1, 0, last), (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]
+        if self.six:  # a head of forty bytes, and nothing between it and UDP
+            program = [(0x30, 0, 0, 6), (0x15, 0, 4, socket.IPPROTO_UDP), (0x28, 0, 0, 42), (0x35, 0, 2, first), (0x25, 1, 0, last),
+                       (0x06, 0, 0, 0xffff), (0x06, 0, 0, 0)]
         code = b"".join(struct.pack("HBBI", *step) for step in program)
         buffer = ctypes.create_string_buffer(code)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
@@ -100,7 +104,7 @@ class WireEar:
             self._take(data, extra)
 
     def _take(self, data, extra):
-        udp = data[(data[0] & 15) * 4:]
+        udp = data[40 if self.six else (data[0] & 15) * 4:]
         source, _, size, _ = struct.unpack("!4H", udp[:8])
         rtp = udp[8:size]
         if len(rtp) < 12 or rtp[0] >> 6 != 2 or 200 <= rtp[1] <= 207:  # RTCP has ports of its own, or looks like types 72 to 79
@@ -165,9 +169,9 @@ class RecorderEar:
         pass
 
 
-def open_ear(first, last, directory):
+def open_ear(first, last, directory, six=False):
     try:
-        return WireEar(first, last)
+        return WireEar(first, last, six)
     except PermissionError:
         warnings.warn("no CAP_NET_RAW: phones listen by their own recorder, which is deaf after the phone has held; tests of hold will fail")
         return RecorderEar(directory)

@@ -10,7 +10,7 @@ from ports import free_port, free_range
 
 CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{sip_port}
+sip_listen {listen}:{sip_port}
 call_local_timeout 120
 call_max_calls 4
 audio_player aubridge,nil
@@ -22,7 +22,7 @@ ausrc_channels 2
 auplay_channels 1
 rtp_ports {rtp_port}-{rtp_last}
 rtp_stats no
-net_interface 127.0.0.1
+net_interface {interface}
 module_path /usr/lib/baresip/modules
 module g711.so
 module srtp.so
@@ -39,17 +39,19 @@ snd_path {directory}
 
 
 class Phone(Listener):
-    """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. media: "srtp" (offers keys and takes them) or "srtp-mand" (no call
-    without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own."""
+    """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. six: over IPv6. media: "srtp" (offers keys and takes them) or
+    "srtp-mand" (no call without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own."""
 
     def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media="",
-                 modules=(), contacts=(), account=""):
+                 six=False, modules=(), contacts=(), account=""):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
         self.sip_port = port or free_port()
         control_port, rtp_port = free_port(), free_range(20)
-        (self.directory / "config").write_text(CONFIG.format(sip_port=self.sip_port, hertz=hertz, rtp_port=rtp_port, rtp_last=rtp_port + 19,
+        host = "[::1]" if six else "127.0.0.1"
+        (self.directory / "config").write_text(CONFIG.format(listen=host, interface=host.strip("[]"), sip_port=self.sip_port, hertz=hertz,
+                                                             rtp_port=rtp_port, rtp_last=rtp_port + 19,
                                                              control_port=control_port, directory=self.directory,
                                                              modules="\n".join(f"module_app {name}" for name in modules)))
         (self.directory / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
@@ -57,11 +59,12 @@ class Phone(Listener):
         media = f";mediaenc={media}" if media else ""
         (self.directory / "accounts").write_text(
             f"<sip:{number}@pbx.test;transport={transport}>;auth_user={number};auth_pass={secret};"
-            f"outbound=\"sip:127.0.0.1:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}{media}{account}\n")
-        self.wire = open_ear(rtp_port, rtp_port + 19, self.directory)
+            f"outbound=\"sip:{host}:{pbx.port_of(transport)};transport={transport}\";regint=120;answermode={answer};ptime=20{codecs}{media}{account}\n")
+        self.wire = open_ear(rtp_port, rtp_port + 19, self.directory, six)
         self.ear = RecorderEar(self.directory) if media else self.wire
         self._out = open(self.directory / "out.txt", "wb")
-        self.process = subprocess.Popen(["baresip", "-f", str(self.directory)], stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._out)
+        self.process = subprocess.Popen(["baresip", *(["-6"] if six else []), "-f", str(self.directory)], stdin=subprocess.DEVNULL,
+                                        stdout=self._out, stderr=self._out)
         self._events, self._buffer = [], b""
         self._socket = self._connect(control_port)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from certificates import Authority
 from ports import free_port
-from sip_client import OFFER, SipClient
+from sip_client import OFFER, Message, SipClient
 from test_settings import EX_CONFIG, check, started
 
 
@@ -204,6 +204,77 @@ def test_one_door_wants_certificates_and_another_does_not(make_pbx, tmp_path):
     assert pongs(pbx.tls_port, False) and not pongs(port, False) and pongs(port, True)
 
 
+class TlsClient(SipClient):
+    """The same over TLS, with a certificate."""
+
+    def __init__(self, pbx, number, certificate, key, **more):
+        super().__init__(pbx, number, **more)
+        context = ssl._create_unverified_context()
+        context.load_cert_chain(certificate, key)
+        self.stream = context.wrap_socket(socket.create_connection(("127.0.0.1", pbx.tls_port), 5))
+
+    def send(self, data):
+        self.stream.sendall(data.replace("SIP/2.0/UDP ", "SIP/2.0/TLS ").encode())
+
+    def receive(self, wanted=lambda message: True, seconds=5):
+        self.stream.settimeout(seconds)
+        while True:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += self.stream.recv(1)
+            message = Message(data)
+            if wanted(message):
+                return message
+
+    def close(self):
+        self.stream.close()
+        super().close()
+
+
+@pytest.fixture
+def certified(make_pbx, tmp_path, request):
+    """certified(number, name): a client whose certificate has that alternative name; .pbx is the daemon."""
+    ours, theirs = Authority(tmp_path), Authority(tmp_path, "Somebody")
+    pbx = make_pbx(f"sip:\n  tls_authorities: {ours.folder}/ca.pem\n  tls_clients: optional\n  tls_accounts: true\n", listen=("udp", "tcp", "tls"))
+
+    def make(number, name):
+        ours.vouch("client", more=f"subjectAltName={name}")
+        made = TlsClient(pbx, number, ours.folder / "client.pem", ours.folder / "client.key")
+        request.addfinalizer(made.close)
+        return made
+    make.pbx, make.theirs = pbx, theirs
+    return make
+
+
+def test_a_certificate_stands_for_the_account_it_names(certified):
+    for number in ("1001", "1002"):
+        certified.pbx.account(number)
+    phone = certified("1001", "DNS:phone.example,URI:sip:1001@pbx.test")
+    contact = [f"Contact: <sip:1001@127.0.0.1:{phone.port};transport=tls>"]
+    assert phone.ask("REGISTER", "sip:pbx.test", contact, to="sip:1001@pbx.test").status == 200
+    assert [row["transport"] for row in certified.pbx.ctl("registrations", "list", "1001")] == ["tls"]
+    assert phone.ask("REGISTER", "sip:pbx.test", contact, to="sip:1002@pbx.test", sender="1002").status == 401
+    assert phone.ask("MESSAGE", "sip:7999@pbx.test", body="hello", kind="text/plain").status == 404
+    certified.pbx.ctl("extension", "remove", "1001")
+    assert phone.ask("REGISTER", "sip:pbx.test", contact, to="sip:1001@pbx.test").status == 401
+
+
+@pytest.mark.parametrize("name", ["DNS:phone.example", "URI:sip:1001@elsewhere.test", "URI:sip:pbx.test", "email:1001@pbx.test"])
+def test_a_certificate_that_does_not_name_the_account_is_not_its_password(certified, name):
+    certified.pbx.account("1001")
+    assert certified("1001", name).ask("REGISTER", "sip:pbx.test", to="sip:1001@pbx.test").status == 401
+
+
+def test_a_trunk_is_known_by_its_certificate(certified):
+    pbx = certified.pbx
+    pbx.account("1001")
+    pbx.ctl("trunk", "add", "carrier", "host=192.0.2.99", "certificate=gateway.example")
+    pbx.ctl("inbound-route", "add", "main", "did=12125550100", "destination=1001")
+    gateway, stranger = certified("12125551212", "DNS:gateway.example"), certified("12125551212", "DNS:other.example")
+    assert gateway.ask("INVITE", "sip:12125550100@pbx.test", body=OFFER.format(port=free_port())).status == 480
+    assert stranger.ask("INVITE", "sip:12125550100@pbx.test", body=OFFER.format(port=free_port())).status == 407
+
+
 # ---- mistakes -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("rows, words", [
@@ -233,3 +304,11 @@ def test_a_listener_that_is_none_is_told_by_the_check(make_pbx):
     pbx.config.write_text(pbx.config.read_text().replace('"udp:127.0.0.1', '"upd:127.0.0.1'))
     code, said = check(pbx)
     assert code == EX_CONFIG and "is no listener: write udp:ADDRESS:PORT" in said, said
+
+
+@pytest.mark.parametrize("more, words", [("", "needs sip.tls_authorities"), ("\n  tls_authorities: /etc/ssl/ca.pem", "set sip.tls_clients to optional or required")])
+def test_certificates_for_passwords_are_refused_without_what_makes_them_safe(make_pbx, more, words):
+    pbx = make_pbx(f"sip:\n  tls_accounts: true{more}\n", start=False)
+    pbx.write_settings()
+    code, said = check(pbx)
+    assert code == EX_CONFIG and words in said, said

@@ -36,6 +36,25 @@ def test_phones_of_all_transports_talk(make_pbx, phones, first, second):
         caller.closed()
 
 
+def test_phones_of_both_families_talk_side_by_side(make_pbx, phones):
+    """IPv6 with IPv4, either way, while another call of IPv6 alone goes on."""
+    pbx = make_pbx(listen=("udp", "udp6"))
+    six, seven = phones(pbx, "1001", "1003", six=True)
+    four = phones(pbx, "1002")
+    lonely = phones(pbx, "1004", six=True)
+    shown = {contact["aor"]: contact["received"] for contact in pbx.ctl("registrations", "list")}
+    assert all(shown[number].startswith("[::1]:") for number in ("1001", "1003", "1004")) and shown["1002"].startswith("127.0.0.1:")
+    talk(seven, lonely)
+    for caller, callee in ((six, four), (four, six)):
+        talk(caller, callee)
+        callee.hangup()
+        caller.closed()
+    lonely.hears(seven.hertz)
+    seven.hears(lonely.hertz)
+    lonely.hangup()
+    seven.closed()
+
+
 @pytest.mark.parametrize("version, taken", [("-tls1", False), ("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
 def test_tls_begins_at_1_2(make_pbx, version, taken):
     pbx = make_pbx(listen=ALL)
