@@ -11,6 +11,7 @@
 #include "contact.h"
 #include "loop.h"
 #include "transport.h"
+#include "way.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,23 @@ static int check(const struct ua_peer *peer, struct pbx_diag *diag)
 	return PBX_OK;
 }
 
+static void on_addresses(void *context, int result, const struct ua_way *way)
+{
+	(void)context, (void)result,
+		(void)way; /* what was found has been learned, and what was not is asked again with the first request */
+}
+
+/* Who is known by what its host stands for may call before we do. */
+static void find_addresses(struct ua_peer *peer)
+{
+	struct ua_search *search = NULL;
+
+	if (peer->is.addresses.count > 0 || peer->is.flags & PBX_SIP_DISABLED)
+		return;
+	ua_way_find(peer, on_addresses, NULL, &search);
+	ua_way_cancel(search);
+}
+
 int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *said, struct pbx_diag *diag)
 {
 	struct ua_peer *old = is_name(said->name) ? ua_peer_find(said->name) : NULL;
@@ -215,6 +233,7 @@ int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *said, struct p
 		at = &(*at)->next;
 	*at = peer;
 	core_charge_add(host, &peer->charge, "SIP peer", false, peer_revoke);
+	find_addresses(peer);
 	return PBX_OK;
 }
 

@@ -392,12 +392,12 @@ static const struct pbx_field route_fields[] = {
 	      .reply = PBX_TABLE(trunk_fields))
 
 const struct pbx_route trunk_routes[SIP_TRUNK_ROUTES] = {
-	ROUTE("GET", "/trunk-presets", preset_list, READS, "Presets of trunks and routes", .reply = PBX_TABLE(preset_fields)),
+	ROUTE("GET", "/sip-trunks/presets", preset_list, READS, "Presets of trunks and routes", .reply = PBX_TABLE(preset_fields)),
 	ROUTE("GET", "/sip-trunks/{trunk_id}/statistics", trunk_statistics, READS, "What a trunk did, a row for each day, newest first",
 	      .args = PBX_TABLE(statistics_args), .reply = PBX_TABLE(day_fields)),
 	ROUTE("POST", "/outbound-routes/test", outbound_test, READS, "What would become of a number, without a call",
 	      .args = PBX_TABLE(test_args), .reply = PBX_TABLE(test_fields)),
-	ROUTE("GET", "/trunk-health", health_list, READS, "Health of all trunks", .reply = PBX_TABLE(health_fields)),
+	ROUTE("GET", "/sip-trunks/health", health_list, READS, "Health of all trunks", .reply = PBX_TABLE(health_fields)),
 	CRUD(trunk, "/sip-trunks", trunk_id, "/{trunk_id}", trunk_fields, "SIP trunk"),
 	VERB(register, "Register now"),
 	VERB(unregister, "Give the registration back"),

@@ -147,6 +147,7 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.from_domain = is->from_domain,
 		.contact_user = is->registration_required ? is->token : "",
 		.certificate = is->certificate,
+		.srtp = is->srtp,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },
@@ -169,6 +170,10 @@ int trunk_check(struct sip_trunk *plugin, void *row, struct pbx_diag *diag)
 
 	if (is->id[strspn(is->id, "abcdefghijklmnopqrstuvwxyz0123456789_.-")] != '\0') {
 		pbx_diag_set(diag, "trunk_id", "a trunk's id has a-z, 0-9, _ . and -");
+		return PBX_EINVAL;
+	}
+	if (strcmp(is->id, "health") == 0 || strcmp(is->id, "presets") == 0) {
+		pbx_diag_set(diag, "trunk_id", "/sip-trunks/%s means something else: choose another id", is->id);
 		return PBX_EINVAL;
 	}
 	if (!is->host[0]) {

@@ -29,6 +29,9 @@ zone:
 """
 
 
+SESSION = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 0\r\n"
+
+
 class Names:
     """nsd for carrier.test; `records` are lines of a zone file."""
 
@@ -75,7 +78,7 @@ class Server:
     """A SIP server over UDP: OPTIONS gets 200, INVITE `answer`; silent, it says nothing at all."""
 
     def __init__(self, answer=486):
-        self.answer, self.silent, self.invites = answer, False, []
+        self.answer, self.silent, self.invites, self.heard = answer, False, [], []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -89,17 +92,23 @@ class Server:
                 return
             text = data.decode(errors="replace")
             method = text.split(" ", 1)[0]
-            if method not in ("INVITE", "OPTIONS", "CANCEL"):
+            self.heard.append(method)
+            if method not in ("INVITE", "OPTIONS", "CANCEL", "BYE"):
                 continue
             if method == "INVITE":
                 self.invites.append((time.monotonic(), text))
-            if not self.silent:
+                self.sender = sender
+            if not self.silent or method == "BYE":
                 self._reply(text, self.answer if method == "INVITE" else 200, sender)
 
-    def _reply(self, text, status, sender):
+    def answer_late(self):
+        """200 to the last INVITE, with a session."""
+        self._reply(self.invites[-1][1], 200, self.sender, f"Contact: <sip:127.0.0.1:{self.port}>\r\nContent-Type: application/sdp", SESSION)
+
+    def _reply(self, text, status, sender, more="Supported: timer", body=""):
         kept = [line for line in text.split("\r\n\r\n")[0].split("\r\n")[1:] if re.match(r"(?i)(via|from|call-id|cseq):", line)]
         to = re.search(r"(?im)^to:.*?(?=\r?$)", text).group(0)
-        lines = [f"SIP/2.0 {status} Said", *kept, f"{to};tag=server{self.port}", "Content-Length: 0", "", ""]
+        lines = [f"SIP/2.0 {status} Said", *kept, f"{to};tag=server{self.port}", more, f"Content-Length: {len(body)}", "", body]
         self.socket.sendto("\r\n".join(lines).encode(), sender)
 
     def calls(self):

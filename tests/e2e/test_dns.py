@@ -71,6 +71,16 @@ def test_the_second_server_stands_in_while_the_first_is_silent(carrier, servers)
     assert (len(one.calls()), len(two.calls())) == (22, 4)
 
 
+def test_a_server_that_answers_too_late_is_thanked_and_sent_away(carrier, servers):
+    one, two = servers
+    one.silent = True
+    _, pbx, caller = carrier(settings="carrier:\n  silence_ms: 500\n")
+    assert call(caller)[0] == 486 and len(two.calls()) == 1
+    one.answer_late()
+    pbx.wait_for(lambda: one.heard[-1] == "BYE", "the late call to be ended")
+    assert [method for method in one.heard if method in ("ACK", "BYE")] == ["ACK", "BYE"]
+
+
 def test_an_overloaded_server_hands_the_call_on_at_once(carrier, servers):
     one, two = servers
     one.answer = 503

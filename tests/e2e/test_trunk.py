@@ -3,7 +3,11 @@ import sqlite3
 
 import pytest
 
+from certificates import Authority
+from names import SecureServer
 from pbx import Refused
+from ports import free_port
+from sip_client import OFFER, SipClient
 
 QUIET = "sip_trunk:\n  register_jitter_s: 0\n"
 
@@ -115,3 +119,40 @@ def test_explain_shows_the_chain_and_permission(make_pbx):
     assert pbx.ctl("route", "explain", "peer:carrier", "1001")["sip_code"] == 404
     with pytest.raises(Refused):
         pbx.ctl("outbound-route", "add", "bad", "pattern=(")
+
+
+def test_a_did_rings_from_the_providers_address_and_is_challenged_from_another(make_pbx, phones):
+    pbx = make_pbx(QUIET)
+    trunk(pbx, "carrier", 5060)
+    pbx.ctl("inbound-route", "add", "main", "did=12125550100", "destination=1001")
+    alice = phones(pbx, "1001")
+    stranger, provider = (SipClient(pbx, "13125550000", host=host) for host in ("127.0.0.3", "127.0.0.2"))
+    try:
+        did, offer = "sip:12125550100@pbx.test", OFFER.format(port=free_port())
+        assert stranger.ask("INVITE", did, body=offer).status == 407
+        assert not alice.saw("CALL_INCOMING")
+        invite = provider.text("INVITE", did, body=offer)
+        provider.send(invite)
+        assert provider.receive(lambda message: message.status == 180) is not None
+        alice.wait("CALL_INCOMING")
+        provider.cancel(invite)
+        assert provider.receive(lambda message: message.status == 487) is not None
+    finally:
+        stranger.close()
+        provider.close()
+
+
+@pytest.mark.parametrize("certificate, asked", [("localhost", ["OPTIONS"]), ("elsewhere.test", [])])
+def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, certificate, asked):
+    authority = Authority(tmp_path)
+    authority.vouch(certificate, more="basicConstraints=CA:FALSE")
+    provider = SecureServer(authority, certificate)
+    try:
+        pbx = make_pbx(f"{QUIET}sip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
+        trunk(pbx, "carrier", provider.port, host="localhost", transport="tls", keep_alive_interval_s=60)
+        pbx.wait_for(lambda: pbx.ctl("trunk", "health")[0]["last_health_check"], "the first OPTIONS to be over", 15)
+        assert provider.requests == asked
+        assert (pbx.ctl("trunk", "show", "carrier")["status"] == "registered") == bool(asked)
+        assert provider.called[0] == "localhost"
+    finally:
+        provider.stop()

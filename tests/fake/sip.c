@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_TEXTS 12u
+#define MOST_TEXTS 13u
 
 struct peer {
 	struct core_charge charge; /* first: a charge is its peer */
@@ -99,7 +99,8 @@ static int set_peer(struct pbx_host *host, const struct pbx_sip_peer *said, stru
 	peer->is = *said;
 	const char **const texts[MOST_TEXTS] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,   &peer->is.proxy,
 						 &peer->is.user,        &peer->is.realm,        &peer->is.secret,      &peer->is.from_user,
-						 &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate, &peer->is.routes };
+						 &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate, &peer->is.routes,
+						 &peer->is.srtp };
 	for (uint32_t i = 0; i < MOST_TEXTS; i++)
 		*texts[i] = peer->texts[i] = copy(*texts[i]);
 	const struct pbx_list *const lists[] = { &peer->is.codecs, &peer->is.addresses, &peer->is.headers };
