@@ -157,7 +157,7 @@ static struct pbx_json *tell_status(void *self)
 		(void)core_json_append_text(listeners, ua_socket_at(i)->text); /* without memory one is not shown */
 	(void)core_json_set(json, "listeners", listeners);
 	(void)core_json_set_integer(json, "registrations", ua_location_service.count());
-	(void)core_json_set_integer(json, "extensions", ua_location_aors());
+	(void)core_json_set_integer(json, "registered_accounts", ua_location_aors());
 	(void)core_json_set_integer(json, "dialogs", ua->dialog_count);
 	(void)core_json_set_integer(json, "subscriptions", ua_notifier_count());
 	return json;

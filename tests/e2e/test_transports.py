@@ -150,7 +150,7 @@ def test_a_web_page_registers_and_is_called(pbx, phones, web_phone):
         phone.established()
         hears = Listener()
         hears.ear = ear
-        hears.hears(phone.hertz)
+        assert hears.hears(phone.hertz)
     finally:
         ear.close()
     phone.hangup()
