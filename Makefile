@@ -4,7 +4,7 @@ JOBS ?= $(shell nproc)
 NEEDS = packaging/install-packages.sh
 T ?=
 
-.PHONY: help run build test check e2e fuzz tsan bench deb deb-test format format-check lint coverage docs clean
+.PHONY: help run build test check e2e fuzz tsan bench soak deb deb-test format format-check lint coverage docs clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,12 @@ bench: ## CPU per call, packet and registration, as ratios to a bare loop
 	@meson setup build-bench --buildtype=release -Dtests=false >/dev/null
 	@ninja -C build-bench -j $(JOBS) --quiet
 	@tests/bench/run.sh build-bench
+
+soak: ## the same calls for ROUNDS (60) rounds of about a minute: memory has to stay where it is
+	@$(NEEDS) build run bench
+	@meson setup build-bench --buildtype=release -Dtests=false >/dev/null
+	@ninja -C build-bench -j $(JOBS) --quiet
+	@tests/bench/run.sh build-bench --only soak --rounds $(or $(ROUNDS),60) --round-calls 3000
 
 deb: ## Debian packages in ./dist
 	@$(NEEDS) build deb

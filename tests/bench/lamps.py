@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from run import FIRST_USER, HERE, SECRET, Pbx, line, successes
+from bed import FIRST_USER, HERE, SECRET, Pbx, line, successes
 
 SUBSCRIBE = ("SUBSCRIBE sip:{line}@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};rport;branch=z9hG4bK{port}-{id}\r\nMax-Forwards: 70\r\n"
              "From: <sip:{line}@pbx.test>;tag=w{id}\r\nTo: <sip:{line}@pbx.test>\r\nCall-ID: lamp{id}@127.0.0.1:{port}\r\nCSeq: 1 SUBSCRIBE\r\n"

@@ -1,133 +1,71 @@
 #!/usr/bin/env python3
 """Measures a release build of this PBX; README.md beside this file says what and how."""
 import argparse
-import hashlib
-import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-SECRET = "bench-secret-of-all"
-TICK = os.sysconf("SC_CLK_TCK")
-FIRST_USER = 10000
+from bed import LINGER_S, SECRET, Callee, Pbx, calls, line, register_callee, registrations
+
+MEASURES = ("idle", "register", "call", "rate", "soak", "relay")
+GROWS_KIB = 512  # of a round of the soak: allocators and SQLite breathe
 
 
-class Pbx:
-    """The daemon with the settings of a benchmark: one trusted address, accounts from CSV."""
-
-    def __init__(self, build, directory, sip_port, users, api_port=9443):
-        self.build, self.directory, self.sip_port, self.users = Path(build).resolve(), Path(directory), sip_port, users
-        self.api_port = api_port
-        folders = [str(folder) for folder in sorted((self.build / "plugins").iterdir()) if any(folder.glob("*.so"))]
-        (self.directory / "pbx.yml").write_text(json.dumps({
-            "server": {"data_dir": str(self.directory / "data"), "run_dir": str(self.directory / "run")},
-            "log": {"level": "notice", "target": "file", "file": str(self.directory / "pbxd.log")},
-            "plugins": {"path": folders},
-            "sip": {"listen": [f"udp:127.0.0.1:{sip_port}"], "domain": "pbx.test", "peers": ["127.0.0.1"], "flood_rate": 100000,
-                    "flood_burst": 100000},
-            "media": {"bind": "127.0.0.1", "port_min": 10000, "port_max": 30000, "quarantine_s": 1},
-            "api": {"listen": f"127.0.0.1:{api_port}"},
-            "calls": {"limit": 20000},
-            "extensions": {"max_calls": 1000},
-        }))
-        self.process, self.start_s = None, None
-
-    def start(self):
-        path = self.directory / "notify"
-        path.unlink(missing_ok=True)
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(str(path))
-        notify.settimeout(30)
-        began = time.monotonic()
-        self.process = subprocess.Popen([str(self.build / "pbxd"), "-c", str(self.directory / "pbx.yml")],
-                                        env=dict(os.environ, NOTIFY_SOCKET=str(path)), stderr=open(self.directory / "stderr", "ab"))
-        while b"READY=1" not in notify.recv(4096):
-            pass
-        self.start_s = time.monotonic() - began
-        return self
-
-    def ctl(self, *words):
-        done = subprocess.run([str(self.build / "api" / "pbxctl"), "--socket", str(self.directory / "run" / "pbxd.sock"), "--json", *map(str, words)],
-                              stdout=subprocess.PIPE, text=True, check=True)
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def add_accounts(self):
-        rows = [f"{number},{SECRET}" for number in [1000, *range(FIRST_USER, FIRST_USER + self.users)]]
-        csv = self.directory / "users.csv"
-        csv.write_text("number,sip_secret\n" + "\n".join(rows) + "\n")
-        token = self.ctl("token", "create", "bench", "*")["token"]
-        subprocess.run(["curl", "-skf", "-o", "/dev/null", "-H", f"Authorization: Bearer {token}", "-H", "Content-Type: text/csv", "--data-binary", f"@{csv}",
-                        f"https://127.0.0.1:{self.api_port}/api/v1/extensions:import"], check=True)
-
-    def cpu_s(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
-
-    def rss_kib(self):
-        return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1])
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+def measure_idle(pbx, directory, options):
+    line("start with every plugin, s", f"{pbx.start_s:.3f}", "1")
+    line("memory idle, MiB", f"{pbx.idle_kib / 1024:.1f}", "40")
+    return True
 
 
-def register_callee(sip_port, contact):
-    """User 1000 lives at `contact`: REGISTER, 401, REGISTER with MD5."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        phone.bind(("127.0.0.1", 0))
-        phone.settimeout(5)
-        port = phone.getsockname()[1]
-
-        def ask(cseq, authorization=""):
-            phone.sendto((f"REGISTER sip:pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};rport;branch=z9hG4bKb{cseq}\r\nMax-Forwards: 70\r\n"
-                          f"From: <sip:1000@pbx.test>;tag=b\r\nTo: <sip:1000@pbx.test>\r\nCall-ID: bench-callee\r\nCSeq: {cseq} REGISTER\r\n"
-                          f"Contact: <{contact}>\r\nExpires: 7200\r\n{authorization}Content-Length: 0\r\n\r\n").encode(), ("127.0.0.1", sip_port))
-            return phone.recv(65536).decode()
-
-        challenge = next(line for line in ask(1).split("\r\n") if "Digest" in line and "MD5" in line)
-        nonce, realm = re.search(r'nonce="([^"]+)"', challenge)[1], re.search(r'realm="([^"]+)"', challenge)[1]
-
-        def md5(text):
-            return hashlib.md5(text.encode()).hexdigest()
-
-        response = md5(f"{md5(f'1000:{realm}:{SECRET}')}:{nonce}:00000001:b:auth:{md5('REGISTER:sip:pbx.test')}")
-        answer = ask(2, f'Authorization: Digest username="1000", realm="{realm}", nonce="{nonce}", uri="sip:pbx.test", response="{response}", '
-                        f'algorithm=MD5, qop=auth, nc=00000001, cnonce="b"\r\n')
-        assert answer.startswith("SIP/2.0 200"), answer
+def measure_register(pbx, directory, options):
+    empty_kib = pbx.rss_kib() - pbx.ring_kib()
+    load = registrations(pbx, directory, options.users, options.register_rate)
+    line(f"challenged REGISTER at {options.register_rate}/s, CPU ms ({load.bad} failed)", f"{load.cpu_ms:.3f}", "0.15")
+    grown_kib = pbx.rss_kib() - pbx.ring_kib() - empty_kib
+    line(f"memory per registration ({load.good} users), KiB", f"{grown_kib / max(1, load.good):.2f}", "4")
+    return load.bad == 0
 
 
-def sipp(directory, name, *arguments):
-    log = open(directory / f"{name}.log", "wb")
-    return subprocess.Popen(["sipp", *map(str, arguments), "-sf", str(HERE / "scenarios" / f"{name}.xml"), "-i", "127.0.0.1", "-nostdin", "-trace_stat",
-                             "-stf", str(directory / f"{name}.csv"), "-fd", "1", "-timer_resol", "5", "-buff_size", "4194304"],
-                            cwd=directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+def measure_call(pbx, directory, options):
+    load = calls(pbx, directory, options.call_rate, options.seconds)
+    line(f"bridged call at {options.call_rate}/s, CPU ms ({load.good} good, {load.bad} failed)", f"{load.cpu_ms:.3f}", "1.0")
+    stats = pbx.ctl("status")["loop"]
+    line("worst loop callback, ms", f"{stats['worst_ms']:.1f} ({stats['worst_owner']})", "10 at p99.9")
+    return load.bad == 0
 
 
-def successes(directory, name):
-    rows = (directory / f"{name}.csv").read_text().splitlines()
-    last = dict(zip(rows[0].split(";"), rows[-1].split(";")))
-    return int(last["SuccessfulCall(C)"]), int(last["FailedCall(C)"])
+def measure_rate(pbx, directory, options):
+    """The highest rate that is held: hardly a call fails or is repeated, and SIPp gets rid of what it shall offer."""
+    held, rate = None, options.first_rate
+    while rate <= options.most_rate:
+        load = calls(pbx, directory, rate, options.step_s)
+        fine = load.bad * 1000 <= load.good and load.again * 100 <= load.good and load.took_s < options.step_s * 1.15 + 1.5
+        print(f"  {rate:>5} set-ups/s: {load.bad} failed, {load.again} repetitions, {load.took_s:.1f} s, CPU {load.cpu_ms:.3f} ms a call, "
+              f"{load.events_per_s:.0f} events/s", flush=True)
+        if not fine:
+            break
+        held, rate = (rate, load), rate + options.rate_step
+        time.sleep(1)
+    line("set-ups a second held", held[0] if held else 0, "1000")
+    line("events a second into the store at that rate", f"{held[1].events_per_s:.0f}" if held else 0, "")
+    return held is not None
 
 
-def per_item(pbx, directory, name, rate, seconds, *arguments):
-    """CPU milliseconds for each success at a fixed rate, and how many failed."""
-    before = pbx.cpu_s()
-    total = int(rate * seconds)
-    load = sipp(directory, name, f"127.0.0.1:{pbx.sip_port}", "-r", rate, "-m", total, "-l", 15000, "-recv_timeout", 8000, "-timeout", int(seconds + 25), *arguments)
-    load.wait()
-    good, bad = successes(directory, name)
-    return 1000 * (pbx.cpu_s() - before) / max(1, good), good, total - good + bad
-
-
-def line(what, value, budget):
-    print(f"{what:<52} {value:>16}   budget {budget}", flush=True)
+def measure_soak(pbx, directory, options):
+    """Rounds of the same calls; after the first, which fills what is kept, memory stays where it is."""
+    sizes = []
+    for i in range(options.rounds + 1):
+        load = calls(pbx, directory, options.call_rate, options.round_calls / options.call_rate)
+        time.sleep(LINGER_S)
+        sizes.append(pbx.rss_kib() - pbx.ring_kib())
+        print(f"  round {i}: {load.good} good, {load.bad} failed, {sizes[-1] / 1024:.2f} MiB without the trace's ring", flush=True)
+    growth = (sizes[-1] - sizes[1]) / max(1, options.rounds - 1)
+    line(f"memory that a round of {options.round_calls} calls leaves behind, KiB", f"{growth:.0f}", f"{GROWS_KIB}")
+    return growth <= GROWS_KIB
 
 
 def measure_relay(build):
@@ -146,56 +84,60 @@ def measure_relay(build):
 
 
 def measure(pbx, directory, options):
-    line("start with every plugin, s", f"{pbx.start_s:.3f}", "1")
-    line("memory idle, MiB", f"{pbx.rss_kib() / 1024:.1f}", "40")
+    """Whether all was as it has to be; what costs more than its budget is only shown, for machines differ."""
+    wanted = [name for name in MEASURES if name in options.only and name != "relay"]
+    if not wanted:
+        return True
+    pbx.idle_kib = pbx.rss_kib()
     pbx.add_accounts()
+    callee = Callee(pbx, directory) if {"call", "rate", "soak"} & set(wanted) else None
+    fine = [globals()[f"measure_{name}"](pbx, directory, options) for name in wanted]
+    if callee:
+        callee.stop()
+    return all(fine)
 
-    users = directory / "inf.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{n};[authentication username={n} password={SECRET}]\n" for n in range(FIRST_USER, FIRST_USER + options.users)))
-    empty = pbx.rss_kib()
-    cost, good, bad = per_item(pbx, directory, "register", options.register_rate, options.users / options.register_rate, "-p", 6050, "-inf", users, "-key", "domain", "pbx.test")
-    line(f"challenged REGISTER at {options.register_rate}/s, CPU ms ({bad} failed)", f"{cost:.3f}", "0.15")
-    line(f"memory per registration ({good} users), KiB", f"{(pbx.rss_kib() - empty) / max(1, good):.2f}", "4")
 
+def serve(pbx):
+    pbx.add_accounts()
     register_callee(pbx.sip_port, "sip:1000@127.0.0.1:6060")
-    callee = sipp(directory, "uas", "-p", 6060)
-    time.sleep(0.5)  # SIPp tells nobody when it listens
-    cost, good, bad = per_item(pbx, directory, "uac", options.call_rate, options.seconds, "-p", 6051, "-s", 1000, "-d", 500, "-key", "user", "bench")
-    callee.kill()
-    callee.wait()
-    line(f"bridged call at {options.call_rate}/s, CPU ms ({good} good, {bad} failed)", f"{cost:.3f}", "1.0")
-    stats = pbx.ctl("status")["loop"]
-    line("worst loop callback, ms", f"{stats['worst_ms']:.1f} ({stats['worst_owner']})", "10 at p99.9")
+    print(f"--sut 127.0.0.1:{pbx.sip_port} --pid {pbx.process.pid} --uas 127.0.0.1:6060 --callee 1000 --domain pbx.test --password {SECRET}", flush=True)
+    signal.pause()
 
 
-def main():
+def read_options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=["idle", "register", "call", "rate", "relay"])
     parser.add_argument("--serve", action="store_true", help="only set up, for another harness")
     parser.add_argument("--sip-port", type=int, default=5070)
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--register-rate", type=int, default=500)
     parser.add_argument("--call-rate", type=int, default=100)
-    parser.add_argument("--seconds", type=int, default=15)
-    options = parser.parse_args()
+    parser.add_argument("--seconds", type=int, default=15, help="of the calls at --call-rate")
+    parser.add_argument("--first-rate", type=int, default=200, help="with which the search for the highest rate begins")
+    parser.add_argument("--rate-step", type=int, default=200)
+    parser.add_argument("--most-rate", type=int, default=2000)
+    parser.add_argument("--step-s", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="of the soak, after one that warms up")
+    parser.add_argument("--round-calls", type=int, default=1000)
+    return parser.parse_args()
+
+
+def main():
+    options = read_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    fine = False
     with tempfile.TemporaryDirectory(prefix="pbx-bench-") as name:
-        directory = Path(name)
-        pbx = Pbx(options.build, directory, options.sip_port, options.users).start()
+        pbx = Pbx(options.build, name, options.sip_port, options.users).start()
         try:
-            if options.serve:
-                pbx.add_accounts()
-                register_callee(pbx.sip_port, "sip:1000@127.0.0.1:6060")
-                print(f"--sut 127.0.0.1:{pbx.sip_port} --pid {pbx.process.pid} --uas 127.0.0.1:6060 --callee 1000 --domain pbx.test --password {SECRET}", flush=True)
-                signal.pause()
-            measure(pbx, directory, options)
+            fine = serve(pbx) if options.serve else measure(pbx, Path(name), options)
         except KeyboardInterrupt:
             pass
         finally:
             code = pbx.stop()
-        if not options.serve:
-            measure_relay(options.build)
-        sys.exit(code)
+    if "relay" in options.only and not options.serve:
+        measure_relay(options.build)
+    sys.exit(code or (0 if fine or options.serve else 1))
 
 
 if __name__ == "__main__":
