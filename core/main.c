@@ -12,17 +12,13 @@
 #include "control.h"
 #include "crash.h"
 #include "fetch.h"
-#include "io.h"
 #include "host.h"
 #include "json.h"
-#include "lamps.h"
-#include "mwi.h"
 #include "log.h"
 #include "loop.h"
 #include "metrics.h"
 #include "notify.h"
 #include "parts.h"
-#include "prompts.h"
 #include "request.h"
 #include "schema.h"
 #include "secrets.h"
@@ -320,28 +316,6 @@ static void on_settings_attached(void *context, int result)
 		core_bus_attach_store(on_bus_attached, NULL);
 }
 
-static int offer_services(void)
-{
-	static const struct {
-		const char *id;
-		const void *table;
-	} services[] = {
-		{ "pbx.timers/1", &core_timers_service },   { "pbx.io/1", &core_io_service },
-		{ "pbx.json/1", &core_json_service },       { "pbx.secrets/1", &core_secrets_service },
-		{ "pbx.fetch/1", &core_fetch_service },     { "pbx.store/1", &core_store_service },
-		{ "pbx.bus/1", &core_bus_service },         { "pbx.requests/1", &core_requests_service },
-		{ "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
-		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
-		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.lamps/1", &core_lamps_service },
-		{ "pbx.mwi/1", &core_mwi_service },
-	};
-
-	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
-		if (core_host_offer(services[i].id, services[i].table) != PBX_OK)
-			return PBX_EEXIST;
-	return PBX_OK;
-}
-
 static void on_bus_attached(void *context, int result)
 {
 	static const struct pbx_plugin *const parts[] = { &core_part,    &prompts_part, &trace_part, &calls_part,
@@ -351,7 +325,7 @@ static void on_bus_attached(void *context, int result)
 	(void)context;
 	if (is_stopping())
 		return;
-	if (result != PBX_OK || offer_services() != PBX_OK) {
+	if (result != PBX_OK || core_offer_services() != PBX_OK) {
 		fail(EX_SOFTWARE, "core_not_started", "the event log cannot be read, or a service is offered twice");
 		return;
 	}

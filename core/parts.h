@@ -16,5 +16,7 @@ extern const struct pbx_plugin messages_part; /* sip/: settings "messages"; pbx.
 extern const struct pbx_plugin media_part;    /* rtp/: settings "media"; media driver */
 extern const struct pbx_plugin api_part;      /* api/: settings "api"; gateway */
 
+int core_offer_services(void); /* what core/ itself serves, before any part starts. PBX_OK, PBX_EEXIST. [loop] */
+
 /* api/: ready(context) once people can log in: at once, or when the first user has been made. [loop] */
 void api_when_ready(void (*ready)(void *context), void *context);
