@@ -58,3 +58,13 @@ void rig_challenged(struct rig *rig);
 const char *rig_authorize(struct rig *rig, const char *header, const char *user, const char *password, const char *method, const char *uri,
 			  bool sha256);
 uint32_t rig_dialogs(void);
+
+/* ---- what both sides of a call say: rig_talk.c ---- */
+
+#define RIG_SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
+
+struct core_media_desc rig_media(uint8_t direction); /* ours: PCMA at 127.0.0.1:20000 */
+unsigned rig_length(const char *body);               /* of what is sent for it: each ~ is two octets */
+/* The phone's response to the request that came last. tag: of the phone, where the request has none for it and status is not 100. A body is SDP. */
+void rig_reply(struct rig *rig, unsigned status, const char *tag, const char *headers, const char *body);
+void rig_keep_tag(struct rig *rig, char *ret_tag, size_t size); /* of To in the last message, which must have one */

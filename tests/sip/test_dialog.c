@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
 #define HELD "v=0~o=- 1 2 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~a=sendonly~"
 
 static struct rig *rig;
@@ -20,18 +19,6 @@ static uint8_t offer_direction;
 static char digit;
 static uint32_t digit_ms;
 static int refuse_with;
-
-static struct core_media_desc ours(uint8_t direction)
-{
-	struct core_media_desc desc = { .present = true,
-					.direction = direction,
-					.codec_count = 1,
-					.ptime_ms = 20,
-					.codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } } };
-
-	desc.rtp.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	return desc;
-}
 
 static int on_incoming(void *object, const struct core_incoming *incoming)
 {
@@ -142,18 +129,12 @@ static void release(void)
 
 static void send_invite(const char *to, const char *headers, const char *body)
 {
-	char sdp[1024];
-	unsigned length = 0;
-
-	(void)snprintf(sdp, sizeof sdp, "%s", body);
-	for (const char *at = sdp; *at; at++)
-		length += *at == '~' ? 2 : 1;
 	rig_send(rig,
 		 "INVITE sip:%s@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~"
 		 "From: \"Alice \\\"A\\\" B\" <sip:1001@pbx.local>;tag=a1~To: <sip:%s@pbx.local>~Call-ID: call-1~CSeq: 1 INVITE~Contact: "
 		 "<sip:alice@127.0.0.1:{P}>~"
 		 "%s%sContent-Length: %u~~%s",
-		 to, to, headers, body[0] ? "Content-Type: application/sdp~" : "", length, sdp);
+		 to, to, headers, body[0] ? "Content-Type: application/sdp~" : "", rig_length(body), body);
 }
 
 static char to_tag[128];
@@ -161,35 +142,23 @@ static char to_tag[128];
 /* In the dialog that our INVITE began. */
 static void send_within(const char *method, unsigned cseq, const char *headers, const char *body)
 {
-	unsigned length = 0;
-
-	for (const char *at = body; *at; at++)
-		length += *at == '~' ? 2 : 1;
 	rig_send(rig,
 		 "%s sip:127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-%s%u;rport~Max-Forwards: 70~From: "
 		 "<sip:1001@pbx.local>;tag=a1~"
 		 "To: <sip:100@pbx.local>;tag=%s~Call-ID: call-1~CSeq: %u %s~Contact: <sip:alice@127.0.0.1:{P}>~%sContent-Length: %u~~%s",
-		 method, method, cseq, to_tag, cseq, method, headers, length, body);
-}
-
-static void keep_tag(void)
-{
-	const char *at = strstr(rig_header(rig, "To"), "tag=");
-
-	ck_assert_ptr_nonnull(at);
-	(void)snprintf(to_tag, sizeof to_tag, "%s", at + 4);
+		 method, method, cseq, to_tag, cseq, method, headers, rig_length(body), body);
 }
 
 /* A call of the phone that we have answered. */
 static void answered_call(void)
 {
-	struct core_media_desc answer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
 	rig_expect(rig, "SIP/2.0 200");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	send_within("ACK", 1, "", "");
 	core_loop_step();
 	core_loop_step();
@@ -199,22 +168,22 @@ static void answered_call(void)
 
 START_TEST(a_call_rings_is_answered_and_ends)
 {
-	struct core_media_desc answer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 	char ringing_tag[128];
 
-	send_invite("10%230", "", SDP);
+	send_invite("10%230", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_str_eq(dialled, "10#0");
 	ck_assert_str_eq(number, "1001");
 	ck_assert_str_eq(name, "Alice \"A\" B");
 	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 180");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	memcpy(ringing_tag, to_tag, sizeof ringing_tag);
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
 	const char *ok = rig_expect(rig, "SIP/2.0 200");
 	ck_assert_ptr_nonnull(strstr(ok, "m=audio 20000 RTP/AVP 8\r\n"));
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	ck_assert_str_eq(to_tag, ringing_tag);
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_ESTATE);
 	send_within("ACK", 1, "", "");
@@ -229,26 +198,26 @@ END_TEST
 
 START_TEST(an_answer_is_repeated_until_it_is_acknowledged)
 {
-	struct core_media_desc answer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 	char first[4096];
 
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
 	(void)snprintf(first, sizeof first, "%s", rig_expect(rig, "SIP/2.0 200"));
 	ck_assert_str_eq(rig_expect(rig, "SIP/2.0 200"), first);
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	send_within("ACK", 1, "", "");
 }
 END_TEST
 
 START_TEST(an_invite_that_comes_twice_is_one_call)
 {
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 180");
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 180");
 	ck_assert_uint_eq(rig_dialogs(), 1);
 }
@@ -256,9 +225,9 @@ END_TEST
 
 START_TEST(early_media_goes_out_in_a_183)
 {
-	struct core_media_desc early = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc early = rig_media(CORE_SEND | CORE_RECV);
 
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, &early), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "SIP/2.0 183"), "m=audio 20000"));
@@ -267,11 +236,11 @@ END_TEST
 
 START_TEST(a_caller_may_think_better_of_it)
 {
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 180");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	rig_send(rig, "CANCEL sip:100@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-i1;rport~Max-Forwards: 70~From: "
 		      "<sip:1001@pbx.local>;tag=a1~"
 		      "To: <sip:100@pbx.local>~Call-ID: call-1~CSeq: 1 CANCEL~Reason: SIP;cause=200~Content-Length: 0~~");
@@ -286,7 +255,7 @@ END_TEST
 
 START_TEST(a_refusal_carries_its_cause)
 {
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->reject(dialog, 486, PBX_CAUSE_BUSY, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 486");
@@ -298,7 +267,7 @@ END_TEST
 
 START_TEST(a_caller_is_sent_elsewhere)
 {
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->redirect(dialog, "sip:x@bad>\r\nEvil: 1"), PBX_EINVAL);
 	ck_assert_int_eq(driver->redirect(dialog, "sip:200@192.0.2.1"), PBX_OK);
@@ -310,13 +279,13 @@ END_TEST
 
 START_TEST(hanging_up_waits_for_the_acknowledgement)
 {
-	struct core_media_desc answer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
 	rig_expect(rig, "SIP/2.0 200");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	driver->hangup(dialog, PBX_CAUSE_BUSY);
 	driver->release(dialog);
 	dialog = NULL;
@@ -330,15 +299,15 @@ END_TEST
 
 START_TEST(an_invite_without_offer_gets_ours_and_its_ack_the_answer)
 {
-	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 
 	send_invite("100", "", "");
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert(!had_offer);
 	ck_assert_int_eq(driver->answer(dialog, &offer), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "SIP/2.0 200"), "m=audio 20000"));
-	keep_tag();
-	send_within("ACK", 1, "Content-Type: application/sdp~", SDP);
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
+	send_within("ACK", 1, "Content-Type: application/sdp~", RIG_SDP);
 	rig_until(&updated);
 	ck_assert(late);
 	ck_assert_int_eq(update_result, PBX_OK);
@@ -435,12 +404,12 @@ START_TEST(a_caller_must_be_the_account_it_proves)
 {
 	rig_restart(rig, NULL);
 	listen_as_core();
-	send_invite("100", "", SDP);
+	send_invite("100", "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 407");
 	rig_challenged(rig);
-	send_invite("100", rig_authorize(rig, "Proxy-Authorization", "1002", "secret", "INVITE", "sip:100@127.0.0.1", true), SDP);
+	send_invite("100", rig_authorize(rig, "Proxy-Authorization", "1002", "secret", "INVITE", "sip:100@127.0.0.1", true), RIG_SDP);
 	rig_expect(rig, "SIP/2.0 403");
-	send_invite("100", rig_authorize(rig, "Proxy-Authorization", "1001", "secret", "INVITE", "sip:100@127.0.0.1", true), SDP);
+	send_invite("100", rig_authorize(rig, "Proxy-Authorization", "1001", "secret", "INVITE", "sip:100@127.0.0.1", true), RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_str_eq(account, "1001");
 }
@@ -450,7 +419,7 @@ END_TEST
 
 START_TEST(a_phone_puts_us_on_hold)
 {
-	struct core_media_desc answer = ours(CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_RECV);
 
 	answered_call();
 	send_within("INVITE", 2, "Content-Type: application/sdp~", HELD);
@@ -482,7 +451,7 @@ END_TEST
 
 START_TEST(an_update_is_answered)
 {
-	struct core_media_desc answer = ours(CORE_RECV);
+	struct core_media_desc answer = rig_media(CORE_RECV);
 
 	answered_call();
 	send_within("UPDATE", 2, "Content-Type: application/sdp~", HELD);
@@ -498,7 +467,7 @@ END_TEST
 
 START_TEST(a_reinvite_without_offer_hears_ours)
 {
-	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 
 	answered_call();
 	send_within("INVITE", 2, "", "");
@@ -506,48 +475,29 @@ START_TEST(a_reinvite_without_offer_hears_ours)
 	ck_assert(!had_offer);
 	ck_assert_int_eq(driver->accept_offer(dialog, &offer), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "SIP/2.0 200"), "m=audio 20000"));
-	send_within("ACK", 2, "Content-Type: application/sdp~", SDP);
+	send_within("ACK", 2, "Content-Type: application/sdp~", RIG_SDP);
 	rig_until(&updated);
 	ck_assert_int_eq(update_result, PBX_OK);
 }
 END_TEST
 
-/* Answers the request that came last. */
-static void reply(unsigned status, const char *headers, const char *body)
-{
-	char via[512], from[512], to[512], call_id[256], cseq[64];
-	unsigned length = 0;
-
-	(void)snprintf(via, sizeof via, "%s", rig_header(rig, "Via"));
-	(void)snprintf(from, sizeof from, "%s", rig_header(rig, "From"));
-	(void)snprintf(to, sizeof to, "%s", rig_header(rig, "To"));
-	(void)snprintf(call_id, sizeof call_id, "%s", rig_header(rig, "Call-ID"));
-	(void)snprintf(cseq, sizeof cseq, "%s", rig_header(rig, "CSeq"));
-	for (const char *at = body; *at; at++)
-		length += *at == '~' ? 2 : 1;
-	rig_send(rig,
-		 "SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%sContent-Length: "
-		 "%u~~%s",
-		 status, via, from, to, strstr(to, "tag=") || status == 100 ? "" : ";tag=bob", call_id, cseq, headers, length, body);
-}
-
 START_TEST(we_put_a_phone_on_hold)
 {
-	struct core_media_desc offer = ours(CORE_SEND);
+	struct core_media_desc offer = rig_media(CORE_SEND);
 
 	answered_call();
 	ck_assert_int_eq(driver->update(dialog, &offer), PBX_OK);
 	ck_assert_int_eq(driver->update(dialog, &offer), PBX_EBUSY);
 	const char *invite = rig_expect(rig, "INVITE ");
 	ck_assert_ptr_nonnull(strstr(invite, "a=sendonly"));
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	ck_assert(updated);
 	ck_assert_int_eq(update_result, PBX_OK);
 	updated = false;
 	ck_assert_int_eq(driver->update(dialog, &offer), PBX_OK);
 	rig_expect(rig, "INVITE ");
-	reply(488, "", "");
+	rig_reply(rig, 488, "bob", "", "");
 	rig_until(&updated);
 	ck_assert_int_eq(update_result, PBX_ENOTSUP);
 }
@@ -555,7 +505,7 @@ END_TEST
 
 START_TEST(when_offers_cross_both_wait_and_ours_is_tried_again)
 {
-	struct core_media_desc offer = ours(CORE_SEND);
+	struct core_media_desc offer = rig_media(CORE_SEND);
 	char ours_text[4096];
 
 	answered_call();
@@ -566,11 +516,11 @@ START_TEST(when_offers_cross_both_wait_and_ours_is_tried_again)
 	ck_assert(!offered);
 	send_within("ACK", 2, "", "");
 	(void)snprintf(rig->last, sizeof rig->last, "%s", ours_text);
-	reply(491, "", "");
+	rig_reply(rig, 491, "bob", "", "");
 	rig_expect(rig, "ACK ");
 	ck_assert(!updated);
 	rig_expect(rig, "INVITE "); /* within two seconds: the call is theirs */
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	ck_assert(updated);
 }
@@ -598,7 +548,7 @@ START_TEST(a_digit_goes_out_by_info)
 	answered_call();
 	ck_assert_int_eq(driver->send_digit(dialog, '7', 160), PBX_OK);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "INFO "), "Signal=7\r\nDuration=160"));
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 }
 END_TEST
 
@@ -610,14 +560,14 @@ START_TEST(a_phone_asks_to_be_replaced)
 	ck_assert_str_eq(target, "1003");
 	driver->transfer_progress(dialog, 100);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "NOTIFY "), "SIP/2.0 100"));
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	driver->transfer_progress(dialog, 180);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "NOTIFY "), "SIP/2.0 180"));
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	driver->transfer_progress(dialog, 200);
 	ck_assert_ptr_nonnull(strstr(rig_expect(rig, "NOTIFY "), "SIP/2.0 200"));
 	ck_assert_int_eq(strncmp(rig_header(rig, "Subscription-State"), "terminated", 10), 0);
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	send_within("REFER", 3, "Refer-To: <sip:1003@pbx.local?Replaces=nobody%3Bto-tag%3D1%3Bfrom-tag%3D2>~", "");
 	rig_expect(rig, "SIP/2.0 404");
 }
@@ -627,7 +577,7 @@ END_TEST
 
 static int call_phone(const char *uri)
 {
-	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 	char received[32];
 	const struct core_diversion diversions[] = { { "1005", 2 }, { "1006", 1 } };
 	struct core_invite invite = { .target = uri,
@@ -660,17 +610,17 @@ START_TEST(our_call_is_answered_and_hung_up)
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Remote-Party-ID"), "party=calling"));
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Diversion"), "sip:1005@pbx.local>;reason=user-busy"));
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "History-Info"), "sip:1006@pbx.local?Reason=SIP%3Bcause%3D302>;index=1"));
-	reply(180, "", "");
+	rig_reply(rig, 180, "bob", "", "");
 	for (int i = 0; i < 20 && !ring_code; i++)
 		core_loop_step();
 	ck_assert_uint_eq(ring_code, 180);
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK sip:bob@127.0.0.1");
 	ck_assert(answered);
 	driver->hangup(dialog, PBX_CAUSE_NORMAL);
 	rig_expect(rig, "BYE ");
 	ck_assert_str_eq(rig_header(rig, "Reason"), "Q.850;cause=16");
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	ck_assert(!ended);
 	release();
 }
@@ -678,7 +628,7 @@ END_TEST
 
 START_TEST(a_contact_on_its_own_host_is_called_where_it_says)
 {
-	struct core_media_desc offer = ours(CORE_SEND | CORE_RECV);
+	struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 	struct core_invite invite = { .received = "127.0.0.1:9",
 				      .transport = "udp",
 				      .path = "",
@@ -696,7 +646,7 @@ START_TEST(a_contact_on_its_own_host_is_called_where_it_says)
 	invite.target = uri;
 	ck_assert_int_eq(driver->invite((pbx_leg){ 7 }, &invite, &dialog), PBX_OK);
 	rig_expect(rig, "INVITE sip:bob@127.0.0.1");
-	reply(486, "", "");
+	rig_reply(rig, 486, "bob", "", "");
 	rig_until(&ended);
 	release();
 }
@@ -708,10 +658,10 @@ START_TEST(an_answer_that_comes_twice_is_acknowledged_twice)
 
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
 	(void)snprintf(invite, sizeof invite, "%s", rig_expect(rig, "INVITE "));
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 }
 END_TEST
@@ -725,12 +675,12 @@ START_TEST(our_call_is_cancelled_with_a_reason)
 	driver->hangup(dialog, PBX_CAUSE_ANSWERED_ELSEWHERE);
 	rig_expect_nothing(rig); /* not before a provisional response (RFC 3261 9.1) */
 	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
-	reply(180, "", "");
+	rig_reply(rig, 180, "bob", "", "");
 	rig_expect(rig, "CANCEL ");
 	ck_assert_int_eq(strncmp(rig_header(rig, "Reason"), "SIP;cause=200", 13), 0);
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
-	reply(487, "", "");
+	rig_reply(rig, 487, "bob", "", "");
 	rig_expect(rig, "ACK ");
 	ck_assert(!ended);
 	release();
@@ -743,14 +693,14 @@ START_TEST(an_answer_that_crosses_our_cancel_is_taken_back)
 
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
 	(void)snprintf(invite, sizeof invite, "%s", rig_expect(rig, "INVITE "));
-	reply(180, "", "");
+	rig_reply(rig, 180, "bob", "", "");
 	core_loop_step();
 	driver->hangup(dialog, PBX_CAUSE_NORMAL);
 	driver->release(dialog);
 	dialog = NULL;
 	rig_expect(rig, "CANCEL ");
 	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
-	reply(200, "Content-Type: application/sdp~", SDP);
+	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	rig_expect(rig, "BYE ");
 	ck_assert(!answered);
@@ -762,7 +712,7 @@ START_TEST(a_refusal_of_ours_is_told_with_status_and_cause)
 {
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
 	rig_expect(rig, "INVITE ");
-	reply(486, "", "");
+	rig_reply(rig, 486, "bob", "", "");
 	rig_until(&ended);
 	ck_assert_uint_eq(ended_code, 486);
 	ck_assert_uint_eq(ended_cause, PBX_CAUSE_BUSY);
@@ -774,9 +724,9 @@ START_TEST(a_redirection_names_the_best_first)
 {
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
 	rig_expect(rig, "INVITE ");
-	reply(302, "Contact: <sip:second@127.0.0.1>;q=0.3~Contact: <sip:first@127.0.0.1>;q=0.9~", "");
+	rig_reply(rig, 302, "bob", "Contact: <sip:second@127.0.0.1>;q=0.3~Contact: <sip:first@127.0.0.1>;q=0.9~", "");
 	rig_expect(rig, "ACK ");
-	ck_assert_int_eq(strncmp(target, "sip:bob@", 8), 0); /* the Contact that reply() adds has q 1 */
+	ck_assert_int_eq(strncmp(target, "sip:bob@", 8), 0); /* the Contact that rig_reply(rig, ) adds has q 1 */
 	ck_assert(!ended);
 	release();
 }
@@ -786,7 +736,7 @@ START_TEST(an_answer_without_sdp_ends_the_call)
 {
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
 	rig_expect(rig, "INVITE ");
-	reply(200, "", "");
+	rig_reply(rig, 200, "bob", "", "");
 	rig_expect(rig, "ACK ");
 	rig_expect(rig, "BYE ");
 	ck_assert(ended);

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#define SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
 #define WITH_SDP "Content-Type: application/sdp~"
 
 static struct rig *rig;
@@ -15,18 +14,6 @@ static bool ended, answered, rang, offered, updated;
 static bool has_early, has_answer;
 static uint32_t ended_cause;
 static char ended_text[64], to_tag[128];
-
-static struct core_media_desc ours(void)
-{
-	struct core_media_desc desc = { .present = true,
-					.direction = CORE_SEND | CORE_RECV,
-					.codec_count = 1,
-					.ptime_ms = 20,
-					.codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } } };
-
-	desc.rtp.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(20000), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	return desc;
-}
 
 /* ---- what the core would hear ---- */
 
@@ -52,7 +39,7 @@ static void on_answered(const struct core_media_desc *answer)
 
 static void on_offer(const struct core_media_desc *offer)
 {
-	struct core_media_desc answer = ours();
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 
 	(void)offer;
 	offered = true;
@@ -105,15 +92,6 @@ static void setup(void)
 
 /* ---- what the phone says ---- */
 
-static unsigned length_of(const char *body)
-{
-	unsigned length = 0;
-
-	for (const char *at = body; *at; at++)
-		length += *at == '~' ? 2 : 1;
-	return length;
-}
-
 static void say(const char *method, unsigned cseq, const char *headers, const char *body)
 {
 	bool first = cseq == 1 && method[0] == 'I';
@@ -123,44 +101,18 @@ static void say(const char *method, unsigned cseq, const char *headers, const ch
 		 "From: <sip:1001@pbx.local>;tag=a1~To: <sip:100@pbx.local>%s%s~Call-ID: call-1~CSeq: %u %s~Contact: "
 		 "<sip:alice@127.0.0.1:{P}>~%s%sContent-Length: %u~~%s",
 		 method, method, cseq, first ? "" : ";tag=", first ? "" : to_tag, cseq, method, headers, body[0] ? WITH_SDP : "",
-		 length_of(body), body);
-}
-
-/* To what came last. */
-static void reply(unsigned status, const char *tag, const char *headers, const char *body)
-{
-	char via[512], from[512], to[512], call_id[256], cseq[64];
-
-	(void)snprintf(via, sizeof via, "%s", rig_header(rig, "Via"));
-	(void)snprintf(from, sizeof from, "%s", rig_header(rig, "From"));
-	(void)snprintf(to, sizeof to, "%s", rig_header(rig, "To"));
-	(void)snprintf(call_id, sizeof call_id, "%s", rig_header(rig, "Call-ID"));
-	(void)snprintf(cseq, sizeof cseq, "%s", rig_header(rig, "CSeq"));
-	rig_send(
-		rig,
-		"SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%s%sContent-Length: "
-		"%u~~%s",
-		status, via, from, to, strstr(to, "tag=") ? "" : ";tag=", strstr(to, "tag=") ? "" : tag, call_id, cseq, headers,
-		body[0] ? WITH_SDP : "", length_of(body), body);
-}
-
-static void keep_tag(void)
-{
-	const char *at = strstr(rig_header(rig, "To"), "tag=");
-
-	ck_assert_ptr_nonnull(at);
-	(void)snprintf(to_tag, sizeof to_tag, "%s", at + 4);
+		 rig_length(body), body);
 }
 
 static void answered_call(const char *headers)
 {
-	struct core_media_desc answer = ours();
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
 
-	say("INVITE", 1, headers, SDP);
+	say("INVITE", 1, headers, RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
 	rig_expect(rig, "SIP/2.0 200");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	say("ACK", 1, "", "");
 	core_loop_step();
 	core_loop_step();
@@ -168,7 +120,7 @@ static void answered_call(const char *headers)
 
 static void call_phone(void)
 {
-	struct core_media_desc offer = ours();
+	struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 	char received[32];
 	const struct core_invite wish = { .target = "sip:bob@10.9.9.9",
 					  .received = received,
@@ -205,7 +157,7 @@ static void again(void)
 
 START_TEST(a_session_that_is_too_short_is_refused)
 {
-	say("INVITE", 1, "Supported: timer~Session-Expires: 60~", SDP);
+	say("INVITE", 1, "Supported: timer~Session-Expires: 60~", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 422");
 	ck_assert_str_eq(rig_header(rig, "Min-SE"), "90");
 	ck_assert_ptr_null(dialog);
@@ -251,18 +203,18 @@ START_TEST(we_refresh_by_update_where_the_phone_has_it)
 	rig_expect(rig, "UPDATE sip:alice@127.0.0.1");
 	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "120;refresher=uac");
 	ck_assert_str_eq(rig_header(rig, "Content-Type"), "");
-	reply(200, "", "Session-Expires: 120;refresher=uac~", "");
+	rig_reply(rig, 200, "", "Session-Expires: 120;refresher=uac~", "");
 	core_loop_settle();
 	core_loop_pass_ms(60000);
 	rig_expect(rig, "UPDATE ");
-	reply(422, "", "Min-SE: 300~", ""); /* it has changed its mind */
+	rig_reply(rig, 422, "", "Min-SE: 300~", ""); /* it has changed its mind */
 	rig_expect(rig, "UPDATE ");
 	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "300;refresher=uac");
-	reply(200, "", "Session-Expires: 300;refresher=uac~", "");
+	rig_reply(rig, 200, "", "Session-Expires: 300;refresher=uac~", "");
 	core_loop_settle();
 	core_loop_pass_ms(150000);
 	rig_expect(rig, "UPDATE ");
-	reply(481, "", "", "");
+	rig_reply(rig, 481, "", "", "");
 	rig_expect(rig, "BYE ");
 	ck_assert(ended);
 }
@@ -276,7 +228,7 @@ START_TEST(we_refresh_by_reinvite_where_it_has_no_update)
 	rig_expect(rig, "INVITE ");
 	ck_assert_ptr_nonnull(strstr(rig->last, "\r\n\r\nv=0\r\n"));
 	ck_assert_ptr_nonnull(strstr(rig->last, "m=audio 20000"));
-	reply(200, "", "", SDP);
+	rig_reply(rig, 200, "", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	core_loop_pass_ms(900000);
 	rig_expect(rig, "INVITE "); /* and nobody answers */
@@ -292,12 +244,12 @@ START_TEST(our_call_asks_again_when_its_session_is_too_short)
 	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "1800");
 	ck_assert_str_eq(rig_header(rig, "Min-SE"), "90");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Supported"), "timer"));
-	reply(422, "bob", "Min-SE: 3600~", "");
+	rig_reply(rig, 422, "bob", "Min-SE: 3600~", "");
 	rig_expect(rig, "INVITE ");
 	ck_assert_str_eq(rig_header(rig, "Session-Expires"), "3600");
 	ck_assert_str_eq(rig_header(rig, "Min-SE"), "3600");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "1001"));
-	reply(200, "bob", "Require: timer~Session-Expires: 3600;refresher=uas~", SDP);
+	rig_reply(rig, 200, "bob", "Require: timer~Session-Expires: 3600;refresher=uas~", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	ck_assert(answered);
 	core_loop_pass_ms(3560000);
@@ -314,10 +266,10 @@ START_TEST(a_phone_that_is_never_content_is_given_up)
 		char headers[32];
 
 		(void)snprintf(headers, sizeof headers, "Min-SE: %u~", least);
-		reply(422, "bob", headers, "");
+		rig_reply(rig, 422, "bob", headers, "");
 		rig_expect(rig, "INVITE ");
 	}
-	reply(422, "bob", "Min-SE: 600~", "");
+	rig_reply(rig, 422, "bob", "Min-SE: 600~", "");
 	rig_until(&ended);
 }
 END_TEST
@@ -326,14 +278,14 @@ END_TEST
 
 START_TEST(early_media_is_repeated_until_it_is_acknowledged)
 {
-	struct core_media_desc early = ours();
+	struct core_media_desc early = rig_media(CORE_SEND | CORE_RECV);
 
-	say("INVITE", 1, "Supported: 100rel~", SDP);
+	say("INVITE", 1, "Supported: 100rel~", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, &early), PBX_OK);
 	rig_expect(rig, "SIP/2.0 183");
 	ck_assert_str_eq(rig_header(rig, "Require"), "100rel");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	rig_expect(rig, "SIP/2.0 183"); /* the PRACK was lost */
 	char rack[64];
 	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
@@ -352,21 +304,21 @@ END_TEST
 
 START_TEST(an_early_dialog_may_be_changed_by_update)
 {
-	struct core_media_desc early = ours();
+	struct core_media_desc early = rig_media(CORE_SEND | CORE_RECV);
 	char rack[64];
 
-	say("INVITE", 1, "Supported: 100rel~", SDP);
+	say("INVITE", 1, "Supported: 100rel~", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, &early), PBX_OK);
 	rig_expect(rig, "SIP/2.0 183");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
-	say("UPDATE", 2, "", SDP); /* before the PRACK: our answer may not have come */
+	say("UPDATE", 2, "", RIG_SDP); /* before the PRACK: our answer may not have come */
 	rig_expect(rig, "SIP/2.0 500");
 	ck_assert_str_ne(rig_header(rig, "Retry-After"), "");
 	say("PRACK", 3, rack, "");
 	rig_expect(rig, "SIP/2.0 200");
-	say("UPDATE", 4, "", SDP);
+	say("UPDATE", 4, "", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 200");
 	ck_assert(offered);
 	ck_assert_ptr_nonnull(strstr(rig->last, "m=audio 20000"));
@@ -377,12 +329,12 @@ START_TEST(who_demands_reliability_gets_it_for_ringing_too)
 {
 	char rack[64];
 
-	say("INVITE", 1, "Require: 100rel~", SDP);
+	say("INVITE", 1, "Require: 100rel~", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 100");
 	ck_assert_int_eq(driver->ring(dialog, NULL), PBX_OK);
 	rig_expect(rig, "SIP/2.0 180");
 	ck_assert_str_eq(rig_header(rig, "Require"), "100rel");
-	keep_tag();
+	rig_keep_tag(rig, to_tag, sizeof to_tag);
 	(void)snprintf(rack, sizeof rack, "RAck: %s 1 INVITE~", rig_header(rig, "RSeq"));
 	say("PRACK", 2, rack, "");
 	rig_expect(rig, "SIP/2.0 200");
@@ -393,7 +345,7 @@ END_TEST
 
 START_TEST(what_we_do_not_have_is_named)
 {
-	say("INVITE", 1, "Require: 100rel, precondition, timer, wonder~", SDP);
+	say("INVITE", 1, "Require: 100rel, precondition, timer, wonder~", RIG_SDP);
 	rig_expect(rig, "SIP/2.0 420");
 	ck_assert_str_eq(rig_header(rig, "Unsupported"), "precondition, wonder");
 }
@@ -407,18 +359,18 @@ START_TEST(their_early_media_is_acknowledged)
 	keep_invite();
 	(void)snprintf(rack, sizeof rack, "7 %.64s", rig_header(rig, "CSeq"));
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Supported"), "100rel"));
-	reply(183, "bob", "Require: 100rel~RSeq: 7~", SDP);
+	rig_reply(rig, 183, "bob", "Require: 100rel~RSeq: 7~", RIG_SDP);
 	rig_expect(rig, "PRACK sip:bob@127.0.0.1");
 	ck_assert_str_eq(rig_header(rig, "RAck"), rack);
 	ck_assert(rang && has_early);
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 	rang = false;
 	again();
-	reply(180, "bob", "Require: 100rel~RSeq: 9~", ""); /* 8 is missing: it has to come first */
+	rig_reply(rig, 180, "bob", "Require: 100rel~RSeq: 9~", ""); /* 8 is missing: it has to come first */
 	ck_assert_ptr_null(rig_find(rig, "PRACK ", 100));
 	ck_assert(!rang);
 	again();
-	reply(200, "bob", "", ""); /* the answer has been said */
+	rig_reply(rig, 200, "bob", "", ""); /* the answer has been said */
 	rig_expect(rig, "ACK ");
 	rig_until(&answered);
 	ck_assert(!has_answer);
@@ -429,22 +381,22 @@ START_TEST(another_branch_of_a_fork_may_answer)
 {
 	call_phone();
 	keep_invite();
-	reply(180, "one", "Require: 100rel~RSeq: 1~", "");
+	rig_reply(rig, 180, "one", "Require: 100rel~RSeq: 1~", "");
 	rig_expect(rig, "PRACK ");
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 	again();
-	reply(180, "two", "Require: 100rel~RSeq: 5~", "");
+	rig_reply(rig, 180, "two", "Require: 100rel~RSeq: 5~", "");
 	rig_expect(rig, "PRACK ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 	again();
-	reply(200, "two", "", SDP);
+	rig_reply(rig, 200, "two", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
 	driver->hangup(dialog, PBX_CAUSE_NORMAL);
 	rig_expect(rig, "BYE ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 }
 END_TEST
 
@@ -458,10 +410,10 @@ START_TEST(the_phone_is_told_when_its_partner_changes)
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "\"Eve\" <sip:1005@pbx.local>"));
 	driver->set_identity(dialog, "1006", "Mallory"); /* one at a time */
 	rig_expect_nothing(rig);
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 	rig_expect(rig, "UPDATE ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "P-Asserted-Identity"), "Mallory"));
-	reply(200, "", "", "");
+	rig_reply(rig, 200, "", "", "");
 	core_loop_settle();
 	driver->set_identity(dialog, "1006", "Mallory"); /* nothing new */
 	rig_expect_nothing(rig);
