@@ -22,7 +22,7 @@ struct core_trace_message {
 	uint64_t dialog;   /* equal for messages of one Call-ID */
 	int64_t wall_us;
 	bool sent;
-	char transport[8]; /* "udp", "tcp", "tls" */
+	char transport[8]; /* "udp", "tcp", "tls", "ws", "wss" */
 	struct core_addr local, remote;
 	const char *call_id; /* the call's ULID; "" when it belongs to none */
 	const char *text;    /* no zero behind it */

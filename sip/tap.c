@@ -8,6 +8,7 @@
  */
 #include "tap.h"
 #include "address.h"
+#include "flows.h"
 #include "loop.h"
 #include "trace.h"
 #include <dlfcn.h>
@@ -90,12 +91,20 @@ static const char *transport_of(const tport_t *tport)
 	return name && name->tpn_proto ? name->tpn_proto : "?";
 }
 
+/* A WebSocket client comes by the gateway's connection to our door: whose it is stands in core/flows.h. False: it is none, or has left. */
+static bool find_client(tport_t *tport, const struct core_addr *peer, struct core_flow *ret_flow)
+{
+	return ua_part && ua_part->door && tport_parent(tport) == ua_part->door && core_flow_find(ua_address_port(peer), ret_flow);
+}
+
 void tport_log_msg(tport_t *tport, msg_t *msg, const char *what, const char *via, su_time_t now)
 {
 	msg_iovec_t parts[MOST_PARTS];
 	struct iovec bytes[MOST_PARTS];
 	isize_t count = msg_iovec(msg, parts, MOST_PARTS);
+	const char *transport = transport_of(tport);
 	struct core_addr local, peer;
+	struct core_flow flow;
 
 	(void)via, (void)now; /* "via" or "from", and the clock of the transport */
 	seen++;
@@ -104,7 +113,11 @@ void tport_log_msg(tport_t *tport, msg_t *msg, const char *what, const char *via
 		bytes[i] = (struct iovec){ .iov_base = parts[i].mv_base, .iov_len = parts[i].mv_len };
 	memcpy(&peer, msg_addr(msg), sizeof peer);
 	local_of(tport, &peer, &local);
-	core_trace_capture(strncmp(what, "recv", 4) != 0, transport_of(tport), &local, &peer, bytes, (uint32_t)count);
+	if (find_client(tport, &peer, &flow)) {
+		peer = flow.client;
+		transport = flow.transport;
+	}
+	core_trace_capture(strncmp(what, "recv", 4) != 0, transport, &local, &peer, bytes, (uint32_t)count);
 }
 
 /* ---- the check ------------------------------------------------------------------------ */
