@@ -284,10 +284,10 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_text(object, "direction", leg->direction == PBX_INBOUND ? "inbound" : "outbound");
 	(void)json->set_text(object, "number", leg->number);
 	(void)json->set_text(object, "name", leg->name);
-	(void)json->set_text(object, "account", leg->account);
+	(void)json->set_text(object, "account", leg->withheld ? "" : leg->account);
 	(void)json->set_text(object, "endpoint", leg->endpoint);
-	(void)json->set_text(object, "device", leg->device);
-	(void)json->set_text(object, "address", leg->address);
+	(void)json->set_text(object, "device", leg->withheld ? "" : leg->device);
+	(void)json->set_text(object, "address", leg->withheld ? "" : leg->address);
 	(void)json->set_text(object, "codec", leg->configured ? leg->config.codecs[0].name : "");
 	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
 	const struct core_leg *peer = core_bridge_peer(leg);

@@ -37,15 +37,29 @@ struct ua_message {
 extern struct ua_messages *ua_messages_part; /* NULL: does not run */
 
 /* ---- message.c ---- */
-void ua_message(struct ua_request *request); /* a MESSAGE outside of dialogs; answers in any case */
-int ua_message_send(struct pbx_host *host, const struct pbx_message *message, pbx_message_done_fn done, void *self, char ret_id[27]);
-int ua_message_receive(struct pbx_host *host, const char *number, pbx_message_fn received, void *self);
+struct ua_message *ua_message_new(const struct pbx_message *given); /* under way from now on. NULL: no memory, or too many */
+void ua_message_free(struct ua_message *message);
+struct ua_message *ua_message_under_way(const char *id);                  /* NULL: it is not */
+void ua_message_tell(const struct ua_message *message, const char *type); /* an event of that type */
+void ua_message_deliver(struct ua_message *message);                      /* may free it */
+void ua_message_delivered(struct ua_message *message);
+void ua_message_end_delivery(struct ua_message *message); /* each way has been tried; may free it */
 /* What has come out of the table: a copy is on its way. */
 void ua_message_deliver_stored(const struct pbx_message *message);
-bool ua_message_is_under_way(const char *id);
 void ua_message_kept(struct ua_message *message, int result); /* by message_store.c: it is safe, or not */
 void ua_message_forgotten(struct ua_message *message);
 void ua_messages_close(void);
+
+/* ---- message_doors.c ---- */
+void ua_message(struct ua_request *request); /* a MESSAGE outside of dialogs; answers in any case */
+int ua_message_send(struct pbx_host *host, const struct pbx_message *message, pbx_message_done_fn done, void *self, char ret_id[27]);
+int ua_message_receive(struct pbx_host *host, const char *number, pbx_message_fn received, void *self);
+bool ua_message_give_to_receiver(struct ua_message *message); /* false: nobody receives for its number. May free it */
+void ua_message_doors_close(void);
+
+/* ---- message_devices.c ---- */
+void ua_message_try_devices(struct ua_message *message); /* message->pending: how many are asked */
+void ua_message_forget_devices(struct ua_message *message);
 
 /* ---- message_store.c ---- */
 /* Writes it down; ua_message_kept() follows. PBX_OK, PBX_ENOSPC (too many wait for this recipient), PBX_ENOMEM. */

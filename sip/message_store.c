@@ -168,7 +168,7 @@ static void on_waiting_rows(void *self, const struct pbx_rows *rows)
 			.sent_wall_us = pbx_cell_int(rows, row, 6),
 		};
 
-		if (!ua_message_is_under_way(message.id))
+		if (!ua_message_under_way(message.id))
 			ua_message_deliver_stored(&message);
 	}
 }

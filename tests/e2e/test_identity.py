@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from sip_client import OFFER, SipClient
+from sip_client import SipClient
+from watcher import Watcher, dialogs
 
 
 @pytest.fixture
@@ -31,11 +32,18 @@ def calls(caller, number, headers=(), **more):
 
 def test_who_calls_anonymously_is_nowhere_to_be_seen(house, talkers, phones):
     pbx, alice, bob = house
+    watcher = Watcher(pbx, "1004", pbx.account("1004"))
+    watch = watcher.watch("1002")
+    watch.notify()
     phones.secrets[pbx, "1003"] = pbx.account("1003", name="Desk", trusted=True)
     desk = talkers(pbx, "1003")
     for callee, number in ((bob, "1002"), (desk, "1003")):
         thread, _ = calls(alice, number, ["Privacy: id", "Alert-Info: <urn:alert:service:normal>", "X-Secret: 1"])
         invite = callee.expect("INVITE")
+        callee.reply(invite, 180, "Ringing")
+        if callee is bob:
+            _, _, (lamp,) = dialogs(watch.notify())
+            assert (lamp["state"], lamp["direction"], lamp["remote"]) == ("early", "recipient", None)
         shown = pbx.ctl("calls", "list")
         callee.reply(invite, 486, "No")
         callee.expect("ACK")
@@ -44,6 +52,7 @@ def test_who_calls_anonymously_is_nowhere_to_be_seen(house, talkers, phones):
         assert invite.all("Alert-Info") == ["<urn:alert:service:normal>"] and not invite.all("X-Secret")
         assert ("1001" in invite.get("P-Asserted-Identity")) == (callee is desk)
         assert [call["from"] for call in shown] == [""]
+    watcher.close()
     started = pbx.events("call.started")[-1]["data"]
     assert started["withheld"] and started["from"]["number"] == ""
     thread, _ = calls(alice, "1002")
