@@ -143,6 +143,22 @@ static void count_codec(struct admission *admission, const char *name)
 	}
 }
 
+static struct admitted **calls_of(struct admission *admission, uint64_t id)
+{
+	return &admission->calls[id % (sizeof admission->calls / sizeof admission->calls[0])];
+}
+
+static void place(struct admission *admission, struct admitted *admitted)
+{
+	struct admitted **chain = calls_of(admission, admitted->id);
+
+	admitted->next = *chain;
+	*chain = admitted;
+	count_in(admitted->party);
+	count_in(admission->total);
+	admission->bits_per_s += admitted->bits_per_s;
+}
+
 int admission_enter(struct sbc *sbc, const struct pbx_border_source *source, const struct pbx_border_call *call, const char **ret_limit)
 {
 	struct admission *admission = &sbc->admission;
@@ -166,13 +182,9 @@ int admission_enter(struct sbc *sbc, const struct pbx_border_source *source, con
 		free(admitted);
 		return PBX_ENOSPC;
 	}
-	struct admitted **chain = &admission->calls[call->id % (sizeof admission->calls / sizeof admission->calls[0])];
-	*admitted = (struct admitted){ .next = *chain, .id = call->id, .bits_per_s = bits_per_s, .party = party };
-	*chain = admitted;
-	count_in(party);
-	count_in(admission->total);
+	*admitted = (struct admitted){ .id = call->id, .bits_per_s = bits_per_s, .party = party };
+	place(admission, admitted);
 	count_codec(admission, call->codec);
-	admission->bits_per_s += bits_per_s;
 	admission->admitted_ever++;
 	return PBX_OK;
 }
@@ -180,7 +192,7 @@ int admission_enter(struct sbc *sbc, const struct pbx_border_source *source, con
 void admission_leave(struct sbc *sbc, uint64_t id)
 {
 	struct admission *admission = &sbc->admission;
-	struct admitted **at = &admission->calls[id % (sizeof admission->calls / sizeof admission->calls[0])];
+	struct admitted **at = calls_of(admission, id);
 
 	while (*at && (*at)->id != id)
 		at = &(*at)->next;
@@ -192,6 +204,37 @@ void admission_leave(struct sbc *sbc, uint64_t id)
 	admission->total->calls--;
 	admission->bits_per_s -= gone->bits_per_s;
 	free(gone);
+}
+
+/* ---- an upgrade ----------------------------------------------------------------------- */
+
+int admission_take(void *self, const struct sbc_counted *call)
+{
+	struct sbc *sbc = self;
+	struct party *party = party_get(sbc, call->party);
+	struct admitted *admitted = party ? malloc(sizeof *admitted) : NULL;
+
+	if (!admitted)
+		return PBX_ENOMEM;
+	*admitted = (struct admitted){ .id = call->id, .bits_per_s = call->bits_per_s, .party = party };
+	place(&sbc->admission, admitted);
+	return PBX_OK;
+}
+
+void admission_hand_over(struct sbc *sbc)
+{
+	const struct sbc_calls *next = sbc->successor;
+
+	if (!next->take || next->self == sbc)
+		return;
+	for (size_t i = 0; i < sizeof sbc->admission.calls / sizeof sbc->admission.calls[0]; i++)
+		for (const struct admitted *admitted = sbc->admission.calls[i]; admitted; admitted = admitted->next) {
+			const struct sbc_counted call = {
+				.size = sizeof call, .id = admitted->id, .bits_per_s = admitted->bits_per_s, .party = admitted->party->name
+			};
+
+			(void)next->take(next->self, &call); /* without memory it is one that does not count */
+		}
 }
 
 /* ---- keeping house -------------------------------------------------------------------- */

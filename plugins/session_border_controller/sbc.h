@@ -111,6 +111,20 @@ bool sources_is_news(struct sbc *sbc, const uint8_t address[16]);
 
 #define MOST_CODECS 16u
 
+/* A call that was let in, and who keeps count of it from now on: between two versions of us during an upgrade. Offered as
+ * "session_border_controller.calls/1". Borrowed. */
+struct sbc_counted {
+	uint32_t size;
+	uint64_t id, bits_per_s;
+	const char *party;
+};
+
+struct sbc_calls {
+	struct pbx_header header;
+	void *self;
+	int (*take)(void *self, const struct sbc_counted *call); /* PBX_OK, PBX_ENOMEM */
+};
+
 struct admitted;
 struct party;
 struct admission {
@@ -128,7 +142,9 @@ int admission_init(struct admission *admission);
 void admission_fini(struct admission *admission);
 /* PBX_OK; PBX_ENOSPC and which limit it is: "calls", "cps", "bandwidth", "account_calls", "account_cps", "peer_calls", "peer_cps"; PBX_ENOMEM. */
 int admission_enter(struct sbc *sbc, const struct pbx_border_source *source, const struct pbx_border_call *call, const char **ret_limit);
-void admission_leave(struct sbc *sbc, uint64_t id);          /* an unknown id is fine */
+void admission_leave(struct sbc *sbc, uint64_t id);             /* an unknown id is fine */
+int admission_take(void *self, const struct sbc_counted *call); /* as sbc_calls.take */
+void admission_hand_over(struct sbc *sbc);
 uint32_t admission_calls(const struct admission *admission); /* now */
 /* Forgets parties that have been quiet. */
 void admission_sweep(struct sbc *sbc);
@@ -167,6 +183,8 @@ struct sbc {
 	const struct pbx_bus *bus;
 	const struct pbx_metrics *metrics;
 	const struct pbx_location *location;
+	const struct sbc_calls *successor; /* our own, or after an upgrade the next one's */
+	struct sbc_calls calls_service;
 	struct lists lists;
 	struct sources sources;
 	struct admission admission;

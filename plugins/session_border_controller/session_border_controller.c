@@ -177,6 +177,7 @@ static int sbc_load(void *self)
 	sbc->bus = pbx_bus(host);
 	sbc->metrics = pbx_metrics(host);
 	sbc->location = pbx_location(host);
+	sbc->successor = host->service(host, "session_border_controller.calls/1", sizeof *sbc->successor);
 	sbc->events_left = EVENTS_A_SECOND;
 	int err = sources_init(&sbc->sources);
 	if (err == PBX_OK)
@@ -196,6 +197,20 @@ static int sbc_start(void *self)
 	return err == PBX_OK ? sbc->border->guard(sbc->host, &guard) : err;
 }
 
+static const void *sbc_offer(void *self, const char *id)
+{
+	struct sbc *sbc = self;
+
+	(void)id; /* the only one we offer */
+	sbc->calls_service = (struct sbc_calls){ .header = PBX_HEADER(struct sbc_calls), .self = self, .take = admission_take };
+	return &sbc->calls_service;
+}
+
+static void sbc_drain(void *self)
+{
+	admission_hand_over(self);
+}
+
 static void sbc_unload(void *self)
 {
 	struct sbc *sbc = self;
@@ -213,7 +228,8 @@ PBX_PLUGIN(session_border_controller)
 	.version = "1.0.0",
 	.summary = "Guards the border: lists, bans, rates, scanners, how many calls",
 	.needs = PBX_NEEDS("pbx.border/1", "pbx.store/1", "pbx.timers/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.metrics/1",
-			   "pbx.location/1"),
+			   "pbx.location/1", "session_border_controller.calls/1?"),
+	.offers = PBX_OFFERS("session_border_controller.calls/1"),
 	.instance_size = sizeof(struct sbc),
 	PBX_SETTINGS(struct sbc_settings, settings),
 	.migrations = PBX_TABLE(migrations),
@@ -225,5 +241,7 @@ PBX_PLUGIN(session_border_controller)
 	.load = sbc_load,
 	.start = sbc_start,
 	.reload = sbc_reload,
+	.drain = sbc_drain,
 	.unload = sbc_unload,
+	.offer = sbc_offer,
 };

@@ -375,6 +375,20 @@ START_TEST(only_so_many_calls_come_in_and_emergency_calls_always)
 }
 END_TEST
 
+START_TEST(a_fresh_copy_goes_on_counting)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  max_calls: 2\n");
+
+	ck_assert_int_eq(rings(pbx, 1, "1001", "1002"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 2, "1002", "1001"), PBX_OK);
+	ck_assert_int_eq(fake_reload_plugin(pbx, "session_border_controller"), PBX_OK);
+	ck_assert_int_eq(rings(pbx, 3, "1003", "1001"), PBX_ENOSPC);
+	ck_assert_int_eq(number(pbx, "current_bandwidth_kbps"), 160);
+	is_over(pbx, 1);
+	ck_assert_int_eq(rings(pbx, 4, "1003", "1001"), PBX_OK);
+}
+END_TEST
+
 START_TEST(calls_weigh_what_their_codec_needs)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("  max_bandwidth: 170\n");
@@ -413,5 +427,5 @@ CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_black
 	   a_scanner_is_banned_at_once_and_hears_nothing, wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared,
 	   offences_are_written_for_fail2bans_asterisk_filter_and_no_name_ends_a_value, old_offences_are_forgotten,
 	   overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
-	   only_so_many_calls_come_in_and_emergency_calls_always, calls_weigh_what_their_codec_needs,
+	   only_so_many_calls_come_in_and_emergency_calls_always, a_fresh_copy_goes_on_counting, calls_weigh_what_their_codec_needs,
 	   accounts_and_peers_have_limits_of_their_own)

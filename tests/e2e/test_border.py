@@ -1,4 +1,5 @@
 """The border: who is heard, what scanners learn, how many calls come in, and what a phone sees of the other side."""
+import socket
 import subprocess
 import sys
 import time
@@ -48,6 +49,9 @@ def test_the_blacklist_silences_an_address_also_after_a_restart(make_pbx, client
     assert pbx.http("POST", "/sbc/blacklist", {"ip": "127.0.0.2", "note": "tries us"})[0] == 201
     assert pbx.http("POST", "/sbc/blacklist", {"ip": "abc"})[0] == 400
     assert not is_heard(pbx, bad, good)
+    with socket.create_connection(("127.0.0.1", pbx.sip_port), 5, source_address=("127.0.0.2", 0)) as tcp:
+        tcp.sendall(bad.text("OPTIONS", "sip:127.0.0.1").replace("/UDP", "/TCP").encode())
+        pbx.wait_for(lambda: pbx.ctl("sbc", "status")["denied"] == 2, "the request by TCP to be dropped")
     pbx.stop()
     pbx.restart()
     assert not is_heard(pbx, bad, good)
