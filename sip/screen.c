@@ -1,7 +1,7 @@
 /*
- * screen.c - a datagram's first line, before Sofia reads it
+ * screen.c - a datagram's first line and Via, before Sofia reads it
  *
- * What is no SIP is not worth a message of Sofia's. And requests whose first line is broken, which Sofia drops without a word, are to be
+ * What is no SIP is not worth a message of Sofia's. And requests whose first line or Via is broken, which Sofia drops without a word, are to be
  * answered (RFC 4475 3.1.2, RFC 5118 4.2): here is what with, and the answer, made of the request's own lines.
  */
 #include "screen.h"
@@ -80,40 +80,13 @@ static bool is_known(const char *line, size_t size)
 /* Where the headers end: the empty line, or the datagram's end. */
 static size_t head_size(const char *bytes, size_t size)
 {
-	for (size_t i = 0; i + 4 <= size; i++)
-		if (memcmp(bytes + i, "\r\n\r\n", 4) == 0)
-			return i + 2;
-	return size;
+	assert(bytes);
+	const char *end = memmem(bytes, size, "\r\n\r\n", 4);
+
+	return end ? (size_t)(end - bytes) + 2 : size;
 }
 
-int ua_screen(const char *bytes, size_t size, const char **ret_why)
-{
-	size_t skip = 0;
-
-	assert(bytes && ret_why);
-	*ret_why = "junk";
-	while (skip < size && (bytes[skip] == '\r' || bytes[skip] == '\n'))
-		skip++;
-	if (skip == size) /* a keep-alive (RFC 5626 3.5.1), which Sofia answers */
-		return size <= 8 ? UA_SCREEN_PASS : UA_SCREEN_JUNK;
-	bytes += skip;
-	size -= skip;
-	if (size > 8 && memcmp(bytes, "SIP/2.0 ", 8) == 0)
-		return UA_SCREEN_PASS;
-
-	const char *end = memchr(bytes, '\n', size);
-	size_t length = end ? (size_t)(end - bytes) : size;
-	if (length > 0 && bytes[length - 1] == '\r')
-		length--;
-	int status = end ? judge_request_line(bytes, length, ret_why) : UA_SCREEN_JUNK;
-	if (status == UA_SCREEN_PASS && memchr(bytes, '\0', head_size(bytes, size))) {
-		*ret_why = "zero octet in a header";
-		status = is_known(bytes, length) ? 400 : 501;
-	}
-	return status;
-}
-
-/* ---- the answer ----------------------------------------------------------------------- */
+/* ---- headers -------------------------------------------------------------------------- */
 
 /* The name that a header line has, or its short form (RFC 3261 7.3.3). */
 static bool is_named(const char *line, const char *end, const char *name, char letter)
@@ -137,6 +110,57 @@ static const char *header_end(const char *line, const char *end)
 	} while (line < end && (*line == ' ' || *line == '\t'));
 	return line;
 }
+
+/* Separators with nothing between them in a Via (RFC 4475 3.1.2.1): Sofia would not know where to send an answer to. */
+static bool has_broken_via(const char *head, size_t size)
+{
+	static const char *const marks[] = { ";;", ";,", ",," };
+	const char *end = head + size;
+	bool suspect = false;
+
+	for (unsigned i = 0; i < sizeof marks / sizeof marks[0]; i++)
+		suspect = suspect || memmem(head, size, marks[i], 2);
+	for (const char *line = header_end(head, end); suspect && line < end; line = header_end(line, end)) {
+		const char *next = header_end(line, end);
+
+		for (unsigned i = 0; i < sizeof marks / sizeof marks[0] && is_named(line, next, "Via", 'v'); i++)
+			if (memmem(line, (size_t)(next - line), marks[i], 2))
+				return true;
+	}
+	return false;
+}
+
+int ua_screen(const char *bytes, size_t size, const char **ret_why)
+{
+	size_t skip = 0;
+
+	assert(bytes && ret_why);
+	*ret_why = "junk";
+	while (skip < size && (bytes[skip] == '\r' || bytes[skip] == '\n'))
+		skip++;
+	if (skip == size) /* a keep-alive (RFC 5626 3.5.1), which Sofia answers */
+		return size <= 8 ? UA_SCREEN_PASS : UA_SCREEN_JUNK;
+	bytes += skip;
+	size -= skip;
+	if (size > 8 && memcmp(bytes, "SIP/2.0 ", 8) == 0)
+		return UA_SCREEN_PASS;
+
+	const char *end = memchr(bytes, '\n', size);
+	size_t length = end ? (size_t)(end - bytes) : size;
+	if (length > 0 && bytes[length - 1] == '\r')
+		length--;
+	int status = end ? judge_request_line(bytes, length, ret_why) : UA_SCREEN_JUNK;
+	if (status != UA_SCREEN_PASS)
+		return status;
+	size_t head = head_size(bytes, size);
+	*ret_why = "zero octet in a header";
+	if (memchr(bytes, '\0', head))
+		return is_known(bytes, length) ? 400 : 501;
+	*ret_why = "Via with empty parameters";
+	return has_broken_via(bytes, head) ? 400 : UA_SCREEN_PASS;
+}
+
+/* ---- the answer ----------------------------------------------------------------------- */
 
 size_t ua_screen_answer(const char *bytes, size_t size, int status, char *ret_text, size_t ret_size)
 {
