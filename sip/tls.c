@@ -6,9 +6,9 @@
  * must show one, and the authorities we believe. Whether a server's certificate names the domain we called (RFC 5922) Sofia compares;
  * we tell the server that name (SNI).
  *
- * Three functions of Sofia's are wrapped, which works because its library calls them as anybody may: it never frees the SSL of a connection,
- * and leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer. A fourth is OpenSSL's: what Sofia reads the names of a certificate with,
- * and never frees either.
+ * Five functions of Sofia's are wrapped, which works because its library calls them as anybody may: it never frees the SSL of a connection,
+ * leaves keep-alives over TLS (RFC 5626 3.5.1) without an answer, and tells nobody of a failed handshake. A sixth is OpenSSL's: what Sofia
+ * reads the names of a certificate with, and never frees either.
  */
 #include "tls.h"
 #include "address.h"
@@ -49,8 +49,9 @@ static struct {
 		char clients[12]; /* "none", "optional", "required" */
 	} listeners[MOST_LISTENERS];
 	uint32_t listener_count;
-	const char *called; /* by the request that is being sent; borrowed */
-	char refusal[56]; /* why we did not believe a server, the last time */
+	const char *called;         /* by the request that is being sent; borrowed */
+	const tport_t *handshaking; /* whose turn it is in the handshake; NULL: nobody's */
+	char refusal[56];           /* why we did not believe a server, the last time */
 	uint64_t refused_at_ms;
 } tls;
 
@@ -87,6 +88,8 @@ typedef struct tls_s tls_t; /* Sofia's own, from a header that is not installed 
 tls_t *tls_init_secondary(tls_t *master, int socket, int accept);
 void *tls_read_buffer(tls_t *connection, size_t size);
 void tls_free(tls_t *connection);
+int tls_connect(su_root_magic_t *magic, su_wait_t *wait, tport_t *connection);
+void tport_error_report(tport_t *connection, int error, const su_sockaddr_t *to);
 
 /* A connection of Sofia's and its SSL. */
 struct pair {
@@ -184,6 +187,27 @@ PBX_EXPORT void tls_free(tls_t *connection)
 	SSL_free(pair->ssl);
 	free(pair);
 	ERR_clear_error(); /* what a torn connection left would be taken for the next one's */
+}
+
+/* Whoever waits for a connection hears that its certificate was refused, or that the handshake failed: Sofia tells them of it as of a
+ * connection that ended (-1), which is none of a request's business, and they would wait for an answer. */
+PBX_EXPORT void tport_error_report(tport_t *connection, int error, const su_sockaddr_t *to)
+{
+	void (*real)(tport_t *, int, const su_sockaddr_t *) =
+		(void (*)(tport_t *, int, const su_sockaddr_t *))dlsym(RTLD_NEXT, "tport_error_report");
+
+	real(connection, error < 0 && connection == tls.handshaking ? ECONNABORTED : error, to);
+}
+
+PBX_EXPORT int tls_connect(su_root_magic_t *magic, su_wait_t *wait, tport_t *connection)
+{
+	int (*real)(su_root_magic_t *, su_wait_t *, tport_t *) =
+		(int (*)(su_root_magic_t *, su_wait_t *, tport_t *))dlsym(RTLD_NEXT, "tls_connect");
+
+	tls.handshaking = connection;
+	int result = real(magic, wait, connection);
+	tls.handshaking = NULL;
+	return result;
 }
 
 /* A ping gets its pong, unless a message is half written: then it is not needed. */

@@ -145,7 +145,7 @@ def test_a_did_rings_from_the_providers_address_and_is_challenged_from_another(m
 @pytest.mark.parametrize("certificate, asked", [("localhost", ["OPTIONS"]), ("elsewhere.test", [])])
 def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, certificate, asked):
     authority = Authority(tmp_path)
-    authority.vouch(certificate, more="basicConstraints=CA:FALSE")
+    authority.vouch(certificate, more=f"subjectAltName=DNS:{certificate}")
     provider = SecureServer(authority, certificate)
     try:
         pbx = make_pbx(f"{QUIET}sip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
