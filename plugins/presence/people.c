@@ -1,9 +1,9 @@
 /*
  * people - how everybody is: one state of a person, out of all that is known
  *
- *   do not disturb > in a call > chosen (REST, *30) > published by a phone > not registered > idle for long > idle > available
+ *   do not disturb > in a call > in a meeting > chosen (REST, *30) > published by a phone > not registered > idle for long > idle > available
  *
- * What ends falls back to the next that still holds. Activity is a call of one's own, a phone that registers anew, PUBLISH and a choice; a registration that
+ * What ends falls back to the next that still holds. Activity is a call of one's own, a message sent, a phone that registers anew, PUBLISH and a choice; a registration that
  * is merely refreshed is none, or nobody would ever be away.
  */
 #include "presence.h"
@@ -46,6 +46,7 @@ static struct person *person_get(struct presence *presence, const char *number)
 	person->presence = presence;
 	person->chosen = person->published = STATUS_NONE;
 	person->status = STATUS_OFFLINE;
+	person->away_s = person->offline_s = IDLE_UNSET;
 	person->active_at_ms = presence->host->now_ms(presence->host);
 	person->next = *bucket;
 	*bucket = person;
@@ -80,13 +81,22 @@ static bool has_dnd(const struct presence *presence, const char *number)
 	return presence->directory->find && presence->directory->find(presence->directory->self, number, &account) == PBX_OK && account.dnd;
 }
 
+uint32_t person_away_s(const struct person *person)
+{
+	return person->away_s == IDLE_UNSET ? person->presence->settings->auto_away_s : person->away_s;
+}
+
+uint32_t person_offline_s(const struct person *person)
+{
+	return person->offline_s == IDLE_UNSET ? person->presence->settings->auto_offline_s : person->offline_s;
+}
+
 /* *ret_source: why; *ret_next_ms: when idleness alone makes it another one, 0: never. */
 static uint32_t compose(const struct person *person, const char **ret_source, uint64_t *ret_next_ms)
 {
 	const struct presence *presence = person->presence;
 	uint64_t idle_ms = presence->host->now_ms(presence->host) - person->active_at_ms;
-	uint64_t away_ms = (uint64_t)presence->settings->auto_away_s * 1000,
-		 offline_ms = (uint64_t)presence->settings->auto_offline_s * 1000;
+	uint64_t away_ms = person_away_s(person) * 1000ull, offline_ms = person_offline_s(person) * 1000ull;
 
 	*ret_next_ms = 0;
 	*ret_source = "dnd";
@@ -95,6 +105,9 @@ static uint32_t compose(const struct person *person, const char **ret_source, ui
 	*ret_source = "call";
 	if (is_in_call(presence, person->number))
 		return STATUS_IN_CALL;
+	*ret_source = person->chosen == STATUS_IN_MEETING ? "manual" : "published";
+	if (person->chosen == STATUS_IN_MEETING || person->published == STATUS_IN_MEETING)
+		return STATUS_IN_MEETING;
 	*ret_source = "manual";
 	if (person->chosen != STATUS_NONE)
 		return person->chosen;
@@ -228,6 +241,24 @@ int person_choose(struct presence *presence, const char *number, uint32_t status
 	return PBX_OK;
 }
 
+int person_idles(struct presence *presence, const char *number, uint32_t away_s, uint32_t offline_s)
+{
+	const struct pbx_value params[] = { pbx_v_text(number), PBX_V_INT(away_s), PBX_V_INT(offline_s) };
+	struct person *person = person_get(presence, number);
+
+	if (!person)
+		return PBX_ENOMEM;
+	person->away_s = away_s;
+	person->offline_s = offline_s;
+	person_settle(person);
+	if (presence->store->record(presence->host,
+				    "INSERT INTO presence_idle (extension, away_s, offline_s) VALUES ($1,$2,$3) "
+				    "ON CONFLICT (extension) DO UPDATE SET away_s = $2, offline_s = $3",
+				    params, 3, NULL, NULL) != PBX_OK)
+		pbx_warn(presence->host, "idle_times_not_stored", "extension=%s", number);
+	return PBX_OK;
+}
+
 int person_publish(struct presence *presence, const char *number, uint32_t status)
 {
 	struct person *person = person_get(presence, number);
@@ -259,6 +290,16 @@ static void on_extension_changed(void *self, const struct pbx_event *event)
 		people_call_changed(presence, number, false);
 }
 
+static void on_message(void *self, const struct pbx_event *event)
+{
+	struct presence *presence = self;
+	const char *number = presence->json->text(presence->json->get(event->data, "from"));
+	struct person *person = number ? person_find(presence, number) : NULL;
+
+	if (person)
+		person_is_active(person);
+}
+
 static void meet(void *context, const struct pbx_account *account)
 {
 	people_call_changed(context, account->number, false);
@@ -273,9 +314,27 @@ int people_start(struct presence *presence)
 	if (err == PBX_OK)
 		err = presence->bus->subscribe(presence->host, "extension.created,extension.changed", on_extension_changed, presence,
 					       &subscription);
+	if (err == PBX_OK)
+		err = presence->bus->subscribe(presence->host, "message.received", on_message, presence, &subscription);
 	if (err == PBX_OK && presence->directory->each)
 		presence->directory->each(presence->directory->self, meet, presence);
 	return err;
+}
+
+static void on_idle_rows(void *self, const struct pbx_rows *rows)
+{
+	struct presence *presence = self;
+
+	for (uint32_t row = 0; rows->status == PBX_OK && row < rows->count; row++) {
+		struct person *person = person_get(presence, pbx_cell_text(rows, row, 0));
+
+		if (!person)
+			continue;
+		person->away_s = (uint32_t)pbx_cell_int(rows, row, 1);
+		person->offline_s = (uint32_t)pbx_cell_int(rows, row, 2);
+	}
+	if (rows->status != PBX_OK || mailboxes_load(presence) != PBX_ELATER)
+		presence->host->ready(presence->host, rows->status == PBX_OK ? PBX_ENOMEM : rows->status, rows->error);
 }
 
 static void on_rows(void *self, const struct pbx_rows *rows)
@@ -293,7 +352,8 @@ static void on_rows(void *self, const struct pbx_rows *rows)
 		person->until_us = pbx_cell_int(rows, row, 3);
 		arm_until(person);
 	}
-	if (rows->status != PBX_OK || mailboxes_load(presence) != PBX_ELATER)
+	if (rows->status != PBX_OK || presence->store->run(presence->host, "SELECT extension, away_s, offline_s FROM presence_idle", NULL,
+							   0, on_idle_rows, presence) != PBX_OK)
 		presence->host->ready(presence->host, rows->status == PBX_OK ? PBX_ENOMEM : rows->status, rows->error);
 }
 

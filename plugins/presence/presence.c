@@ -45,6 +45,7 @@ static const struct pbx_migration migrations[] = {
 	{ 2, "mailboxes",
 	  "CREATE TABLE presence_mailboxes (number TEXT PRIMARY KEY, new_voice INTEGER NOT NULL, old_voice INTEGER NOT NULL,"
 	  " new_urgent INTEGER NOT NULL, old_urgent INTEGER NOT NULL, new_fax INTEGER NOT NULL, old_fax INTEGER NOT NULL)" },
+	{ 3, "idle", "CREATE TABLE presence_idle (extension TEXT PRIMARY KEY, away_s INTEGER NOT NULL, offline_s INTEGER NOT NULL)" },
 };
 
 static const struct pbx_field changed_fields[] = {
@@ -76,6 +77,8 @@ static const struct pbx_field state_fields[] = {
 	{ "source", PBX_TYPE_TEXT, "Why: dnd, call, manual, published, registration or idle" },
 	{ "until", PBX_TYPE_TIME, "When what was chosen ends, or null" },
 	{ "idle_s", PBX_TYPE_INT, "Since when they have done nothing" },
+	{ "auto_away_s", PBX_TYPE_INT, "After how long of that they are away; 0: never" },
+	{ "auto_offline_s", PBX_TYPE_INT, "And offline" },
 };
 static const struct pbx_arg show_args[] = {
 	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Whose", .completes = "extension" },
@@ -91,6 +94,15 @@ static const struct pbx_arg set_args[] = {
 	{ .name = "for_s", .type = PBX_TYPE_INT, .least = 1, .most = 31536000, .help = "For so many seconds; left out: until changed" },
 };
 
+static const struct pbx_arg idle_args[] = {
+	{ .name = "extension", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Whose", .completes = "extension" },
+	{ .name = "auto_away_s",
+	  .type = PBX_TYPE_INT,
+	  .least = 0,
+	  .most = 86400,
+	  .help = "Away after so long, 0: never; left out: as the setting says" },
+	{ .name = "auto_offline_s", .type = PBX_TYPE_INT, .least = 0, .most = 604800, .help = "Offline after so long, in the same way" },
+};
 static const struct pbx_field mailbox_fields[] = {
 	{ "mailbox", PBX_TYPE_TEXT, "Which" },
 	{ "new", PBX_TYPE_INT, "Messages not heard yet" },
@@ -152,6 +164,14 @@ static const struct pbx_route routes[] = {
 	  .flags = PBX_ROUTE_WRITES,
 	  .args = PBX_TABLE(set_args),
 	  .reply = PBX_TABLE(state_fields) },
+	{ .method = "PUT",
+	  .path = "/presence/{extension}/idle",
+	  .handle = presence_on_idle,
+	  .scope = "presence:write",
+	  .summary = "After how long one is away, and offline",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(idle_args),
+	  .reply = PBX_TABLE(state_fields) },
 	{ .method = "GET",
 	  .path = "/message-counts",
 	  .handle = mailboxes_on_list,
@@ -194,6 +214,11 @@ static const struct pbx_command commands[] = {
 	  .help = "Choose how somebody is",
 	  .args = PBX_TABLE(set_args),
 	  .columns = COLUMNS },
+	{ .words = "presence idle",
+	  .handle = presence_on_idle,
+	  .help = "After how long somebody is away, and offline",
+	  .args = PBX_TABLE(idle_args),
+	  .columns = "extension,auto_away_s,auto_offline_s" },
 	{ .words = "mwi list",
 	  .handle = mailboxes_on_list,
 	  .help = "How many messages wait, by mailbox",

@@ -51,6 +51,7 @@ struct presence_settings {
 #define STATUS_OFFLINE 6u
 #define STATUS_COUNT 7u
 #define STATUS_NONE STATUS_COUNT
+#define IDLE_UNSET 4294967295u
 extern const char *const status_names[STATUS_COUNT + 1]; /* ends with NULL */
 
 struct person {
@@ -62,6 +63,7 @@ struct person {
 	bool message_changed;
 	int64_t until_us; /* end of what was chosen; 0: none */
 	uint64_t active_at_ms;
+	uint32_t away_s, offline_s; /* of their own, or IDLE_UNSET: the settings */
 	pbx_timer idle, until;
 	char number[];
 };
@@ -136,6 +138,10 @@ uint32_t status_of(const char *name);                                           
 struct person *person_find(const struct presence *presence, const char *number); /* NULL: nothing is known */
 /* What somebody chooses; STATUS_NONE: nothing any more. until_us 0: for good. PBX_OK, PBX_ENOMEM. */
 int person_choose(struct presence *presence, const char *number, uint32_t status, const char *message, int64_t until_us);
+/* After how long without activity they are away and offline, 0: never, IDLE_UNSET: as the settings say. PBX_OK, PBX_ENOMEM. */
+int person_idles(struct presence *presence, const char *number, uint32_t away_s, uint32_t offline_s);
+uint32_t person_away_s(const struct person *person);
+uint32_t person_offline_s(const struct person *person);
 int person_publish(struct presence *presence, const char *number, uint32_t status); /* STATUS_NONE: taken back */
 void person_is_active(struct person *person);
 void person_settle(struct person *person); /* looks again, tells when it is another one, and sets the timer */
@@ -155,6 +161,7 @@ int codes_start(struct presence *presence);
 void presence_on_list(void *self, pbx_request request);
 void presence_on_show(void *self, pbx_request request);
 void presence_on_set(void *self, pbx_request request);
+void presence_on_idle(void *self, pbx_request request);
 
 /* ---- dialog_info.c ---- */
 int dialog_info_start(struct presence *presence);

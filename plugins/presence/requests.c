@@ -20,6 +20,8 @@ static struct pbx_json *describe(const struct presence *presence, const char *nu
 	(void)json->set_text(object, "source", person ? person->source : "registration");
 	(void)json->set_time(object, "until", person ? person->until_us : 0);
 	(void)json->set_integer(object, "idle_s", person ? (int64_t)((now_ms - person->active_at_ms) / 1000) : 0);
+	(void)json->set_integer(object, "auto_away_s", person ? person_away_s(person) : presence->settings->auto_away_s);
+	(void)json->set_integer(object, "auto_offline_s", person ? person_offline_s(person) : presence->settings->auto_offline_s);
 	return object;
 }
 
@@ -75,23 +77,46 @@ void presence_on_show(void *self, pbx_request request)
 		(void)presence->requests->reply(request, 200, describe(presence, number, name)); /* the asker may have left */
 }
 
+/* False: has been refused. */
+static bool is_own(const struct presence *presence, pbx_request request, const char *number)
+{
+	const char *own = presence->requests->own_account(request);
+
+	if (!own[0] || strcmp(own, number) == 0)
+		return true;
+	(void)presence->requests->fail(request, 403, "not_own", "extension", "%.40s may choose for extension %.40s only", own, own);
+	return false;
+}
+
 void presence_on_set(void *self, pbx_request request)
 {
 	struct presence *presence = self;
 	const struct pbx_requests *requests = presence->requests;
-	const char *number = requests->text(request, "extension"), *own = requests->own_account(request);
+	const char *number = requests->text(request, "extension");
 	const char *message = requests->text(request, "message");
 	int64_t for_s = requests->integer(request, "for_s", 0);
 	char name[NAME_SIZE];
 
-	if (own[0] && strcmp(own, number) != 0) {
-		(void)requests->fail(request, 403, "not_own", "extension", "%.40s may choose for extension %.40s only", own, own);
-		return;
-	}
-	if (!find_account(presence, request, number, name))
+	if (!is_own(presence, request, number) || !find_account(presence, request, number, name))
 		return;
 	if (person_choose(presence, number, status_of(requests->text(request, "status")), message ? message : "",
 			  for_s ? presence->host->wall_us(presence->host) + for_s * 1000000 : 0) != PBX_OK)
+		(void)requests->fail(request, 503, "no_memory", NULL, "there is no memory; try again");
+	else
+		(void)requests->reply(request, 200, describe(presence, number, name)); /* the asker may have left */
+}
+
+void presence_on_idle(void *self, pbx_request request)
+{
+	struct presence *presence = self;
+	const struct pbx_requests *requests = presence->requests;
+	const char *number = requests->text(request, "extension");
+	char name[NAME_SIZE];
+
+	if (!is_own(presence, request, number) || !find_account(presence, request, number, name))
+		return;
+	if (person_idles(presence, number, (uint32_t)requests->integer(request, "auto_away_s", IDLE_UNSET),
+			 (uint32_t)requests->integer(request, "auto_offline_s", IDLE_UNSET)) != PBX_OK)
 		(void)requests->fail(request, 503, "no_memory", NULL, "there is no memory; try again");
 	else
 		(void)requests->reply(request, 200, describe(presence, number, name)); /* the asker may have left */

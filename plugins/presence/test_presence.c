@@ -175,6 +175,28 @@ START_TEST(who_does_nothing_is_away_and_then_offline)
 }
 END_TEST
 
+START_TEST(who_has_idle_times_of_their_own_keeps_them)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("presence:\n  auto_away_s: 60\n  auto_offline_s: 0\n");
+
+	(void)fake_command(pbx, "presence idle 1001 auto_away_s=0");
+	(void)fake_http_as(pbx, "bob", "presence:write", "1002", "PUT", "/presence/1002/idle", "{\"auto_away_s\": 10}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	(void)fake_http_as(pbx, "bob", "presence:write", "1002", "PUT", "/presence/1001/idle", "{\"auto_away_s\": 10}");
+	ck_assert_uint_eq(fake_status(pbx), 403);
+	fake_pass_ms(pbx, 11000);
+	ck_assert_str_eq(status(pbx, "1002"), "away");
+	ck_assert_str_eq(status(pbx, "1003"), "available");
+	fake_pass_ms(pbx, 60000);
+	ck_assert_str_eq(status(pbx, "1003"), "away");
+	ck_assert_str_eq(status(pbx, "1001"), "available");
+	fake_restart(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "presence show 1002"), "auto_away_s"), "10");
+	(void)fake_command(pbx, "presence idle 1002");
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "presence show 1002"), "auto_away_s"), "60");
+}
+END_TEST
+
 #define PIDF(inner) "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\">" inner "</presence>"
 
 START_TEST(a_phone_says_how_its_user_is_until_it_takes_that_back)
@@ -183,6 +205,9 @@ START_TEST(a_phone_says_how_its_user_is_until_it_takes_that_back)
 
 	ck_assert_int_eq(fake_publish(pbx, "presence", "1001", PBX_PUBLISHED, PIDF("<activities><meeting/></activities>")), PBX_OK);
 	ck_assert_str_eq(status(pbx, "1001"), "in_meeting");
+	(void)fake_command(pbx, "presence set 1001 available");
+	ck_assert_str_eq(status(pbx, "1001"), "in_meeting"); /* it outranks a choice */
+	(void)fake_command(pbx, "presence set 1001 automatic");
 	ck_assert_int_eq(fake_publish(pbx, "presence", "1001", PBX_PUBLISHED, "<other/>"), PBX_EINVAL);
 	ck_assert_int_eq(
 		fake_publish(pbx, "presence", "1001", PBX_PUBLISHED, PIDF("<tuple><status><basic>closed</basic></status></tuple>")),
@@ -324,7 +349,8 @@ END_TEST
 CHECK_MAIN("presence", a_line_is_told_in_full_and_then_what_has_changed, who_has_missed_an_ended_call_is_told_in_full,
 	   parties_are_hidden_from_who_may_not_know_them, who_may_watch_is_judged_by_group_and_rank,
 	   a_name_of_any_bytes_leaves_the_document_well_formed, the_strongest_of_all_that_is_known_is_shown,
-	   who_does_nothing_is_away_and_then_offline, a_phone_says_how_its_user_is_until_it_takes_that_back,
-	   a_plugin_takes_a_mailbox_from_who_spoke_for_somebody_outside, counts_that_are_the_same_are_no_news,
-	   what_somebody_stated_outlasts_a_restart, a_mailbox_is_shown_to_its_own_and_to_whom_the_setting_names,
-	   a_contact_that_goes_is_told_to_who_has_seen_it, pages_follow_the_settings, an_upgrade_goes_on_where_the_old_one_was)
+	   who_does_nothing_is_away_and_then_offline, who_has_idle_times_of_their_own_keeps_them,
+	   a_phone_says_how_its_user_is_until_it_takes_that_back, a_plugin_takes_a_mailbox_from_who_spoke_for_somebody_outside,
+	   counts_that_are_the_same_are_no_news, what_somebody_stated_outlasts_a_restart,
+	   a_mailbox_is_shown_to_its_own_and_to_whom_the_setting_names, a_contact_that_goes_is_told_to_who_has_seen_it,
+	   pages_follow_the_settings, an_upgrade_goes_on_where_the_old_one_was)

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as XML
 
 import pytest
 from pbx import Pbx, Refused
-from watcher import Watcher, cseq, dialogs
+from watcher import DIALOG, Watcher, cseq
 
 LISTS = 'presence:\n  lists: [{name: desk, members: [1001, 1002]}]\n'
 REG = "{urn:ietf:params:xml:ns:reginfo}"
@@ -222,7 +222,7 @@ def test_a_real_phone_shows_what_waits_and_how_a_friend_is(make_pbx, phones):
 def test_subscriptions_of_every_kind_outlast_a_crash(make_pbx):
     pbx = make_pbx(LISTS)
     secrets = {number: pbx.account(number) for number in ("1001", "1002", "1009")}
-    phone, caller = Watcher(pbx, "1009", secrets["1009"]), Watcher(pbx, "1002", secrets["1002"])
+    phone, caller, callee = (Watcher(pbx, number, secrets[number]) for number in ("1009", "1002", "1001"))
     watches = [phone.watch("desk", headers=["Supported: eventlist"]), phone.watch("1009", "message-summary"), phone.watch("1009", "reg")]
     first = [watch.notify() for watch in watches]
     pbx.ctl("mwi", "set", "1009", "new=4")
@@ -244,11 +244,15 @@ def test_subscriptions_of_every_kind_outlast_a_crash(make_pbx):
     assert summary(again[1])["Voice-Message"] == "4/0 (0/0)"
     assert contacts(again[2])[1] == "init"
 
-    invite = caller.ring("1001")  # 1001 has no phone; 1002 dials, and the page shows it
-    version, full, _, documents = page(watches[0].notify())
-    assert not full and list(documents) == ["1002"]
+    assert callee.register().status == 200
+    invite = caller.ring("1001")
+    callee.reply(callee.expect("INVITE"), 180, "Ringing")
+    while "1001" not in documents or full:
+        version, full, _, documents = page(watches[0].notify())
+    assert documents["1001"].findtext("d:dialog/d:state", namespaces=DIALOG) == "early"
     caller.cancel(invite)
-    for sip in (phone, caller):
+    callee.reply(callee.expect("CANCEL"), 200, "OK")
+    for sip in (phone, caller, callee):
         sip.close()
 
 
