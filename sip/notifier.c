@@ -45,6 +45,19 @@ struct ua_package *ua_package_get(const char *name)
 	return package;
 }
 
+bool ua_packages_header(bool published, char *ret_header, size_t size)
+{
+	static const char name[] = "Allow-Events: ";
+	size_t used = (size_t)snprintf(ret_header, size, "%s", name);
+	uint32_t count = 0;
+
+	for (const struct ua_package *package = ua_notifier.packages; package; package = package->next)
+		if (package->charge.owner && (!published || package->offer.published) && used + strlen(package->name) + 4 < size)
+			used += (size_t)snprintf(ret_header + used, size - used, "%s%s", count++ ? ", " : "", package->name);
+	(void)snprintf(ret_header + used, size - used, "\n");
+	return count > 0;
+}
+
 static void free_types(struct ua_package *package)
 {
 	for (uint32_t i = 0; package->types && i < package->offer.content_types.count; i++)

@@ -115,6 +115,9 @@ struct ua_package *ua_package_find(const char *name);
 struct ua_package *ua_package_get(const char *name);                             /* makes one that nobody writes yet; NULL: no memory */
 const char *ua_package_type(const struct ua_package *package, const char *text); /* its own text of a type; NULL: does not offer it */
 
+/* The Allow-Events header: packages that somebody writes, or those that may be published. False: there is none. */
+bool ua_packages_header(bool published, char *ret_header, size_t size);
+
 /* ---- watch.c ---- */
 int ua_watches_init(void); /* PBX_OK, PBX_ENOMEM */
 void ua_watches_fini(void);

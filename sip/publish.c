@@ -105,11 +105,12 @@ static void answer(const struct publishing *publishing, int status, const char *
 static bool read_package(struct publishing *publishing)
 {
 	const sip_event_t *event = publishing->request->sip->sip_event;
+	char headers[512];
 
 	publishing->package = event && event->o_type ? ua_package_find(event->o_type) : NULL;
 	if (publishing->package && publishing->package->charge.owner && publishing->package->offer.published)
 		return true;
-	answer(publishing, SIP_489_BAD_EVENT, "Allow-Events: presence\n");
+	answer(publishing, SIP_489_BAD_EVENT, ua_packages_header(true, headers, sizeof headers) ? headers : NULL);
 	return false;
 }
 
@@ -177,10 +178,13 @@ static bool read_body(struct publishing *publishing)
 
 static bool is_taken(const struct publishing *publishing, int err)
 {
+	char headers[160];
+
 	if (err == PBX_OK)
 		return true;
+	(void)snprintf(headers, sizeof headers, "Accept: %s\n", publishing->package->offer.content_types.items[0]);
 	if (err == PBX_ENOTSUP)
-		answer(publishing, SIP_415_UNSUPPORTED_MEDIA, "Accept: application/pidf+xml\n");
+		answer(publishing, SIP_415_UNSUPPORTED_MEDIA, headers);
 	else if (err == PBX_EPERM)
 		answer(publishing, SIP_403_FORBIDDEN, NULL);
 	else

@@ -34,15 +34,9 @@ static void answer(const struct asking *asking, int status, const char *phrase, 
 
 static void refuse_event(const struct asking *asking)
 {
-	char headers[512] = "Allow-Events:";
-	size_t used = strlen(headers);
+	char headers[512];
 
-	for (const struct ua_package *package = ua_notifier.packages; package; package = package->next)
-		if (package->charge.owner && used + strlen(package->name) + 4 < sizeof headers)
-			used += (size_t)snprintf(headers + used, sizeof headers - used, "%s%s", headers[used - 1] == ':' ? " " : ", ",
-						 package->name);
-	(void)snprintf(headers + used, sizeof headers - used, "\n");
-	answer(asking, SIP_489_BAD_EVENT, headers[13] == '\n' ? NULL : headers);
+	answer(asking, SIP_489_BAD_EVENT, ua_packages_header(false, headers, sizeof headers) ? headers : NULL);
 }
 
 static bool read_event(struct asking *asking)

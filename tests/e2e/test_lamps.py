@@ -189,6 +189,10 @@ def test_a_phone_publishes_how_its_user_is(pbx, watcher):
     assert pbx.ctl("presence", "show", "1001")["status"] == "away"
     assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence", "SIP-If-Match: other"]).status == 412
     assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence"], body="<not", kind="application/pidf+xml").status == 400
+    refused = own.request("PUBLISH", "sip:1001@pbx.test", ["Event: dialog"], body=PUBLISHED, kind="application/pidf+xml")
+    assert refused.status == 489 and refused.get("Allow-Events") == "presence"
+    refused = own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence"], body="x", kind="text/plain")
+    assert refused.status == 415 and refused.get("Accept") == "application/pidf+xml"
     tag = published.get("SIP-ETag")
     assert own.request("PUBLISH", "sip:1001@pbx.test", ["Event: presence", "Expires: 0", f"SIP-If-Match: {tag}"]).status == 200
     assert pbx.ctl("presence", "show", "1001")["status"] == "offline"
