@@ -3,7 +3,8 @@
  * explain_case.c   what events and messages say about a call         explain_say.c           sentences with names in braces
  * explain_calls.c  the rules about calls and their sentences         explain_who.c           what the rules' conditions ask and name
  * explain_sound.c  the rules about audio                             explain_registration.c  the rules about phones that do not register
- * explain.c        which rules hold, and their evidence              explain_part.c          the card: routes and commands
+ * explain.c        which rules hold, and their evidence              explain_search.c        their REGISTERs in the ring
+ * explain_ask.c    a call is asked about                             explain_part.c          the card: routes and commands
  *
  * A case is filled from the event log and the trace, both as they were recorded; the rules ask nobody else. So yesterday's call is explained as
  * a live one is, and a test needs neither phone nor daemon. */
@@ -88,7 +89,8 @@ void core_case_set_ladder(struct core_case *about, const struct core_ladder *lad
 
 /* "1002's phone (Yealink T46 at 192.0.2.7:5060)", "trunk carrier (203.0.113.9:5060)" */
 void core_case_name_leg(const struct core_case *about, const struct core_case_leg *leg, char *ret_text, size_t size);
-/* Makes this leg the one that the sentence is about: {who} {number} {address} {endpoint} {answer} {reason} {codecs} {local} {told} {came} {seconds}. */
+/* Makes this leg the one that the sentence is about: {who} {number} {address} {endpoint} {answer} {reason} {invites} {offered} {described}
+ * (codecs, ours and theirs), and of its audio {talked} {packets} {local} {told} {came}. */
 void core_case_blame(struct core_case *about, const struct core_case_leg *leg);
 const struct core_case_leg *core_case_caller(const struct core_case *about);                       /* NULL: none */
 const struct core_case_leg *core_case_callee(const struct core_case *about);                       /* whose refusal decided; NULL: none */

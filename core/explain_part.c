@@ -1,24 +1,6 @@
-/*
- * explain_part.c - `calls explain`, `calls show`, `registrations explain`: what is known is gathered, explained and told
- *
- *    the request ──► all events so far are stored ──► its messages (memory, else store) ──► its events ──► legs that still live ──► rules ──► answer
- *
- * Events reach the store some milliseconds after they happened. Who asks waits for those from before the question, but not for a store that is away.
- */
-#include "bus.h"
-#include "calls.h"
-#include "explain_registration.h"
-#include "host.h"
-#include "json_auto.h"
-#include "loop.h"
+/* explain_part.c - the card of the explanations: `calls explain`, `calls show`, `registrations explain`, and their routes */
+#include "explain_part.h"
 #include "parts.h"
-#include "request.h"
-#include "timer.h"
-#include <pbx/directory.h>
-#include <pbx/location.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 struct explain_part {
 	struct pbx_host *host;
@@ -26,362 +8,10 @@ struct explain_part {
 };
 
 static struct pbx_host *part_host;
-static const struct pbx_requests *const requests = &core_requests_service;
 
-#define STORED_TICK_MS 10u
-#define STORED_MOST_MS 1000u
-
-/* ---- a call --------------------------------------------------------------------------- */
-
-struct asking {
-	struct asking *next; /* of those who wait for the store */
-	int64_t seq;
-	uint64_t until_ms;
-	pbx_request request;
-	bool whole; /* `calls show`: with its legs and its ladder */
-	bool is_own;
-	char call_id[128], account[64]; /* account: whose calls the asker may see; "" for everybody's */
-	struct core_ladder *ladder;
-	struct core_case *about;
-};
-
-static void asking_free(struct asking *asking)
+struct pbx_host *core_explain_host(void)
 {
-	if (!asking)
-		return;
-	core_ladder_free(asking->ladder);
-	core_case_free(asking->about);
-	free(asking);
-}
-AUTO_FREES(asking)
-
-static struct pbx_json *leg_json(const struct core_case_leg *leg)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-
-	if (core_json_set_text(json, "leg_id", leg->id) != PBX_OK || core_json_set_text(json, "number", leg->number) != PBX_OK ||
-	    core_json_set_text(json, "direction", leg->inbound ? "inbound" : "outbound") != PBX_OK ||
-	    core_json_set_text(json, "trunk_id", leg->trunk) != PBX_OK || core_json_set_text(json, "address", leg->address) != PBX_OK ||
-	    core_json_set_text(json, "device", leg->agent[0] ? leg->agent : leg->device) != PBX_OK ||
-	    core_json_set_integer(json, "sip_code", leg->sip_code) != PBX_OK || core_json_set_text(json, "reason", leg->reason) != PBX_OK ||
-	    core_json_set_integer(json, "talk_ms", leg->talk_ms) != PBX_OK || core_json_set_text(json, "codec", leg->codec) != PBX_OK ||
-	    core_json_set_integer(json, "packets_in", leg->packets_in) != PBX_OK ||
-	    core_json_set_integer(json, "packets_out", leg->packets_out) != PBX_OK ||
-	    core_json_set_integer(json, "lost", leg->lost) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-/* As core_calls_show() tells it while the call lives. */
-static struct pbx_json *ended_json(const struct core_case *about)
-{
-	AUTO(json) struct pbx_json *json = core_json_object();
-	AUTO(json) struct pbx_json *legs = core_json_array();
-
-	for (uint32_t i = 0; legs && i < about->leg_count; i++) {
-		struct pbx_json *leg = leg_json(&about->legs[i]);
-
-		if (!leg || core_json_append(legs, leg) != PBX_OK)
-			return NULL;
-	}
-	if (!legs || core_json_set_text(json, "call_id", about->call_id) != PBX_OK ||
-	    core_json_set_text(json, "linked_id", about->linked_id) != PBX_OK ||
-	    core_json_set_text(json, "state", about->known ? "ended" : "no call") != PBX_OK ||
-	    core_json_set_text(json, "direction", about->direction) != PBX_OK || core_json_set_text(json, "from", about->from) != PBX_OK ||
-	    core_json_set_text(json, "to", about->to) != PBX_OK ||
-	    (about->known && core_json_set_time(json, "since", about->started_us) != PBX_OK) ||
-	    core_json_set_integer(json, "duration_ms", about->duration_ms) != PBX_OK ||
-	    core_json_set_text(json, "disposition", about->disposition) != PBX_OK ||
-	    core_json_set_integer(json, "sip_code", about->sip_code) != PBX_OK ||
-	    core_json_set_text(json, "cause", about->cause) != PBX_OK ||
-	    core_json_set_text(json, "hangup_by", about->hangup_by) != PBX_OK || core_json_set(json, "legs", TAKE(legs)) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *shown(const struct asking *asking)
-{
-	struct pbx_json *live = core_calls_show(asking->about->call_id);
-	AUTO(json) struct pbx_json *json = live ? live : ended_json(asking->about);
-
-	if (!json || (asking->ladder && core_json_set(json, "ladder", core_ladder_json(asking->ladder, 0)) != PBX_OK))
-		return NULL;
-	return TAKE(json);
-}
-
-static struct pbx_json *explained(const struct asking *asking)
-{
-	AUTO(json) struct pbx_json *json = asking->whole ? shown(asking) : core_json_object();
-	AUTO(core_findings) struct core_findings *findings = core_explain(asking->about);
-
-	if (!json || !findings || (!asking->whole && core_json_set_text(json, "call_id", asking->about->call_id) != PBX_OK) ||
-	    core_findings_tell(findings, json) != PBX_OK)
-		return NULL;
-	return TAKE(json);
-}
-
-static void answer(const struct asking *asking)
-{
-	bool is_unknown = !asking->about->known && (!asking->ladder || asking->ladder->count == 0);
-	struct pbx_json *json;
-
-	if (is_unknown || (asking->account[0] && !asking->is_own)) {
-		(void)requests->fail(
-			asking->request, 404, "no_such_call", "id",
-			"nothing is known of %s: it is no call's id and no Call-ID, or older than server.event_days and trace.keep_days",
-			asking->call_id);
-		return;
-	}
-	json = explained(asking);
-	if (json)
-		(void)requests->reply(asking->request, 200, json);
-	else
-		(void)requests->fail(asking->request, 503, "no_memory", NULL, "out of memory");
-}
-
-static void add_event(struct asking *asking, const char *type, int64_t wall_us, const struct pbx_json *data)
-{
-	const char *account = core_json_text(core_json_get(data, "account"));
-	const char *extension = core_json_text(core_json_get(core_json_get(data, "from"), "extension"));
-
-	asking->is_own = asking->is_own || (account && strcmp(account, asking->account) == 0) ||
-			 (extension && strcmp(extension, asking->account) == 0);
-	core_case_add_event(asking->about, type, wall_us, data);
-}
-
-static void add_live_legs(const struct asking *asking)
-{
-	AUTO(json) struct pbx_json *legs = core_calls_legs_so_far(asking->about->call_id);
-
-	for (const struct pbx_json *leg = core_json_first(legs); leg; leg = core_json_next(leg))
-		core_case_add_event(asking->about, "leg.so_far", 0, leg);
-}
-
-/* Rows of type, wall_us, linked_id, data. */
-static void on_events(void *self, const struct pbx_rows *rows)
-{
-	AUTO(asking) struct asking *asking = self;
-
-	if (rows->status != PBX_OK) {
-		(void)requests->fail(asking->request, 503, "store_away", NULL, "the store does not answer: %s", rows->error);
-		return;
-	}
-	for (uint32_t row = 0; row < rows->count; row++) {
-		const struct pbx_value *text = pbx_cell(rows, row, 3);
-		AUTO(json)
-		struct pbx_json *data = text->type == PBX_VALUE_TEXT ? core_json_parse(text->as.bytes, text->length, NULL) : NULL;
-
-		add_event(asking, pbx_cell_text(rows, row, 0), pbx_cell_int(rows, row, 1), data);
-		(void)snprintf(asking->about->linked_id, sizeof asking->about->linked_id, "%s", pbx_cell_text(rows, row, 2));
-	}
-	add_live_legs(asking);
-	core_case_set_ladder(asking->about, asking->ladder);
-	answer(asking);
-}
-
-static void on_ladder(void *context, struct core_ladder *taken)
-{
-	struct asking *asking = context;
-
-	asking->ladder = taken; /* without the store its events are asked for in vain, too */
-	if (core_bus_read_call(part_host, asking->about->call_id, on_events, asking) == PBX_OK)
-		return;
-	(void)requests->fail(asking->request, 503, "store_away", NULL, "the store takes no question now");
-	asking_free(asking);
-}
-
-/* Whose call a SIP Call-ID belongs to, while the ring knows. */
-static void take_call_id(void *context, const struct core_trace_message *message)
-{
-	struct asking *asking = context;
-
-	if (message->call_id[0])
-		(void)snprintf(asking->call_id, sizeof asking->call_id, "%s", message->call_id);
-}
-
-static struct asking *asking_new(pbx_request request, bool whole)
-{
-	AUTO(asking) struct asking *asking = calloc(1, sizeof *asking);
-
-	if (!asking)
-		return NULL;
-	asking->request = request;
-	asking->whole = whole;
-	(void)snprintf(asking->call_id, sizeof asking->call_id, "%s", requests->text(request, "id"));
-	(void)snprintf(asking->account, sizeof asking->account, "%s", requests->own_account(request));
-	(void)core_trace_call(asking->call_id, take_call_id, asking);
-	asking->about = core_case_new(asking->call_id);
-	return asking->about ? TAKE(asking) : NULL;
-}
-
-/* ---- the store has all that had happened ---- */
-
-static struct {
-	struct asking *first;
-	pbx_timer timer;
-} waiting;
-
-static void gather(struct asking *asking)
-{
-	core_ladder_find(asking->about->call_id, on_ladder, asking);
-}
-
-static bool is_stored(int64_t seq)
-{
-	struct core_bus_stats stats;
-
-	core_bus_stats(&stats);
-	return stats.stored_seq >= seq;
-}
-
-static void on_tick(void *self, pbx_timer timer)
-{
-	uint64_t now_ms = core_now_ms();
-
-	(void)self, (void)timer;
-	for (struct asking **at = &waiting.first, *asking; (asking = *at);) {
-		if (!is_stored(asking->seq) && now_ms < asking->until_ms) {
-			at = &asking->next;
-			continue;
-		}
-		*at = asking->next;
-		gather(asking);
-	}
-	if (!waiting.first)
-		(void)core_timer_stop(waiting.timer); /* it is running */
-}
-
-static void gather_later(struct asking *asking)
-{
-	if (!waiting.first && core_timer_start(part_host, STORED_TICK_MS, STORED_TICK_MS, on_tick, NULL, &waiting.timer) != PBX_OK) {
-		gather(asking); /* without memory it sees what there is */
-		return;
-	}
-	asking->until_ms = core_now_ms() + STORED_MOST_MS;
-	asking->next = waiting.first;
-	waiting.first = asking;
-}
-
-static void ask(pbx_request request, bool whole)
-{
-	struct asking *asking = asking_new(request, whole);
-	struct core_bus_stats stats;
-
-	if (!asking) {
-		(void)requests->fail(request, 503, "no_memory", NULL, "out of memory");
-		return;
-	}
-	core_bus_stats(&stats);
-	asking->seq = stats.last_seq;
-	if (is_stored(asking->seq))
-		gather(asking);
-	else
-		gather_later(asking);
-}
-
-static void explain_call(void *self, pbx_request request)
-{
-	(void)self;
-	ask(request, false);
-}
-
-static void show_call(void *self, pbx_request request)
-{
-	(void)self;
-	ask(request, true);
-}
-
-/* ---- registrations -------------------------------------------------------------------- */
-
-#define SLICE 2000u /* messages of the ring that are looked at in one go */
-
-struct searching {
-	pbx_request request;
-	uint64_t cursor, end;
-	struct core_registering about;
-};
-
-static void find_account(void *context, const void *table)
-{
-	const struct pbx_directory *directory = table;
-	struct core_registering *about = context;
-	struct pbx_account account = { .size = sizeof account };
-
-	about->exists = about->exists || (directory->find && directory->find(directory->self, about->aor, &account) == PBX_OK);
-}
-
-static void find_contact(void *context, const struct pbx_contact *contact)
-{
-	struct core_registering *about = context;
-	time_t until = contact->expires_wall_us / 1000000;
-	char time[32];
-	struct tm parts;
-
-	if (about->contacts++)
-		return;
-	(void)strftime(time, sizeof time, "%Y-%m-%d %H:%M:%S UTC", gmtime_r(&until, &parts));
-	(void)snprintf(about->contact, sizeof about->contact, "%.90s%s%.60s by %s until %s", contact->user_agent,
-		       contact->user_agent[0] ? " at " : "", contact->received[0] ? contact->received : contact->uri, contact->transport,
-		       time);
-}
-
-static void tell_registration(struct searching *searching)
-{
-	const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
-	struct pbx_json *json;
-
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), find_account, &searching->about);
-	if (location->each)
-		(void)location->each(searching->about.aor, find_contact, &searching->about);
-	json = core_explain_registration(&searching->about, core_wall_us());
-	if (json)
-		(void)requests->reply(searching->request, 200, json);
-	else
-		(void)requests->fail(searching->request, 503, "no_memory", NULL, "out of memory");
-}
-
-static void search_on(void *context, void *data)
-{
-	struct searching *searching = data;
-	struct core_trace_message message;
-	struct core_sip_text text;
-
-	(void)context;
-	for (uint32_t seen = 0; searching->cursor < searching->end && seen < SLICE; seen++) {
-		if (!core_trace_next(&searching->cursor, &message)) {
-			searching->cursor = searching->end;
-			break;
-		}
-		if (message.wall_us < searching->about.since_us)
-			searching->about.since_us = message.wall_us;
-		if (!memmem(message.text, message.size, "REGISTER", 8))
-			continue;
-		core_sip_text_read(message.text, message.size, &text);
-		core_registering_add(&searching->about, &message, &text);
-	}
-	if (searching->cursor < searching->end && core_post(part_host, search_on, NULL, searching, free) == PBX_OK)
-		return;
-	tell_registration(searching);
-	free(searching);
-}
-
-static void explain_registration(void *self, pbx_request request)
-{
-	struct searching *searching = calloc(1, sizeof *searching);
-	const char *own = requests->own_account(request), *aor = requests->text(request, "aor");
-
-	(void)self;
-	if (!searching || (own[0] && strcmp(own, aor) != 0)) {
-		(void)requests->fail(request, searching ? 403 : 503, searching ? "not_yours" : "no_memory", searching ? "aor" : NULL, "%s",
-				     searching ? "you may ask about your own phones" : "out of memory");
-		free(searching);
-		return;
-	}
-	searching->request = request;
-	searching->end = core_trace_end();
-	searching->about.since_us = core_wall_us();
-	(void)snprintf(searching->about.aor, sizeof searching->about.aor, "%s", aor);
-	search_on(NULL, searching);
+	return part_host;
 }
 
 /* ---- the card ------------------------------------------------------------------------- */
@@ -420,14 +50,14 @@ static const struct pbx_field registration_fields[] = { { "aor", PBX_TYPE_TEXT, 
 static const struct pbx_route routes[] = {
 	{ .method = "GET",
 	  .path = "/calls/{id}/explain",
-	  .handle = explain_call,
+	  .handle = core_explain_call,
 	  .scope = "calls:read",
 	  .summary = "Why a call failed, was one-way or sounded bad, in a sentence",
 	  .args = PBX_TABLE(call_args),
 	  .reply = PBX_TABLE(call_fields) },
 	{ .method = "GET",
 	  .path = "/registrations/{aor}/explain",
-	  .handle = explain_registration,
+	  .handle = core_explain_phone,
 	  .scope = "registrations:read",
 	  .summary = "Why an account's phone does not register, in a sentence",
 	  .args = PBX_TABLE(aor_args),
@@ -436,15 +66,15 @@ static const struct pbx_route routes[] = {
 
 static const struct pbx_command commands[] = {
 	{ .words = "calls explain",
-	  .handle = explain_call,
+	  .handle = core_explain_call,
 	  .help = "Say in a sentence why a call failed, was one-way or sounded bad",
 	  .args = PBX_TABLE(call_args) },
 	{ .words = "calls show",
-	  .handle = show_call,
+	  .handle = core_explain_show,
 	  .help = "One call, live or over: its legs, its messages as a ladder, and what became of it",
 	  .args = PBX_TABLE(call_args) },
 	{ .words = "registrations explain",
-	  .handle = explain_registration,
+	  .handle = core_explain_phone,
 	  .help = "Say in a sentence why a phone does not register",
 	  .args = PBX_TABLE(aor_args) },
 };
@@ -460,12 +90,7 @@ static int explain_start(void *self)
 static void explain_stop(void *self)
 {
 	(void)self;
-	while (waiting.first) {
-		struct asking *asking = waiting.first;
-
-		waiting.first = asking->next;
-		asking_free(asking); /* its request is answered by the host that stops us */
-	}
+	core_explain_forget_askers();
 	part_host = NULL;
 }
 
