@@ -211,6 +211,21 @@ START_TEST(an_answer_is_repeated_until_it_is_acknowledged)
 }
 END_TEST
 
+/* As long as RFC 3261 13.3.1.4 has us wait: 64*T1, by Sofia's clock. */
+START_TEST(an_answer_that_is_never_acknowledged_ends_the_call)
+{
+	struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
+
+	send_invite("100", "", RIG_SDP);
+	rig_expect(rig, "SIP/2.0 100");
+	ck_assert_int_eq(driver->answer(dialog, &answer), PBX_OK);
+	ck_assert_ptr_nonnull(rig_find(rig, "BYE ", 40000));
+	ck_assert_str_eq(rig_header(rig, "Reason"), "Q.850;cause=18");
+	ck_assert(ended);
+	ck_assert_uint_eq(ended_cause, PBX_CAUSE_NO_RESPONSE);
+}
+END_TEST
+
 START_TEST(an_invite_that_comes_twice_is_one_call)
 {
 	send_invite("100", "", RIG_SDP);
@@ -792,6 +807,11 @@ int main(void)
 	tcase_add_test(cases, a_redirection_names_the_best_first);
 	tcase_add_test(cases, an_answer_without_sdp_ends_the_call);
 	tcase_add_test(cases, nonsense_is_no_target);
+	suite_add_tcase(suite, cases);
+	cases = tcase_create("silence");
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_set_timeout(cases, 60);
+	tcase_add_test(cases, an_answer_that_is_never_acknowledged_ends_the_call);
 	suite_add_tcase(suite, cases);
 
 	SRunner *runner = srunner_create(suite);
