@@ -2,11 +2,12 @@
 #include "rig.h"
 #include "contact.h"
 #include "dialog.h"
+#include "identity.h"
 #include "loop.h"
+#include "passing.h"
 #include <stdlib.h>
 #include <string.h>
 
-#define SDP "v=0~o=- 1 1 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~"
 #define ASSERTS "P-Asserted-Identity: \"Grace\" <sip:5550100@carrier.test>~"
 
 static struct rig *rig;
@@ -69,17 +70,13 @@ static void let_go(void)
 
 static void send_invite(const char *from, const char *more)
 {
-	unsigned length = 0;
-
 	calls++;
-	for (const char *at = SDP; *at; at++)
-		length += *at == '~' ? 2 : 1;
 	rig_send(rig,
 		 "INVITE sip:100@127.0.0.1:{S} SIP/2.0~Via: SIP/2.0/UDP 127.0.0.1:{P};branch=z9hG4bK-n%u;rport~Max-Forwards: 70~From: "
 		 "%s;tag=a~"
 		 "To: <sip:100@pbx.local>~Call-ID: call-%u~CSeq: 1 INVITE~Contact: <sip:alice@127.0.0.1:{P}>~%s"
 		 "Content-Type: application/sdp~Content-Length: %u~~%s",
-		 calls, from, calls, more, length, SDP);
+		 calls, from, calls, more, rig_length(RIG_SDP), RIG_SDP);
 }
 
 /* Without credentials: its address is a peer's. */
@@ -192,12 +189,7 @@ END_TEST
 
 static const char *our_invite(const char *to_account, uint32_t flags, const char *more)
 {
-	const struct core_media_desc offer = { .present = true,
-					       .direction = CORE_SEND | CORE_RECV,
-					       .codec_count = 1,
-					       .ptime_ms = 20,
-					       .codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } },
-					       .rtp.in4 = { .sin_family = AF_INET } };
+	const struct core_media_desc offer = rig_media(CORE_SEND | CORE_RECV);
 	char received[32], uri[64];
 	const struct core_invite invite = { .target = uri,
 					    .received = received,
@@ -222,15 +214,7 @@ static const char *our_invite(const char *to_account, uint32_t flags, const char
 
 static void refuse_it(void)
 {
-	char via[512], from[512], to[512], call_id[256], cseq[64];
-
-	(void)snprintf(via, sizeof via, "%s", rig_header(rig, "Via"));
-	(void)snprintf(from, sizeof from, "%s", rig_header(rig, "From"));
-	(void)snprintf(to, sizeof to, "%s", rig_header(rig, "To"));
-	(void)snprintf(call_id, sizeof call_id, "%s", rig_header(rig, "Call-ID"));
-	(void)snprintf(cseq, sizeof cseq, "%s", rig_header(rig, "CSeq"));
-	rig_send(rig, "SIP/2.0 486 Busy~Via: %s~From: %s~To: %s;tag=b~Call-ID: %s~CSeq: %s~Content-Length: 0~~", via, from, to, call_id,
-		 cseq);
+	rig_reply(rig, 486, "b", "", "");
 	rig_expect(rig, "ACK ");
 	ua_leg_driver.release(dialog);
 	dialog = NULL;
@@ -373,11 +357,8 @@ static const char *refer(const char *yaml, const char *host)
 		peer_calls("<sip:1001@pbx.local>", "");
 	else
 		phone_calls("1001", "<sip:1001@pbx.local>", "");
-	const struct core_media_desc answer = { .present = true,
-						.direction = CORE_SEND | CORE_RECV,
-						.codec_count = 1,
-						.codecs = { { .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 } },
-						.rtp.in4 = { .sin_family = AF_INET } };
+	const struct core_media_desc answer = rig_media(CORE_SEND | CORE_RECV);
+
 	ck_assert_int_eq(ua_leg_driver.answer(dialog, &answer), PBX_OK);
 	rig_expect(rig, "SIP/2.0 200");
 	(void)snprintf(to, sizeof to, "%s", rig_header(rig, "To"));
@@ -414,6 +395,45 @@ START_TEST(nobody_is_sent_to_another_host)
 	target[0] = '\0';
 	ck_assert_int_eq(strncmp(refer(NULL, "evil.test"), "202", 3), 0);
 	ck_assert_str_eq(target, "1003");
+}
+END_TEST
+
+/* ---- other systems -------------------------------------------------------------------- */
+
+START_TEST(other_systems_learn_as_much_as_they_are_trusted_with)
+{
+	struct pbx_sip_peer peer = {
+		.host = "carrier.test", .from_domain = "", .from_user = "", .user = "line", .show = PBX_SIP_SHOW_PAI | PBX_SIP_SHOW_RPID
+	};
+	const struct core_invite invite = { .from_number = "",
+					    .from_name = "",
+					    .asserted_number = "5551001",
+					    .asserted_name = "Ada",
+					    .flags = PBX_TARGET_WITHHELD,
+					    .headers = "X-Case: 7\nX-MAC-Address: 00:15:65:ab:cd:ef\n" };
+	char from[256], lines[1024];
+
+	ua_identity_for_peer(&peer, &invite, from, sizeof from, lines, sizeof lines);
+	ck_assert_str_eq(from, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+	ck_assert_str_eq(lines, "Privacy: id\n");
+	peer.flags = PBX_SIP_TRUSTED;
+	ua_identity_for_peer(&peer, &invite, from, sizeof from, lines, sizeof lines);
+	ck_assert_str_eq(from, "\"Anonymous\" <sip:anonymous@anonymous.invalid>");
+	ck_assert_str_eq(lines, "P-Asserted-Identity: \"Ada\" <sip:5551001@carrier.test>\n"
+				"Remote-Party-ID: \"Ada\" <sip:5551001@carrier.test>;party=calling;screen=yes;privacy=full\n"
+				"Privacy: id\nX-Case: 7\n");
+}
+END_TEST
+
+START_TEST(what_is_ours_to_write_cannot_be_passed_on)
+{
+	static const char *const names[][2] = { { "From", NULL }, { "X MAC", NULL }, { "v", NULL }, { "x-mac-address", NULL } };
+	static const char *const good[] = { "Alert-Info", "User-to-User" };
+	struct pbx_diag diag = { "", "" };
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		ck_assert_int_eq(ua_passing_check(&(struct pbx_list){ .items = names[i], .count = 1 }, &diag), PBX_EINVAL);
+	ck_assert_int_eq(ua_passing_check(&(struct pbx_list){ .items = good, .count = 2 }, &diag), PBX_OK);
 }
 END_TEST
 
@@ -465,8 +485,10 @@ int main(void)
 	tcase_add_test(cases, other_systems_transfer_as_far_as_they_may);
 	tcase_add_test(cases, nobody_is_sent_to_another_host);
 	suite_add_tcase(suite, cases);
-	cases = tcase_create("parameters");
+	cases = tcase_create("without a phone");
 	tcase_add_test(cases, a_parameter_is_found_by_its_whole_name);
+	tcase_add_test(cases, other_systems_learn_as_much_as_they_are_trusted_with);
+	tcase_add_test(cases, what_is_ours_to_write_cannot_be_passed_on);
 	suite_add_tcase(suite, cases);
 
 	SRunner *runner = srunner_create(suite);
