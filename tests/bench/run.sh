@@ -4,4 +4,5 @@ set -eu
 build=$1
 shift
 ninja -C "$build" --quiet tests/bench/relay_bench
-exec /usr/bin/python3 "$(dirname "$0")/run.py" --build "$build" "$@"
+/usr/bin/python3 "$(dirname "$0")/run.py" --build "$build" "$@"
+exec /usr/bin/python3 "$(dirname "$0")/records.py" --build "$build"

@@ -104,8 +104,8 @@ class Pbx:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(str(notify_path))
         self._log = open(self.log_path, "ab")
-        environment = dict(os.environ, NOTIFY_SOCKET=str(notify_path), ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99",
-                           UBSAN_OPTIONS="halt_on_error=1:exitcode=98:print_stacktrace=1", **self.environment)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(notify_path), "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+                       "UBSAN_OPTIONS": "halt_on_error=1:exitcode=98:print_stacktrace=1", **self.environment}
         self.process = subprocess.Popen([str(BUILD / "pbxd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                         stdout=self._log, stderr=self._log, env=environment)
         if wait:

@@ -9,7 +9,7 @@ import uuid
 from datetime import datetime
 
 import pytest
-from calling import Callers
+from calling import CALL_EVENTS, Callers
 from pbx import BUILD
 from postgres import Postgres
 
@@ -274,6 +274,45 @@ def test_a_crash_loses_no_record(pbx, talk):
     assert (records[0]["cause"], records[0]["hangup_by"], records[0]["disposition"]) == ("system_restart", "system", "answered")
     assert 0 <= killed_at - when(records[0]["ended_at"]) < 10
     assert when(records[0]["started_at"]) <= when(records[0]["ended_at"])
+
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+
+
+def test_the_clock_that_is_set_back_changes_no_duration(make_pbx, tmp_path, talk):
+    """Acceptance 4: an hour back in the midst of a call."""
+    clock = tmp_path / "clock"
+    clock.write_text("+0\n")
+    environment = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                   "ASAN_OPTIONS": "detect_leaks=1:exitcode=99:verify_asan_link_order=0"}
+    pbx = make_pbx(environment=environment)
+    alice, bob = talk(pbx, "1001", "1002")
+    answered = pbx.wait_event("call.answered")
+    bob.listen(1)
+    clock.write_text("-3600\n")
+    bob.listen(1)
+    alice.hangup()
+    bob.closed()
+    record = closed_records(pbx, 1)[0]
+    ended = pbx.wait_event("call.ended")
+    assert when(ended["time"]) < when(answered["time"]) - 3500, "the clock was not set back"
+    assert 2000 <= record["billsec_ms"] <= 8000 and record["billsec_ms"] <= record["duration_ms"] <= 9000
+
+
+def test_of_many_calls_each_leaves_one_record_and_no_event_is_missing(make_pbx, sipp):
+    """Acceptance 6 with 100 calls; tests/bench/records.py makes 2,000."""
+    pbx = make_pbx("media:\n  quarantine_s: 1\n")
+    Callers(pbx, sipp, max_calls=100).call(100, rate=25, talk_ms=100)
+    records = closed_records(pbx, 100, seconds=20)
+    assert len(records) == 100 and len({record["linked_id"] for record in records}) == 100
+    exported = pbx.http("GET", "/cdr", headers={"Accept": "text/csv"}, raw=True)[1].splitlines()
+    assert len(exported) == 101
+    events = pbx.events("call.*")
+    for record in records:
+        told = [event for event in events if event["linked_id"] == record["linked_id"]]
+        assert [event["type"] for event in told] == CALL_EVENTS and [event["seq"] for event in told] == sorted(event["seq"] for event in told)
+    seqs = [event["seq"] for event in pbx.events()]
+    assert seqs == list(range(seqs[0], seqs[-1] + 1))
 
 
 def test_who_follows_hears_of_the_end_that_a_crash_took(make_pbx, sink, talk):

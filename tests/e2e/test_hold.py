@@ -194,7 +194,7 @@ def test_the_caller_may_hold_too(pbx, talk):
 def test_hang_up_during_hold(pbx, talk, who):
     alice, bob = talk(pbx, "1001", "1002")
     bob.hold()
-    assert alice.hears(MUSIC)
+    assert alice.hears(MUSIC, seconds=1.2)
     (alice if who == "held" else bob).hangup()
     (bob if who == "held" else alice).closed()
     record = pbx.wait_for(lambda: [record for record in pbx.ctl("cdr", "list") if record["ended_at"]], "the record")[0]
