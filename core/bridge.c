@@ -168,6 +168,8 @@ int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bri
 	if (!is_talkable(a) || !is_talkable(b) || !core_leg_is_free(a) || !core_leg_is_free(b)) {
 		core_handle_free(&bridge_table, bridge->handle.id);
 		free(bridge);
+		core_leg_watch(a);
+		core_leg_watch(b);
 		return PBX_ESTATE;
 	}
 

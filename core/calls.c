@@ -63,8 +63,7 @@ struct core_handles *core_calls_table(void)
 
 void core_calls_later(void (*fn)(void *context, void *id), uint64_t id)
 {
-	if (core_post(core_self(), fn, NULL, (void *)(uintptr_t)id, NULL) != PBX_OK)
-		core_log(PBX_LOG_ERROR, "calls", NULL, "out_of_memory", "what=post");
+	core_post_reserved(fn, NULL, (void *)(uintptr_t)id);
 }
 
 /* ---- life of a call ---- */
@@ -252,7 +251,8 @@ void core_calls_drain(uint64_t deadline_ms, void (*idle)(void *context), void *c
 	draining.idle = idle;
 	draining.context = context;
 	(void)core_timer_start(core_self(), deadline_ms, 0, on_drain_deadline, NULL, &draining.deadline);
-	core_calls_later(idle_already, 0);
+	if (core_post(core_self(), idle_already, NULL, NULL, NULL) != PBX_OK)
+		tell_idle();
 }
 
 bool core_calls_draining(void)

@@ -140,7 +140,9 @@ struct pbx_host *core_calls_host(void); /* whom our events, metrics and timers a
 void core_calls_set_part(struct pbx_host *host,
 			 const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
 const struct core_calls_settings *core_calls_settings(void);
-/* Runs fn(NULL, id) when the present callback is over. */
+/* Runs fn(NULL, id) when the present callback is over. Never fails: each leg and each dial has reserved as much as it needs. */
+#define CORE_LATER_OF_LEG 2u  /* answered, the last word */
+#define CORE_LATER_OF_DIAL 2u /* begin, done */
 void core_calls_later(void (*fn)(void *context, void *id), uint64_t id);
 int core_call_new(struct core_call **ret_call); /* PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining) */
 void core_call_drop(struct core_call *call);    /* one that never had a leg: no event tells of it */

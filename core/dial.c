@@ -177,6 +177,7 @@ static void dial_free(struct core_dial *dial)
 		core_group_free(group);
 	}
 	core_handle_free(&dial_table, dial->handle.id);
+	core_posts_release(CORE_LATER_OF_DIAL);
 	free(dial);
 	call->dials--;
 }
@@ -545,7 +546,9 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 	if (!dial)
 		return PBX_ENOMEM;
 	dial->handle.id = core_handle_new(&dial_table, dial);
-	int err = dial->handle.id ? call_for(wish, &dial->call) : PBX_ENOMEM;
+	int err = dial->handle.id ? core_posts_reserve(CORE_LATER_OF_DIAL) : PBX_ENOMEM;
+	if (err == PBX_OK && (err = call_for(wish, &dial->call)) != PBX_OK)
+		core_posts_release(CORE_LATER_OF_DIAL);
 	if (err != PBX_OK) {
 		core_handle_free(&dial_table, dial->handle.id);
 		free(dial);
@@ -605,6 +608,8 @@ int core_leg_route(struct core_leg *leg, const char *number, pbx_leg transferor)
 		CORE_TEXT(leg->call->to_number, number);
 	int err = core_dial_start(&wish, &dial);
 	leg->instance[0] = '\0'; /* was meant for what the caller dialled; who comes next is called as a whole */
+	if (err != PBX_OK)
+		core_leg_watch(leg); /* whoever decided about it has let go */
 	return err;
 }
 

@@ -58,7 +58,8 @@ int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **r
 	if (!leg)
 		return PBX_ENOMEM;
 	leg->handle.id = core_handle_new(&core_leg_table, leg);
-	if (!leg->handle.id) {
+	if (!leg->handle.id || core_posts_reserve(CORE_LATER_OF_LEG) != PBX_OK) {
+		core_handle_free(&core_leg_table, leg->handle.id);
 		free(leg);
 		return PBX_ENOMEM;
 	}
@@ -88,6 +89,7 @@ static void leg_free(struct core_leg *leg)
 	*(leg->prev ? &leg->prev->next : &call->legs) = leg->next;
 	*(leg->next ? &leg->next->prev : &call->last_leg) = leg->prev;
 	core_handle_free(&core_leg_table, leg->handle.id);
+	core_posts_release(CORE_LATER_OF_LEG);
 	free(leg->headers);
 	free(leg);
 }
@@ -111,8 +113,9 @@ static void on_lonely(void *self, pbx_timer timer)
 void core_leg_watch(struct core_leg *leg)
 {
 	(void)core_timer_stop(leg->lonely);
-	if (leg->state != PBX_LEG_ENDED && !is_cared_for(leg))
-		(void)core_timer_start(core_self(), CORE_LONELY_MS, 0, on_lonely, leg, &leg->lonely);
+	if (leg->state != PBX_LEG_ENDED && !is_cared_for(leg) &&
+	    core_timer_start(core_self(), CORE_LONELY_MS, 0, on_lonely, leg, &leg->lonely) != PBX_OK)
+		core_leg_end(leg, 0, PBX_CAUSE_FAILURE, false, "no memory"); /* better than to be forgotten */
 }
 
 void core_leg_lose_controller(struct core_leg *leg)

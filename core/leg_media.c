@@ -424,9 +424,7 @@ void core_leg_leave_play(struct core_leg *leg)
 {
 	leg->play_for = 0;
 	leg->play_inherited = leg->play_tag && leg->play_source.id;
-	if (leg->play_inherited)
-		core_calls_later(stop_inherited, leg->handle.id);
-	else
+	if (!leg->play_inherited || core_post(core_self(), stop_inherited, NULL, (void *)(uintptr_t)leg->handle.id, NULL) != PBX_OK)
 		core_leg_stop_play(leg);
 }
 

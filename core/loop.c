@@ -22,6 +22,7 @@ struct post {
 	void (*fn)(void *context, void *data);
 	void *context, *data;
 	void (*drop)(void *data);
+	bool is_reserved; /* goes back to the reserve */
 };
 
 struct queue {
@@ -74,6 +75,81 @@ static struct post *queue_take(struct queue *queue)
 	return post;
 }
 
+/* ---- the reserve: as many posts as last words may be said at once ---- */
+
+static struct {
+	struct queue posts;
+	uint32_t here, out, wanted;
+} reserve;
+
+static void reserve_shrink(void)
+{
+	for (; reserve.here && reserve.here + reserve.out > reserve.wanted; reserve.here--)
+		free(queue_take(&reserve.posts));
+}
+
+static void post_free(struct post *post)
+{
+	if (!post->is_reserved) {
+		free(post);
+		return;
+	}
+	reserve.out--;
+	reserve.here++;
+	queue_add(&reserve.posts, post);
+	reserve_shrink();
+}
+
+int core_posts_reserve(uint32_t count)
+{
+	core_assert_loop();
+	for (uint32_t i = 0; i < count; i++) {
+		struct post *post = malloc(sizeof *post);
+
+		if (!post) {
+			core_posts_release(i);
+			return PBX_ENOMEM;
+		}
+		queue_add(&reserve.posts, post);
+		reserve.here++;
+		reserve.wanted++;
+	}
+	return PBX_OK;
+}
+
+void core_posts_release(uint32_t count)
+{
+	core_assert_loop();
+	assert(count <= reserve.wanted);
+	reserve.wanted -= count;
+	reserve_shrink();
+}
+
+static void post_add(struct post *post)
+{
+	(void)pthread_mutex_lock(&posted_lock);
+	queue_add(&posted, post);
+	(void)pthread_mutex_unlock(&posted_lock);
+}
+
+void core_post_reserved(void (*fn)(void *context, void *data), void *context, void *data)
+{
+	struct post *post = malloc(sizeof *post);
+	bool is_reserved = !post;
+
+	core_assert_loop();
+	if (is_reserved) {
+		assert(reserve.here);
+		post = queue_take(&reserve.posts);
+		reserve.here--;
+		reserve.out++;
+	}
+	*post = (struct post){ .owner = core_self(), .fn = fn, .context = context, .data = data, .is_reserved = is_reserved };
+	post_add(post);
+}
+
+/* ---- posting ---- */
+
 int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), void *context, void *data, void (*drop)(void *data))
 {
 	struct post *post = malloc(sizeof *post);
@@ -100,7 +176,7 @@ static void post_drop(struct post *post)
 {
 	if (post->drop)
 		post->drop(post->data);
-	free(post);
+	post_free(post);
 }
 
 static void post_run(struct post *post)
@@ -110,7 +186,7 @@ static void post_run(struct post *post)
 		return;
 	}
 	CORE_INTO(post->owner, post->fn(post->context, post->data));
-	free(post);
+	post_free(post);
 }
 
 /* What a callback posts runs in the next round, so that the rest of the world gets its turn. */

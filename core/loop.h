@@ -30,6 +30,11 @@ void core_ulid(char ret_id[27]); /* rising; [loop] */
 
 /* Runs fn(owner's instance or context, data) on the loop after the current callback. [any] */
 int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), void *context, void *data, void (*drop)(void *data));
+/* The same for what must not fail for want of memory: a last word. Somebody has reserved it before, and one reservation serves any number of posts,
+ * one at a time. [loop] */
+void core_post_reserved(void (*fn)(void *context, void *data), void *context, void *data);
+int core_posts_reserve(uint32_t count); /* PBX_OK, PBX_ENOMEM */
+void core_posts_release(uint32_t count);
 /* work(job) in the pool, then done(context, job, status) on the loop. [loop] */
 int core_work(struct pbx_host *owner, pbx_work_fn work, void (*done)(void *context, void *job, int status), void *context, void *job);
 

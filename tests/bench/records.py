@@ -117,7 +117,7 @@ class House:
     def events(self):
         """The whole log."""
         found, after = [], 0
-        while page := self.pbx.ctl("events", "list", f"after={after}", "limit=500"):
+        while page := self.pbx.ctl("events", "list", f"after={after}", "limit=500")["items"]:
             found += page
             after = page[-1]["seq"]
         return found

@@ -5,4 +5,4 @@ build=$1
 shift
 ninja -C "$build" --quiet tests/bench/relay_bench
 /usr/bin/python3 "$(dirname "$0")/run.py" --build "$build" "$@"
-exec /usr/bin/python3 "$(dirname "$0")/records.py" --build "$build"
+[ $# -gt 0 ] || exec /usr/bin/python3 "$(dirname "$0")/records.py" --build "$build"
