@@ -1,6 +1,4 @@
 """Trunks against providers: SIPp with exact messages, and a second copy of ourselves. Providers live on 127.0.0.2, so that no phone is taken for one."""
-import sqlite3
-
 import pytest
 
 from certificates import Authority
@@ -8,6 +6,7 @@ from names import SecureServer
 from pbx import Refused
 from ports import free_port
 from sip_client import OFFER, SipClient
+from tone import PROMPTS
 
 QUIET = "sip_trunk:\n  register_jitter_s: 0\n"
 
@@ -156,3 +155,18 @@ def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, cert
         assert provider.called[0] == "localhost"
     finally:
         provider.stop()
+
+
+def test_a_route_with_a_pin_wants_it_typed(make_pbx, phones, sipp):
+    pbx = make_pbx(QUIET)
+    far = provider(sipp, pbx, "trunk_486")
+    trunk(pbx, "carrier", far.port)
+    everything_out(pbx, pins="4711")
+    alice = phones(pbx, "1001")
+    alice.dial("12125551212").established()
+    assert alice.hears(PROMPTS["enter_pin"])
+    assert far.messages() == ""
+    alice.press("4711#")
+    far.join()
+    alice.closed()
+    assert "INVITE sip:12125551212@127.0.0.2" in far.messages()
