@@ -78,7 +78,10 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const char *listen)
 /* A file that is complete or not there, with these rights from its first byte. */
 static FILE *create_beside(const char *path, mode_t mode, char ret_beside[PATH_MAX])
 {
-	(void)snprintf(ret_beside, PATH_MAX, "%s.new", path);
+	if ((size_t)snprintf(ret_beside, PATH_MAX, "%s.new", path) >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
 	(void)unlink(ret_beside); /* left by a start that was cut short */
 
 	int fd = open(ret_beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
