@@ -184,7 +184,10 @@ void core_group_branch_over(struct core_branch *branch, const struct core_final 
 	branch->leg = NULL;
 	if (try_other_flow(branch, final->sip_code))
 		return;
-	note(group, final->sip_code, final->cause, final->callee_said);
+	if (final->sip_code == 430) /* no endpoint is to hear of flows (RFC 5626 11.5): nobody is there */
+		note(group, 480, core_cause_from_sip(480), false);
+	else
+		note(group, final->sip_code, final->cause, final->callee_said);
 	if (final->sip_code >= 600)
 		core_group_stop(group, PBX_CAUSE_NORMAL, NULL);
 	if (group->state == CORE_GROUP_RINGING && group->strategy > PBX_DIAL_ALL)
@@ -348,7 +351,8 @@ static void branch_start(struct core_branch *branch)
 	int err = branch_invite(branch, leg);
 	if (err != PBX_OK) {
 		bool is_full = err == PBX_ENOSPC || err == PBX_ENOMEM || err == PBX_ENOENT;
-		uint32_t sip_code = is_full ? 503 : err == PBX_ENOTSUP ? 488 : 500;
+		bool has_gone = err == PBX_ENOENT && branch->contact_id[0]; /* the connection that only the device could open */
+		uint32_t sip_code = has_gone ? 430 : is_full ? 503 : err == PBX_ENOTSUP ? 488 : 500;
 		core_leg_end(leg, sip_code, core_cause_from_sip(sip_code), false, "cannot call");
 		return;
 	}

@@ -193,20 +193,23 @@ static char *document_for(struct ua_watch *watch, const char **ret_type, const c
 
 static void contact_of(const struct ua_watch *watch, const char *listener, char *ret_contact, size_t size)
 {
-	char hostport[72];
 	struct core_addr peer = { .in4.sin_family = AF_INET };
 
 	(void)ua_address_parse(watch->received, &peer); /* it was printed by us */
-	ua_agent_contact(ua_notifier.ua, listener, &peer, watch->transport, hostport, sizeof hostport);
-	(void)snprintf(ret_contact, size, "<sip:%s%s>", hostport, strcmp(watch->transport, "tcp") == 0 ? ";transport=tcp" : "");
+	ua_transport_contact(ua_notifier.ua, listener, &peer, watch->transport, ret_contact, size);
 }
 
 bool ua_notify(struct ua_watch *watch, const char *terminated)
 {
 	const char *type = NULL, *reason = NULL;
-	char event[160], state[96], contact[100], towards[120], *body = NULL;
+	char event[160], state[96], contact[100], towards[UA_ROUTE_SIZE], *body = NULL;
 	int64_t left_us = watch->expires_wall_us - core_wall_us();
 
+	if (!watch->route[0] && ua_transport_route(ua_notifier.ua, watch->transport, watch->received, towards) != PBX_OK) {
+		if (!terminated)
+			ua_watch_end(watch, NULL); /* its connection has gone, and it alone can open another */
+		return true;
+	}
 	if (watch->package->charge.owner && (!terminated || strcmp(terminated, "timeout") == 0))
 		body = document_for(watch, &type, &reason);
 	if (reason && !terminated) {
@@ -222,7 +225,6 @@ bool ua_notify(struct ua_watch *watch, const char *terminated)
 		(void)snprintf(state, sizeof state, "terminated;reason=%s", terminated);
 	else
 		(void)snprintf(state, sizeof state, "active;expires=%lld", (long long)(left_us > 0 ? left_us / 1000000 : 0));
-	(void)snprintf(towards, sizeof towards, "sip:%s;transport=%s", watch->received, watch->transport);
 	const char *listener = ua_location_listener(watch->watcher, watch->received);
 	contact_of(watch, listener, contact, sizeof contact);
 	const struct notice notice = {
@@ -261,16 +263,16 @@ static void tell_contact(void *context, const struct pbx_contact *at)
 {
 	const struct telling *telling = context;
 	struct ua *ua = ua_notifier.ua;
-	char from[200], to[600], contact[100], towards[120], hostport[72], call_id[27];
+	char from[200], to[600], contact[100], towards[UA_ROUTE_SIZE], call_id[27];
 	struct core_addr peer = { .in4.sin_family = AF_INET };
 
 	(void)ua_address_parse(at->received, &peer); /* it was printed by us */
-	ua_agent_contact(ua, ua_listener_find(at->listener), &peer, at->transport, hostport, sizeof hostport);
+	ua_transport_contact(ua, ua_listener_find(at->listener), &peer, at->transport, contact, sizeof contact);
 	core_ulid(call_id);
-	(void)snprintf(contact, sizeof contact, "<sip:%s>", hostport);
 	(void)snprintf(from, sizeof from, "<sip:%s@%s>;tag=%s", at->aor, ua->settings->domain, call_id + 10);
 	(void)snprintf(to, sizeof to, "<%s>", at->uri);
-	(void)snprintf(towards, sizeof towards, "sip:%s;transport=%s", at->received, at->transport);
+	if (!at->path[0] && ua_transport_route(ua, at->transport, at->received, towards) != PBX_OK)
+		return; /* its connection has gone */
 	const struct notice notice = {
 		.target = at->uri,
 		.from = from,

@@ -234,11 +234,11 @@ static bool keep_dialog(struct ua_watch *watch, const struct asking *asking)
 static void grant(const struct asking *asking, struct ua_watch *watch)
 {
 	const struct ua_request *request = asking->request;
-	char headers[256], hostport[72];
+	char headers[256], contact[100];
 
-	ua_agent_contact(request->ua, request->listener, &request->source, request->transport, hostport, sizeof hostport);
-	(void)snprintf(headers, sizeof headers, "Expires: %u\nContact: <sip:%s%s>\n%s", asking->expires_s, hostport,
-		       strcmp(request->transport, "tcp") == 0 ? ";transport=tcp" : "", watch->of_list ? "Require: eventlist\n" : "");
+	ua_transport_contact(request->ua, request->listener, &request->source, request->transport, contact, sizeof contact);
+	(void)snprintf(headers, sizeof headers, "Expires: %u\nContact: %s\n%s", asking->expires_s, contact,
+		       watch->of_list ? "Require: eventlist\n" : "");
 	if (!request->sip->sip_to->a_tag)
 		(void)nta_incoming_tag(asking->irq, watch->local_tag);
 	answer(asking, SIP_200_OK, headers);

@@ -169,12 +169,25 @@ def test_a_web_page_calls(pbx, phones, web_phone):
     page.reply(page.receive(lambda message: message.method == "BYE"), 200, "OK")
 
 
+def test_a_web_page_watches_a_line(pbx, phones, web_phone):
+    phone = phones(pbx, "1002")
+    page = web_phone(pbx, "1001", pbx.account("1001"))
+    contact = f"<sip:1001@{page.host};transport=ws>"
+    assert page.request("SUBSCRIBE", "sip:1002@pbx.test", ["Event: dialog", "Expires: 60", f"Contact: {contact}"]).status in (200, 202)
+    notify = page.receive(lambda message: message.method == "NOTIFY")
+    assert notify and 'entity="sip:1002@pbx.test"' in notify.body and "transport=ws>" in notify.get("Contact")
+    page.reply(notify, 200, "OK")
+    phone.dial("7999")
+    phone.closed()
+
+
 def test_a_page_that_was_closed_is_not_reached(pbx, phones, web_phone):
     phone = phones(pbx, "1002")
     page = web_phone(pbx, "1001", pbx.account("1001"))
     assert page.register().status == 200
     page.web.close()
-    phone.dial("1001").closed()
+    assert "480" in phone.dial("1001").closed()["param"]
+    assert pbx.ctl("registrations", "list", "1001") == [], "its connection has gone: so has the registration"
     assert pbx.ctl("status")["calls"]["legs"] == 0
 
 

@@ -14,7 +14,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 nta_incoming_t *__wrap_ua_take_transaction(struct ua_request *request);
 void __wrap_ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
-void __wrap_ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const char *transport, char *ret_hostport, size_t size);
+void __wrap_ua_transport_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
+				 char *ret_contact, size_t size);
 bool __wrap_ua_notify(struct ua_watch *watch, const char *terminated);
 void __wrap_ua_watch_store(const struct ua_watch *watch);
 void __wrap_ua_watch_unstore(const struct ua_watch *watch);
@@ -44,10 +45,11 @@ void __wrap_ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char 
 	answers++;
 }
 
-void __wrap_ua_agent_contact(const struct ua *ua, const struct core_addr *peer, const char *transport, char *ret_hostport, size_t size)
+void __wrap_ua_transport_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
+				 char *ret_contact, size_t size)
 {
-	(void)ua, (void)peer, (void)transport;
-	(void)snprintf(ret_hostport, size, "192.0.2.1:5060");
+	(void)ua, (void)listener, (void)peer, (void)transport;
+	(void)snprintf(ret_contact, size, "<sip:192.0.2.1:5060>");
 }
 
 bool __wrap_ua_notify(struct ua_watch *watch, const char *terminated)
