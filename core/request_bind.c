@@ -11,14 +11,15 @@ static int hex_digit(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Percent-decoded copy (in a query '+' is a space). NULL: no memory, a broken escape, a zero byte, or bytes that are no UTF-8. */
-static char *decode(const char *text, size_t length, bool is_query)
+/* Percent-decoded copy, owned (in a query '+' is a space). PBX_OK, PBX_ENOMEM, PBX_EINVAL (a broken escape, a zero byte, or bytes that are no
+ * UTF-8). */
+static int decode(const char *text, size_t length, bool is_query, char **ret_text)
 {
 	AUTO(text) char *decoded = malloc(length + 1);
 	size_t size = 0;
 
 	if (!decoded)
-		return NULL;
+		return PBX_ENOMEM;
 	for (size_t i = 0; i < length; i++) {
 		int c = (unsigned char)text[i];
 
@@ -32,14 +33,15 @@ static char *decode(const char *text, size_t length, bool is_query)
 			c = ' ';
 		}
 		if (!c)
-			return NULL;
+			return PBX_EINVAL;
 		decoded[size++] = (char)c;
 	}
 	decoded[size] = '\0';
 	for (size_t i = 0, step; i < size; i += step)
 		if ((step = core_utf8_length(decoded + i, size - i)) == 0)
-			return NULL;
-	return TAKE(decoded);
+			return PBX_EINVAL;
+	*ret_text = TAKE(decoded);
+	return PBX_OK;
 }
 
 static int bind_path(struct core_request *request, const struct core_match *match, struct core_problem *problem)
@@ -48,10 +50,11 @@ static int bind_path(struct core_request *request, const struct core_match *matc
 
 	for (uint32_t i = 0; i < match->value_count; i++) {
 		struct core_bound *bound = &request->bound[i];
-		AUTO(text) char *value = decode(match->values[i].value, match->values[i].value_length, false);
+		AUTO(text) char *value = NULL;
+		int err = decode(match->values[i].value, match->values[i].value_length, false, &value);
 
 		bound->owned_name = strndup(match->values[i].name, match->values[i].name_length);
-		if (!bound->owned_name)
+		if (err == PBX_ENOMEM || !bound->owned_name)
 			return PBX_ENOMEM;
 		uint32_t at = core_arg_find(args, bound->owned_name);
 		struct pbx_arg arg = { .type = PBX_TYPE_TEXT };
@@ -102,10 +105,15 @@ static int bind_query_item(struct core_request *request, const struct core_match
 	const struct pbx_table *args = &match->route->row.args;
 	const char *equals = memchr(item, '=', length);
 	size_t name_length = equals ? (size_t)(equals - item) : length;
-	AUTO(text) char *name = decode(item, name_length, true);
-	AUTO(text) char *value = equals ? decode(equals + 1, length - name_length - 1, true) : strdup("true");
+	AUTO(text) char *name = NULL;
+	AUTO(text) char *value = NULL;
+	int err = decode(item, name_length, true, &name);
 
-	if (!name || !value) {
+	if (err == PBX_OK)
+		err = equals ? decode(equals + 1, length - name_length - 1, true, &value) : decode("true", 4, true, &value);
+	if (err == PBX_ENOMEM)
+		return err;
+	if (err != PBX_OK) {
 		core_problem_add(problem, 400, "malformed", "query", name ? name : "", "the query is not percent-encoded UTF-8 text");
 		return PBX_OK;
 	}

@@ -30,6 +30,28 @@
 #define AT(type, member, where) _Static_assert(offsetof(struct type, member) == (where), #type "." #member " has moved")
 #define AT_LEAST(type, bytes) _Static_assert(sizeof(struct type) >= (bytes), #type " has lost members")
 #define EXACTLY(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type " crosses the line by value: it cannot grow")
+
+/* Members that follow each other every `step` bytes, the first one at `where`: at most twelve. */
+#define IN_ROW(type, where, step, ...) ROW_JOIN(ROW_, ROW_COUNT(__VA_ARGS__))(type, where, step, __VA_ARGS__)
+/* clang-format off */
+#define ROW_1(type, where, step, member) AT(type, member, where)
+#define ROW_2(type, where, step, member, ...) AT(type, member, where); ROW_1(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_3(type, where, step, member, ...) AT(type, member, where); ROW_2(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_4(type, where, step, member, ...) AT(type, member, where); ROW_3(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_5(type, where, step, member, ...) AT(type, member, where); ROW_4(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_6(type, where, step, member, ...) AT(type, member, where); ROW_5(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_7(type, where, step, member, ...) AT(type, member, where); ROW_6(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_8(type, where, step, member, ...) AT(type, member, where); ROW_7(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_9(type, where, step, member, ...) AT(type, member, where); ROW_8(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_10(type, where, step, member, ...) AT(type, member, where); ROW_9(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_11(type, where, step, member, ...) AT(type, member, where); ROW_10(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_12(type, where, step, member, ...) AT(type, member, where); ROW_11(type, (where) + (step), step, __VA_ARGS__)
+#define ROW_COUNT(...) ROW_PICK(__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define ROW_PICK(a, b, c, d, e, f, g, h, i, j, k, l, count, ...) count
+#define ROW_JOIN(a, b) ROW_JOIN_(a, b)
+#define ROW_JOIN_(a, b) a##b
+/* clang-format on */
+
 #define BEGINS_WITH_SIZE(type)                                                                                                             \
 	AT(type, size, 0);                                                                                                                 \
 	_Static_assert(sizeof(((struct type *)0)->size) == 4, #type ".size is read before anything else")
@@ -38,9 +60,7 @@
 /* The header, for ever. */
 EXACTLY(pbx_header, 16);
 AT(pbx_header, magic, 0);
-AT(pbx_header, abi_major, 4);
-AT(pbx_header, abi_minor, 6);
-AT(pbx_header, size, 8);
+IN_ROW(pbx_header, 4, 2, abi_major, abi_minor, size);
 AT(pbx_header, flags, 12);
 
 /* Handles are values in registers. */
@@ -118,114 +138,45 @@ AT(pbx_dial_target, delay_ms, 8);
 AT(pbx_dial_target, ring_ms, 12);
 AT_LEAST(pbx_dial_target, 16);
 EXACTLY(pbx_value, 16); /* in arrays without a row size */
-AT(pbx_value, type, 0);
-AT(pbx_value, length, 4);
-AT(pbx_value, as, 8);
+IN_ROW(pbx_value, 0, 4, type, length, as);
 EXACTLY(pbx_say, 24); /* and these */
 EXACTLY(pbx_statement, 24);
 
 /* The descriptor, as plugins carry it in their read-only data. */
-AT(pbx_plugin, build, 16);
-AT(pbx_plugin, name, 24);
-AT(pbx_plugin, version, 32);
-AT(pbx_plugin, summary, 40);
-AT(pbx_plugin, needs, 48);
-AT(pbx_plugin, offers, 56);
-AT(pbx_plugin, instance_size, 64);
+IN_ROW(pbx_plugin, 16, 8, build, name, version, summary, needs, offers, instance_size);
 AT(pbx_plugin, settings_size, 68);
-AT(pbx_plugin, settings, 72);
-AT(pbx_plugin, migrations, 88);
-AT(pbx_plugin, routes, 104);
-AT(pbx_plugin, commands, 120);
-AT(pbx_plugin, metrics, 136);
-AT(pbx_plugin, events, 152);
-AT(pbx_plugin, check, 168);
-AT(pbx_plugin, load, 176);
-AT(pbx_plugin, start, 184);
-AT(pbx_plugin, reload, 192);
-AT(pbx_plugin, drain, 200);
-AT(pbx_plugin, stop, 208);
-AT(pbx_plugin, unload, 216);
-AT(pbx_plugin, offer, 224);
-AT(pbx_plugin, settings_check, 232);
+IN_ROW(pbx_plugin, 72, 16, settings, migrations, routes, commands, metrics, events, check);
+IN_ROW(pbx_plugin, 176, 8, load, start, reload, drain, stop, unload, offer, settings_check);
 AT_LEAST(pbx_plugin, 240);
 
 /* Rows of its tables: they grow at the end, since a table says how long they are. */
 AT(pbx_setting, name, 0);
-AT(pbx_setting, type, 8);
-AT(pbx_setting, offset, 12);
-AT(pbx_setting, width, 16);
-AT(pbx_setting, flags, 20);
-AT(pbx_setting, initial, 24);
-AT(pbx_setting, least, 32);
-AT(pbx_setting, most, 40);
-AT(pbx_setting, initial_number, 48);
-AT(pbx_setting, least_number, 56);
-AT(pbx_setting, most_number, 64);
-AT(pbx_setting, initial_text, 72);
-AT(pbx_setting, choices, 80);
-AT(pbx_setting, unit, 88);
-AT(pbx_setting, help, 96);
-AT(pbx_setting, fields, 104);
+IN_ROW(pbx_setting, 8, 4, type, offset, width, flags, initial);
+IN_ROW(pbx_setting, 32, 8, least, most, initial_number, least_number, most_number, initial_text, choices, unit, help, fields);
 AT(pbx_setting, object_size, 120);
 AT_LEAST(pbx_setting, 128);
-AT(pbx_migration, number, 0);
-AT(pbx_migration, name, 8);
-AT(pbx_migration, sql, 16);
+IN_ROW(pbx_migration, 0, 8, number, name, sql);
 AT_LEAST(pbx_migration, 24);
 AT(pbx_arg, name, 0);
-AT(pbx_arg, type, 8);
-AT(pbx_arg, flags, 12);
-AT(pbx_arg, help, 16);
-AT(pbx_arg, choices, 24);
-AT(pbx_arg, least, 32);
-AT(pbx_arg, most, 40);
-AT(pbx_arg, completes, 48);
+IN_ROW(pbx_arg, 8, 4, type, flags, help);
+IN_ROW(pbx_arg, 24, 8, choices, least, most, completes);
 AT_LEAST(pbx_arg, 56);
-AT(pbx_field, name, 0);
-AT(pbx_field, type, 8);
-AT(pbx_field, help, 16);
+IN_ROW(pbx_field, 0, 8, name, type, help);
 AT_LEAST(pbx_field, 24);
-AT(pbx_route, method, 0);
-AT(pbx_route, path, 8);
-AT(pbx_route, handle, 16);
-AT(pbx_route, scope, 24);
-AT(pbx_route, summary, 32);
-AT(pbx_route, flags, 40);
-AT(pbx_route, args, 48);
+IN_ROW(pbx_route, 0, 8, method, path, handle, scope, summary, flags, args);
 AT(pbx_route, reply, 64);
 AT_LEAST(pbx_route, 80);
-AT(pbx_command, words, 0);
-AT(pbx_command, handle, 8);
-AT(pbx_command, help, 16);
-AT(pbx_command, args, 24);
+IN_ROW(pbx_command, 0, 8, words, handle, help, args);
 AT(pbx_command, columns, 40);
 AT(pbx_command, flags, 48);
 AT_LEAST(pbx_command, 56);
-AT(pbx_metric, name, 0);
-AT(pbx_metric, kind, 8);
-AT(pbx_metric, help, 16);
-AT(pbx_metric, labels, 24);
-AT(pbx_metric, buckets, 32);
+IN_ROW(pbx_metric, 0, 8, name, kind, help, labels, buckets);
 AT_LEAST(pbx_metric, 40);
-AT(pbx_event_type, name, 0);
-AT(pbx_event_type, help, 8);
-AT(pbx_event_type, fields, 16);
+IN_ROW(pbx_event_type, 0, 8, name, help, fields);
 AT_LEAST(pbx_event_type, 32);
 
 /* The host, as far as it goes today. */
-AT(pbx_host, service, 16);
-AT(pbx_host, log, 24);
-AT(pbx_host, post, 32);
-AT(pbx_host, work, 40);
-AT(pbx_host, hold, 48);
-AT(pbx_host, release, 56);
-AT(pbx_host, now_ms, 64);
-AT(pbx_host, wall_us, 72);
-AT(pbx_host, ready, 80);
-AT(pbx_host, name, 88);
-AT(pbx_host, data_dir, 96);
-AT(pbx_host, ulid, 104);
+IN_ROW(pbx_host, 16, 8, service, log, post, work, hold, release, now_ms, wall_us, ready, name, data_dir, ulid);
 AT_LEAST(pbx_host, 112);
 #endif
 
