@@ -107,16 +107,16 @@ static bool transfer_failed(struct core_case *about)
 	core_word(&about->words, "kind", "%s", about->transfer.type);
 	core_word(&about->words, "target", "%s", about->transfer.to);
 	core_word(&about->words, "why", "nobody was reached there");
-	if (leg) {
+	if (about->refused.sip_code && strcmp(about->refused.number, about->transfer.to) == 0) {
+		core_word(&about->words, "why", "%s refused %s with %u (%.90s)", about->refused.by, about->refused.number,
+			  about->refused.sip_code, about->refused.reason);
+	} else if (leg) {
 		core_case_blame(about, leg);
 		core_case_name_leg(about, leg, who, sizeof who);
 		if (leg->reply)
 			core_word(&about->words, "why", "%s answered %u %s", who, leg->reply->text.status, leg->reply->text.phrase);
 		else
 			core_word(&about->words, "why", "%s ended with %u %s", who, leg->sip_code, leg->reason);
-	} else if (about->refused.sip_code) {
-		core_word(&about->words, "why", "%s refused %s with %u (%.90s)", about->refused.by, about->refused.number,
-			  about->refused.sip_code, about->refused.reason);
 	}
 	return true;
 }

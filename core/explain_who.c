@@ -20,7 +20,7 @@ const struct core_case_leg *core_case_callee(const struct core_case *about)
 	for (uint32_t i = 0; i < about->leg_count; i++) {
 		const struct core_case_leg *leg = &about->legs[i];
 
-		if (leg->inbound || leg->answered || !leg->ended)
+		if (leg->inbound || leg->answered || !leg->ended || strcmp(leg->reason, "answered elsewhere") == 0)
 			continue;
 		last = leg;
 		if (leg->sip_code == about->sip_code)

@@ -71,9 +71,16 @@ static const struct scenario {
 	  STARTED CALLED ANSWERED REFUSED(
 		  "1999", "core", "404",
 		  "nobody has this number") "call.transfer "
-					    "{'transferor':'1002','target':'1999','transfer_type':'blind','result':'failed'}\n" HEARD("C-1",
-																      "")
-						    HEARD("C-2", "") TALKED,
+					    "{'transferor':'1002','target':'1999','transfer_type':'blind','result':'failed'}\n" HEARD(
+						    "C-1", "") HEARD("C-2", "") TALKED,
+	  "" },
+	{ "transfer_failed", "1001's blind transfer to 1003 failed: nobody was reached there",
+	  STARTED CALLED ANSWERED
+	  "leg.started {'leg_id':'C-3','direction':'outbound','number':'1002','endpoint':'sip:1002@198.51.100.9'}\n" GONE(
+		  "C-3", "487", "us",
+		  "answered elsewhere") "call.transfer "
+					"{'transferor':'1001','target':'1003','transfer_type':'blind','result':'failed'}\n" HEARD("C-1", "")
+						HEARD("C-2", "") TALKED,
 	  "" },
 	{ "transfer_refused", "refused the transfer that 1001 at 198.51.100.7:5060 asked for with 403 Forbidden",
 	  STARTED CALLED ANSWERED HEARD("C-1", "") HEARD("C-2", "") TALKED, "> 198.51.100.7:5060 in 2 REFER | SIP/2.0 403 Forbidden\n" },
