@@ -5,6 +5,7 @@
 #include "loop.h"
 #include "log.h"
 #include "owner_internal.h"
+#include "transport.h"
 #include <assert.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/sip_util.h>
@@ -12,16 +13,16 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-nta_incoming_t *__wrap_ua_take_transaction(struct ua_request *request);
-void __wrap_ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
-void __wrap_ua_transport_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
-				 char *ret_contact, size_t size);
-bool __wrap_ua_notify(struct ua_watch *watch, const char *terminated);
-void __wrap_ua_watch_store(const struct ua_watch *watch);
-void __wrap_ua_watch_unstore(const struct ua_watch *watch);
-char const *__wrap_nta_incoming_tag(nta_incoming_t *irq, char const *tag);
 
-void __wrap_core_ulid(char ret_text[27]);
+/* Declared as what they stand for, so that the compiler tells when that is another one. */
+__typeof__(ua_take_transaction) __wrap_ua_take_transaction;
+__typeof__(ua_reply) __wrap_ua_reply;
+__typeof__(ua_transport_contact) __wrap_ua_transport_contact;
+__typeof__(ua_notify) __wrap_ua_notify;
+__typeof__(ua_watch_store) __wrap_ua_watch_store;
+__typeof__(ua_watch_unstore) __wrap_ua_watch_unstore;
+__typeof__(nta_incoming_tag) __wrap_nta_incoming_tag;
+__typeof__(core_ulid) __wrap_core_ulid;
 
 /* The tag of every dialog, so that an input can name one. */
 void __wrap_core_ulid(char ret_text[27])
