@@ -3,17 +3,19 @@
 A test process takes a window of ports for itself, which no other one touches: an ear listens to port numbers, not to sockets. Within
 the window ports are handed out in a circle, so that one is not used again while late packets of the test before are still on their way."""
 import fcntl
+import functools
 import os
 import socket
 import tempfile
 
-WINDOWS = 16
-RTP_FIRST, RTP_COUNT = 10000, 620     # all below the range the kernel hands out by itself
-PORT_FIRST, PORT_COUNT = 20000, 780
+WINDOWS = 8
+RTP_FIRST, RTP_COUNT = 10000, 1250    # all below the range the kernel hands out by itself
+PORT_FIRST, PORT_COUNT = 20000, 1250
 
 
+@functools.cache
 def _take_window():
-    """The lock goes with the process."""
+    """When the first port is asked for, so that a process that only hands out tests has none. The lock goes with the process."""
     for window in range(WINDOWS):
         file = open(os.path.join(tempfile.gettempdir(), f"pbx-e2e-ports-{window}"), "w")
         try:
@@ -24,7 +26,6 @@ def _take_window():
     raise RuntimeError(f"{WINDOWS} test runs are going on already")
 
 
-_window, _lock = _take_window()
 _next_port = _next_rtp = 0
 
 
@@ -42,7 +43,7 @@ def free_port(kind=socket.SOCK_DGRAM, host="127.0.0.1"):
     """A port that nobody uses, for UDP and TCP alike. The next one is kept free too: a phone listens there for TLS."""
     global _next_port
     for _ in range(PORT_COUNT // 2):
-        port = PORT_FIRST + _window * PORT_COUNT + _next_port
+        port = PORT_FIRST + _take_window()[0] * PORT_COUNT + _next_port
         _next_port = (_next_port + 2) % PORT_COUNT
         if _is_free(port, (socket.SOCK_DGRAM, socket.SOCK_STREAM), host):
             return port
@@ -55,7 +56,7 @@ def free_range(count):
     for _ in range(RTP_COUNT):
         if _next_rtp + count > RTP_COUNT:
             _next_rtp = 0
-        first = RTP_FIRST + _window * RTP_COUNT + _next_rtp
+        first = RTP_FIRST + _take_window()[0] * RTP_COUNT + _next_rtp
         _next_rtp += count + count % 2
         if all(_is_free(port, (socket.SOCK_DGRAM,), "127.0.0.1") for port in range(first, first + count)):
             return first
