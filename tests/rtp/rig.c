@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <math.h>
 #include <poll.h>
+#include <rtp/engine_inner.h>
 #include <rtp/g711.h>
 #include <rtp/source.h>
 #include <sndfile.h>
@@ -126,6 +127,16 @@ void rig_play(core_stream stream, uint32_t kind, const char *text, uint64_t tag)
 	const struct core_play play = { .kind = kind, .text = text, .tag = tag, .prompts = &text, .prompt_count = 1 };
 
 	ck_assert_int_eq(rtp_driver.play(stream, &play), PBX_OK);
+}
+
+void rig_obeyed(uint64_t group)
+{
+	core_stream last;
+	struct core_addr local;
+
+	ck_assert_int_eq(rtp_driver.open(group, AF_INET, &last, &local), PBX_OK);
+	ck_assert_int_eq(rtp_driver.close(last), PBX_OK);
+	rig_until(rtp_engine.closing == 0); /* commands are done in order, and a CLOSE comes back */
 }
 
 /* ---- phones ---- */

@@ -24,6 +24,8 @@ void rig_stop(void); /* fails the test when a stream, a source or a port is left
 	} while (0)
 void rig_round(void); /* one round, waiting a millisecond at most */
 uint64_t rig_now_ms(void);
+/* Until the worker of a group has done all it was told so far: a packet sent after a command may overtake it. */
+void rig_obeyed(uint64_t group);
 
 /* What came by core_media_on_…, of all streams. */
 struct rig_heard {

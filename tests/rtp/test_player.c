@@ -335,7 +335,7 @@ START_TEST(echo_gives_back_what_was_said)
 
 	call("PCMU");
 	rig_play(alice.stream, CORE_PLAY_ECHO, NULL, 1);
-	core_loop_settle();
+	rig_obeyed(1);
 	for (uint8_t i = 0; i < 10; i++) {
 		phone_say(&alice, i);
 		packet = hear(&alice);
