@@ -17,10 +17,10 @@
 
 #define READY_AT_ONCE 128
 #define LOOK_AFTER_MS 100
-#define VOICE_NICE (-10)   /* before the pools that hash passwords and write the database */
+#define VOICE_NICE (-10)     /* before the pools that hash passwords and write the database */
 #define CROWDED_PACKETS 1000 /* within LOOK_AFTER_MS: from here on packets are taken by the handful */
-#define REST_US 500         /* what a handful may cost a packet: half of it at the median */
-#define MOST_TICKS_LATE 40 /* what was missed in a longer stall is not caught up with */
+#define REST_US 500          /* what a handful may cost a packet: half of it at the median */
+#define MOST_TICKS_LATE 40   /* what was missed in a longer stall is not caught up with */
 
 /* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
 #define FOR_RTCP 1u

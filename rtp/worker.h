@@ -99,8 +99,8 @@ struct rtp_worker {
 	uint64_t tick; /* how often the clock has ticked */
 	bool ticking, quit;
 	uint64_t look_after_at_ms;
-	uint32_t reads; /* of datagrams, since it looked after its sessions */
-	bool crowded;   /* there were many: it rests between rounds */
+	uint32_t reads;                            /* of datagrams, since it looked after its sessions */
+	bool crowded;                              /* there were many: it rests between rounds */
 	_Alignas(16) uint8_t data[RTP_MOST_BYTES]; /* libsrtp2 reads headers as words */
 };
 

@@ -28,7 +28,7 @@ const char account_upsert_sql[] =
 #define FLAG_NO_WAITING 8
 #define CLASS_SHIFT 4 /* three bits hold the class, and 0 means none: rows of before have it */
 #define FLAG_TRUSTED 128
-#define SRTP_SHIFT 8  /* two bits: of srtp_choices */
+#define SRTP_SHIFT 8 /* two bits: of srtp_choices */
 
 #define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
 
@@ -218,8 +218,7 @@ void account_values(const struct account *account, struct pbx_value ret_values[A
 				      account->forward[2],  account->forward[3] };
 	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) |
 					    (account->dnd ? FLAG_DND : 0) | (account->no_waiting ? FLAG_NO_WAITING : 0) |
-					    (account->trusted ? FLAG_TRUSTED : 0) |
-					    (int64_t)account->srtp << SRTP_SHIFT |
+					    (account->trusted ? FLAG_TRUSTED : 0) | (int64_t)account->srtp << SRTP_SHIFT |
 					    (account->call_class == CLASS_UNSET ? 0 : (int64_t)(account->call_class + 1) << CLASS_SHIFT),
 				    account->ring_s,
 				    account->max_contacts,
