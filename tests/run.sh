@@ -5,6 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 pattern=${1:-}
 jobs=$(nproc)
+side_by_side=$((jobs * 2)) # most of a test is waiting
 failed=()
 
 ring() {
@@ -26,11 +27,11 @@ units() {
 		mapfile -t names < <(meson test -C build-asan --list 2>/dev/null | sed 's/.* \/ //; s/.*:: *//' | grep -- "$pattern")
 		[ ${#names[@]} -gt 0 ] || { echo "no unit test matches $pattern"; return 0; }
 	fi
-	meson test -C build-asan --no-rebuild --print-errorlogs --num-processes "$jobs" "${names[@]}"
+	meson test -C build-asan --no-rebuild --print-errorlogs --num-processes "$side_by_side" "${names[@]}"
 }
 
 calls() {
-	/usr/bin/python3 -m pytest tests/e2e tests/outside -q -n "$jobs" --dist load ${pattern:+-k "$pattern"}
+	/usr/bin/python3 -m pytest tests/e2e tests/outside -q -n "$side_by_side" --dist load ${pattern:+-k "$pattern"}
 	local code=$?
 	[ $code -eq 5 ] && [ -n "$pattern" ] && return 0
 	return $code

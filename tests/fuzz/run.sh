@@ -9,18 +9,20 @@ mapfile -t targets < <(ninja -C build-fuzz -t targets all | sed -n 's/^\(tests\/
 [ ${#targets[@]} -gt 0 ] || { echo "no fuzzer is built: is clang-14 with libclang-rt-14-dev there?"; exit 1; }
 ninja -C build-fuzz --quiet "${targets[@]}" || exit 1
 mkdir -p build-fuzz/crashes
-status=0
-for target in "${targets[@]}"; do
-	name=${target##*/}
-	[ -z "$only" ] || [ "$only" = "$name" ] || continue
+
+fuzz() {
+	local name=$1 seconds=$2
 	mkdir -p "build-fuzz/corpus/$name" "tests/fuzz/corpus/$name"
-	if "build-fuzz/$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="build-fuzz/crashes/$name-" -print_final_stats=1 \
-		"build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" > "build-fuzz/$name.log" 2>&1; then
+	if "build-fuzz/tests/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="build-fuzz/crashes/$name-" \
+		-print_final_stats=1 "build-fuzz/corpus/$name" "tests/fuzz/corpus/$name" > "build-fuzz/$name.log" 2>&1; then
 		echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "build-fuzz/$name.log") inputs, no finding"
 	else
 		echo "$name: FAILED"
 		tail -n 30 "build-fuzz/$name.log"
-		status=1
+		return 1
 	fi
-done
-exit $status
+}
+export -f fuzz
+
+# One on each core.
+printf '%s\n' "${targets[@]##*/}" | grep -x -- "${only:-.*}" | xargs -P "$(nproc)" -I NAME bash -c 'fuzz NAME '"$seconds"
