@@ -681,12 +681,12 @@ def test_a_stop_ends_streams_and_does_not_wait_for_idle_connections(fresh):
     stream = Stream(daemon, daemon.admin_token())
     idle = connect(daemon)
     idle.connect()
-    began = time.monotonic()
+    started, began = len(daemon.log()), time.monotonic()
     daemon.stop()
     assert time.monotonic() - began < 10
     while stream.next() is not None:
         pass
-    assert "loop_hangs" not in daemon.log()
+    assert "loop_hangs" not in daemon.log()[started:]  # loading plugins may take long on a busy machine; stopping may not
 
 
 # ---- settings ---------------------------------------------------------------------------------------------
