@@ -74,15 +74,31 @@ static struct core_node *child_named(const struct core_node *map, const char *ke
 	return NULL;
 }
 
+/* The item that "[1]…" names; *path is moved behind it. NULL: there is none. */
+static const struct core_node *item_at(const struct core_node *list, const char **path)
+{
+	char *end;
+	unsigned long index = strtoul(*path + 1, &end, 10);
+	const struct core_node *item = list->kind == CORE_NODE_LIST && *end == ']' ? list->child : NULL;
+
+	for (; item && index; index--)
+		item = item->next;
+	*path = end + (*end == ']');
+	return item;
+}
+
 const struct core_node *core_node_find(const struct core_node *map, const char *path)
 {
 	while (map && map->kind == CORE_NODE_MAP) {
-		size_t length = strcspn(path, ".");
+		size_t length = strcspn(path, ".[");
 
 		map = child_named(map, path, length);
-		if (!path[length])
+		path += length;
+		while (map && *path == '[')
+			map = item_at(map, &path);
+		if (!map || !*path)
 			return map;
-		path += length + 1;
+		path++;
 	}
 	return NULL;
 }

@@ -632,6 +632,33 @@ START_TEST(values_that_do_not_fit_one_another_are_told_whenever_they_are_read)
 }
 END_TEST
 
+static int last_source_is_heaviest(const void *settings, struct pbx_diag *diag)
+{
+	const struct pbx_objects *sources = &((const struct lot *)settings)->sources;
+
+	pbx_diag_set(diag, sources->count > 2 ? "sources[7].weight" : "sources[1].weight", "the last source weighs most");
+	return PBX_EINVAL;
+}
+
+START_TEST(what_does_not_fit_in_a_list_of_objects_is_told_at_its_line)
+{
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  sources:\n    - {name: a, weight: 5}\n    - name: b\n      weight: 3\n");
+	ck_assert_int_eq(core_settings_on_check("lot", last_source_is_heaviest), PBX_OK);
+	ck_assert_int_eq(core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_msg(strstr(diag.text, ":5:15: lot.sources[1].weight: the last source weighs most") != NULL, "%s", diag.text);
+
+	core_settings_fini();
+	write_file("pbx.yml", "lot:\n  sources: [{name: a}, {name: b}, {name: c}]\n");
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+	ck_assert_int_eq(core_settings_on_check("lot", last_source_is_heaviest), PBX_OK);
+	ck_assert_int_eq(core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_msg(strstr(diag.text, ":1:1: lot.sources[7].weight") != NULL, "%s", diag.text);
+	teardown();
+}
+END_TEST
+
 START_TEST(show_tells_where_a_value_comes_from_and_no_secret)
 {
 	struct pbx_json *shown;
@@ -818,6 +845,7 @@ CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type
 	   a_reload_asks_those_whose_settings_differ_and_only_those, when_one_refuses_the_others_get_their_old_settings_back,
 	   a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
 	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
-	   check_tells_every_problem_once_all_are_loaded, values_that_do_not_fit_one_another_are_told_whenever_they_are_read,
-	   show_tells_where_a_value_comes_from_and_no_secret, diff_tells_what_a_reload_would_change_and_changes_nothing,
-	   the_schema_says_what_the_rows_say, the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)
+	   check_tells_every_problem_once_all_are_loaded, what_does_not_fit_in_a_list_of_objects_is_told_at_its_line,
+	   values_that_do_not_fit_one_another_are_told_whenever_they_are_read, show_tells_where_a_value_comes_from_and_no_secret,
+	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say,
+	   the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)

@@ -174,7 +174,8 @@ struct pbx_plugin {
 	/* The table behind an id named in .offers, its .self filled in; it lives as long as the instance. */
 	const void *(*offer)(void *self, const char *id);
 	/* Whether values fit one another that each are in range: what no table can say. Looks at nothing but the structure, and is asked without an
-	 * instance: at the start, by `config check`, and before each change. Not PBX_OK: diag names the option, and the cure. */
+	 * instance: at the start, by `config check`, and before each change. Not PBX_OK: diag names the option ("lots[1].name" in a list of
+	 * objects), and the cure. */
 	int (*settings_check)(const void *settings, struct pbx_diag *diag);
 };
 
