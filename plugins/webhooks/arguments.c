@@ -51,16 +51,30 @@ static int take_sealed(const struct taking *taking, const char *name, char **sea
 /* ---- the endpoint --------------------------------------------------------------------- */
 
 /* Its host is one of webhooks.http_hosts. */
-static bool is_http_host(const struct webhooks *webhooks, const char *url)
+static bool is_http_host(const struct webhook_settings *settings, const char *url)
 {
 	const char *host = url + strlen("http://");
-	const struct pbx_list *hosts = &webhooks->settings->http_hosts;
 	size_t length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
 
-	for (uint32_t i = 0; i < hosts->count; i++)
-		if (strlen(hosts->items[i]) == length && strncasecmp(hosts->items[i], host, length) == 0)
+	for (uint32_t i = 0; i < settings->http_hosts.count; i++)
+		if (strlen(settings->http_hosts.items[i]) == length && strncasecmp(settings->http_hosts.items[i], host, length) == 0)
 			return true;
 	return false;
+}
+
+const char *arguments_url_wrong(const struct webhook_settings *settings, const char *url, const char **ret_code)
+{
+	const char *authority = strstr(url, "://");
+
+	if (authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#"))) {
+		*ret_code = "password_in_url";
+		return "a URL is shown to many; name and password go into headers";
+	}
+	if (strncasecmp(url, "https://", 8) == 0 ||
+	    (strncasecmp(url, "http://", 7) == 0 && (settings->allow_http || is_http_host(settings, url))))
+		return NULL;
+	*ret_code = "not_https";
+	return "the URL must begin with https:// (webhooks.http_hosts and webhooks.allow_http permit http://)";
 }
 
 static int take_url(const struct taking *taking, const char *name, char **url_member)
@@ -71,13 +85,9 @@ static int take_url(const struct taking *taking, const char *name, char **url_me
 
 	if (!url || !url[0])
 		return take_text(taking, name, url_member);
-	const char *authority = strstr(url, "://");
-	if (authority && memchr(authority + 3, '@', strcspn(authority + 3, "/?#")))
-		return refuse(taking, 422, "password_in_url", name, "a URL is shown to many; name and password go into headers");
-	if (strncasecmp(url, "https://", 8) != 0 &&
-	    !(strncasecmp(url, "http://", 7) == 0 && (webhooks->settings->allow_http || is_http_host(webhooks, url))))
-		return refuse(taking, 422, "not_https", name,
-			      "the URL must begin with https:// (webhooks.http_hosts and webhooks.allow_http permit http://)");
+	const char *code, *wrong = arguments_url_wrong(webhooks->settings, url, &code);
+	if (wrong)
+		return refuse(taking, 422, code, name, wrong);
 	if (webhooks->fetch->check(url, &diag) != PBX_OK)
 		return refuse(taking, 422, "address_not_allowed", name, diag.text);
 	return take_text(taking, name, url_member);
@@ -134,8 +144,7 @@ static int take_events(const struct taking *taking)
 	for (uint32_t i = 0; i < json->count(list); i++) {
 		const char *pattern = json->text(json->at(list, i));
 
-		if (!pattern || !pattern[0] || strlen(pattern) > 64 ||
-		    pattern[strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789_.*-")] != '\0' || at + strlen(pattern) + 2 > sizeof text)
+		if (!pattern || !filter_is_pattern(pattern) || at + strlen(pattern) + 2 > sizeof text)
 			return refuse(taking, 400, "invalid", "events", "events are names as call.ended, or patterns as call.* and *");
 		at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", at ? "," : "", pattern);
 	}

@@ -16,6 +16,7 @@ static const struct column {
 	enum kind kind;
 	size_t offset;
 } columns[] = {
+	COLUMN("name", TEXT, name),
 	COLUMN("url", TEXT, url),
 	COLUMN("description", TEXT, description),
 	COLUMN("events", TEXT, events),
@@ -111,6 +112,44 @@ int config_copy(const struct webhooks *webhooks, const struct config *from, stru
 	else
 		config_free(webhooks, &copy);
 	return err;
+}
+
+static bool same_json(const struct webhooks *webhooks, const struct pbx_json *a, const struct pbx_json *b)
+{
+	char *text_a = a ? webhooks->json->print(a) : NULL, *text_b = b ? webhooks->json->print(b) : NULL;
+	const bool same = text_a && text_b ? strcmp(text_a, text_b) == 0 : !a && !b;
+
+	webhooks->json->free_text(text_a);
+	webhooks->json->free_text(text_b);
+	return same;
+}
+
+static bool same_member(const struct webhooks *webhooks, const struct column *column, const void *a, const void *b)
+{
+	switch (column->kind) {
+	case TEXT:
+		return !*(char *const *)a || !*(char *const *)b ? *(char *const *)a == *(char *const *)b
+								: strcmp(*(char *const *)a, *(char *const *)b) == 0;
+	case JSON:
+	case SEALED_JSON:
+		return same_json(webhooks, *(struct pbx_json *const *)a, *(struct pbx_json *const *)b);
+	case FLAG:
+		return *(const bool *)a == *(const bool *)b;
+	case SMALL:
+		return *(const uint32_t *)a == *(const uint32_t *)b;
+	case BIG:
+		break;
+	}
+	return *(const int64_t *)a == *(const int64_t *)b;
+}
+
+bool config_is_same(const struct webhooks *webhooks, const struct config *a, const struct config *b)
+{
+	for (size_t i = 0; i < COLUMNS; i++)
+		if (columns[i].offset != offsetof(struct config, updated_us) &&
+		    !same_member(webhooks, &columns[i], member(a, &columns[i]), member(b, &columns[i])))
+			return false;
+	return true;
 }
 
 /* ---- in the table --------------------------------------------------------------------- */

@@ -55,22 +55,23 @@ static struct change *change_of(struct webhooks *webhooks, pbx_request request)
 	return NULL;
 }
 
-/* ---- stored --------------------------------------------------------------------------- */
-
-/* From the next request on. What failed before has another chance at once. */
-static void apply(struct subscription *subscription, struct change *change)
+/* The same, but not of one that the settings pin. */
+static struct change *change_of_unpinned(struct webhooks *webhooks, pbx_request request)
 {
-	const struct config before = subscription->config;
+	const struct subscription *subscription = asked_subscription(webhooks, request);
 
-	follow_stop(subscription);
-	token_cancel(subscription);
-	token_drop(subscription);
-	subscription->config = change->config;
-	subscription->held_until_us = 0;
-	for (struct shipment *shipment = subscription->shipments; shipment; shipment = shipment->next)
-		shipment->due_us = 0;
-	change->config = before; /* freed with the change */
+	if (!subscription)
+		return NULL;
+	if (!subscription->config.name)
+		return change_of(webhooks, request);
+	(void)webhooks->requests->fail(
+		request, 409, "pinned", "id",
+		"webhook %s stands in the settings: change it there, in webhooks.subscriptions, then: pbxctl config reload",
+		subscription->config.name);
+	return NULL;
 }
+
+/* ---- stored --------------------------------------------------------------------------- */
 
 static void answer(struct change *change, const struct subscription *subscription)
 {
@@ -100,16 +101,18 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be stored: %s",
 					       rows->error);
 		change_free(change);
+		pinned_follow_if_waiting(webhooks);
 		return;
 	}
 	if (change->made)
 		subscription_add(webhooks, change->made);
 	else
-		apply(subscription, change);
+		subscription_apply(subscription, &change->config);
 	if (follow_start(subscription) != PBX_OK)
 		pbx_error(webhooks->host, "not_followed", "webhook=%s events=\"%s\"", subscription->id, subscription->config.events);
 	answer(change, subscription);
 	change_free(change);
+	pinned_follow_if_waiting(webhooks);
 }
 
 static void store(struct change *change)
@@ -212,7 +215,7 @@ void webhooks_on_create(void *self, pbx_request request)
 void webhooks_on_change(void *self, pbx_request request)
 {
 	struct webhooks *webhooks = self;
-	struct change *change = change_of(webhooks, request);
+	struct change *change = change_of_unpinned(webhooks, request);
 
 	if (!change)
 		return;
@@ -225,7 +228,7 @@ void webhooks_on_change(void *self, pbx_request request)
 void webhooks_on_rotate(void *self, pbx_request request)
 {
 	struct webhooks *webhooks = self;
-	struct change *change = change_of(webhooks, request);
+	struct change *change = change_of_unpinned(webhooks, request);
 
 	if (!change)
 		return;
@@ -241,8 +244,19 @@ void webhooks_on_rotate(void *self, pbx_request request)
 
 static void set_state(struct webhooks *webhooks, pbx_request request, const char *state)
 {
-	struct change *change = change_of(webhooks, request);
+	const struct subscription *subscription = asked_subscription(webhooks, request);
 
+	if (!subscription)
+		return;
+	if (pinned_is_off(subscription)) {
+		(void)webhooks->requests->fail(
+			request, 409, "pinned", "id",
+			"the settings have webhook %s switched off: take enabled: false out of webhooks.subscriptions, then: "
+			"pbxctl config reload",
+			subscription->config.name);
+		return;
+	}
+	struct change *change = change_of(webhooks, request);
 	if (!change)
 		return;
 	change->config.failing_since_us = 0;
@@ -266,22 +280,6 @@ void webhooks_on_resume(void *self, pbx_request request)
 
 /* ---- removing ------------------------------------------------------------------------- */
 
-static void let_go(struct webhooks *webhooks, struct subscription *subscription)
-{
-	char follower[40];
-
-	follow_stop(subscription);
-	(void)snprintf(follower, sizeof follower, "to-%s", subscription->id);
-	(void)webhooks->bus->forget(webhooks->host, follower);
-	subscription_take_out(webhooks, subscription);
-	subscription->removed = true;
-	token_cancel(subscription);
-	for (struct shipment *shipment = subscription->shipments; shipment; shipment = shipment->next)
-		if (shipment->transfer.id)
-			(void)webhooks->fetch->cancel(shipment->transfer);
-	subscription_release(subscription); /* or the last cancelled one does, later */
-}
-
 static void on_removed(void *self, const struct pbx_rows *rows)
 {
 	struct change *change = self;
@@ -290,7 +288,7 @@ static void on_removed(void *self, const struct pbx_rows *rows)
 
 	if (rows->status == PBX_OK) {
 		if (subscription)
-			let_go(webhooks, subscription);
+			subscription_let_go(subscription);
 		(void)webhooks->requests->reply(change->request, 204, NULL);
 	} else {
 		(void)webhooks->requests->fail(change->request, 503, "store_unavailable", NULL, "the subscription could not be removed: %s",
@@ -302,7 +300,7 @@ static void on_removed(void *self, const struct pbx_rows *rows)
 void webhooks_on_remove(void *self, pbx_request request)
 {
 	struct webhooks *webhooks = self;
-	struct change *change = change_of(webhooks, request);
+	struct change *change = change_of_unpinned(webhooks, request);
 
 	if (!change)
 		return;

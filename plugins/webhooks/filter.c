@@ -200,6 +200,25 @@ static bool is_token(const char *text)
 	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~") == length;
 }
 
+bool filter_is_pattern(const char *pattern)
+{
+	return pattern[0] && strlen(pattern) <= 64 && pattern[strspn(pattern, "abcdefghijklmnopqrstuvwxyz0123456789_.*-")] == '\0';
+}
+
+int filter_check_header(const char *name, const char *value, struct pbx_diag *diag)
+{
+	if (!name || !is_token(name) || !value || strlen(value) > 900 || strpbrk(value, "\r\n")) {
+		pbx_diag_set(diag, "headers", "\"%.60s\" is no header name with a text of one line", name ? name : "");
+		return PBX_EINVAL;
+	}
+	for (size_t at = 0; at < sizeof reserved / sizeof reserved[0]; at++)
+		if (strcasecmp(name, reserved[at]) == 0) {
+			pbx_diag_set(diag, "headers", "%s cannot be set", name);
+			return PBX_EINVAL;
+		}
+	return PBX_OK;
+}
+
 int filter_check_headers(const struct webhooks *webhooks, const struct pbx_json *headers, struct pbx_diag *diag)
 {
 	const struct pbx_jsons *json = webhooks->json;
@@ -210,19 +229,11 @@ int filter_check_headers(const struct webhooks *webhooks, const struct pbx_json 
 	}
 	for (uint32_t i = 0; i < json->count(headers); i++) {
 		const struct pbx_json *header = json->at(headers, i);
-		const char *name = json->name(header), *value = json->text(header);
 
-		if (name && json->type(header) == PBX_JSON_NULL)
+		if (json->name(header) && json->type(header) == PBX_JSON_NULL)
 			continue; /* as it is */
-		if (!name || !is_token(name) || !value || strlen(value) > 900 || strpbrk(value, "\r\n")) {
-			pbx_diag_set(diag, "headers", "\"%.60s\" is no header name with a text of one line", name ? name : "");
+		if (filter_check_header(json->name(header), json->text(header), diag) != PBX_OK)
 			return PBX_EINVAL;
-		}
-		for (size_t at = 0; at < sizeof reserved / sizeof reserved[0]; at++)
-			if (strcasecmp(name, reserved[at]) == 0) {
-				pbx_diag_set(diag, "headers", "%s cannot be set", name);
-				return PBX_EINVAL;
-			}
 	}
 	return PBX_OK;
 }

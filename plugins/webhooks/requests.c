@@ -11,6 +11,8 @@ struct subscription *asked_subscription(struct webhooks *webhooks, pbx_request r
 	struct subscription *subscription = subscription_find(webhooks, id);
 
 	if (!subscription)
+		subscription = pinned_find(webhooks, id);
+	if (!subscription)
 		(void)webhooks->requests->fail(request, 404, "not_found", "id", "there is no webhook %s", id);
 	return subscription;
 }
@@ -47,7 +49,7 @@ static struct pbx_json *describe_headers(const struct subscription *subscription
 	for (uint32_t i = 0; i < json->count(subscription->config.headers); i++) {
 		const char *name = json->name(json->at(subscription->config.headers, i));
 
-		if (filter_is_private_header(name))
+		if (subscription->config.name || filter_is_private_header(name)) /* in the settings every value is a secret */
 			(void)json->set_text(headers, name, NULL);
 	}
 	return headers;
@@ -84,6 +86,8 @@ struct pbx_json *subscription_describe(const struct subscription *subscription)
 	struct pbx_json *object = json->new_object();
 
 	(void)json->set_text(object, "id", subscription->id);
+	(void)json->set_text(object, "name", config->name);
+	(void)json->set_boolean(object, "pinned", config->name != NULL);
 	(void)json->set_text(object, "url", config->url);
 	(void)json->set_text(object, "description", config->description ? config->description : "");
 	(void)json->set(object, "events", list_of(json, config->events));

@@ -42,7 +42,7 @@ void subscription_release(struct subscription *subscription)
 
 bool subscription_is_active(const struct subscription *subscription)
 {
-	return strcmp(subscription->config.state, "active") == 0;
+	return !subscription->leaving && strcmp(subscription->config.state, "active") == 0;
 }
 
 struct subscription *subscription_find(struct webhooks *webhooks, const char *id)
@@ -74,6 +74,39 @@ void subscription_take_out(struct webhooks *webhooks, struct subscription *subsc
 		*at = subscription->next;
 		webhooks->count--;
 	}
+}
+
+/* ---- changes --------------------------------------------------------------------------- */
+
+void subscription_apply(struct subscription *subscription, struct config *config)
+{
+	const struct config before = subscription->config;
+
+	follow_stop(subscription);
+	token_cancel(subscription);
+	token_drop(subscription);
+	subscription->config = *config;
+	subscription->held_until_us = 0;
+	for (struct shipment *shipment = subscription->shipments; shipment; shipment = shipment->next)
+		shipment->due_us = 0;
+	*config = before;
+}
+
+void subscription_let_go(struct subscription *subscription)
+{
+	struct webhooks *webhooks = subscription->webhooks;
+	char follower[40];
+
+	follow_stop(subscription);
+	(void)snprintf(follower, sizeof follower, "to-%s", subscription->id);
+	(void)webhooks->bus->forget(webhooks->host, follower);
+	subscription_take_out(webhooks, subscription);
+	subscription->removed = true;
+	token_cancel(subscription);
+	for (struct shipment *shipment = subscription->shipments; shipment; shipment = shipment->next)
+		if (shipment->transfer.id)
+			(void)webhooks->fetch->cancel(shipment->transfer);
+	subscription_release(subscription); /* or the last cancelled one does, later */
 }
 
 /* ---- rows ----------------------------------------------------------------------------- */

@@ -273,8 +273,167 @@ START_TEST(public_keys_are_for_everybody_and_secrets_for_nobody)
 }
 END_TEST
 
+/* ---- those that stand in the settings ---- */
+
+#define CRM "name: crm, url: 'https://127.0.0.1:1/crm', secret: 0123456789abcdef"
+
+/* Writes webhooks.subscriptions into the settings file, "{name: …}, {…}". */
+static void write_subscriptions(struct fake_pbx *pbx, const char *rows)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof path, "%s/pbx.yml", fake_dir(pbx));
+	FILE *file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	(void)fprintf(file, "server:\n  data_dir: %s\n  run_dir: %s\n" ALLOWED "webhooks:\n  subscriptions: [%s]\n", fake_dir(pbx),
+		      fake_dir(pbx), rows);
+	(void)fclose(file);
+}
+
+static void say(struct fake_pbx *pbx, const char *rows)
+{
+	write_subscriptions(pbx, rows);
+	const char *answer = fake_command(pbx, "config reload");
+	ck_assert_msg(fake_status(pbx) < 300, "%s", answer);
+	fake_settle(pbx);
+}
+
+static const char *shown(struct fake_pbx *pbx, const char *name, const char *member)
+{
+	char line[64];
+
+	(void)snprintf(line, sizeof line, "webhook show %s", name);
+	return fake_json(pbx, fake_command(pbx, line), member);
+}
+
+START_TEST(the_settings_make_change_and_remove_a_webhook)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id;
+
+	say(pbx, "{" CRM ", events: [call.ended], headers: [{name: X-Team, value: night}], omit: [contact]}");
+	id = shown(pbx, "crm", "id");
+	ck_assert_ptr_nonnull(id);
+	ck_assert_str_eq(shown(pbx, "crm", "pinned"), "true");
+	ck_assert_str_eq(shown(pbx, id, "name"), "crm");
+	ck_assert_str_eq(shown(pbx, "crm", "headers"), "{\"X-Team\":null}");
+	ck_assert_str_eq(shown(pbx, "crm", "omit"), "[\"contact\"]");
+	busy_call(pbx, "1001", "1002");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended ");
+
+	say(pbx, "{" CRM ", events: ['call.*'], description: all of it, batch_events: 5}");
+	ck_assert_str_eq(shown(pbx, "crm", "id"), id);
+	ck_assert_str_eq(shown(pbx, "crm", "description"), "all of it");
+	ck_assert_str_eq(shown(pbx, "crm", "waiting"), "1");
+	busy_call(pbx, "1001", "1002");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended call.started call.ended ");
+
+	say(pbx, "");
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items"), "[]");
+	say(pbx, "{" CRM "}");
+	ck_assert_str_ne(shown(pbx, "crm", "id"), id);
+	ck_assert_str_eq(wanted(pbx, "crm"), "settings.changed ");
+}
+END_TEST
+
+START_TEST(what_the_settings_have_outlives_a_restart_and_goes_when_they_drop_it)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	const char *id;
+
+	say(pbx, "{" CRM ", events: [call.ended]}");
+	id = shown(pbx, "crm", "id");
+	busy_call(pbx, "1001", "1002");
+	fake_restart(pbx);
+	ck_assert_str_eq(shown(pbx, "crm", "id"), id);
+	busy_call(pbx, "1001", "1002");
+	ck_assert_int_eq(fake_reload_plugin(pbx, "webhooks"), PBX_OK);
+	busy_call(pbx, "1001", "1002");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended call.ended call.ended ");
+	ck_assert_ptr_null(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items.1"));
+
+	write_subscriptions(pbx, "");
+	fake_restart(pbx);
+	fake_settle(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items"), "[]");
+	fake_restart(pbx);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items"), "[]");
+}
+END_TEST
+
+START_TEST(nobody_but_the_settings_changes_what_they_pin)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	static const char *const asked[][3] = { { "PATCH", "/webhooks/crm", "{\"description\": \"mine\"}" },
+						{ "DELETE", "/webhooks/crm", NULL },
+						{ "POST", "/webhooks/crm:rotate-secret", "{}" } };
+
+	say(pbx, "{" CRM "}");
+	for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+		const char *answer = fake_http(pbx, asked[i][0], asked[i][1], asked[i][2]);
+
+		ck_assert_msg(fake_status(pbx) == 409, "%s: %s", asked[i][1], answer);
+		ck_assert_ptr_nonnull(strstr(answer, "webhooks.subscriptions"));
+	}
+	ck_assert_str_eq(shown(pbx, "crm", "description"), "");
+	(void)fake_http(pbx, "POST", "/webhooks/crm:pause", "{}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	say(pbx, "{" CRM ", description: still}");
+	ck_assert_str_eq(shown(pbx, "crm", "state"), "paused");
+	(void)fake_http(pbx, "POST", "/webhooks/crm:resume", "{}");
+	ck_assert_str_eq(shown(pbx, "crm", "state"), "active");
+}
+END_TEST
+
+START_TEST(switched_off_in_the_settings_it_loses_nothing)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+
+	say(pbx, "{" CRM ", events: [call.ended]}");
+	say(pbx, "{" CRM ", events: [call.ended], enabled: false}");
+	ck_assert_str_eq(shown(pbx, "crm", "state"), "disabled");
+	(void)fake_http(pbx, "POST", "/webhooks/crm:resume", "{}");
+	ck_assert_uint_eq(fake_status(pbx), 409);
+	busy_call(pbx, "1001", "1002");
+	ck_assert_str_eq(wanted(pbx, "crm"), "");
+	say(pbx, "{" CRM ", events: [call.ended]}");
+	ck_assert_str_eq(shown(pbx, "crm", "state"), "active");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended ");
+}
+END_TEST
+
+START_TEST(mistakes_in_the_settings_are_told_at_their_line)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	static const struct {
+		const char *rows, *problem;
+	} wrong[] = {
+		{ "{" CRM "},\n    {" CRM "}", ":8:12: webhooks.subscriptions[1].name: two subscriptions are called 'crm'" },
+		{ "\n    {name: a, secret: 0123456789abcdef,\n     url: 'http://127.0.0.1:1/'}", ":9:11: webhooks.subscriptions[0].url: " },
+		{ "{name: Crm, secret: 0123456789abcdef, url: 'https://127.0.0.1:1/'}", "subscriptions[0].name: a name is made of" },
+		{ "{name: a, secret: short, url: 'https://127.0.0.1:1/'}", "subscriptions[0].secret: " },
+		{ "{name: a, url: 'https://127.0.0.1:1/'}", "secret" },
+		{ "{name: a, secret: 0123456789abcdef, url: 'https://me:pw@127.0.0.1:1/'}", "subscriptions[0].url: a URL is shown" },
+		{ "{" CRM ", events: [call ended]}", "subscriptions[0].events: " },
+		{ "{" CRM ", headers: [{name: Host, value: x}]}", "subscriptions[0].headers: Host cannot be set" },
+		{ "{" CRM ", oauth_token_url: 'https://127.0.0.1:1/'}", "subscriptions[0].oauth_token_url: " },
+	};
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		write_subscriptions(pbx, wrong[i].rows);
+		const char *answer = fake_command(pbx, "config reload");
+
+		ck_assert_msg(fake_status(pbx) >= 400 && strstr(answer, wrong[i].problem), "%s: %s", wrong[i].rows, answer);
+	}
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items"), "[]");
+}
+END_TEST
+
 CHECK_MAIN("webhooks", events_are_chosen_by_name_and_by_pattern, only_what_is_about_an_extension_or_has_a_value,
 	   what_happened_while_it_was_paused_comes_when_it_goes_on, a_fresh_copy_has_what_waits, a_secret_is_shown_once,
 	   what_cannot_be_told_is_refused, what_cannot_be_delivered_for_a_day_is_dead_and_its_webhook_off,
 	   since_when_an_endpoint_fails_is_known_after_a_restart, what_waits_after_a_restart_has_its_number_and_its_attempts,
-	   a_change_is_whole_or_not_at_all, public_keys_are_for_everybody_and_secrets_for_nobody)
+	   a_change_is_whole_or_not_at_all, public_keys_are_for_everybody_and_secrets_for_nobody,
+	   the_settings_make_change_and_remove_a_webhook, what_the_settings_have_outlives_a_restart_and_goes_when_they_drop_it,
+	   nobody_but_the_settings_changes_what_they_pin, switched_off_in_the_settings_it_loses_nothing,
+	   mistakes_in_the_settings_are_told_at_their_line)

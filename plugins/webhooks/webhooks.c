@@ -3,9 +3,53 @@
  *
  * subscriptions.c and config.c who wants to be told, filter.c what. follow.c takes events into queue.c, shipment.c gathers them, deliver.c
  * sends until the endpoint has them: post.c one request, sign.c and keys.c how they know it is us, token.c how we are let in. edit.c and
- * arguments.c what people change, requests.c what they look at, again.c and try.c what they send. Here: the tables, and life.
+ * arguments.c what people change, pinned.c what the settings say, requests.c what people look at, again.c and try.c what they send. Here: the
+ * tables, and life.
  */
 #include "webhooks.h"
+
+static const struct pbx_setting header_rows[] = {
+	PBX_TEXT(struct header_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 63, .help = "Name of the header"),
+	PBX_SECRET(struct header_settings, value, .flags = PBX_SETTING_NEEDED, .most = 900, .help = "Its value, one line"),
+};
+
+#define PINNED_TEXT(member, size, text) PBX_TEXT(struct subscription_settings, member, .initial_text = "", .most = size, .help = text)
+
+/* As the arguments of a request (SUBSCRIPTION_ARGS), where a simple value fits. */
+static const struct pbx_setting subscription_rows[] = {
+	PBX_TEXT(struct subscription_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 26,
+		 .help = "What it is known by: a-z, 0-9, _ and -, a letter first; with another name it is another webhook, which begins "
+			 "anew"),
+	PBX_TEXT(struct subscription_settings, url, .flags = PBX_SETTING_NEEDED, .least = 8, .most = 2000, .help = "Endpoint, https://…"),
+	PBX_SECRET(struct subscription_settings, secret, .flags = PBX_SETTING_NEEDED, .least = 16, .most = 128,
+		   .help = "For the signature: whsec_ and base64, or any text; after a change the one before signs too for a day"),
+	PBX_LIST(struct subscription_settings, events, .initial_text = "*", .help = "Names or patterns: call.ended, call.*, *"),
+	PBX_BOOL(struct subscription_settings, enabled, .initial = true,
+		 .help = "Off, nothing is sent; what happens meanwhile comes when it is on again"),
+	PINNED_TEXT(description, 255, "What it is for"),
+	PINNED_TEXT(extension, 63, "Only events about this extension; empty: all"),
+	PINNED_TEXT(queue, 63, "Only events about this queue; empty: all"),
+	PINNED_TEXT(trunk, 63, "Only events about this trunk; empty: all"),
+	PBX_LIST(struct subscription_settings, omit, .initial_text = "", .help = "Members of data that are not sent"),
+	PBX_OBJECTS(struct subscription_settings, headers, .fields = PBX_TABLE(header_rows), .object_size = sizeof(struct header_settings),
+		    .least = 0, .most = MOST_HEADERS, .help = "Headers to send along"),
+	PBX_BOOL(struct subscription_settings, legacy_signature, .initial = true, .help = "Send the X-Webhook-… headers too"),
+	PBX_BOOL(struct subscription_settings, ed25519, .initial = false,
+		 .help = "Sign with Ed25519 too (v1a); /webhooks/{id}/keys has the public key"),
+	PINNED_TEXT(oauth_token_url, 2000, "Where to get an access token with client credentials; empty: none"),
+	PINNED_TEXT(oauth_client_id, 255, "Our name there"),
+	PBX_SECRET(struct subscription_settings, oauth_client_secret, .initial_text = "", .most = 512, .help = "And our secret"),
+	PINNED_TEXT(oauth_scope, 500, "Scopes to ask for"),
+	PINNED_TEXT(oauth_audience, 255, "Audience to ask for"),
+	PBX_CHOICE(struct subscription_settings, oauth_auth, .initial_text = "basic", .choices = PBX_CHOICES("basic", "body"),
+		   .help = "How name and secret are sent: basic (a header), body"),
+	PBX_UINT(struct subscription_settings, batch_events, .initial = 1, .least = 1, .most = MOST_TOGETHER,
+		 .help = "So many events go in one request (1: each alone)"),
+	PBX_UINT(struct subscription_settings, batch_ms, .initial = 1000, .least = 10, .most = 60000, .unit = "ms",
+		 .help = "Or as many as there are after this time"),
+	PBX_UINT(struct subscription_settings, batch_bytes, .initial = 262144, .least = 1024, .most = 1048576, .unit = "bytes",
+		 .help = "Or as fit into so many bytes"),
+};
 
 static const struct pbx_setting settings[] = {
 	PBX_UINT(struct webhook_settings, timeout_s, .initial = 10, .least = 1, .most = 120, .unit = "s",
@@ -21,6 +65,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "Permit http:// endpoints everywhere, which anybody on the way can read"),
 	PBX_LIST(struct webhook_settings, http_hosts, .initial_text = "",
 		 .help = "Hosts whose endpoints may be http://; fetch.allow still says whether they may be inside the house"),
+	PBX_OBJECTS(struct webhook_settings, subscriptions, .fields = PBX_TABLE(subscription_rows),
+		    .object_size = sizeof(struct subscription_settings), .least = 0, .most = MOST_SUBSCRIPTIONS,
+		    .help = "Webhooks that stand here and are changed here only, beside those that people make"),
 };
 
 static const struct pbx_migration migrations[] = {
@@ -59,6 +106,7 @@ static const struct pbx_migration migrations[] = {
 	  "ALTER TABLE webhooks_deliveries ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE webhooks_deliveries ADD COLUMN happened_at INTEGER NOT NULL DEFAULT 0;"
 	  "UPDATE webhooks_deliveries SET number = seq, happened_at = created_at" },
+	{ 3, "names of those in the settings", "ALTER TABLE webhooks_subscriptions ADD COLUMN name TEXT NOT NULL DEFAULT ''" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -99,7 +147,7 @@ static const struct pbx_event_type events[] = {
 
 #define ID_ARG                                                                                                                             \
 	{                                                                                                                                  \
-		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 26, .help = "Id of the webhook",                   \
+		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 26, .help = "Its id, or its name",                 \
 		.completes = "webhook"                                                                                                     \
 	}
 #define TEXT_ARG(what, size, text)                                                                                                         \
@@ -187,6 +235,8 @@ static const struct pbx_arg replay_args[] = {
 };
 static const struct pbx_field subscription_fields[] = {
 	{ "id", PBX_TYPE_TEXT, "Id" },
+	{ "name", PBX_TYPE_TEXT, "Of one that stands in the settings, or null" },
+	{ "pinned", PBX_TYPE_BOOL, "It stands in the settings (webhooks.subscriptions) and is changed there only" },
 	{ "url", PBX_TYPE_TEXT, "Endpoint" },
 	{ "description", PBX_TYPE_TEXT, "What it is for" },
 	{ "events", PBX_TYPE_LIST, "Names and patterns" },
@@ -312,7 +362,7 @@ static const struct pbx_route routes[] = {
 	ACTION("resume", webhooks_on_resume, id_arg, "Go on after a pause, or after it was disabled"),
 };
 
-#define COLUMNS "id,url,events,state,waiting,delivered,failed"
+#define COLUMNS "id,name,pinned,url,events,state,waiting,delivered,failed"
 static const struct pbx_command commands[] = {
 	{ .words = "webhook list", .handle = webhooks_on_list, .help = "List webhooks", .columns = COLUMNS },
 	{ .words = "webhook show", .handle = webhooks_on_show, .help = "One webhook", .args = PBX_TABLE(id_arg) },
@@ -395,13 +445,33 @@ static int webhooks_start(void *self)
 	struct webhooks *webhooks = self;
 	pbx_timer timer;
 
+	webhooks->is_started = true;
+	pinned_follow(webhooks);
 	for (struct subscription *subscription = webhooks->subscriptions; subscription; subscription = subscription->next) {
-		int err = follow_start(subscription);
+		int err = subscription->changing ? PBX_OK : follow_start(subscription); /* it begins as the settings have it now */
 
 		if (err != PBX_OK)
 			return err;
 	}
 	return webhooks->timers->start(webhooks->host, 60000, 3600000, on_clean, webhooks, &timer);
+}
+
+static void on_settings(void *self, void *data)
+{
+	(void)data;
+	pinned_follow(self);
+}
+
+/* They are ours when all who were asked have agreed. */
+static int webhooks_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	struct webhooks *webhooks = self;
+	int err = webhooks->host->post(webhooks->host, on_settings, NULL, NULL);
+
+	(void)proposed;
+	if (err != PBX_OK)
+		pbx_diag_set(diag, "", "no memory");
+	return err;
 }
 
 /* What is under way is finished or cancelled; the rest is the successor's. */
@@ -444,6 +514,8 @@ PBX_PLUGIN(webhooks)
 	.events = PBX_TABLE(events),
 	.load = webhooks_load,
 	.start = webhooks_start,
+	.reload = webhooks_reload,
 	.drain = webhooks_drain,
 	.unload = webhooks_unload,
+	.settings_check = pinned_check,
 };

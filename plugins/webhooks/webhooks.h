@@ -26,6 +26,20 @@ struct webhook_settings {
 	uint32_t timeout_s, connect_timeout_s, concurrency, give_up_h, retention_days;
 	bool allow_http;
 	struct pbx_list http_hosts;
+	struct pbx_objects subscriptions; /* struct subscription_settings */
+};
+
+/* A subscription that the settings pin: it is theirs to change. */
+struct subscription_settings {
+	const char *name, *url, *description, *extension, *queue, *trunk, *secret;
+	const char *oauth_token_url, *oauth_client_id, *oauth_client_secret, *oauth_scope, *oauth_audience, *oauth_auth;
+	struct pbx_list events, omit;
+	struct pbx_objects headers; /* struct header_settings */
+	bool enabled, legacy_signature, ed25519;
+	uint32_t batch_events, batch_ms, batch_bytes;
+};
+struct header_settings {
+	const char *name, *value;
 };
 
 struct webhooks;
@@ -35,6 +49,7 @@ struct shipment;
 /* What people have said about a subscription; subscriptions.c knows each member's column. Texts are NULL when there is none. "sealed": as
  * pbx.secrets/1 keeps it, under the subscription's context. */
 struct config {
+	char *name; /* of one that the settings pin; NULL: people have made it */
 	char *url, *description;
 	char *events; /* patterns, "call.*,queue.*" */
 	char *extension, *queue, *trunk;
@@ -120,6 +135,7 @@ struct subscription {
 	struct token token;
 	pbx_timer timer, again; /* the next due shipment; reading the log again */
 	bool changing;          /* a change is on its way to the table */
+	bool leaving;           /* the settings have it no more: nothing is sent until its rows are gone */
 	bool removed;
 };
 
@@ -136,7 +152,9 @@ struct webhooks {
 	struct subscription *subscriptions;
 	uint32_t count;
 	struct trial *trials;
-	bool is_draining; /* a successor has read the table and sends what waits */
+	bool is_started, is_draining; /* draining: a successor has read the table and sends what waits */
+	bool pinning_waits;           /* the settings are to be looked at again when what is being changed has been */
+	pbx_timer pinning_timer;      /* or after the store has refused something */
 };
 
 #define METRIC_DELIVERIES 0u
@@ -151,7 +169,8 @@ int config_copy(const struct webhooks *webhooks, const struct config *from, stru
 void config_free(const struct webhooks *webhooks, struct config *config);
 int config_set(char **member, const char *text); /* "" and NULL: none. PBX_OK, PBX_ENOMEM */
 int config_store(struct webhooks *webhooks, const char *id, const struct config *config, pbx_rows_fn done, void *self);
-const char *config_select(void); /* SELECT …: id and every column */
+bool config_is_same(const struct webhooks *webhooks, const struct config *a, const struct config *b); /* updated_us apart */
+const char *config_select(void);                                                                      /* SELECT …: id and every column */
 /* PBX_OK, PBX_ENOMEM, PBX_EIO (what was sealed does not open; the rest is there) */
 int config_take_row(struct webhooks *webhooks, const char *id, const struct pbx_rows *rows, uint32_t row, struct config *ret_config);
 
@@ -162,6 +181,9 @@ void subscription_release(struct subscription *subscription); /* frees it when i
 struct subscription *subscription_find(struct webhooks *webhooks, const char *id);
 void subscription_add(struct webhooks *webhooks, struct subscription *subscription);
 void subscription_take_out(struct webhooks *webhooks, struct subscription *subscription);
+/* From the next request on it is as *config says, which takes what was before; what failed has another chance at once. It follows nothing then. */
+void subscription_apply(struct subscription *subscription, struct config *config);
+void subscription_let_go(struct subscription *subscription); /* its rows are gone; its place in the log is forgotten */
 bool subscription_is_active(const struct subscription *subscription);
 int subscriptions_load(struct webhooks *webhooks); /* PBX_ELATER; host->ready when subscriptions and waiting deliveries are read */
 void subscription_disable(struct subscription *subscription, const char *reason);
@@ -172,6 +194,8 @@ bool filter_wants(const struct subscription *subscription, const struct pbx_even
 struct pbx_json *filter_envelope(const struct subscription *subscription, const struct pbx_event *event,
 				 int64_t number); /* NULL: no memory */
 const struct pbx_json *filter_pointer(const struct webhooks *webhooks, const struct pbx_json *json, const char *pointer); /* RFC 6901 */
+bool filter_is_pattern(const char *pattern);                                                                              /* of events */
+int filter_check_header(const char *name, const char *value, struct pbx_diag *diag);
 int filter_check_headers(const struct webhooks *webhooks, const struct pbx_json *headers, struct pbx_diag *diag);
 bool filter_is_private_header(const char *name); /* its value is not shown */
 
@@ -248,7 +272,17 @@ const char *post_words(const struct pbx_fetch_result *result, char *ret_text, si
 int try_now(struct subscription *subscription, pbx_request request); /* one request at once; the answer tells what came back */
 void try_free_all(struct webhooks *webhooks);
 
+/* ---- pinned.c: the subscriptions that stand in the settings ---- */
+int pinned_check(const void *settings, struct pbx_diag *diag); /* pbx_plugin.settings_check */
+/* Brings table and memory to what the settings say, by and by; as often as one likes. */
+void pinned_follow(struct webhooks *webhooks);
+void pinned_follow_if_waiting(struct webhooks *webhooks); /* a change of a subscription has ended */
+struct subscription *pinned_find(struct webhooks *webhooks, const char *name);
+bool pinned_is_off(const struct subscription *subscription); /* the settings say enabled: false */
+
 /* ---- arguments.c: what a request says about a subscription ---- */
+/* What is wrong with an endpoint, and a word for it, as far as settings and text tell; NULL: nothing. */
+const char *arguments_url_wrong(const struct webhook_settings *settings, const char *url, const char **ret_code);
 int arguments_take(struct webhooks *webhooks, const char *id, pbx_request request, struct config *config); /* PBX_EINVAL: refused */
 
 /* ---- edit.c: what people change ---- */

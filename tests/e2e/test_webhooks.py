@@ -319,6 +319,35 @@ def test_a_removed_webhook_is_gone_and_a_test_tells_what_came_back(hooked, sink)
         hooked.ctl("webhook", "test", made["id"])
 
 
+def test_a_webhook_of_the_settings_is_signed_and_follows_a_reload(make_pbx, sink, second_sink, monkeypatch):
+    secret = "whsec_" + base64.b64encode(b"of the settings file, 32 bytes..").decode()
+    monkeypatch.setenv("CRM_SECRET", secret)
+
+    def said(to, secret="${CRM_SECRET}"):
+        row = {"name": "crm", "url": to.url, "events": ["registration.added"], "secret": secret}
+        return settings(sink, second_sink).replace("allow_http: true", f"allow_http: true\n  subscriptions: [{json.dumps(row)}]")
+    pbx = make_pbx(said(sink))
+    shown = pbx.wait_for(lambda: pbx.ctl("webhook", "list"), "the webhook")[0]
+    assert (shown["name"], shown["pinned"], shown["url"]) == ("crm", True, sink.url)
+    fire(pbx)
+    (request,) = sink.wait(lambda requests: requests, "an event")
+    assert header(request, "webhook-signature") == standard_signature(request, secret)
+    status, problem = pbx.http("PATCH", "/webhooks/crm", {"url": second_sink.url})
+    assert status == 409 and "webhooks.subscriptions" in json.dumps(problem)
+    assert pbx.http("DELETE", f"/webhooks/{shown['id']}")[0] == 409
+    fresh = "whsec_" + base64.b64encode(b"another one of the settings file").decode()
+    pbx.settings = said(second_sink, fresh)
+    pbx.write_settings()
+    pbx.ctl("config", "reload")
+    pbx.wait_for(lambda: pbx.ctl("webhook", "show", "crm")["url"] == second_sink.url, "the change")
+    fire(pbx, "1004")
+    (request,) = second_sink.wait(lambda requests: requests, "an event at the other endpoint")
+    assert request["body"]["data"]["aor"] == "1004"
+    assert header(request, "webhook-signature").split() == [standard_signature(request, key) for key in (fresh, secret)]
+    assert request["body"]["sequence"] == 2 and len(sink.requests) == 1
+    assert secret not in pbx.log()
+
+
 def test_secrets_stand_nowhere_in_the_clear(hooked, sink):
     made = subscribe(hooked, sink)
     hooked.stop()
