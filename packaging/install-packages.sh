@@ -8,6 +8,12 @@ for purpose in "$@"; do
 	packages=$(sed -n "s/^$purpose: *//p" "$here/packages.txt")
 	[ -n "$packages" ] || { echo "install-packages.sh: no purpose '$purpose' in packages.txt" >&2; exit 64; }
 	for package in $packages; do
+		case $package in
+		*=*)
+			if command -v "${package%%=*}" >/dev/null; then continue; fi
+			package=${package#*=}
+			;;
+		esac
 		status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
 		[ "$status" = installed ] || missing="$missing $package"
 	done
