@@ -132,7 +132,7 @@ static void find_policy(const struct core_leg_driver *driver, const char *accoun
 void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys)
 {
 	struct core_keys keys = { 0 };
-	uint8_t suites[CORE_MOST_CRYPTOS];
+	uint8_t suites[CORE_MOST_CRYPTOS], random[CORE_MOST_CRYPTOS][CORE_SRTP_KEY_BYTES];
 	const char *usual = "off";
 	uint8_t count = core_media && core_media->suites ? core_media->suites(suites, CORE_MOST_CRYPTOS, &usual) : 0;
 	char policy[12];
@@ -143,10 +143,12 @@ void core_keys_make(const struct core_leg_driver *driver, const char *account, c
 	keys.required = strcmp(policy, "required") == 0;
 	if (keys.required || strcmp(policy, "optional") == 0)
 		keys.count = count;
+	arc4random_buf(random, keys.count * sizeof random[0]); /* once: each call of it is one of the kernel */
 	for (uint8_t i = 0; i < keys.count; i++) {
 		keys.own[i].suite = suites[i];
-		arc4random_buf(keys.own[i].key, core_srtp_key_bytes(suites[i]));
+		memcpy(keys.own[i].key, random[i], core_srtp_key_bytes(suites[i]));
 	}
+	explicit_bzero(random, sizeof random);
 	*ret_keys = keys;
 }
 

@@ -43,8 +43,6 @@ static uint32_t on_packet(void *self, const struct pbx_border_source *source)
 {
 	struct sbc *sbc = self;
 
-	if (!sbc->settings->enabled)
-		return PBX_BORDER_PASS;
 	const struct entry *entry = lists_find(sbc, source->address);
 	if (!entry)
 		return PBX_BORDER_PASS;
@@ -63,7 +61,7 @@ static uint32_t on_malformed(void *self, const struct pbx_border_source *source,
 {
 	struct sbc *sbc = self;
 
-	if (!sbc->settings->enabled || is_trusted(sbc, source))
+	if (is_trusted(sbc, source))
 		return PBX_BORDER_PASS;
 	return refuse_malformed(sbc, source, why);
 }
@@ -87,7 +85,7 @@ static uint32_t on_request(void *self, const struct pbx_border_source *source, c
 	struct sbc *sbc = self;
 	const struct sbc_settings *settings = sbc->settings;
 
-	if (!settings->enabled || is_trusted(sbc, source))
+	if (is_trusted(sbc, source))
 		return PBX_BORDER_PASS;
 	if (is_scanner(settings, request)) {
 		sources_offend(sbc, source->address, "scanner", settings->ban_after);
@@ -111,7 +109,7 @@ static void on_failed(void *self, const struct pbx_border_source *source, const 
 {
 	struct sbc *sbc = self;
 
-	if (!sbc->settings->enabled || is_trusted(sbc, source))
+	if (is_trusted(sbc, source))
 		return;
 	security_log_add(sbc, source->address, source->port, source->transport, "InvalidPassword", user);
 	sources_offend(sbc, source->address, "password", 1);
@@ -125,8 +123,6 @@ static int on_admit(void *self, const struct pbx_border_source *source, const st
 	const char *limit = "memory";
 	char host[NETWORK_TEXT];
 
-	if (!sbc->settings->enabled)
-		return PBX_OK;
 	int err = admission_enter(sbc, source, call, &limit);
 	if (err == PBX_OK)
 		return PBX_OK;
@@ -151,12 +147,18 @@ static void on_call_over(void *self, uint64_t id)
 	admission_leave(self, id);
 }
 
-const struct pbx_border_guard sbc_guard = {
-	.size = sizeof sbc_guard,
-	.packet = on_packet,
-	.malformed = on_malformed,
-	.request = on_request,
-	.failed = on_failed,
-	.admit = on_admit,
-	.call_over = on_call_over,
-};
+int sbc_guard(struct sbc *sbc, bool enabled)
+{
+	const struct pbx_border_guard guard = {
+		.size = sizeof guard,
+		.packet = enabled ? on_packet : NULL,
+		.malformed = enabled ? on_malformed : NULL,
+		.request = enabled ? on_request : NULL,
+		.failed = enabled ? on_failed : NULL,
+		.admit = enabled ? on_admit : NULL,
+		.call_over = on_call_over,
+		.self = sbc,
+	};
+
+	return sbc->border->guard(sbc->host, &guard);
+}

@@ -196,7 +196,8 @@ struct sbc {
 	uint32_t events_left; /* this second: a flood of events helps nobody */
 };
 
-extern const struct pbx_border_guard sbc_guard; /* guard.c; self is to be filled in */
+/* Who is not enabled is asked nothing, and only hears of the ends of calls it had let in. PBX_OK, or as pbx/border.h. */
+int sbc_guard(struct sbc *sbc, bool enabled); /* guard.c */
 /* Publishes an event unless there were too many this second. data is taken. */
 void sbc_tell(struct sbc *sbc, const char *type, struct pbx_json *taken);
 

@@ -160,8 +160,10 @@ static int sbc_check(void *self, struct pbx_diag *diag)
 
 static int sbc_reload(void *self, const void *proposed, struct pbx_diag *diag)
 {
-	(void)self;
-	return check_settings(proposed, diag);
+	const struct sbc_settings *next = proposed;
+	int err = check_settings(next, diag);
+
+	return err == PBX_OK ? sbc_guard(self, next->enabled) : err;
 }
 
 static int sbc_load(void *self)
@@ -188,13 +190,11 @@ static int sbc_load(void *self)
 static int sbc_start(void *self)
 {
 	struct sbc *sbc = self;
-	struct pbx_border_guard guard = sbc_guard;
 	pbx_timer timer;
 
-	guard.self = sbc;
 	int err = sbc->timers->start(sbc->host, 1000, 1000, on_second, sbc, &timer);
 
-	return err == PBX_OK ? sbc->border->guard(sbc->host, &guard) : err;
+	return err == PBX_OK ? sbc_guard(sbc, sbc->settings->enabled) : err;
 }
 
 static const void *sbc_offer(void *self, const char *id)
