@@ -194,7 +194,7 @@ static int print_help(const struct session *session, const char *const *words, i
 	return EX_OK;
 }
 
-/* "  calls  cdr  config  …": the first words of all commands. */
+/* "  calls  config  events  …": the first words of all commands. */
 static void print_groups(const struct session *session, FILE *out)
 {
 	const cJSON *command;

@@ -5,7 +5,7 @@
  * dozens, so one list is enough.
  */
 #include "lamps.h"
-#include "owner.h"
+#include "listeners.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,15 +18,8 @@ struct lamp {
 	char number[64], remote[MOST_TEXT], remote_name[MOST_TEXT];
 };
 
-struct listener {
-	struct listener *next;
-	struct core_charge charge;
-	pbx_lamp_fn changed;
-	void *self;
-};
-
 static struct lamp *lamps;
-static struct listener *listeners;
+static struct core_listener *listeners;
 
 static struct pbx_lamp shown(const struct lamp *lamp)
 {
@@ -41,10 +34,7 @@ static void tell(const struct lamp *lamp)
 {
 	const struct pbx_lamp told = shown(lamp);
 
-	for (struct listener *listener = listeners, *next; listener; listener = next) {
-		next = listener->next;
-		CORE_INTO(listener->charge.owner, listener->changed(listener->self, &told));
-	}
+	CORE_LISTENERS_TELL(listeners, pbx_lamp_fn, &told);
 }
 
 static void revoke_lamp(struct core_charge *charge)
@@ -104,29 +94,9 @@ static int light(struct pbx_host *host, const struct pbx_lamp *wanted)
 	return PBX_OK;
 }
 
-static void revoke_listener(struct core_charge *charge)
-{
-	struct listener *listener = (struct listener *)((char *)charge - offsetof(struct listener, charge)), **at = &listeners;
-
-	core_charge_remove(charge);
-	while (*at != listener)
-		at = &(*at)->next;
-	*at = listener->next;
-	free(listener);
-}
-
 static int listen_to_lamps(struct pbx_host *host, pbx_lamp_fn changed, void *self)
 {
-	struct listener *listener = calloc(1, sizeof *listener);
-
-	if (!listener)
-		return PBX_ENOMEM;
-	listener->changed = changed;
-	listener->self = self;
-	core_charge_add(host, &listener->charge, "listener of lamps", false, revoke_listener);
-	listener->next = listeners;
-	listeners = listener;
-	return PBX_OK;
+	return core_listeners_add(&listeners, host, "listener of lamps", (core_listener_fn)changed, self);
 }
 
 static uint32_t each_lamp(const char *number, pbx_lamp_fn each, void *context)

@@ -5,7 +5,7 @@
  * plugin that keeps a mailbox takes it from one that only spoke for somebody outside (provisional). Every extension may have one, so there is a table.
  */
 #include "mwi.h"
-#include "owner.h"
+#include "listeners.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,15 +18,8 @@ struct mailbox {
 	char number[64];
 };
 
-struct listener {
-	struct listener *next;
-	struct core_charge charge;
-	pbx_mailbox_fn changed;
-	void *self;
-};
-
 static struct mailbox *chains[CHAINS];
-static struct listener *listeners;
+static struct core_listener *listeners;
 
 static struct mailbox **chain_of(const char *number)
 {
@@ -58,10 +51,7 @@ static struct pbx_mailbox shown(const struct mailbox *mailbox)
 
 static void tell(const struct pbx_mailbox *says)
 {
-	for (struct listener *listener = listeners, *next; listener; listener = next) {
-		next = listener->next;
-		CORE_INTO(listener->charge.owner, listener->changed(listener->self, says));
-	}
+	CORE_LISTENERS_TELL(listeners, pbx_mailbox_fn, says);
 }
 
 static void revoke_mailbox(struct core_charge *charge)
@@ -146,29 +136,9 @@ static int withdraw(struct pbx_host *host, const char *number)
 	return PBX_OK;
 }
 
-static void revoke_listener(struct core_charge *charge)
-{
-	struct listener *listener = (struct listener *)((char *)charge - offsetof(struct listener, charge)), **at = &listeners;
-
-	core_charge_remove(charge);
-	while (*at != listener)
-		at = &(*at)->next;
-	*at = listener->next;
-	free(listener);
-}
-
 static int listen_to_mailboxes(struct pbx_host *host, pbx_mailbox_fn changed, void *self)
 {
-	struct listener *listener = calloc(1, sizeof *listener);
-
-	if (!listener)
-		return PBX_ENOMEM;
-	listener->changed = changed;
-	listener->self = self;
-	core_charge_add(host, &listener->charge, "listener of mailboxes", false, revoke_listener);
-	listener->next = listeners;
-	listeners = listener;
-	return PBX_OK;
+	return core_listeners_add(&listeners, host, "listener of mailboxes", (core_listener_fn)changed, self);
 }
 
 static uint32_t each_mailbox(const char *number, pbx_mailbox_fn each, void *context)

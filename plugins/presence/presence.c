@@ -113,28 +113,19 @@ static const struct pbx_field mailbox_fields[] = {
 	{ "old_fax", PBX_TYPE_INT, "Faxes read" },
 	{ "owner", PBX_TYPE_TEXT, "The plugin that states it; presence: somebody by REST or pbxctl" },
 };
-static const struct pbx_arg mailbox_arg[] = {
-	{ .name = "mailbox",
-	  .type = PBX_TYPE_TEXT,
-	  .flags = PBX_ARG_REQUIRED,
-	  .least = 1,
-	  .most = 63,
-	  .help = "Which",
-	  .completes = "extension" },
-};
+#define MAILBOX_ARG                                                                                                                        \
+	{                                                                                                                                  \
+		.name = "mailbox", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = 63, .help = "Which",              \
+		.completes = "extension"                                                                                                   \
+	}
+static const struct pbx_arg mailbox_arg[] = { MAILBOX_ARG };
 #define MOST_MESSAGES 1000000
 #define COUNT(what, text)                                                                                                                  \
 	{                                                                                                                                  \
 		.name = what, .type = PBX_TYPE_INT, .least = 0, .most = MOST_MESSAGES, .help = text                                        \
 	}
 static const struct pbx_arg counts_args[] = {
-	{ .name = "mailbox",
-	  .type = PBX_TYPE_TEXT,
-	  .flags = PBX_ARG_REQUIRED,
-	  .least = 1,
-	  .most = 63,
-	  .help = "Which",
-	  .completes = "extension" },
+	MAILBOX_ARG,
 	COUNT("new", "Messages not heard yet; what is left out is 0"),
 	COUNT("old", "Messages heard"),
 	COUNT("new_urgent", "The urgent ones among the new"),

@@ -151,13 +151,26 @@ class Load:
         self.events_per_s = (pbx.events() - events) / self.took_s
 
 
+def listens(port):
+    """Whether some process of this machine has the UDP port."""
+    return any(row.split()[1].endswith(f":{port:04X}") for row in Path("/proc/net/udp").read_text().splitlines()[1:])
+
+
+def answering(directory, port):
+    """SIPp that answers every call at once, and listens by now: it tells nobody when it does."""
+    process = sipp(directory, "uas", "-p", port)
+    while not listens(port):
+        assert process.poll() is None, f"SIPp has ended: see {directory}/uas.log"
+        time.sleep(0.01)
+    return process
+
+
 class Callee:
     """User 1000: answers every call at once."""
 
     def __init__(self, pbx, directory, port=6060):
         register_callee(pbx.sip_port, f"sip:1000@127.0.0.1:{port}")
-        self.process = sipp(directory, "uas", "-p", port)
-        time.sleep(0.5)  # SIPp tells nobody when it listens
+        self.process = answering(directory, port)
 
     def stop(self):
         self.process.kill()

@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from bed import FIRST_USER, HERE, SECRET, Pbx, line, successes
+from bed import FIRST_USER, HERE, SECRET, Pbx, answering, line, successes
 
 SUBSCRIBE = ("SUBSCRIBE sip:{line}@pbx.test SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};rport;branch=z9hG4bK{port}-{id}\r\nMax-Forwards: 70\r\n"
              "From: <sip:{line}@pbx.test>;tag=w{id}\r\nTo: <sip:{line}@pbx.test>\r\nCall-ID: lamp{id}@127.0.0.1:{port}\r\nCSeq: 1 SUBSCRIBE\r\n"
@@ -97,11 +97,9 @@ def measure(pbx, directory, options):
     pbx.add_accounts()
     callee_port, caller_port = options.port + 2, options.port + 4
     register_all(pbx, directory, options.lines, callee_port)
-    callee = subprocess.Popen(["sipp", "-sf", str(HERE / "scenarios" / "uas.xml"), "-i", "127.0.0.1", "-p", str(callee_port), "-nostdin"], cwd=directory,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    callee = answering(directory, callee_port)
     lines = [str(number) for number in range(FIRST_USER, FIRST_USER + options.lines)]
     try:
-        time.sleep(0.5)  # SIPp tells nobody when it listens
         plain, good, bad = calls(pbx, directory, options.lines, options.rate, options.seconds, caller_port)
 
         watchers = Watchers(pbx.sip_port)

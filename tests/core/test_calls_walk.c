@@ -46,15 +46,7 @@ static bool chance(uint32_t percent)
 static bool was_short; /* in this walk */
 
 #ifdef MEMORY_RUNS_OUT
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-void *__wrap_emalloc(size_t size);
+#include "../failing_memory.h"
 
 static _Thread_local int allocations_left = INT32_MAX; /* of the loop's thread; then one fails */
 
@@ -70,32 +62,6 @@ static bool is_granted(void)
 		return true;
 	was_short = true;
 	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return is_granted() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return is_granted() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return is_granted() ? __real_realloc(old, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return is_granted() ? __real_strdup(text) : NULL;
-}
-
-/* Check's own: it ends the program without. */
-void *__wrap_emalloc(size_t size)
-{
-	return __real_malloc(size);
 }
 
 static void memory_runs_out(void)

@@ -1,8 +1,9 @@
 /*
- * test_no_memory - JSON and the store when memory runs out: each allocation fails in turn, the linker puts __wrap_ in front (meson.build)
+ * test_no_memory - JSON and the store when memory runs out: each allocation fails in turn
  *
  * Whatever fails is told as PBX_ENOMEM or NULL, nothing is half done, and the sanitizers see to it that nothing is left or used after it has gone.
  */
+#include "../failing_memory.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,48 +14,12 @@
 #include "store_fixture.h"
 #include <cjson/cJSON.h>
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__real_reallocarray(void *old, size_t count, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_reallocarray(void *old, size_t count, size_t size);
-char *__wrap_strdup(const char *text);
-
 /* The store's threads allocate, too. The one after so many fails, and those that follow do not. */
 static _Atomic int allocations_left = INT32_MAX;
 
 static bool is_granted(void)
 {
 	return atomic_fetch_sub(&allocations_left, 1) != 0;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return is_granted() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return is_granted() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return is_granted() ? __real_realloc(old, size) : NULL;
-}
-
-void *__wrap_reallocarray(void *old, size_t count, size_t size)
-{
-	return is_granted() ? __real_reallocarray(old, count, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return is_granted() ? __real_strdup(text) : NULL;
 }
 
 /* ---- JSON ----------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
-/* tests/core/test_request_no_memory.c - requests when memory runs out: each allocation fails in turn, the linker puts __wrap_ in front (meson.build)
+/* tests/core/test_request_no_memory.c - requests when memory runs out: each allocation fails in turn
  *
  * Whoever asks gets one answer whatever fails: the one there would have been, or that there is no memory. Nothing is left of the request. */
+#include "../failing_memory.h"
 #include "json.h"
 #include "log.h"
 #include "loop.h"
@@ -14,16 +15,6 @@
 
 #undef fail /* a macro of check.h, and a member of struct pbx_requests */
 
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
-void *__wrap_emalloc(size_t size);
-
 static int allocations_left = INT32_MAX; /* then one fails */
 static bool has_failed;
 
@@ -33,32 +24,6 @@ static bool is_granted(void)
 		return true;
 	has_failed = true;
 	return false;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return is_granted() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return is_granted() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return is_granted() ? __real_realloc(old, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return is_granted() ? __real_strdup(text) : NULL;
-}
-
-/* Check's own: it ends the program without. */
-void *__wrap_emalloc(size_t size)
-{
-	return __real_malloc(size);
 }
 
 static const struct pbx_requests *const requests = &core_requests_service;

@@ -1,4 +1,5 @@
 /* tests/core/test_settings.c - files, values, sentences about mistakes, and changes that happen wholly or not at all */
+#include "../failing_memory.h"
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <string.h>
@@ -758,37 +759,13 @@ START_TEST(the_manual_has_a_line_for_every_setting)
 }
 END_TEST
 
-/* ---- each allocation fails in turn (the linker puts __wrap_ in front, see meson.build) -------------------------- */
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-char *__real_strdup(const char *text);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-char *__wrap_strdup(const char *text);
+/* ---- each allocation fails in turn -------------------------- */
 
 static int allocations_left = INT32_MAX;
 
-void *__wrap_malloc(size_t size)
+static bool is_granted(void)
 {
-	return allocations_left-- > 0 ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return allocations_left-- > 0 ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return allocations_left-- > 0 ? __real_realloc(old, size) : NULL;
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return allocations_left-- > 0 ? __real_strdup(text) : NULL;
+	return allocations_left-- > 0;
 }
 
 /* A life of the settings with so many allocations; false: one was refused on the way. */
