@@ -13,6 +13,11 @@ int core_host_offer(const char *id, const void *table);
  * Several providers ("pbx.directory/1"): core_host_each_service walks them. Never NULL. */
 const void *core_host_service(const char *id, uint32_t size);
 void core_host_each_service(const char *id, uint32_t size, void (*each)(void *context, const void *table), void *context);
+/* The same with whom to charge for what is taken from it (NULL: the daemon's own). table is good until each returns; what it points at, as
+ * long as the owner is charged. */
+void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
+			     void *context);
+uint64_t core_host_offers(void); /* another number whenever somebody begins or ceases to offer something */
 
 /* Takes a linked-in part aboard: its settings must have been declared. started: its name is logged. PBX_OK or the part's error. */
 int core_host_add_part(const struct pbx_plugin *part, void *instance_or_null);

@@ -29,6 +29,7 @@ struct seat {
 
 static struct provider *providers;
 static struct seat *seats;
+static uint64_t changes;
 
 bool core_need_parse(const char *need, char *ret_id, size_t size, bool *ret_optional)
 {
@@ -151,7 +152,26 @@ const void *core_host_service(const char *id, uint32_t size)
 	return table ? table : nothing;
 }
 
+struct each_table {
+	void (*each)(void *context, const void *table);
+	void *context;
+};
+
+static void each_table(void *context, struct pbx_host *owner, const void *table)
+{
+	const struct each_table *wanted = context;
+
+	(void)owner;
+	wanted->each(wanted->context, table);
+}
+
 void core_host_each_service(const char *id, uint32_t size, void (*each)(void *context, const void *table), void *context)
+{
+	core_host_each_provider(id, size, each_table, &(struct each_table){ each, context });
+}
+
+void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
+			     void *context)
 {
 	alignas(max_align_t) unsigned char table[MOST_TABLE_BYTES];
 
@@ -161,8 +181,13 @@ void core_host_each_service(const char *id, uint32_t size, void (*each)(void *co
 		if (strcmp(provider->id, id) != 0)
 			continue;
 		fill(table, size, provider);
-		each(context, table);
+		each(context, provider->instance ? &provider->instance->owner.host : NULL, table);
 	}
+}
+
+uint64_t core_host_offers(void)
+{
+	return changes;
 }
 
 /* ---- providers ------------------------------------------------------------------------ */
@@ -177,6 +202,7 @@ static int add_provider(struct core_instance *instance, const char *id, const st
 	provider->instance = instance;
 	provider->table = table;
 	memcpy(provider->id, id, size);
+	changes++;
 	while (*end)
 		end = &(*end)->next;
 	*end = provider;
@@ -216,6 +242,7 @@ static void provider_free(struct provider **at)
 	struct provider *provider = *at;
 
 	*at = provider->next;
+	changes++;
 	refill(provider->id);
 	free(provider);
 }

@@ -8,6 +8,7 @@
 #include "../check_main.h"
 #include <pbx/bus.h>
 #include <pbx/calls.h>
+#include <pbx/codec.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
 #include <pbx/io.h>
@@ -100,11 +101,13 @@ BEGINS_WITH_SIZE(pbx_account);
 BEGINS_WITH_SIZE(pbx_source_spec);
 BEGINS_WITH_SIZE(pbx_file_info);
 BEGINS_WITH_SIZE(pbx_mailbox);
+BEGINS_WITH_SIZE(pbx_codec_wish);
 
 IS_SERVICE(pbx_host);
 IS_SERVICE(pbx_plugin);
 IS_SERVICE(pbx_bus);
 IS_SERVICE(pbx_calls);
+IS_SERVICE(pbx_codecs);
 IS_SERVICE(pbx_directory);
 IS_SERVICE(pbx_fetch);
 IS_SERVICE(pbx_io);
@@ -174,6 +177,12 @@ IN_ROW(pbx_metric, 0, 8, name, kind, help, labels, buckets);
 AT_LEAST(pbx_metric, 40);
 IN_ROW(pbx_event_type, 0, 8, name, help, fields);
 AT_LEAST(pbx_event_type, 32);
+AT(pbx_codec, name, 0);
+IN_ROW(pbx_codec, 8, 4, clock_hz, rate_hz, channels, payload_type, flags, frame_us);
+IN_ROW(pbx_codec, 32, 4, least_ptime_ms, usual_ptime_ms, most_ptime_ms, bits_per_s, ie_tenths, bpl_tenths);
+IN_ROW(pbx_codec, 56, 8, context, offer, answer, passes, encoder_open, decoder_open, encoder_close, decoder_close, encode);
+IN_ROW(pbx_codec, 128, 8, decode, conceal, recover, duration, loss);
+AT_LEAST(pbx_codec, 168);
 
 /* The host, as far as it goes today. */
 IN_ROW(pbx_host, 16, 8, service, log, post, work, hold, release, now_ms, wall_us, ready, name, data_dir, ulid);

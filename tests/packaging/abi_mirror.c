@@ -7,6 +7,7 @@
 #include <pbx/border.h>
 #include <pbx/bus.h>
 #include <pbx/calls.h>
+#include <pbx/codec.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
 #include <pbx/io.h>
@@ -86,6 +87,9 @@ struct abi_mirror {
 	const struct pbx_sip_probe *sip_probe;
 	const struct pbx_mwi *mwi;
 	const struct pbx_mailbox *mailbox;
+	const struct pbx_codecs *codecs;
+	const struct pbx_codec *codec;
+	const struct pbx_codec_wish *codec_wish;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
