@@ -1,0 +1,212 @@
+/* tests/plugins/codec.c - a codec of a plugin under test, driven as a media worker would: codec.h */
+#include "codec.h"
+#include "host.h"
+#include <stdlib.h>
+
+struct search {
+	const char *name;
+	uint32_t rate_hz;
+	struct codec found;
+};
+
+static void look(void *context, const void *table)
+{
+	struct search *search = context;
+	const struct pbx_codecs *codecs = table;
+
+	ck_assert_uint_eq(codecs->codecs.row_size, sizeof(struct pbx_codec));
+	for (uint32_t i = 0; i < codecs->codecs.count; i++) {
+		const struct pbx_codec *row = &((const struct pbx_codec *)codecs->codecs.rows)[i];
+
+		if (!strcmp(row->name, search->name) && row->rate_hz == search->rate_hz)
+			search->found = (struct codec){ row, codecs->self };
+	}
+}
+
+static struct codec find(const char *name, uint32_t rate_hz)
+{
+	struct search search = { name, rate_hz, { NULL, NULL } };
+
+	core_host_each_service("pbx.codec/1", sizeof(struct pbx_codecs), look, &search);
+	return search.found;
+}
+
+bool codec_is_offered(const char *name, uint32_t rate_hz)
+{
+	return find(name, rate_hz).row != NULL;
+}
+
+struct codec codec_named(const char *name, uint32_t rate_hz)
+{
+	struct codec codec = find(name, rate_hz);
+
+	ck_assert_msg(codec.row != NULL, "nobody offers %s with %u samples a second", name, rate_hz);
+	return codec;
+}
+
+const char *codec_offer(const struct codec *codec)
+{
+	static char fmtp[PBX_CODEC_FMTP_BYTES];
+
+	fmtp[0] = '\0';
+	if (codec->row->offer)
+		ck_assert_int_eq(codec->row->offer(codec->self, codec->row, fmtp, sizeof fmtp), PBX_OK);
+	return fmtp;
+}
+
+int codec_answer(const struct codec *codec, const char *remote, char ret_fmtp[PBX_CODEC_FMTP_BYTES])
+{
+	ret_fmtp[0] = '\0';
+	if (codec->row->answer)
+		return codec->row->answer(codec->self, codec->row, remote, ret_fmtp, PBX_CODEC_FMTP_BYTES);
+	return codec->row->offer ? codec->row->offer(codec->self, codec->row, ret_fmtp, PBX_CODEC_FMTP_BYTES) : PBX_OK;
+}
+
+void *codec_encoder(const struct codec *codec, const char *remote_fmtp, uint32_t ptime_ms)
+{
+	struct pbx_codec_wish wish = { sizeof wish, codec_offer(codec), remote_fmtp, ptime_ms, 0 };
+	void *encoder = NULL;
+
+	ck_assert_int_eq(codec->row->encoder_open(codec->self, codec->row, &wish, &encoder), PBX_OK);
+	ck_assert_ptr_nonnull(encoder);
+	return encoder;
+}
+
+void *codec_decoder(const struct codec *codec, const char *local_fmtp)
+{
+	struct pbx_codec_wish wish = { sizeof wish, local_fmtp, "", 0, 0 };
+	void *decoder = NULL;
+
+	ck_assert_int_eq(codec->row->decoder_open(codec->self, codec->row, &wish, &decoder), PBX_OK);
+	ck_assert_ptr_nonnull(decoder);
+	return decoder;
+}
+
+struct payloads codec_encode(const struct codec *codec, const char *remote_fmtp, uint32_t ptime_ms, const int16_t *samples, uint32_t count)
+{
+	uint32_t each = codec->row->rate_hz / 1000 * ptime_ms;
+	struct payloads payloads = { count / each, ptime_ms, NULL };
+	void *encoder = codec_encoder(codec, remote_fmtp, ptime_ms);
+
+	payloads.items = calloc(payloads.count, sizeof *payloads.items);
+	ck_assert_ptr_nonnull(payloads.items);
+	for (uint32_t i = 0; i < payloads.count; i++) {
+		struct payload *item = &payloads.items[i];
+
+		item->bytes = codec->row->encode(encoder, samples + (size_t)i * each, each, item->octets, sizeof item->octets);
+		ck_assert_int_ge(item->bytes, 0);
+	}
+	codec->row->encoder_close(encoder);
+	return payloads;
+}
+
+void payloads_free(struct payloads *payloads)
+{
+	free(payloads->items);
+	payloads->items = NULL;
+}
+
+uint32_t payloads_bytes(const struct payloads *payloads)
+{
+	uint32_t bytes = 0;
+
+	for (uint32_t i = 0; i < payloads->count; i++)
+		bytes += (uint32_t)payloads->items[i].bytes;
+	return bytes;
+}
+
+static uint32_t fill_gap(const struct codec *codec, void *decoder, const struct payload *next, int16_t *ret_samples, uint32_t count)
+{
+	int32_t recovered = 0;
+
+	if (codec->row->recover && next && next->bytes)
+		recovered = codec->row->recover(decoder, next->octets, (uint32_t)next->bytes, ret_samples, count);
+	ck_assert_int_le(recovered, (int32_t)count);
+	if (recovered <= 0) {
+		ck_assert_ptr_nonnull(codec->row->conceal);
+		codec->row->conceal(decoder, ret_samples, count);
+	}
+	return recovered > 0;
+}
+
+uint32_t codec_decode(const struct codec *codec, const char *local_fmtp, const struct payloads *payloads, bool (*lost)(uint32_t index),
+		      int16_t *ret_samples, uint32_t size, uint32_t *ret_recovered)
+{
+	void *decoder = codec_decoder(codec, local_fmtp);
+	uint32_t made = 0, each = codec->row->rate_hz / 1000 * payloads->ptime_ms, recovered = 0;
+
+	for (uint32_t i = 0; i < payloads->count; i++) {
+		const struct payload *item = &payloads->items[i];
+		int32_t count = 0;
+
+		ck_assert_uint_le(made + each, size);
+		if (item->bytes && !(lost && lost(i))) {
+			count = codec->row->decode(decoder, item->octets, (uint32_t)item->bytes, ret_samples + made, size - made);
+			ck_assert_int_ge(count, 0);
+			if (codec->row->duration)
+				ck_assert_uint_eq(codec->row->duration(codec->row, item->octets, (uint32_t)item->bytes), (uint32_t)count);
+		}
+		if (!count) {
+			const struct payload *next = i + 1 < payloads->count && !(lost && lost(i + 1)) ? item + 1 : NULL;
+
+			recovered += fill_gap(codec, decoder, item->bytes ? next : NULL, ret_samples + made, each);
+			count = (int32_t)each;
+		}
+		made += (uint32_t)count;
+	}
+	codec->row->decoder_close(decoder);
+	if (ret_recovered)
+		*ret_recovered = recovered;
+	return made;
+}
+
+uint32_t codec_round_trip(const struct codec *codec, const char *fmtp, uint32_t ptime_ms, const int16_t *samples, uint32_t count,
+			  int16_t *ret_samples)
+{
+	struct payloads payloads = codec_encode(codec, fmtp, ptime_ms, samples, count);
+	uint32_t made = codec_decode(codec, fmtp, &payloads, NULL, ret_samples, count, NULL);
+
+	payloads_free(&payloads);
+	return made;
+}
+
+double codec_tone_snr(const struct codec *codec, const char *fmtp, uint32_t ptime_ms, double hz, double *ret_gain_db)
+{
+	uint32_t rate = codec->row->rate_hz, count = rate / 1000 * 1800;
+	int16_t *in = calloc(count, sizeof *in), *out = calloc(count, sizeof *out);
+
+	ck_assert(in && out);
+	sound_tone(in, count, rate, hz, -12);
+	ck_assert_uint_eq(codec_round_trip(codec, fmtp, ptime_ms, in, count, out), count);
+	double snr = sound_snr(in, out, count, rate / 2, rate / 1000 * 60, NULL, ret_gain_db);
+	free(in);
+	free(out);
+	return snr;
+}
+
+void codec_survives_noise(const struct codec *codec, const char *fmtp)
+{
+	uint32_t size = codec->row->rate_hz / 1000 * PBX_CODEC_MOST_PTIME_MS;
+	int16_t *out = calloc(size, sizeof *out); /* of exactly this size, so that ASan sees one more */
+	void *decoder = codec_decoder(codec, fmtp);
+
+	ck_assert_ptr_nonnull(out);
+	srand(7);
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint32_t bytes = (uint32_t)rand() % (i % 16 ? 80 : PBX_CODEC_MOST_BYTES);
+		uint8_t *payload = malloc(bytes ? bytes : 1);
+
+		ck_assert_ptr_nonnull(payload);
+		for (uint32_t at = 0; at < bytes; at++)
+			payload[at] = (uint8_t)rand();
+		int32_t count = codec->row->decode(decoder, payload, bytes, out, size);
+		ck_assert_int_le(count, (int32_t)size);
+		if (codec->row->duration && count > 0)
+			ck_assert_uint_eq(codec->row->duration(codec->row, payload, bytes), (uint32_t)count);
+		if (i % 8 == 0)
+			(void)fill_gap(codec, decoder, &(struct payload){ 0 }, out, codec->row->rate_hz / 1000 * (i % 60 + 1));
+		free(payload);
+	}
+	codec->row->decoder_close(decoder);
+	free(out);
+}
