@@ -45,6 +45,14 @@ struct core_crypto {
 	uint8_t key[CORE_SRTP_KEY_BYTES];
 };
 
+/* What an end wants to be told by RTCP XR (RFC 3611 5.1, a=rtcp-xr). */
+#define CORE_XR_VOIP 1u       /* voip-metrics */
+#define CORE_XR_RTT 2u        /* rcvr-rtt: the round trip, for who only receives, too */
+#define CORE_XR_LOSS 4u       /* stat-summary=loss */
+#define CORE_XR_DUPLICATES 8u /* =dup */
+#define CORE_XR_JITTER 16u    /* =jitt */
+#define CORE_XR_OURS (CORE_XR_VOIP | CORE_XR_RTT | CORE_XR_LOSS | CORE_XR_DUPLICATES | CORE_XR_JITTER)
+
 #define CORE_SEND 1u
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
@@ -53,6 +61,8 @@ struct core_media_desc {
 	struct core_addr rtp;  /* address and port; port 0 or 0.0.0.0: nowhere (old-style hold has direction without CORE_RECV) */
 	struct core_addr rtcp; /* AF_UNSPEC: rtp's port + 1 */
 	bool rtcp_mux;
+	bool rtcp_rsize;      /* RFC 5506: RTCP need not be a compound */
+	uint8_t xr;           /* CORE_XR_… */
 	bool secure;          /* RTP/SAVP…: without SRTP there is no stream. Else cryptos may be ignored (RFC 8643) */
 	uint8_t crypto_count; /* in order of preference; of an answer: one, or none */
 	struct core_crypto cryptos[CORE_MOST_CRYPTOS];

@@ -14,6 +14,7 @@ typedef struct core_stream {
 struct core_stream_config {
 	struct core_addr rtp, rtcp; /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
 	bool rtcp_mux;
+	uint8_t xr;          /* CORE_XR_… that the peer wants to be told */
 	uint8_t direction;   /* ours: CORE_SEND we may send, CORE_RECV we accept */
 	uint8_t codec_count; /* what may arrive, first is what we send; payload types as the peer numbers them for sending to it */
 	struct core_codec codecs[CORE_MOST_CODECS];
@@ -22,6 +23,15 @@ struct core_stream_config {
 	uint16_t ptime_ms;                       /* of what we send */
 	struct core_crypto send_crypto, receive_crypto; /* suite CORE_SRTP_NONE: plain RTP, both or none of them */
 	bool renegotiated;                              /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+};
+
+/* The peer's own judgement: VoIP metrics of RTCP XR (RFC 3611 4.7), scaled as there. */
+struct core_voip {
+	bool told;
+	uint8_t lost_256, discarded_256, burst_density_256, gap_density_256; /* shares in 1/256 */
+	uint16_t burst_ms, gap_ms, round_trip_ms, end_delay_ms;
+	uint8_t r, mos_lq_tenths, mos_cq_tenths; /* 127: not known */
+	uint16_t buffer_ms;                      /* nominal */
 };
 
 struct core_stream_stats {
@@ -33,6 +43,18 @@ struct core_stream_stats {
 	struct core_addr local, remote;
 	uint32_t worker, receive_ssrc, send_ssrc;
 	uint64_t last_packet_at_ms;
+
+	/* How it arrives: RFC 3611's bursts (4.7.2), of what has been judged; runs are of packets lost directly one behind the other. */
+	uint64_t duplicates;
+	uint32_t judged, judged_lost, runs, bursts, burst_lost, burst_packets;
+	uint32_t clock_hz, ptime_ms; /* of the codec; ptime: of what we send */
+	uint64_t reports_in, reports_out;
+
+	/* How what we send arrives, as the peer's reports say. reported_at_ms 0: it has said nothing yet. */
+	uint64_t reported_at_ms, reported_packets; /* when, and how many we had sent by then */
+	uint32_t peer_lost, peer_highest, peer_jitter_us;
+	bool peer_deaf; /* it reports, and says that nothing of ours arrives */
+	struct core_voip peer_voip;
 };
 
 /* What a stream plays to its peer. */

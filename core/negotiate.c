@@ -102,7 +102,7 @@ static void offer_add_all(struct core_media_desc *offer, struct numbers *numbers
 void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local,
 		     uint8_t direction, struct core_media_desc *ret_offer)
 {
-	struct core_media_desc offer = { .present = true, .rtp = *local, .direction = direction };
+	struct core_media_desc offer = { .present = true, .rtp = *local, .direction = direction, .xr = CORE_XR_OURS };
 	struct numbers numbers = { { false } };
 	bool has_wanted = wanted && wanted->present;
 
@@ -128,6 +128,7 @@ static void config_begin(struct core_stream_config *config, const struct core_me
 		config->rtcp = peer->rtcp;
 	}
 	config->rtcp_mux = peer->rtcp_mux;
+	config->xr = peer->xr;
 	config->direction = direction;
 	config->ptime_ms = peer->ptime_ms ? peer->ptime_ms : PTIME_DEFAULT_MS;
 	if (peer->maxptime_ms && config->ptime_ms > peer->maxptime_ms)
@@ -182,6 +183,8 @@ int core_answer_make(const struct core_media_desc *offer, const struct core_code
 	struct core_media_desc answer = { .present = true,
 					  .rtp = *local,
 					  .rtcp_mux = offer->rtcp_mux,
+					  .rtcp_rsize = offer->rtcp_rsize,
+					  .xr = offer->xr ? CORE_XR_OURS : 0,
 					  .direction = (uint8_t)(mirrored(meant_direction(offer)) & direction),
 					  .ptime_ms = offer->ptime_ms,
 					  .maxptime_ms = offer->maxptime_ms };

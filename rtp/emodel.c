@@ -20,20 +20,13 @@
 #define FULL_LOSS_IE 121.8  /* of G.107.2's curve for Opus */
 
 static const struct rtp_voice voices[] = {
-	{ "PCMU", 0, RTP_BAND_NARROW, 0, 25.1, 0 },
-	{ "PCMA", 0, RTP_BAND_NARROW, 0, 25.1, 0 },
-	{ "L16", 8000, RTP_BAND_NARROW, 0, 4.3, 0 },
-	{ "L16", 0, RTP_BAND_WIDE, 0, 4.3, 0 },
-	{ "G722", 0, RTP_BAND_WIDE, 13, 4.9, 2 },
-	{ "G726-40", 0, RTP_BAND_NARROW, 2, 25.1, 0 },
-	{ "G726-32", 0, RTP_BAND_NARROW, 7, 25.1, 0 },
-	{ "G726-24", 0, RTP_BAND_NARROW, 25, 25.1, 0 },
-	{ "G726-16", 0, RTP_BAND_NARROW, 50, 25.1, 0 },
-	{ "G729", 0, RTP_BAND_NARROW, 11, 19.0, 5 },
-	{ "iLBC", 0, RTP_BAND_NARROW, 11, 32.0, 5 },
-	{ "GSM", 0, RTP_BAND_NARROW, 20, 10.0, 0 },
-	{ "speex", 8000, RTP_BAND_NARROW, 11, 19.0, 10 },
-	{ "speex", 0, RTP_BAND_WIDE, 13, 19.0, 10 },
+	{ "PCMU", 0, RTP_BAND_NARROW, 0, 25.1, 0 },       { "PCMA", 0, RTP_BAND_NARROW, 0, 25.1, 0 },
+	{ "L16", 8000, RTP_BAND_NARROW, 0, 4.3, 0 },      { "L16", 0, RTP_BAND_WIDE, 0, 4.3, 0 },
+	{ "G722", 0, RTP_BAND_WIDE, 13, 4.9, 2 },         { "G726-40", 0, RTP_BAND_NARROW, 2, 25.1, 0 },
+	{ "G726-32", 0, RTP_BAND_NARROW, 7, 25.1, 0 },    { "G726-24", 0, RTP_BAND_NARROW, 25, 25.1, 0 },
+	{ "G726-16", 0, RTP_BAND_NARROW, 50, 25.1, 0 },   { "G729", 0, RTP_BAND_NARROW, 11, 19.0, 5 },
+	{ "iLBC", 0, RTP_BAND_NARROW, 11, 32.0, 5 },      { "GSM", 0, RTP_BAND_NARROW, 20, 10.0, 0 },
+	{ "speex", 8000, RTP_BAND_NARROW, 11, 19.0, 10 }, { "speex", 0, RTP_BAND_WIDE, 13, 19.0, 10 },
 	{ "opus", 0, RTP_BAND_FULL, 10.2, 4.3, 7 },
 };
 static const struct rtp_voice unknown = { "", 0, RTP_BAND_NARROW, 0, 25.1, 0 };

@@ -381,6 +381,15 @@ void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counte
 	totals->forged += rtp_read(&counters->forged);
 }
 
+static void add_rtcp(struct rtp_totals *totals)
+{
+	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
+		for (uint32_t type = 0; type < RTP_RTCP_TYPES; type++) {
+			totals->rtcp_in[type] += rtp_read(&rtp_engine.workers[i].rtcp_in[type]);
+			totals->rtcp_out[type] += rtp_read(&rtp_engine.workers[i].rtcp_out[type]);
+		}
+}
+
 void rtp_engine_totals(struct rtp_totals *ret_totals)
 {
 	uint32_t at = 0;
@@ -394,6 +403,7 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 	ret_totals->decoders = sources.running;
 	ret_totals->listeners = sources.listeners;
 	ret_totals->streams = core_handles_count(&rtp_engine.streams);
+	add_rtcp(ret_totals);
 	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
 		rtp_totals_add(ret_totals, &stream->session.counters);
 }

@@ -33,6 +33,7 @@ extern const struct core_media_driver rtp_driver;
 
 struct rtp_totals {
 	uint64_t packets_in, packets_out, lost, foreign, malformed, forged;
+	uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
 	uint32_t streams, sources, decoders, listeners, workers;
 };
 void rtp_engine_totals(struct rtp_totals *ret_totals);

@@ -83,7 +83,7 @@ static const struct rtp_observer observer = { .source_changed = on_source_change
 
 /* ---- metrics ---- */
 
-enum family { PACKETS, FOREIGN, LOST, MALFORMED, FORGED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS };
+enum family { PACKETS, FOREIGN, LOST, MALFORMED, FORGED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS, RTCP };
 
 static const struct pbx_metric metrics[] = {
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
@@ -99,6 +99,8 @@ static const struct pbx_metric metrics[] = {
 	[SOURCES] = { "pbx_media_sources", PBX_METRIC_GAUGE, "Shared sources that are open", NULL, NULL },
 	[DECODERS] = { "pbx_media_decoders", PBX_METRIC_GAUGE, "Shared sources that are being decoded: one each, however many listen", NULL,
 		       NULL },
+	[RTCP] = { "pbx_rtcp_packets_total", PBX_METRIC_COUNTER, "RTCP packets received and sent; a compound has several", "dir,type",
+		   NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
 
@@ -117,6 +119,23 @@ static void scrape_ports(void)
 	(void)part->metrics->set(part->host, PORTS, "quarantined", count.quarantined);
 }
 
+static void scrape_rtcp(const struct rtp_totals *now)
+{
+	static const char *const types[RTP_RTCP_TYPES] = {
+		[RTP_RTCP_SR] = "sr",   [RTP_RTCP_RR] = "rr",      [RTP_RTCP_SDES] = "sdes",
+		[RTP_RTCP_BYE] = "bye", [RTP_RTCP_APP] = "app",    [RTP_RTCP_FEEDBACK] = "feedback",
+		[RTP_RTCP_XR] = "xr",   [RTP_RTCP_OTHER] = "other"
+	};
+	char labels[24];
+
+	for (uint32_t type = 0; type < RTP_RTCP_TYPES; type++) {
+		(void)snprintf(labels, sizeof labels, "in,%s", types[type]);
+		add_since(RTCP, labels, now->rtcp_in[type], part->counted.rtcp_in[type]);
+		(void)snprintf(labels, sizeof labels, "out,%s", types[type]);
+		add_since(RTCP, labels, now->rtcp_out[type], part->counted.rtcp_out[type]);
+	}
+}
+
 static void on_scrape(void *self)
 {
 	struct rtp_totals now;
@@ -130,15 +149,16 @@ static void on_scrape(void *self)
 	add_since(LOST, NULL, now.lost, part->counted.lost);
 	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
 	add_since(FORGED, NULL, now.forged, part->counted.forged);
-	part->counted = now;
 	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
 	(void)part->metrics->set(part->host, SOURCES, NULL, now.sources);
 	(void)part->metrics->set(part->host, LISTENERS, NULL, now.listeners);
 	(void)part->metrics->set(part->host, DECODERS, NULL, now.decoders);
+	scrape_rtcp(&now);
 	for (uint32_t i = 0; i < now.workers; i++) {
 		(void)snprintf(label, sizeof label, "%u", i);
 		(void)part->metrics->set(part->host, BUSY, label, rtp_engine_take_busy(i));
 	}
+	part->counted = now;
 	scrape_ports();
 }
 

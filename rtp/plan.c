@@ -5,6 +5,7 @@
  * between the two laws of G.711 we translate; everything else has no way and is dropped.
  */
 #include "plan.h"
+#include "emodel.h"
 
 #include <pbx/abi.h>
 #include <stdlib.h>
@@ -39,6 +40,11 @@ static uint16_t khz_of(const struct core_codec *codec)
 	return (uint16_t)(khz == 0 ? 8 : khz > 192 ? 192 : khz);
 }
 
+const char *rtp_config_codec(const struct core_stream_config *config)
+{
+	return config->codec_count > 0 ? config->codecs[0].name : "";
+}
+
 static const struct core_codec *first_g711(const struct core_stream_config *config)
 {
 	for (uint8_t i = 0; i < config->codec_count; i++) {
@@ -64,6 +70,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 	*ret_plan = (struct rtp_plan){ .rtp = config->rtp,
 				       .rtcp = config->rtcp,
 				       .rtcp_mux = config->rtcp_mux,
+				       .xr = config->xr,
 				       .renegotiated = config->renegotiated,
 				       .direction = config->direction,
 				       .nat = nat,
@@ -76,6 +83,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 	}
 	if (config->codec_count > 0)
 		ret_plan->send_khz = khz_of(&config->codecs[0]);
+	ret_plan->voice = rtp_voice_find(rtp_config_codec(config), config->codec_count ? config->codecs[0].clock_hz : 0);
 	for (int type = 0; type < 128; type++)
 		ret_plan->clock_khz[type] = 8;
 	for (uint8_t i = 0; i < config->codec_count; i++) {
@@ -146,9 +154,4 @@ void rtp_route_make(const struct core_stream_config *from, const struct core_str
 		ret_route->out[from->receive_types[i] & 0x7f] = way_of(&from->codecs[i], to);
 	if (from->dtmf_receive_type != 0 && to->dtmf_type != 0)
 		ret_route->out[from->dtmf_receive_type & 0x7f] = to->dtmf_type & 0x7f;
-}
-
-const char *rtp_config_codec(const struct core_stream_config *config)
-{
-	return config->codec_count > 0 ? config->codecs[0].name : "";
 }

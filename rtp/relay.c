@@ -8,24 +8,13 @@
  * passed, marker set. G.711 changes its law by table. G.711 in frames of another length waits in a small FIFO and leaves by
  * the clock.
  */
+#include "octets.h"
 #include "worker.h"
 
 #include <string.h>
 
 #define MOST_JUMP 3000      /* RFC 3550 A.1: further than this the source has begun anew */
 #define FIFO_MOST_FRAMES 3u /* more than this waits: our clock is slower than theirs, send two */
-
-static void put16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
-
-static void put32(uint8_t *at, uint32_t value)
-{
-	put16(at, (uint16_t)(value >> 16));
-	put16(at + 2, (uint16_t)value);
-}
 
 bool rtp_can_send(const struct rtp_session *session)
 {
@@ -73,9 +62,9 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 
 	packet[0] = 0x80;
 	packet[1] = (uint8_t)(type | (marker ? 0x80 : 0));
-	put16(packet + 2, sequence);
-	put32(packet + 4, timestamp);
-	put32(packet + 8, session->sender.ssrc);
+	(void)rtp_put16(packet + 2, sequence);
+	(void)rtp_put32(packet + 4, timestamp);
+	(void)rtp_put32(packet + 8, session->sender.ssrc);
 	send_packet(session, packet, bytes + RTP_HEADER_BYTES);
 	note_sent(session, sequence, timestamp, bytes);
 }

@@ -1,41 +1,37 @@
 /*
  * rtcp - what both ends are told about what arrives: RFC 3550 section 6
  *
- * Reports end at us: each leg hears how its own stream reaches us and what we send it, never what another leg said about
- * another stream. A report is SR (or RR when we sent nothing since the last) with SDES CNAME, every five seconds at random
- * between half and one and a half of that, divided by e - 3/2 as 6.3.1 asks; the first after half the time.
+ * Reports end at us: each leg hears how its own stream reaches us and what we send it, never what another leg said about another stream. A report is SR (or RR
+ * when we have sent nothing in two intervals) with SDES CNAME, and XR where the peer's SDP asks for it (xr.c). Reports go out every five seconds at random
+ * between half and one and a half of that, divided by e - 3/2 as 6.3.1 asks; the first after half the time. With two members the share of bandwidth that
+ * 6.2 allows to RTCP is never the tighter limit, and there is no group whose growth would have to be reconsidered.
+ *
+ * What is heard may be a compound or a single packet (RFC 5506). One bad length makes all of it malformed.
  */
+#include "octets.h"
 #include "worker.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SR 200
-#define RR 201
-#define SDES 202
-#define BYE 203
+#define SR 200u
+#define RR 201u
+#define SDES 202u
+#define BYE 203u
+#define XR 207u
+#define LEAST_TYPE 192u /* what shares a port with RTP (RFC 5761 4) */
+#define MOST_TYPE 223u
 #define BLOCK_BYTES 24u
+#define SR_BYTES 28u
+#define RR_BYTES 8u
 #define INTERVAL_MS 5000u
 #define COMPENSATION 1.21828
 #define NTP_EPOCH_S 2208988800u /* 1900 to 1970 */
+#define DEAF_PACKETS 100u       /* sent since a peer's reports last told of progress */
+#define REPORT_BYTES 152u       /* SR with a block, SDES, BYE */
 
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint8_t *put32(uint8_t *at, uint32_t value)
-{
-	at[0] = (uint8_t)(value >> 24);
-	at[1] = (uint8_t)(value >> 16);
-	at[2] = (uint8_t)(value >> 8);
-	at[3] = (uint8_t)value;
-	return at + 4;
-}
-
-/* NTP time as 32.32 bits. */
-static uint64_t ntp_now(void)
+uint64_t rtp_ntp_now(void)
 {
 	struct timespec now;
 
@@ -43,59 +39,133 @@ static uint64_t ntp_now(void)
 	return (uint64_t)((uint32_t)now.tv_sec + NTP_EPOCH_S) << 32 | ((uint64_t)now.tv_nsec << 32) / 1000000000u;
 }
 
-static uint32_t ntp_middle(uint64_t ntp)
+static void count_type(_Atomic uint64_t *counts, uint32_t type)
 {
-	return (uint32_t)(ntp >> 16);
+	static const uint8_t places[] = { RTP_RTCP_SR,  RTP_RTCP_RR,       RTP_RTCP_SDES,     RTP_RTCP_BYE,
+					  RTP_RTCP_APP, RTP_RTCP_FEEDBACK, RTP_RTCP_FEEDBACK, RTP_RTCP_XR };
+
+	rtp_count(&counts[type >= SR && type <= XR ? places[type - SR] : RTP_RTCP_OTHER], 1);
 }
 
 /* ---- what we hear ---- */
 
-/* A block about the stream we send: round trip is now - LSR - DLSR, in 1/65536 s (6.4.1). */
-static void take_block(struct rtp_session *session, const uint8_t *block)
+void rtp_note_round_trip(struct rtp_session *session, uint32_t last_report, uint32_t delay)
 {
-	if (get32(block) != session->sender.ssrc)
-		return;
-	uint32_t last_report = get32(block + 16), delay = get32(block + 20);
-	uint32_t trip = ntp_middle(ntp_now()) - last_report - delay;
+	uint32_t trip = (uint32_t)(rtp_ntp_now() >> 16) - last_report - delay;
 
-	rtp_write(&session->counters.peer_lost, get32(block + 4) & 0xffffffu);
-	if (session->plan->send_khz > 0)
-		rtp_write(&session->counters.peer_jitter_us, (uint32_t)((uint64_t)get32(block + 12) * 1000 / session->plan->send_khz));
 	if (last_report != 0 && trip < 60u << 16) /* a clock that stepped would tell of ages */
 		rtp_write(&session->counters.round_trip_us, (uint32_t)((uint64_t)trip * 1000000 >> 16));
 }
 
-static void take_report(struct rtp_session *session, const uint8_t *packet, size_t size)
+/* It reports, and is told of nothing new: what we send goes astray. */
+static void note_progress(struct rtp_session *session, bool is_told, uint32_t highest)
 {
-	size_t at = packet[1] == SR ? 28 : 8, blocks = packet[0] & 31u;
+	struct rtp_rtcp *rtcp = &session->rtcp;
+	uint32_t sent = session->sender.packets;
 
-	if (packet[1] == SR && size >= 28) {
-		session->rtcp.heard_ntp = get32(packet + 8) << 16 | get32(packet + 12) >> 16;
+	if (is_told && highest != rtcp->told_highest) {
+		rtcp->told_highest = highest;
+		rtcp->packets_when_told = sent;
+		rtp_write(&session->counters.peer_deaf, 0);
+	} else if (sent - rtcp->packets_when_told >= DEAF_PACKETS) {
+		rtp_write(&session->counters.peer_deaf, 1);
+	}
+}
+
+/* A block about the stream we send (6.4.1). */
+static void take_block(struct rtp_session *session, const uint8_t *block)
+{
+	struct rtp_counters *counters = &session->counters;
+	uint32_t lost = rtp_get32(block + 4) & 0xffffffu;
+
+	rtp_write(&counters->peer_lost, lost & 0x800000u ? 0 : lost); /* below nothing: it got some twice */
+	rtp_write(&counters->peer_highest, rtp_get32(block + 8));
+	rtp_write(&counters->peer_jitter_us, (uint32_t)((uint64_t)rtp_get32(block + 12) * 1000 / session->plan->send_khz));
+	rtp_write(&counters->reported_packets, rtp_read(&counters->packets_out));
+	rtp_write(&counters->reported_at_ms, session->worker->now_ms);
+	rtp_note_round_trip(session, rtp_get32(block + 16), rtp_get32(block + 20));
+	note_progress(session, true, rtp_get32(block + 8));
+}
+
+/* What a compound has told so far. */
+struct telling {
+	bool reports, about_us, bye;
+};
+
+static bool take_report(struct rtp_session *session, const uint8_t *packet, size_t size, struct telling *telling)
+{
+	size_t head = packet[1] == SR ? SR_BYTES : RR_BYTES, blocks = packet[0] & 31u;
+
+	if (size < head + blocks * BLOCK_BYTES)
+		return false;
+	if (packet[1] == SR) {
+		session->rtcp.heard_ntp = rtp_get32(packet + 8) << 16 | rtp_get32(packet + 12) >> 16;
+		session->rtcp.heard_ssrc = rtp_get32(packet + 4);
 		session->rtcp.heard_at_us = session->worker->now_us;
 	}
-	for (; blocks > 0 && at + BLOCK_BYTES <= size; blocks--, at += BLOCK_BYTES)
-		take_block(session, packet + at);
+	telling->reports = true;
+	for (const uint8_t *block = packet + head; blocks > 0; blocks--, block += BLOCK_BYTES) {
+		if (rtp_get32(block) != session->sender.ssrc)
+			continue;
+		telling->about_us = true;
+		take_block(session, block);
+	}
+	return true;
+}
+
+static bool take_packet(struct rtp_session *session, const uint8_t *packet, size_t size, struct telling *telling)
+{
+	switch (packet[1]) {
+	case SR:
+	case RR:
+		return take_report(session, packet, size, telling);
+	case BYE:
+		telling->bye = true;
+		return size >= 4 + 4u * (packet[0] & 31u);
+	case XR:
+		return rtp_xr_receive(session, packet, size);
+	default:
+		return true;
+	}
+}
+
+/* The octets of a packet's own without padding, which only the last of a compound may have (6.4.1). 0: it is not as it should be. */
+static size_t own_bytes(const uint8_t *packet, size_t bytes, bool is_last)
+{
+	size_t padding = packet[0] & 0x20 ? packet[bytes - 1] : 0;
+
+	if (!(packet[0] & 0x20))
+		return bytes;
+	return is_last && padding > 0 && padding % 4 == 0 && padding + 4 <= bytes ? bytes - padding : 0;
+}
+
+static bool take_compound(struct rtp_session *session, const uint8_t *data, size_t size, struct telling *telling)
+{
+	while (size >= 4 && data[0] >> 6 == 2 && data[1] >= LEAST_TYPE && data[1] <= MOST_TYPE) {
+		size_t bytes = 4u + 4u * rtp_get16(data + 2), own = bytes <= size ? own_bytes(data, bytes, bytes == size) : 0;
+
+		if (own == 0 || !take_packet(session, data, own, telling))
+			return false;
+		count_type(session->worker->rtcp_in, data[1]);
+		data += bytes;
+		size -= bytes;
+		if (size == 0)
+			return true;
+	}
+	return false;
 }
 
 void rtp_rtcp_receive(struct rtp_session *session, const uint8_t *data, size_t size)
 {
-	bool understood = false;
+	struct telling telling = { 0 };
 
-	while (size >= 4 && data[0] >> 6 == 2) {
-		size_t bytes = 4u + 4u * (size_t)((uint32_t)data[2] << 8 | data[3]);
-
-		if (bytes > size)
-			break;
-		if ((data[1] == SR || data[1] == RR) && bytes >= 8)
-			take_report(session, data, bytes);
-		understood = true;
-		data += bytes;
-		size -= bytes;
-	}
-	if (understood && size == 0)
-		session->rtcp.received++;
-	else
+	if (!take_compound(session, data, size, &telling)) {
 		rtp_count(&session->counters.malformed, 1);
+		return;
+	}
+	rtp_count(&session->counters.reports_in, 1);
+	if (telling.reports && !telling.about_us && !telling.bye)
+		note_progress(session, false, 0);
 }
 
 /* ---- what we say ---- */
@@ -121,18 +191,20 @@ static uint8_t *put_block(struct rtp_session *session, uint8_t *at)
 {
 	struct rtp_receiver *receiver = &session->receiver;
 	uint64_t since_us = session->worker->now_us - session->rtcp.heard_at_us;
+	bool has_sr = session->rtcp.heard_ntp != 0 && session->rtcp.heard_ssrc == receiver->ssrc;
 
-	at = put32(at, receiver->ssrc);
-	at = put32(at, loss_word(receiver));
-	at = put32(at, receiver->cycles + receiver->newest);
-	at = put32(at, receiver->jitter16 >> 4);
-	at = put32(at, session->rtcp.heard_ntp);
-	return put32(at, session->rtcp.heard_ntp ? (uint32_t)((since_us << 16) / 1000000) : 0);
+	at = rtp_put32(at, receiver->ssrc);
+	at = rtp_put32(at, loss_word(receiver));
+	at = rtp_put32(at, receiver->cycles + receiver->newest);
+	at = rtp_put32(at, receiver->jitter16 >> 4);
+	at = rtp_put32(at, has_sr ? session->rtcp.heard_ntp : 0);
+	return rtp_put32(at, has_sr ? (uint32_t)((since_us << 16) / 1000000) : 0);
 }
 
-static uint8_t *put_head(uint8_t *at, uint32_t count, uint32_t type, size_t bytes)
+static uint8_t *put_head(struct rtp_session *session, uint8_t *at, uint32_t count, uint32_t type, size_t bytes)
 {
-	return put32(at, 0x80000000u | count << 24 | type << 16 | (uint32_t)(bytes / 4 - 1));
+	count_type(session->worker->rtcp_out, type);
+	return rtp_put32(at, 0x80000000u | count << 24 | type << 16 | (uint32_t)(bytes / 4 - 1));
 }
 
 /* The RTP timestamp of this instant, on the line that our packets are on. */
@@ -146,34 +218,45 @@ static uint32_t timestamp_now(const struct rtp_session *session)
 static uint8_t *put_report(struct rtp_session *session, uint8_t *at)
 {
 	const struct rtp_sender *sender = &session->sender;
-	bool sent = sender->packets != session->rtcp.packets_at_report, heard = session->receiver.started;
-	uint64_t ntp = ntp_now();
+	struct rtp_rtcp *rtcp = &session->rtcp;
+	bool sent = sender->packets != rtcp->packets_before_report, heard = session->receiver.started;
+	uint64_t ntp = rtp_ntp_now();
 
-	at = put_head(at, heard, sent ? SR : RR, (sent ? 28u : 8u) + (heard ? BLOCK_BYTES : 0));
-	at = put32(at, sender->ssrc);
+	at = put_head(session, at, heard, sent ? SR : RR, (sent ? SR_BYTES : RR_BYTES) + (heard ? BLOCK_BYTES : 0));
+	at = rtp_put32(at, sender->ssrc);
 	if (sent) {
-		at = put32(at, (uint32_t)(ntp >> 32));
-		at = put32(at, (uint32_t)ntp);
-		at = put32(at, timestamp_now(session));
-		at = put32(at, sender->packets);
-		at = put32(at, sender->octets);
+		at = rtp_put32(at, (uint32_t)(ntp >> 32));
+		at = rtp_put32(at, (uint32_t)ntp);
+		at = rtp_put32(at, timestamp_now(session));
+		at = rtp_put32(at, sender->packets);
+		at = rtp_put32(at, sender->octets);
 	}
-	session->rtcp.packets_at_report = sender->packets;
+	rtcp->packets_before_report = rtcp->packets_at_report;
+	rtcp->packets_at_report = sender->packets;
 	return heard ? put_block(session, at) : at;
 }
 
-static uint8_t *put_cname(const struct rtp_session *session, uint8_t *at)
+static uint8_t *put_cname(struct rtp_session *session, uint8_t *at)
 {
 	const char *cname = session->worker->common->cname;
 	size_t length = strlen(cname), bytes = (8 + 2 + length + 1 + 3) & ~(size_t)3; /* at least one zero ends the items */
 
 	memset(at, 0, bytes);
-	(void)put_head(at, 1, SDES, bytes);
-	(void)put32(at + 4, session->sender.ssrc);
+	(void)put_head(session, at, 1, SDES, bytes);
+	(void)rtp_put32(at + 4, session->sender.ssrc);
 	at[8] = 1; /* CNAME */
 	at[9] = (uint8_t)length;
 	memcpy(at + 10, cname, length);
 	return at + bytes;
+}
+
+static uint8_t *put_xr(struct rtp_session *session, uint8_t *at)
+{
+	uint8_t *end = rtp_xr_put(session, at);
+
+	if (end != at)
+		count_type(session->worker->rtcp_out, XR);
+	return end;
 }
 
 static bool has_way(const struct rtp_session *session)
@@ -185,19 +268,19 @@ static bool has_way(const struct rtp_session *session)
 
 static void send_compound(struct rtp_session *session, bool bye)
 {
-	_Alignas(16) uint8_t data[256 + RTP_TRAILER_BYTES];
-	uint8_t *end = put_cname(session, put_report(session, data));
+	_Alignas(16) uint8_t data[REPORT_BYTES + RTP_XR_BYTES + RTP_TRAILER_BYTES];
+	uint8_t *end = put_xr(session, put_cname(session, put_report(session, data)));
 	const struct core_addr *to = session->plan->rtcp_mux ? &session->remote : &session->remote_rtcp;
 
 	if (bye)
-		end = put32(put_head(end, 1, BYE, 8), session->sender.ssrc);
+		end = rtp_put32(put_head(session, end, 1, BYE, 8), session->sender.ssrc);
 	size_t size = (size_t)(end - data);
 
+	rtp_count(&session->counters.reports_out, 1);
 	if (session->plan->send_guard && !rtp_guard_protect(session->plan->send_guard, true, data, &size))
 		return;
 	/* A report that is lost is followed by another. */
 	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, size, 0, &to->sa, rtp_addr_size(to));
-	session->rtcp.sent++;
 }
 
 static uint64_t next_in_ms(bool first)
@@ -226,6 +309,6 @@ void rtp_rtcp_look_after(struct rtp_session *session)
 
 void rtp_rtcp_bye(struct rtp_session *session)
 {
-	if (has_way(session) && (session->sender.packets > 0 || session->rtcp.sent > 0))
+	if (has_way(session) && (session->sender.packets > 0 || rtp_read(&session->counters.reports_out) > 0))
 		send_compound(session, true);
 }

@@ -7,6 +7,7 @@
  * heard then stays until the next offer and answer. Everybody else is counted and dropped. Where SRTP was agreed on, the key
  * decides instead of the address.
  */
+#include "octets.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -34,16 +35,6 @@ socklen_t rtp_addr_size(const struct core_addr *addr)
 	return addr->sa.sa_family == AF_INET6 ? sizeof addr->in6 : 0;
 }
 
-static uint32_t get32(const uint8_t *at)
-{
-	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
-static uint16_t get16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
 /* Octets of header, CSRCs and extension; 0 when they do not fit. */
 static size_t header_bytes(const uint8_t *data, size_t size)
 {
@@ -54,7 +45,7 @@ static size_t header_bytes(const uint8_t *data, size_t size)
 	if (data[0] & 0x10) {
 		if (size < bytes + 4)
 			return 0;
-		bytes += 4u + 4u * get16(data + bytes + 2);
+		bytes += 4u + 4u * rtp_get16(data + bytes + 2);
 	}
 	return bytes <= size ? bytes : 0;
 }
@@ -73,9 +64,9 @@ bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet)
 	*ret_packet = (struct rtp_packet){
 		.payload = data + header,
 		.payload_bytes = (uint32_t)(size - header - padding),
-		.ssrc = get32(data + 8),
-		.timestamp = get32(data + 4),
-		.sequence = get16(data + 2),
+		.ssrc = rtp_get32(data + 8),
+		.timestamp = rtp_get32(data + 4),
+		.sequence = rtp_get16(data + 2),
 		.type = data[1] & 0x7f,
 		.marker = data[1] & 0x80,
 	};
@@ -333,5 +324,6 @@ void rtp_session_look_after(struct rtp_session *session)
 		tell_source(session);
 	look_for_silence(session);
 	rtp_dtmf_look_after(session);
+	rtp_receiver_look_after(session);
 	rtp_rtcp_look_after(session);
 }

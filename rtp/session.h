@@ -5,6 +5,7 @@
  * reaches the worker as a plan: numbers to look up, no names to compare. Unless marked otherwise: [media]. */
 #pragma once
 #include "g711.h"
+#include "losses.h"
 #include "queue.h"
 #include "srtp.h"
 
@@ -41,6 +42,7 @@ static inline uint32_t rtp_kind_law(uint8_t kind)
 struct rtp_plan {
 	struct core_addr rtp, rtcp; /* SDP's; AF_UNSPEC: not told */
 	bool rtcp_mux, renegotiated;
+	uint8_t xr;              /* CORE_XR_… that the peer wants to be told */
 	uint8_t direction;       /* CORE_SEND | CORE_RECV */
 	uint8_t nat;             /* RTP_NAT_… */
 	uint8_t receive[128];    /* RTP_KIND_… of a payload type that arrives */
@@ -50,6 +52,7 @@ struct rtp_plan {
 	uint8_t dtmf_type;       /* 0: not agreed */
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
+	const struct rtp_voice *voice;                /* what the E-model knows of the first codec */
 	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
 	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
 };
@@ -62,10 +65,16 @@ struct rtp_route {
 	uint8_t out[128];
 };
 
+#define RTP_VOIP_WORDS 3u /* of 8 octets: what is told by a block of VoIP metrics */
+
 /* Written by the worker only, so that a plain load and store will do; read by the loop at any time. */
 struct rtp_counters {
 	_Atomic uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, forged, late, last_packet_at_ms;
-	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost;
+	_Atomic uint64_t duplicates, reports_in, reports_out, reported_at_ms, reported_packets;
+	_Atomic uint64_t voip[RTP_VOIP_WORDS]; /* the peer's VoIP metrics, as they came */
+	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost, peer_highest, peer_deaf;
+	_Atomic uint32_t judged, judged_lost, runs, bursts, burst_lost, burst_packets; /* as of the newest loss, or report */
+	_Atomic uint32_t voip_told;
 };
 
 static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
@@ -107,23 +116,43 @@ struct rtp_map {
 	uint32_t since_sync; /* how far newest has moved */
 };
 
+/* How unevenly packets came since the last summary (RFC 3611 4.6): differences of transit in clock units. */
+struct rtp_spread {
+	uint32_t count, least, most;
+	uint64_t sum, squares;
+};
+
 /* RFC 3550 appendix A: what we know of what arrives. */
 struct rtp_receiver {
 	bool started;
 	uint32_t ssrc;
 	uint16_t first_sequence, newest;
 	uint32_t cycles, received, expected_before, received_before;
+	uint32_t duplicates;
+	uint64_t window;   /* bit n: the packet n before the newest has arrived */
+	uint32_t unjudged; /* bits of the window that are from before the beginning */
+	uint64_t publish_at_ms;
 	uint32_t transit, jitter16; /* jitter in clock units, times 16 */
 	uint16_t khz;
-	uint64_t lost_before; /* of earlier SSRCs */
+	uint64_t lost_before;     /* of earlier SSRCs */
+	struct rtp_losses losses; /* of all of them */
+	struct rtp_spread spread;
 };
 
 struct rtp_rtcp {
 	uint64_t due_at_ms; /* our next report; 0: not scheduled */
 	uint32_t heard_ntp; /* middle 32 bits of the peer's last SR */
 	uint64_t heard_at_us;
-	uint32_t packets_at_report; /* of the sender: have we sent since? */
-	uint64_t sent, received;
+	uint32_t heard_ssrc;    /* whose SR that was */
+	uint32_t reference_ntp; /* middle 32 bits of the peer's receiver reference time (RFC 3611 4.4), not answered yet; 0: none */
+	uint32_t reference_ssrc;
+	uint64_t reference_at_us;
+	uint32_t packets_at_report, packets_before_report; /* of the sender: have we sent since the last one, or the one before it? */
+	uint32_t told_highest;                             /* of our sequence, by its last block about us */
+	uint32_t packets_when_told;                        /* what we had sent when that last rose */
+	uint32_t summary_ssrc;                             /* what the last summary was about, and what comes next */
+	uint16_t summary_begins;
+	uint32_t lost_at_summary, duplicates_at_summary;
 };
 
 /* The event (key press) that arrives now. */
@@ -229,7 +258,27 @@ bool rtp_can_send(const struct rtp_session *session);
 /* Somebody else feeds the sender from now on: the next relayed packet begins a new talkspurt. */
 void rtp_relay_interrupted(struct rtp_session *session);
 
+/* All that has come, as though nothing that was overtaken were still to come. */
+void rtp_receiver_picture(const struct rtp_receiver *receiver, struct rtp_loss_picture *ret_picture);
+/* Lost of this SSRC alone. */
+uint32_t rtp_receiver_lost_now(const struct rtp_receiver *receiver);
+/* Puts what the loop may read of it into the counters, once a second. */
+void rtp_receiver_look_after(struct rtp_session *session);
+
+/* ---- xr.c: RFC 3611 ---- */
+
+/* An XR packet whose lengths have been checked from outside. False: its blocks are not as they should be. */
+bool rtp_xr_receive(struct rtp_session *session, const uint8_t *packet, size_t size);
+/* What the peer wants to be told, and an answer to what it asked. Returns the end: at most RTP_XR_BYTES further. */
+uint8_t *rtp_xr_put(struct rtp_session *session, uint8_t *at);
+#define RTP_XR_BYTES 112u
+
 /* ---- rtcp.c ---- */
+
+/* NTP time, 32.32 bits. */
+uint64_t rtp_ntp_now(void);
+/* What a last report and its delay say of the round trip (RFC 3550 6.4.1). */
+void rtp_note_round_trip(struct rtp_session *session, uint32_t last_report, uint32_t delay);
 
 void rtp_rtcp_receive(struct rtp_session *session, const uint8_t *data, size_t size);
 void rtp_rtcp_look_after(struct rtp_session *session); /* sends a report when one is due */

@@ -81,6 +81,17 @@ struct rtp_common {
 	char cname[40];           /* RFC 3550 6.5.1: the same for all our streams, and says nothing about us */
 };
 
+/* RTCP by type, for metrics. */
+#define RTP_RTCP_SR 0u
+#define RTP_RTCP_RR 1u
+#define RTP_RTCP_SDES 2u
+#define RTP_RTCP_BYE 3u
+#define RTP_RTCP_APP 4u
+#define RTP_RTCP_FEEDBACK 5u /* RFC 4585 */
+#define RTP_RTCP_XR 6u
+#define RTP_RTCP_OTHER 7u
+#define RTP_RTCP_TYPES 8u
+
 struct rtp_worker {
 	uint32_t index;
 	struct rtp_common *common;
@@ -89,6 +100,7 @@ struct rtp_worker {
 	bool sent; /* [loop] commands that it has not been called for */
 	struct rtp_queue commands;
 	struct rtp_ring events;
+	_Atomic uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
 	_Atomic uint64_t events_lost; /* the ring was full: digits only, all else is told again */
 
 	/* The thread's own. */

@@ -87,6 +87,28 @@ static void read_rtcp(const char *text, struct core_media_desc *desc)
 	desc->rtcp = addr;
 }
 
+/* "a=rtcp-xr:voip-metrics rcvr-rtt=all:40 stat-summary=loss,dup,jitt" (RFC 3611 5.1); what we cannot tell is passed over. */
+static uint8_t read_xr(const char *text)
+{
+	uint8_t xr = 0;
+
+	for (const char *at = text; at && *at; at += strspn(at, " ")) {
+		size_t length = strcspn(at, " ");
+		char word[64];
+
+		(void)snprintf(word, sizeof word, "%.*s", (int)length, at);
+		xr |= strncmp(word, "voip-metrics", 12) == 0 ? CORE_XR_VOIP : 0;
+		xr |= strncmp(word, "rcvr-rtt=", 9) == 0 ? CORE_XR_RTT : 0;
+		if (strncmp(word, "stat-summary", 12) == 0) {
+			xr |= strstr(word, "loss") ? CORE_XR_LOSS : 0;
+			xr |= strstr(word, "dup") ? CORE_XR_DUPLICATES : 0;
+			xr |= strstr(word, "jitt") ? CORE_XR_JITTER : 0;
+		}
+		at += length;
+	}
+	return xr;
+}
+
 static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels,
 		      const char *fmtp)
 {
@@ -216,6 +238,8 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, st
 	desc->ptime_ms = read_ms(attribute(session, media, "ptime"));
 	desc->maxptime_ms = read_ms(attribute(session, media, "maxptime"));
 	desc->rtcp_mux = sdp_attribute_find(media->m_attributes, "rtcp-mux") != NULL;
+	desc->rtcp_rsize = sdp_attribute_find(media->m_attributes, "rtcp-rsize") != NULL;
+	desc->xr = read_xr(attribute(session, media, "rtcp-xr"));
 	rtcp = attribute(session, media, "rtcp");
 	read_rtcp(rtcp, desc);
 	read_codecs(media, desc);
@@ -381,6 +405,25 @@ static uint16_t port_of(const struct core_addr *addr)
 	return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in4.sin_port);
 }
 
+static void put_xr(struct text *text, uint8_t xr)
+{
+	static const struct {
+		uint8_t bit;
+		const char *word;
+	} summary[] = { { CORE_XR_LOSS, "loss" }, { CORE_XR_DUPLICATES, "dup" }, { CORE_XR_JITTER, "jitt" } };
+	const char *before = xr & (CORE_XR_VOIP | CORE_XR_RTT) ? " stat-summary=" : "stat-summary=";
+
+	put(text, "a=rtcp-xr:%s", xr & CORE_XR_VOIP ? "voip-metrics" : "");
+	if (xr & CORE_XR_RTT)
+		put(text, "%srcvr-rtt=all:40", xr & CORE_XR_VOIP ? " " : "");
+	for (size_t i = 0; i < sizeof summary / sizeof summary[0]; i++)
+		if (xr & summary[i].bit) {
+			put(text, "%s%s", before, summary[i].word);
+			before = ",";
+		}
+	put(text, "\r\n");
+}
+
 static void put_audio(struct text *text, const struct core_media_desc *desc, const char *proto)
 {
 	static const char *const directions[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
@@ -405,6 +448,10 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 		put(text, "a=rtcp:%u\r\n", port_of(&desc->rtcp));
 	if (desc->rtcp_mux)
 		put(text, "a=rtcp-mux\r\n");
+	if (desc->rtcp_rsize)
+		put(text, "a=rtcp-rsize\r\n");
+	if (desc->xr)
+		put_xr(text, desc->xr);
 	put(text, "a=%s\r\n", directions[desc->direction & 3]);
 }
 

@@ -233,13 +233,16 @@ START_TEST(the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made)
 
 	offer.ptime_ms = 40;
 	offer.maxptime_ms = 30;
-	offer.rtcp_mux = true;
+	offer.rtcp_mux = offer.rtcp_rsize = true;
+	offer.xr = CORE_XR_VOIP;
 	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
 	ck_assert_str_eq(write_codecs(config.codecs, config.codec_count), "PCMA/8000@8 PCMU/8000@0");
 	ck_assert_uint_eq(config.dtmf_type, 96);
 	ck_assert_uint_eq(config.dtmf_receive_type, 96);
 	ck_assert_uint_eq(config.ptime_ms, 30);
-	ck_assert(config.rtcp_mux && answer.rtcp_mux);
+	ck_assert(config.rtcp_mux && answer.rtcp_mux && answer.rtcp_rsize);
+	ck_assert_uint_eq(config.xr, CORE_XR_VOIP); /* what it wants to be told */
+	ck_assert_uint_eq(answer.xr, CORE_XR_OURS); /* and what we do */
 	ck_assert_uint_eq(ntohs(config.rtp.in4.sin_port), 4000);
 }
 END_TEST

@@ -23,7 +23,7 @@ static void put32(uint8_t *at, uint32_t value)
 	memcpy(at, &value_be, sizeof value_be);
 }
 
-static void call(bool mux)
+static void call_telling(bool mux, uint8_t xr)
 {
 	struct core_stream_config config;
 
@@ -32,8 +32,14 @@ static void call(bool mux)
 	phone_call(&alice, 1, "PCMU");
 	phone_config(&alice, "PCMU", &config);
 	config.rtcp_mux = mux;
+	config.xr = xr;
 	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
 	core_loop_settle();
+}
+
+static void call(bool mux)
+{
+	call_telling(mux, 0);
 }
 
 static size_t hear_rtcp(int fd, uint8_t ret_data[512])
@@ -192,5 +198,239 @@ START_TEST(broken_reports_are_counted)
 }
 END_TEST
 
+static void send_rtcp(const void *data, size_t size)
+{
+	struct core_addr to = alice.pbx;
+
+	to.in4.sin_port = htons((uint16_t)(ntohs(to.in4.sin_port) + 1));
+	ck_assert_int_eq(sendto(alice.rtcp_fd, data, size, 0, &to.sa, sizeof to.in4), (ssize_t)size);
+}
+
+/* A block of the XR packet in a compound; NULL: there is none. */
+static const uint8_t *xr_block(const uint8_t *data, size_t size, uint8_t type)
+{
+	for (size_t at = 0; at + 8 <= size; at += 4u * ((size_t)(data[at + 2] << 8 | data[at + 3]) + 1)) {
+		size_t end = at + 4u * ((size_t)(data[at + 2] << 8 | data[at + 3]) + 1);
+
+		if (data[at + 1] != 207)
+			continue;
+		ck_assert_uint_le(end, size);
+		for (size_t block = at + 8; block < end; block += 4u * ((size_t)(data[block + 2] << 8 | data[block + 3]) + 1))
+			if (data[block] == type)
+				return data + block;
+	}
+	return NULL;
+}
+
+START_TEST(who_asks_for_it_is_told_by_xr_how_it_arrives)
+{
+	uint8_t data[512];
+
+	call_telling(false, CORE_XR_OURS);
+	alice.sequence = 65500;
+	for (int i = 0; i < 80; i++) { /* a burst of three in five packets, and one alone much later */
+		bool is_lost = i == 20 || i == 22 || i == 24 || i == 60;
+
+		if (is_lost)
+			alice.sequence++, alice.timestamp += 160;
+		else
+			phone_say(&alice, 0);
+		if (i == 30) { /* once more, the one before */
+			alice.sequence--;
+			phone_say(&alice, 0);
+		}
+	}
+	rig_until(rig_stats(alice.stream).packets_in == 77);
+	size_t size = hear_rtcp(alice.rtcp_fd, data);
+
+	(void)check_compound(data, size, 201);
+	const uint8_t *reference = xr_block(data, size, 4), *summary = xr_block(data, size, 6), *voip = xr_block(data, size, 7);
+
+	ck_assert_ptr_nonnull(reference);
+	ck_assert_uint_eq(reference[3], 2);
+	ck_assert_ptr_nonnull(summary);
+	ck_assert_uint_eq(summary[1], 0xe0);
+	ck_assert_uint_eq(summary[3], 9);
+	ck_assert_uint_eq(get32(summary + 4), alice.ssrc);
+	ck_assert_uint_eq(get32(summary + 8), 65500u << 16 | (uint16_t)(65500 + 80));
+	ck_assert_uint_eq(get32(summary + 12), 4);
+	ck_assert_uint_eq(get32(summary + 16), 1);
+	ck_assert_uint_le(get32(summary + 20), get32(summary + 28)); /* least, mean, most */
+	ck_assert_uint_le(get32(summary + 28), get32(summary + 24));
+	ck_assert_ptr_nonnull(voip);
+	ck_assert_uint_eq(voip[3], 8);
+	ck_assert_uint_eq(voip[8], 4 * 256 / 80);
+	ck_assert_uint_eq(voip[9], 0);
+	ck_assert_uint_eq(voip[10], 3 * 256 / 5);
+	ck_assert_uint_eq(voip[11], 1 * 256 / 75);
+	ck_assert_uint_eq(voip[12] << 8 | voip[13], 100);         /* ms of the burst */
+	ck_assert_uint_eq(voip[14] << 8 | voip[15], 75 * 20 / 2); /* and of the two gaps, at the mean */
+	ck_assert_uint_eq(voip[23], 16);
+	ck_assert_uint_ge(voip[24], 70);
+	ck_assert_uint_le(voip[24], 85);
+	ck_assert_uint_ge(voip[26], 36);
+	ck_assert_uint_le(voip[26], 41);
+
+	rig_until(rig_stats(alice.stream).bursts == 1);
+	ck_assert_uint_eq(rig_stats(alice.stream).burst_lost, 3);
+	ck_assert_uint_eq(rig_stats(alice.stream).burst_packets, 5);
+	ck_assert_uint_eq(rig_stats(alice.stream).runs, 4);
+	ck_assert_uint_eq(rig_stats(alice.stream).lost, 4);
+	ck_assert_uint_eq(rig_stats(alice.stream).duplicates, 1);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(what_is_overtaken_is_not_lost)
+{
+	call(false);
+	for (int i = 0; i < 40; i++) { /* two by two, the second first */
+		alice.sequence++;
+		phone_say(&alice, 0);
+		alice.sequence = (uint16_t)(alice.sequence - 2);
+		phone_say(&alice, 0);
+		alice.sequence++;
+	}
+	rig_until(rig_stats(alice.stream).packets_in == 80);
+	rig_until(rig_stats(alice.stream).judged >= 79);
+	ck_assert_uint_eq(rig_stats(alice.stream).judged_lost, rig_stats(alice.stream).lost);
+	ck_assert_uint_le(rig_stats(alice.stream).lost, 1); /* the very first came before there was anything to count from */
+	ck_assert_uint_ge(rig_stats(alice.stream).late, 39);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(a_phone_that_only_listens_learns_the_round_trip)
+{
+	uint8_t xr[20] = { 0x80, 207, 0, 4 }, data[512];
+
+	call(false);
+	put32(xr + 4, alice.ssrc);
+	xr[8] = 4, xr[11] = 2;
+	put32(xr + 12, 0xaaaa1234);
+	put32(xr + 16, 0x5678bbbb);
+	send_rtcp(xr, sizeof xr); /* reduced size: no report before it */
+	rig_until(rig_stats(alice.stream).reports_in == 1);
+	phone_say(&alice, 0);
+	size_t size = hear_rtcp(alice.rtcp_fd, data);
+	const uint8_t *answer = xr_block(data, size, 5);
+
+	ck_assert_ptr_nonnull(answer);
+	ck_assert_uint_eq(answer[3], 3);
+	ck_assert_uint_eq(get32(answer + 4), alice.ssrc);
+	ck_assert_uint_eq(get32(answer + 8), 0x12345678);
+	ck_assert_uint_gt(get32(answer + 12), 0);
+	ck_assert_ptr_null(xr_block(data, size, 7)); /* it did not ask for more */
+
+	uint8_t dlrr[24] = { 0x80, 207, 0, 5 };
+
+	put32(dlrr + 4, alice.ssrc);
+	dlrr[8] = 5, dlrr[11] = 3;
+	put32(dlrr + 12, rig_stats(alice.stream).send_ssrc);
+	put32(dlrr + 16, ntp_middle_now() - 0x8000);
+	put32(dlrr + 20, 0x6000);
+	send_rtcp(dlrr, sizeof dlrr);
+	rig_until(rig_stats(alice.stream).round_trip_us > 0);
+	ck_assert_uint_ge(rig_stats(alice.stream).round_trip_us, 124000);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(the_peers_own_figures_are_taken)
+{
+	uint8_t xr[44] = { 0x80, 207, 0, 10 };
+
+	call(false);
+	put32(xr + 4, alice.ssrc);
+	xr[8] = 7, xr[11] = 8;
+	put32(xr + 12, rig_stats(alice.stream).send_ssrc);
+	xr[16] = 13, xr[17] = 5, xr[18] = 100, xr[19] = 2; /* lost, discarded, densities */
+	xr[21] = 120, xr[22] = 0x10;                       /* bursts of 120 ms, gaps of 4,096 */
+	xr[25] = 88, xr[27] = 60;                          /* round trip, its own delay */
+	xr[32] = 77, xr[34] = 38, xr[35] = 36, xr[39] = 40;
+	send_rtcp(xr, sizeof xr);
+	rig_until(rig_stats(alice.stream).peer_voip.told);
+	struct core_voip voip = rig_stats(alice.stream).peer_voip;
+
+	ck_assert_uint_eq(voip.lost_256, 13);
+	ck_assert_uint_eq(voip.discarded_256, 5);
+	ck_assert_uint_eq(voip.burst_density_256, 100);
+	ck_assert_uint_eq(voip.gap_density_256, 2);
+	ck_assert_uint_eq(voip.burst_ms, 120);
+	ck_assert_uint_eq(voip.gap_ms, 4096);
+	ck_assert_uint_eq(voip.round_trip_ms, 88);
+	ck_assert_uint_eq(voip.end_delay_ms, 60);
+	ck_assert_uint_eq(voip.r, 77);
+	ck_assert_uint_eq(voip.mos_lq_tenths, 38);
+	ck_assert_uint_eq(voip.mos_cq_tenths, 36);
+	ck_assert_uint_eq(voip.buffer_ms, 40);
+
+	xr[11] = 7; /* a block that is shorter than its type says */
+	xr[3] = 9;
+	send_rtcp(xr, sizeof xr - 4);
+	rig_until(rig_stats(alice.stream).malformed == 1);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(a_peer_that_reports_and_hears_nothing_is_deaf)
+{
+	uint8_t empty[8] = { 0x80, 201, 0, 1 }, report[32] = { 0x81, 201, 0, 7 };
+
+	call(false);
+	put32(empty + 4, alice.ssrc);
+	rig_play(alice.stream, CORE_PLAY_TONE, "dial", 1);
+	send_rtcp(empty, sizeof empty);
+	rig_until(rig_stats(alice.stream).reports_in == 1);
+	ck_assert(!rig_stats(alice.stream).peer_deaf); /* too early to say */
+	rig_until(rig_stats(alice.stream).packets_out >= 101);
+	send_rtcp(empty, sizeof empty);
+	rig_until(rig_stats(alice.stream).peer_deaf);
+
+	put32(report + 4, alice.ssrc);
+	put32(report + 8, rig_stats(alice.stream).send_ssrc);
+	put32(report + 12, 3u << 24 | 7);
+	put32(report + 16, 4711);
+	put32(report + 20, 80);
+	send_rtcp(report, sizeof report);
+	rig_until(!rig_stats(alice.stream).peer_deaf);
+	ck_assert_uint_eq(rig_stats(alice.stream).peer_lost, 7);
+	ck_assert_uint_eq(rig_stats(alice.stream).peer_highest, 4711);
+	ck_assert_uint_eq(rig_stats(alice.stream).peer_jitter_us, 10000);
+	ck_assert_uint_ge(rig_stats(alice.stream).reported_packets, 101);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
+START_TEST(what_is_not_as_it_should_be_counts_as_malformed)
+{
+	static const uint8_t few_blocks[] = { 0x82, 201, 0, 1, 1, 2, 3, 4 };
+	static const uint8_t padded_first[] = { 0xa0, 201, 0, 2, 1, 2, 3, 4, 0, 0, 0, 4, 0x80, 201, 0, 1, 1, 2, 3, 4 };
+	static const uint8_t padded_odd[] = { 0xa0, 201, 0, 2, 1, 2, 3, 4, 0, 0, 0, 3 };
+	static const uint8_t other_type[] = { 0x80, 100, 0, 1, 1, 2, 3, 4 };
+	static const uint8_t dlrr[] = { 0x80, 207, 0, 3, 1, 2, 3, 4, 5, 0, 0, 1, 9, 9, 9, 9 };
+	static const uint8_t padded_last[] = { 0xa0, 201, 0, 2, 1, 2, 3, 4, 0, 0, 0, 4 };
+
+	call(false);
+	send_rtcp(few_blocks, sizeof few_blocks);
+	send_rtcp(padded_first, sizeof padded_first);
+	send_rtcp(padded_odd, sizeof padded_odd);
+	send_rtcp(other_type, sizeof other_type);
+	send_rtcp(dlrr, sizeof dlrr);
+	send_rtcp(padded_last, sizeof padded_last);
+	rig_until(rig_stats(alice.stream).reports_in == 1);
+	ck_assert_uint_eq(rig_stats(alice.stream).malformed, 5);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
 CHECK_MAIN("rtcp", a_receiver_report_counts_what_was_lost, a_sender_report_counts_what_was_sent_and_goodbye_is_said,
-	   the_round_trip_is_found_from_the_peers_report, muxed_reports_share_the_port_of_rtp, broken_reports_are_counted)
+	   the_round_trip_is_found_from_the_peers_report, muxed_reports_share_the_port_of_rtp, broken_reports_are_counted,
+	   who_asks_for_it_is_told_by_xr_how_it_arrives, what_is_overtaken_is_not_lost, a_phone_that_only_listens_learns_the_round_trip,
+	   the_peers_own_figures_are_taken, a_peer_that_reports_and_hears_nothing_is_deaf, what_is_not_as_it_should_be_counts_as_malformed)

@@ -192,6 +192,40 @@ START_TEST(details_of_a_codec_survive)
 }
 END_TEST
 
+START_TEST(wishes_for_rtcp_are_read_and_written)
+{
+	static const struct {
+		const char *said, *written;
+		uint8_t xr;
+	} rows[] = {
+		{ "voip-metrics rcvr-rtt=all:40 stat-summary=loss,dup,jitt",
+		  "a=rtcp-xr:voip-metrics rcvr-rtt=all:40 stat-summary=loss,dup,jitt\r\n", CORE_XR_OURS },
+		{ "pkt-loss-rle=40 rcvr-rtt=sender", "a=rtcp-xr:rcvr-rtt=all:40\r\n", CORE_XR_RTT },
+		{ "stat-summary=jitt,TTL", "a=rtcp-xr:stat-summary=jitt\r\n", CORE_XR_JITTER },
+		{ "pkt-loss-rle", NULL, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char offer[512], body[UA_SDP_SIZE];
+		struct ua_sdp sdp;
+
+		ua_sdp_init(&sdp, 1);
+		(void)snprintf(offer, sizeof offer, HEAD C4 T "m=audio 4000 RTP/AVP 0\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=rtcp-xr:%s\r\n",
+			       rows[i].said);
+		struct core_media_desc desc = read_offer(&sdp, offer);
+
+		ck_assert_uint_eq(desc.xr, rows[i].xr);
+		ck_assert(desc.rtcp_mux && desc.rtcp_rsize);
+		ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+		ck_assert_ptr_nonnull(strstr(body, "a=rtcp-rsize\r\n"));
+		if (rows[i].written)
+			ck_assert_ptr_nonnull(strstr(body, rows[i].written));
+		else
+			ck_assert_ptr_null(strstr(body, "rtcp-xr"));
+	}
+}
+END_TEST
+
 START_TEST(ipv6_is_written_as_it_was_read)
 {
 	struct ua_sdp sdp;
@@ -294,6 +328,7 @@ int main(void)
 
 	tcase_add_loop_test(cases, offer_is_understood_or_refused, 0, (int)OFFER_COUNT);
 	tcase_add_test(cases, details_of_a_codec_survive);
+	tcase_add_test(cases, wishes_for_rtcp_are_read_and_written);
 	tcase_add_test(cases, ipv6_is_written_as_it_was_read);
 	tcase_add_test(cases, version_rises_only_when_the_body_changes);
 	tcase_add_test(cases, our_own_offers_keep_the_lines_of_the_dialog);
