@@ -19,7 +19,7 @@
 #define FREE_DELAY_MS 100.0 /* delay that nobody minds */
 #define FULL_LOSS_IE 121.8  /* of G.107.2's curve for Opus */
 
-static const struct rtp_voice voices[] = {
+static const struct rtp_cost costs[] = {
 	{ "PCMU", 0, RTP_BAND_NARROW, 0, 25.1, 0 },       { "PCMA", 0, RTP_BAND_NARROW, 0, 25.1, 0 },
 	{ "L16", 8000, RTP_BAND_NARROW, 0, 4.3, 0 },      { "L16", 0, RTP_BAND_WIDE, 0, 4.3, 0 },
 	{ "G722", 0, RTP_BAND_WIDE, 13, 4.9, 2 },         { "G726-40", 0, RTP_BAND_NARROW, 2, 25.1, 0 },
@@ -29,19 +29,19 @@ static const struct rtp_voice voices[] = {
 	{ "speex", 8000, RTP_BAND_NARROW, 11, 19.0, 10 }, { "speex", 0, RTP_BAND_WIDE, 13, 19.0, 10 },
 	{ "opus", 0, RTP_BAND_FULL, 10.2, 4.3, 7 },
 };
-static const struct rtp_voice unknown = { "", 0, RTP_BAND_NARROW, 0, 25.1, 0 };
+static const struct rtp_cost unknown = { "", 0, RTP_BAND_NARROW, 0, 25.1, 0 };
 
-const struct rtp_voice *rtp_voice_find(const char *name, uint32_t clock_hz)
+const struct rtp_cost *rtp_cost_find(const char *name, uint32_t clock_hz)
 {
-	for (size_t i = 0; i < sizeof voices / sizeof voices[0]; i++)
-		if (strcasecmp(voices[i].name, name) == 0 && (voices[i].clock_hz == 0 || voices[i].clock_hz == clock_hz))
-			return &voices[i];
+	for (size_t i = 0; i < sizeof costs / sizeof costs[0]; i++)
+		if (strcasecmp(costs[i].name, name) == 0 && (costs[i].clock_hz == 0 || costs[i].clock_hz == clock_hz))
+			return &costs[i];
 	return &unknown;
 }
 
-const char *rtp_voice_model(const struct rtp_voice *voice)
+const char *rtp_cost_model(const struct rtp_cost *cost)
 {
-	return voice->band == RTP_BAND_FULL ? "G.107.2" : voice->band == RTP_BAND_WIDE ? "G.107.1" : "G.107";
+	return cost->band == RTP_BAND_FULL ? "G.107.2" : cost->band == RTP_BAND_WIDE ? "G.107.1" : "G.107";
 }
 
 double rtp_mos_of_r(double r)
@@ -73,14 +73,14 @@ static double delay_impairment(double delay_ms)
 }
 
 /* The codec and what is lost of it: G.107 (7-29); G.107.2 has a steeper curve and no bursts. */
-static double equipment_impairment(const struct rtp_voice *voice, const struct rtp_way *way)
+static double equipment_impairment(const struct rtp_cost *cost, const struct rtp_way *way)
 {
 	double lost = way->lost_percent < 0 ? 0 : way->lost_percent > 100 ? 100 : way->lost_percent;
 	double bursts = way->burst_ratio < 1 ? 1 : way->burst_ratio;
 
-	if (voice->band == RTP_BAND_FULL)
-		return voice->ie + FULL_LOSS_IE * lost / (lost + voice->bpl);
-	return voice->ie + (MOST_IE - voice->ie) * lost / (lost / bursts + voice->bpl);
+	if (cost->band == RTP_BAND_FULL)
+		return cost->ie + FULL_LOSS_IE * lost / (lost + cost->bpl);
+	return cost->ie + (MOST_IE - cost->ie) * lost / (lost / bursts + cost->bpl);
 }
 
 static double clamped(double r)
@@ -88,11 +88,11 @@ static double clamped(double r)
 	return r < 0 ? 0 : r > 100 ? 100 : r;
 }
 
-void rtp_emodel(const struct rtp_voice *voice, const struct rtp_way *way, struct rtp_score *ret_score)
+void rtp_emodel(const struct rtp_cost *cost, const struct rtp_way *way, struct rtp_score *ret_score)
 {
-	double whole = voice->band == RTP_BAND_FULL ? R0_FULL : voice->band == RTP_BAND_WIDE ? R0_WIDE : R0_NARROW;
-	double scale = voice->band == RTP_BAND_FULL ? FULL_SCALE : voice->band == RTP_BAND_WIDE ? WIDE_SCALE : 1;
-	double heard = whole - equipment_impairment(voice, way), conversed = heard - delay_impairment(way->delay_ms);
+	double whole = cost->band == RTP_BAND_FULL ? R0_FULL : cost->band == RTP_BAND_WIDE ? R0_WIDE : R0_NARROW;
+	double scale = cost->band == RTP_BAND_FULL ? FULL_SCALE : cost->band == RTP_BAND_WIDE ? WIDE_SCALE : 1;
+	double heard = whole - equipment_impairment(cost, way), conversed = heard - delay_impairment(way->delay_ms);
 
 	*ret_score = (struct rtp_score){ .r = clamped(conversed / scale),
 					 .mos_lq = rtp_mos_of_r(heard / scale),

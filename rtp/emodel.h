@@ -10,7 +10,7 @@
 #define RTP_BAND_FULL 2u
 
 /* What a codec costs. */
-struct rtp_voice {
+struct rtp_cost {
 	const char *name;
 	uint32_t clock_hz; /* 0: any */
 	uint32_t band;     /* RTP_BAND_… */
@@ -31,10 +31,10 @@ struct rtp_score {
 };
 
 /* Never NULL: of a codec we know nothing about we assume G.711's robustness. */
-const struct rtp_voice *rtp_voice_find(const char *name, uint32_t clock_hz);
+const struct rtp_cost *rtp_cost_find(const char *name, uint32_t clock_hz);
 /* "G.107", "G.107.1", "G.107.2" */
-const char *rtp_voice_model(const struct rtp_voice *voice);
-void rtp_emodel(const struct rtp_voice *voice, const struct rtp_way *way, struct rtp_score *ret_score);
+const char *rtp_cost_model(const struct rtp_cost *cost);
+void rtp_emodel(const struct rtp_cost *cost, const struct rtp_way *way, struct rtp_score *ret_score);
 /* MOS of a transmission rating on the narrow band scale (G.107 Annex B). */
 double rtp_mos_of_r(double r);
 /* Mean length of a run of lost packets, against what chance would make of the same loss. */

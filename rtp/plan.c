@@ -83,7 +83,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 	}
 	if (config->codec_count > 0)
 		ret_plan->send_khz = khz_of(&config->codecs[0]);
-	ret_plan->voice = rtp_voice_find(rtp_config_codec(config), config->codec_count ? config->codecs[0].clock_hz : 0);
+	ret_plan->cost = rtp_cost_find(rtp_config_codec(config), config->codec_count ? config->codecs[0].clock_hz : 0);
 	for (int type = 0; type < 128; type++)
 		ret_plan->clock_khz[type] = 8;
 	for (uint8_t i = 0; i < config->codec_count; i++) {

@@ -52,7 +52,7 @@ struct rtp_plan {
 	uint8_t dtmf_type;       /* 0: not agreed */
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
-	const struct rtp_voice *voice;                /* what the E-model knows of the first codec */
+	const struct rtp_cost *cost;                  /* what the E-model knows of the first codec */
 	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
 	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
 };

@@ -174,13 +174,13 @@ static uint16_t ms_of(uint64_t packets, uint32_t times, uint32_t ptime_ms)
 static struct rtp_score score_of(const struct rtp_session *session, const struct rtp_loss_picture *picture)
 {
 	double lost_percent = picture->judged ? 100.0 * picture->lost / picture->judged : 0;
-	double delay_ms = rtp_read(&session->counters.round_trip_us) / 2000.0 + session->plan->ptime_ms + session->plan->voice->delay_ms;
+	double delay_ms = rtp_read(&session->counters.round_trip_us) / 2000.0 + session->plan->ptime_ms + session->plan->cost->delay_ms;
 	const struct rtp_way way = { .lost_percent = lost_percent,
 				     .burst_ratio = rtp_burst_ratio(picture->lost, picture->runs, lost_percent),
 				     .delay_ms = delay_ms };
 	struct rtp_score score;
 
-	rtp_emodel(session->plan->voice, &way, &score);
+	rtp_emodel(session->plan->cost, &way, &score);
 	return score;
 }
 

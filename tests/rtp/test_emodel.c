@@ -8,7 +8,7 @@ static struct rtp_score score(const char *codec, double lost_percent, double bur
 	const struct rtp_way way = { .lost_percent = lost_percent, .burst_ratio = burst_ratio, .delay_ms = delay_ms };
 	struct rtp_score ret;
 
-	rtp_emodel(rtp_voice_find(codec, 8000), &way, &ret);
+	rtp_emodel(rtp_cost_find(codec, 8000), &way, &ret);
 	return ret;
 }
 
@@ -74,11 +74,11 @@ START_TEST(wide_bands_have_scales_of_their_own)
 	NEAR(score("G722", 0, 1, 0).mos_lq, rtp_mos_of_r(89.92), 0.001);
 	NEAR(score("opus", 0, 1, 0).mos_lq, rtp_mos_of_r((148 - 10.2) / 1.48), 0.001);
 	NEAR(score("opus", 4.3, 1, 0).r, (148 - 10.2 - 121.8 / 2) / 1.48, 0.001);
-	ck_assert_str_eq(rtp_voice_model(rtp_voice_find("G722", 8000)), "G.107.1");
-	ck_assert_str_eq(rtp_voice_model(rtp_voice_find("OPUS", 48000)), "G.107.2");
-	ck_assert_str_eq(rtp_voice_model(rtp_voice_find("L16", 8000)), "G.107");
-	ck_assert_str_eq(rtp_voice_model(rtp_voice_find("L16", 16000)), "G.107.1");
-	ck_assert_str_eq(rtp_voice_model(rtp_voice_find("X-UNHEARD-OF", 8000)), "G.107");
+	ck_assert_str_eq(rtp_cost_model(rtp_cost_find("G722", 8000)), "G.107.1");
+	ck_assert_str_eq(rtp_cost_model(rtp_cost_find("OPUS", 48000)), "G.107.2");
+	ck_assert_str_eq(rtp_cost_model(rtp_cost_find("L16", 8000)), "G.107");
+	ck_assert_str_eq(rtp_cost_model(rtp_cost_find("L16", 16000)), "G.107.1");
+	ck_assert_str_eq(rtp_cost_model(rtp_cost_find("X-UNHEARD-OF", 8000)), "G.107");
 }
 END_TEST
 
