@@ -111,21 +111,29 @@ static const char *header_end(const char *line, const char *end)
 	return line;
 }
 
-/* Separators with nothing between them in a Via (RFC 4475 3.1.2.1): Sofia would not know where to send an answer to. */
+/* Two separators with nothing between them. */
+static bool has_nothing_between(const char *text, const char *end)
+{
+	static const char marks[] = { ';', ',' };
+
+	for (unsigned i = 0; i < sizeof marks; i++)
+		for (const char *at = text; (at = memchr(at, marks[i], (size_t)(end - at))) && ++at < end;)
+			if (*at == ',' || (*at == ';' && marks[i] == ';'))
+				return true;
+	return false;
+}
+
+/* Such separators in a Via (RFC 4475 3.1.2.1): Sofia would not know where to send an answer to. */
 static bool has_broken_via(const char *head, size_t size)
 {
-	static const char *const marks[] = { ";;", ";,", ",," };
 	const char *end = head + size;
-	bool suspect = false;
+	bool suspect = has_nothing_between(head, end);
 
-	for (unsigned i = 0; i < sizeof marks / sizeof marks[0]; i++)
-		suspect = suspect || memmem(head, size, marks[i], 2);
 	for (const char *line = header_end(head, end); suspect && line < end; line = header_end(line, end)) {
 		const char *next = header_end(line, end);
 
-		for (unsigned i = 0; i < sizeof marks / sizeof marks[0] && is_named(line, next, "Via", 'v'); i++)
-			if (memmem(line, (size_t)(next - line), marks[i], 2))
-				return true;
+		if (is_named(line, next, "Via", 'v') && has_nothing_between(line, next))
+			return true;
 	}
 	return false;
 }
