@@ -56,7 +56,7 @@ debs=${1:-$work/dist}
 [ -n "${1:-}" ] || JOBS=${JOBS:-2} "$top/packaging/build-deb.sh" "$debs" || exit 1
 cd "$debs" || exit 1
 files=$work/files
-for deb in warden-pbx_*.deb warden-pbx-plugins_*.deb warden-pbx-dev_*.deb; do
+for deb in warden-pbx_*.deb warden-pbx-plugins_*.deb warden-pbx-codec-g729_*.deb warden-pbx-dev_*.deb; do
 	dpkg-deb -x "$deb" "$files" || give_up "$deb cannot be unpacked"
 done
 plugins=$(find "$files" -path '*/pbx/plugins/*.so')
@@ -108,6 +108,10 @@ ok "plugins export their descriptor and nothing else" env INSTALLED=yes "$here/c
 ok "dependencies are Debian's packages for running, none for building" depends_are_for_running
 ok "no library is searched outside the system, but by pbxd in its private folder" paths_are_private
 ok "libraries come from the distribution" only_debians_libraries
+g729_is_apart() {
+	! dpkg-deb -c "$(echo warden-pbx-plugins_*.deb)" | grep codec_g729 && dpkg-deb -f "$(echo warden-pbx-codec-g729_*.deb)" Depends | grep libbcg729
+}
+ok "G.729, made with a GPL library, is in a package of its own" g729_is_apart
 ok "programs and plugins are hardened" binaries_are_hardened
 ok "lintian finds no error" lintian --fail-on error --allow-root ./*.changes
 unit=$(find "$files" -name pbxd.service)

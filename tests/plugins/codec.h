@@ -13,7 +13,7 @@ struct codec {
 /* The row of this name and rate of samples that a loaded plugin offers; fails the test when none does. */
 struct codec codec_named(const char *name, uint32_t rate_hz);
 bool codec_is_offered(const char *name, uint32_t rate_hz);
-const char *codec_offer(const struct codec *codec); /* fmtp, good until the next call */
+const char *codec_offer(const struct codec *codec); /* fmtp, good until the next call; NULL: it is not offered */
 int codec_answer(const struct codec *codec, const char *remote, char ret_fmtp[PBX_CODEC_FMTP_BYTES]);
 void *codec_encoder(const struct codec *codec, const char *remote_fmtp, uint32_t ptime_ms);
 void *codec_decoder(const struct codec *codec, const char *local_fmtp);
@@ -37,7 +37,7 @@ uint32_t codec_decode(const struct codec *codec, const char *local_fmtp, const s
 /* There and back. */
 uint32_t codec_round_trip(const struct codec *codec, const char *fmtp, uint32_t ptime_ms, const int16_t *samples, uint32_t count,
 			  int16_t *ret_samples);
-/* SNR of a tone at -12 dBFS there and back, the best lag up to 60 ms. */
+/* Of a tone at -12 dBFS, there and back: sound_tone_snr. */
 double codec_tone_snr(const struct codec *codec, const char *fmtp, uint32_t ptime_ms, double hz, double *ret_gain_db);
 /* Twenty thousand payloads that nobody made: nothing written beyond size, no sanitizer's word. */
 void codec_survives_noise(const struct codec *codec, const char *fmtp);

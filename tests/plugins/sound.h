@@ -16,8 +16,11 @@ double sound_dbfs(const int16_t *samples, uint32_t count);
  * ret_lag, ret_gain_db may be NULL. The first skip samples of `in` are not looked at. */
 double sound_snr(const int16_t *in, const int16_t *out, uint32_t count, uint32_t skip, uint32_t most_lag, uint32_t *ret_lag,
 		 double *ret_gain_db);
-/* Frequency of a tone, by its zero crossings. */
-double sound_hz(const int16_t *samples, uint32_t count, uint32_t rate_hz);
+/* What of `out` is not a tone of this frequency, in dB below it, whatever its phase; ret_gain_db (may be NULL): how much louder it is than
+ * sent_dbfs. */
+double sound_tone_snr(const int16_t *out, uint32_t count, uint32_t rate_hz, double hz, double sent_dbfs, double *ret_gain_db);
+/* Frequency of the strongest tone within 10 Hz of near_hz, to 0.1 Hz. */
+double sound_hz(const int16_t *samples, uint32_t count, uint32_t rate_hz, double near_hz);
 /* Log-spectral distance in dB of frames of 32 ms, mean over those in which `in` says something. */
 double sound_distance(const int16_t *in, const int16_t *out, uint32_t count, uint32_t rate_hz);
 /* The longest run of samples that are exactly the same, in samples: a hole. */
