@@ -37,6 +37,9 @@ struct core_voip {
 struct core_stream_stats {
 	uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late;
 	uint64_t forged;                   /* SRTP packets that did not authenticate, or came twice */
+	uint64_t dropped;                  /* datagrams that the kernel dropped because we were late to read them, RTCP among them */
+	uint64_t by_kernel;                /* of packets_in: relayed by the program in the kernel (media.kernel_relay) */
+	bool in_kernel;                    /* what arrives is relayed there now */
 	uint8_t suite;                     /* CORE_SRTP_… */
 	uint32_t jitter_us, round_trip_us; /* RFC 3550; 0: not known */
 	char codec[20];

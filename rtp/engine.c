@@ -6,6 +6,7 @@
  * which all other commands wait, so that none overtakes.
  */
 #include "engine_inner.h"
+#include "kernel.h"
 #include "plan.h"
 #include "source.h"
 
@@ -268,8 +269,23 @@ static void take_settings(const struct rtp_settings *settings)
 	rtp_engine.nat = strcmp(settings->nat, "off") == 0      ? RTP_NAT_OFF
 			 : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT
 								: RTP_NAT_AUTO;
+	rtp_write(&rtp_engine.common.traffic_class, settings->dscp << 2);
 	rtp_write(&rtp_engine.common.timeout_ms, settings->timeout_s * 1000);
 	rtp_write(&rtp_engine.common.hold_timeout_ms, settings->hold_timeout_s * 1000);
+}
+
+/* Where the kernel will not, workers relay: no reason to bother anybody. */
+static void start_kernel(const struct rtp_settings *settings)
+{
+	struct rtp_kernel_wish wish = { .port_min = (uint16_t)settings->port_min, .port_max = (uint16_t)settings->port_max };
+	struct pbx_diag diag = { 0 };
+
+	if (!settings->kernel_relay || strcmp(settings->kernel_relay, "off") == 0)
+		return;
+	if (rtp_kernel_start(&wish, &diag) == PBX_OK)
+		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_started", "interfaces=%u", rtp_kernel_interfaces());
+	else
+		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_not_started", "reason=\"%s\"", diag.text);
 }
 
 static int start_workers(uint32_t count)
@@ -314,6 +330,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	}
 	core_loop_set_last(on_round);
 	rtp_engine.running = true;
+	start_kernel(settings);
 	rtp_engine.ports = rtp_ports_new((uint16_t)settings->port_min, (uint16_t)settings->port_max, settings->quarantine_s * 1000);
 	err = rtp_engine.ports ? start_workers(how_many_workers(settings)) : PBX_ENOMEM;
 	if (err == PBX_OK)
@@ -358,6 +375,7 @@ void rtp_engine_stop(void)
 	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
 		rtp_worker_stop(&rtp_engine.workers[i]);
 	drain();
+	rtp_kernel_stop();
 	core_loop_set_last(NULL);
 	rtp_sounds_fini();
 	uv_close((uv_handle_t *)&wakeup, NULL);
@@ -371,14 +389,19 @@ void rtp_engine_stop(void)
 
 /* ---- looking ---- */
 
-void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counters)
+void rtp_totals_add(struct rtp_totals *totals, const struct rtp_session *session)
 {
+	const struct rtp_counters *counters = &session->counters;
+
 	totals->packets_in += rtp_read(&counters->packets_in);
 	totals->packets_out += rtp_read(&counters->packets_out);
 	totals->lost += rtp_read(&counters->lost);
 	totals->foreign += rtp_read(&counters->foreign);
 	totals->malformed += rtp_read(&counters->malformed);
 	totals->forged += rtp_read(&counters->forged);
+	totals->by_kernel += rtp_read(&counters->by_kernel);
+	totals->in_kernel += rtp_read(&counters->in_kernel);
+	totals->dropped += rtp_session_dropped(session);
 }
 
 static void add_rtcp(struct rtp_totals *totals)
@@ -398,6 +421,7 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 
 	rtp_sources_totals(&sources);
 	*ret_totals = rtp_engine.gone;
+	ret_totals->kernel_interfaces = rtp_kernel_interfaces();
 	ret_totals->workers = rtp_engine.worker_count;
 	ret_totals->sources = sources.sources;
 	ret_totals->decoders = sources.running;
@@ -405,7 +429,7 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 	ret_totals->streams = core_handles_count(&rtp_engine.streams);
 	add_rtcp(ret_totals);
 	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
-		rtp_totals_add(ret_totals, &stream->session.counters);
+		rtp_totals_add(ret_totals, &stream->session);
 }
 
 /* Says once that ports run low, and again only after there were plenty. */

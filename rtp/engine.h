@@ -13,6 +13,7 @@ struct rtp_settings {
 	const char *srtp;
 	struct pbx_list srtp_suites;
 	const char *country;
+	const char *kernel_relay;
 };
 
 /* What the part publishes. Any function may be NULL. */
@@ -32,8 +33,9 @@ void rtp_engine_stop(void);
 extern const struct core_media_driver rtp_driver;
 
 struct rtp_totals {
-	uint64_t packets_in, packets_out, lost, foreign, malformed, forged;
+	uint64_t packets_in, packets_out, lost, foreign, malformed, forged, dropped, by_kernel;
 	uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
+	uint32_t in_kernel, kernel_interfaces; /* streams whose packets the kernel relays now; interfaces it does so on */
 	uint32_t streams, sources, decoders, listeners, workers;
 };
 void rtp_engine_totals(struct rtp_totals *ret_totals);

@@ -53,4 +53,4 @@ void rtp_stream_closed(struct rtp_stream *stream);
 void rtp_stream_played(struct rtp_play *play);
 
 /* Adds a session's counters. */
-void rtp_totals_add(struct rtp_totals *totals, const struct rtp_counters *counters);
+void rtp_totals_add(struct rtp_totals *totals, const struct rtp_session *session);

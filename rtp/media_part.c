@@ -83,7 +83,24 @@ static const struct rtp_observer observer = { .source_changed = on_source_change
 
 /* ---- metrics ---- */
 
-enum family { PACKETS, FOREIGN, LOST, MALFORMED, FORGED, SESSIONS, PORTS, BUSY, SOURCES, LISTENERS, DECODERS, RTCP };
+enum family {
+	PACKETS,
+	FOREIGN,
+	LOST,
+	MALFORMED,
+	FORGED,
+	SESSIONS,
+	PORTS,
+	BUSY,
+	SOURCES,
+	LISTENERS,
+	DECODERS,
+	RTCP,
+	DROPPED,
+	BY_KERNEL,
+	IN_KERNEL,
+	INTERFACES
+};
 
 static const struct pbx_metric metrics[] = {
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
@@ -101,6 +118,13 @@ static const struct pbx_metric metrics[] = {
 		       NULL },
 	[RTCP] = { "pbx_rtcp_packets_total", PBX_METRIC_COUNTER, "RTCP packets received and sent; a compound has several", "dir,type",
 		   NULL },
+	[DROPPED] = { "pbx_rtp_dropped_total", PBX_METRIC_COUNTER, "Datagrams that the kernel dropped because a media worker read too late",
+		      NULL, NULL },
+	[BY_KERNEL] = { "pbx_rtp_kernel_packets_total", PBX_METRIC_COUNTER, "RTP packets relayed by the program in the kernel", NULL,
+			NULL },
+	[IN_KERNEL] = { "pbx_rtp_kernel_streams", PBX_METRIC_GAUGE, "RTP streams whose packets the kernel relays now", NULL, NULL },
+	[INTERFACES] = { "pbx_rtp_kernel_interfaces", PBX_METRIC_GAUGE, "Interfaces on which the kernel relays; 0: it does not", NULL,
+			 NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
 
@@ -149,6 +173,10 @@ static void on_scrape(void *self)
 	add_since(LOST, NULL, now.lost, part->counted.lost);
 	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
 	add_since(FORGED, NULL, now.forged, part->counted.forged);
+	add_since(DROPPED, NULL, now.dropped, part->counted.dropped);
+	add_since(BY_KERNEL, NULL, now.by_kernel, part->counted.by_kernel);
+	(void)part->metrics->set(part->host, IN_KERNEL, NULL, now.in_kernel);
+	(void)part->metrics->set(part->host, INTERFACES, NULL, now.kernel_interfaces);
 	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
 	(void)part->metrics->set(part->host, SOURCES, NULL, now.sources);
 	(void)part->metrics->set(part->host, LISTENERS, NULL, now.listeners);
@@ -175,6 +203,9 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 	(void)part->json->set_integer(leg, "foreign", (int64_t)stats->foreign);
 	(void)part->json->set_integer(leg, "malformed", (int64_t)stats->malformed);
 	(void)part->json->set_integer(leg, "forged", (int64_t)stats->forged);
+	(void)part->json->set_integer(leg, "dropped", (int64_t)stats->dropped);
+	(void)part->json->set_integer(leg, "by_kernel", (int64_t)stats->by_kernel);
+	(void)part->json->set_boolean(leg, "in_kernel", stats->in_kernel);
 	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
 	(void)part->json->set_integer(leg, "round_trip_us", stats->round_trip_us);
 	(void)part->json->set_integer(leg, "worker", stats->worker);
@@ -247,6 +278,9 @@ static const struct pbx_field leg_fields[] = {
 	{ "foreign", PBX_TYPE_INT, "Packets from somebody else, dropped" },
 	{ "malformed", PBX_TYPE_INT, "Packets that were not as agreed, dropped" },
 	{ "forged", PBX_TYPE_INT, "SRTP packets that were not authentic or came twice, dropped" },
+	{ "dropped", PBX_TYPE_INT, "Datagrams that the kernel dropped because we read too late, RTCP among them" },
+	{ "by_kernel", PBX_TYPE_INT, "Of the packets received: relayed by the program in the kernel" },
+	{ "in_kernel", PBX_TYPE_BOOL, "What it receives is relayed by the program in the kernel now" },
 	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
 	{ "round_trip_us", PBX_TYPE_INT, "From us to the peer and back; 0: not known" },
 	{ "worker", PBX_TYPE_INT, "The media worker" },
@@ -271,7 +305,7 @@ static const struct pbx_command commands[] = {
 	{ .words = "media streams",
 	  .handle = on_streams,
 	  .help = "Shows open RTP streams",
-	  .columns = "stream,peer,local,remote,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign" },
+	  .columns = "stream,peer,local,remote,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign,in_kernel" },
 	{ .words = "media ports",
 	  .handle = on_ports,
 	  .help = "Shows how many RTP ports are free",
@@ -319,6 +353,10 @@ static const struct pbx_setting settings[] = {
 		 .help = "The same while on hold; 0: never"),
 	PBX_UINT(struct rtp_settings, dscp, .initial = 46, .least = 0, .most = 63,
 		 .help = "Differentiated services code point of RTP packets"),
+	PBX_CHOICE(struct rtp_settings, kernel_relay, .initial_text = "auto", .choices = PBX_CHOICES("auto", "off"),
+		   .flags = PBX_SETTING_RESTART,
+		   .help = "Whether the kernel relays established calls that need nothing else (auto: where it lets us; see "
+			   "pbxd-kernel-relay.conf) or pbxd relays each packet (off). Packets it relays pass no firewall rules"),
 	PBX_CHOICE(struct rtp_settings, srtp, .initial_text = "optional", .choices = PBX_CHOICES("off", "optional", "required"),
 		   .help = "Encrypted media: no (off), with whoever can (optional; offered where signalling is encrypted too), no call "
 			   "without "

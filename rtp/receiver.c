@@ -158,3 +158,50 @@ void rtp_receiver_note(struct rtp_session *session, const struct rtp_packet *pac
 	}
 	rtp_write(&session->counters.lost, rtp_receiver_lost(receiver));
 }
+
+/* ---- packets that somebody else took ---- */
+
+static void add_spread(struct rtp_spread *spread, const struct rtp_spread *more)
+{
+	if (more->count == 0)
+		return;
+	if (spread->count == 0 || more->least < spread->least)
+		spread->least = more->least;
+	if (more->most > spread->most)
+		spread->most = more->most;
+	spread->count += more->count;
+	spread->sum += more->sum;
+	spread->squares += more->squares;
+}
+
+/* The window moves packet by packet, so that each that leaves it is judged; what is older than theirs has arrived as far as we know. */
+static void follow_window(struct rtp_receiver *receiver, const struct rtp_arrivals *arrivals, uint32_t ahead)
+{
+	for (uint32_t behind = ahead; behind-- > 0;) {
+		move_window(receiver, 1);
+		if (behind < WINDOW && !(arrivals->window >> behind & 1))
+			receiver->window &= ~(uint64_t)1;
+	}
+	receiver->window |= arrivals->window;
+}
+
+void rtp_receiver_catch_up(struct rtp_session *session, const struct rtp_arrivals *arrivals)
+{
+	struct rtp_receiver *receiver = &session->receiver;
+	int16_t ahead = (int16_t)(arrivals->newest - receiver->newest);
+
+	receiver->received += arrivals->packets;
+	receiver->duplicates += arrivals->duplicates;
+	rtp_count(&session->counters.duplicates, arrivals->duplicates);
+	rtp_count(&session->counters.late, arrivals->late);
+	add_spread(&receiver->spread, &arrivals->spread);
+	if (ahead > 0) {
+		receiver->cycles += arrivals->newest < receiver->newest ? 0x10000u : 0;
+		follow_window(receiver, arrivals, (uint32_t)ahead);
+		receiver->newest = arrivals->newest;
+		receiver->transit = arrivals->transit;
+		receiver->jitter16 = arrivals->jitter16;
+		rtp_write(&session->counters.jitter_us, (uint32_t)(((uint64_t)receiver->jitter16 >> 4) * 1000 / receiver->khz));
+	}
+	rtp_write(&session->counters.lost, rtp_receiver_lost(receiver));
+}

@@ -82,6 +82,7 @@ uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz)
 
 void rtp_relay_interrupted(struct rtp_session *session)
 {
+	rtp_handover_take_back(session);
 	session->map.synced = false;
 	session->fifo_bytes = 0;
 }
@@ -91,6 +92,7 @@ static void sync_map(struct rtp_session *to, const struct rtp_packet *packet)
 {
 	struct rtp_map *map = &to->map;
 
+	rtp_handover_take_back(to);
 	*map = (struct rtp_map){ .synced = true, .source_ssrc = packet->ssrc, .newest = packet->sequence };
 	map->sequence_shift = (uint16_t)(to->sender.sequence + 1u - packet->sequence);
 	map->timestamp_shift = rtp_next_timestamp(to, to->plan->send_khz) - packet->timestamp;
@@ -167,6 +169,8 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 		rtp_count(&to->counters.late, 1);
 		return;
 	}
+	if (kind != RTP_KIND_EVENT)
+		to->map.type = packet->type;
 	if (out & RTP_OUT_TRANSCODE)
 		rtp_g711_convert(rtp_kind_law(kind), packet->payload, packet->payload_bytes);
 	if (needs_cutting(to, kind, packet)) {

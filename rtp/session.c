@@ -11,6 +11,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <string.h>
 
 bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b)
@@ -75,6 +76,7 @@ bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet)
 
 static void set_remote(struct rtp_session *session, const struct core_addr *remote)
 {
+	rtp_handover_take_back(session);
 	session->remote = *remote;
 	session->remote_size = rtp_addr_size(remote);
 }
@@ -213,6 +215,7 @@ static void take_rtp(struct rtp_session *session, uint8_t *data, size_t size, co
 		rtp_count(&session->counters.malformed, 1);
 		return;
 	}
+	rtp_handover_catch_up(session);
 	rtp_count(&session->counters.packets_in, 1);
 	rtp_count(&session->counters.bytes_in, wire_bytes);
 	heard_something(session);
@@ -263,6 +266,19 @@ void rtp_session_read(struct rtp_session *session, bool rtcp_socket)
 		rtp_count(&session->counters.malformed, 1);
 	else if (size > 0)
 		rtp_session_take(session, rtcp_socket, data, (size_t)size, &from);
+}
+
+static uint64_t dropped_by(int fd)
+{
+	uint32_t figures[SK_MEMINFO_VARS] = { 0 };
+	socklen_t size = sizeof figures;
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_MEMINFO, figures, &size) == 0 ? figures[SK_MEMINFO_DROPS] : 0;
+}
+
+uint64_t rtp_session_dropped(const struct rtp_session *session)
+{
+	return dropped_by(session->rtp_fd) + dropped_by(session->rtcp_fd);
 }
 
 /* A peer that moved is believed at once; one that stayed keeps the address we learned. */
@@ -320,6 +336,7 @@ void rtp_session_look_after(struct rtp_session *session)
 {
 	if (!session->plan)
 		return;
+	rtp_handover_look_after(session);
 	if (session->changed_source)
 		tell_source(session);
 	look_for_silence(session);

@@ -5,6 +5,7 @@
  * reaches the worker as a plan: numbers to look up, no names to compare. Unless marked otherwise: [media]. */
 #pragma once
 #include "g711.h"
+#include "handover.h"
 #include "losses.h"
 #include "queue.h"
 #include "srtp.h"
@@ -75,6 +76,8 @@ struct rtp_counters {
 	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost, peer_highest, peer_deaf;
 	_Atomic uint32_t judged, judged_lost, runs, bursts, burst_lost, burst_packets; /* as of the newest loss, or report */
 	_Atomic uint32_t voip_told;
+	_Atomic uint64_t by_kernel; /* of packets_in: relayed by the program in the kernel */
+	_Atomic uint32_t in_kernel;
 };
 
 static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
@@ -112,6 +115,7 @@ struct rtp_map {
 	bool counted; /* our sequence is our own (cut anew), not the peer's shifted */
 	uint32_t source_ssrc;
 	uint16_t sequence_shift, newest; /* newest: of the source's own */
+	uint8_t type;                    /* payload type of its newest sound */
 	uint32_t timestamp_shift;
 	uint32_t since_sync; /* how far newest has moved */
 };
@@ -181,6 +185,7 @@ struct rtp_session {
 	struct rtp_worker *worker;
 	uint64_t stream; /* core_stream.id */
 	int rtp_fd, rtcp_fd;
+	uint16_t port;         /* of rtp_fd */
 	struct rtp_plan *plan; /* NULL until configured */
 
 	struct core_addr remote; /* where we send; AF_UNSPEC: nowhere yet */
@@ -196,8 +201,9 @@ struct rtp_session {
 	uint64_t quiet_since_ms; /* the newest packet, or the change that started the wait for one */
 
 	struct rtp_session *peer;
-	struct rtp_route *route; /* of what we receive, towards the peer */
-	struct rtp_map map;      /* of what the peer sends, into our sender */
+	struct rtp_route *route;      /* of what we receive, towards the peer */
+	struct rtp_map map;           /* of what the peer sends, into our sender */
+	struct rtp_handover handover; /* of what we receive */
 	struct rtp_sender sender;
 	struct rtp_receiver receiver;
 	struct rtp_rtcp rtcp;
@@ -232,6 +238,8 @@ void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *da
 bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet);
 /* plan is taken; the one before is returned. */
 struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_plan *plan);
+/* [any] Datagrams that the kernel dropped because nobody had read those before them. */
+uint64_t rtp_session_dropped(const struct rtp_session *session);
 /* Every 100 ms: silence, lost ends of digits, reports. */
 void rtp_session_look_after(struct rtp_session *session);
 bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b);      /* address and port */
@@ -242,6 +250,15 @@ socklen_t rtp_addr_size(const struct core_addr *addr);
 
 void rtp_receiver_note(struct rtp_session *session, const struct rtp_packet *packet, uint16_t khz);
 uint64_t rtp_receiver_lost(const struct rtp_receiver *receiver);
+/* What somebody else has received in our place (handover.c), all of one SSRC that we know: counts since the last time, the rest as it is now. */
+struct rtp_arrivals {
+	uint32_t packets, late, duplicates;
+	uint16_t newest;
+	uint64_t window;
+	uint32_t transit, jitter16;
+	struct rtp_spread spread;
+};
+void rtp_receiver_catch_up(struct rtp_session *session, const struct rtp_arrivals *arrivals);
 
 /* ---- relay.c: what goes out ---- */
 

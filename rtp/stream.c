@@ -6,6 +6,7 @@
  * took it away from there has come back.
  */
 #include "engine_inner.h"
+#include "kernel.h"
 #include "octets.h"
 #include "plan.h"
 #include "probe.h"
@@ -135,6 +136,8 @@ static int take_ports(struct rtp_stream *stream, int family)
 
 		if (err != PBX_OK)
 			return err;
+		session->port = stream->port;
+		session->handover.place = rtp_kernel_place(stream->port);
 		session->rtp_fd = bound_socket(family, stream->port);
 		session->rtcp_fd = session->rtp_fd >= 0 ? bound_socket(family, (uint16_t)(stream->port + 1)) : -1;
 		if (session->rtcp_fd >= 0)
@@ -303,7 +306,7 @@ static int driver_close(core_stream name)
 
 void rtp_stream_closed(struct rtp_stream *stream)
 {
-	rtp_totals_add(&rtp_engine.gone, &stream->session.counters);
+	rtp_totals_add(&rtp_engine.gone, &stream->session);
 	rtp_engine.worker_streams[stream->worker]--;
 	rtp_engine.closing--;
 	close_sockets(&stream->session);
@@ -671,6 +674,9 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.forged = rtp_read(&counters->forged),
 		.suite = stream->config.send_crypto.suite,
 		.late = rtp_read(&counters->late),
+		.dropped = rtp_session_dropped(&stream->session),
+		.by_kernel = rtp_read(&counters->by_kernel),
+		.in_kernel = rtp_read(&counters->in_kernel),
 		.jitter_us = rtp_read(&counters->jitter_us),
 		.round_trip_us = rtp_read(&counters->round_trip_us),
 		.local = stream->local,

@@ -25,12 +25,24 @@
 /* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
 #define FOR_RTCP 1u
 
-static void read_clock(struct rtp_worker *worker)
+uint64_t rtp_worker_now_us(void)
 {
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	worker->now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+int rtp_worker_road_fd(struct rtp_worker *worker)
+{
+	if (worker->road_fd < 0)
+		worker->road_fd = rtp_road_open();
+	return worker->road_fd;
+}
+
+static void read_clock(struct rtp_worker *worker)
+{
+	worker->now_us = rtp_worker_now_us();
 	worker->now_ms = worker->now_us / 1000;
 }
 
@@ -248,11 +260,21 @@ static void close_session(struct rtp_worker *worker, struct rtp_session *session
 	leave(worker, session);
 }
 
+/* Whatever is commanded may change what becomes of packets. */
+static void take_back(const struct rtp_command *command)
+{
+	if (command->session)
+		rtp_handover_take_back(command->session);
+	if (command->peer)
+		rtp_handover_take_back(command->peer);
+}
+
 /* True: it is done and goes back. */
 static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 {
 	struct rtp_session *session = command->session;
 
+	take_back(command);
 	switch (command->kind) {
 	case RTP_JOIN:
 		join(worker, session);
@@ -380,6 +402,7 @@ static int open_files(struct rtp_worker *worker)
 {
 	struct epoll_event command = { .events = EPOLLIN, .data.u64 = 0 }, clock = { .events = EPOLLIN, .data.u64 = 1 };
 
+	worker->road_fd = -1;
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	worker->command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	worker->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -393,7 +416,7 @@ static int open_files(struct rtp_worker *worker)
 
 static void close_files(struct rtp_worker *worker)
 {
-	const int fds[] = { worker->epoll_fd, worker->command_fd, worker->timer_fd };
+	const int fds[] = { worker->epoll_fd, worker->command_fd, worker->timer_fd, worker->road_fd };
 
 	for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
 		if (fds[i] >= 0)

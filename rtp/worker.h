@@ -75,7 +75,7 @@ struct rtp_digits {
 
 /* What all workers read and the loop may change at any time. */
 struct rtp_common {
-	_Atomic uint32_t timeout_ms, hold_timeout_ms;
+	_Atomic uint32_t timeout_ms, hold_timeout_ms, traffic_class;
 	struct rtp_queue returns; /* commands, back to the loop */
 	void (*wake)(void);       /* the loop: there is something in returns or in a ring. Any thread, any time */
 	char cname[40];           /* RFC 3550 6.5.1: the same for all our streams, and says nothing about us */
@@ -97,7 +97,8 @@ struct rtp_worker {
 	struct rtp_common *common;
 	pthread_t thread;
 	int epoll_fd, command_fd, timer_fd;
-	bool sent; /* [loop] commands that it has not been called for */
+	int road_fd; /* the thread's own; -1: not needed yet, or not permitted */
+	bool sent;   /* [loop] commands that it has not been called for */
 	struct rtp_queue commands;
 	struct rtp_ring events;
 	_Atomic uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
@@ -128,6 +129,8 @@ uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker); /* [loop] what the 
 /* The rest: [media]. */
 bool rtp_worker_tell(struct rtp_worker *worker, const struct rtp_event *event);
 void rtp_worker_return(struct rtp_worker *worker, struct rtp_command *command);
+uint64_t rtp_worker_now_us(void);                  /* exact; worker->now_us is as of this round */
+int rtp_worker_road_fd(struct rtp_worker *worker); /* for rtp_road_ask */
 /* Has the session's clock come round at the next tick, unless it is wound up already. */
 void rtp_worker_wind(struct rtp_session *session);
 
