@@ -13,7 +13,8 @@ struct rtp_handover {
 	struct rtp_flow *place; /* the loop's: NULL where there is no program */
 	bool on;
 	uint64_t retry_at_ms;
-	uint64_t relayed, octets, late;       /* of the flow's counts, which go on for ever: what is in our books already */
+	uint64_t relayed, octets, late, duplicates, distances, distance_sum,
+		distance_squares;             /* of the flow's counts, which go on for ever: what is in our books already */
 	uint64_t relayed_before, left_before; /* as of when it was turned on */
 	bool road_asked, road_known;          /* to the session's own party */
 	uint32_t road_generation;

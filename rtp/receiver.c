@@ -202,6 +202,8 @@ void rtp_receiver_catch_up(struct rtp_session *session, const struct rtp_arrival
 		receiver->transit = arrivals->transit;
 		receiver->jitter16 = arrivals->jitter16;
 		rtp_write(&session->counters.jitter_us, (uint32_t)(((uint64_t)receiver->jitter16 >> 4) * 1000 / receiver->khz));
+	} else if (-ahead < (int)WINDOW) {
+		receiver->window |= arrivals->window << -ahead;
 	}
 	rtp_write(&session->counters.lost, rtp_receiver_lost(receiver));
 }

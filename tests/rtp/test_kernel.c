@@ -229,7 +229,13 @@ START_TEST(loss_and_order_are_kept_and_counted)
 	phone_say(&alice, 4);
 	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
 	rig_until(by_kernel(&alice) == before + 2);
+	alice.sequence--; /* the same once more */
+	alice.timestamp -= 160;
+	phone_say(&alice, 4);
+	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
+	rig_until(by_kernel(&alice) == before + 3);
 	stats = rig_stats(alice.stream);
+	ck_assert_uint_eq(stats.duplicates, 1);
 	ck_assert_uint_eq(stats.lost, 1);
 	ck_assert_uint_eq(stats.late, 1);
 	hang_up();
