@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import begun
 from ports import free_port, free_range
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ class Refused(Exception):
 class Pbx:
     """One daemon and its data directory. `settings` are YAML lines added to what every test needs."""
 
-    def __init__(self, directory, settings="", plugins=(), environment=None, listen=("udp", "tcp")):
+    def __init__(self, directory, settings="", plugins=(), environment=None, listen=("udp", "tcp"), first_start=False):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.sip_port, self.http_port, self.tls_port = free_port(), free_port(), free_port()
@@ -38,6 +39,7 @@ class Pbx:
         self.environment = environment or {}
         self.process = self.token = None
         self.expect_clean = True
+        self.first_start = first_start  # with nothing there; else with the data that a first start has left
         self._log = None
 
     # ---- life ----------------------------------------------------------------------------
@@ -97,7 +99,14 @@ class Pbx:
                 write_tone(folder / "en" / f"{prompt}.wav", hertz, seconds=1)
         return folder
 
+    def _begin(self):
+        settings = _parse(self.settings)
+        if self.first_start or "store" in settings or "data_dir" in settings.get("server", {}) or (self.directory / "data" / "pbx.db").exists():
+            return
+        begun.give(BUILD, self.directory / "data", lambda folder: Pbx(folder, first_start=True).start().stop())
+
     def start(self, wait=True):
+        self._begin()
         self.write_settings()
         notify_path = self.directory / "notify"
         notify_path.unlink(missing_ok=True)

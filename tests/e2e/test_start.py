@@ -26,7 +26,7 @@ def taken(kind, port):
 
 @pytest.mark.parametrize("kind,listen", [("udp", ("udp",)), ("tcp", ("udp", "tcp")), ("udp", ("tcp", "udp"))])
 def test_a_taken_sip_port_ends_the_start_and_is_named(make_pbx, kind, listen):
-    pbx = make_pbx(start=False, listen=listen)
+    pbx = make_pbx(start=False, first_start=True, listen=listen)
     pbx.write_settings()
     with taken(kind, pbx.sip_port):
         for start in ("with the first user still to be made", "again"):
@@ -40,7 +40,7 @@ def test_a_taken_sip_port_ends_the_start_and_is_named(make_pbx, kind, listen):
 def test_a_signal_while_it_starts_is_obeyed_at_every_step(make_pbx):
     """SIGTERM after so many lines of the log: during migrations, while plugins come up, while the first user is made."""
     for lines in (1, 4, 12, 18, 22, 26, 34, 42):
-        pbx = make_pbx(start=False)
+        pbx = make_pbx(start=False, first_start=True)
         pbx.write_settings()
         process = daemon(pbx)
         log = [process.stdout.readline() for _ in range(lines)]
