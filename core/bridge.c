@@ -6,7 +6,9 @@
  *    neither holds    the streams are connected
  *    one holds        disconnected; the other one hears music, the holder nothing. Connected when the holder brings music of its own:
  *                     it has said that it only sends, so it hears nothing all the same
- *    both hold        disconnected, silence */
+ *    both hold        disconnected, silence
+ *
+ * While somebody attends the two (pbx/rooms.h) they are not connected but mixed, which rooms.c sees to. */
 #include "calls_inner.h"
 #include "host.h"
 #include <pbx/directory.h>
@@ -103,7 +105,10 @@ void core_bridge_settle(struct core_bridge *bridge)
 	bool heard = is_away(a) ? brings_music(a) && !is_away(b) : !is_away(b) || brings_music(b);
 	bool wanted = heard && a->configured && b->configured && a->has_stream && b->has_stream;
 
-	if (wanted && !bridge->connected) {
+	if (bridge->room) {
+		core_room_settle_bridge(bridge);
+		bridge->connected = false; /* the mix has taken them out of it */
+	} else if (wanted && !bridge->connected) {
 		int err = core_media->connect(a->stream, b->stream);
 		bridge->connected = err == PBX_OK;
 		if (err == PBX_ENOTSUP)
@@ -130,6 +135,8 @@ void core_hold_changed(struct core_leg *leg, bool was)
 			(void)core_media->set_held(leg->stream, on);
 		core_event_hold(leg, other, on, hold_ms);
 	}
+	if (leg->room)
+		core_room_settle(leg);
 	if (leg->bridge)
 		core_bridge_settle(leg->bridge);
 	else if (on != was && leg->charge.owner && leg->controller.hold)
@@ -200,6 +207,8 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 		return NULL;
 
 	struct core_leg *other = other_of(bridge, leg);
+	struct core_room *guests = core_room_cut_off(bridge);
+
 	for (int i = 0; i < 2; i++) {
 		struct core_leg *member = bridge->legs[i];
 
@@ -214,6 +223,7 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 	leg->bridge = other->bridge = NULL;
 	core_handle_free(&bridge_table, bridge->handle.id);
 	free(bridge);
+	core_room_send_home(guests);
 	return other;
 }
 

@@ -292,6 +292,7 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
 	const struct core_leg *peer = core_bridge_peer(leg);
 	(void)json->set_text(object, "peer_leg_id", peer ? peer->id : NULL);
+	(void)json->set_text(object, "room_id", leg->room ? leg->room->id : NULL);
 	return object;
 }
 
@@ -373,6 +374,7 @@ int core_calls_init(void)
 	core_handles_init(&core_leg_table, 'L');
 	core_dials_init();
 	core_bridges_init();
+	core_rooms_init();
 	core_route_init();
 	memset(&totals, 0, sizeof totals);
 	memset(&draining, 0, sizeof draining);
@@ -389,6 +391,7 @@ void core_calls_fini(void)
 	(void)core_timer_stop(draining.deadline);
 	core_calls_open_stop();
 	core_dials_fini();
+	core_rooms_fini();
 	core_bridges_fini();
 	core_legs_fini();
 	while ((call = core_handles_next(&call_table, &at))) {

@@ -1,14 +1,16 @@
-/* core/calls.h - calls, legs, dials, bridges and routing inside the daemon; serves "pbx.calls/1", "pbx.route/1", "pbx.media/1". All of it: [loop].
+/* core/calls.h - calls, legs, dials, bridges and routing inside the daemon; serves "pbx.calls/1", "pbx.route/1", "pbx.media/1", "pbx.rooms/1". All of it: [loop].
  *
  * calls.c     calls: begin, end, limits, draining        leg.c        legs: states, what the driver tells, who decides
  * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers, playing
  * dial.c      ringing targets, first answer wins           dial_group.c one target: routed, resolved, forwarded
  * bridge.c    two legs talk, hold and music, keys          transfer.c   blind and attended
+ * rooms.c     many legs talk, guests in a conversation
  * route.c     the chain of hooks                           plan.c       the number plan: patterns, claims, conflicts
  * negotiate.c offer and answer in terms of media_desc.h    cause.c      Q.850 and SIP
  * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands; settings and metrics
  * calls_open.c, calls_recover.c  which calls last, written down; after a crash, their ends */
 #pragma once
+#include <pbx/rooms.h>
 #include <pbx/route.h>
 #include "leg_driver.h"
 #include "media_driver.h"
@@ -42,6 +44,7 @@ int core_call_hangup(const char *call_id, uint32_t cause);
 extern const struct pbx_calls core_calls_service;
 extern const struct pbx_routing core_route_service;
 extern const struct pbx_media core_media_service;
+extern const struct pbx_rooms core_rooms_service;
 
 /* What stands in the way of a dialled number. Texts are borrowed until the callback returns. */
 struct core_plan_row {

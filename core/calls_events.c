@@ -366,6 +366,17 @@ void core_event_bridge(const char *type, const struct core_bridge *bridge)
 	}
 }
 
+void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "room_id", room->id);
+	text(data, "room", room->name);
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	publish(leg->call, type, data);
+}
+
 /* ---- declared types ---- */
 
 #define FIELDS(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
@@ -432,6 +443,10 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "bridge.left", "Two legs talk no more; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },
+	{ "room.entered", "A leg hears a room of many, or attends a conversation of two",
+	  FIELDS(T("room_id", "The room"), T("room", "Its name"), T("leg_id", "The leg"), T("number", "The party")) },
+	{ "room.left", "A leg has left a room, or a conversation that it attended",
+	  FIELDS(T("room_id", "The room"), T("room", "Its name"), T("leg_id", "The leg"), T("number", "The party")) },
 };
 
 _Static_assert(sizeof core_calls_event_types / sizeof core_calls_event_types[0] == CORE_CALLS_EVENT_TYPES, "calls_part.h counts them");

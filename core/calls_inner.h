@@ -10,8 +10,10 @@
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
+#include "prompts.h"
 #include "timer.h"
 #include <pbx/json.h>
+#include <pbx/rooms.h>
 #include <string.h>
 #include <strings.h>
 
@@ -106,6 +108,13 @@ struct core_leg {
 	pbx_leg transferor; /* while it is offered: who has sent it there by REFER */
 	bool driver_knows;  /* it has refused or ended the dialog already */
 
+	struct core_room *room; /* whose member or guest it is */
+	struct core_leg *next_in_room;
+	struct pbx_room_part part;
+	struct pbx_room_watch guest_watch; /* of a guest: who hears that it has left */
+	void *guest_self;
+	bool in_mix;
+
 	bool holds_us, held_by_us;
 	bool brings_music; /* it holds us, and what it sends meanwhile is for its peer (RFC 7088) */
 	uint64_t hold_since_ms;
@@ -175,6 +184,16 @@ void core_legs_fini(void);
 const struct core_leg_driver *core_leg_driver(void);
 void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms); /* by RFC 4733 */
 
+/* The prompts of what is said, in order. */
+struct core_spoken {
+	const char *prompts[PBX_MOST_SAID];
+	char text[PBX_MOST_SAID * CORE_MOST_PROMPT_ID];
+	uint32_t count;
+	size_t used;
+	bool too_long;
+};
+int core_spoken_compose(const char *language, const struct pbx_say *parts, uint32_t count, struct core_spoken *ret_spoken); /* PBX_EINVAL */
+
 /* ---- leg_verbs.c ---- other: the leg it will talk to, whose codecs are preferred; NULL */
 int core_leg_progress(struct core_leg *leg, const struct core_leg *other); /* 183 with media */
 int core_leg_answer(struct core_leg *leg, const struct core_leg *other);
@@ -186,6 +205,7 @@ void core_leg_tell_identity(const struct core_leg *to, const struct core_leg *ab
 
 /* ---- leg_media.c ---- */
 extern const struct core_media_driver *core_media;
+struct core_leg *core_leg_of_stream(core_stream stream); /* NULL: stale */
 int core_leg_open_stream(struct core_leg *leg, int family);
 void core_leg_close_stream(struct core_leg *leg);
 /* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. */
@@ -241,6 +261,7 @@ struct core_bridge {
 	char id[27];
 	struct core_leg *legs[2];
 	bool connected;
+	struct core_room *room; /* of its guests; NULL: there are none, and the two are relayed */
 };
 int core_bridge_make(struct core_leg *a, struct core_leg *b, pbx_bridge *ret_bridge);
 struct core_leg *core_bridge_peer(const struct core_leg *leg);
@@ -252,6 +273,29 @@ int core_keys_add(struct pbx_host *host, const char *keys, pbx_dialled_fn typed,
 uint32_t core_bridge_count(void);
 void core_bridges_init(void);
 void core_bridges_fini(void);
+
+/* ---- rooms.c ---- */
+struct core_room {
+	pbx_room handle;
+	char id[27], name[64], language[16];
+	struct core_charge charge; /* .owner: whose it is; NULL: a conversation with guests */
+	struct pbx_room_watch watch;
+	void *self;
+	core_mix mix;
+	uint64_t play_tag;          /* of what plays into it; 0: nothing that anybody waits for */
+	struct core_leg *members;   /* in order of coming; of a conversation: the guests */
+	struct core_bridge *bridge; /* whose conversation it is; NULL: a room of its own */
+};
+void core_room_leave(struct core_leg *leg); /* its owner hears of it; fine when it is in none */
+void core_room_leave_quietly(struct core_leg *leg);
+void core_room_leave_unless(struct core_leg *leg, const struct pbx_host *host); /* who takes control of it owns the room, too */
+void core_room_settle(struct core_leg *leg);                                    /* it holds, or does no more */
+void core_room_settle_bridge(struct core_bridge *bridge);                       /* of a conversation with guests: all who are in it */
+/* A conversation is over for its guests: cut off from the bridge that ends, and told so once nothing of the bridge is left. NULL: no guests. */
+struct core_room *core_room_cut_off(struct core_bridge *bridge);
+void core_room_send_home(struct core_room *room);
+void core_rooms_init(void);
+void core_rooms_fini(void);
 
 /* ---- transfer.c ---- */
 void core_transfer_progress(pbx_leg transferor, uint32_t sip_code);
@@ -314,6 +358,7 @@ void core_event_call_linked(const struct core_call *call, const struct core_call
 void core_event_call_ended(const struct core_call *call);
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
+void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);
 void core_event_bridge(const char *type, const struct core_bridge *bridge);
 const char *core_call_disposition(const struct core_call *call);
 const char *core_call_reason(const struct core_call *call);

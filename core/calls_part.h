@@ -2,7 +2,7 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 16
+#define CORE_CALLS_EVENT_TYPES 18
 #define CORE_CALLS_ROUTES 8
 #define CORE_CALLS_COMMANDS 4
 

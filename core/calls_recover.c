@@ -2,7 +2,7 @@
  *
  * At start we look for calls whose call.started is in the event log and whose call.ended is not: those of the last list
  * (calls_open.c), and those that began behind it; so a few seconds of events are read, however long the log is. Each call's events tell
- * what was still open. We say bridge.left, leg.ended and call.ended for it, in the order in which a hang-up would have, with the cause
+ * what was still open. We say bridge.left, room.left, leg.ended and call.ended for it, in the order in which a hang-up would have, with the cause
  * system_restart. They carry the last moment at which the call is known to have lasted as their time: an event of its own,
  * or the list.
  *
@@ -21,7 +21,7 @@ struct lost_leg {
 	struct lost_leg *next;
 	char id[40];
 	int64_t started_us, answered_us, held_us; /* 0: not */
-	struct pbx_json *bridged;                 /* of its bridge.entered; NULL: in none */
+	struct pbx_json *bridged, *roomed;        /* of its bridge.entered, its room.entered; NULL: in none */
 };
 
 /* A call as its events tell it. */
@@ -50,6 +50,7 @@ static void lost_call_clear(struct lost_call *call)
 	for (struct lost_leg *leg; (leg = call->legs);) {
 		call->legs = leg->next;
 		core_json_free(leg->bridged);
+		core_json_free(leg->roomed);
 		free(leg);
 	}
 	core_json_free(call->started);
@@ -87,6 +88,7 @@ static void remove_leg(struct lost_call *call, const struct lost_leg *gone)
 			continue;
 		*at = leg->next;
 		core_json_free(leg->bridged);
+		core_json_free(leg->roomed);
 		free(leg);
 		return;
 	}
@@ -144,6 +146,9 @@ static int read_leg_event(struct lost_call *call, const char *type, struct pbx_j
 	} else if (!strcmp(type, "bridge.entered") || !strcmp(type, "bridge.left")) {
 		core_json_free(leg->bridged);
 		leg->bridged = !strcmp(type, "bridge.entered") ? TAKE(*data) : NULL;
+	} else if (!strcmp(type, "room.entered") || !strcmp(type, "room.left")) {
+		core_json_free(leg->roomed);
+		leg->roomed = !strcmp(type, "room.entered") ? TAKE(*data) : NULL;
 	}
 	return PBX_OK;
 }
@@ -231,6 +236,9 @@ static int tell_end(struct lost_call *call)
 	for (struct lost_leg *leg = call->legs; leg && err == PBX_OK; leg = leg->next)
 		if (leg->bridged)
 			err = publish(call, "bridge.left", TAKE(leg->bridged));
+	for (struct lost_leg *leg = call->legs; leg && err == PBX_OK; leg = leg->next)
+		if (leg->roomed)
+			err = publish(call, "room.left", TAKE(leg->roomed));
 	for (struct lost_leg *leg = call->legs; leg && err == PBX_OK; leg = leg->next) {
 		struct pbx_json *data = leg_ended(call, leg);
 

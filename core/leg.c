@@ -144,6 +144,7 @@ struct core_leg *core_leg_let_go(struct core_leg *leg)
 {
 	struct core_leg *other = core_bridge_dissolve(leg);
 
+	core_room_leave(leg);
 	core_dial_from_gone(leg, NULL);
 	if (leg->branch)
 		core_dial_leg_over(leg);
@@ -221,6 +222,7 @@ void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool 
 		core_hold_changed(leg, true);
 	}
 	struct core_leg *other = core_bridge_dissolve(leg);
+	core_room_leave(leg);
 	core_event_leg_ended(leg);
 	core_dial_from_gone(leg, NULL);
 	if (leg->branch)
@@ -550,7 +552,9 @@ void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms
 {
 	struct core_leg *peer = core_bridge_peer(leg);
 
-	if (peer && peer->configured && !peer->config.dtmf_type && peer->driver->send_digit)
+	if (peer && leg->bridge->room)
+		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }); /* nobody relays it while there are guests */
+	else if (peer && peer->configured && !peer->config.dtmf_type && peer->driver->send_digit)
 		(void)peer->driver->send_digit(peer->dialog, digit, duration_ms ? duration_ms : 100); /* its media cannot carry it */
 	leg_digit(leg, digit, duration_ms);
 }

@@ -26,7 +26,7 @@ static struct core_leg **bucket_of(core_stream stream)
 	return &by_stream[(stream.id * 0x9E3779B97F4A7C15u) >> 52];
 }
 
-static struct core_leg *leg_of(core_stream stream)
+struct core_leg *core_leg_of_stream(core_stream stream)
 {
 	struct core_leg *leg = *bucket_of(stream);
 
@@ -470,7 +470,7 @@ int core_leg_send_digits(struct core_leg *leg, const char *digits)
 
 void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 {
-	struct core_leg *leg = leg_of(stream);
+	struct core_leg *leg = core_leg_of_stream(stream);
 
 	if (!leg || leg->play_tag != tag || tag == 0)
 		return;
@@ -490,7 +490,7 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
 {
-	struct core_leg *leg = leg_of(stream);
+	struct core_leg *leg = core_leg_of_stream(stream);
 
 	if (leg)
 		core_leg_media_digit(leg, digit, duration_ms);
@@ -498,7 +498,7 @@ void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)
 {
-	struct core_leg *leg = leg_of(stream);
+	struct core_leg *leg = core_leg_of_stream(stream);
 
 	if (!leg || leg->state != PBX_LEG_ANSWERED)
 		return;
@@ -513,7 +513,7 @@ void core_media_on_silence(core_stream stream, uint32_t for_ms)
 
 void core_media_on_first_packet(core_stream stream)
 {
-	const struct core_leg *leg = leg_of(stream);
+	const struct core_leg *leg = core_leg_of_stream(stream);
 
 	if (leg)
 		core_log(PBX_LOG_DEBUG, "calls", leg->call->id, "first_packet", "leg=%s", leg->id);
@@ -521,7 +521,7 @@ void core_media_on_first_packet(core_stream stream)
 
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
 {
-	const struct core_leg *leg = leg_of(stream);
+	const struct core_leg *leg = core_leg_of_stream(stream);
 
 	(void)remote;
 	if (leg)

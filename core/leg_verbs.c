@@ -14,6 +14,7 @@ static void revoke_leg(struct core_charge *charge)
 	core_charge_remove(charge); /* its owner has stopped: nothing of it is called any more */
 	memset(&leg->controller, 0, sizeof leg->controller);
 	leg->self = NULL;
+	core_room_leave_quietly(leg);
 	core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "owner stopped");
 }
 
@@ -27,6 +28,7 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 		return PBX_EINVAL;
 
 	struct core_leg *other = core_bridge_dissolve(leg);
+	core_room_leave_unless(leg, host);
 	core_dial_from_gone(leg, host);
 	if (leg->branch)
 		core_dial_leg_over(leg);
@@ -193,18 +195,9 @@ static int play(pbx_leg handle, const char *prompt)
 	return leg ? core_leg_play_prompts(leg, &prompt, 1) : PBX_ENOENT;
 }
 
-/* The prompts of what is said, in order. */
-struct spoken {
-	const char *prompts[PBX_MOST_SAID];
-	char text[PBX_MOST_SAID * CORE_MOST_PROMPT_ID];
-	uint32_t count;
-	size_t used;
-	bool too_long;
-};
-
 static void add_spoken(void *context, const char *id)
 {
-	struct spoken *spoken = context;
+	struct core_spoken *spoken = context;
 	size_t size = strlen(id) + 1;
 
 	if (size > sizeof spoken->text - spoken->used) {
@@ -215,19 +208,28 @@ static void add_spoken(void *context, const char *id)
 	spoken->used += size;
 }
 
+int core_spoken_compose(const char *language, const struct pbx_say *parts, uint32_t count, struct core_spoken *ret_spoken)
+{
+	ret_spoken->count = 0;
+	ret_spoken->used = 0;
+	ret_spoken->too_long = false;
+	int err = core_prompts_compose(language, parts, count, add_spoken, ret_spoken);
+
+	return err != PBX_OK || ret_spoken->too_long || ret_spoken->count == 0 ? PBX_EINVAL : PBX_OK;
+}
+
 static int say(pbx_leg handle, const struct pbx_say *parts, uint32_t count)
 {
 	struct core_leg *leg = core_leg_alive(handle);
-	struct spoken spoken = { .count = 0 };
+	struct core_spoken spoken;
 	char language[16];
 
 	if (!leg)
 		return PBX_ENOENT;
 	core_leg_language(leg, language);
-	int err = core_prompts_compose(language, parts, count, add_spoken, &spoken);
-	if (err != PBX_OK || spoken.too_long || spoken.count == 0)
-		return PBX_EINVAL;
-	return core_leg_play_prompts(leg, spoken.prompts, spoken.count);
+	int err = core_spoken_compose(language, parts, count, &spoken);
+
+	return err == PBX_OK ? core_leg_play_prompts(leg, spoken.prompts, spoken.count) : err;
 }
 
 static int set_language(pbx_leg handle, const char *language)

@@ -75,6 +75,22 @@ struct core_play {
 	const char *language; /* of the prompts; "": the default's */
 };
 
+/* A mix: streams that hear each other's sum. */
+typedef struct core_mix {
+	uint64_t id;
+} core_mix;
+
+struct core_mix_part {
+	bool talks, hears;
+	core_stream to; /* without talks: who hears it alone; none: nobody */
+	int32_t talk_gain_cdb, hear_gain_cdb;
+};
+
+struct core_mix_voice {
+	bool talking;
+	int32_t level_cdbov;
+};
+
 struct core_media_driver {
 	/* Takes ports and a worker: streams of one group (a call) share a worker. ret_local: what SDP shall say. family AF_INET or AF_INET6: what
 	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports left), PBX_ENOMEM, PBX_EIO. */
@@ -82,8 +98,8 @@ struct core_media_driver {
 	int (*configure)(core_stream stream, const struct core_stream_config *config);
 	/* From here on what one sends the other hears: packet by packet when the codec agrees, transcoded when not. On another worker, b moves to a's.
 	 * Playing on either side goes on and wins over the relay until it ends or is stopped. */
-	int (*connect)(core_stream a, core_stream b);
-	int (*disconnect)(core_stream stream); /* both sides of its connection */
+	int (*connect)(core_stream a, core_stream b); /* they leave the mix they are in */
+	int (*disconnect)(core_stream stream);        /* both sides of its connection */
 	/* Plays towards the peer; what played before is replaced without a gap (its on_play_done says STOPPED). */
 	int (*play)(core_stream stream, const struct core_play *play);
 	int (*stop)(core_stream stream);
@@ -106,6 +122,20 @@ struct core_media_driver {
 	int (*source_state)(pbx_source source, struct pbx_source_state *ret_state); /* all of it */
 	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
 		     void *self);
+
+	/* ---- mixing; NULL where it cannot be done ---- */
+
+	/* An empty mix on the worker of a group. gated: who does not speak is not heard. PBX_OK, PBX_ENOMEM. */
+	int (*mix_open)(uint64_t group, bool gated, core_mix *ret_mix);
+	int (*mix_close)(core_mix mix); /* who is in it hears nothing */
+	/* Comes in, or has another part there. It leaves its connection or another mix; on another worker, it moves. What it plays goes on and
+	 * wins. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
+	int (*mix_enter)(core_mix mix, core_stream stream, const struct core_mix_part *part);
+	int (*mix_leave)(core_stream stream); /* PBX_OK also when it is in none */
+	/* Everybody hears it (FILE, TONE); core_media_on_mix_played with its tag. */
+	int (*mix_play)(core_mix mix, const struct core_play *play);
+	int (*mix_stop)(core_mix mix);
+	int (*mix_voice)(core_stream stream, struct core_mix_voice *ret_voice); /* PBX_ENOENT: it is in none */
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);
@@ -115,4 +145,7 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how); /*
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms);
 void core_media_on_silence(core_stream stream, uint32_t for_ms); /* media.timeout_s without a packet */
 void core_media_on_first_packet(core_stream stream);
+void core_media_on_mix_speaker(core_stream stream);
+void core_media_on_mix_talking(core_stream stream, bool on);
+void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how);
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */

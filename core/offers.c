@@ -27,8 +27,8 @@ int core_offer_services(void)
 		{ "pbx.bus/1", &core_bus_service },         { "pbx.requests/1", &core_requests_service },
 		{ "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
 		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
-		{ "pbx.prompts/1", &core_prompts_service }, { "pbx.lamps/1", &core_lamps_service },
-		{ "pbx.mwi/1", &core_mwi_service },
+		{ "pbx.rooms/1", &core_rooms_service },     { "pbx.prompts/1", &core_prompts_service },
+		{ "pbx.lamps/1", &core_lamps_service },     { "pbx.mwi/1", &core_mwi_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

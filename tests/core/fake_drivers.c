@@ -180,9 +180,11 @@ static const struct core_leg_driver leg_driver = {
 
 static struct {
 	bool open, configured;
-	uint64_t peer;
+	uint64_t peer, mix;
 } streams[LINES_MOST * 2];
 static uint64_t stream_count; /* ids are never used again: 1, 2, 3… */
+static bool mixes[4096];
+static uint64_t mix_count; /* likewise */
 
 static bool is_open(uint64_t id)
 {
@@ -246,7 +248,81 @@ static int media_connect(core_stream a, core_stream b)
 	(void)media_disconnect(b);
 	streams[a.id].peer = b.id;
 	streams[b.id].peer = a.id;
+	streams[a.id].mix = streams[b.id].mix = 0;
 	return PBX_OK;
+}
+
+static int media_mix_open(uint64_t group, bool gated, core_mix *ret_mix)
+{
+	ck_assert(group != 0);
+	(void)gated;
+	if (walk_random(20) == 0)
+		return PBX_ENOMEM;
+	ck_assert_uint_lt(mix_count + 1, sizeof mixes / sizeof mixes[0]);
+	mixes[++mix_count] = true;
+	ret_mix->id = mix_count;
+	return PBX_OK;
+}
+
+static int media_mix_close(core_mix mix)
+{
+	ck_assert_msg(mixes[mix.id], "a mix is closed twice");
+	mixes[mix.id] = false;
+	for (uint64_t id = 1; id <= stream_count; id++)
+		if (streams[id].mix == mix.id)
+			streams[id].mix = 0;
+	return PBX_OK;
+}
+
+static int media_mix_enter(core_mix mix, core_stream stream, const struct core_mix_part *part)
+{
+	ck_assert_msg(mixes[mix.id] && is_open(stream.id) && streams[stream.id].configured, "what is closed is mixed");
+	ck_assert_msg(!part->to.id || (is_open(part->to.id) && part->to.id != stream.id), "a closed stream is whispered to");
+	if (walk_random(20) == 0)
+		return PBX_ENOMEM;
+	(void)media_disconnect(stream);
+	streams[stream.id].mix = mix.id;
+	return PBX_OK;
+}
+
+static int media_mix_leave(core_stream stream)
+{
+	ck_assert_msg(is_open(stream.id), "a closed stream leaves a mix");
+	streams[stream.id].mix = 0;
+	return PBX_OK;
+}
+
+static int media_mix_play(core_mix mix, const struct core_play *play)
+{
+	ck_assert_msg(mixes[mix.id] && play->tag, "something is played into a closed mix");
+	return PBX_OK;
+}
+
+static int media_mix_stop(core_mix mix)
+{
+	ck_assert_msg(mixes[mix.id], "a closed mix is stopped");
+	return PBX_OK;
+}
+
+static int media_mix_voice(core_stream stream, struct core_mix_voice *ret_voice)
+{
+	ck_assert_msg(is_open(stream.id), "a closed stream is asked about");
+	*ret_voice = (struct core_mix_voice){ .talking = true };
+	return PBX_OK;
+}
+
+uint64_t fake_stream_mix(core_stream stream)
+{
+	return is_open(stream.id) ? streams[stream.id].mix : 0;
+}
+
+uint32_t fake_mixes_open(void)
+{
+	uint32_t count = 0;
+
+	for (uint64_t id = 1; id <= mix_count; id++)
+		count += mixes[id];
+	return count;
 }
 
 static int media_play(core_stream stream, const struct core_play *play)
@@ -315,6 +391,13 @@ static const struct core_media_driver media_driver = {
 	.stats = media_stats,
 	.close = media_close,
 	.codecs = media_codecs,
+	.mix_open = media_mix_open,
+	.mix_close = media_mix_close,
+	.mix_enter = media_mix_enter,
+	.mix_leave = media_mix_leave,
+	.mix_play = media_mix_play,
+	.mix_stop = media_mix_stop,
+	.mix_voice = media_mix_voice,
 };
 
 /* ---- beginning and end ---- */
@@ -328,6 +411,7 @@ void fake_drivers_init(void)
 void fake_drivers_forget(void)
 {
 	ck_assert_uint_eq(fake_streams_open(), 0);
+	ck_assert_uint_eq(fake_mixes_open(), 0);
 	for (uint32_t i = 0; i < line_count; i++)
 		ck_assert_msg(lines[i].released, "%s was never released", lines[i].user);
 	line_count = 0;

@@ -27,6 +27,8 @@ static uint32_t *seed; /* in memory the parent sees too: Check runs the test in 
 static pbx_dial dials[256];
 static uint32_t dials_begun, dials_done;
 static uint32_t controls_taken, controls_over;
+static const struct pbx_rooms *const rooms = &core_rooms_service;
+static pbx_room some_rooms[2]; /* of this walk */
 
 uint32_t walk_random(uint32_t below)
 {
@@ -202,11 +204,94 @@ static void begin_dial(pbx_leg from)
 		dials_begun++;
 }
 
+static void on_left(void *self, pbx_room room, pbx_leg leg)
+{
+	(void)room;
+	on_any(self, leg);
+}
+
+static void on_played(void *self, pbx_room room)
+{
+	(void)self;
+	if (chance(10))
+		(void)rooms->close(room);
+}
+
+static const struct pbx_room_watch room_watch = { .size = sizeof room_watch, .left = on_left, .played = on_played };
+
+/* One that is bridged, when there is one. */
+static pbx_leg some_talking_leg(void)
+{
+	pbx_leg leg = some_leg(), peer;
+
+	for (uint32_t i = 0; i < line_count && calls->peer(leg, &peer) != PBX_OK; i++)
+		leg = lines[i].leg;
+	return leg;
+}
+
+/* One that is answered and not bridged, when there is one. */
+static pbx_leg some_idle_leg(void)
+{
+	for (uint32_t i = 0; i < line_count; i++) {
+		const struct core_leg *leg = core_leg_alive(lines[i].leg);
+
+		if (leg && leg->state == PBX_LEG_ANSWERED && !leg->bridge)
+			return leg->handle;
+	}
+	return some_leg();
+}
+
+static void meddle_with_rooms(pbx_leg leg)
+{
+	const struct pbx_room_spec spec = { .size = sizeof spec, .name = "room" };
+	const struct pbx_room_part part = { .size = sizeof part, .role = walk_random(4), .to = chance(30) ? some_leg() : (pbx_leg){ 0 } };
+	pbx_room *room = &some_rooms[walk_random(2)];
+
+	if (!room->id)
+		(void)rooms->open(host, &spec, &room_watch, NULL, room);
+	switch (walk_random(10)) {
+	case 0:
+		take_control(leg);
+		(void)calls->answer(leg);
+		(void)rooms->add(*room, leg, &part);
+		break;
+	case 1:
+	case 2:
+	case 3:
+		(void)rooms->add(*room, leg, &part);
+		break;
+	case 4:
+		leg = some_idle_leg();
+		take_control(leg);
+		(void)rooms->attend(host, leg, some_talking_leg(), &part, &room_watch, NULL);
+		break;
+	case 5:
+	case 6:
+		(void)rooms->attend(host, leg, some_talking_leg(), &part, &room_watch, NULL);
+		break;
+	case 7:
+		(void)rooms->change(leg, &part);
+		break;
+	case 8:
+		(void)rooms->remove(leg);
+		break;
+	case 9:
+		if (chance(20) && rooms->close(*room) == PBX_OK)
+			room->id = 0;
+		else
+			(void)rooms->play(*room, "prompt");
+		break;
+	}
+}
+
 static void meddle(pbx_leg leg)
 {
 	pbx_bridge bridge;
 
-	switch (walk_random(16)) {
+	switch (walk_random(20)) {
+	default:
+		meddle_with_rooms(leg);
+		break;
 	case 0:
 	case 1:
 		take_control(leg);
@@ -411,7 +496,7 @@ static void party(struct line *line)
 
 struct seen {
 	char id[40];
-	uint32_t started, answered, ended, entered, left;
+	uint32_t started, answered, ended, entered, left, came, went;
 	int32_t held;
 };
 
@@ -470,11 +555,15 @@ static void on_event(void *self, const struct pbx_event *event)
 	else if (strcmp(type, "leg.answered") == 0)
 		ck_assert_uint_eq(++leg->answered, 1);
 	else if (strcmp(type, "leg.ended") == 0)
-		ck_assert(leg->started == 1 && ++leg->ended == 1 && leg->entered == leg->left);
+		ck_assert(leg->started == 1 && ++leg->ended == 1 && leg->entered == leg->left && leg->came == leg->went);
 	else if (strcmp(type, "bridge.entered") == 0)
 		ck_assert(leg->answered == 1 && leg->entered++ == leg->left);
 	else if (strcmp(type, "bridge.left") == 0)
 		ck_assert_uint_eq(leg->entered, ++leg->left);
+	else if (strcmp(type, "room.entered") == 0)
+		ck_assert(leg->answered == 1 && leg->came++ == leg->went);
+	else if (strcmp(type, "room.left") == 0)
+		ck_assert_uint_eq(leg->came, ++leg->went);
 	else if (strcmp(type, "call.hold") == 0)
 		ck_assert_int_eq(see(member(event, "by"))->held++, 0);
 	else if (strcmp(type, "call.resume") == 0)
@@ -511,12 +600,26 @@ static void check_bridge(const struct core_leg *leg)
 	const struct core_bridge *bridge = leg->bridge;
 	const struct core_leg *a = bridge->legs[0], *b = bridge->legs[1];
 	bool away = a->holds_us || a->held_by_us || b->holds_us || b->held_by_us;
+	bool mixed = bridge->room != NULL;
 
 	ck_assert_msg((a == leg || b == leg) && a != b && a->bridge == bridge && b->bridge == bridge, "a bridge is not symmetric");
 	ck_assert(a->state == PBX_LEG_ANSWERED && b->state == PBX_LEG_ANSWERED);
-	ck_assert_msg(bridge->connected == (!away && a->configured && b->configured), "media and hold flags disagree");
+	ck_assert_msg(bridge->connected == (!away && !mixed && a->configured && b->configured), "media and hold flags disagree");
 	ck_assert_msg(fake_stream_peer(a->stream).id == (bridge->connected ? b->stream.id : 0), "the streams are not as the bridge says");
+	ck_assert_msg(!mixed || (bridge->room->bridge == bridge && bridge->room->members), "a conversation is mixed for nobody");
+	ck_assert_msg(mixed || (!fake_stream_mix(a->stream) && !fake_stream_mix(b->stream)), "two are mixed and nobody attends");
 	ck_assert_str_eq(a->call->linked_id, b->call->linked_id);
+}
+
+static void check_room(const struct core_leg *leg)
+{
+	const struct core_leg *member = leg->room->members;
+
+	while (member && member != leg)
+		member = member->next_in_room;
+	ck_assert_msg(member == leg && leg->state == PBX_LEG_ANSWERED, "a room does not know its member");
+	ck_assert_msg(!leg->bridge && leg->charge.owner, "a member is somebody else's");
+	ck_assert_msg(fake_stream_mix(leg->stream) == (leg->in_mix ? leg->room->mix.id : 0), "a member is in another mix");
 }
 
 static void check_all(void)
@@ -528,6 +631,9 @@ static void check_all(void)
 		check_leg(leg);
 		if (leg->bridge)
 			check_bridge(leg);
+		if (leg->room)
+			check_room(leg);
+		ck_assert_msg(leg->room || leg->bridge || !leg->has_stream || !fake_stream_mix(leg->stream), "a leg is mixed in no room");
 		legs++;
 		streams += leg->has_stream;
 		bridged += leg->bridge != NULL;
@@ -561,7 +667,9 @@ static void one_step(void)
 		finish_update(&lines[walk_random(line_count)]);
 	else if (what < 92)
 		meddle(some_leg());
-	else if (what < 94 && dials_begun)
+	else if (what < 94)
+		meddle_with_rooms(some_leg());
+	else if (what < 96 && dials_begun)
 		(void)calls->cancel(dials[walk_random(dials_begun)]);
 	else
 		core_loop_pass_ms(walk_random(3) == 0 ? 8000 : 300);
@@ -599,6 +707,10 @@ static void walk(void)
 	for (uint32_t i = 0; i < seen_count && !was_short; i++)
 		ck_assert_msg(seen[i].started == seen[i].ended && seen[i].held == 0, "%s: %u starts, %u ends", seen[i].id, seen[i].started,
 			      seen[i].ended);
+	for (int i = 0; i < 2; i++) {
+		(void)rooms->close(some_rooms[i]); /* whether it was opened, or was closed within a callback */
+		some_rooms[i].id = 0;
+	}
 	fake_drivers_forget();
 	dials_begun = dials_done = controls_taken = controls_over = seen_count = 0;
 	memset(seen, 0, sizeof seen);
@@ -625,7 +737,7 @@ START_TEST(whatever_anybody_does_at_any_moment_the_house_stands)
 	(void)fake_account(pbx, "1009");
 	ck_assert_int_eq(calls->claim(host, "*5X", claimed, NULL), PBX_OK);
 	ck_assert_int_eq(calls->keys(host, "#1", on_any, NULL), PBX_OK);
-	ck_assert_int_eq(core_bus_service.subscribe(host, "call.*,leg.*,bridge.*", on_event, NULL, &subscription), PBX_OK);
+	ck_assert_int_eq(core_bus_service.subscribe(host, "call.*,leg.*,bridge.*,room.*", on_event, NULL, &subscription), PBX_OK);
 	fake_drivers_init();
 	for (*seed = first; *seed < first + walks; ++*seed) {
 		random_state = *seed * 2654435761u | 1u;

@@ -21,6 +21,9 @@ struct fake_stream {
 	struct core_stream_config config;
 	bool configured, held;
 	struct fake_stream *peer;
+	struct fake_mix *mix;
+	struct core_mix_part part; /* in it */
+	bool talking;
 	uint32_t plays; /* CORE_PLAY_…; 0: nothing */
 	char *play_text;
 	pbx_source source;
@@ -38,6 +41,9 @@ bool fake_stream_hears(const struct fake_stream *stream, const struct fake_strea
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
 void fake_media_init(void);
 void fake_media_fini(void); /* fails the test when a stream or source is left */
+/* Whether it speaks in its mix, as the worker would tell. */
+void fake_stream_finish_in_room(struct fake_stream *stream); /* what plays into its room is over */
+void fake_stream_speak(struct fake_stream *stream, bool on);
 uint32_t fake_media_streams(void);
 uint32_t fake_media_sources(void);
 

@@ -21,13 +21,23 @@ struct source {
 	struct source *next;
 };
 
+struct fake_mix {
+	core_mix handle;
+	bool gated;
+	uint32_t plays;
+	char *play_text;
+	uint64_t tag;
+	struct fake_mix *next;
+};
+
 struct play_done {
 	core_stream stream;
 	uint64_t tag;
 	uint32_t how;
 };
 
-static struct core_handles stream_table, source_table;
+static struct core_handles stream_table, source_table, mix_table;
+static struct fake_mix *mixes;
 static struct fake_stream *streams;
 static struct source *sources;
 static uint16_t next_port;
@@ -91,6 +101,7 @@ static int media_connect(core_stream a, core_stream b)
 		return PBX_ENOENT;
 	(void)media_disconnect(a); /* both are there */
 	(void)media_disconnect(b);
+	first->mix = second->mix = NULL;
 	first->peer = second;
 	second->peer = first;
 	return PBX_OK;
@@ -415,6 +426,139 @@ static int media_probe(struct pbx_host *host, const char *path, void (*done)(voi
 	return core_work(host, probe_work, probe_worked, NULL, probe);
 }
 
+/* ---- mixes ---- */
+
+static int media_mix_open(uint64_t group, bool gated, core_mix *ret_mix)
+{
+	struct fake_mix *mix = calloc(1, sizeof *mix);
+
+	(void)group;
+	ck_assert_ptr_nonnull(mix);
+	mix->handle.id = core_handle_new(&mix_table, mix);
+	mix->gated = gated;
+	mix->next = mixes;
+	mixes = mix;
+	*ret_mix = mix->handle;
+	return PBX_OK;
+}
+
+static int media_mix_close(core_mix handle)
+{
+	struct fake_mix *mix = core_handle_find(&mix_table, handle.id), **at = &mixes;
+
+	if (!mix)
+		return PBX_ENOENT;
+	for (struct fake_stream *stream = streams; stream; stream = stream->next)
+		if (stream->mix == mix)
+			stream->mix = NULL;
+	while (*at != mix)
+		at = &(*at)->next;
+	*at = mix->next;
+	core_handle_free(&mix_table, handle.id);
+	free(mix->play_text);
+	free(mix);
+	return PBX_OK;
+}
+
+static int media_mix_enter(core_mix mix, core_stream handle, const struct core_mix_part *part)
+{
+	struct fake_stream *stream = find(handle);
+	struct fake_mix *into = core_handle_find(&mix_table, mix.id);
+
+	if (!stream || !into)
+		return PBX_ENOENT;
+	(void)media_disconnect(handle); /* it is there */
+	stream->mix = into;
+	stream->part = *part;
+	return PBX_OK;
+}
+
+static int media_mix_leave(core_stream handle)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	stream->mix = NULL;
+	return PBX_OK;
+}
+
+struct mix_played {
+	core_mix mix;
+	uint64_t tag;
+	uint32_t how;
+};
+
+static void tell_mix_played(void *context, void *data)
+{
+	const struct mix_played *played = data;
+
+	(void)context;
+	core_media_on_mix_played(played->mix, played->tag, played->how);
+	free(data);
+}
+
+static void mix_play_over(struct fake_mix *mix, uint32_t how)
+{
+	struct mix_played *played = malloc(sizeof *played);
+
+	ck_assert_ptr_nonnull(played);
+	*played = (struct mix_played){ mix->handle, mix->tag, how };
+	free(mix->play_text);
+	mix->play_text = NULL;
+	mix->plays = 0;
+	ck_assert_int_eq(core_post(NULL, tell_mix_played, NULL, played, free), PBX_OK);
+}
+
+static int media_mix_play(core_mix handle, const struct core_play *play)
+{
+	struct fake_mix *mix = core_handle_find(&mix_table, handle.id);
+
+	if (!mix)
+		return PBX_ENOENT;
+	if (mix->plays)
+		mix_play_over(mix, PBX_MEDIA_STOPPED);
+	mix->plays = play->kind;
+	mix->play_text = play->kind == CORE_PLAY_FILE ? join_prompts(play) : strdup(play->text);
+	mix->tag = play->tag;
+	return PBX_OK;
+}
+
+static int media_mix_stop(core_mix handle)
+{
+	struct fake_mix *mix = core_handle_find(&mix_table, handle.id);
+
+	if (!mix)
+		return PBX_ENOENT;
+	if (mix->plays)
+		mix_play_over(mix, PBX_MEDIA_STOPPED);
+	return PBX_OK;
+}
+
+static int media_mix_voice(core_stream handle, struct core_mix_voice *ret_voice)
+{
+	const struct fake_stream *stream = find(handle);
+
+	if (!stream || !stream->mix)
+		return PBX_ENOENT;
+	*ret_voice = (struct core_mix_voice){ .talking = stream->talking, .level_cdbov = stream->talking ? -1800 : -12700 };
+	return PBX_OK;
+}
+
+void fake_stream_finish_in_room(struct fake_stream *stream)
+{
+	ck_assert_msg(stream->mix && stream->mix->plays, "nothing plays in its room");
+	mix_play_over(stream->mix, PBX_MEDIA_FINISHED);
+}
+
+void fake_stream_speak(struct fake_stream *stream, bool on)
+{
+	stream->talking = on;
+	core_media_on_mix_talking(stream->handle, on);
+	if (on)
+		core_media_on_mix_speaker(stream->handle);
+}
+
 const struct core_media_driver fake_media_driver = {
 	.open = media_open,
 	.configure = media_configure,
@@ -433,6 +577,13 @@ const struct core_media_driver fake_media_driver = {
 	.source_listeners = media_source_listeners,
 	.source_state = media_source_state,
 	.probe = media_probe,
+	.mix_open = media_mix_open,
+	.mix_close = media_mix_close,
+	.mix_enter = media_mix_enter,
+	.mix_leave = media_mix_leave,
+	.mix_play = media_mix_play,
+	.mix_stop = media_mix_stop,
+	.mix_voice = media_mix_voice,
 };
 
 /* ---- ears ---- */
@@ -442,9 +593,16 @@ static bool may_send(const struct fake_stream *stream)
 	return stream->configured && stream->config.direction & CORE_SEND;
 }
 
+static bool reaches(const struct fake_stream *stream, const struct fake_stream *other)
+{
+	if (!stream->mix || stream->mix != other->mix)
+		return stream->peer == other;
+	return stream != other && stream->part.hears && (other->part.talks || other->part.to.id == stream->handle.id);
+}
+
 bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other)
 {
-	return stream->peer == other && !stream->plays && may_send(stream) && other->configured && other->config.direction & CORE_RECV;
+	return reaches(stream, other) && !stream->plays && may_send(stream) && other->configured && other->config.direction & CORE_RECV;
 }
 
 /* A prompt's name is its file's without folder and ending. */
@@ -473,6 +631,9 @@ const char *fake_stream_plays(const struct fake_stream *stream, const char *(*na
 	case CORE_PLAY_ECHO:
 		return "self";
 	default:
+		if (stream->mix && stream->part.hears && stream->mix->plays)
+			return stream->mix->plays == CORE_PLAY_FILE ? prompt_name(stream->mix->play_text)
+								    : fake_format("tone:%s", stream->mix->play_text);
 		return stream->peer && fake_stream_hears(stream, stream->peer) ? fake_format("leg:%s", name_of(stream->peer)) : "nothing";
 	}
 }
@@ -513,6 +674,7 @@ void fake_media_init(void)
 {
 	core_handles_init(&stream_table, 'M');
 	core_handles_init(&source_table, 'P');
+	core_handles_init(&mix_table, 'X');
 	next_port = FIRST_PORT;
 	core_media_set_driver(&fake_media_driver);
 }
@@ -531,6 +693,8 @@ void fake_media_fini(void)
 {
 	ck_assert_msg(!streams, "%u streams are left open", fake_media_streams());
 	ck_assert_msg(!sources, "a source is left open: %s", sources ? sources->name : "");
+	ck_assert_msg(!mixes, "%u mixes are left open", core_handles_count(&mix_table));
 	core_handles_fini(&stream_table);
+	core_handles_fini(&mix_table);
 	core_handles_fini(&source_table);
 }

@@ -505,6 +505,18 @@ bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other)
 	return fake_stream_hears(stream_of(find(leg)), stream_of(find(other)));
 }
 
+void fake_finish_in_room(struct fake_pbx *pbx, pbx_leg member)
+{
+	fake_stream_finish_in_room(stream_of(find(member)));
+	fake_settle(pbx);
+}
+
+void fake_speak(struct fake_pbx *pbx, pbx_leg member, bool on)
+{
+	fake_stream_speak(stream_of(find(member)), on);
+	fake_settle(pbx);
+}
+
 bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b)
 {
 	return fake_hears_leg(pbx, a, b) && fake_hears_leg(pbx, b, a);

@@ -24,6 +24,7 @@
 #include <pbx/plugin.h>
 #include <pbx/prompts.h>
 #include <pbx/requests.h>
+#include <pbx/rooms.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
 #include <pbx/sip.h>
@@ -90,6 +91,10 @@ struct abi_mirror {
 	const struct pbx_codecs *codecs;
 	const struct pbx_codec *codec;
 	const struct pbx_codec_wish *codec_wish;
+	const struct pbx_rooms *rooms;
+	const struct pbx_room_watch *room_watch;
+	const struct pbx_room_spec *room_spec;
+	const struct pbx_room_member *room_member;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

@@ -90,6 +90,9 @@ typedef struct pbx_bridge {
 typedef struct pbx_dial {
 	uint64_t id;
 } pbx_dial;
+typedef struct pbx_room {
+	uint64_t id;
+} pbx_room; /* pbx/rooms.h */
 typedef struct pbx_source {
 	uint64_t id;
 } pbx_source;
