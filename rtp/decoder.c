@@ -1,5 +1,5 @@
 /*
- * decoder - a file that libsndfile reads, or any other pcm, mixed down to one channel and resampled to 8 kHz
+ * decoder - a file that libsndfile reads, or any other pcm, mixed down to one channel and resampled
  *
  * The resampler's own delay is cut off at the beginning and asked for at the end, so that a file is as long as it was.
  */
@@ -25,7 +25,7 @@ struct file_pcm {
 struct rtp_decoder {
 	struct file_pcm file;           /* when it is one */
 	struct rtp_pcm *pcm;            /* that, or somebody else's */
-	SpeexResamplerState *resampler; /* NULL: the file is at 8 kHz */
+	SpeexResamplerState *resampler; /* NULL: the file is at the rate that is asked for */
 	bool ended;
 	uint32_t tail;     /* silent samples still to be fed, which push the last ones out */
 	uint32_t have, at; /* of mono */
@@ -33,13 +33,13 @@ struct rtp_decoder {
 	float frames[CHUNK_FRAMES * RTP_PCM_MOST_CHANNELS];
 };
 
-static int open_resampler(struct rtp_decoder *decoder)
+static int open_resampler(struct rtp_decoder *decoder, uint32_t rate_hz)
 {
 	int err = 0;
 
-	if (decoder->pcm->rate_hz == RTP_DECODED_HZ)
+	if (decoder->pcm->rate_hz == rate_hz)
 		return PBX_OK;
-	decoder->resampler = speex_resampler_init(1, decoder->pcm->rate_hz, RTP_DECODED_HZ, QUALITY, &err);
+	decoder->resampler = speex_resampler_init(1, decoder->pcm->rate_hz, rate_hz, QUALITY, &err);
 	if (!decoder->resampler)
 		return PBX_ENOMEM;
 	(void)speex_resampler_skip_zeros(decoder->resampler); /* cannot fail on a fresh one */
@@ -71,13 +71,13 @@ static int open_file(struct file_pcm *file, const char *path)
 	return PBX_OK;
 }
 
-static int open_on(struct rtp_decoder *decoder, struct rtp_pcm *pcm)
+static int open_on(struct rtp_decoder *decoder, struct rtp_pcm *pcm, uint32_t rate_hz)
 {
 	decoder->pcm = pcm;
-	return is_playable(pcm) ? open_resampler(decoder) : PBX_EINVAL;
+	return is_playable(pcm) ? open_resampler(decoder, rate_hz) : PBX_EINVAL;
 }
 
-int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
+int rtp_decoder_open(const char *path, uint32_t rate_hz, struct rtp_decoder **ret_decoder)
 {
 	struct rtp_decoder *decoder = calloc(1, sizeof *decoder);
 
@@ -86,7 +86,7 @@ int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
 	int err = open_file(&decoder->file, path);
 
 	if (err == PBX_OK)
-		err = open_on(decoder, &decoder->file.pcm);
+		err = open_on(decoder, &decoder->file.pcm, rate_hz);
 	if (err != PBX_OK) {
 		rtp_decoder_close(decoder);
 		return err;
@@ -95,10 +95,10 @@ int rtp_decoder_open(const char *path, struct rtp_decoder **ret_decoder)
 	return PBX_OK;
 }
 
-int rtp_decoder_open_pcm(struct rtp_pcm *pcm, struct rtp_decoder **ret_decoder)
+int rtp_decoder_open_pcm(struct rtp_pcm *pcm, uint32_t rate_hz, struct rtp_decoder **ret_decoder)
 {
 	struct rtp_decoder *decoder = calloc(1, sizeof *decoder);
-	int err = decoder ? open_on(decoder, pcm) : PBX_ENOMEM;
+	int err = decoder ? open_on(decoder, pcm, rate_hz) : PBX_ENOMEM;
 
 	if (err != PBX_OK) {
 		rtp_decoder_close(decoder);

@@ -5,8 +5,11 @@
  * sockets leave the one and join the other, with everything the kernel holds for them. That takes one round trip, during
  * which all other commands wait, so that none overtakes.
  */
+#include "codecs.h"
+#include "ear.h"
 #include "engine_inner.h"
 #include "kernel.h"
+#include "mouth.h"
 #include "plan.h"
 #include "source.h"
 
@@ -46,6 +49,8 @@ void rtp_command_free(struct rtp_command *command)
 	rtp_plan_free(command->plan);
 	free(command->route);
 	free(command->route_back);
+	rtp_ear_free(command->ear);
+	rtp_mouth_free(command->mouth);
 	free(command);
 }
 
@@ -256,6 +261,9 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 			pbx_diag_set(diag, "srtp_suites", "no crypto suite is called '%s'", settings->srtp_suites.items[i]);
 			return PBX_EINVAL;
 		}
+	err = rtp_codecs_check(&settings->codecs, diag);
+	if (err != PBX_OK)
+		return err;
 	if (!rtp_tones_has(settings->country)) {
 		pbx_diag_set(diag, "country", "no tones are known for '%s'", settings->country);
 		return PBX_EINVAL;
@@ -266,6 +274,7 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 static void take_settings(const struct rtp_settings *settings)
 {
 	rtp_engine.settings = settings;
+	rtp_codecs_order(settings->codecs.count ? &settings->codecs : NULL);
 	rtp_engine.nat = strcmp(settings->nat, "off") == 0      ? RTP_NAT_OFF
 			 : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT
 								: RTP_NAT_AUTO;
@@ -382,6 +391,7 @@ void rtp_engine_stop(void)
 	rtp_ports_free(rtp_engine.ports);
 	free(rtp_engine.workers);
 	free(rtp_engine.worker_streams);
+	rtp_codecs_fini();
 	core_handles_fini(&rtp_engine.streams);
 	rtp_srtp_fini();
 	rtp_engine.running = false;

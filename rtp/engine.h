@@ -12,6 +12,8 @@ struct rtp_settings {
 	uint32_t timeout_s, hold_timeout_s, dscp;
 	const char *srtp;
 	struct pbx_list srtp_suites;
+	struct pbx_list codecs;
+	const char *transcode, *prefer;
 	const char *country;
 	const char *kernel_relay;
 };

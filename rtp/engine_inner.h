@@ -20,6 +20,15 @@ struct rtp_stream {
 	struct rtp_stream *peer;
 	struct rtp_play *playing;  /* the newest that was sent to the worker and has not come back */
 	struct rtp_play *awaiting; /* waits for its sound to be read */
+
+	/* coding.c: the newest that were given to the worker, and what they are for. */
+	struct rtp_ear *ear;
+	struct rtp_mouth *mouth;
+	uint32_t ear_users;         /* who listens besides the peer (recorders, mixers, detectors): call rtp_coding_settle after a change */
+	uint32_t ear_rates_asked;   /* bits of the rates that they take at */
+	bool speaks;                /* something is played to it, or was */
+	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
+	uint32_t ear_rates, mouth_rates; /* that they were made for */
 };
 
 struct rtp_engine {
@@ -51,6 +60,16 @@ void rtp_engine_send(struct rtp_command *command);
 /* stream.c: commands that have come back. */
 void rtp_stream_closed(struct rtp_stream *stream);
 void rtp_stream_played(struct rtp_play *play);
+
+/* ---- coding.c ---- */
+
+/* Gives the stream the ear and the mouth that it needs now and has not, takes away what it does not need any more. command: takes them along
+ * (CONFIGURE); NULL: one of its own. renews: codecs are others than before. PBX_OK, PBX_ENOMEM: it stays as it is. */
+int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews);
+/* Whether one configuration makes other coders than the other. */
+bool rtp_coding_differs(const struct core_stream_config *a, const struct core_stream_config *b);
+/* What the stream's party says, or hears, is decoded and encoded anew. */
+bool rtp_coding_is_transcoded(const struct rtp_stream *stream);
 
 /* Adds a session's counters. */
 void rtp_totals_add(struct rtp_totals *totals, const struct rtp_session *session);

@@ -364,6 +364,16 @@ static const struct pbx_setting settings[] = {
 	PBX_LIST(struct rtp_settings, srtp_suites,
 		 .initial_text = "AES_CM_128_HMAC_SHA1_80,AEAD_AES_128_GCM,AEAD_AES_256_GCM,AES_256_CM_HMAC_SHA1_80",
 		 .help = "Crypto suites that are offered and taken, best first"),
+	PBX_LIST(struct rtp_settings, codecs, .initial_text = "opus,G722,PCMA,PCMU",
+		 .help = "Codecs that we offer, best first: names as in SDP, L16/16000 where there are several. Others that we have are "
+			 "taken "
+			 "when the other side offers them; -NAME: never"),
+	PBX_CHOICE(struct rtp_settings, transcode, .initial_text = "auto", .choices = PBX_CHOICES("auto", "never", "always"),
+		   .help = "Between legs: only where they cannot agree on a codec (auto), not at all, so that such a call fails (never), "
+			   "each leg "
+			   "has the codec it likes best (always)"),
+	PBX_CHOICE(struct rtp_settings, prefer, .initial_text = "remote", .choices = PBX_CHOICES("remote", "local"),
+		   .help = "Whose order of codecs counts in an answer: the offer's (remote) or media.codecs (local)"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 

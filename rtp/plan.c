@@ -4,6 +4,7 @@
  * Codecs are matched by name, clock and channels, never by number. What both sides speak passes as it is, whatever it is;
  * between the two laws of G.711 we translate; everything else has no way and is dropped.
  */
+#include "codecs.h"
 #include "plan.h"
 #include "emodel.h"
 
@@ -54,19 +55,21 @@ static const struct core_codec *first_g711(const struct core_stream_config *conf
 	return NULL;
 }
 
-static uint16_t sane_ptime(uint16_t ptime_ms)
+uint32_t rtp_plan_ptime_ms(const struct core_stream_config *config)
 {
-	if (ptime_ms == 0)
-		return 20;
-	if (ptime_ms < RTP_LEAST_PTIME_MS)
-		return RTP_LEAST_PTIME_MS;
-	return (uint16_t)(ptime_ms > RTP_MOST_PTIME_MS ? RTP_MOST_PTIME_MS : ptime_ms - ptime_ms % 10u);
+	uint32_t ptime_ms = config->ptime_ms ? config->ptime_ms : 20;
+	const struct rtp_codec *codec = NULL;
+
+	ptime_ms = ptime_ms < RTP_LEAST_PTIME_MS  ? RTP_LEAST_PTIME_MS
+		   : ptime_ms > RTP_MOST_PTIME_MS ? RTP_MOST_PTIME_MS
+						  : ptime_ms - ptime_ms % 10u;
+	for (uint8_t i = 0; !codec && i < config->codec_count; i++)
+		codec = rtp_codec_find(&config->codecs[i]);
+	return codec ? rtp_codec_ptime(codec, ptime_ms) : ptime_ms;
 }
 
 void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct rtp_plan *ret_plan)
 {
-	const struct core_codec *g711 = first_g711(config);
-
 	*ret_plan = (struct rtp_plan){ .rtp = config->rtp,
 				       .rtcp = config->rtcp,
 				       .rtcp_mux = config->rtcp_mux,
@@ -75,12 +78,8 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 				       .direction = config->direction,
 				       .nat = nat,
 				       .dtmf_type = config->dtmf_type & 0x7f,
-				       .ptime_ms = sane_ptime(config->ptime_ms),
+				       .ptime_ms = (uint16_t)rtp_plan_ptime_ms(config),
 				       .send_khz = 8 };
-	if (g711) {
-		ret_plan->send_kind = kind_of(g711);
-		ret_plan->send_type = g711->payload_type & 0x7f;
-	}
 	if (config->codec_count > 0)
 		ret_plan->send_khz = khz_of(&config->codecs[0]);
 	ret_plan->cost = rtp_cost_find(rtp_config_codec(config), config->codec_count ? config->codecs[0].clock_hz : 0);
@@ -137,7 +136,7 @@ static uint8_t way_of(const struct core_codec *codec, const struct core_stream_c
 	if (kind_of(codec) == RTP_KIND_EVENT)
 		return to->dtmf_type ? to->dtmf_type & 0x7f : RTP_OUT_NONE;
 	for (uint8_t i = 0; i < to->codec_count; i++) {
-		if (same_codec(codec, &to->codecs[i]))
+		if (same_codec(codec, &to->codecs[i]) && rtp_codec_passes(codec, &to->codecs[i]))
 			return to->codecs[i].payload_type & 0x7f;
 	}
 	if (g711 && rtp_kind_is_g711(kind_of(codec)))
@@ -154,4 +153,16 @@ void rtp_route_make(const struct core_stream_config *from, const struct core_str
 		ret_route->out[from->receive_types[i] & 0x7f] = way_of(&from->codecs[i], to);
 	if (from->dtmf_receive_type != 0 && to->dtmf_type != 0)
 		ret_route->out[from->dtmf_receive_type & 0x7f] = to->dtmf_type & 0x7f;
+}
+
+bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first)
+{
+	for (uint8_t i = 0; i < from->codec_count; i++) {
+		if (way_of(&from->codecs[i], to) == RTP_OUT_NONE && kind_of(&from->codecs[i]) != RTP_KIND_EVENT &&
+		    rtp_codec_find(&from->codecs[i]))
+			return true;
+		if (first)
+			return false;
+	}
+	return false;
 }

@@ -1,17 +1,18 @@
 /*
- * player - what a leg hears from us: sounds, shared sources, digits, frames cut anew
+ * player - what a leg hears by our clock: sounds, shared sources, digits, frames cut anew, a peer of another codec
  *
- * Called by the worker's clock once in a ptime. The first frame after anything else carries the marker and a timestamp as
- * much later as time has passed; then each is one frame further, whatever the clock of the wall does. Whoever cannot hear us
- * now (no address yet, held) misses it: a programme goes on.
+ * Called by the worker's clock once in a ptime. Whatever it is is said by the session's mouth, in the leg's codec. Whoever cannot
+ * hear us now (no address yet, held) misses it: a programme goes on.
  */
+#include "mouth.h"
+#include "room.h"
 #include "sound.h"
 #include "source.h"
 
 #include <pbx/calls.h>
 #include <string.h>
 
-#define MOST_FRAME_SAMPLES 800u /* RTP_MOST_PTIME_MS at 8 kHz */
+#define MOST_FRAME_SAMPLES (RTP_SOUND_HZ / 1000u * PBX_CODEC_MOST_PTIME_MS)
 
 static void begin_sound(struct rtp_play *play, uint32_t at)
 {
@@ -39,7 +40,7 @@ void rtp_player_end(struct rtp_session *session, uint32_t how)
 	if (!play)
 		return;
 	session->play = NULL;
-	session->talking = false;
+	rtp_mouth_rest(session);
 	rtp_relay_interrupted(session);
 	play->how = how;
 	rtp_worker_return(session->worker, &play->command);
@@ -58,8 +59,8 @@ static bool continues(struct rtp_play *play)
 	return true;
 }
 
-/* The next samples of a sound. Fewer than asked for: its end when ret_ended, else the decoder is behind. */
-static uint32_t take_samples(struct rtp_play *play, int16_t *ret_samples, uint32_t count, bool *ret_ended)
+/* The next count narrow samples of a sound, or twice as many wide ones. Fewer: its end when ret_ended, else the decoder is behind. */
+static uint32_t take_samples(struct rtp_play *play, bool wide, int16_t *ret_samples, uint32_t count, bool *ret_ended)
 {
 	uint32_t done = 0;
 
@@ -69,7 +70,10 @@ static uint32_t take_samples(struct rtp_play *play, int16_t *ret_samples, uint32
 		uint32_t used = atomic_load_explicit(&play->block->used, memory_order_acquire), have = used - play->block_at;
 		uint32_t some = have < count - done ? have : count - done;
 
-		memcpy(ret_samples + done, play->block->samples + play->block_at, some * sizeof *ret_samples);
+		if (wide)
+			memcpy(ret_samples + 2 * done, play->block->wide + 2 * play->block_at, 2 * some * sizeof *ret_samples);
+		else
+			memcpy(ret_samples + done, play->block->narrow + play->block_at, some * sizeof *ret_samples);
 		done += some;
 		play->block_at += some;
 		if (some > 0)
@@ -89,51 +93,57 @@ static uint32_t take_samples(struct rtp_play *play, int16_t *ret_samples, uint32
 	return done;
 }
 
-/* A frame of the session's law. False: the sound was over already. */
-static bool sound_frame(struct rtp_session *session, uint8_t *ret_codes, uint32_t count)
+/* The next samples, silent where there are none yet. False: the sound was over already. */
+static bool take_sound(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count)
 {
-	int16_t samples[MOST_FRAME_SAMPLES];
+	uint32_t width = rate_hz / RTP_NARROW_HZ;
 	bool ended;
-	uint32_t got = take_samples(session->play, samples, count, &ended);
+	uint32_t got = width * take_samples(play, width > 1, ret_samples, count / width, &ended);
 
 	if (got == 0 && ended)
 		return false;
-	memset(samples + got, 0, (count - got) * sizeof *samples);
-	rtp_g711_encode_all(rtp_kind_law(session->plan->send_kind), samples, ret_codes, count);
+	memset(ret_samples + got, 0, (count - got) * sizeof *ret_samples);
 	return true;
 }
 
-static void send_frame(struct rtp_session *session, uint8_t *payload, uint32_t bytes)
+/* Shared sources come in both laws already: one copy, no encoding. */
+static bool say_shared(struct rtp_session *session, uint32_t law)
 {
-	const struct rtp_sender *sender = &session->sender;
-	uint32_t timestamp = session->talking ? sender->timestamp + bytes : rtp_next_timestamp(session, 8);
+	uint8_t packet[RTP_HEADER_BYTES + MOST_FRAME_SAMPLES], *payload = packet + RTP_HEADER_BYTES;
+	uint32_t bytes = 8u * rtp_mouth_ptime_ms(session->mouth);
 
-	if (!rtp_can_send(session)) {
-		session->talking = false;
-		return;
-	}
-	rtp_send(session, payload, bytes, session->plan->send_type, !session->talking, (uint16_t)(sender->sequence + 1u), timestamp);
-	session->talking = true;
+	if (!rtp_source_take_codes(session->play, law, payload, bytes))
+		return false;
+	rtp_mouth_give_payload(session, payload, bytes);
+	return true;
+}
+
+static bool say_samples(struct rtp_session *session)
+{
+	int16_t samples[MOST_FRAME_SAMPLES];
+	struct rtp_play *play = session->play;
+	bool shared = play->kind == CORE_PLAY_SOURCE;
+	uint32_t rate_hz = !shared && rtp_mouth_rate(session->mouth) == RTP_NARROW_HZ ? RTP_NARROW_HZ : RTP_SOUND_HZ;
+	uint32_t count = rate_hz / 1000u * rtp_mouth_ptime_ms(session->mouth);
+
+	if (!(shared ? rtp_source_take(play, samples, count) : take_sound(play, rate_hz, samples, count)))
+		return false;
+	rtp_mouth_give(session, rate_hz, samples, count);
+	return true;
 }
 
 static void play_frame(struct rtp_session *session)
 {
-	uint8_t packet[RTP_HEADER_BYTES + MOST_FRAME_SAMPLES], *payload = packet + RTP_HEADER_BYTES;
-	uint32_t bytes = 8u * session->plan->ptime_ms;
-	struct rtp_play *play = session->play;
-	bool goes_on;
+	uint32_t law;
 
-	if (session->plan->send_kind == RTP_KIND_NONE) {
-		rtp_player_end(session, PBX_MEDIA_FAILED); /* the peer takes nothing that we can make */
+	if (!session->mouth) {
+		rtp_player_end(session, PBX_MEDIA_FAILED); /* the peer takes no codec that we have */
 		return;
 	}
-	if (play->kind == CORE_PLAY_SOURCE)
-		goes_on = rtp_source_take(play, rtp_kind_law(session->plan->send_kind), payload, bytes);
-	else
-		goes_on = sound_frame(session, payload, bytes);
-	if (goes_on)
-		send_frame(session, payload, bytes);
-	else
+	bool goes_on = session->play->kind == CORE_PLAY_SOURCE && rtp_mouth_law(session->mouth, &law) ? say_shared(session, law)
+												      : say_samples(session);
+
+	if (!goes_on)
 		rtp_player_end(session, PBX_MEDIA_FINISHED);
 }
 
@@ -147,7 +157,7 @@ bool rtp_player_step(struct rtp_session *session)
 	if (!session->plan)
 		return false; /* what waits begins when we know where to send it */
 	if (session->digits) {
-		session->talking = false;
+		rtp_mouth_rest(session);
 		rtp_dtmf_send_next(session);
 		return session->digits || plays_by_clock(session);
 	}
@@ -155,5 +165,5 @@ bool rtp_player_step(struct rtp_session *session)
 		play_frame(session);
 		return plays_by_clock(session) || session->digits;
 	}
-	return rtp_relay_frame(session);
+	return rtp_relay_frame(session) || rtp_room_step(session);
 }

@@ -11,7 +11,7 @@
 
 #define MOST_BYTES (100 * 1000 * 1000)
 #define LEAST_MS 1000u
-#define TRIED_SAMPLES 8000u /* a header may promise anything: the first second must decode */
+#define TRIED_SAMPLES RTP_DECODED_HZ /* a header may promise anything: the first second must decode */
 
 struct probe {
 	void (*done)(void *self, int result, const struct pbx_file_info *info);
@@ -24,7 +24,7 @@ static int try_decoding(struct probe *probe)
 {
 	int16_t samples[TRIED_SAMPLES];
 	struct rtp_decoder *decoder;
-	int err = rtp_decoder_open(probe->path, &decoder);
+	int err = rtp_decoder_open(probe->path, RTP_DECODED_HZ, &decoder);
 
 	if (err != PBX_OK)
 		return err;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLES RTP_SOURCE_FRAME_BYTES
+#define SAMPLES RTP_SOURCE_FRAME_SAMPLES
 #define RADIO_MAY_TAKE 100u             /* frames */
 #define NO_FILE_RESTS 50u               /* frames until files are looked for again */
 #define SILENCE 33                      /* -60 dBFS */
@@ -65,7 +65,7 @@ static void begin_round(struct rtp_programme *programme)
 static struct rtp_decoder *open_file(struct rtp_programme *programme, const char *file, bool says)
 {
 	struct rtp_decoder *decoder;
-	int err = rtp_decoder_open(file, &decoder);
+	int err = rtp_decoder_open(file, RTP_DECODED_HZ, &decoder);
 
 	if (err == PBX_OK)
 		return decoder;

@@ -231,7 +231,7 @@ static int play_on(struct rtp_radio *radio, struct rtp_pcm *pcm)
 	int16_t samples[DECODE_AT_ONCE];
 	struct rtp_decoder *decoder;
 	size_t got;
-	int err = rtp_decoder_open_pcm(pcm, &decoder);
+	int err = rtp_decoder_open_pcm(pcm, RTP_DECODED_HZ, &decoder);
 
 	if (err != PBX_OK)
 		return err;

@@ -40,26 +40,38 @@ static uint64_t now_us(void)
 
 /* ---- frames ---- */
 
+/* Behind number = 0. */
+static void store_words(_Atomic uint64_t *words, const void *from, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		uint64_t word;
+
+		memcpy(&word, (const char *)from + i * sizeof word, sizeof word);
+		atomic_store_explicit(&words[i], word, memory_order_release);
+	}
+}
+
 static void publish(struct rtp_source *source, const int16_t *samples)
 {
-	uint64_t number = rtp_read(&source->written), words[RTP_SOURCE_WORDS];
+	uint64_t number = rtp_read(&source->written);
 	struct rtp_source_frame *frame = &source->ring[number % RTP_SOURCE_FRAMES];
-	uint8_t codes[RTP_SOURCE_FRAME_BYTES];
+	int16_t narrow[RTP_SOURCE_FRAME_CODES] = { 0 };
+	uint8_t codes[RTP_SOURCE_FRAME_CODES];
 
+	(void)rtp_resample(&source->narrow, 8000, samples, RTP_SOURCE_FRAME_SAMPLES, narrow, RTP_SOURCE_FRAME_CODES);
 	rtp_write(&frame->number, 0);
 	for (uint32_t law = 0; law < RTP_LAWS; law++) {
-		rtp_g711_encode_all(law, samples, codes, RTP_SOURCE_FRAME_BYTES);
-		memcpy(words, codes, sizeof words);
-		for (size_t i = 0; i < RTP_SOURCE_WORDS; i++)
-			atomic_store_explicit(&frame->codes[law][i], words[i], memory_order_release); /* behind number = 0 */
+		rtp_g711_encode_all(law, narrow, codes, RTP_SOURCE_FRAME_CODES);
+		store_words(frame->codes[law], codes, RTP_SOURCE_CODE_WORDS);
 	}
+	store_words(frame->samples, samples, RTP_SOURCE_SAMPLE_WORDS);
 	atomic_store_explicit(&frame->number, number + 1, memory_order_release);
 	atomic_store_explicit(&source->written, number + 1, memory_order_release);
 }
 
 static void fill(struct rtp_source *source)
 {
-	int16_t samples[RTP_SOURCE_FRAME_BYTES];
+	int16_t samples[RTP_SOURCE_FRAME_SAMPLES];
 	uint64_t until = rtp_read(&source->heard) + RTP_SOURCE_AHEAD;
 
 	while (rtp_read(&source->written) < until) {

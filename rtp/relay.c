@@ -8,7 +8,9 @@
  * passed, marker set. G.711 changes its law by table. G.711 in frames of another length waits in a small FIFO and leaves by
  * the clock.
  */
+#include "mouth.h"
 #include "octets.h"
+#include "room.h"
 #include "worker.h"
 
 #include <string.h>
@@ -96,7 +98,7 @@ static void sync_map(struct rtp_session *to, const struct rtp_packet *packet)
 	*map = (struct rtp_map){ .synced = true, .source_ssrc = packet->ssrc, .newest = packet->sequence };
 	map->sequence_shift = (uint16_t)(to->sender.sequence + 1u - packet->sequence);
 	map->timestamp_shift = rtp_next_timestamp(to, to->plan->send_khz) - packet->timestamp;
-	to->talking = false;
+	rtp_mouth_rest(to);
 	to->fifo_bytes = 0;
 }
 
@@ -177,8 +179,12 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 		relay_by_fifo(to, packet, out & 0x7f, begins);
 		return;
 	}
-	if (to->map.counted && kind != RTP_KIND_EVENT)
+	if (kind == RTP_KIND_EVENT && from->ear && to->mouth) {
+		to->map.counted = true; /* between packets of the mouth, whose numbers are our own */
+		rtp_room_event(to);
+	} else if (to->map.counted && kind != RTP_KIND_EVENT) {
 		uncount(to, packet);
+	}
 	uint16_t sequence = (uint16_t)(to->map.counted ? to->sender.sequence + 1u : packet->sequence + to->map.sequence_shift);
 
 	rtp_send(to, packet->payload, packet->payload_bytes, out & 0x7f, packet->marker || begins, sequence,

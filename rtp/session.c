@@ -7,7 +7,9 @@
  * heard then stays until the next offer and answer. Everybody else is counted and dropped. Where SRTP was agreed on, the key
  * decides instead of the address.
  */
+#include "ear.h"
 #include "octets.h"
+#include "room.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -165,10 +167,15 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 {
 	if (!(session->plan->direction & CORE_RECV))
 		return;
-	if (kind == RTP_KIND_EVENT)
+	if (kind == RTP_KIND_EVENT) {
 		rtp_dtmf_receive(session, packet);
+		if (session->ear)
+			rtp_ear_put_event(session->ear, packet, session->worker->now_us);
+	}
 	if (session->play && session->play->kind == CORE_PLAY_ECHO)
 		rtp_relay(session, session, session->play->echo, packet);
+	else if (rtp_room_carries(session, packet->type))
+		rtp_room_heard(session, packet);
 	else if (session->peer)
 		rtp_relay(session, session->peer, session->route, packet);
 }

@@ -48,8 +48,6 @@ struct rtp_plan {
 	uint8_t nat;             /* RTP_NAT_… */
 	uint8_t receive[128];    /* RTP_KIND_… of a payload type that arrives */
 	uint16_t clock_khz[128]; /* of the same */
-	uint8_t send_kind;       /* what players encode: MU, A, or NONE when the peer takes neither */
-	uint8_t send_type;       /* its payload type, in the peer's numbering */
 	uint8_t dtmf_type;       /* 0: not agreed */
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
@@ -178,6 +176,8 @@ struct rtp_candidate {
 
 struct rtp_play;
 struct rtp_digits;
+struct rtp_ear;
+struct rtp_mouth;
 struct rtp_worker;
 
 struct rtp_session {
@@ -209,9 +209,13 @@ struct rtp_session {
 	struct rtp_rtcp rtcp;
 	struct rtp_event_receiver event;
 
+	struct rtp_ear *ear;     /* what the party says, as samples; NULL: nobody asks */
+	struct rtp_mouth *mouth; /* what we say to it as samples; NULL: the relay does all */
+	uint64_t event_until_us; /* an event is being relayed to it: the mouth is silent */
+
 	struct rtp_play *play;     /* what we play to the peer; wins over the relay */
 	struct rtp_digits *digits; /* waiting to be sent, oldest first; wins over both */
-	bool talking;              /* the newest packet was the player's: the next needs no marker */
+	bool talking;              /* the newest packet was the mouth's: the next needs no marker */
 
 	struct rtp_session *wheel_next, *wheel_prev;
 	bool on_wheel;

@@ -1,19 +1,21 @@
-/* rtp/sound.h - decoded sound in memory: 8 kHz, mono, 16 bits, in a chain of blocks that is read while it is still growing
+/* rtp/sound.h - decoded sound in memory: mono, 16 bits, at 16 kHz and at 8 kHz, in a chain of blocks that is read while it is still growing
  *
  * A file is decoded in the pool, the first second first, so that a long one begins at once; workers read what is published
  * and never wait for a disk. Sounds are shared by everybody who plays the same file and kept a while for the next one. */
 #pragma once
 #include "worker.h"
 
-#define RTP_SOUND_HZ 8000u
-#define RTP_BLOCK_SAMPLES 8000u /* one second */
-#define RTP_MOST_SOUND_S 7200u  /* what is longer ends there */
+#define RTP_SOUND_HZ 16000u             /* for legs that hear more than a telephone did */
+#define RTP_NARROW_HZ 8000u             /* for all others: no resampling for each of them, and a better one */
+#define RTP_BLOCK_SAMPLES RTP_NARROW_HZ /* one second */
+#define RTP_MOST_SOUND_S 7200u          /* what is longer ends there */
 
 /* Written from the beginning to the end by one thread, then followed by the next. */
 struct rtp_sound_block {
 	_Atomic(struct rtp_sound_block *) next;
-	_Atomic uint32_t used; /* samples that may be read */
-	int16_t samples[RTP_BLOCK_SAMPLES];
+	_Atomic uint32_t used; /* of narrow that may be read; of wide twice as many */
+	int16_t narrow[RTP_BLOCK_SAMPLES];
+	int16_t wide[2 * RTP_BLOCK_SAMPLES];
 };
 
 /* For workers: first, complete. The rest: [loop]. */

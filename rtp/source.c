@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define FRAME_MS 20u
+#define SAMPLES RTP_LAWS /* which part of a frame: behind those in G.711 */
 
 static struct core_handles sources;
 static uint32_t listening;
@@ -23,19 +24,17 @@ static bool running;
 
 /* ---- reading the ring ---- [media] */
 
-static bool copy_frame(struct rtp_source *source, uint64_t number, uint32_t law, uint8_t ret_codes[RTP_SOURCE_FRAME_BYTES])
+/* part: a law, or SAMPLES. */
+static bool copy_frame(struct rtp_source *source, uint64_t number, uint32_t part, uint64_t *ret_words, size_t count)
 {
 	struct rtp_source_frame *frame = &source->ring[number % RTP_SOURCE_FRAMES];
-	uint64_t words[RTP_SOURCE_WORDS];
+	const _Atomic uint64_t *words = part == SAMPLES ? frame->samples : frame->codes[part];
 
 	if (atomic_load_explicit(&frame->number, memory_order_acquire) != number + 1)
 		return false;
-	for (size_t i = 0; i < RTP_SOURCE_WORDS; i++)
-		words[i] = atomic_load_explicit(&frame->codes[law][i], memory_order_acquire);
-	if (rtp_read(&frame->number) != number + 1)
-		return false;
-	memcpy(ret_codes, words, sizeof words);
-	return true;
+	for (size_t i = 0; i < count; i++)
+		ret_words[i] = atomic_load_explicit(&words[i], memory_order_acquire);
+	return rtp_read(&frame->number) == number + 1;
 }
 
 /* Begins where the programme is, and again when the reader has gone round past us. */
@@ -48,26 +47,44 @@ static void find_place(const struct rtp_source *source, struct rtp_play *play, u
 	play->source_at = 0;
 }
 
-bool rtp_source_take(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, uint32_t count)
+/* Time goes by in codes of G.711; each of them is `width` octets of this part. Octets copied, or -1: the source has been closed. */
+static int32_t take(struct rtp_play *play, uint32_t part, uint32_t width, uint8_t *ret_octets, uint32_t codes)
 {
 	struct rtp_source *source = play->source;
-	uint8_t codes[RTP_SOURCE_FRAME_BYTES];
+	uint64_t words[RTP_SOURCE_SAMPLE_WORDS];
 	uint32_t done = 0;
 
 	if (rtp_read(&source->closed))
-		return false;
+		return -1;
 	find_place(source, play, atomic_load_explicit(&source->written, memory_order_acquire));
-	while (done < count && copy_frame(source, play->source_frame, law, codes)) {
-		uint32_t some = RTP_SOURCE_FRAME_BYTES - play->source_at;
+	while (done < codes && copy_frame(source, play->source_frame, part, words, RTP_SOURCE_CODE_WORDS * width)) {
+		uint32_t some = RTP_SOURCE_FRAME_CODES - play->source_at;
 
-		some = some < count - done ? some : count - done;
-		memcpy(ret_codes + done, codes + play->source_at, some);
+		some = some < codes - done ? some : codes - done;
+		memcpy(ret_octets + (size_t)done * width, (const uint8_t *)words + (size_t)play->source_at * width, (size_t)some * width);
 		done += some;
-		play->source_at = (play->source_at + some) % RTP_SOURCE_FRAME_BYTES;
+		play->source_at = (play->source_at + some) % RTP_SOURCE_FRAME_CODES;
 		play->source_frame += play->source_at == 0;
 	}
-	memset(ret_codes + done, rtp_g711_silence(law), count - done);
-	return true;
+	return (int32_t)(done * width);
+}
+
+bool rtp_source_take_codes(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, uint32_t count)
+{
+	int32_t got = take(play, law, 1, ret_codes, count);
+
+	if (got >= 0)
+		memset(ret_codes + got, rtp_g711_silence(law), count - (uint32_t)got);
+	return got >= 0;
+}
+
+bool rtp_source_take(struct rtp_play *play, int16_t *ret_samples, uint32_t count)
+{
+	int32_t got = take(play, SAMPLES, 2 * sizeof *ret_samples, (uint8_t *)ret_samples, count / 2);
+
+	if (got >= 0)
+		memset((uint8_t *)ret_samples + got, 0, count * sizeof *ret_samples - (uint32_t)got);
+	return got >= 0;
 }
 
 /* ---- lists of files ---- [loop] */
@@ -152,6 +169,7 @@ static void source_free(struct rtp_source *source)
 {
 	if (!source)
 		return;
+	rtp_resamplers_close(&source->narrow);
 	free(source->name);
 	free(source);
 }
@@ -202,7 +220,8 @@ static struct rtp_source *source_new(const char *name)
 	source->refs = 1;
 	source->name = strdup(name ? name : "");
 	source->programme.name = source->name;
-	source->id = source->name ? core_handle_new(&sources, source) : 0;
+	if (source->name && rtp_resamplers_open(&source->narrow, RTP_SOURCE_HZ, true, rtp_rate_bit(8000)) == PBX_OK)
+		source->id = core_handle_new(&sources, source);
 	if (source->id != 0)
 		return source;
 	source_free(source);

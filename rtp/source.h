@@ -1,16 +1,20 @@
-/* rtp/source.h - a programme that many legs hear: decoded once, encoded once a law, however many listen
+/* rtp/source.h - a programme that many legs hear: decoded once, encoded once for all whose codec has no state (G.711), however many listen
  *
  * One reader thread for all sources decodes a little ahead of time into a ring of frames; players on any worker copy out of
  * it without asking anybody. A source's time goes on only while somebody listens, unless it always runs. */
 #pragma once
 #include "worker.h"
 
-#define RTP_SOURCE_FRAME_BYTES 160u /* 20 ms */
+#define RTP_SOURCE_HZ 16000u
+#define RTP_SOURCE_FRAME_SAMPLES (RTP_SOURCE_HZ / 50u) /* 20 ms */
+#define RTP_SOURCE_FRAME_CODES 160u                    /* the same in G.711 */
 
 /* ---- [media] ---- */
 
 /* The next octets in a law; silence while the reader is behind. False: the source has been closed. */
-bool rtp_source_take(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, uint32_t count);
+bool rtp_source_take_codes(struct rtp_play *play, uint32_t law, uint8_t *ret_codes, uint32_t count);
+/* The same as samples at RTP_SOURCE_HZ, an even number of them. */
+bool rtp_source_take(struct rtp_play *play, int16_t *ret_samples, uint32_t count);
 
 /* ---- [loop] ---- */
 

@@ -4,14 +4,17 @@
 #include "decoder.h"
 #include "leveller.h"
 #include "radio.h"
+#include "resampler.h"
 
 #define RTP_SOURCE_FRAMES 128u /* 2.56 s */
 #define RTP_SOURCE_AHEAD 48u   /* decoded before its time: how long a disk may dawdle */
-#define RTP_SOURCE_WORDS (RTP_SOURCE_FRAME_BYTES / sizeof(uint64_t))
+#define RTP_SOURCE_CODE_WORDS (RTP_SOURCE_FRAME_CODES / sizeof(uint64_t))
+#define RTP_SOURCE_SAMPLE_WORDS (RTP_SOURCE_FRAME_SAMPLES * sizeof(int16_t) / sizeof(uint64_t))
 
 struct rtp_source_frame {
 	_Atomic uint64_t number; /* one more than the frame's; 0: being written */
-	_Atomic uint64_t codes[RTP_LAWS][RTP_SOURCE_WORDS];
+	_Atomic uint64_t codes[RTP_LAWS][RTP_SOURCE_CODE_WORDS];
+	_Atomic uint64_t samples[RTP_SOURCE_SAMPLE_WORDS];
 };
 
 /* Made by the loop, played by the reader. */
@@ -32,7 +35,7 @@ struct rtp_tune {
 	bool gave; /* something that could be heard */
 	/* Silence that is held back until it is known whether anything follows, and what does follow. */
 	uint32_t silent, kept, kept_at;
-	int16_t keeps[RTP_SOURCE_FRAME_BYTES];
+	int16_t keeps[RTP_SOURCE_FRAME_SAMPLES];
 };
 
 /* What is heard next: the reader's. */
@@ -68,6 +71,7 @@ struct rtp_source {
 	/* The reader's. */
 	struct rtp_source *next;
 	struct rtp_programme programme;
+	struct rtp_resamplers narrow; /* to the 8 kHz of G.711 */
 	uint32_t lingers;             /* rounds that it still runs after the last listener: a stream is not dropped at once */
 	_Atomic bool runs, streaming; /* for whoever asks */
 	uint64_t clock_us;            /* up to here time has been counted; 0: stands still */
@@ -90,7 +94,7 @@ void rtp_playlist_free(struct rtp_playlist *list); /* [any] */
 /* Another list; returns one that was never begun, to be freed. */
 struct rtp_playlist *rtp_programme_change(struct rtp_programme *programme, struct rtp_playlist *list);
 /* The next frame. False: there is nothing to play now, and the frame is silent. */
-bool rtp_programme_next(struct rtp_programme *programme, int16_t ret_samples[RTP_SOURCE_FRAME_BYTES]);
+bool rtp_programme_next(struct rtp_programme *programme, int16_t ret_samples[RTP_SOURCE_FRAME_SAMPLES]);
 void rtp_programme_rest(struct rtp_programme *programme); /* nobody listens: the network is left alone */
 void rtp_programme_clear(struct rtp_programme *programme);
 

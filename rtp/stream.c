@@ -5,8 +5,11 @@
  * remembered. The worker follows a moment later, in the same order. Memory that a worker knows is freed when the command that
  * took it away from there has come back.
  */
+#include "codecs.h"
+#include "ear.h"
 #include "engine_inner.h"
 #include "kernel.h"
+#include "mouth.h"
 #include "octets.h"
 #include "plan.h"
 #include "probe.h"
@@ -196,6 +199,8 @@ static void stream_free(struct rtp_stream *stream)
 		return;
 	close_sockets(&stream->session);
 	rtp_plan_free(stream->session.plan);
+	rtp_ear_free(stream->session.ear);
+	rtp_mouth_free(stream->session.mouth);
 	free(stream->session.route);
 	free(stream);
 }
@@ -278,11 +283,16 @@ static void cancel_awaiting(struct rtp_stream *stream)
 	rtp_engine.common.wake();
 }
 
+/* What they needed for each other they need no more; without memory it stays until later. */
 static void unlink_peer(struct rtp_stream *stream)
 {
-	if (stream->peer)
-		stream->peer->peer = NULL;
+	struct rtp_stream *peer = stream->peer;
+
+	if (!peer)
+		return;
+	peer->peer = NULL;
 	stream->peer = NULL;
+	(void)rtp_coding_settle(peer, NULL, false);
 }
 
 static int driver_close(core_stream name)
@@ -373,10 +383,28 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	}
 	if (!stream->configured || !rtp_addr_same(&stream->config.rtp, &config->rtp))
 		stream->learned = (struct core_addr){ 0 };
+	bool renews = stream->configured && rtp_coding_differs(&stream->config, config);
+
 	stream->config = *config;
 	stream->configured = true;
+	err = rtp_coding_settle(stream, command, renews);
 	rtp_engine_send(command);
-	return stream->peer ? send_routes(RTP_ROUTE, stream, stream->peer) : PBX_OK;
+	if (err != PBX_OK || !stream->peer)
+		return err;
+	err = rtp_coding_settle(stream->peer, NULL, false);
+	return err == PBX_OK ? send_routes(RTP_ROUTE, stream, stream->peer) : err;
+}
+
+/* From the loop's point of view they are a pair from here on. */
+static int link_peers(struct rtp_stream *a, struct rtp_stream *b)
+{
+	unlink_peer(a);
+	unlink_peer(b);
+	a->peer = b;
+	b->peer = a;
+	int err = rtp_coding_settle(a, NULL, false);
+
+	return err == PBX_OK ? rtp_coding_settle(b, NULL, false) : err;
 }
 
 static int driver_connect(core_stream first, core_stream second)
@@ -387,15 +415,9 @@ static int driver_connect(core_stream first, core_stream second)
 		return PBX_ENOENT;
 	if (a == b)
 		return PBX_EINVAL;
-	int err = send_routes(RTP_CONNECT, a, b);
+	int err = a->peer == b ? PBX_OK : link_peers(a, b);
 
-	if (err != PBX_OK)
-		return err;
-	unlink_peer(a);
-	unlink_peer(b);
-	a->peer = b;
-	b->peer = a;
-	return PBX_OK;
+	return err == PBX_OK ? send_routes(RTP_CONNECT, a, b) : err;
 }
 
 static int send_simple(struct rtp_stream *stream, uint32_t kind, bool held)
@@ -415,8 +437,12 @@ static int driver_disconnect(core_stream name)
 
 	if (!stream)
 		return PBX_ENOENT;
+	int err = send_simple(stream, RTP_DISCONNECT, false);
+
+	if (err != PBX_OK)
+		return err;
 	unlink_peer(stream);
-	return send_simple(stream, RTP_DISCONNECT, false);
+	return rtp_coding_settle(stream, NULL, false);
 }
 
 static int driver_set_held(core_stream name, bool held)
@@ -518,6 +544,8 @@ static void begin_play(struct rtp_stream *stream, struct rtp_play *play)
 {
 	play->repeats = play->sound_count && play->sounds[0]->repeats;
 	stream->playing = play;
+	stream->speaks = stream->speaks || play->kind != CORE_PLAY_ECHO;
+	(void)rtp_coding_settle(stream, NULL, false); /* without a mouth it fails when its turn comes */
 	rtp_engine_send(&play->command);
 }
 
@@ -710,15 +738,7 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 
 static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
 {
-	static const struct core_codec own[] = {
-		{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
-		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
-		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15" },
-	};
-	uint8_t count = sizeof own / sizeof own[0] < size ? sizeof own / sizeof own[0] : size;
-
-	memcpy(ret_codecs, own, count * sizeof own[0]);
-	return count;
+	return rtp_codecs_list(ret_codecs, size, true);
 }
 
 static uint8_t driver_suites(uint8_t *ret_suites, uint8_t size, const char **ret_policy)

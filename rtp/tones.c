@@ -14,7 +14,7 @@
 
 #define MOST_STEPS 6
 #define AMPLITUDE 5110.0 /* 32768 * 10^(-16.14 / 20) */
-#define RAMP_SAMPLES 16  /* 2 ms: without it each beginning is a click */
+#define RAMP_MS 2        /* without it each beginning is a click */
 
 struct step {
 	uint16_t first_hz, second_hz; /* 0: none */
@@ -80,27 +80,27 @@ static const struct tone *find_tone(const char *country, const char *name)
 }
 
 /* A step that repeats without a pause keeps its level; one that begins or ends in silence is ramped. */
-static double level_at(const struct tone *tone, uint32_t at, uint32_t count)
+static double level_at(const struct tone *tone, uint32_t rate_hz, uint32_t at, uint32_t count)
 {
 	bool steady = tone->steps[1].ms == 0 && !tone->ends;
-	uint32_t edge = at < count - at - 1 ? at : count - at - 1;
+	uint32_t edge = at < count - at - 1 ? at : count - at - 1, ramp = rate_hz / 1000 * RAMP_MS;
 
-	return steady || edge >= RAMP_SAMPLES ? AMPLITUDE : AMPLITUDE * (edge + 1) / (RAMP_SAMPLES + 1);
+	return steady || edge >= ramp ? AMPLITUDE : AMPLITUDE * (edge + 1) / (ramp + 1);
 }
 
-static int16_t sample_at(const struct tone *tone, const struct step *step, uint32_t at, uint32_t count)
+static int16_t sample_at(const struct tone *tone, const struct step *step, uint32_t rate_hz, uint32_t at, uint32_t count)
 {
-	double phase = 2 * M_PI * at / RTP_SOUND_HZ, value = 0;
+	double phase = 2 * M_PI * at / rate_hz, value = 0;
 
 	if (step->first_hz)
 		value += sin(phase * step->first_hz);
 	if (step->second_hz)
 		value += sin(phase * step->second_hz);
-	return (int16_t)lrint(value * level_at(tone, at, count));
+	return (int16_t)lrint(value * level_at(tone, rate_hz, at, count));
 }
 
-/* Adds a sample to the last block, or begins another. */
-static int add_sample(struct rtp_sound_block **last, int16_t sample)
+/* Adds a sample, and two at twice the rate, to the last block, or begins another. */
+static int add_samples(struct rtp_sound_block **last, int16_t narrow, int16_t first_wide, int16_t second_wide)
 {
 	uint32_t used = rtp_read(&(*last)->used);
 
@@ -113,7 +113,9 @@ static int add_sample(struct rtp_sound_block **last, int16_t sample)
 		*last = block;
 		used = 0;
 	}
-	(*last)->samples[used] = sample;
+	(*last)->narrow[used] = narrow;
+	(*last)->wide[2 * used] = first_wide;
+	(*last)->wide[2 * used + 1] = second_wide;
 	rtp_write(&(*last)->used, used + 1);
 	return PBX_OK;
 }
@@ -129,10 +131,12 @@ int rtp_tone_render(const char *country, const char *name, struct rtp_sound_bloc
 
 	*ret_repeats = !tone->ends;
 	for (const struct step *step = tone->steps; step < tone->steps + MOST_STEPS && step->ms; step++) {
-		uint32_t count = step->ms * RTP_SOUND_HZ / 1000;
+		uint32_t count = step->ms * RTP_NARROW_HZ / 1000;
 
 		for (uint32_t at = 0; err == PBX_OK && at < count; at++)
-			err = add_sample(&last, sample_at(tone, step, at, count));
+			err = add_samples(&last, sample_at(tone, step, RTP_NARROW_HZ, at, count),
+					  sample_at(tone, step, RTP_SOUND_HZ, 2 * at, 2 * count),
+					  sample_at(tone, step, RTP_SOUND_HZ, 2 * at + 1, 2 * count));
 	}
 	return err;
 }

@@ -232,6 +232,22 @@ static void connect_sessions(struct rtp_command *command)
 	set_routes(command);
 }
 
+/* What the session had goes back with the command. */
+static void take_coders(struct rtp_session *session, struct rtp_command *command)
+{
+	struct rtp_ear *ear = session->ear;
+	struct rtp_mouth *mouth = session->mouth;
+
+	if (command->brings_ear) {
+		session->ear = command->ear;
+		command->ear = ear;
+	}
+	if (command->brings_mouth) {
+		session->mouth = command->mouth;
+		command->mouth = mouth;
+	}
+}
+
 static void queue_digits(struct rtp_session *session, struct rtp_digits *digits)
 {
 	struct rtp_digits **last = &session->digits;
@@ -284,6 +300,7 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 		return true;
 	case RTP_CONFIGURE:
 		command->plan = rtp_session_configure(session, command->plan);
+		take_coders(session, command);
 		if (session->play || session->digits)
 			rtp_worker_wind(session);
 		return true;
@@ -305,6 +322,9 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	case RTP_DIGITS:
 		queue_digits(session, (struct rtp_digits *)command);
 		return false;
+	case RTP_CODE:
+		take_coders(session, command);
+		return true;
 	case RTP_HOLD:
 		session->held = command->held;
 		session->quiet_since_ms = worker->now_ms;

@@ -21,6 +21,7 @@
 #define RTP_HOLD 10u            /* held */
 #define RTP_CLOSE 11u           /* says goodbye, lets go of everything */
 #define RTP_QUIT 12u            /* the thread ends */
+#define RTP_CODE 13u            /* another ear, another mouth, or none; the old ones come back */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
 
 struct rtp_command {
@@ -28,11 +29,14 @@ struct rtp_command {
 	uint32_t kind;
 	bool settles; /* the loop is busy until it comes back */
 	bool held;
+	bool brings_ear, brings_mouth; /* CODE, CONFIGURE */
 	struct rtp_session *session, *peer;
 	uint64_t stream; /* of the session: still a name when that is gone */
 	uint32_t worker; /* where it was done */
 	struct rtp_plan *plan;
 	struct rtp_route *route, *route_back;
+	struct rtp_ear *ear;
+	struct rtp_mouth *mouth;
 };
 
 struct rtp_sound;
@@ -54,7 +58,7 @@ struct rtp_play {
 	struct rtp_source *source; /* SOURCE, likewise */
 	bool source_begun;
 	uint64_t source_frame;     /* the one we are in */
-	uint32_t source_at;        /* samples of it that we have had */
+	uint32_t source_at;        /* codes of G.711 of it that we have had, or pairs of samples */
 	struct rtp_route *echo;    /* ECHO: of what we receive, back to its sender */
 	struct core_charge charge; /* the loop's: a listener holds the source's owner */
 	struct rtp_play *after;    /* the loop's: what waits for the same sound */

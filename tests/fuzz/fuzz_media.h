@@ -1,6 +1,7 @@
 /* tests/fuzz/fuzz_media.h - two connected sessions on a worker that has no thread and no sockets: what it sends is refused by the kernel */
 #pragma once
 #include <arpa/inet.h>
+#include <core/host.h>
 #include <core/media_driver.h>
 #include <rtp/plan.h>
 #include <rtp/worker.h>
@@ -15,6 +16,17 @@ struct fuzz_media {
 	struct rtp_route routes[2];
 	struct core_addr addrs[3]; /* the two peers, and a stranger */
 };
+
+void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
+			     void *context)
+{
+	(void)id, (void)size, (void)each, (void)context;
+}
+
+uint64_t core_host_offers(void)
+{
+	return 1;
+}
 
 void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 {

@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <core/host.h>
 #include <math.h>
 #include <poll.h>
 #include <rtp/engine_inner.h>
@@ -12,9 +13,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct rtp_settings rig_settings = {
-	.bind = "127.0.0.1", .external_ip = "", .bind6 = "::1", .external_ip6 = "", .workers = 2, .nat = "auto", .dscp = 46, .country = "us"
-};
+struct rtp_settings rig_settings = { .bind = "127.0.0.1",
+				     .external_ip = "",
+				     .bind6 = "::1",
+				     .external_ip6 = "",
+				     .workers = 2,
+				     .nat = "auto",
+				     .dscp = 46,
+				     .country = "us",
+				     .transcode = "auto",
+				     .prefer = "remote" };
 struct rig_heard rig_heard;
 
 /* ---- what call control would hear ---- */
@@ -61,6 +69,24 @@ static void on_ports_low(const struct rtp_ports_count *count)
 {
 	ck_assert_uint_lt(count->free, count->total);
 	rig_heard.ports_low++;
+}
+
+/* ---- what the plugin host would say ---- */
+
+const struct pbx_codecs *rig_codecs;
+
+void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
+			     void *context)
+{
+	ck_assert_str_eq(id, "pbx.codec/1");
+	ck_assert_uint_eq(size, sizeof *rig_codecs);
+	if (rig_codecs)
+		each(context, NULL, rig_codecs);
+}
+
+uint64_t core_host_offers(void)
+{
+	return 1;
 }
 
 /* ---- the engine ---- */

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <core/loop.h>
 #include <pbx/calls.h>
+#include <pbx/codec.h>
 #include <rtp/engine.h>
 #include <string.h>
 
@@ -26,6 +27,9 @@ void rig_round(void); /* one round, waiting a millisecond at most */
 uint64_t rig_now_ms(void);
 /* Until the worker of a group has done all it was told so far: a packet sent after a command may overtake it. */
 void rig_obeyed(uint64_t group);
+
+/* A plugin with codecs of this test's own; NULL: there is none. Change it before rig_start. */
+extern const struct pbx_codecs *rig_codecs;
 
 /* What came by core_media_on_…, of all streams. */
 struct rig_heard {

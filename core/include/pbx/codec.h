@@ -50,8 +50,9 @@ struct pbx_codec {
 	/* What we say in answer to an offer with remote_fmtp ("" none). NULL: as offer. PBX_OK; PBX_ENOTSUP: we cannot speak it with these
 	 * parameters. [loop] */
 	int (*answer)(void *self, const struct pbx_codec *codec, const char *remote_fmtp, char *ret_fmtp, uint32_t size);
-	/* Whether what is sent to one who said from_fmtp may be handed on unopened to one who said to_fmtp. NULL: always. [loop] */
-	bool (*passes)(void *self, const struct pbx_codec *codec, const char *from_fmtp, const char *to_fmtp);
+	/* Whether what one sends who has described himself by sender_fmtp may be handed on unopened to one who has by receiver_fmtp. NULL:
+	 * always. [loop] */
+	bool (*passes)(void *self, const struct pbx_codec *codec, const char *sender_fmtp, const char *receiver_fmtp);
 
 	/* A state for one stream. PBX_OK, PBX_ENOMEM, PBX_ENOTSUP (ptime or parameters). [loop] */
 	int (*encoder_open)(void *self, const struct pbx_codec *codec, const struct pbx_codec_wish *wish, void **ret_encoder);
@@ -74,6 +75,9 @@ struct pbx_codec {
 	uint32_t (*duration)(const struct pbx_codec *codec, const uint8_t *payload, uint32_t bytes);
 	/* The far side reports so much loss; called when it has changed. NULL: of no interest. [media] */
 	void (*loss)(void *encoder, uint32_t percent);
+	/* Another stream begins where this one has been (another SSRC): the decoder is to be as if it were fresh. NULL: it goes on as it is.
+	 * [media] */
+	void (*restart)(void *decoder);
 	/* 1.1 and later append here. */
 };
 

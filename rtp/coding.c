@@ -1,0 +1,147 @@
+/*
+ * coding - which streams have an ear and a mouth, and when they get others
+ *
+ * A stream that is only relayed has neither. It gets an ear when its peer could not take a codec it may speak, or when somebody else
+ * listens; a mouth when something is played to it, or its peer is heard by ear. Both are made for what was negotiated: when that
+ * changes, or a plugin with one of the codecs goes, others take their place with the next command, and the old ones come back to
+ * be freed.
+ */
+#include "ear.h"
+#include "engine_inner.h"
+#include "mouth.h"
+#include "plan.h"
+#include "sound.h"
+
+#include <string.h>
+#include <strings.h>
+
+struct needs {
+	bool ear, mouth;
+	uint32_t ear_rates, mouth_rates;
+};
+
+static bool same_codec(const struct core_codec *a, const struct core_codec *b)
+{
+	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && a->channels == b->channels &&
+	       a->payload_type == b->payload_type && strcmp(a->fmtp, b->fmtp) == 0;
+}
+
+bool rtp_coding_differs(const struct core_stream_config *a, const struct core_stream_config *b)
+{
+	if (a->codec_count != b->codec_count || a->ptime_ms != b->ptime_ms)
+		return true;
+	for (uint8_t i = 0; i < a->codec_count; i++) {
+		if (!same_codec(&a->codecs[i], &b->codecs[i]) || a->receive_types[i] != b->receive_types[i])
+			return true;
+	}
+	return false;
+}
+
+static struct needs needs_of(const struct rtp_stream *stream)
+{
+	const struct rtp_stream *peer = stream->peer;
+	struct needs needs = { .ear_rates = stream->ear_rates_asked, .mouth_rates = stream->mouth_rates_asked };
+
+	if (!stream->configured)
+		return needs;
+	needs.ear = stream->ear_users > 0;
+	needs.mouth = stream->speaks || stream->mouth_rates_asked != 0;
+	if (stream->speaks)
+		needs.mouth_rates |= rtp_rate_bit(RTP_SOUND_HZ);
+	if (!peer || !peer->configured)
+		return needs;
+	needs.ear = needs.ear || rtp_route_lacks(&stream->config, &peer->config, false);
+	if (rtp_route_lacks(&peer->config, &stream->config, false)) {
+		needs.mouth = true;
+		needs.mouth_rates |= rtp_codecs_rates(peer->config.codecs, peer->config.codec_count);
+	}
+	return needs;
+}
+
+/* One of its codecs is being taken away: it goes on with those that are left. */
+static void on_leaving(void *context)
+{
+	struct rtp_stream *stream = rtp_stream_find((core_stream){ (uint64_t)(uintptr_t)context });
+
+	if (stream)
+		(void)rtp_coding_settle(stream, NULL, true); /* without memory the code stays until the call is over */
+}
+
+/* None of its codecs is ours: then it has none, which is no error. */
+static int make_ear(struct rtp_stream *stream, uint32_t rates, struct rtp_ear **ret_ear)
+{
+	int err = rtp_ear_new(&stream->config, rates, on_leaving, (void *)(uintptr_t)stream->id, ret_ear);
+
+	return err == PBX_ENOTSUP ? PBX_OK : err;
+}
+
+static int make_mouth(struct rtp_stream *stream, uint32_t rates, struct rtp_mouth **ret_mouth)
+{
+	int err = rtp_mouth_new(&stream->config, rtp_plan_ptime_ms(&stream->config), rates, on_leaving, (void *)(uintptr_t)stream->id,
+				ret_mouth);
+
+	return err == PBX_ENOTSUP ? PBX_OK : err;
+}
+
+/* What is to be changed, into command. */
+static int fill(struct rtp_stream *stream, const struct needs *needs, bool renews, struct rtp_command *command)
+{
+	bool other_ear = needs->ear && (!stream->ear || renews || needs->ear_rates & ~stream->ear_rates);
+	bool other_mouth = needs->mouth && (!stream->mouth || renews || needs->mouth_rates & ~stream->mouth_rates);
+	int err = PBX_OK;
+
+	if (other_ear)
+		err = make_ear(stream, needs->ear_rates, &command->ear);
+	if (err == PBX_OK && other_mouth)
+		err = make_mouth(stream, needs->mouth_rates, &command->mouth);
+	if (err != PBX_OK) {
+		rtp_ear_free(command->ear);
+		command->ear = NULL;
+		return err;
+	}
+	command->brings_ear = other_ear || (!needs->ear && stream->ear);
+	command->brings_mouth = other_mouth || (!needs->mouth && stream->mouth);
+	return PBX_OK;
+}
+
+static void note(struct rtp_stream *stream, const struct needs *needs, const struct rtp_command *command)
+{
+	if (command->brings_ear) {
+		stream->ear = command->ear;
+		stream->ear_rates = needs->ear_rates;
+	}
+	if (command->brings_mouth) {
+		stream->mouth = command->mouth;
+		stream->mouth_rates = needs->mouth_rates;
+	}
+}
+
+int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews)
+{
+	struct needs needs = needs_of(stream);
+	struct rtp_command *own = NULL;
+
+	if (!command && !needs.ear && !needs.mouth && !stream->ear && !stream->mouth)
+		return PBX_OK; /* most calls */
+	if (!command)
+		command = own = rtp_command_new(RTP_CODE, stream);
+	if (!command)
+		return PBX_ENOMEM;
+	int err = fill(stream, &needs, renews, command);
+
+	if (err == PBX_OK)
+		note(stream, &needs, command);
+	if (own && err == PBX_OK && (own->brings_ear || own->brings_mouth))
+		rtp_engine_send(own);
+	else
+		rtp_command_free(own);
+	return err;
+}
+
+bool rtp_coding_is_transcoded(const struct rtp_stream *stream)
+{
+	const struct rtp_stream *peer = stream->peer;
+
+	return peer && stream->configured && peer->configured &&
+	       (rtp_route_lacks(&stream->config, &peer->config, true) || rtp_route_lacks(&peer->config, &stream->config, true));
+}

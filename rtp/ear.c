@@ -1,0 +1,340 @@
+/*
+ * ear - a jitter buffer, a decoder for each codec the party may use, and what is heard in place of what did not come
+ *
+ * Samples are made a packet at a time, when those of the one before are used up. A lost packet is recovered from its successor, or
+ * concealed by the codec, or by the last periods of the voice (voice.h), which also makes frames shorter or longer where the two
+ * clocks differ.
+ */
+#include "ear.h"
+#include "voice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INITIAL_MS 40u
+#define LEAST_MS 20u
+#define MOST_MS 400u
+#define DRIFT_MS 20u
+#define HEARD_MS 1000u  /* after that the party has fallen silent */
+#define AWAY_US 200000u /* a taker that was away so long does not want what it missed */
+#define USUAL_FRAME_MS 20u
+#define MOST_MADE (RTP_MOST_FRAME_SAMPLES * 3 / 2) /* a frame may be lengthened by half */
+
+/* One codec, and how its samples become another rate's. */
+struct hearing {
+	struct rtp_coder coder;
+	uint8_t type;
+	struct rtp_resamplers to;
+};
+
+struct rtp_ear {
+	struct rtp_jitter *jitter;
+	uint32_t clock_hz;    /* of what it buffers */
+	uint8_t of_type[128]; /* index into codecs, and one more; 0: not heard */
+	uint32_t now;         /* the codec that is heard */
+	bool begun;
+	uint64_t taken_at_us;
+	uint32_t missing_ms; /* how long nothing has come */
+	struct rtp_voice voice;
+	bool meant;                 /* ready is more than silence that was meant */
+	uint32_t rate_hz, have, at; /* of ready */
+	struct rtp_ear_counts counts;
+	uint32_t codec_count;
+	struct hearing codecs[RTP_MOST_HEARD];
+	int16_t ready[MOST_MADE];
+};
+
+/* ---- made and freed ---- [loop] */
+
+static int add_codec(struct rtp_ear *ear, const struct core_stream_config *config, uint32_t at, uint32_t rates,
+		     void (*on_leaving)(void *context), void *context)
+{
+	struct hearing *hearing = &ear->codecs[ear->codec_count];
+	int err = rtp_coder_open(&config->codecs[at], false, 0, on_leaving, context, &hearing->coder);
+
+	if (err != PBX_OK)
+		return err == PBX_ENOMEM ? err : PBX_OK; /* another one may do */
+	ear->codec_count++;
+	hearing->type = config->receive_types[at] & 0x7f;
+	ear->of_type[hearing->type] = (uint8_t)ear->codec_count;
+	return rtp_resamplers_open(&hearing->to, hearing->coder.row.rate_hz, true, rates);
+}
+
+/* Octets of the longest payload that its codecs may bring. */
+static uint32_t longest_payload(const struct rtp_ear *ear)
+{
+	uint32_t longest = 64;
+
+	for (uint32_t i = 0; i < ear->codec_count; i++) {
+		const struct pbx_codec *row = &ear->codecs[i].coder.row;
+		uint32_t bytes = row->duration ? PBX_CODEC_MOST_BYTES : row->bits_per_s / 8000 * PBX_CODEC_MOST_PTIME_MS;
+
+		longest = bytes > longest ? bytes : longest;
+	}
+	return longest < PBX_CODEC_MOST_BYTES ? longest : PBX_CODEC_MOST_BYTES;
+}
+
+static int open_jitter(struct rtp_ear *ear)
+{
+	const struct pbx_codec *row = &ear->codecs[0].coder.row;
+	const struct rtp_jitter_config config = { .clock_hz = row->clock_hz,
+						  .frame_units = row->clock_hz / 1000 * USUAL_FRAME_MS,
+						  .slot_bytes = longest_payload(ear),
+						  .initial_ms = INITIAL_MS,
+						  .least_ms = LEAST_MS,
+						  .most_ms = MOST_MS,
+						  .drift_ms = DRIFT_MS,
+						  .adaptive = true };
+
+	ear->clock_hz = row->clock_hz;
+	ear->jitter = rtp_jitter_new(&config);
+	rtp_voice_init(&ear->voice, row->rate_hz);
+	return ear->jitter ? PBX_OK : PBX_ENOMEM;
+}
+
+int rtp_ear_new(const struct core_stream_config *config, uint32_t rates, void (*on_leaving)(void *context), void *context,
+		struct rtp_ear **ret_ear)
+{
+	struct rtp_ear *ear = calloc(1, sizeof *ear);
+	int err = ear ? PBX_OK : PBX_ENOMEM;
+
+	rates |= rtp_codecs_rates(config->codecs, config->codec_count); /* the party may turn from one to another amid a packet of ours */
+	for (uint32_t i = 0; err == PBX_OK && i < config->codec_count && ear->codec_count < RTP_MOST_HEARD; i++)
+		err = add_codec(ear, config, i, rates, on_leaving, context);
+	if (err == PBX_OK)
+		err = ear->codec_count ? open_jitter(ear) : PBX_ENOTSUP;
+	if (err != PBX_OK) {
+		rtp_ear_free(ear);
+		return err;
+	}
+	*ret_ear = ear;
+	return PBX_OK;
+}
+
+void rtp_ear_free(struct rtp_ear *ear)
+{
+	if (!ear)
+		return;
+	for (uint32_t i = 0; i < ear->codec_count; i++) {
+		rtp_coder_close(&ear->codecs[i].coder);
+		rtp_resamplers_close(&ear->codecs[i].to);
+	}
+	rtp_jitter_free(ear->jitter);
+	free(ear);
+}
+
+const struct rtp_ear_counts *rtp_ear_counts(const struct rtp_ear *ear)
+{
+	return &ear->counts;
+}
+
+const struct rtp_jitter *rtp_ear_jitter(const struct rtp_ear *ear)
+{
+	return ear->jitter;
+}
+
+/* ---- what comes in ---- [media] */
+
+bool rtp_ear_hears(const struct rtp_ear *ear, uint8_t type)
+{
+	return ear->of_type[type] != 0;
+}
+
+void rtp_ear_put(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us)
+{
+	if (!rtp_ear_hears(ear, packet->type) || packet->payload_bytes == 0)
+		return;
+	const struct rtp_coder *coder = &ear->codecs[ear->of_type[packet->type] - 1u].coder;
+	uint32_t samples = rtp_codec_duration(&coder->row, coder->original, packet->payload, packet->payload_bytes);
+
+	if (coder->row.clock_hz != ear->clock_hz) {
+		ear->clock_hz = coder->row.clock_hz;
+		rtp_jitter_restart(ear->jitter, ear->clock_hz, ear->clock_hz / 1000 * USUAL_FRAME_MS);
+	}
+	rtp_jitter_put(ear->jitter,
+		       &(struct rtp_jitter_packet){
+			       .ssrc = packet->ssrc,
+			       .timestamp = packet->timestamp,
+			       .sequence = packet->sequence,
+			       .type = packet->type,
+			       .kind = RTP_JITTER_AUDIO,
+			       .payload = packet->payload,
+			       .bytes = packet->payload_bytes,
+			       .units = (uint32_t)((uint64_t)samples * coder->row.clock_hz / coder->row.rate_hz),
+		       },
+		       now_us);
+	ear->missing_ms = 0;
+	ear->begun = true;
+}
+
+void rtp_ear_put_event(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us)
+{
+	const struct rtp_jitter_packet event = { .ssrc = packet->ssrc,
+						 .timestamp = packet->timestamp,
+						 .sequence = packet->sequence,
+						 .type = packet->type,
+						 .kind = RTP_JITTER_EVENT };
+
+	rtp_jitter_put(ear->jitter, &event, now_us);
+}
+
+/* ---- what comes out ---- [media] */
+
+bool rtp_ear_is_heard(const struct rtp_ear *ear)
+{
+	return ear->begun && ear->missing_ms < HEARD_MS;
+}
+
+uint32_t rtp_ear_rate(const struct rtp_ear *ear)
+{
+	return ear->codecs[ear->now].coder.row.rate_hz;
+}
+
+/* Samples of the present codec in units of RTP's clock, whole milliseconds and not too many. */
+static uint32_t samples_in(const struct rtp_ear *ear, uint32_t units)
+{
+	uint32_t ms = ear->clock_hz ? (uint32_t)((uint64_t)units * 1000 / ear->clock_hz) : 0;
+
+	return rtp_ear_rate(ear) / 1000 * (ms == 0 ? 1 : ms > PBX_CODEC_MOST_PTIME_MS ? PBX_CODEC_MOST_PTIME_MS : ms);
+}
+
+static void conceal(struct rtp_ear *ear, int16_t *ret_samples, uint32_t count)
+{
+	const struct rtp_coder *coder = &ear->codecs[ear->now].coder;
+
+	if (coder->row.conceal && ear->missing_ms < RTP_VOICE_FADED_MS) {
+		coder->row.conceal(coder->state, ret_samples, count);
+		rtp_voice_note(&ear->voice, ret_samples, count);
+	} else {
+		rtp_voice_conceal(&ear->voice, ret_samples, count);
+	}
+}
+
+/* A packet is missing; the one behind it may tell what was in it. */
+static uint32_t repair(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, int16_t *ret_samples)
+{
+	const struct rtp_coder *coder = &ear->codecs[ear->now].coder;
+	uint32_t count = samples_in(ear, frame->units);
+	int32_t got = 0;
+
+	if (frame->next && coder->row.recover)
+		got = coder->row.recover(coder->state, frame->next, frame->next_bytes, ret_samples, count);
+	if (got <= 0 || (uint32_t)got > count) {
+		rtp_count(&ear->counts.concealed, 1);
+		conceal(ear, ret_samples, count);
+		return count;
+	}
+	rtp_count(&ear->counts.recovered, 1);
+	rtp_voice_note(&ear->voice, ret_samples, (uint32_t)got);
+	return (uint32_t)got;
+}
+
+/* Another codec than before: its voice is the same, its rate may be another. */
+static void turn_to(struct rtp_ear *ear, uint8_t type)
+{
+	uint32_t rate_hz = rtp_ear_rate(ear);
+
+	ear->now = ear->of_type[type] - 1u;
+	if (rtp_ear_rate(ear) != rate_hz)
+		rtp_voice_init(&ear->voice, rtp_ear_rate(ear));
+}
+
+/* As long as the jitter buffer would like it to be, where that is not heard. */
+static uint32_t pace(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, int16_t *samples, uint32_t count)
+{
+	uint32_t spare = (uint32_t)((uint64_t)frame->spare_units * rtp_ear_rate(ear) / ear->clock_hz), shorter = count;
+
+	if (frame->pace == RTP_JITTER_LENGTHEN)
+		return rtp_voice_lengthen(&ear->voice, samples, count, spare);
+	if (frame->pace == RTP_JITTER_SHORTEN)
+		shorter = rtp_voice_shorten(&ear->voice, samples, count, spare);
+	if (shorter < count)
+		rtp_jitter_slipped(ear->jitter, (uint32_t)((uint64_t)(count - shorter) * ear->clock_hz / rtp_ear_rate(ear)));
+	return shorter;
+}
+
+static uint32_t decode(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, int16_t *ret_samples)
+{
+	turn_to(ear, frame->type);
+	const struct rtp_coder *coder = &ear->codecs[ear->now].coder;
+	uint32_t most = coder->row.rate_hz / 1000 * PBX_CODEC_MOST_PTIME_MS;
+
+	if (frame->begins && coder->row.restart)
+		coder->row.restart(coder->state);
+	int32_t got = coder->row.decode(coder->state, frame->payload, frame->bytes, ret_samples, most);
+
+	if (got <= 0 || (uint32_t)got > most) {
+		rtp_count(got < 0 ? &ear->counts.undecodable : &ear->counts.decoded, 1);
+		got = (int32_t)samples_in(ear, frame->units);
+		conceal(ear, ret_samples, (uint32_t)got);
+		return (uint32_t)got;
+	}
+	rtp_count(&ear->counts.decoded, 1);
+	uint32_t count = pace(ear, frame, ret_samples, (uint32_t)got);
+
+	rtp_voice_hear(&ear->voice, ret_samples, count);
+	return count;
+}
+
+/* The next packet's worth, at the taker's rate, to be heard at due_us. */
+static void make_ready(struct rtp_ear *ear, uint64_t due_us)
+{
+	int16_t samples[MOST_MADE];
+	struct rtp_jitter_frame frame;
+	uint32_t count;
+
+	rtp_jitter_get(ear->jitter, due_us, &frame);
+	ear->meant = frame.what != RTP_JITTER_SILENCE;
+	switch (frame.what) {
+	case RTP_JITTER_PLAY:
+		count = decode(ear, &frame, samples);
+		break;
+	case RTP_JITTER_LOST:
+		count = repair(ear, &frame, samples);
+		break;
+	case RTP_JITTER_WAIT:
+		count = samples_in(ear, frame.units);
+		conceal(ear, samples, count);
+		break;
+	default:
+		count = samples_in(ear, frame.units);
+		memset(samples, 0, count * sizeof samples[0]);
+		rtp_voice_note(&ear->voice, samples, count);
+		break;
+	}
+	ear->have = rtp_resample(&ear->codecs[ear->now].to, ear->rate_hz, samples, count, ear->ready, MOST_MADE);
+	ear->at = 0;
+}
+
+/* Back after a while, or at another rate: what is left of the last packet is no use. */
+static void come_back(struct rtp_ear *ear, uint32_t rate_hz, uint64_t now_us)
+{
+	if (ear->taken_at_us != 0 && now_us - ear->taken_at_us > AWAY_US) {
+		rtp_jitter_restart(ear->jitter, ear->clock_hz, ear->clock_hz / 1000 * USUAL_FRAME_MS);
+		rtp_voice_init(&ear->voice, rtp_ear_rate(ear));
+		ear->have = ear->at = 0;
+	}
+	if (ear->rate_hz != rate_hz)
+		ear->have = ear->at = 0;
+	ear->rate_hz = rate_hz;
+	ear->taken_at_us = now_us;
+}
+
+bool rtp_ear_take(struct rtp_ear *ear, uint32_t rate_hz, int16_t *ret_samples, uint32_t count, uint64_t now_us)
+{
+	bool meant = false;
+
+	come_back(ear, rate_hz, now_us);
+	for (uint32_t done = 0; done < count;) {
+		if (ear->at == ear->have)
+			make_ready(ear, now_us + (uint64_t)done * 1000000 / rate_hz);
+		uint32_t left = ear->have - ear->at, some = left < count - done ? left : count - done;
+
+		memcpy(ret_samples + done, ear->ready + ear->at, some * sizeof *ret_samples);
+		ear->at += some;
+		done += some;
+		meant = meant || ear->meant;
+	}
+	ear->missing_ms += count * 1000 / rate_hz;
+	return meant;
+}

@@ -1,0 +1,186 @@
+/*
+ * mouth - resample, gather, encode, send
+ *
+ * The first packet after anything else carries the marker and a timestamp as much later as time has passed; then each is one packet
+ * further, sent or not (DTX), whatever the clock of the wall does.
+ */
+#include "mouth.h"
+#include "worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct rtp_mouth {
+	struct rtp_coder coder;
+	uint8_t type;
+	uint16_t khz;
+	uint32_t ptime_ms, frame_samples, frame_ticks;
+	bool is_g711;
+	uint32_t law;
+	struct rtp_resamplers from;
+	uint32_t timestamp; /* of the next packet, while talking */
+	bool paused;        /* there was nothing to say: the next packet begins a talkspurt */
+	uint32_t gathered;
+	int16_t gathers[]; /* frame_samples */
+};
+
+/* ---- made and freed ---- [loop] */
+
+static const struct rtp_codec *first_known(const struct core_stream_config *config, const struct core_codec **ret_remote)
+{
+	for (uint8_t i = 0; i < config->codec_count; i++) {
+		const struct rtp_codec *codec = rtp_codec_find(&config->codecs[i]);
+
+		*ret_remote = &config->codecs[i];
+		if (codec)
+			return codec;
+	}
+	return NULL;
+}
+
+static void note_law(struct rtp_mouth *mouth)
+{
+	bool mu = strcasecmp(mouth->coder.row.name, "PCMU") == 0;
+
+	mouth->is_g711 = mouth->coder.row.clock_hz == 8000 && (mu || strcasecmp(mouth->coder.row.name, "PCMA") == 0);
+	mouth->law = mu ? RTP_LAW_MU : RTP_LAW_A;
+}
+
+int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context),
+		  void *context, struct rtp_mouth **ret_mouth)
+{
+	const struct core_codec *remote = NULL;
+	const struct rtp_codec *codec = first_known(config, &remote);
+
+	if (!codec)
+		return PBX_ENOTSUP;
+	uint32_t made_ms = rtp_codec_ptime(codec, ptime_ms), samples = codec->row.rate_hz / 1000 * made_ms;
+	struct rtp_mouth *mouth = calloc(1, sizeof *mouth + samples * sizeof mouth->gathers[0]);
+
+	if (!mouth)
+		return PBX_ENOMEM;
+	mouth->ptime_ms = made_ms;
+	mouth->frame_samples = samples;
+	mouth->type = remote->payload_type & 0x7f;
+	mouth->khz = (uint16_t)(codec->row.clock_hz / 1000);
+	mouth->frame_ticks = mouth->khz * made_ms;
+	int err = rtp_coder_open(remote, true, made_ms, on_leaving, context, &mouth->coder);
+
+	if (err == PBX_OK)
+		err = rtp_resamplers_open(&mouth->from, mouth->coder.row.rate_hz, false, rates);
+	if (err != PBX_OK) {
+		rtp_mouth_free(mouth);
+		return err;
+	}
+	note_law(mouth);
+	*ret_mouth = mouth;
+	return PBX_OK;
+}
+
+void rtp_mouth_free(struct rtp_mouth *mouth)
+{
+	if (!mouth)
+		return;
+	rtp_coder_close(&mouth->coder);
+	rtp_resamplers_close(&mouth->from);
+	free(mouth);
+}
+
+const char *rtp_mouth_codec(const struct rtp_mouth *mouth)
+{
+	return mouth->coder.row.name;
+}
+
+/* ---- saying it ---- [media] */
+
+uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth)
+{
+	return mouth->coder.row.rate_hz;
+}
+
+uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth)
+{
+	return mouth->ptime_ms;
+}
+
+bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law)
+{
+	*ret_law = mouth->law;
+	return mouth->is_g711;
+}
+
+void rtp_mouth_rest(struct rtp_session *session)
+{
+	session->talking = false;
+	if (session->mouth)
+		session->mouth->gathered = 0;
+}
+
+/* bytes 0: there was nothing to say, and time passes all the same. */
+static void send_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes)
+{
+	struct rtp_mouth *mouth = session->mouth;
+	bool marker = !session->talking || mouth->paused;
+
+	if (!rtp_can_send(session)) {
+		rtp_mouth_rest(session);
+		return;
+	}
+	if (!session->talking) {
+		mouth->timestamp = rtp_next_timestamp(session, mouth->khz);
+		rtp_relay_interrupted(session);
+	}
+	session->talking = true;
+	mouth->paused = bytes == 0;
+	if (bytes > 0)
+		rtp_send(session, payload, bytes, mouth->type, marker, (uint16_t)(session->sender.sequence + 1u), mouth->timestamp);
+	mouth->timestamp += mouth->frame_ticks;
+}
+
+void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes)
+{
+	if (session->mouth)
+		send_payload(session, payload, bytes);
+}
+
+static void say_frame(struct rtp_session *session)
+{
+	struct rtp_mouth *mouth = session->mouth;
+	uint8_t packet[RTP_HEADER_BYTES + PBX_CODEC_MOST_BYTES];
+	int32_t bytes = mouth->coder.row.encode(mouth->coder.state, mouth->gathers, mouth->frame_samples, packet + RTP_HEADER_BYTES,
+						PBX_CODEC_MOST_BYTES);
+
+	mouth->gathered = 0;
+	send_payload(session, packet + RTP_HEADER_BYTES, bytes > 0 && bytes <= (int32_t)PBX_CODEC_MOST_BYTES ? (uint32_t)bytes : 0);
+}
+
+static void gather(struct rtp_session *session, const int16_t *samples, uint32_t count)
+{
+	struct rtp_mouth *mouth = session->mouth;
+
+	while (count > 0) {
+		uint32_t room = mouth->frame_samples - mouth->gathered, some = room < count ? room : count;
+
+		memcpy(mouth->gathers + mouth->gathered, samples, some * sizeof *samples);
+		mouth->gathered += some;
+		samples += some;
+		count -= some;
+		if (mouth->gathered == mouth->frame_samples)
+			say_frame(session);
+	}
+}
+
+void rtp_mouth_give(struct rtp_session *session, uint32_t rate_hz, const int16_t *samples, uint32_t count)
+{
+	struct rtp_mouth *mouth = session->mouth;
+	int16_t own[RTP_MOST_FRAME_SAMPLES];
+
+	if (!mouth)
+		return;
+	if (rate_hz != mouth->coder.row.rate_hz) {
+		count = rtp_resample(&mouth->from, rate_hz, samples, count, own, RTP_MOST_FRAME_SAMPLES);
+		samples = own;
+	}
+	gather(session, samples, count);
+}

@@ -1,0 +1,31 @@
+/* rtp/mouth.h - samples on their way to a leg's party
+ *
+ * Whoever has something to say gives it samples at any rate it was prepared for; they are gathered to the leg's packet time, encoded
+ * and sent with the session's own SSRC, sequence and timestamps, which go on whoever speaks. Made on the loop, lives in its session,
+ * comes back to be freed. */
+#pragma once
+#include "codecs.h"
+#include "resampler.h"
+#include "session.h"
+#include <core/media_driver.h>
+
+struct rtp_mouth;
+
+/* Of the first codec of a configuration that we have, in packets of about ptime_ms; rates: bits of the rates that it will be given.
+ * on_leaving(context): its codec is being taken away. PBX_OK, PBX_ENOTSUP (none of them is ours), PBX_ENOMEM. [loop] */
+int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context),
+		  void *context, struct rtp_mouth **ret_mouth);
+void rtp_mouth_free(struct rtp_mouth *mouth); /* NULL is fine. [loop] */
+const char *rtp_mouth_codec(const struct rtp_mouth *mouth);
+
+/* ---- [media] ---- */
+
+/* Says count samples at rate_hz. Nothing happens while the session has no mouth; what is said while it cannot send is lost. */
+void rtp_mouth_give(struct rtp_session *session, uint32_t rate_hz, const int16_t *samples, uint32_t count);
+/* One whole packet's payload, made elsewhere in the mouth's codec: what many hear is encoded once. */
+void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes);
+/* Nobody speaks any more, or somebody else than the mouth does: what waits is forgotten, the next packet begins a talkspurt. */
+void rtp_mouth_rest(struct rtp_session *session);
+uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth);               /* of its codec: no resampling */
+uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth);           /* of its packets */
+bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law); /* it speaks G.711, and which */
