@@ -45,6 +45,7 @@ extern const struct pbx_calls core_calls_service;
 extern const struct pbx_routing core_route_service;
 extern const struct pbx_media core_media_service;
 extern const struct pbx_rooms core_rooms_service;
+extern const struct pbx_audio core_audio_service;
 
 /* What stands in the way of a dialled number. Texts are borrowed until the callback returns. */
 struct core_plan_row {

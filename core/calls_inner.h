@@ -90,6 +90,7 @@ struct core_leg {
 	bool play_inherited;    /* of a controller that has left: stops at the end of this round unless the new one wants the same */
 	struct core_stream_stats stats;
 	bool has_stats;
+	struct core_audio *audio; /* who changes what is said and heard here (audio.c); NULL: nobody */
 
 	struct pbx_controller controller;
 	void *self;
@@ -208,6 +209,7 @@ extern const struct core_media_driver *core_media;
 struct core_leg *core_leg_of_stream(core_stream stream); /* NULL: stale */
 int core_leg_open_stream(struct core_leg *leg, int family);
 void core_leg_close_stream(struct core_leg *leg);
+void core_audio_leg_ends(struct core_leg *leg); /* audio.c: its stream is about to be closed */
 /* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. */
 void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys);
 int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction); /* into leg->local */

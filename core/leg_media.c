@@ -55,6 +55,7 @@ void core_leg_close_stream(struct core_leg *leg)
 {
 	if (!leg->has_stream)
 		return;
+	core_audio_leg_ends(leg);
 	leg->has_stats = core_media->stats(leg->stream, &leg->stats) == PBX_OK;
 
 	struct core_leg **at = bucket_of(leg->stream);

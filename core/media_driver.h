@@ -5,6 +5,7 @@
 #pragma once
 #include <pbx/media.h>
 #include "media_desc.h"
+#include <pbx/audio.h>
 
 typedef struct core_stream {
 	uint64_t id;
@@ -91,6 +92,13 @@ struct core_mix_voice {
 	int32_t level_cdbov;
 };
 
+/* Who changes what is said and heard at a stream: a plugin's filter, as long as today's. */
+struct core_filter {
+	struct pbx_audio_filter table;
+	void *context;
+	struct pbx_host *owner; /* is not unloaded before its states are closed */
+};
+
 struct core_media_driver {
 	/* Takes ports and a worker: streams of one group (a call) share a worker. ret_local: what SDP shall say. family AF_INET or AF_INET6: what
 	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports left), PBX_ENOMEM, PBX_EIO. */
@@ -136,6 +144,12 @@ struct core_media_driver {
 	int (*mix_play)(core_mix mix, const struct core_play *play);
 	int (*mix_stop)(core_mix mix);
 	int (*mix_voice)(core_stream stream, struct core_mix_voice *ret_voice); /* PBX_ENOENT: it is in none */
+
+	/* ---- filters ---- */
+
+	/* From here on what the stream's party says and hears goes through it; NULL: through none. Copied. PBX_OK, PBX_ENOENT, PBX_ENOMEM. NULL where
+	 * media cannot. */
+	int (*set_filter)(core_stream stream, const struct core_filter *filter);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);

@@ -6,6 +6,7 @@
  * a change, the change wants a new name, not a new number here.
  */
 #include "../check_main.h"
+#include <pbx/audio.h>
 #include <pbx/bus.h>
 #include <pbx/calls.h>
 #include <pbx/codec.h>
@@ -102,9 +103,11 @@ BEGINS_WITH_SIZE(pbx_source_spec);
 BEGINS_WITH_SIZE(pbx_file_info);
 BEGINS_WITH_SIZE(pbx_mailbox);
 BEGINS_WITH_SIZE(pbx_codec_wish);
+BEGINS_WITH_SIZE(pbx_audio_filter);
 
 IS_SERVICE(pbx_host);
 IS_SERVICE(pbx_plugin);
+IS_SERVICE(pbx_audio);
 IS_SERVICE(pbx_bus);
 IS_SERVICE(pbx_calls);
 IS_SERVICE(pbx_codecs);

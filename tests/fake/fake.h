@@ -88,6 +88,11 @@ const char *fake_source_files(struct fake_pbx *pbx, const char *name);
 const char *fake_source_wishes(struct fake_pbx *pbx, const char *name);
 uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
 
+/* Sound, count a whole number of 10 ms, that the party says, or is to hear: changed in place by the filter at its leg (pbx/audio.h). */
+void fake_say(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count);
+void fake_let_hear(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count);
+bool fake_is_filtered(struct fake_pbx *pbx, pbx_leg leg);
+
 /* The latest short message to this number (pbx/messages.h), as "FROM: TEXT"; "" when there was none. */
 const char *fake_message(struct fake_pbx *pbx, const char *who);
 

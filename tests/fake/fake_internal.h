@@ -30,6 +30,9 @@ struct fake_stream {
 	uint64_t tag;
 	uint32_t plays_begun; /* ever */
 	char digits[64];
+	struct core_filter filter; /* what stands here (pbx/audio.h), with its state when it has an owner */
+	void *filter_state;
+	uint32_t filter_rate_hz;
 	struct fake_stream *next;
 };
 
@@ -39,6 +42,8 @@ struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none
 const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));
 bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other);
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
+/* Sound of a rate, through the filter of the stream; the state is opened for it. */
+void fake_stream_filter(struct fake_stream *stream, bool said, uint32_t rate_hz, int16_t *samples, uint32_t count);
 void fake_media_init(void);
 void fake_media_fini(void); /* fails the test when a stream or source is left */
 /* Whether it speaks in its mix, as the worker would tell. */

@@ -209,6 +209,47 @@ static int media_stats(core_stream handle, struct core_stream_stats *ret_stats)
 	return PBX_OK;
 }
 
+/* ---- filters ---- */
+
+static void close_filter(struct fake_stream *stream)
+{
+	if (stream->filter_state)
+		CORE_INTO(stream->filter.owner, stream->filter.table.close(stream->filter_state));
+	stream->filter_state = NULL;
+	stream->filter_rate_hz = 0;
+}
+
+static int media_set_filter(core_stream handle, const struct core_filter *filter)
+{
+	struct fake_stream *stream = find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	close_filter(stream);
+	stream->filter = filter ? *filter : (struct core_filter){ 0 };
+	return PBX_OK;
+}
+
+void fake_stream_filter(struct fake_stream *stream, bool said, uint32_t rate_hz, int16_t *samples, uint32_t count)
+{
+	const struct pbx_audio_filter *table = &stream->filter.table;
+
+	if (!stream->filter.owner)
+		return;
+	if (stream->filter_rate_hz != rate_hz) {
+		int err;
+
+		close_filter(stream);
+		CORE_INTO(stream->filter.owner, err = table->open(stream->filter.context, rate_hz, &stream->filter_state));
+		ck_assert_int_eq(err, PBX_OK);
+		stream->filter_rate_hz = rate_hz;
+	}
+	if (said && table->said)
+		table->said(stream->filter_state, samples, count);
+	if (!said && table->heard)
+		table->heard(stream->filter_state, samples, count);
+}
+
 static void stream_free(struct fake_stream *stream)
 {
 	struct fake_stream **at = &streams;
@@ -216,6 +257,7 @@ static void stream_free(struct fake_stream *stream)
 	while (*at != stream)
 		at = &(*at)->next;
 	*at = stream->next;
+	close_filter(stream);
 	core_handle_free(&stream_table, stream->handle.id);
 	free(stream->play_text);
 	free(stream);
@@ -584,6 +626,7 @@ const struct core_media_driver fake_media_driver = {
 	.mix_play = media_mix_play,
 	.mix_stop = media_mix_stop,
 	.mix_voice = media_mix_voice,
+	.set_filter = media_set_filter,
 };
 
 /* ---- ears ---- */

@@ -467,6 +467,24 @@ static const char *name_of(const struct fake_stream *stream)
 	return "nobody";
 }
 
+void fake_say(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count)
+{
+	(void)pbx;
+	fake_stream_filter(stream_of(find(leg)), true, rate_hz, samples, count);
+}
+
+void fake_let_hear(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count)
+{
+	(void)pbx;
+	fake_stream_filter(stream_of(find(leg)), false, rate_hz, samples, count);
+}
+
+bool fake_is_filtered(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return stream_of(find(leg))->filter.owner != NULL;
+}
+
 const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg)
 {
 	const struct phone *phone = find(leg);

@@ -4,6 +4,7 @@
  * The public headers are tables of function pointers: nothing of them is a symbol that a tool could compare. A function that takes one of
  * each is. When a header is added its structures are added here, at the end.
  */
+#include <pbx/audio.h>
 #include <pbx/border.h>
 #include <pbx/bus.h>
 #include <pbx/calls.h>
@@ -95,6 +96,8 @@ struct abi_mirror {
 	const struct pbx_room_watch *room_watch;
 	const struct pbx_room_spec *room_spec;
 	const struct pbx_room_member *room_member;
+	const struct pbx_audio *audio;
+	const struct pbx_audio_filter *audio_filter;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
