@@ -48,7 +48,7 @@ static void must(int fine, const char *what)
 	exit(1);
 }
 
-void floor_start(int count, const struct core_addr *far, struct core_addr *ret_addresses)
+void floor_start(int count, const struct core_addr *here, const struct core_addr *far, struct core_addr *ret_addresses)
 {
 	sockets = calloc((size_t)count, sizeof *sockets);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -60,10 +60,11 @@ void floor_start(int count, const struct core_addr *far, struct core_addr *ret_a
 		struct core_addr *address = &ret_addresses[i];
 		socklen_t size = sizeof address->in4;
 
-		address->in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		address->in4 = (struct sockaddr_in){ .sin_family = AF_INET };
 		sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		must(sockets[i] >= 0 && bind(sockets[i], &address->sa, size) == 0 && getsockname(sockets[i], &address->sa, &size) == 0,
 		     "floor socket");
+		address->in4.sin_addr = here->in4.sin_addr;
 		must(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sockets[i], &event) == 0, "epoll");
 	}
 	must(pthread_create(&thread, NULL, relay, NULL) == 0, "thread");

@@ -7,11 +7,24 @@
  * --floor measures the bare loop instead: the same sockets, packets and pace through epoll, recvfrom and sendto. The quotient of the two is
  * what counts.
  *
- * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--play | --floor] */
+ * With --wire ROOM the packets come over a wire from another network namespace (ROOM, the path of one) and leave by a second wire, as kernel.py
+ * lays them; one stream of each pair is sent to. Then --kernel has the kernel relay them, and --nothing only sends. What counts there is
+ * total_us, the CPU time of the whole process: the kernel's work for a packet is done on the account of whoever sent it.
+ *
+ * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--wire ROOM]  [--delay] [--from PORT --to FILE]
+ *             [--play | --floor | --kernel | --nothing | --srtp]
+ *
+ * --delay tells how long packets take until they are back, with --nothing without anybody between. --to sends to the addresses in a file
+ * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. */
+#include "delay.h"
 #include "floor.h"
+#include "guard.h"
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <getopt.h>
 #include <core/loop.h>
 #include <rtp/engine.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +32,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PACKET = 172, BATCH = 64, SLICES = 20 };
+#define HALL_0 "10.77.0.1" /* kernel.py lays the wires */
+#define ROOM_0 "10.77.0.2"
+#define ROOM_1 "10.77.1.2"
+
+enum { PACKET = 172, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
 
 static int count = 1000, seconds = 5;
 static uint16_t first_port = 30000;
-static bool play, bare;
+static bool play, bare, kernel, nothing, delay, srtp;
+static uint16_t from_port;
+static uint32_t workers = 1;
+static double took_s;
+static const char *to_file;
+static const char *room; /* NULL: on the loopback */
 static core_stream *streams;
 static struct core_addr *addresses;
 static struct mmsghdr *messages;
@@ -74,15 +96,49 @@ static long resident_kib(void)
 	return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+/* The namespace that we were in; -1: there is no other. */
+static int enter_room(void)
+{
+	if (!room)
+		return -1;
+	int hall = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), fd = open(room, O_RDONLY | O_CLOEXEC);
+
+	must(hall >= 0 && fd >= 0 && setns(fd, CLONE_NEWNET) == 0, room);
+	(void)close(fd);
+	return hall;
+}
+
+static void leave_room(int hall)
+{
+	if (hall < 0)
+		return;
+	must(setns(hall, CLONE_NEWNET) == 0, "hall");
+	(void)close(hall);
+}
+
+/* What is relayed goes to the second wire, where it is dropped at once. */
+static struct core_addr other_end(const struct core_addr *far)
+{
+	struct core_addr addr = *far;
+
+	if (room)
+		addr.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = inet_addr(ROOM_1), .sin_port = htons(9) };
+	return addr;
+}
+
 /* Sends every stream's packets and is the far end of all of them; what comes back overflows, cheaply. */
 static int generator(struct core_addr *ret_addr)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), small = 4096;
+	int hall = enter_room(), fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), small = 4096;
 	socklen_t size = sizeof *ret_addr;
 
-	ret_addr->in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	leave_room(hall);
+	ret_addr->in4 = (struct sockaddr_in){ .sin_family = AF_INET,
+					      .sin_addr.s_addr = inet_addr(room ? ROOM_0 : "127.0.0.1"),
+					      .sin_port = htons(from_port) };
 	must(fd >= 0 && bind(fd, &ret_addr->sa, sizeof ret_addr->in4) == 0 && getsockname(fd, &ret_addr->sa, &size) == 0, "generator");
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	if (!delay)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
 	return fd;
 }
 
@@ -94,8 +150,13 @@ static void open_streams(const struct core_addr *far)
 					     .ptime_ms = 20,
 					     .codecs = { { .name = "PCMU", .clock_hz = 8000, .channels = 1 } } };
 
+	const struct core_addr other = other_end(far);
+
 	for (int i = 0; i < count; i++) {
+		config.rtp = i % 2 ? other : *far;
 		must(rtp_driver.open((uint64_t)i / 2, AF_INET, &streams[i], &addresses[i]) == PBX_OK, "open");
+		if (room)
+			addresses[i].in4.sin_addr.s_addr = inet_addr(HALL_0);
 		must(rtp_driver.configure(streams[i], &config) == PBX_OK, "configure");
 		if (!play && i % 2)
 			must(rtp_driver.connect(streams[i - 1], streams[i]) == PBX_OK, "connect");
@@ -107,6 +168,11 @@ static void open_streams(const struct core_addr *far)
 
 static void prepare_packets(void)
 {
+	if (room) { /* every second stream: the other is where it goes */
+		count /= 2;
+		for (int i = 1; i < count; i++)
+			addresses[i] = addresses[2 * i];
+	}
 	for (int i = 0; i < count; i++) {
 		memset(packets[i], 0xff, PACKET);
 		memcpy(packets[i], "\x80\x00\x00\x00\x00\x00\x00\x00", 8);
@@ -120,15 +186,19 @@ static void prepare_packets(void)
 
 static void send_slice(int fd, long slice)
 {
+	static uint16_t sequence;
 	long from = (long)count * (slice % SLICES) / SLICES, upto = (long)count * (slice % SLICES + 1) / SLICES;
 
 	for (long i = from; i < upto; i++) {
-		uint16_t sequence_be = htons((uint16_t)(slice / SLICES));
-		uint32_t timestamp_be = htonl((uint32_t)(slice / SLICES * 160));
+		uint16_t sequence_be = htons(sequence);
+		uint32_t timestamp_be = htonl(sequence * 160u);
 
 		memcpy(packets[i] + 2, &sequence_be, 2);
 		memcpy(packets[i] + 4, &timestamp_be, 4);
+		if (delay)
+			delay_stamp(packets[i]);
 	}
+	sequence = (uint16_t)(sequence + (slice % SLICES == SLICES - 1));
 	while (from < upto) {
 		int sent = sendmmsg(fd, messages + from, (unsigned)(upto - from < BATCH ? upto - from : BATCH), 0);
 
@@ -136,12 +206,13 @@ static void send_slice(int fd, long slice)
 	}
 }
 
-static void run(int fd)
+static void run(int fd, long for_s)
 {
 	struct timespec next;
+	uint64_t began_us = core_now_us();
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &next);
-	for (long slice = 0; slice < 50L * SLICES * seconds; slice++) {
+	for (long slice = 0; slice < 50L * SLICES * for_s; slice++) {
 		if (!play)
 			send_slice(fd, slice);
 		next.tv_nsec += 20000000 / SLICES;
@@ -149,19 +220,39 @@ static void run(int fd)
 			next.tv_nsec -= 1000000000, next.tv_sec++;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
 	}
+	took_s = (double)(core_now_us() - began_us) / 1e6;
 	(void)usleep(200000);
 }
 
-static void report(double busy, long before_kib, long after_kib)
+/* Of all workers, as a share of one core. */
+static double take_busy(void)
+{
+	double busy = 0;
+
+	for (uint32_t i = 0; i < workers; i++)
+		busy += rtp_engine_take_busy(i);
+	return busy;
+}
+
+static double process_us(void)
+{
+	struct rusage used;
+
+	(void)getrusage(RUSAGE_SELF, &used);
+	return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e6 + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+static void report(double busy, double total_us, unsigned long long before, long kib)
 {
 	struct rtp_totals totals;
-	double cpu_us;
 
 	rtp_engine_totals(&totals);
-	cpu_us = busy * (seconds + 0.2) * 1e6;
-	printf("streams %d in %llu out %llu foreign %llu cpu_us_per_packet %.2f kib_per_call %.1f\n", count,
-	       (unsigned long long)totals.packets_in, (unsigned long long)totals.packets_out, (unsigned long long)totals.foreign,
-	       cpu_us / (double)totals.packets_out, (double)(after_kib - before_kib) * 2 / count);
+	unsigned long long out = totals.packets_out - before;
+
+	printf("streams %d in %llu out %llu foreign %llu dropped %llu by_kernel %llu ", count, (unsigned long long)totals.packets_in, out,
+	       (unsigned long long)totals.foreign, (unsigned long long)totals.dropped, (unsigned long long)totals.by_kernel);
+	printf("cpu_us_per_packet %.2f total_us %.0f kib_per_call %.1f took_s %.2f\n", busy * (took_s + 0.2) * 1e6 / (double)out, total_us,
+	       (double)kib, took_s);
 }
 
 static void allocate(void)
@@ -176,67 +267,152 @@ static void allocate(void)
 	must(streams && addresses && messages && packets && vectors, "memory");
 }
 
-static int measure_floor(const struct core_addr *far, int fd)
+static void read_addresses(void)
 {
-	unsigned long long passed;
+	FILE *file = fopen(to_file, "r");
+	char host[40];
+	unsigned port;
 
-	floor_start(count, far, addresses);
-	prepare_packets();
-	run(fd);
-	double used_s = floor_stop(&passed);
-	printf("streams %d out %llu cpu_us_per_packet %.2f\n", count, passed, used_s * 1e6 / (double)passed);
-	return 0;
+	must(file, to_file);
+	for (int i = 0; i < count; i++) {
+		must(fscanf(file, "%39s %u", host, &port) == 2, to_file);
+		addresses[i].in4 = (struct sockaddr_in){ .sin_family = AF_INET,
+							 .sin_addr.s_addr = inet_addr(host),
+							 .sin_port = htons((uint16_t)port) };
+	}
+	(void)fclose(file);
 }
 
-int main(int argc, char **argv)
+static void measure_floor(const struct core_addr *far, int fd)
+{
+	const struct core_addr here = { .in4 = { .sin_addr.s_addr = inet_addr(room ? HALL_0 : "127.0.0.1") } }, other = other_end(far);
+	unsigned long long passed = 0;
+	double used_s = 0;
+	bool floors = false;
+
+	if (to_file) {
+		read_addresses();
+	} else if (nothing) {
+		for (int i = 0; i < count; i++)
+			addresses[i].in4 = (struct sockaddr_in){ .sin_family = AF_INET,
+								 .sin_addr = here.in4.sin_addr,
+								 .sin_port = delay ? far->in4.sin_port : htons(first_port) };
+	} else {
+		floors = true;
+		floor_start(count, &here, &other, addresses);
+	}
+	prepare_packets();
+	double before_us = process_us();
+
+	run(fd, seconds);
+	double total_us = process_us() - before_us;
+
+	if (floors)
+		used_s = floor_stop(&passed);
+	printf("streams %d out %llu cpu_us_per_packet %.2f total_us %.0f\n", count, passed, passed ? used_s * 1e6 / (double)passed : 0,
+	       total_us);
+}
+
+static void measure_engine(const struct core_addr *far, int fd)
 {
 	static const struct rtp_observer nobody;
-	struct core_addr far = { 0 };
-	struct rlimit files;
-
-	play = argc > 1 && strcmp(argv[argc - 1], "--play") == 0;
-	bare = argc > 1 && strcmp(argv[argc - 1], "--floor") == 0;
-	argc -= play || bare;
-	count = argc > 1 ? atoi(argv[1]) & ~1 : count;
-	seconds = argc > 2 ? atoi(argv[2]) : seconds;
-	first_port = argc > 3 ? (uint16_t)atoi(argv[3]) : first_port;
-	must(count >= 2 && seconds >= 1, "usage: relay_bench [streams] [seconds] [first_port] [--play]");
-	(void)getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &files);
-	allocate();
-	if (bare) {
-		int bare_fd = generator(&far);
-
-		return measure_floor(&far, bare_fd);
-	}
-
-	struct rtp_settings settings = { .bind = "127.0.0.1",
-					 .external_ip = "",
+	struct rtp_settings settings = { .bind = room ? "0.0.0.0" : "127.0.0.1",
+					 .external_ip = room ? HALL_0 : "",
 					 .bind6 = "::1",
 					 .external_ip6 = "",
 					 .port_min = first_port,
 					 .port_max = (uint32_t)first_port + 2u * (uint32_t)count + 64,
-					 .workers = 1,
+					 .workers = workers,
 					 .nat = "auto",
 					 .dscp = 46,
-					 .country = "us" };
+					 .country = "us",
+					 .kernel_relay = kernel ? "auto" : "off" };
+	struct rtp_totals totals;
+	int opened = count;
 
 	must(core_loop_init(false) == PBX_OK && rtp_engine_start(&settings, &nobody, NULL) == PBX_OK, "engine");
 	long before_kib = resident_kib();
-	int fd = generator(&far);
 
-	open_streams(&far);
+	open_streams(far);
 	prepare_packets();
-	long after_kib = resident_kib();
+	long grown_kib = resident_kib() - before_kib;
 
-	(void)rtp_engine_take_busy(0);
-	run(fd);
-	report(rtp_engine_take_busy(0), before_kib, after_kib);
-	for (int i = 0; i < count; i++)
+	if (room)
+		run(fd, ESTABLISHED_S);
+	rtp_engine_totals(&totals);
+	(void)take_busy();
+	double before_us = process_us();
+
+	run(fd, seconds);
+	double total_us = process_us() - before_us;
+
+	report(take_busy(), total_us, totals.packets_out, grown_kib * 2 / opened);
+	for (int i = 0; i < opened; i++)
 		(void)rtp_driver.close(streams[i]);
 	core_loop_settle();
 	rtp_engine_stop();
 	core_loop_fini();
+}
+
+static void read_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "wire", required_argument, NULL, 'w' },
+		{ "from", required_argument, NULL, 'm' },
+		{ "to", required_argument, NULL, 't' },
+		{ "workers", required_argument, NULL, 'c' },
+		{ "play", no_argument, NULL, 'p' },
+		{ "floor", no_argument, NULL, 'f' },
+		{ "kernel", no_argument, NULL, 'k' },
+		{ "nothing", no_argument, NULL, 'n' },
+		{ "delay", no_argument, NULL, 'd' },
+		{ "srtp", no_argument, NULL, 's' },
+		{ 0 },
+	};
+
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		room = option == 'w' ? optarg : room;
+		play |= option == 'p';
+		bare |= option == 'f';
+		kernel |= option == 'k';
+		nothing |= option == 'n' || option == 't';
+		delay |= option == 'd';
+		srtp |= option == 's';
+		workers = option == 'c' ? (uint32_t)atoi(optarg) : workers;
+		from_port = option == 'm' ? (uint16_t)atoi(optarg) : from_port;
+		to_file = option == 't' ? optarg : to_file;
+		must(option != '?', "options");
+	}
+	count = argc > optind ? atoi(argv[optind]) & ~1 : count;
+	seconds = argc > optind + 1 ? atoi(argv[optind + 1]) : seconds;
+	first_port = argc > optind + 2 ? (uint16_t)atoi(argv[optind + 2]) : first_port;
+	must(count >= 2 && seconds >= 1, "usage: see the beginning of relay_bench.c");
+}
+
+int main(int argc, char **argv)
+{
+	struct core_addr far = { 0 };
+	struct rlimit files;
+
+	read_options(argc, argv);
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	if (srtp) {
+		guard_measure();
+		return 0;
+	}
+	allocate();
+	int fd = generator(&far);
+
+	if (delay)
+		delay_start(fd);
+
+	if (bare || nothing)
+		measure_floor(&far, fd);
+	else
+		measure_engine(&far, fd);
+	if (delay)
+		delay_stop();
 	return 0;
 }

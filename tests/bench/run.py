@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Measures a release build of this PBX; README.md beside this file says what and how."""
 import argparse
-import re
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import relays
 from bed import LINGER_S, SECRET, Callee, Pbx, calls, line, register_callee, registrations
 
 MEASURES = ("idle", "register", "call", "rate", "soak", "relay")
@@ -71,21 +71,6 @@ def measure_soak(pbx, directory, options):
     return growth <= GROWS_KIB
 
 
-def measure_relay(build):
-    def cpu_us(*option):
-        out = subprocess.run([str(Path(build) / "tests/bench/relay_bench"), "1000", "5", "34000", *option], stdout=subprocess.PIPE, text=True, check=True).stdout
-        return float(re.search(r"cpu_us_per_packet ([\d.]+)", out)[1]), out
-
-    ratios = []
-    for _ in range(2):
-        floor, _ = cpu_us("--floor")
-        ours, text = cpu_us()
-        ratios.append(ours / floor)
-    line("relayed packet, CPU µs (bare loop beside it)", f"{ours:.2f} ({floor:.2f})", "")
-    line("relayed packet, ratio to the bare loop", f"{min(ratios):.2f}-{max(ratios):.2f}", "1.3")
-    line("memory per bridged call in the media engine, KiB", re.search(r"kib_per_call ([\d.]+)", text)[1], "64 in all")
-
-
 def measure(pbx, directory, options):
     """Whether all was as it has to be; what costs more than its budget is only shown, for machines differ."""
     wanted = [name for name in MEASURES if name in options.only and name != "relay"]
@@ -129,6 +114,9 @@ def read_options():
 def main():
     options = read_options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if options.only == ["relay"]:
+        relays.measure(options.build)
+        sys.exit(0)
     fine = False
     with tempfile.TemporaryDirectory(prefix="pbx-bench-") as name:
         pbx = Pbx(options.build, name, options.sip_port, options.users).start()
@@ -139,7 +127,7 @@ def main():
         finally:
             code = pbx.stop()
     if "relay" in options.only and not options.serve:
-        measure_relay(options.build)
+        relays.measure(options.build)
     sys.exit(code or (0 if fine or options.serve else 1))
 
 
