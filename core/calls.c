@@ -290,6 +290,9 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_text(object, "address", leg->withheld ? "" : leg->address);
 	(void)json->set_text(object, "codec", leg->configured ? leg->config.codecs[0].name : "");
 	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
+	struct pbx_json *audio = core_leg_audio_json(leg);
+	if (audio)
+		(void)json->set(object, "audio", audio);
 	const struct core_leg *peer = core_bridge_peer(leg);
 	(void)json->set_text(object, "peer_leg_id", peer ? peer->id : NULL);
 	(void)json->set_text(object, "room_id", leg->room ? leg->room->id : NULL);

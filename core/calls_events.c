@@ -304,6 +304,53 @@ static void media(struct pbx_json *data, const struct core_leg *leg, const struc
 	address(data, "media_from", stats->packets_in ? &stats->remote : NULL);
 }
 
+static void number(struct pbx_json *object, const char *name, double value)
+{
+	if (object)
+		(void)json->set_number(object, name, (double)(int64_t)(value * 100 + 0.5) / 100);
+}
+
+/* A figure that nobody knows is not there. */
+static void quality(struct pbx_json *data, const struct core_leg *leg, const struct core_stream_stats *stats)
+{
+	struct pbx_leg_way from, to;
+	struct pbx_way_score score = { .size = sizeof score };
+
+	core_leg_way(leg, stats, PBX_FROM_PARTY, &from);
+	core_leg_way(leg, stats, PBX_TO_PARTY, &to);
+	integer(data, "duplicates", from.duplicates);
+	integer(data, "reordered", from.reordered);
+	integer(data, "bursts", from.bursts);
+	integer(data, "burst_lost", from.burst_lost);
+	if (from.round_trip_ms > 0)
+		number(data, "round_trip_ms", from.round_trip_ms);
+	if (core_quality_score(NULL, &from, &score) == PBX_OK) {
+		number(data, "loss_percent", score.lost_percent);
+		number(data, "mos", score.mos_lq);
+		number(data, "mos_cq", score.mos_cq);
+		text(data, "model", score.model);
+	}
+	if (core_quality_score(NULL, &to, &score) != PBX_OK)
+		return;
+	integer(data, "heard_lost", to.lost);
+	number(data, "heard_loss_percent", score.lost_percent);
+	number(data, "heard_jitter_ms", to.jitter_ms);
+	number(data, "heard_mos", to.party_mos_lq > 0 ? to.party_mos_lq : score.mos_lq);
+}
+
+struct pbx_json *core_leg_audio_json(const struct core_leg *leg)
+{
+	struct core_stream_stats stats;
+	struct pbx_json *object;
+
+	if (!leg->has_stream || core_media->stats(leg->stream, &stats) != PBX_OK)
+		return NULL;
+	object = json->new_object();
+	media(object, leg, &stats);
+	quality(object, leg, &stats);
+	return object;
+}
+
 static struct pbx_json *leg_so_far(const struct core_leg *leg, const struct core_stream_stats *stats)
 {
 	struct pbx_json *data = json->new_object();
@@ -316,6 +363,7 @@ static struct pbx_json *leg_so_far(const struct core_leg *leg, const struct core
 	integer(data, "duration_ms", now_ms - leg->started_at_ms);
 	integer(data, "talk_ms", leg->answered_at_ms ? now_ms - leg->answered_at_ms : 0);
 	media(data, leg, stats);
+	quality(data, leg, stats);
 	return data;
 }
 
@@ -347,6 +395,18 @@ struct pbx_json *core_calls_legs_so_far(const char *call_id)
 		(void)json->append(list, leg_so_far(leg, &stats));
 	}
 	return list;
+}
+
+void core_event_audio(const struct core_leg *leg, const char *type, const char *way, uint64_t for_ms, const struct core_stream_stats *stats)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	text(data, "way", way);
+	integer(data, "for_ms", for_ms);
+	media(data, leg, stats);
+	publish(leg->call, type, data);
 }
 
 /* ---- bridges ---- */
@@ -388,6 +448,17 @@ void core_event_room(const char *type, const struct core_room *room, const struc
 	{                                                                                                                                  \
 		name, PBX_TYPE_INT, help                                                                                                   \
 	}
+
+#define N(name, help)                                                                                                                      \
+	{                                                                                                                                  \
+		name, PBX_TYPE_NUMBER, help                                                                                                \
+	}
+#define AUDIO                                                                                                                              \
+	FIELDS(T("leg_id", "Whose"), T("number", "The party"), T("way", "from_party or to_party"), I("for_ms", "For how long so far"),     \
+	       T("codec", "What we send"), I("packets_in", "RTP received so far"), I("packets_out", "RTP sent"), I("lost", "Lost so far"), \
+	       N("jitter_ms", "RFC 3550"), I("foreign", "RTP from addresses that may not send here, dropped"),                             \
+	       T("media_local", "Our address for its RTP"), T("media_told", "Where its SDP asked for RTP"),                                \
+	       T("media_from", "Where its RTP came from; empty: none came"))
 
 const struct pbx_event_type core_calls_event_types[] = {
 	{ "call.started", "A call came in, or we began one",
@@ -436,7 +507,15 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 I("packets_in", "RTP received"), I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"),
 		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }, I("foreign", "RTP from addresses that may not send here, dropped"),
 		 T("media_local", "Our address for its RTP"), T("media_told", "Where its SDP asked for RTP"),
-		 T("media_from", "Where its RTP came from; empty: none came")) },
+		 T("media_from", "Where its RTP came from; empty: none came"), I("duplicates", "Packets that came twice"),
+		 I("reordered", "Packets that were overtaken"), I("bursts", "Bursts of loss, RFC 3611"), I("burst_lost", "Lost in bursts"),
+		 N("round_trip_ms", "From us to the party and back, when known"), N("loss_percent", "Of what it sent"),
+		 N("mos", "How it sounded by the E-model, to a listener"), N("mos_cq", "The same, with delay"),
+		 T("model", "G.107, G.107.1, G.107.2"), I("heard_lost", "Lost of what we sent, as it reports by RTCP"),
+		 N("heard_loss_percent", "The same as a share"), N("heard_jitter_ms", "As it reports"),
+		 N("heard_mos", "What it heard: by its own account (RTCP XR), else by the E-model")) },
+	{ "leg.audio_missing", "An answered party is not heard, or reports by RTCP that it hears nothing of us", AUDIO },
+	{ "leg.audio_back", "And that is over", AUDIO },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

@@ -30,7 +30,7 @@ struct core_branch;
 struct core_bridge;
 
 struct core_calls_settings {
-	uint32_t limit, ring_s, max_duration_s;
+	uint32_t limit, ring_s, max_duration_s, no_audio_s;
 	const char *country, *moh_mode;
 	struct pbx_list moh_phones;
 };
@@ -52,6 +52,13 @@ struct core_call {
 	const char *hangup_by; /* "caller", "callee", "system"; NULL: not known yet */
 	const char *reason;    /* in words for call.ended; NULL: derived from sip_code and cause */
 	pbx_timer limit_timer;
+};
+
+/* Audio that should be there, one way. */
+struct core_audio_watch {
+	uint64_t since_ms; /* the newest packet seen, or when one was first expected; 0: none is */
+	uint64_t last_at_ms;
+	bool missing; /* and told */
 };
 
 struct core_leg {
@@ -91,6 +98,8 @@ struct core_leg {
 	struct core_stream_stats stats;
 	bool has_stats;
 	struct core_audio *audio; /* who changes what is said and heard here (audio.c); NULL: nobody */
+	struct core_audio_watch audio_from, audio_to; /* of its party, to it */
+	pbx_timer audio_timer;                        /* while it is answered */
 
 	struct pbx_controller controller;
 	void *self;
@@ -348,6 +357,13 @@ int core_plan_unreserve(struct pbx_host *host, const char *number);
 int core_plan_owner(const char *number, const char **ret_owner);
 void core_plan_fini(void);
 
+/* ---- leg_quality.c ---- */
+void core_leg_watch_audio(struct core_leg *leg); /* it has been answered */
+/* One way of a leg as these statistics have it. Texts are good until the next time. */
+void core_leg_way(const struct core_leg *leg, const struct core_stream_stats *stats, uint32_t direction, struct pbx_leg_way *ret_way);
+int core_quality_score(const struct pbx_leg_way *before, const struct pbx_leg_way *now,
+		       struct pbx_way_score *ret_score); /* as pbx_quality.score */
+
 /* ---- calls_events.c ---- */
 void core_event_call_started(const struct core_call *call, const struct core_leg *leg);
 void core_event_call_ringing(const struct core_call *call, const struct core_leg *leg, bool early_media);
@@ -361,6 +377,11 @@ void core_event_call_ended(const struct core_call *call);
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
 void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);
+/* type leg.audio_missing or leg.audio_back, way from_party or to_party. */
+void core_event_audio(const struct core_leg *leg, const char *type, const char *way, uint64_t for_ms,
+		      const struct core_stream_stats *stats);
+/* How a living leg sounds, for people; owned, NULL: it has no audio. */
+struct pbx_json *core_leg_audio_json(const struct core_leg *leg);
 void core_event_bridge(const char *type, const struct core_bridge *bridge);
 const char *core_call_disposition(const struct core_call *call);
 const char *core_call_reason(const struct core_call *call);

@@ -14,6 +14,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "How long a phone rings when nothing else is said"),
 	PBX_UINT(struct core_calls_settings, max_duration_s, .initial = 7200, .least = 0, .most = 604800, .unit = "s",
 		 .help = "An answered call is ended after so long, 0 for never"),
+	PBX_UINT(struct core_calls_settings, no_audio_s, .initial = 4, .least = 0, .most = 3600, .unit = "s",
+		 .help = "When nothing is heard of an answered party for so long, leg.audio_missing is published; 0: never"),
 	PBX_TEXT(struct core_calls_settings, country, .initial_text = "us", .least = 2, .most = 2,
 		 .help = "Whose tones are heard, ISO 3166 in small letters"),
 	PBX_CHOICE(struct core_calls_settings, moh_mode, .initial_text = "local", .choices = PBX_CHOICES("local", "phone_uri", "off"),

@@ -2,9 +2,9 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 18
+#define CORE_CALLS_EVENT_TYPES 20
 #define CORE_CALLS_ROUTES 8
-#define CORE_CALLS_COMMANDS 4
+#define CORE_CALLS_COMMANDS 5
 
 extern const struct pbx_event_type core_calls_event_types[CORE_CALLS_EVENT_TYPES];
 extern const struct pbx_route core_calls_routes[CORE_CALLS_ROUTES];

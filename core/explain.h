@@ -43,7 +43,9 @@ struct core_case_leg {
 	bool inbound, rang, answered, ended, by_peer, has_media, was_held;
 	uint32_t sip_code;
 	int64_t talk_ms, packets_in, packets_out, lost, foreign;
-	double jitter_ms;
+	double jitter_ms, heard_percent; /* heard_: as it reports of what we sent it */
+	int64_t heard_lost, fell_silent_ms;
+	bool deaf; /* it reported that nothing of ours came */
 	/* of its dialog, borrowed from the ladder; NULL: not in the trace */
 	const struct core_ladder_item *invite, *reply; /* the first INVITE; the last final response to it */
 	const struct core_ladder_item *described;      /* the last SDP of theirs */

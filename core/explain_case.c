@@ -133,6 +133,8 @@ static void leg_counted(struct core_case_leg *leg, const struct pbx_json *data)
 	leg->lost = number_of(data, "lost");
 	leg->foreign = number_of(data, "foreign");
 	leg->jitter_ms = core_json_number(core_json_get(data, "jitter_ms"), 0);
+	leg->heard_lost = number_of(data, "heard_lost");
+	leg->heard_percent = core_json_number(core_json_get(data, "heard_loss_percent"), 0);
 	KEEP(leg->codec, text_of(data, "codec"));
 	KEEP(leg->told, text_of(data, "media_told"));
 	KEEP(leg->came, text_of(data, "media_from"));
@@ -148,6 +150,17 @@ static void leg_ended(struct core_case_leg *leg, const struct pbx_json *data)
 	KEEP(leg->reason, text_of(data, "reason"));
 }
 
+/* How long a silence was is told at its end, and meanwhile by its beginning. */
+static void leg_audio(struct core_case_leg *leg, const struct pbx_json *data)
+{
+	int64_t for_ms = number_of(data, "for_ms");
+
+	if (strcmp(text_of(data, "way"), "to_party") == 0)
+		leg->deaf = true;
+	else if (for_ms > leg->fell_silent_ms)
+		leg->fell_silent_ms = for_ms;
+}
+
 static void leg_event(struct core_case *about, const char *type, const struct pbx_json *data)
 {
 	struct core_case_leg *leg = leg_of(about, text_of(data, "leg_id"));
@@ -158,6 +171,8 @@ static void leg_event(struct core_case *about, const char *type, const struct pb
 		leg->rang = true;
 	else if (leg && strcmp(type, "leg.answered") == 0)
 		leg->answered = true;
+	else if (leg && (strcmp(type, "leg.audio_missing") == 0 || strcmp(type, "leg.audio_back") == 0))
+		leg_audio(leg, data);
 	else if (leg && strcmp(type, "leg.so_far") == 0)
 		leg_counted(leg, data);
 	else if (leg && strcmp(type, "leg.ended") == 0)

@@ -78,6 +78,31 @@ static bool no_packet(struct core_case *about)
 	return is_silent(about);
 }
 
+/* It has reported by RTCP that nothing of ours came. */
+static bool heard_nothing(struct core_case *about)
+{
+	core_word(&about->words, "sent", "%lld", (long long)about->leg->packets_out);
+	return about->leg->deaf;
+}
+
+static bool fell_silent(struct core_case *about)
+{
+	char gap[32];
+
+	core_say_duration(about->leg->fell_silent_ms, gap);
+	core_word(&about->words, "gap", "%s", gap);
+	return about->leg->fell_silent_ms > 0 && about->leg->packets_in > 0;
+}
+
+static bool heard_badly(struct core_case *about)
+{
+	const struct core_case_leg *leg = about->leg;
+
+	core_word(&about->words, "lost", "%lld", (long long)leg->heard_lost);
+	core_word(&about->words, "percent", "%.1f", leg->heard_percent);
+	return leg->packets_out >= LEAST_PACKETS && leg->heard_percent >= LOSS_PERCENT;
+}
+
 static bool was_lost(struct core_case *about)
 {
 	const struct core_case_leg *leg = about->leg;
@@ -114,9 +139,17 @@ const struct core_rule core_sound_rules[] = {
 	{ "no_packet", CORE_ONE_WAY, no_packet,
 	  "{who} was not heard: in {talked} no packet came from {told}, the address in its SDP, to {local}; a firewall drops them, or the "
 	  "phone has no voice" },
+	{ "heard_nothing", CORE_ONE_WAY, heard_nothing,
+	  "{who} heard nothing: we sent {sent} packets to {told}, the address in its SDP, and its own reports (RTCP) say that none of them "
+	  "arrive; a firewall "
+	  "drops them, or it does not listen there" },
+	{ "fell_silent", CORE_ONE_WAY, fell_silent,
+	  "{who} fell silent in the middle of the call: for {gap} no packet came from {came}; its network or the phone failed meanwhile" },
 	{ "packets_lost", CORE_BAD_SOUND, was_lost,
 	  "{who} sounded bad: {lost} of its {sent} packets from {came} were lost on the way ({percent} %)" },
 	{ "jitter", CORE_BAD_SOUND, was_jittery, "{who} sounded bad: its packets from {came} came unevenly, with {jitter} ms of jitter" },
+	{ "heard_badly", CORE_BAD_SOUND, heard_badly,
+	  "{who} heard badly: {lost} of the packets we sent to {told} were lost on the way, as its own reports (RTCP) say ({percent} %)" },
 	{ "came_from_elsewhere", CORE_GOOD, came_from_elsewhere,
 	  "The audio of {who} came from {came} and not from {told}, as its SDP says: it is behind NAT, and was followed there" },
 	{ NULL, NULL, NULL, NULL },

@@ -83,6 +83,7 @@ static void leg_free(struct core_leg *leg)
 	(void)core_timer_stop(leg->timeout);
 	(void)core_timer_stop(leg->lonely);
 	(void)core_timer_stop(leg->update_timer);
+	(void)core_timer_stop(leg->audio_timer);
 	core_leg_close_stream(leg);
 	if (leg->dialog)
 		leg->driver->release(leg->dialog);
@@ -212,6 +213,7 @@ void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool 
 	core_leg_close_stream(leg);
 	(void)core_timer_stop(leg->timeout);
 	(void)core_timer_stop(leg->update_timer);
+	(void)core_timer_stop(leg->audio_timer);
 	if (leg->dialog && !by_peer && !leg->driver_knows)
 		leg->driver->hangup(leg->dialog, cause);
 
@@ -262,6 +264,7 @@ void core_leg_answered_now(struct core_leg *leg)
 	leg->state = PBX_LEG_ANSWERED;
 	leg->answered_at_ms = core_now_ms();
 	core_event_leg("leg.answered", leg);
+	core_leg_watch_audio(leg);
 	if (leg->charge.owner) {
 		leg->answered_due = true;
 		core_calls_later(tell_answered, leg->handle.id);

@@ -4,6 +4,7 @@
  * worker when the callback that gave them is over and take effect in order; what happens comes back as core_media_on_… on the loop. */
 #pragma once
 #include <pbx/media.h>
+#include <pbx/quality.h>
 #include "media_desc.h"
 #include <pbx/audio.h>
 
@@ -117,6 +118,8 @@ struct core_media_driver {
 	int (*set_held)(core_stream stream, bool held);
 	/* As of the last tick (at most 100 ms ago). PBX_OK, PBX_ENOENT. */
 	int (*stats)(core_stream stream, struct core_stream_stats *ret_stats);
+	/* As pbx_quality.estimate, with structures of today's size. */
+	void (*estimate)(const struct pbx_way_figures *figures, struct pbx_way_score *ret_score);
 	int (*close)(core_stream stream); /* ports go into quarantine. A stale stream: PBX_ENOENT */
 	/* Codecs it can decode and encode, best first, static payload types filled in; telephone-event last. */
 	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);

@@ -209,6 +209,14 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
 	(void)part->json->set_integer(leg, "round_trip_us", stats->round_trip_us);
 	(void)part->json->set_integer(leg, "worker", stats->worker);
+	(void)part->json->set_integer(leg, "duplicates", (int64_t)stats->duplicates);
+	(void)part->json->set_integer(leg, "bursts", stats->bursts);
+	(void)part->json->set_integer(leg, "burst_lost", stats->burst_lost);
+	(void)part->json->set_integer(leg, "reports_in", (int64_t)stats->reports_in);
+	(void)part->json->set_integer(leg, "reports_out", (int64_t)stats->reports_out);
+	(void)part->json->set_integer(leg, "peer_lost", stats->peer_lost);
+	(void)part->json->set_integer(leg, "peer_jitter_us", stats->peer_jitter_us);
+	(void)part->json->set_boolean(leg, "peer_deaf", stats->peer_deaf);
 }
 
 static void add_leg(void *list, const struct rtp_stream_info *info)
@@ -284,6 +292,14 @@ static const struct pbx_field leg_fields[] = {
 	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
 	{ "round_trip_us", PBX_TYPE_INT, "From us to the peer and back; 0: not known" },
 	{ "worker", PBX_TYPE_INT, "The media worker" },
+	{ "duplicates", PBX_TYPE_INT, "Packets that came twice" },
+	{ "bursts", PBX_TYPE_INT, "Bursts of loss (RFC 3611)" },
+	{ "burst_lost", PBX_TYPE_INT, "Packets lost in them" },
+	{ "reports_in", PBX_TYPE_INT, "RTCP received: compounds, or single packets" },
+	{ "reports_out", PBX_TYPE_INT, "RTCP sent" },
+	{ "peer_lost", PBX_TYPE_INT, "Lost of what we send, as the peer reports" },
+	{ "peer_jitter_us", PBX_TYPE_INT, "Jitter of what we send, as it reports" },
+	{ "peer_deaf", PBX_TYPE_BOOL, "It reports that nothing of ours arrives" },
 };
 
 static const struct pbx_route routes[] = {

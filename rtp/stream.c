@@ -8,6 +8,7 @@
 #include "codecs.h"
 #include "ear.h"
 #include "engine_inner.h"
+#include "estimate.h"
 #include "kernel.h"
 #include "mouth.h"
 #include "octets.h"
@@ -762,6 +763,7 @@ const struct core_media_driver rtp_driver = {
 	.send_digits = driver_send_digits,
 	.set_held = driver_set_held,
 	.stats = driver_stats,
+	.estimate = rtp_estimate,
 	.close = driver_close,
 	.codecs = driver_codecs,
 	.suites = driver_suites,

@@ -354,7 +354,7 @@ static int media_set_held(core_stream stream, bool held)
 static int media_stats(core_stream stream, struct core_stream_stats *ret_stats)
 {
 	ck_assert(is_open(stream.id));
-	*ret_stats = (struct core_stream_stats){ .packets_in = 1, .codec = "PCMU" };
+	*ret_stats = (struct core_stream_stats){ .packets_in = 1, .codec = "PCMU", .last_packet_at_ms = core_now_ms() };
 	return PBX_OK;
 }
 

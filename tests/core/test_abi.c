@@ -22,6 +22,7 @@
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
 #include <pbx/prompts.h>
+#include <pbx/quality.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
@@ -117,6 +118,10 @@ IS_SERVICE(pbx_io);
 IS_SERVICE(pbx_jsons);
 IS_SERVICE(pbx_location);
 IS_SERVICE(pbx_media);
+IS_SERVICE(pbx_quality);
+BEGINS_WITH_SIZE(pbx_leg_way);
+BEGINS_WITH_SIZE(pbx_way_figures);
+BEGINS_WITH_SIZE(pbx_way_score);
 IS_SERVICE(pbx_metrics);
 IS_SERVICE(pbx_music);
 IS_SERVICE(pbx_mwi);

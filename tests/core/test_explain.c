@@ -184,6 +184,22 @@ static const struct scenario {
 		  "C-1",
 		  "") "leg.ended {'leg_id':'C-2','sip_code':200,'answered':true,'talk_ms':8000,'packets_in':400,'jitter_ms':80.2}\n" TALKED,
 	  "" },
+	{ "heard_nothing", "we sent 400 packets to 198.51.100.8:4000",
+	  STARTED CALLED ANSWERED "leg.audio_missing {'leg_id':'C-2','way':'to_party','for_ms':0}\n" HEARD("C-1", "")
+		  SPOKE("C-2", "", "400", "0", "198.51.100.8:4000", "198.51.100.8:4000") TALKED,
+	  "" },
+	{ "fell_silent", "for 12.5 s no packet came from 198.51.100.8:4000",
+	  STARTED CALLED ANSWERED "leg.audio_missing {'leg_id':'C-2','way':'from_party','for_ms':4000}\nleg.audio_back "
+				  "{'leg_id':'C-2','way':'from_party','for_ms':12500}\n" HEARD("C-1", "")
+					  SPOKE("C-2", "", "400", "0", "198.51.100.8:4000", "198.51.100.8:4000") TALKED,
+	  "" },
+	{ "heard_badly", "40 of the packets we sent to 198.51.100.8:4000 were lost on the way, as its own reports (RTCP) say (10.0 %)",
+	  STARTED CALLED ANSWERED HEARD(
+		  "C-1",
+		  "") "leg.ended "
+		      "{'leg_id':'C-2','sip_code':200,'answered':true,'talk_ms':8000,'packets_in':400,'packets_out':400,'heard_lost':40,"
+		      "'heard_loss_percent':10,'media_told':'198.51.100.8:4000'}\n" TALKED,
+	  "" },
 	{ "came_from_elsewhere", "came from 198.51.100.99:4000 and not from 10.0.0.8:4000",
 	  STARTED CALLED ANSWERED HEARD("C-1", "") SPOKE("C-2", "", "400", "0", "10.0.0.8:4000", "198.51.100.99:4000") TALKED, "" },
 };

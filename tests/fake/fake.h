@@ -18,6 +18,7 @@
 #include <pbx/sip.h>
 
 struct fake_pbx;
+struct core_stream_stats;
 
 /* plugins: names separated by commas, in any order. They are searched in $PBX_TEST_PLUGIN_DIR, then in the build. */
 struct fake_pbx *fake_pbx_with(const char *plugins);
@@ -81,7 +82,9 @@ const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg);      /* what it hea
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
 void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg);       /* what plays comes to its end */
 void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);         /* or turns out not to be playable */
-void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg);          /* no packet for media.timeout_s */
+/* How its audio arrives (media_driver.h), to be changed at will: from the first call on nothing comes but what is put there. */
+struct core_stream_stats *fake_audio(struct fake_pbx *pbx, pbx_leg leg);
+void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg); /* no packet for media.timeout_s */
 /* The files of an open source, separated by newlines, NULL: no such source; and how many legs listen. */
 const char *fake_source_files(struct fake_pbx *pbx, const char *name);
 /* What else was asked for: "http://radio/a announce:welcome,wait/30 levels trims". */

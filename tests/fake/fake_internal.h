@@ -33,6 +33,7 @@ struct fake_stream {
 	struct core_filter filter; /* what stands here (pbx/audio.h), with its state when it has an owner */
 	void *filter_state;
 	uint32_t filter_rate_hz;
+	struct core_stream_stats *audio; /* owned; NULL: no test has said how it arrives */
 	struct fake_stream *next;
 };
 
@@ -40,6 +41,7 @@ extern const struct core_media_driver fake_media_driver;
 struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none has this port */
 /* What it sends to its peer. name_of tells whose stream a peer is. */
 const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));
+struct core_stream_stats *fake_stream_audio(struct fake_stream *stream);
 bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other);
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
 /* Sound of a rate, through the filter of the stream; the state is opened for it. */

@@ -4,6 +4,7 @@
 #include "fake_internal.h"
 #include "handle.h"
 #include "loop.h"
+#include "../../rtp/estimate.h"
 #include "owner.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -201,9 +202,14 @@ static int media_stats(core_stream handle, struct core_stream_stats *ret_stats)
 
 	if (!stream)
 		return PBX_ENOENT;
-	*ret_stats = (struct core_stream_stats){
-		.packets_in = 500, .packets_out = 500, .jitter_us = 1000, .local = stream->local, .remote = stream->config.rtp
-	};
+	*ret_stats = stream->audio ? *stream->audio
+				   : (struct core_stream_stats){
+					     .packets_in = 500, .packets_out = 500, .jitter_us = 1000, .last_packet_at_ms = core_now_ms()
+				     };
+	ret_stats->local = stream->local;
+	ret_stats->remote = stream->config.rtp;
+	ret_stats->clock_hz = stream->config.codecs[0].clock_hz;
+	ret_stats->ptime_ms = 20;
 	if (stream->config.codec_count)
 		(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", stream->config.codecs[0].name);
 	return PBX_OK;
@@ -259,6 +265,7 @@ static void stream_free(struct fake_stream *stream)
 	*at = stream->next;
 	close_filter(stream);
 	core_handle_free(&stream_table, stream->handle.id);
+	free(stream->audio);
 	free(stream->play_text);
 	free(stream);
 }
@@ -611,6 +618,7 @@ const struct core_media_driver fake_media_driver = {
 	.send_digits = media_send_digits,
 	.set_held = media_set_held,
 	.stats = media_stats,
+	.estimate = rtp_estimate,
 	.close = media_close,
 	.codecs = media_codecs,
 	.source_open = media_source_open,
@@ -628,6 +636,14 @@ const struct core_media_driver fake_media_driver = {
 	.mix_voice = media_mix_voice,
 	.set_filter = media_set_filter,
 };
+
+struct core_stream_stats *fake_stream_audio(struct fake_stream *stream)
+{
+	if (!stream->audio)
+		stream->audio = calloc(1, sizeof *stream->audio);
+	ck_assert_ptr_nonnull(stream->audio);
+	return stream->audio;
+}
 
 /* ---- ears ---- */
 

@@ -540,6 +540,12 @@ bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b)
 	return fake_hears_leg(pbx, a, b) && fake_hears_leg(pbx, b, a);
 }
 
+struct core_stream_stats *fake_audio(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return fake_stream_audio(stream_of(find(leg)));
+}
+
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg)
 {
 	const struct phone *phone = find(leg);

@@ -24,6 +24,7 @@
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
 #include <pbx/prompts.h>
+#include <pbx/quality.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
 #include <pbx/route.h>
@@ -66,6 +67,7 @@ struct abi_mirror {
 	const struct pbx_lamps *lamps;
 	const struct pbx_location *location;
 	const struct pbx_media *media;
+	const struct pbx_quality *quality;
 	const struct pbx_metrics *metrics;
 	const struct pbx_music *music;
 	const struct pbx_parking *parking;
