@@ -263,8 +263,33 @@ uint32_t rtp_codecs_rates(const struct core_codec *list, uint32_t count)
 	return rates;
 }
 
-uint32_t rtp_codec_ptime(const struct rtp_codec *codec, uint32_t wanted_ms)
+/* What we have said to one who described himself so. What he answered to an offer of ours we take as it comes. */
+static void find_local_fmtp(const struct rtp_codec *codec, const struct core_codec *remote, char ret_fmtp[PBX_CODEC_FMTP_BYTES])
 {
+	if (ask_answer(codec, remote->fmtp, ret_fmtp, PBX_CODEC_FMTP_BYTES) != PBX_OK)
+		ret_fmtp[0] = '\0';
+}
+
+static uint32_t ask_ptime(const struct rtp_codec *codec, const struct core_codec *remote, uint32_t wanted_ms)
+{
+	char local_fmtp[PBX_CODEC_FMTP_BYTES];
+
+	find_local_fmtp(codec, remote, local_fmtp);
+	core_enter(codec->owner ? codec->owner : core_self());
+	uint32_t ms = codec->row.ptime(codec->self, codec->original, local_fmtp, remote->fmtp, wanted_ms);
+
+	core_leave();
+	return ms;
+}
+
+uint32_t rtp_codec_ptime(const struct core_codec *remote, uint32_t wanted_ms)
+{
+	const struct rtp_codec *codec = rtp_codec_find(remote);
+
+	if (!codec)
+		return 0;
+	if (codec->row.ptime)
+		return ask_ptime(codec, remote, wanted_ms);
 	const struct pbx_codec *row = &codec->row;
 	uint32_t frame_ms = row->frame_us > 1000 ? row->frame_us / 1000 : 1;
 	uint32_t ms = wanted_ms > row->most_ptime_ms ? row->most_ptime_ms : wanted_ms;
@@ -304,8 +329,7 @@ int rtp_coder_open(const struct core_codec *remote, bool encodes, uint32_t ptime
 
 	if (!codec)
 		return PBX_ENOENT;
-	if (ask_answer(codec, remote->fmtp, local_fmtp, sizeof local_fmtp) != PBX_OK)
-		local_fmtp[0] = '\0'; /* what they answered to our offer, we take as it comes */
+	find_local_fmtp(codec, remote, local_fmtp);
 	const struct pbx_codec_wish wish = {
 		.size = sizeof wish, .local_fmtp = local_fmtp, .remote_fmtp = remote->fmtp, .ptime_ms = ptime_ms
 	};

@@ -35,8 +35,9 @@ int rtp_codec_answer(const struct core_codec *offered, char *ret_fmtp, uint32_t 
 bool rtp_codec_passes(const struct core_codec *from, const struct core_codec *to);
 /* Bits (rtp_rate_bit) of the rates of those that are ours. */
 uint32_t rtp_codecs_rates(const struct core_codec *codecs, uint32_t count);
-/* The nearest length of packets that a codec can make, not longer than wanted where there is one. */
-uint32_t rtp_codec_ptime(const struct rtp_codec *codec, uint32_t wanted_ms);
+/* The nearest length of packets that a codec can make for one who described it as `remote`, not longer than wanted where there is one.
+ * 0: it is none of ours. */
+uint32_t rtp_codec_ptime(const struct core_codec *remote, uint32_t wanted_ms);
 
 /* An encoder or decoder. */
 struct rtp_coder {

@@ -55,7 +55,7 @@ int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, ui
 
 	if (!codec)
 		return PBX_ENOTSUP;
-	uint32_t made_ms = rtp_codec_ptime(codec, ptime_ms), samples = codec->row.rate_hz / 1000 * made_ms;
+	uint32_t made_ms = rtp_codec_ptime(remote, ptime_ms), samples = codec->row.rate_hz / 1000 * made_ms;
 	struct rtp_mouth *mouth = calloc(1, sizeof *mouth + samples * sizeof mouth->gathers[0]);
 
 	if (!mouth)

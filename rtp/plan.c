@@ -58,14 +58,14 @@ static const struct core_codec *first_g711(const struct core_stream_config *conf
 uint32_t rtp_plan_ptime_ms(const struct core_stream_config *config)
 {
 	uint32_t ptime_ms = config->ptime_ms ? config->ptime_ms : 20;
-	const struct rtp_codec *codec = NULL;
+	uint32_t made_ms = 0;
 
 	ptime_ms = ptime_ms < RTP_LEAST_PTIME_MS  ? RTP_LEAST_PTIME_MS
 		   : ptime_ms > RTP_MOST_PTIME_MS ? RTP_MOST_PTIME_MS
 						  : ptime_ms - ptime_ms % 10u;
-	for (uint8_t i = 0; !codec && i < config->codec_count; i++)
-		codec = rtp_codec_find(&config->codecs[i]);
-	return codec ? rtp_codec_ptime(codec, ptime_ms) : ptime_ms;
+	for (uint8_t i = 0; !made_ms && i < config->codec_count; i++)
+		made_ms = rtp_codec_ptime(&config->codecs[i], ptime_ms);
+	return made_ms ? made_ms : ptime_ms;
 }
 
 void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct rtp_plan *ret_plan)

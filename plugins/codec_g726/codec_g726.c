@@ -6,12 +6,11 @@
  * A leg on µ-law or A-law may be coded without leaving that law: then going through G.726 again and again changes nothing more.
  */
 #include <pbx/codec.h>
-#include <pbx/fmtp.h>
 #include <spandsp.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct settings {
-	struct pbx_list offered;
 	const char *law;
 	bool g726_32_is_aal2;
 };
@@ -43,30 +42,9 @@ static const struct kind kinds[CODECS] = {
 struct adpcm {
 	g726_state_t *state;
 	uint32_t bits;
-	int law; /* G726_ENCODING_… of what goes in or comes out */
+	int packing; /* G726_PACKING_… */
+	int law;     /* G726_ENCODING_… of what goes in or comes out */
 };
-
-/* ---- parameters: there are none, but not everything is offered ---- */
-
-static int offer(void *self, const struct pbx_codec *codec, char *ret_fmtp, uint32_t size)
-{
-	const struct codec_g726 *g726 = self;
-
-	(void)size;
-	for (uint32_t i = 0; i < g726->settings->offered.count; i++)
-		if (!strcmp(g726->settings->offered.items[i], codec->name)) {
-			ret_fmtp[0] = '\0';
-			return PBX_OK;
-		}
-	return PBX_ENOTSUP;
-}
-
-static int answer(void *self, const struct pbx_codec *codec, const char *remote_fmtp, char *ret_fmtp, uint32_t size)
-{
-	(void)self, (void)codec, (void)remote_fmtp, (void)size;
-	ret_fmtp[0] = '\0';
-	return PBX_OK;
-}
 
 /* ---- states ---- */
 
@@ -86,7 +64,8 @@ static int adpcm_open(void *self, const struct pbx_codec *codec, void **ret_adpc
 		return PBX_ENOMEM;
 	adpcm->bits = kind->bits;
 	adpcm->law = law_of(settings->law);
-	adpcm->state = g726_init(NULL, (int)kind->bits * 8000, adpcm->law, aal2 ? G726_PACKING_LEFT : G726_PACKING_RIGHT);
+	adpcm->packing = aal2 ? G726_PACKING_LEFT : G726_PACKING_RIGHT;
+	adpcm->state = g726_init(NULL, (int)kind->bits * 8000, adpcm->law, adpcm->packing);
 	if (!adpcm->state) {
 		free(adpcm);
 		return PBX_ENOMEM;
@@ -101,6 +80,14 @@ static void adpcm_close(void *coder)
 
 	g726_free(adpcm->state);
 	free(adpcm);
+}
+
+/* spandsp sets up a state that is there already without asking for memory. */
+static void restart(void *decoder)
+{
+	struct adpcm *adpcm = decoder;
+
+	(void)g726_init(adpcm->state, (int)adpcm->bits * 8000, adpcm->law, adpcm->packing);
 }
 
 static int encoder_open(void *self, const struct pbx_codec *codec, const struct pbx_codec_wish *wish, void **ret_encoder)
@@ -182,8 +169,6 @@ static int g726_load(void *self)
 			.ie_tenths = kinds[i].ie_tenths,
 			.bpl_tenths = 251,
 			.context = &kinds[i],
-			.offer = offer,
-			.answer = answer,
 			.encoder_open = encoder_open,
 			.decoder_open = decoder_open,
 			.encoder_close = adpcm_close,
@@ -191,6 +176,7 @@ static int g726_load(void *self)
 			.encode = encode,
 			.decode = decode,
 			.duration = duration,
+			.restart = restart,
 		};
 	g726->offers = (struct pbx_codecs){ .header = PBX_HEADER(struct pbx_codecs), .self = g726, .codecs = PBX_TABLE(g726->codecs) };
 	return PBX_OK;
@@ -202,28 +188,7 @@ static const void *g726_offer(void *self, const char *id)
 	return &((struct codec_g726 *)self)->offers;
 }
 
-static int settings_check(const void *values, struct pbx_diag *diag)
-{
-	const struct settings *settings = values;
-
-	for (uint32_t i = 0; i < settings->offered.count; i++) {
-		bool known = false;
-
-		for (uint32_t kind = 0; kind < CODECS; kind++)
-			known = known || !strcmp(kinds[kind].name, settings->offered.items[i]);
-		if (known)
-			continue;
-		pbx_diag_set(diag, "offered", "\"%.40s\" is none of ours; there are G726-16, -24, -32, -40 and AAL2-G726-16, -24, -32, -40",
-			     settings->offered.items[i]);
-		return PBX_EINVAL;
-	}
-	return PBX_OK;
-}
-
 static const struct pbx_setting settings_rows[] = {
-	PBX_LIST(struct settings, offered, .initial_text = "G726-32,AAL2-G726-32",
-		 .help = "Which of G726-16, -24, -32, -40 and AAL2-G726-16, -24, -32, -40 our offers name; all are accepted in the offers "
-			 "of others"),
 	PBX_CHOICE(struct settings, law, .initial_text = "linear", .choices = PBX_CHOICES("linear", "ulaw", "alaw"),
 		   .help = "The G.711 law that is kept through G.726, where calls pass it several times between G.711 trunks; linear "
 			   "sounds best otherwise"),
@@ -242,5 +207,4 @@ PBX_PLUGIN(codec_g726)
 	PBX_SETTINGS(struct settings, settings_rows),
 	.load = g726_load,
 	.offer = g726_offer,
-	.settings_check = settings_check,
 };

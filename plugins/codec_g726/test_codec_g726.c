@@ -207,30 +207,6 @@ START_TEST(a_law_survives_going_through_again_and_again)
 }
 END_TEST
 
-START_TEST(offers_name_what_settings_say_and_answers_take_all)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with_settings("codec_g726", "codec_g726:\n  offered: [G726-24]\n");
-	struct codec g726_24 = codec_named("G726-24", RATE), g726_32 = codec_named("G726-32", RATE);
-	char fmtp[PBX_CODEC_FMTP_BYTES];
-
-	ck_assert_uint_eq(g726_32.row->payload_type, 2);
-	ck_assert_str_eq(codec_offer(&g726_24), "");
-	ck_assert_int_eq(codec_answer(&g726_32, "", fmtp), PBX_OK);
-
-	ck_assert_ptr_null(codec_offer(&g726_32));
-	ck_assert_ptr_nonnull(pbx);
-}
-END_TEST
-
-START_TEST(names_that_are_none_are_refused)
-{
-	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_g726");
-	const char *said = fake_command(pbx, "config set codec_g726.offered G726-23");
-	ck_assert_uint_eq(fake_status(pbx), 422);
-	ck_assert_msg(strstr(said, "G726-16, -24, -32, -40") != NULL, "%s", said);
-}
-END_TEST
-
 START_TEST(phones_that_pack_the_other_way_are_understood)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with_settings("codec_g726", "codec_g726:\n  g726_32_is_aal2: true\n");
@@ -246,5 +222,4 @@ END_TEST
 
 CHECK_MAIN("codec_g726", each_rate_comes_back_as_good_as_it_can, ffmpeg_understands_the_packing_that_the_name_says,
 	   libsndfile_understands_24_32_and_40, packets_have_the_length_the_rate_says, a_law_survives_going_through_again_and_again,
-	   offers_name_what_settings_say_and_answers_take_all, names_that_are_none_are_refused,
 	   phones_that_pack_the_other_way_are_understood)

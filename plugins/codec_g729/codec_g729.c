@@ -56,10 +56,10 @@ static int answer(void *self, const struct pbx_codec *codec, const char *remote_
 	return say(has_pauses(self) && wants_pauses(remote_fmtp), ret_fmtp, size);
 }
 
-static bool passes(void *self, const struct pbx_codec *codec, const char *from_fmtp, const char *to_fmtp)
+static bool passes(void *self, const struct pbx_codec *codec, const char *sender_fmtp, const char *receiver_fmtp)
 {
 	(void)self, (void)codec;
-	return wants_pauses(to_fmtp) || !wants_pauses(from_fmtp);
+	return wants_pauses(receiver_fmtp) || !wants_pauses(sender_fmtp);
 }
 
 /* ---- states ---- */

@@ -43,13 +43,22 @@ static int say(void *self, const struct pbx_codec *codec, char *ret_fmtp, uint32
 	return err;
 }
 
-/* A stream is made for who said from_fmtp. Every decoder takes every stream; who wants less rate, or a constant one, must not be sent another. */
-static bool passes(void *self, const struct pbx_codec *codec, const char *from_fmtp, const char *to_fmtp)
+/* Every decoder takes every stream; but who wants less rate, or a constant one, is not sent another, unless the sender wants the same of others. */
+static bool passes(void *self, const struct pbx_codec *codec, const char *sender_fmtp, const char *receiver_fmtp)
 {
 	(void)self, (void)codec;
-	return pbx_fmtp_number(to_fmtp, "maxaveragebitrate", LEAST_BITRATE, MOST_BITRATE, MOST_BITRATE) >=
-		       pbx_fmtp_number(from_fmtp, "maxaveragebitrate", LEAST_BITRATE, MOST_BITRATE, MOST_BITRATE) &&
-	       pbx_fmtp_number(to_fmtp, "cbr", 0, 1, 0) <= pbx_fmtp_number(from_fmtp, "cbr", 0, 1, 0);
+	return pbx_fmtp_number(receiver_fmtp, "maxaveragebitrate", LEAST_BITRATE, MOST_BITRATE, MOST_BITRATE) >=
+		       pbx_fmtp_number(sender_fmtp, "maxaveragebitrate", LEAST_BITRATE, MOST_BITRATE, MOST_BITRATE) &&
+	       pbx_fmtp_number(receiver_fmtp, "cbr", 0, 1, 0) <= pbx_fmtp_number(sender_fmtp, "cbr", 0, 1, 0);
+}
+
+/* 5, 10, or a multiple of 20: what libopus makes in one go (2.5 is no number of milliseconds). */
+static uint32_t ptime(void *self, const struct pbx_codec *codec, const char *local_fmtp, const char *remote_fmtp, uint32_t wanted_ms)
+{
+	(void)self, (void)local_fmtp, (void)remote_fmtp;
+	if (wanted_ms > codec->most_ptime_ms)
+		return codec->most_ptime_ms;
+	return wanted_ms >= 20 ? wanted_ms - wanted_ms % 20 : wanted_ms >= 10 ? 10 : 5;
 }
 
 static uint32_t application_of(const char *name)
@@ -117,6 +126,11 @@ static void decoder_close(void *decoder)
 	opus_receiver_free(decoder);
 }
 
+static void restart(void *decoder)
+{
+	opus_receiver_restart(decoder);
+}
+
 static int32_t decode(void *decoder, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples, uint32_t size)
 {
 	return opus_receive(decoder, payload, bytes, ret_samples, size);
@@ -151,7 +165,7 @@ static int opus_load(void *self)
 		.rate_hz = opus->settings->sample_rate,
 		.channels = 2,
 		.payload_type = opus->settings->payload_type,
-		.frame_us = 2500,
+		.frame_us = 20000,
 		.least_ptime_ms = 5,
 		.usual_ptime_ms = 20,
 		.most_ptime_ms = 120,
@@ -170,6 +184,8 @@ static int opus_load(void *self)
 		.conceal = conceal,
 		.recover = recover,
 		.duration = duration,
+		.restart = restart,
+		.ptime = ptime,
 	};
 	opus->offered = (struct pbx_codecs){ .header = PBX_HEADER(struct pbx_codecs),
 					     .self = opus,

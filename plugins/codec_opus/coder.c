@@ -146,6 +146,11 @@ void opus_receiver_free(struct opus_receiver *receiver)
 	free(receiver);
 }
 
+void opus_receiver_restart(struct opus_receiver *receiver)
+{
+	(void)opus_decoder_ctl(receiver->opus, OPUS_RESET_STATE); /* cannot fail */
+}
+
 int32_t opus_receive(struct opus_receiver *receiver, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples, uint32_t size)
 {
 	if (!bytes)

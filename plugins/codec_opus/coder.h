@@ -28,6 +28,7 @@ uint32_t opus_sender_rate(const struct opus_sender *sender); /* bits per second,
 
 struct opus_receiver *opus_receiver_new(uint32_t rate_hz);
 void opus_receiver_free(struct opus_receiver *receiver);
+void opus_receiver_restart(struct opus_receiver *receiver); /* [media] another stream begins */
 /* Samples; 0: it only says that it is still quiet; negative: this is no packet of Opus, or longer than size. */
 int32_t opus_receive(struct opus_receiver *receiver, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples, uint32_t size);
 /* count samples for what is lost: guessed; or, when the packet that came next repeats it (FEC), as it was. How many the repair gives, 0: none. */

@@ -226,6 +226,20 @@ START_TEST(the_rate_falls_when_much_is_lost_and_rises_again)
 }
 END_TEST
 
+START_TEST(packets_are_as_long_as_opus_can_make_them)
+{
+	static const struct {
+		uint32_t wanted, made;
+	} lengths[] = { { 3, 5 }, { 5, 5 }, { 10, 10 }, { 15, 10 }, { 20, 20 }, { 30, 20 }, { 50, 40 }, { 60, 60 }, { 200, 120 } };
+	struct codec codec;
+	AUTO(fake_pbx) struct fake_pbx *pbx = house(&codec, "");
+
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+		ck_assert_uint_eq(codec.row->ptime(codec.self, codec.row, "", "", lengths[i].wanted), lengths[i].made);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 START_TEST(packets_of_120_ms_and_of_nobody_are_taken)
 {
 	struct codec codec;
@@ -260,4 +274,5 @@ END_TEST
 CHECK_MAIN("codec_opus", is_opus_48000_2_in_sdp_and_asks_for_repair, settings_that_opus_cannot_do_are_refused, a_tone_comes_back,
 	   every_rate_of_samples_works, ffmpeg_hears_the_same, we_send_what_the_other_side_likes, quiet_is_not_sent_to_who_asks,
 	   what_is_lost_is_repaired_from_the_next_packet, the_rate_falls_when_much_is_lost_and_rises_again,
-	   packets_of_120_ms_and_of_nobody_are_taken, streams_are_handed_on_where_the_other_side_takes_them)
+	   packets_are_as_long_as_opus_can_make_them, packets_of_120_ms_and_of_nobody_are_taken,
+	   streams_are_handed_on_where_the_other_side_takes_them)

@@ -104,14 +104,14 @@ static int mode_for(const char *fmtp, int ours)
 	return has_ours ? ours : first;
 }
 
-/* A stream made for who listed sub-modes may go to who takes all, or listed the same. */
-static bool passes(void *self, const struct pbx_codec *codec, const char *from_fmtp, const char *to_fmtp)
+/* Who listed sub-modes is not sent others: the sender is taken to keep to those that it lists itself. */
+static bool passes(void *self, const struct pbx_codec *codec, const char *sender_fmtp, const char *receiver_fmtp)
 {
 	char from[40], to[40];
 
 	(void)self, (void)codec;
-	(void)pbx_fmtp_text(from_fmtp, "mode", from, sizeof from);
-	return !pbx_fmtp_text(to_fmtp, "mode", to, sizeof to) || strstr(to, "any") || !strcmp(from, to);
+	(void)pbx_fmtp_text(sender_fmtp, "mode", from, sizeof from);
+	return !pbx_fmtp_text(receiver_fmtp, "mode", to, sizeof to) || strstr(to, "any") || !strcmp(from, to);
 }
 
 /* ---- states ---- */

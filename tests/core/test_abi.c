@@ -189,8 +189,8 @@ AT(pbx_codec, name, 0);
 IN_ROW(pbx_codec, 8, 4, clock_hz, rate_hz, channels, payload_type, flags, frame_us);
 IN_ROW(pbx_codec, 32, 4, least_ptime_ms, usual_ptime_ms, most_ptime_ms, bits_per_s, ie_tenths, bpl_tenths);
 IN_ROW(pbx_codec, 56, 8, context, offer, answer, passes, encoder_open, decoder_open, encoder_close, decoder_close, encode);
-IN_ROW(pbx_codec, 128, 8, decode, conceal, recover, duration, loss, restart);
-AT_LEAST(pbx_codec, 176);
+IN_ROW(pbx_codec, 128, 8, decode, conceal, recover, duration, loss, restart, ptime);
+AT_LEAST(pbx_codec, 184);
 
 /* The host, as far as it goes today. */
 IN_ROW(pbx_host, 16, 8, service, log, post, work, hold, release, now_ms, wall_us, ready, name, data_dir, ulid);

@@ -78,6 +78,9 @@ struct pbx_codec {
 	/* Another stream begins where this one has been (another SSRC): the decoder is to be as if it were fresh. NULL: it goes on as it is.
 	 * [media] */
 	void (*restart)(void *decoder);
+	/* The length of payloads to make where the other side likes wanted_ms, when parameters or more than whole frames decide it. NULL: as many
+	 * whole frames as fit into wanted_ms, between least and most. [loop] */
+	uint32_t (*ptime)(void *self, const struct pbx_codec *codec, const char *local_fmtp, const char *remote_fmtp, uint32_t wanted_ms);
 	/* 1.1 and later append here. */
 };
 
