@@ -73,25 +73,46 @@ int core_answer_make(const struct core_media_desc *offer, const struct core_code
 /* What we may send and receive after the peer answered our offer. PBX_OK, PBX_ENOTSUP. */
 int core_answer_apply(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *ret_config);
 
-/* negotiate_keys.c: SRTP by keys in SDP (RFC 4568), beside the above. */
+/* Nowhere to send to (RFC 2543's hold), and no ICE that would find out where. */
+bool core_desc_is_nowhere(const struct core_media_desc *desc);
+
+/* negotiate_keys.c: SRTP, by keys in SDP (RFC 4568) or by DTLS (RFC 5763), beside the above. */
 
 /* What one of our sides does about SRTP. */
 struct core_keys {
-	bool required; /* no stream without it */
-	uint8_t count; /* 0: no SRTP */
+	bool required;         /* no stream without it */
+	bool offers_dtls;      /* our offers have the fingerprint instead of keys */
+	uint8_t count;         /* 0: no SRTP */
+	struct core_dtls dtls; /* our certificate; CORE_HASH_NONE: no DTLS */
 	struct core_crypto own[CORE_MOST_CRYPTOS];
 };
 
-/* Adds keys to our offer. One that has to be protected says so by its profile, any other leaves the choice to the peer (RFC 8643). */
+/* Adds keys or fingerprint to our offer. One that has to be protected says so by its profile, any other leaves the choice to the peer
+ * (RFC 8643). */
 void core_keys_offer(const struct core_keys *keys, struct core_media_desc *offer);
 /* Whether an offer can be answered at all: not SRTP where there is to be none, nor plain RTP where it must be SRTP. */
 bool core_keys_suffice(const struct core_keys *keys, const struct core_media_desc *offer);
-/* Chooses the first of the offer's keys whose suite we have; fills our answer and the stream's configuration.
+/* Chooses DTLS where the offer's profile says so, else the first of its keys whose suite we have; fills our answer and the stream's
+ * configuration. before: what the stream has, whose handshake goes on when the peer's certificate is the same; NULL: nothing.
  * PBX_OK (protected, or plain where both may), PBX_ENOTSUP. */
-int core_keys_answer(const struct core_keys *keys, const struct core_media_desc *offer, struct core_media_desc *answer,
-		     struct core_stream_config *config);
+int core_keys_answer(const struct core_keys *keys, const struct core_stream_config *before, const struct core_media_desc *offer,
+		     struct core_media_desc *answer, struct core_stream_config *config);
 /* What the peer chose of our offer. PBX_OK, PBX_ENOTSUP (a key we did not offer, or none where there must be one). */
 int core_keys_agree(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config);
+
+/* negotiate_ice.c: ICE (RFC 8839), beside the above. own: what we are and where; its name "" means none. before: what the stream has, whose
+ * roles stay; NULL: nothing. Nothing can fail: without ICE on both sides the stream goes where the media line says. */
+bool core_ice_is_on(const struct core_ice_name *name);
+bool core_ice_same(const struct core_ice_name *a, const struct core_ice_name *b); /* false: a restart */
+void core_ice_name_make(struct core_ice_name *ret_name);                          /* one that nobody can guess */
+/* must_share: the peer takes RTP and RTCP on one port or not at all. */
+void core_ice_offer(const struct core_ice *own, bool must_share, struct core_media_desc *offer);
+void core_ice_answer(const struct core_ice *own, const struct core_stream_config *before, const struct core_media_desc *offer,
+		     struct core_media_desc *answer, struct core_stream_config *config);
+void core_ice_agree(const struct core_stream_config *before, const struct core_media_desc *offer, const struct core_media_desc *answer,
+		    struct core_stream_config *config);
+/* Candidates that come late (RFC 8838). True: one of them is news. */
+bool core_ice_add(struct core_ice *ice, const struct core_ice *more);
 
 bool core_codec_same(const struct core_codec *a,
 		     const struct core_codec *b); /* name, clock, channels: never by number (fmtp: codec's own) */

@@ -86,7 +86,9 @@ struct core_leg {
 	struct core_media_desc remote, local; /* what each side said last */
 	struct core_stream_config config;
 	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
+	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
 	bool has_stream, configured, has_keys;
+	bool is_web; /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
 	bool answer_said; /* local went out in a 183 or 200 */
 	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
@@ -219,8 +221,9 @@ struct core_leg *core_leg_of_stream(core_stream stream); /* NULL: stale */
 int core_leg_open_stream(struct core_leg *leg, int family);
 void core_leg_close_stream(struct core_leg *leg);
 void core_audio_leg_ends(struct core_leg *leg); /* audio.c: its stream is about to be closed */
-/* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. */
-void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys);
+/* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. is_web: our offers are for a
+ * browser. */
+void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, bool is_web, struct core_keys *ret_keys);
 int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction); /* into leg->local */
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer);
 /* The answer to leg->remote into leg->local, preferring what other agreed to; or our offer when there was none. Opens and configures the stream. */

@@ -293,6 +293,7 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		diversions[i] = (struct core_diversion){ group->diversions[group->forwarded - 1 - i].number,
 							 group->diversions[group->forwarded - 1 - i].reason };
 
+	leg->is_web = strcasecmp(branch->transport, "wss") == 0 || strcasecmp(branch->transport, "ws") == 0;
 	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
 	if (err == PBX_OK)
 		err = core_leg_make_offer(leg, dial->from, CORE_SEND | CORE_RECV);

@@ -79,6 +79,26 @@ static bool media_stopped(struct core_case *about)
 	return blame_by_reason(about, "media_timeout");
 }
 
+static bool ice_failed(struct core_case *about)
+{
+	return blame_by_reason(about, "ice_failed");
+}
+
+static bool consent_lost(struct core_case *about)
+{
+	return blame_by_reason(about, "consent_lost");
+}
+
+static bool dtls_failed(struct core_case *about)
+{
+	return blame_by_reason(about, "dtls_failed");
+}
+
+static bool dtls_wrong_certificate(struct core_case *about)
+{
+	return blame_by_reason(about, "dtls_wrong_certificate");
+}
+
 static bool dialog_gone(struct core_case *about)
 {
 	return blame_by_reason(about, "dialog is gone");
@@ -406,6 +426,20 @@ const struct core_rule core_call_rules[] = {
 	  "No packet of {who} ever came to {local}; its SDP names {told}: after media.timeout_s of silence the PBX hung up" },
 	{ "media_stopped", CORE_FAILED, media_stopped,
 	  "The audio of {who} stopped: {packets} packets had come from {came}, then none for media.timeout_s, and the PBX hung up" },
+	{ "ice_failed", CORE_FAILED, ice_failed,
+	  "No way for the audio of {who} was found (ICE): a firewall lets no UDP through to {local}, or media.external_ip does not name "
+	  "the "
+	  "address that others see" },
+	{ "consent_lost", CORE_FAILED, consent_lost,
+	  "{who} stopped answering where its audio was (ICE consent, RFC 7675), as a closed tab or a lost network does: the PBX hung up "
+	  "after "
+	  "media.consent_s" },
+	{ "dtls_failed", CORE_FAILED, dtls_failed,
+	  "No keys for the audio were agreed on with {who} (DTLS): its packets do not arrive, or it shares no cipher with us" },
+	{ "dtls_wrong_certificate", CORE_FAILED, dtls_wrong_certificate,
+	  "Somebody with another certificate than the one that {who} had announced wanted to be its audio (DTLS fingerprint): the PBX "
+	  "heard "
+	  "nothing of it and hung up" },
 	{ "dialog_gone", CORE_FAILED, dialog_gone,
 	  "{who} knew nothing of the call any more (it was restarted, or had hung up unheard): it ended after {talked}" },
 	{ "no_ack", CORE_FAILED, no_ack,

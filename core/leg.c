@@ -335,7 +335,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	bool offered = incoming->offer && incoming->offer->present;
 	struct core_keys keys;
 
-	core_keys_make(driver, incoming->account, incoming->peer, &keys);
+	core_keys_make(driver, incoming->account, incoming->peer, false, &keys);
 	if (offered && (!has_speech(incoming->offer) || !core_keys_suffice(&keys, incoming->offer)))
 		return PBX_ENOTSUP;
 

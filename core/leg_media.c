@@ -130,7 +130,7 @@ static void find_policy(const struct core_leg_driver *driver, const char *accoun
 	core_text_copy(ret_policy, 12, search.found);
 }
 
-void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, struct core_keys *ret_keys)
+void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, bool is_web, struct core_keys *ret_keys)
 {
 	struct core_keys keys = { 0 };
 	uint8_t suites[CORE_MOST_CRYPTOS], random[CORE_MOST_CRYPTOS][CORE_SRTP_KEY_BYTES];
@@ -141,9 +141,13 @@ void core_keys_make(const struct core_leg_driver *driver, const char *account, c
 	find_policy(driver, account, peer, policy);
 	if (!policy[0])
 		core_text_copy(policy, sizeof policy, usual);
-	keys.required = strcmp(policy, "required") == 0;
+	bool by_dtls = strcmp(policy, "dtls") == 0;
+
+	keys.required = by_dtls || strcmp(policy, "required") == 0;
 	if (keys.required || strcmp(policy, "optional") == 0)
 		keys.count = count;
+	if (keys.count > 0 && core_media->fingerprint && core_media->fingerprint(&keys.dtls))
+		keys.offers_dtls = by_dtls || is_web;
 	arc4random_buf(random, keys.count * sizeof random[0]); /* once: each call of it is one of the kernel */
 	for (uint8_t i = 0; i < keys.count; i++) {
 		keys.own[i].suite = suites[i];
@@ -157,7 +161,7 @@ void core_keys_make(const struct core_leg_driver *driver, const char *account, c
 static void need_keys(struct core_leg *leg)
 {
 	if (!leg->has_keys)
-		core_keys_make(core_leg_driver(), leg->account, leg->peer, &leg->keys);
+		core_keys_make(core_leg_driver(), leg->account, leg->peer, leg->is_web, &leg->keys);
 	leg->has_keys = true;
 }
 
@@ -168,7 +172,44 @@ static void offer_keys(struct core_leg *leg)
 
 	need_keys(leg);
 	agreed.own[0] = leg->config.send_crypto;
+	agreed.dtls = leg->config.own_dtls;
+	agreed.offers_dtls = agreed.dtls.hash != CORE_HASH_NONE;
 	core_keys_offer(leg->configured ? &agreed : &leg->keys, &leg->local);
+}
+
+/* ---- ICE ---- */
+
+static const struct core_stream_config *config_of(const struct core_leg *leg)
+{
+	return leg->configured ? &leg->config : NULL;
+}
+
+/* Our name and where we may be reached. A peer with a new name has begun ICE anew, and so do we (RFC 8445 9). */
+static void need_ice(struct core_leg *leg)
+{
+	bool restarts = core_ice_is_on(&leg->config.peer_ice.name) && !core_ice_same(&leg->config.peer_ice.name, &leg->remote.ice.name);
+
+	if (core_ice_is_on(&leg->ice.name) && !restarts)
+		return;
+	memset(&leg->ice, 0, sizeof leg->ice);
+	if (!core_media->ice)
+		return;
+
+	uint32_t role = core_media->ice(leg->stream, &leg->ice);
+	leg->ice.lite = role == CORE_ICE_LITE;
+	if (role != CORE_ICE_OFF)
+		core_ice_name_make(&leg->ice.name);
+}
+
+/* At first to who wants DTLS, and then as it was agreed on. One port is enough for them. */
+static void offer_ice(struct core_leg *leg)
+{
+	leg->local.rtcp_mux = leg->configured ? leg->config.rtcp_mux : leg->keys.offers_dtls;
+	if (leg->configured ? !core_ice_is_on(&leg->config.own_ice) : !leg->keys.offers_dtls)
+		return;
+	if (!leg->configured)
+		need_ice(leg);
+	core_ice_offer(&leg->ice, leg->is_web || (leg->configured && leg->config.rtcp_mux), &leg->local);
 }
 
 /* ---- offer and answer ---- */
@@ -189,6 +230,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 		wanted = other->remote;
 	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
 	offer_keys(leg);
+	offer_ice(leg);
 	return PBX_OK;
 }
 
@@ -212,6 +254,7 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 		err = core_keys_agree(&leg->local, answer, &config);
 	if (err != PBX_OK)
 		return err;
+	core_ice_agree(config_of(leg), &leg->local, answer, &config);
 	config.renegotiated = leg->configured;
 	leg->remote = *answer;
 	return configure(leg, &config);
@@ -258,24 +301,19 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 	err = answer_from_lists(leg, other, direction, &answer, &config);
 	need_keys(leg);
 	if (err == PBX_OK)
-		err = core_keys_answer(&leg->keys, &leg->remote, &answer, &config);
+		err = core_keys_answer(&leg->keys, config_of(leg), &leg->remote, &answer, &config);
 	if (err != PBX_OK)
 		return err;
+	if (core_ice_is_on(&leg->remote.ice.name)) {
+		need_ice(leg);
+		core_ice_answer(&leg->ice, config_of(leg), &leg->remote, &answer, &config);
+	}
 	config.renegotiated = renegotiated;
 	leg->local = answer;
 	return configure(leg, &config);
 }
 
 /* ---- the peer holds ---- */
-
-static bool is_nowhere(const struct core_addr *to)
-{
-	if (to->sa.sa_family == AF_INET)
-		return to->in4.sin_port == 0 || to->in4.sin_addr.s_addr == INADDR_ANY;
-	if (to->sa.sa_family == AF_INET6)
-		return to->in6.sin6_port == 0 || IN6_IS_ADDR_UNSPECIFIED(&to->in6.sin6_addr);
-	return true;
-}
 
 static bool may_bring_music(const struct core_leg *leg)
 {
@@ -295,9 +333,9 @@ static bool may_bring_music(const struct core_leg *leg)
 /* RFC 3264 8.4, and 0.0.0.0 as RFC 2543 had it. */
 void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said)
 {
-	bool sends = said->direction & CORE_SEND && !is_nowhere(&said->rtp);
+	bool sends = said->direction & CORE_SEND && !core_desc_is_nowhere(said);
 
-	leg->holds_us = !(said->direction & CORE_RECV) || is_nowhere(&said->rtp);
+	leg->holds_us = !(said->direction & CORE_RECV) || core_desc_is_nowhere(said);
 	leg->brings_music = leg->holds_us && sends && may_bring_music(leg);
 }
 
@@ -510,6 +548,21 @@ void core_media_on_silence(core_stream stream, uint32_t for_ms)
 	core_log(PBX_LOG_NOTICE, "calls", leg->call->id, "media_lost", "leg=%s for_ms=%u", leg->id, for_ms);
 	leg->call->reason = "media_timeout";
 	core_leg_end(leg, 0, PBX_CAUSE_TIMER, false, "media_timeout");
+}
+
+void core_media_on_failed(core_stream stream, uint32_t why)
+{
+	static const char *const reasons[] = { [CORE_MEDIA_ICE_FAILED] = "ice_failed",
+					       [CORE_MEDIA_CONSENT_LOST] = "consent_lost",
+					       [CORE_MEDIA_DTLS_FAILED] = "dtls_failed",
+					       [CORE_MEDIA_WRONG_PEER] = "dtls_wrong_certificate" };
+	struct core_leg *leg = core_leg_of_stream(stream);
+
+	if (!leg || leg->state == PBX_LEG_ENDED)
+		return;
+	core_log(PBX_LOG_NOTICE, "calls", leg->call->id, "media_failed", "leg=%s reason=%s", leg->id, reasons[why]);
+	leg->call->reason = reasons[why];
+	core_leg_end(leg, 0, why == CORE_MEDIA_CONSENT_LOST ? PBX_CAUSE_TIMER : PBX_CAUSE_FAILURE, false, reasons[why]);
 }
 
 void core_media_on_first_packet(core_stream stream)

@@ -53,6 +53,51 @@ struct core_crypto {
 #define CORE_XR_JITTER 16u    /* =jitt */
 #define CORE_XR_OURS (CORE_XR_VOIP | CORE_XR_RTT | CORE_XR_LOSS | CORE_XR_DUPLICATES | CORE_XR_JITTER)
 
+/* ICE (RFC 8445, 8839). Longer credentials than these are no ICE to us; browsers and phones have 4 to 32 characters. */
+#define CORE_ICE_UFRAG_SIZE 65u
+#define CORE_ICE_PWD_SIZE 129u
+#define CORE_MOST_CANDIDATES 12u
+
+#define CORE_CANDIDATE_HOST 0u
+#define CORE_CANDIDATE_PEER_REFLEXIVE 1u
+#define CORE_CANDIDATE_SERVER_REFLEXIVE 2u
+#define CORE_CANDIDATE_RELAYED 3u
+
+/* Where its describer may be reached by UDP. */
+struct core_candidate {
+	struct core_addr addr;
+	uint32_t priority;
+	uint8_t component; /* 1 RTP, 2 RTCP */
+	uint8_t kind;      /* CORE_CANDIDATE_… */
+};
+
+struct core_ice_name {
+	char ufrag[CORE_ICE_UFRAG_SIZE], pwd[CORE_ICE_PWD_SIZE]; /* ufrag "": no ICE */
+};
+
+struct core_ice {
+	struct core_ice_name name;
+	bool lite;    /* it only answers */
+	bool trickle; /* more candidates may come later (RFC 8838) */
+	uint8_t candidate_count;
+	struct core_candidate candidates[CORE_MOST_CANDIDATES];
+};
+
+/* DTLS-SRTP (RFC 5763, 8122): whose certificate proves that it is the describer's. */
+#define CORE_HASH_NONE 0u /* no DTLS */
+#define CORE_HASH_SHA256 1u
+#define CORE_HASH_SHA384 2u
+#define CORE_HASH_SHA512 3u
+#define CORE_SETUP_ACTPASS 0u
+#define CORE_SETUP_ACTIVE 1u /* the describer begins the handshake */
+#define CORE_SETUP_PASSIVE 2u
+
+struct core_dtls {
+	uint8_t hash;  /* CORE_HASH_… */
+	uint8_t setup; /* CORE_SETUP_… */
+	uint8_t fingerprint[64];
+};
+
 #define CORE_SEND 1u
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
@@ -66,6 +111,10 @@ struct core_media_desc {
 	bool secure;          /* RTP/SAVP…: without SRTP there is no stream. Else cryptos may be ignored (RFC 8643) */
 	uint8_t crypto_count; /* in order of preference; of an answer: one, or none */
 	struct core_crypto cryptos[CORE_MOST_CRYPTOS];
+	bool tls;      /* UDP/TLS/RTP/…: keys by DTLS and nothing else */
+	bool feedback; /* …/AVPF, …/SAVPF (RFC 4585), which is all that browsers take */
+	struct core_dtls dtls;
+	struct core_ice ice;
 	uint8_t direction;              /* CORE_SEND | CORE_RECV */
 	uint16_t ptime_ms, maxptime_ms; /* 0: not told */
 	uint8_t codec_count;            /* in order of preference; telephone-event and CN among them */

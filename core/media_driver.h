@@ -24,7 +24,13 @@ struct core_stream_config {
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
 	uint16_t ptime_ms;                       /* of what we send */
 	struct core_crypto send_crypto, receive_crypto; /* suite CORE_SRTP_NONE: plain RTP, both or none of them */
-	bool renegotiated;                              /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+	/* DTLS-SRTP instead of such keys; hash CORE_HASH_NONE: no. own_dtls.setup is ours: CORE_SETUP_ACTIVE or CORE_SETUP_PASSIVE. */
+	struct core_dtls own_dtls, peer_dtls;
+	struct core_ice_name own_ice; /* ufrag "": no ICE, the peer is where SDP says */
+	struct core_ice peer_ice;
+	bool ice_lite;        /* what we are */
+	bool ice_controlling; /* RFC 8445 6.1.1, as offer and answer have it */
+	bool renegotiated;    /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
 };
 
 /* The peer's own judgement: VoIP metrics of RTCP XR (RFC 3611 4.7), scaled as there. */
@@ -35,6 +41,12 @@ struct core_voip {
 	uint8_t r, mos_lq_tenths, mos_cq_tenths; /* 127: not known */
 	uint16_t buffer_ms;                      /* nominal */
 };
+
+/* Why a stream cannot go on. */
+#define CORE_MEDIA_ICE_FAILED 1u   /* no way to the peer was found */
+#define CORE_MEDIA_CONSENT_LOST 2u /* it does not answer any more (RFC 7675) */
+#define CORE_MEDIA_DTLS_FAILED 3u  /* no handshake */
+#define CORE_MEDIA_WRONG_PEER 4u   /* a handshake, with somebody whose certificate is not the one that SDP announced */
 
 struct core_stream_stats {
 	uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late;
@@ -100,6 +112,10 @@ struct core_filter {
 	struct pbx_host *owner; /* is not unloaded before its states are closed */
 };
 
+#define CORE_ICE_OFF 0u
+#define CORE_ICE_LITE 1u
+#define CORE_ICE_FULL 2u
+
 struct core_media_driver {
 	/* Takes ports and a worker: streams of one group (a call) share a worker. ret_local: what SDP shall say. family AF_INET or AF_INET6: what
 	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports left), PBX_ENOMEM, PBX_EIO. */
@@ -125,6 +141,10 @@ struct core_media_driver {
 	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);
 	/* Suites of SRTP, best first, and what a leg does about them unless its account or peer says otherwise: "off", "optional", "required". */
 	uint8_t (*suites)(uint8_t *ret_suites, uint8_t size, const char **ret_policy);
+	/* What our certificate looks like, for SDP; false: no DTLS here. An offer that has gone out stays good over a renewal. */
+	bool (*fingerprint)(struct core_dtls *ret_dtls);
+	/* What we are in ICE: CORE_ICE_OFF, _LITE or _FULL, and where a stream may be reached. */
+	uint32_t (*ice)(core_stream stream, struct core_ice *ret_ice);
 	/* As pbx/media.h, with specs of today's size; owner is charged. */
 	int (*source_open)(struct pbx_host *owner, const struct pbx_source_spec *spec, pbx_source *ret_source);
 	int (*source_update)(pbx_source source, const struct pbx_source_spec *spec);
@@ -165,4 +185,5 @@ void core_media_on_first_packet(core_stream stream);
 void core_media_on_mix_speaker(core_stream stream);
 void core_media_on_mix_talking(core_stream stream, bool on);
 void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how);
+void core_media_on_failed(core_stream stream, uint32_t why);                           /* CORE_MEDIA_… */
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */

@@ -2,7 +2,7 @@
  *
  * Pure functions over core/media_desc.h. A codec is its name, clock and channels; its payload type only says how one side numbers it.
  * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead.
- * Keys are negotiate_keys.c's. */
+ * Keys are negotiate_keys.c's, ICE is negotiate_ice.c's. */
 #include "calls.h"
 #include <string.h>
 #include <strings.h>
@@ -48,6 +48,11 @@ static bool is_nowhere(const struct core_addr *addr)
 	return true;
 }
 
+bool core_desc_is_nowhere(const struct core_media_desc *desc)
+{
+	return is_nowhere(&desc->rtp) && !core_ice_is_on(&desc->ice.name);
+}
+
 static uint8_t mirrored(uint8_t direction)
 {
 	return (uint8_t)((direction & CORE_SEND ? CORE_RECV : 0u) | (direction & CORE_RECV ? CORE_SEND : 0u));
@@ -56,7 +61,7 @@ static uint8_t mirrored(uint8_t direction)
 /* What the describer means: nowhere to send to is as good as not receiving (RFC 2543's hold). */
 static uint8_t meant_direction(const struct core_media_desc *desc)
 {
-	return (uint8_t)(is_nowhere(&desc->rtp) ? desc->direction & ~CORE_RECV : desc->direction);
+	return (uint8_t)(core_desc_is_nowhere(desc) ? desc->direction & ~CORE_RECV : desc->direction);
 }
 
 /* ---- offering ---- */
@@ -208,6 +213,7 @@ int core_answer_apply(const struct core_media_desc *offer, const struct core_med
 
 	struct core_stream_config config;
 	config_begin(&config, answer, (uint8_t)(mirrored(meant_direction(answer)) & offer->direction));
+	config.rtcp_mux = config.rtcp_mux && offer->rtcp_mux;
 
 	bool has_speech = false;
 	for (uint32_t pass = 0; pass < 2; pass++)

@@ -1,12 +1,25 @@
-/* negotiate_keys.c - offer and answer of SRTP keys in SDP (RFC 4568 5.1, RFC 8643)
+/* negotiate_keys.c - offer and answer of SRTP: keys in SDP (RFC 4568 5.1, RFC 8643), or certificates for DTLS (RFC 5763, 8842)
  *
- * Each side says the key it will send under; the answerer names one of the offerer's by its tag. A key is of one leg: it is never told to
- * another, and what one leg agreed on says nothing about the other. */
+ * Each side says the key it will send under; the answerer names one of the offerer's by its tag. Or each side says what its certificate looks
+ * like and who begins the handshake. A key is of one leg: it is never told to another, and what one leg agreed on says nothing about the
+ * other. */
 #include "calls.h"
 #include <string.h>
 
+static void offer_dtls(const struct core_keys *keys, struct core_media_desc *offer)
+{
+	offer->secure = offer->tls = offer->feedback = true;
+	offer->crypto_count = 0;
+	offer->dtls = keys->dtls;
+	offer->dtls.setup = CORE_SETUP_ACTPASS;
+}
+
 void core_keys_offer(const struct core_keys *keys, struct core_media_desc *offer)
 {
+	if (keys->offers_dtls) {
+		offer_dtls(keys, offer);
+		return;
+	}
 	offer->secure = keys->required && keys->count > 0;
 	offer->crypto_count = keys->count;
 	memcpy(offer->cryptos, keys->own, sizeof offer->cryptos);
@@ -31,16 +44,56 @@ static const struct core_crypto *choose(const struct core_keys *keys, const stru
 	return NULL;
 }
 
-bool core_keys_suffice(const struct core_keys *keys, const struct core_media_desc *offer)
+/* A fingerprint counts where the profile says so, and where the only other way would be no protection. */
+static bool can_dtls(const struct core_keys *keys, const struct core_media_desc *offer)
 {
-	return choose(keys, offer) || !(offer->secure || keys->required);
+	return keys->count > 0 && keys->dtls.hash != CORE_HASH_NONE && offer->dtls.hash != CORE_HASH_NONE;
 }
 
-int core_keys_answer(const struct core_keys *keys, const struct core_media_desc *offer, struct core_media_desc *answer,
-		     struct core_stream_config *config)
+bool core_keys_suffice(const struct core_keys *keys, const struct core_media_desc *offer)
+{
+	if (offer->tls)
+		return can_dtls(keys, offer);
+	return choose(keys, offer) || can_dtls(keys, offer) || !(offer->secure || keys->required);
+}
+
+static bool same_certificate(const struct core_dtls *a, const struct core_dtls *b)
+{
+	return a->hash == b->hash && memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
+}
+
+/* Who is asked begins, unless the offerer wants to (RFC 5763 5); a handshake that has been goes on (RFC 8842 5.5). */
+static uint8_t answer_setup(const struct core_stream_config *before, const struct core_dtls *offered)
+{
+	if (offered->setup != CORE_SETUP_ACTPASS)
+		return offered->setup == CORE_SETUP_ACTIVE ? CORE_SETUP_PASSIVE : CORE_SETUP_ACTIVE;
+	if (before && same_certificate(&before->peer_dtls, offered))
+		return before->own_dtls.setup;
+	return CORE_SETUP_ACTIVE;
+}
+
+static int answer_dtls(const struct core_keys *keys, const struct core_stream_config *before, const struct core_media_desc *offer,
+		       struct core_media_desc *answer, struct core_stream_config *config)
+{
+	answer->secure = offer->secure;
+	answer->tls = offer->tls;
+	answer->feedback = offer->feedback;
+	answer->dtls = keys->dtls;
+	answer->dtls.setup = answer_setup(before, &offer->dtls);
+	config->own_dtls = answer->dtls;
+	config->peer_dtls = offer->dtls;
+	return PBX_OK;
+}
+
+int core_keys_answer(const struct core_keys *keys, const struct core_stream_config *before, const struct core_media_desc *offer,
+		     struct core_media_desc *answer, struct core_stream_config *config)
 {
 	const struct core_crypto *theirs = choose(keys, offer);
 
+	if (can_dtls(keys, offer) && (offer->tls || !theirs))
+		return answer_dtls(keys, before, offer, answer, config);
+	if (offer->tls)
+		return PBX_ENOTSUP;
 	if (!theirs)
 		return core_keys_suffice(keys, offer) ? PBX_OK : PBX_ENOTSUP;
 	answer->secure = offer->secure;
@@ -60,8 +113,20 @@ static const struct core_crypto *find_tag(const struct core_media_desc *desc, ui
 	return NULL;
 }
 
+static int agree_on_dtls(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config)
+{
+	if (answer->dtls.hash == CORE_HASH_NONE || answer->dtls.setup == CORE_SETUP_ACTPASS)
+		return PBX_ENOTSUP;
+	config->own_dtls = offer->dtls;
+	config->own_dtls.setup = answer->dtls.setup == CORE_SETUP_ACTIVE ? CORE_SETUP_PASSIVE : CORE_SETUP_ACTIVE;
+	config->peer_dtls = answer->dtls;
+	return PBX_OK;
+}
+
 int core_keys_agree(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config)
 {
+	if (offer->dtls.hash != CORE_HASH_NONE)
+		return agree_on_dtls(offer, answer, config);
 	if (answer->crypto_count == 0)
 		return offer->secure || answer->secure ? PBX_ENOTSUP : PBX_OK;
 

@@ -6,6 +6,7 @@
  * which all other commands wait, so that none overtakes.
  */
 #include "codecs.h"
+#include "dtls.h"
 #include "ear.h"
 #include "engine_inner.h"
 #include "kernel.h"
@@ -150,6 +151,13 @@ static void on_source_changed(struct rtp_stream *stream, const struct rtp_event 
 	core_media_on_source_changed((core_stream){ stream->id }, &event->remote);
 }
 
+static void on_failed(struct rtp_stream *stream, uint32_t why)
+{
+	if (rtp_engine.observer.failed)
+		rtp_engine.observer.failed(stream->group, why);
+	core_media_on_failed((core_stream){ stream->id }, why);
+}
+
 static void on_event(const struct rtp_event *event)
 {
 	core_stream name = { event->stream };
@@ -166,6 +174,12 @@ static void on_event(const struct rtp_event *event)
 		break;
 	case RTP_EVENT_SOURCE_CHANGED:
 		on_source_changed(stream, event);
+		break;
+	case RTP_EVENT_CONNECTED:
+		stream->learned = event->remote;
+		break;
+	case RTP_EVENT_FAILED:
+		on_failed(stream, event->for_ms);
 		break;
 	default:
 		if (rtp_engine.observer.timeout)
@@ -281,6 +295,7 @@ static void take_settings(const struct rtp_settings *settings)
 	rtp_write(&rtp_engine.common.traffic_class, settings->dscp << 2);
 	rtp_write(&rtp_engine.common.timeout_ms, settings->timeout_s * 1000);
 	rtp_write(&rtp_engine.common.hold_timeout_ms, settings->hold_timeout_s * 1000);
+	rtp_write(&rtp_engine.common.consent_ms, settings->consent_s * 1000);
 }
 
 /* Where the kernel will not, workers relay: no reason to bother anybody. */
@@ -333,7 +348,13 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 		pbx_diag_set(diag, "srtp", "OpenSSL or libsrtp2 does not pass its self-test");
 		return PBX_EIO;
 	}
+	if (rtp_dtls_init() != PBX_OK) {
+		pbx_diag_set(diag, "srtp", "OpenSSL cannot make a certificate for DTLS");
+		rtp_srtp_fini();
+		return PBX_EIO;
+	}
 	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0) {
+		rtp_dtls_fini();
 		rtp_srtp_fini();
 		return PBX_EIO;
 	}
@@ -393,6 +414,7 @@ void rtp_engine_stop(void)
 	free(rtp_engine.worker_streams);
 	rtp_codecs_fini();
 	core_handles_fini(&rtp_engine.streams);
+	rtp_dtls_fini();
 	rtp_srtp_fini();
 	rtp_engine.running = false;
 }

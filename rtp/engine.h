@@ -14,6 +14,8 @@ struct rtp_settings {
 	struct pbx_list srtp_suites;
 	struct pbx_list codecs;
 	const char *transcode, *prefer;
+	const char *ice;
+	uint32_t consent_s;
 	const char *country;
 	const char *kernel_relay;
 };
@@ -22,6 +24,7 @@ struct rtp_settings {
 struct rtp_observer {
 	void (*source_changed)(const struct core_addr *remote, uint64_t group);
 	void (*timeout)(uint64_t group, uint32_t for_ms);
+	void (*failed)(uint64_t group, uint32_t why); /* CORE_MEDIA_… */
 	void (*ports_low)(const struct rtp_ports_count *count);
 };
 

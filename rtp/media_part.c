@@ -22,6 +22,26 @@ struct media_part {
 
 static struct media_part *part; /* there is one engine: its observers have no context */
 
+enum family {
+	FAILED,
+	PACKETS,
+	FOREIGN,
+	LOST,
+	MALFORMED,
+	FORGED,
+	SESSIONS,
+	PORTS,
+	BUSY,
+	SOURCES,
+	LISTENERS,
+	DECODERS,
+	RTCP,
+	DROPPED,
+	BY_KERNEL,
+	IN_KERNEL,
+	INTERFACES
+};
+
 /* ---- events ---- */
 
 static void publish(const char *type, struct pbx_json *taken)
@@ -79,30 +99,34 @@ static void on_ports_low(const struct rtp_ports_count *count)
 	publish("media.ports_low", ports_json(count));
 }
 
-static const struct rtp_observer observer = { .source_changed = on_source_changed, .timeout = on_timeout, .ports_low = on_ports_low };
+static const char *reason_of(uint32_t why)
+{
+	static const char *const reasons[] = { [CORE_MEDIA_ICE_FAILED] = "ice_failed",
+					       [CORE_MEDIA_CONSENT_LOST] = "consent_lost",
+					       [CORE_MEDIA_DTLS_FAILED] = "dtls_failed",
+					       [CORE_MEDIA_WRONG_PEER] = "dtls_wrong_certificate" };
+
+	return reasons[why];
+}
+
+static void on_failed(uint64_t group, uint32_t why)
+{
+	struct pbx_json *data = stream_event(group);
+
+	if (data)
+		(void)part->json->set_text(data, "reason", reason_of(why));
+	publish("media.failed", data);
+	(void)part->metrics->add(part->host, FAILED, reason_of(why), 1);
+}
+
+static const struct rtp_observer observer = {
+	.source_changed = on_source_changed, .timeout = on_timeout, .failed = on_failed, .ports_low = on_ports_low
+};
 
 /* ---- metrics ---- */
 
-enum family {
-	PACKETS,
-	FOREIGN,
-	LOST,
-	MALFORMED,
-	FORGED,
-	SESSIONS,
-	PORTS,
-	BUSY,
-	SOURCES,
-	LISTENERS,
-	DECODERS,
-	RTCP,
-	DROPPED,
-	BY_KERNEL,
-	IN_KERNEL,
-	INTERFACES
-};
-
 static const struct pbx_metric metrics[] = {
+	[FAILED] = { "pbx_media_failures_total", PBX_METRIC_COUNTER, "Streams that ICE or DTLS gave up, by cause", "reason", NULL },
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
 	[FOREIGN] = { "pbx_rtp_foreign_total", PBX_METRIC_COUNTER, "Packets dropped because they came from somebody else", NULL, NULL },
 	[LOST] = { "pbx_rtp_lost_total", PBX_METRIC_COUNTER, "RTP packets that did not arrive", NULL, NULL },
@@ -337,10 +361,16 @@ static const struct pbx_field timeout_fields[] = {
 	{ "for_ms", PBX_TYPE_INT, "How long nothing has come" },
 };
 
+static const struct pbx_field failed_fields[] = {
+	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
+	{ "reason", PBX_TYPE_TEXT, "ice_failed, consent_lost, dtls_failed, dtls_wrong_certificate" },
+};
+
 static const struct pbx_event_type events[] = {
 	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed",
 	  PBX_TABLE(source_fields) },
 	{ "media.timeout", "No packet has come for media.timeout_s", PBX_TABLE(timeout_fields) },
+	{ "media.failed", "A stream's peer was not found, does not answer any more, or is not who SDP said", PBX_TABLE(failed_fields) },
 	{ "media.ports_low", "Fewer than one in ten pairs of ports is free", PBX_TABLE(port_fields) },
 };
 
@@ -373,10 +403,11 @@ static const struct pbx_setting settings[] = {
 		   .flags = PBX_SETTING_RESTART,
 		   .help = "Whether the kernel relays established calls that need nothing else (auto: where it lets us; see "
 			   "pbxd-kernel-relay.conf) or pbxd relays each packet (off). Packets it relays pass no firewall rules"),
-	PBX_CHOICE(struct rtp_settings, srtp, .initial_text = "optional", .choices = PBX_CHOICES("off", "optional", "required"),
+	PBX_CHOICE(struct rtp_settings, srtp, .initial_text = "optional", .choices = PBX_CHOICES("off", "optional", "required", "dtls"),
 		   .help = "Encrypted media: no (off), with whoever can (optional; offered where signalling is encrypted too), no call "
-			   "without "
-			   "it (required). Accounts and trunks may say otherwise"),
+			   "without it (required), the same with keys by DTLS in what is offered (dtls). Browsers are always offered DTLS "
+			   "unless "
+			   "off. Accounts and trunks may say otherwise"),
 	PBX_LIST(struct rtp_settings, srtp_suites,
 		 .initial_text = "AES_CM_128_HMAC_SHA1_80,AEAD_AES_128_GCM,AEAD_AES_256_GCM,AES_256_CM_HMAC_SHA1_80",
 		 .help = "Crypto suites that are offered and taken, best first"),
@@ -390,6 +421,12 @@ static const struct pbx_setting settings[] = {
 			   "has the codec it likes best (always)"),
 	PBX_CHOICE(struct rtp_settings, prefer, .initial_text = "remote", .choices = PBX_CHOICES("remote", "local"),
 		   .help = "Whose order of codecs counts in an answer: the offer's (remote) or media.codecs (local)"),
+	PBX_CHOICE(
+		struct rtp_settings, ice, .initial_text = "full", .choices = PBX_CHOICES("off", "lite", "full"),
+		.help = "How peers that speak ICE are found: not (off), by answering them (lite: for a server that everybody reaches), by "
+			"asking too (full). Browsers need one of the latter"),
+	PBX_UINT(struct rtp_settings, consent_s, .initial = 25, .least = 4, .most = 30, .unit = "s",
+		 .help = "A call with ICE ends when its peer has not answered for so long"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 

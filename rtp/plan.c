@@ -6,7 +6,9 @@
  */
 #include "codecs.h"
 #include "plan.h"
+#include "dtls.h"
 #include "emodel.h"
+#include "ice.h"
 
 #include <pbx/abi.h>
 #include <stdlib.h>
@@ -120,12 +122,61 @@ int rtp_plan_protect(struct rtp_plan *plan, const struct core_stream_config *con
 	return add_guard(&config->receive_crypto, before ? &before->receive_crypto : NULL, 0, &plan->receive_guard, &plan->keeps_receive);
 }
 
+/* ---- ICE and DTLS ---- */
+
+static bool has_ice(const struct core_stream_config *config)
+{
+	return config && config->own_ice.ufrag[0] != '\0';
+}
+
+static bool same_name(const struct core_ice_name *a, const struct core_ice_name *b)
+{
+	return strcmp(a->ufrag, b->ufrag) == 0 && strcmp(a->pwd, b->pwd) == 0;
+}
+
+static bool keeps_ice(const struct core_stream_config *config, const struct core_stream_config *before)
+{
+	return has_ice(before) && same_name(&config->own_ice, &before->own_ice) &&
+	       same_name(&config->peer_ice.name, &before->peer_ice.name) && config->rtcp_mux == before->rtcp_mux &&
+	       config->ice_lite == before->ice_lite;
+}
+
+static bool same_certificate(const struct core_dtls *a, const struct core_dtls *b)
+{
+	return a->hash == b->hash && memcmp(a->fingerprint, b->fingerprint, sizeof a->fingerprint) == 0;
+}
+
+/* The same certificates in the same roles are the same association (RFC 8842 4). */
+static bool keeps_dtls(const struct core_stream_config *config, const struct core_stream_config *before)
+{
+	return before && same_certificate(&config->peer_dtls, &before->peer_dtls) &&
+	       same_certificate(&config->own_dtls, &before->own_dtls) && config->own_dtls.setup == before->own_dtls.setup;
+}
+
+int rtp_plan_associate(struct rtp_plan *plan, const struct core_stream_config *config, const struct core_stream_config *before,
+		       const uint8_t *suites, uint8_t suite_count)
+{
+	if (has_ice(config)) {
+		plan->ice = rtp_ice_new(config);
+		plan->keeps_ice = keeps_ice(config, before);
+		if (!plan->ice)
+			return PBX_ENOMEM;
+	}
+	plan->protects = config->peer_dtls.hash != CORE_HASH_NONE;
+	plan->keeps_dtls = plan->protects && keeps_dtls(config, before);
+	if (!plan->protects || plan->keeps_dtls)
+		return PBX_OK;
+	return rtp_dtls_new(&config->own_dtls, &config->peer_dtls, suites, suite_count, &plan->dtls);
+}
+
 void rtp_plan_free(struct rtp_plan *plan)
 {
 	if (!plan)
 		return;
 	rtp_guard_free(plan->send_guard);
 	rtp_guard_free(plan->receive_guard);
+	rtp_ice_free(plan->ice);
+	rtp_dtls_free(plan->dtls);
 	free(plan);
 }
 

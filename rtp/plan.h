@@ -13,6 +13,10 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
  * PBX_OK, PBX_ENOMEM. */
 int rtp_plan_protect(struct rtp_plan *plan, const struct core_stream_config *config, const struct core_stream_config *before,
 		     uint32_t ssrc);
+/* With an ICE agent and a DTLS handshake where they were agreed on, unless what `before` began goes on. PBX_OK, PBX_ENOTSUP (a certificate that
+ * is not ours, no suite for DTLS), PBX_ENOMEM. */
+int rtp_plan_associate(struct rtp_plan *plan, const struct core_stream_config *config, const struct core_stream_config *before,
+		       const uint8_t *suites, uint8_t suite_count);
 void rtp_plan_free(struct rtp_plan *plan); /* NULL is fine */
 /* What `from` sends, on its way to `to`. Either may be NULL (not configured): nothing passes. */
 void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route);

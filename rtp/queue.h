@@ -28,13 +28,15 @@ struct rtp_node *rtp_queue_pop(struct rtp_queue *queue);
 #define RTP_EVENT_SILENCE 2u
 #define RTP_EVENT_DIGIT 3u
 #define RTP_EVENT_SOURCE_CHANGED 4u
+#define RTP_EVENT_CONNECTED 5u /* ICE: remote is where it sends now */
+#define RTP_EVENT_FAILED 6u    /* for_ms: CORE_MEDIA_… */
 
 struct rtp_event {
 	uint64_t stream; /* core_stream.id */
 	uint32_t kind;
-	uint32_t for_ms; /* SILENCE, DIGIT: how long */
+	uint32_t for_ms; /* SILENCE, DIGIT: how long; FAILED: why */
 	char digit;
-	struct core_addr remote; /* SOURCE_CHANGED */
+	struct core_addr remote; /* SOURCE_CHANGED, CONNECTED */
 };
 
 #define RTP_RING_EVENTS 1024u

@@ -20,7 +20,9 @@
 
 bool rtp_can_send(const struct rtp_session *session)
 {
-	return session->plan && session->plan->direction & CORE_SEND && session->remote_size > 0;
+	const struct rtp_plan *plan = session->plan;
+
+	return plan && plan->direction & CORE_SEND && session->remote_size > 0 && (plan->send_guard || !plan->protects);
 }
 
 /* Newest of what we sent, for the next one's sake; one that overtakes does not take us back. */

@@ -261,7 +261,7 @@ static uint8_t *put_xr(struct rtp_session *session, uint8_t *at)
 
 static bool has_way(const struct rtp_session *session)
 {
-	if (!session->plan)
+	if (!session->plan || (session->plan->protects && !session->plan->send_guard))
 		return false;
 	return session->plan->rtcp_mux ? session->remote_size > 0 : rtp_addr_size(&session->remote_rtcp) > 0;
 }

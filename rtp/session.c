@@ -5,8 +5,9 @@
  * SDP's address first; another one only when four packets in a row, of one SSRC, rising in sequence and with payload types
  * that were agreed on, come within five seconds of an offer and answer, and SDP's address has been silent so far. Whoever is
  * heard then stays until the next offer and answer. Everybody else is counted and dropped. Where SRTP was agreed on, the key
- * decides instead of the address.
+ * decides instead of the address; where ICE was, the peer is where association.c has found it.
  */
+#include "association.h"
 #include "ear.h"
 #include "octets.h"
 #include "room.h"
@@ -76,7 +77,7 @@ bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet)
 	return true;
 }
 
-static void set_remote(struct rtp_session *session, const struct core_addr *remote)
+void rtp_session_set_remote(struct rtp_session *session, const struct core_addr *remote)
 {
 	rtp_handover_take_back(session);
 	session->remote = *remote;
@@ -129,7 +130,7 @@ static void lock_source(struct rtp_session *session, const struct core_addr *fro
 		return;
 	if (!rtp_addr_same_host(&session->remote, from))
 		session->remote_rtcp = (struct core_addr){ 0 }; /* learned from RTCP itself */
-	set_remote(session, from);
+	rtp_session_set_remote(session, from);
 	if (!rtp_addr_same(from, &session->plan->rtp))
 		tell_source(session);
 }
@@ -185,7 +186,7 @@ static bool unprotect(struct rtp_session *session, bool rtcp, uint8_t *data, siz
 {
 	struct rtp_guard *guard = session->plan->receive_guard;
 
-	if (!guard || rtp_guard_unprotect(guard, rtcp, data, size))
+	if (guard ? rtp_guard_unprotect(guard, rtcp, data, size) : !session->plan->protects)
 		return true;
 	rtp_count(&session->counters.forged, 1);
 	return false;
@@ -194,6 +195,8 @@ static bool unprotect(struct rtp_session *session, bool rtcp, uint8_t *data, siz
 /* Who proves to have the key is believed from anywhere, unless the settings say that SDP's address alone counts. */
 static bool is_believed(struct rtp_session *session, const struct core_addr *from, const struct rtp_packet *packet)
 {
+	if (session->plan->ice)
+		return rtp_association_knows(session, false, from) || rtp_addr_same(from, &session->remote);
 	if (!session->plan->receive_guard || session->plan->nat == RTP_NAT_OFF)
 		return is_our_source(session, from, packet);
 	if (!session->locked || !rtp_addr_same(&session->remote, from))
@@ -249,8 +252,13 @@ static void take_rtcp(struct rtp_session *session, uint8_t *data, size_t size, c
 void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from)
 {
 	if (!session->plan || size == 0)
-		return;                       /* nothing is agreed yet: nobody has a right to be heard */
-	if (data[0] < 128 || data[0] > 191) { /* STUN, DTLS and what else shares ports (RFC 7983): we have offered none of it */
+		return;                                                    /* nothing is agreed yet: nobody has a right to be heard */
+	if (data[0] < 64 && (session->plan->ice || session->plan->dtls)) { /* STUN and DTLS (RFC 7983) */
+		if (!rtp_association_take(session, rtcp_socket, data, size, from))
+			rtp_count(&session->counters.foreign, 1);
+		return;
+	}
+	if (data[0] < 128 || data[0] > 191) { /* those, and what else shares ports: we have offered none of it */
 		rtp_count(&session->counters.malformed, 1);
 		return;
 	}
@@ -293,8 +301,10 @@ static void follow_plan(struct rtp_session *session, const struct rtp_plan *old)
 {
 	const struct rtp_plan *plan = session->plan;
 
-	if (!old || !rtp_addr_same(&old->rtp, &plan->rtp)) {
-		set_remote(session, &plan->rtp);
+	if (plan->ice)
+		return;
+	if (!old || old->ice || !rtp_addr_same(&old->rtp, &plan->rtp)) {
+		rtp_session_set_remote(session, &plan->rtp);
 		session->remote_rtcp = plan->rtcp;
 		session->locked = false;
 	}
@@ -321,6 +331,7 @@ struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_p
 	}
 	session->plan = plan;
 	follow_plan(session, old);
+	rtp_association_begin(session, old);
 	session->quiet_since_ms = session->worker->now_ms;
 	session->told_silence = false;
 	return old;
@@ -346,6 +357,7 @@ void rtp_session_look_after(struct rtp_session *session)
 	rtp_handover_look_after(session);
 	if (session->changed_source)
 		tell_source(session);
+	rtp_association_look_after(session);
 	look_for_silence(session);
 	rtp_dtmf_look_after(session);
 	rtp_receiver_look_after(session);

@@ -54,6 +54,10 @@ struct rtp_plan {
 	const struct rtp_cost *cost;                  /* what the E-model knows of the first codec */
 	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
 	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
+	bool protects, proved;          /* by DTLS: no packet without guards, which come when the handshake is done (proved) */
+	struct rtp_ice *ice;            /* owned; NULL: the peer is where SDP says */
+	struct rtp_dtls *dtls;          /* owned; NULL: no DTLS, or the plan's before goes on */
+	bool keeps_ice, keeps_dtls;     /* the same names, the same certificates as in the plan before */
 };
 
 #define RTP_OUT_NONE 0xffu      /* the receiver cannot take it */
@@ -76,6 +80,7 @@ struct rtp_counters {
 	_Atomic uint32_t voip_told;
 	_Atomic uint64_t by_kernel; /* of packets_in: relayed by the program in the kernel */
 	_Atomic uint32_t in_kernel;
+	_Atomic uint32_t suite; /* of DTLS */
 };
 
 static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
@@ -174,6 +179,8 @@ struct rtp_candidate {
 	uint8_t packets;
 };
 
+struct rtp_ice;
+struct rtp_dtls;
 struct rtp_play;
 struct rtp_digits;
 struct rtp_ear;
@@ -196,6 +203,10 @@ struct rtp_session {
 	bool changed_source;    /* and could not tell yet */
 	uint64_t learn_until_ms;
 	struct rtp_candidate candidate;
+
+	uint8_t failed; /* CORE_MEDIA_…, when the association cannot go on */
+	bool told_failed;
+	uint64_t shaking_since_ms; /* DTLS */
 
 	bool held, told_silence;
 	uint64_t quiet_since_ms; /* the newest packet, or the change that started the wait for one */
@@ -238,6 +249,8 @@ _Static_assert(sizeof(struct rtp_session) < 4096, "two of these are in every bri
 void rtp_session_read(struct rtp_session *session, bool rtcp_socket);
 /* The same for a datagram that is here already (fuzzing). data has RTP_MOST_BYTES of room. */
 void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from);
+/* Where we send from now on. */
+void rtp_session_set_remote(struct rtp_session *session, const struct core_addr *remote);
 /* Version, CSRCs, extension, padding. False: not RTP as RFC 3550 has it. */
 bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet);
 /* plan is taken; the one before is returned. */

@@ -6,6 +6,7 @@
  * took it away from there has come back.
  */
 #include "codecs.h"
+#include "dtls.h"
 #include "ear.h"
 #include "engine_inner.h"
 #include "estimate.h"
@@ -359,6 +360,71 @@ static int send_routes(uint32_t kind, struct rtp_stream *a, struct rtp_stream *b
 	return PBX_OK;
 }
 
+static uint8_t driver_suites(uint8_t *ret_suites, uint8_t size, const char **ret_policy)
+{
+	const struct pbx_list *wanted = &rtp_engine.settings->srtp_suites;
+	uint8_t count = 0;
+
+	*ret_policy = rtp_engine.settings->srtp;
+	for (uint32_t i = 0; i < wanted->count && count < size; i++)
+		ret_suites[count++] = core_srtp_find(wanted->items[i], strlen(wanted->items[i])); /* checked with the settings */
+	return count;
+}
+
+static bool driver_fingerprint(struct core_dtls *ret_dtls)
+{
+	memset(ret_dtls, 0, sizeof *ret_dtls);
+	if (rtp_engine.running)
+		rtp_dtls_fingerprint(ret_dtls);
+	return rtp_engine.running;
+}
+
+/* ---- ICE: where a stream may be reached ---- */
+
+#define HOST_PREFERENCE 126u /* RFC 8445 5.1.2.2 */
+#define MAPPED_PREFERENCE 100u
+
+static void add_candidates(struct core_ice *ice, const struct core_addr *addr, uint8_t kind)
+{
+	uint32_t preference = kind == CORE_CANDIDATE_HOST ? HOST_PREFERENCE : MAPPED_PREFERENCE;
+
+	for (uint8_t component = 1; component <= 2; component++) {
+		struct core_candidate *added = &ice->candidates[ice->candidate_count++];
+
+		*added = (struct core_candidate){ .addr = *addr,
+						  .priority = preference << 24 | 0xffffu << 8 | (256u - component),
+						  .component = component,
+						  .kind = kind };
+		added->addr.in4.sin_port =
+			htons((uint16_t)(ntohs(addr->in4.sin_port) + component - 1)); /* the same place in both families */
+	}
+}
+
+/* Our own address, and the one in front of our NAT where the settings name it. A lite agent has but the one that everybody reaches (2.5). */
+static uint32_t driver_ice(core_stream name, struct core_ice *ret_ice)
+{
+	const struct rtp_stream *stream = rtp_stream_find(name);
+	const char *role = rtp_engine.running ? rtp_engine.settings->ice : "off";
+
+	if (!stream || strcmp(role, "off") == 0)
+		return CORE_ICE_OFF;
+	int family = stream->local.sa.sa_family;
+	struct core_addr own = addr_of(family, family == AF_INET ? rtp_engine.settings->bind : rtp_engine.settings->bind6, stream->port);
+	bool lite = strcmp(role, "lite") == 0;
+
+	if (is_any(&own))
+		own = default_route(family);
+	own.in4.sin_port = htons(stream->port);
+	ret_ice->candidate_count = 0;
+	if (lite || rtp_addr_same_host(&own, &stream->local)) {
+		add_candidates(ret_ice, &stream->local, CORE_CANDIDATE_HOST);
+	} else {
+		add_candidates(ret_ice, &own, CORE_CANDIDATE_HOST);
+		add_candidates(ret_ice, &stream->local, CORE_CANDIDATE_SERVER_REFLEXIVE);
+	}
+	return lite ? CORE_ICE_LITE : CORE_ICE_FULL;
+}
+
 static int driver_configure(core_stream name, const struct core_stream_config *config)
 {
 	struct rtp_stream *stream = rtp_stream_find(name);
@@ -376,8 +442,13 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 		return PBX_ENOMEM;
 	}
 	rtp_plan_make(config, rtp_engine.nat, command->plan);
+	uint8_t suites[CORE_MOST_CRYPTOS];
+	const char *policy;
 	int err = rtp_plan_protect(command->plan, config, config_of(stream), stream->session.sender.ssrc);
 
+	if (err == PBX_OK)
+		err = rtp_plan_associate(command->plan, config, config_of(stream), suites,
+					 driver_suites(suites, CORE_MOST_CRYPTOS, &policy));
 	if (err != PBX_OK) {
 		rtp_command_free(command);
 		return err;
@@ -701,7 +772,7 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.foreign = rtp_read(&counters->foreign),
 		.malformed = rtp_read(&counters->malformed),
 		.forged = rtp_read(&counters->forged),
-		.suite = stream->config.send_crypto.suite,
+		.suite = (uint8_t)(stream->config.peer_dtls.hash ? rtp_read(&counters->suite) : stream->config.send_crypto.suite),
 		.late = rtp_read(&counters->late),
 		.dropped = rtp_session_dropped(&stream->session),
 		.by_kernel = rtp_read(&counters->by_kernel),
@@ -742,17 +813,6 @@ static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
 	return rtp_codecs_list(ret_codecs, size, true);
 }
 
-static uint8_t driver_suites(uint8_t *ret_suites, uint8_t size, const char **ret_policy)
-{
-	const struct pbx_list *wanted = &rtp_engine.settings->srtp_suites;
-	uint8_t count = 0;
-
-	*ret_policy = rtp_engine.settings->srtp;
-	for (uint32_t i = 0; i < wanted->count && count < size; i++)
-		ret_suites[count++] = core_srtp_find(wanted->items[i], strlen(wanted->items[i])); /* checked with the settings */
-	return count;
-}
-
 const struct core_media_driver rtp_driver = {
 	.open = driver_open,
 	.configure = driver_configure,
@@ -767,6 +827,8 @@ const struct core_media_driver rtp_driver = {
 	.close = driver_close,
 	.codecs = driver_codecs,
 	.suites = driver_suites,
+	.fingerprint = driver_fingerprint,
+	.ice = driver_ice,
 	.source_open = rtp_source_open,
 	.source_update = rtp_source_update,
 	.source_close = rtp_source_close,

@@ -79,7 +79,7 @@ struct rtp_digits {
 
 /* What all workers read and the loop may change at any time. */
 struct rtp_common {
-	_Atomic uint32_t timeout_ms, hold_timeout_ms, traffic_class;
+	_Atomic uint32_t timeout_ms, hold_timeout_ms, traffic_class, consent_ms;
 	struct rtp_queue returns; /* commands, back to the loop */
 	void (*wake)(void);       /* the loop: there is something in returns or in a ring. Any thread, any time */
 	char cname[40];           /* RFC 3550 6.5.1: the same for all our streams, and says nothing about us */

@@ -7,6 +7,7 @@
  */
 #include "sdp.h"
 #include "sdp_crypto.h"
+#include "sdp_ice.h"
 #include <arpa/inet.h>
 #include <pbx/abi.h>
 #include <sofia-sip/sdp.h>
@@ -190,26 +191,86 @@ static bool is_secure(const sdp_media_t *media)
 	return strstr(media->m_proto_name, "SAVP") != NULL;
 }
 
-static bool mentions_key(const sdp_media_t *media)
+/* ---- ICE and DTLS ---- */
+
+static void read_candidates(const sdp_media_t *media, struct core_ice *ice)
+{
+	for (const sdp_attribute_t *at = media->m_attributes; at && ice->candidate_count < CORE_MOST_CANDIDATES; at = at->a_next)
+		if (at->a_value && strcasecmp(at->a_name, "candidate") == 0 &&
+		    ua_sdp_candidate_read(at->a_value, &ice->candidates[ice->candidate_count]))
+			ice->candidate_count++;
+}
+
+static void read_ice(const sdp_session_t *session, const sdp_media_t *media, struct core_ice *ice)
+{
+	const char *options = attribute(session, media, "ice-options");
+
+	if (!ua_sdp_ice_name_read(attribute(session, media, "ice-ufrag"), attribute(session, media, "ice-pwd"), &ice->name))
+		return;
+	ice->lite = sdp_attribute_find(session->sdp_attributes, "ice-lite") != NULL;
+	ice->trickle = options && strstr(options, "trickle");
+	read_candidates(media, ice);
+}
+
+/* The first that proves something (RFC 8122 5): a describer may say the same with several hashes. */
+static bool read_fingerprint(const sdp_attribute_t *attributes, struct core_dtls *dtls)
+{
+	for (const sdp_attribute_t *at = attributes; at; at = at->a_next)
+		if (at->a_value && strcasecmp(at->a_name, "fingerprint") == 0 && ua_sdp_fingerprint_read(at->a_value, dtls))
+			return true;
+	return false;
+}
+
+static void read_dtls(const sdp_session_t *session, const sdp_media_t *media, bool is_answer, struct core_dtls *dtls)
+{
+	if (read_fingerprint(media->m_attributes, dtls) || read_fingerprint(session->sdp_attributes, dtls))
+		dtls->setup = ua_sdp_setup_read(attribute(session, media, "setup"), is_answer);
+}
+
+static bool is_tls(const sdp_media_t *media)
+{
+	return strncasecmp(media->m_proto_name, "UDP/TLS/", 8) == 0;
+}
+
+static bool mentions_key(const sdp_session_t *session, const sdp_media_t *media)
 {
 	struct core_media_desc found = { 0 };
 
 	read_cryptos(media, &found);
-	return found.crypto_count > 0;
+	read_dtls(session, media, false, &found.dtls);
+	return found.crypto_count > 0 || found.dtls.hash != CORE_HASH_NONE;
+}
+
+/* "BUNDLE audio video" names the line. */
+static bool is_bundled(const sdp_session_t *session, const char *mid)
+{
+	for (const sdp_attribute_t *at = session->sdp_attributes; mid[0] && at; at = at->a_next) {
+		if (strcasecmp(at->a_name, "group") != 0 || !at->a_value || strncmp(at->a_value, "BUNDLE ", 7) != 0)
+			continue;
+		for (const char *word = at->a_value + 7; *word; word += strcspn(word, " "), word += strspn(word, " "))
+			if (strcspn(word, " ") == strlen(mid) && strncmp(word, mid, strlen(mid)) == 0)
+				return true;
+	}
+	return false;
 }
 
 /* How much we like a line as our audio: 0 not at all. */
-static int audio_rank(const sdp_media_t *media)
+static int audio_rank(const sdp_session_t *session, const sdp_media_t *media)
 {
 	if (media->m_type != sdp_media_audio || !is_rtp(media))
 		return 0;
 	if (media->m_rejected || media->m_port == 0)
 		return 1;
-	return !is_secure(media) ? 3 : mentions_key(media) ? 4 : 2;
+	return !is_secure(media) ? 3 : mentions_key(session, media) ? 4 : 2;
 }
 
 static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
 {
+	const sdp_attribute_t *mid = sdp_attribute_find(media->m_attributes, "mid");
+
+	line->mid[0] = '\0';
+	if (mid && mid->a_value && strlen(mid->a_value) < sizeof line->mid)
+		(void)snprintf(line->mid, sizeof line->mid, "%s", mid->a_value);
 	(void)snprintf(line->media, sizeof line->media, "%s", media->m_type_name ? media->m_type_name : "audio");
 	(void)snprintf(line->proto, sizeof line->proto, "%s", media->m_proto_name ? media->m_proto_name : "RTP/AVP");
 	if (media->m_rtpmaps)
@@ -219,7 +280,7 @@ static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
 			       media->m_format && media->m_format->l_text ? media->m_format->l_text : "0");
 }
 
-static int read_audio(const sdp_session_t *session, const sdp_media_t *media, struct core_media_desc *desc)
+static int read_audio(const sdp_session_t *session, const sdp_media_t *media, bool is_answer, struct core_media_desc *desc)
 {
 	const sdp_connection_t *connection = media->m_connections ? media->m_connections : session->sdp_connection;
 	const char *rtcp;
@@ -232,8 +293,12 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, st
 		return connection && connection->c_address && connection->c_nettype == sdp_net_in ? PBX_ENOTSUP : PBX_EINVAL;
 	desc->present = true;
 	desc->secure = is_secure(media);
+	desc->tls = is_tls(media);
+	desc->feedback = strcasecmp(media->m_proto_name + strlen(media->m_proto_name) - 1, "F") == 0;
+	read_ice(session, media, &desc->ice);
+	read_dtls(session, media, is_answer, &desc->dtls);
 	desc->direction = (uint8_t)media->m_mode; /* Sofia's bits are ours */
-	if (is_nowhere(&desc->rtp))
+	if (is_nowhere(&desc->rtp) && !desc->ice.name.ufrag[0])
 		desc->direction &= (uint8_t)~CORE_RECV;
 	desc->ptime_ms = read_ms(attribute(session, media, "ptime"));
 	desc->maxptime_ms = read_ms(attribute(session, media, "maxptime"));
@@ -262,16 +327,18 @@ static int read_session(struct ua_sdp *sdp, const sdp_session_t *session, bool i
 			return PBX_ENOTSUP;
 		if (!is_answer)
 			read_line(media, &next.lines[count]);
-		if (is_answer ? count == sdp->audio : audio_rank(media) > (audio ? audio_rank(audio) : 0)) {
+		if (is_answer ? count == sdp->audio : audio_rank(session, media) > (audio ? audio_rank(session, audio) : 0)) {
 			audio = media;
 			next.audio = count;
 		}
 	}
-	if (!audio || audio_rank(audio) == 0 || (is_answer && sdp->line_count > 0 && count != sdp->line_count))
+	if (!audio || audio_rank(session, audio) == 0 || (is_answer && sdp->line_count > 0 && count != sdp->line_count))
 		return PBX_ENOTSUP;
 	next.line_count = count;
+	if (!is_answer)
+		next.bundled = is_bundled(session, next.lines[next.audio].mid);
 
-	int err = read_audio(session, audio, &desc);
+	int err = read_audio(session, audio, is_answer, &desc);
 	if (err != PBX_OK)
 		return err;
 	*sdp = next;
@@ -424,11 +491,37 @@ static void put_xr(struct text *text, uint8_t xr)
 	put(text, "\r\n");
 }
 
-static void put_audio(struct text *text, const struct core_media_desc *desc, const char *proto)
+static void put_ice(struct text *text, const struct core_ice *ice)
+{
+	if (!ice->name.ufrag[0])
+		return;
+	put(text, "a=ice-ufrag:%s\r\na=ice-pwd:%s\r\n", ice->name.ufrag, ice->name.pwd);
+	if (ice->trickle)
+		put(text, "a=ice-options:trickle\r\n");
+	for (uint8_t i = 0; i < ice->candidate_count; i++) {
+		char candidate[UA_SDP_CANDIDATE_SIZE];
+
+		ua_sdp_candidate_write(&ice->candidates[i], candidate);
+		put(text, "a=candidate:%s\r\n", candidate);
+	}
+	put(text, "a=end-of-candidates\r\n");
+}
+
+static void put_dtls(struct text *text, const struct core_dtls *dtls)
+{
+	char fingerprint[UA_SDP_FINGERPRINT_SIZE];
+
+	if (dtls->hash == CORE_HASH_NONE)
+		return;
+	ua_sdp_fingerprint_write(dtls, fingerprint);
+	put(text, "a=fingerprint:%s\r\na=setup:%s\r\n", fingerprint, ua_sdp_setup_name(dtls->setup));
+}
+
+static void put_audio(struct text *text, const struct core_media_desc *desc, const struct ua_sdp_line *line)
 {
 	static const char *const directions[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
 
-	put(text, "m=audio %u %s", port_of(&desc->rtp), proto);
+	put(text, "m=audio %u %s", port_of(&desc->rtp), line->proto);
 	for (uint8_t i = 0; i < desc->codec_count; i++)
 		put(text, " %u", desc->codecs[i].payload_type);
 	put(text, "\r\n");
@@ -452,7 +545,18 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 		put(text, "a=rtcp-rsize\r\n");
 	if (desc->xr)
 		put_xr(text, desc->xr);
+	if (line->mid[0])
+		put(text, "a=mid:%s\r\n", line->mid);
+	put_dtls(text, &desc->dtls);
+	put_ice(text, &desc->ice);
 	put(text, "a=%s\r\n", directions[desc->direction & 3]);
+}
+
+static void put_refused(struct text *text, const struct ua_sdp_line *line)
+{
+	put(text, "m=%s 0 %s %s\r\n", line->media, line->proto, line->format);
+	if (line->mid[0])
+		put(text, "a=mid:%s\r\n", line->mid);
 }
 
 static uint64_t hash_of(const char *text)
@@ -462,6 +566,20 @@ static uint64_t hash_of(const char *text)
 	for (; *text; text++)
 		hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
 	return hash;
+}
+
+/* One line of audio; to browsers with what they expect around it. */
+static void begin_offer(struct ua_sdp *sdp, const struct core_media_desc *desc)
+{
+	struct ua_sdp_line *line = &sdp->lines[0];
+
+	sdp->line_count = 1;
+	*line = (struct ua_sdp_line){ .media = "audio", .format = "0" };
+	(void)snprintf(line->proto, sizeof line->proto, "%sRTP/%s%s", desc->tls ? "UDP/TLS/" : "", desc->secure ? "SAVP" : "AVP",
+		       desc->feedback ? "F" : "");
+	sdp->bundled = desc->tls;
+	if (desc->tls)
+		(void)snprintf(line->mid, sizeof line->mid, "0");
 }
 
 int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char ret_body[UA_SDP_SIZE])
@@ -474,17 +592,18 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 		(void)inet_ntop(desc->rtp.sa.sa_family,
 				is6 ? (const void *)&desc->rtp.in6.sin6_addr : (const void *)&desc->rtp.in4.sin_addr, host,
 				sizeof host); /* a known family and room enough */
-	if (sdp->line_count == 0) {
-		sdp->line_count = 1;
-		sdp->lines[0] = (struct ua_sdp_line){ .media = "audio", .format = "0" };
-		(void)snprintf(sdp->lines[0].proto, sizeof sdp->lines[0].proto, "RTP/%s", desc->secure ? "SAVP" : "AVP");
-	}
+	if (sdp->line_count == 0)
+		begin_offer(sdp, desc);
 	put(&text, "s=-\r\nc=IN %s %s\r\nt=0 0\r\n", is6 ? "IP6" : "IP4", host);
+	if (desc->present && sdp->bundled)
+		put(&text, "a=group:BUNDLE %s\r\n", sdp->lines[sdp->audio].mid);
+	if (desc->ice.name.ufrag[0] && desc->ice.lite)
+		put(&text, "a=ice-lite\r\n");
 	for (uint8_t i = 0; i < sdp->line_count; i++) {
 		if (i == sdp->audio && desc->present && desc->codec_count > 0)
-			put_audio(&text, desc, sdp->lines[i].proto);
+			put_audio(&text, desc, &sdp->lines[i]);
 		else
-			put(&text, "m=%s 0 %s %s\r\n", sdp->lines[i].media, sdp->lines[i].proto, sdp->lines[i].format);
+			put_refused(&text, &sdp->lines[i]);
 	}
 	if (text.used >= text.size)
 		return PBX_ENOSPC;

@@ -12,6 +12,7 @@
 
 struct ua_sdp_line {
 	char media[14], proto[22], format[12]; /* format: the first of the line, to refuse with */
+	char mid[17];                          /* "": it has none, or one that is longer than anybody's */
 };
 
 struct ua_sdp {
@@ -19,6 +20,7 @@ struct ua_sdp {
 	uint32_t version;
 	uint64_t body_hash;        /* of what was last written, without o= */
 	uint8_t line_count, audio; /* 0 lines: none yet, an offer of ours will have one */
+	bool bundled;              /* the audio shares its ports with whatever else (RFC 9143): we say so, for it alone */
 	struct ua_sdp_line lines[UA_MOST_LINES];
 };
 

@@ -28,7 +28,7 @@ const char account_upsert_sql[] =
 #define FLAG_NO_WAITING 8
 #define CLASS_SHIFT 4 /* three bits hold the class, and 0 means none: rows of before have it */
 #define FLAG_TRUSTED 128
-#define SRTP_SHIFT 8 /* two bits: of srtp_choices */
+#define SRTP_SHIFT 8 /* three bits: of srtp_choices */
 
 #define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
 
@@ -253,7 +253,7 @@ static void draft_from_row(struct account_draft *account, const struct pbx_rows 
 	account->dnd = flags & FLAG_DND;
 	account->no_waiting = flags & FLAG_NO_WAITING;
 	account->trusted = flags & FLAG_TRUSTED;
-	account->srtp = (uint32_t)(flags >> SRTP_SHIFT & 3);
+	account->srtp = (uint32_t)(flags >> SRTP_SHIFT & 7);
 	account->call_class = flags >> CLASS_SHIFT & 7 ? (uint32_t)(flags >> CLASS_SHIFT & 7) - 1 : CLASS_UNSET;
 	account->ring_s = (uint32_t)pbx_cell_int(rows, row, 15);
 	account->max_contacts = (uint32_t)pbx_cell_int(rows, row, 16);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const srtp_choices[SRTP_CHOICES] = { "default", "off", "optional", "required" };
+const char *const srtp_choices[SRTP_CHOICES] = { "default", "off", "optional", "required", "dtls" };
 
 uint32_t srtp_from_name(const char *name)
 {

@@ -83,8 +83,8 @@ static const struct pbx_migration migrations[] = {
 		  .help = "How far outside it may call; default: as the setting says" },                                                   \
 		{ .name = "srtp",                                                                                                          \
 		  .type = PBX_TYPE_CHOICE,                                                                                                 \
-		  .choices = PBX_CHOICES("default", "off", "optional", "required"),                                                        \
-		  .help = "Encrypted media; default: as media.srtp says" },                                                                \
+		  .choices = PBX_CHOICES("default", "off", "optional", "required", "dtls"),                                                \
+		  .help = "Encrypted media; default: as media.srtp says; dtls: required, and its phones are offered keys by DTLS" },       \
 		{ .name = "call_waiting", .type = PBX_TYPE_BOOL, .help = "Rings for a second call; without it is busy" },                  \
 		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
 		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
@@ -137,7 +137,7 @@ static const struct pbx_field account_fields[] = {
 	{ "registered", PBX_TYPE_BOOL, "A phone is registered now" },
 	{ "allow_external", PBX_TYPE_BOOL, "May call outside the house" },
 	{ "call_class", PBX_TYPE_TEXT, "How far outside it may call: internal, local, national, international or premium" },
-	{ "srtp", PBX_TYPE_TEXT, "Encrypted media: default (as media.srtp says), off, optional or required" },
+	{ "srtp", PBX_TYPE_TEXT, "Encrypted media: default (as media.srtp says), off, optional, required or dtls" },
 	{ "call_waiting", PBX_TYPE_BOOL, "Rings for a second call" },
 	{ "is_admin", PBX_TYPE_BOOL, "May administer the PBX" },
 	{ "dnd", PBX_TYPE_BOOL, "Do not disturb" },

@@ -109,7 +109,7 @@ int routing_reserve(struct extensions *extensions, const char *number, struct pb
 #define CLASS_NATIONAL 2u
 #define CLASS_INTERNATIONAL 3u
 #define CLASS_PREMIUM 4u
-#define SRTP_CHOICES 4u
+#define SRTP_CHOICES 5u
 extern const char *const srtp_choices[SRTP_CHOICES]; /* "default" first */
 uint32_t srtp_from_name(const char *name);           /* 0, the default, for what is none of them */
 

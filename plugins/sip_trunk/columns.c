@@ -78,7 +78,8 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	TEXT(trunk_config, certificate, "Name in the TLS certificate that its calls come with, beside or instead of addresses"),
 	CHOICE(trunk_config, caller_format, "as_received", "How numbers of its callers are shown here", "as_received", "e164", "plus_e164",
 	       "national"),
-	CHOICE(trunk_config, srtp, "", "Encrypted media; left empty: as media.srtp says", "", "off", "optional", "required"),
+	CHOICE(trunk_config, srtp, "", "Encrypted media; left empty: as media.srtp says; dtls: required, and offered by DTLS", "", "off",
+	       "optional", "required", "dtls"),
 	FLAG(trunk_config, bulk_registration, "0", "Register all our numbers at once (RFC 6140)"),
 };
 

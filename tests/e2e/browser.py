@@ -1,4 +1,5 @@
 """A real browser: Chromium without a window, driven over its DevTools protocol, showing a page that a test has written."""
+import fcntl
 import functools
 import http.server
 import json
@@ -7,8 +8,28 @@ import shutil
 import subprocess
 import threading
 import urllib.request
+from pathlib import Path
 
 import websocket
+from pbx import BUILD
+from tone import write_tone
+
+FOLDER = Path(__file__).parent / "browser"
+
+
+def jssip():
+    """JsSIP in one file, made once for each build folder."""
+    folder = BUILD / "browser"
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "jssip.js").exists():
+            for name in (".npmrc", "package.json", "package-lock.json"):
+                shutil.copy(FOLDER / name, folder)
+            for words in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
+                done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300)
+                assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
+    return folder / "jssip.js"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -17,9 +38,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class Browser:
-    def __init__(self, folder, pages):
-        """pages: files, served at .origin; what the browser keeps goes to folder."""
-        self.folder = folder
+    def __init__(self, folder, pages, hertz=1000):
+        """pages: files, served at .origin; what the browser keeps goes to folder. Its microphone hears a tone."""
+        self.folder, self.hertz = folder, hertz
         folder.mkdir(parents=True, exist_ok=True)
         for page in pages:
             shutil.copy(page, folder)
@@ -31,8 +52,11 @@ class Browser:
         self.count = 0
 
     def start(self):
+        write_tone(self.folder / "tone.wav", self.hertz, rate=48000)
         self.process = subprocess.Popen(["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                                          "--ignore-certificate-errors", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+                                         f"--use-file-for-fake-audio-capture={self.folder / 'tone.wav'}",
+                                         "--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
                                          "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={self.folder / 'profile'}",
                                          "about:blank"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:
@@ -68,6 +92,11 @@ class Browser:
         result = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
+
+    def crash(self):
+        """The tab dies as on a machine that loses power: no BYE, no goodbye of DTLS."""
+        self.count += 1
+        self.tab.send(json.dumps({"id": self.count, "method": "Page.crash"}))
 
     def close(self):
         if self.tab:

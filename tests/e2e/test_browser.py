@@ -1,39 +1,15 @@
 """A real browser with the library that web pages use (JsSIP): it registers over a WebSocket, writes and reads messages, and is called. Media are not its
 matter here: browsers want DTLS."""
-import fcntl
-import shutil
-import subprocess
-from pathlib import Path
-
 import pytest
-from browser import Browser
-from pbx import BUILD, Pbx
+from browser import FOLDER, Browser, jssip
+from pbx import Pbx
 from sip_client import SipClient
 
-FOLDER = Path(__file__).parent / "browser"
-
-
 @pytest.fixture(scope="module")
-def library():
-    """JsSIP in one file, made once for each build folder."""
-    folder = BUILD / "browser"
-    folder.mkdir(exist_ok=True)
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "jssip.js").exists():
-            for name in (".npmrc", "package.json", "package-lock.json"):
-                shutil.copy(FOLDER / name, folder)
-            for words in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
-                done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300)
-                assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
-    return folder / "jssip.js"
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory, library):
+def house(tmp_path_factory):
     """A PBX and a browser whose page it lets in."""
     folder = tmp_path_factory.mktemp("browser")
-    browser = Browser(folder / "www", [FOLDER / "page.html", library])
+    browser = Browser(folder / "www", [FOLDER / "page.html", jssip()])
     pbx = Pbx(folder / "pbx", f"api:\n  sip_origins: [\"{browser.origin}\"]\n").start()
     try:
         pbx.browser = browser.start()

@@ -48,6 +48,11 @@ void core_media_on_first_packet(core_stream stream)
 	(void)stream;
 }
 
+void core_media_on_failed(core_stream stream, uint32_t why)
+{
+	(void)stream, (void)why;
+}
+
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
 {
 	(void)stream, (void)remote;

@@ -20,6 +20,8 @@ struct rtp_settings rig_settings = { .bind = "127.0.0.1",
 				     .workers = 2,
 				     .nat = "auto",
 				     .dscp = 46,
+				     .ice = "full",
+				     .consent_s = 25,
 				     .country = "us",
 				     .transcode = "auto",
 				     .prefer = "remote" };
@@ -63,6 +65,13 @@ void core_media_on_source_changed(core_stream stream, const struct core_addr *re
 	ck_assert_uint_ne(stream.id, 0);
 	rig_heard.sources++;
 	rig_heard.source = *remote;
+}
+
+void core_media_on_failed(core_stream stream, uint32_t why)
+{
+	ck_assert_uint_ne(stream.id, 0);
+	rig_heard.failures++;
+	rig_heard.why = why;
 }
 
 static void on_ports_low(const struct rtp_ports_count *count)

@@ -38,7 +38,8 @@ struct rig_heard {
 	uint32_t how, silent_ms, duration_ms;
 	char digits[512];
 	struct core_addr source;
-	int ports_low;
+	int ports_low, failures;
+	uint32_t why; /* CORE_MEDIA_… of the latest failure */
 };
 extern struct rig_heard rig_heard;
 

@@ -27,7 +27,7 @@ struct pbx_account {
 	bool trusted;          /* says truly for whom it calls, and is told withheld numbers (RFC 3325): a gateway, an operator's desk */
 	uint32_t max_outgoing; /* calls it may have made at once; 0: no limit */
 	uint32_t call_class;   /* PBX_CLASS_…; 0: its directory has no classes */
-	const char *srtp;      /* encrypted media: "off", "optional", "required"; "" as media.srtp says */
+	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
 };
 
 struct pbx_directory {

@@ -70,7 +70,7 @@ struct pbx_sip_peer {
 	void (*attempted)(void *self, const struct pbx_sip_attempt *attempt);
 	void *self;
 
-	const char *srtp; /* encrypted media: "off", "optional", "required"; "" as media.srtp says */
+	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
 };
 
 struct pbx_sip_peer_state {
