@@ -387,7 +387,7 @@ _Static_assert(sizeof core_calls_routes / sizeof core_calls_routes[0] == CORE_CA
 
 const struct pbx_command core_calls_commands[] = {
 	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
-	{ "calls show", show, "One call with its legs and how they sound", ARGS(ID), NULL, 0 },
+	{ "calls legs", show, "A call under way with its legs and how they sound", ARGS(ID), NULL, 0 },
 	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
 	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },

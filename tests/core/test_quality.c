@@ -167,7 +167,7 @@ START_TEST(a_call_shows_how_it_sounds)
 
 	talk(pbx, &caller, &callee);
 	*fake_audio(pbx, caller) = (struct core_stream_stats){ .packets_in = 980, .lost = 20, .last_packet_at_ms = 1, .codec = "PCMU" };
-	(void)snprintf(line, sizeof line, "calls show %s", fake_json(pbx, fake_command(pbx, "calls list"), "0.call_id"));
+	(void)snprintf(line, sizeof line, "calls legs %s", fake_json(pbx, fake_command(pbx, "calls list"), "0.call_id"));
 	const char *shown = fake_command(pbx, line);
 
 	ck_assert_str_eq(fake_json(pbx, shown, "legs.0.audio.loss_percent"), "2");
