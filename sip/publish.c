@@ -120,6 +120,8 @@ static bool is_own(const struct publishing *publishing)
 	const struct ua_request *request = publishing->request;
 	char resource[64];
 
+	if (publishing->package->offer.takes_reports)
+		return true; /* it is about a call, and goes to who collects reports */
 	ua_identity_user(request->sip->sip_request->rq_url, resource, sizeof resource);
 	if (resource[0] && strcmp(resource, request->account) == 0)
 		return true;
@@ -134,7 +136,7 @@ static bool read_expires(struct publishing *publishing)
 	unsigned long seconds = sip->sip_expires ? sip->sip_expires->ex_delta : 3600;
 	char headers[64];
 
-	if (seconds > 0 && seconds < settings->min_expires_s) {
+	if (seconds > 0 && seconds < settings->min_expires_s && !publishing->package->offer.takes_reports) {
 		(void)snprintf(headers, sizeof headers, "Min-Expires: %u\n", settings->min_expires_s);
 		answer(publishing, SIP_423_INTERVAL_TOO_BRIEF, headers);
 		return false;
@@ -147,7 +149,7 @@ static bool find_old(struct publishing *publishing)
 {
 	const sip_if_match_t *match = publishing->request->sip->sip_if_match;
 
-	if (!match)
+	if (!match || publishing->package->offer.takes_reports)
 		return true;
 	publishing->old = find(publishing->package, publishing->request->account, match->g_string);
 	if (!publishing->old)
@@ -230,6 +232,20 @@ static void publish_first(const struct publishing *publishing)
 		drop(published);
 }
 
+/* It is taken or not, and nothing of it is kept here. */
+static void publish_report(const struct publishing *publishing)
+{
+	struct published report = { .package = publishing->package };
+	char headers[96];
+
+	memcpy(report.account, publishing->request->account, sizeof report.account);
+	core_ulid(report.name);
+	if (!is_taken(publishing, tell(&report, PBX_PUBLISHED, publishing->type, publishing->body, 0)))
+		return;
+	(void)snprintf(headers, sizeof headers, "SIP-ETag: %s\nExpires: 0\n", report.name);
+	answer(publishing, SIP_200_OK, headers);
+}
+
 static void publish_again(const struct publishing *publishing)
 {
 	uint32_t what = publishing->expires_s == 0 ? PBX_PUBLISH_REMOVED : publishing->body[0] ? PBX_PUBLISHED : PBX_PUBLISH_REFRESHED;
@@ -254,7 +270,9 @@ void ua_publish(struct ua_request *request)
 	publishing->irq = ua_take_transaction(request);
 	if (publishing->irq && read_package(publishing) && is_own(publishing) && read_expires(publishing) && find_old(publishing) &&
 	    read_body(publishing)) {
-		if (publishing->old)
+		if (publishing->package->offer.takes_reports)
+			publish_report(publishing);
+		else if (publishing->old)
 			publish_again(publishing);
 		else
 			publish_first(publishing);

@@ -223,6 +223,14 @@ static void phone_release(void *dialog)
 	phone->is_known = false;
 }
 
+static void phone_name_dialog(const void *dialog, const char **ret_id, const char **ret_local_tag, const char **ret_remote_tag)
+{
+	const struct phone *phone = dialog;
+
+	*ret_id = fake_format("fake-%u", phone->port);
+	*ret_local_tag = *ret_remote_tag = "";
+}
+
 const struct core_leg_driver fake_leg_driver = {
 	.name = "fake",
 	.invite = phone_invite,
@@ -238,6 +246,7 @@ const struct core_leg_driver fake_leg_driver = {
 	.transfer_progress = phone_transfer_progress,
 	.set_identity = phone_set_identity,
 	.release = phone_release,
+	.name_dialog = phone_name_dialog,
 };
 
 /* ---- what a test makes a phone do ---- */

@@ -67,6 +67,9 @@ struct pbx_event_package {
 	/* NULL: PUBLISH gets 489. PBX_OK, PBX_EINVAL (400), PBX_ENOTSUP (415), PBX_EPERM (403). */
 	int (*published)(void *self, const struct pbx_publication *publication);
 	void (*ended)(void *self, pbx_watch watch); /* may be NULL */
+	/* What is published are reports, each by itself (vq-rtcpxr, RFC 6035): to whatever user of ours a phone is told to send them, without
+	 * entity tags; publication.resource is the account that published. */
+	bool takes_reports;
 };
 
 struct pbx_notifier {
