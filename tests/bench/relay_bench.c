@@ -22,6 +22,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <core/host.h>
 #include <core/loop.h>
 #include <rtp/engine.h>
 #include <sched.h>
@@ -81,6 +82,18 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
 {
 	(void)stream, (void)remote;
+}
+
+/* No plugins: the codecs are the core's own. */
+void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
+			     void *context)
+{
+	(void)id, (void)size, (void)each, (void)context;
+}
+
+uint64_t core_host_offers(void)
+{
+	return 1;
 }
 
 static void must(bool fine, const char *what)

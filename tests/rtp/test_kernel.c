@@ -426,6 +426,69 @@ START_TEST(reports_tell_what_the_kernel_sent)
 }
 END_TEST
 
+/* ---- the network changes ---- */
+
+static void change(const char *command)
+{
+	char text[20];
+
+	house_ask(text, sizeof text, command);
+}
+
+static uint32_t source_of_next(const struct phone *phone)
+{
+	struct sockaddr_in from;
+	socklen_t size = sizeof from;
+	struct pollfd ready = { .fd = phone->rtp_fd, .events = POLLIN };
+	char data[1600];
+
+	ck_assert_int_eq(poll(&ready, 1, 5000), 1);
+	ck_assert_int_gt(recvfrom(phone->rtp_fd, data, sizeof data, 0, (struct sockaddr *)&from, &size), 0);
+	return ntohl(from.sin_addr.s_addr) & 0xff;
+}
+
+START_TEST(packets_follow_a_route_that_changes)
+{
+	if (not_here())
+		return;
+	established(AF_INET);
+	phone_say(&alice, 1);
+	ck_assert_uint_eq(source_of_next(&bob), 1);
+	uint32_t before = rtp_kernel_generation();
+
+	change("ip addr add 10.77.1.9/24 dev hall1 && ip route replace 10.77.1.0/24 dev hall1 src 10.77.1.9");
+	rig_until(rtp_kernel_generation() != before);
+	uint64_t relayed = by_kernel(&alice), until_ms = rig_now_ms() + 5000;
+
+	do { /* ten times a second the flow is looked at */
+		phone_say(&alice, 2);
+		ck_assert_int_lt((int64_t)rig_now_ms(), (int64_t)until_ms);
+	} while (source_of_next(&bob) != 9);
+	rig_until(in_kernel(&alice));
+	phone_say(&alice, 3);
+	ck_assert_uint_eq(source_of_next(&bob), 9);
+	rig_until(by_kernel(&alice) > relayed);
+	ck_assert_uint_eq(rig_stats(alice.stream).lost, 0);
+	hang_up();
+}
+END_TEST
+
+START_TEST(interfaces_come_and_go)
+{
+	if (not_here())
+		return;
+	change("ip link set hall1 down");
+	rig_until(rtp_kernel_interfaces() == 1);
+	change("ip link set hall1 up");
+	rig_until(rtp_kernel_interfaces() == 2);
+	established(AF_INET);
+	change("ip link del hall1");
+	rig_until(rtp_kernel_interfaces() == 1);
+	rig_until(!in_kernel(&alice)); /* there is no way to bob */
+	hang_up();
+}
+END_TEST
+
 /* ---- death ---- */
 
 /* A daemon with a call in the kernel, until it is killed. Its phones are ours. */
@@ -558,4 +621,5 @@ CHECK_MAIN("kernel", established_calls_go_by_the_kernel, so_do_those_over_ipv6, 
 	   a_player_cuts_in_without_a_gap_in_the_numbers, hold_and_resume_fall_back_and_return,
 	   another_source_is_foreign_and_another_ssrc_begins_anew, other_sizes_and_extensions_go_by_the_worker,
 	   silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent, nothing_goes_on_after_a_sudden_death,
-	   nor_where_there_are_only_filters, two_capabilities_are_enough, an_ordinary_user_relays_as_before)
+	   nor_where_there_are_only_filters, packets_follow_a_route_that_changes, interfaces_come_and_go, two_capabilities_are_enough,
+	   an_ordinary_user_relays_as_before)

@@ -436,6 +436,27 @@ START_TEST(streams_of_different_workers_meet_without_losing_a_packet)
 }
 END_TEST
 
+START_TEST(what_the_kernel_dropped_is_told)
+{
+	struct rtp_totals totals;
+
+	rig_start();
+	phone_init(&alice, AF_INET);
+	ck_assert_int_eq(rtp_driver.open(1, AF_INET, &alice.stream, &alice.pbx), PBX_OK);
+	for (int i = 0; i < 2000; i++) /* nobody reads before this callback is over */
+		phone_say(&alice, 0);
+	uint64_t dropped = rig_stats(alice.stream).dropped;
+
+	ck_assert_uint_gt(dropped, 0);
+	ck_assert_uint_lt(dropped, 2000);
+	phone_fini(&alice);
+	core_loop_settle();
+	rig_until((rtp_engine_totals(&totals), totals.streams == 0));
+	ck_assert_uint_eq(totals.dropped, dropped);
+	rig_stop();
+}
+END_TEST
+
 START_TEST(closing_right_after_a_meeting_is_safe)
 {
 	rig_start();
@@ -522,5 +543,5 @@ CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_an
 	   nothing_is_learned_when_nat_is_off, a_new_offer_moves_the_source_and_the_stream_goes_on,
 	   after_the_next_answer_a_rebound_nat_is_followed, broken_packets_are_counted_and_go_nowhere,
 	   streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
-	   silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
+	   what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
 	   stale_streams_and_an_empty_range_are_ordinary_answers)
