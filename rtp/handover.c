@@ -63,6 +63,8 @@ static bool is_plain(const struct rtp_session *from)
 		return false;
 	if (!(from->plan->direction & CORE_RECV) || !rtp_can_send(to) || is_busy(from) || is_busy(to))
 		return false;
+	if (from->plan->protects || to->plan->protects || from->plan->ice || to->plan->ice)
+		return false;
 	if (from->ear || to->talking) /* somebody listens to the one, or speaks to the other */
 		return false;
 	if (from->remote.sa.sa_family != to->remote.sa.sa_family || !from->receiver.started)
