@@ -12,7 +12,7 @@
 
 struct settings {
 	const char *law;
-	bool g726_32_is_aal2;
+	bool all_aal2;
 };
 
 #define CODECS 8u
@@ -57,7 +57,7 @@ static int adpcm_open(void *self, const struct pbx_codec *codec, void **ret_adpc
 {
 	const struct settings *settings = ((const struct codec_g726 *)self)->settings;
 	const struct kind *kind = codec->context;
-	bool aal2 = kind->aal2 || (kind == &kinds[0] && settings->g726_32_is_aal2);
+	bool aal2 = kind->aal2 || settings->all_aal2;
 	struct adpcm *adpcm = calloc(1, sizeof *adpcm);
 
 	if (!adpcm)
@@ -192,8 +192,9 @@ static const struct pbx_setting settings_rows[] = {
 	PBX_CHOICE(struct settings, law, .initial_text = "linear", .choices = PBX_CHOICES("linear", "ulaw", "alaw"),
 		   .help = "The G.711 law that is kept through G.726, where calls pass it several times between G.711 trunks; linear "
 			   "sounds best otherwise"),
-	PBX_BOOL(struct settings, g726_32_is_aal2, .initial = 0,
-		 .help = "Pack G726-32 as AAL2 has it, for phones that say RFC 3551's name and mean the other packing"),
+	PBX_BOOL(struct settings, all_aal2, .initial = 0,
+		 .help = "Pack G726-16 to -40 as AAL2 has it, too, for phones that say RFC 3551's names and mean the other packing "
+			 "(baresip does)"),
 };
 
 PBX_PLUGIN(codec_g726)

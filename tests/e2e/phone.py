@@ -25,7 +25,7 @@ rtp_stats no
 net_interface {interface}
 module_path /usr/lib/baresip/modules
 module g711.so
-module srtp.so
+{codec_modules}module srtp.so
 module ausine.so
 module aubridge.so
 module sndfile.so
@@ -40,10 +40,10 @@ snd_path {directory}
 
 class Phone(Listener):
     """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. six: over IPv6. media: "srtp" (offers keys and takes them) or
-    "srtp-mand" (no call without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own."""
+    "srtp-mand" (no call without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own; codec_module: the one with a codec that `codecs` names."""
 
     def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media="",
-                 six=False, modules=(), contacts=(), account=""):
+                 six=False, modules=(), contacts=(), account="", codec_module=""):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
@@ -53,6 +53,7 @@ class Phone(Listener):
         (self.directory / "config").write_text(CONFIG.format(listen=host, interface=host.strip("[]"), sip_port=self.sip_port, hertz=hertz,
                                                              rtp_port=rtp_port, rtp_last=rtp_port + 19,
                                                              control_port=control_port, directory=self.directory,
+                                                             codec_modules=f"module {codec_module}\n" if codec_module else "",
                                                              modules="\n".join(f"module_app {name}" for name in modules)))
         (self.directory / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
         codecs = f";audio_codecs={codecs}" if codecs else ""

@@ -49,3 +49,16 @@ def hears(samples, hertz, others=(), share=0.9):
 def silent_at(samples, hertz):
     """Below -50 dBFS in every window. True of an empty recording."""
     return all(power_db(part, hertz) < -50 for part in windows(samples))
+
+
+def snr_db(samples, hertz, rate=RATE):
+    """What of a stretch of sound is this tone, over what is not: the median of windows of 100 ms."""
+    found = []
+    for part in windows(samples):
+        step = 2 * math.pi * hertz / rate
+        real = sum(sample * math.cos(step * n) for n, sample in enumerate(part))
+        imaginary = sum(sample * math.sin(step * n) for n, sample in enumerate(part))
+        kept = 2 * (real * real + imaginary * imaginary) / len(part)
+        left = sum(sample * sample for sample in part) - kept
+        found.append(10 * math.log10(max(kept, 1e-9) / max(left, 1e-9)))
+    return sorted(found)[len(found) // 2] if found else -120.0

@@ -1,0 +1,70 @@
+"""Each codec against µ-law on the other leg: tones heard on both ends, as clean as the codec lets them be. FFmpeg judges what is on the wire."""
+import struct
+
+from mirror import Mirror, judged, ogg
+from tone import snr_db
+
+OFFERED = "media:\n  codecs: [opus, G722, PCMU, G726-32, G726-24, GSM, G729, iLBC, speex/8000]"
+SPEEX_HEAD = b"Speex   1.2.1" + bytes(15) + struct.pack("<13I", 1, 80, 8000, 0, 4, 1, 0xffffffff, 160, 0, 1, 0, 0, 0)
+OPUS_HEAD = b"OpusHead\1\1\0\0" + struct.pack("<IHB", 48000, 0, 0)
+OPUS_TAGS = b"OpusTags" + bytes(8)
+
+
+def payloads(listener, since=0):
+    """Of the latest second of talk, in the order of their numbers."""
+    packets = sorted(listener.ear.packets[since:], key=lambda packet: packet.seq)
+    return [packet.payload for packet in packets]
+
+
+def talk_for(pbx, seconds, *listeners):
+    """Until that much has arrived at everybody since now; where each one's begins."""
+    marks = [listener.ear.mark() for listener in listeners]
+    pbx.wait_for(lambda: all(listener.ear.mark() - mark >= seconds * 30 for listener, mark in zip(listeners, marks)),
+                 f"packets at {[listener.number for listener in listeners]}", seconds + 8)
+    return marks
+
+
+def test_real_phones(make_pbx, phones, tmp_path):
+    """baresip's own libopus, spandsp and libgsm, and what is on its wire decoded by FFmpeg."""
+    cases = [("opus/48000/2", "opus.so", 18, lambda found: (ogg([OPUS_HEAD, OPUS_TAGS, *found], 960), ["-c:a", "opus"])),
+             ("G726-32/8000/1", "g726.so", 25, lambda found: (b"".join(found), ["-f", "g726", "-code_size", "4", "-ar", "8000"])),
+             ("G726-24/8000/1", "g726.so", 20, lambda found: (b"".join(found), ["-f", "g726", "-code_size", "3", "-ar", "8000"])),
+             ("GSM/8000/1", "gsm.so", 15, lambda found: (b"".join(found), ["-f", "gsm", "-ar", "8000"]))]
+    pbx = make_pbx(f"{OFFERED}\ncodec_g726:\n  all_aal2: true")  # as baresip packs
+    bob = phones(pbx, "1002", codecs="PCMU", answer="auto")
+    alice = {codec: phones(pbx, "1001", codecs=codec, codec_module=module) for codec, module, _, _ in cases}
+    for codec, _, least_db, file_of in cases:
+        alice[codec].dial("1002").established()
+        assert bob.hears(440, others=(660,)), f"{codec}: {bob.level(440):.0f} dBFS"
+        since = talk_for(pbx, 1.5, alice[codec])[0]
+        said = snr_db(bob.listen(1), 440)
+        heard = snr_db(judged(tmp_path, *file_of(payloads(alice[codec], since)))[4000:12000], 660)
+        assert said >= least_db and heard >= least_db, f"{codec}: {said:.1f} dB from it, {heard:.1f} dB to it"
+        alice[codec].hangup()
+        bob.closed()
+
+
+def test_codecs_that_no_phone_has(make_pbx, phones, tmp_path):
+    """A mirror sends back what it gets: bob hears himself as the codec has him."""
+    cases = [("G729/8000", 18, "annexb=no", 14, 20, lambda found: (b"".join(found), ["-f", "g729"])),
+             ("iLBC/8000", 97, "mode=20", 18, 38, lambda found: (b"#!iLBC20\n" + b"".join(found), ["-f", "ilbc"])),
+             ("iLBC/8000", 97, "", 18, 50, lambda found: (b"#!iLBC30\n" + b"".join(found), ["-f", "ilbc"])),
+             ("speex/8000", 111, "vbr=off", 10, 38, lambda found: (ogg([SPEEX_HEAD, bytes(8), *found], 160), ["-c:a", "speex"]))]
+    pbx = make_pbx(OFFERED)
+    bob = phones(pbx, "1002", codecs="PCMU", answer="auto")
+    secret = pbx.account("1003", name="Mirror")
+    for codec, kind, fmtp, least_db, octets, file_of in cases:
+        mirror = Mirror(pbx, "1003", secret, codec, kind, fmtp)
+        try:
+            mirror.dial("1002")
+            assert bob.hears(660), f"{codec} {fmtp}: {bob.level(660):.0f} dBFS"
+            since = talk_for(pbx, 1.5, mirror)[0]
+            found = payloads(mirror, since)
+            assert {len(payload) for payload in found} == {octets}, f"{codec} {fmtp}: {sorted({len(payload) for payload in found})} octets"
+            back = snr_db(bob.listen(1), 660)
+            heard = snr_db(judged(tmp_path, *file_of(found))[4000:12000], 660)
+            assert back >= least_db and heard >= least_db, f"{codec} {fmtp}: {back:.1f} dB there and back, {heard:.1f} dB there"
+            mirror.hangup()
+            bob.closed()
+        finally:
+            mirror.close()
