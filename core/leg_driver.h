@@ -107,6 +107,7 @@ void core_leg_on_redirected(pbx_leg leg, const char *const *targets,
 void core_leg_on_offer(pbx_leg leg,
 		       const struct core_media_desc *offer); /* the core answers by accept_offer or refuse_offer, at once or later */
 void core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);
+void core_leg_on_candidates(pbx_leg leg, const struct core_ice *more); /* where the peer may be reached, too (RFC 8838) */
 void core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms); /* by INFO */
 /* REFER: target is the user part of Refer-To. replaces: the leg its Replaces names, when it is one of ours. PBX_OK (202 was right),
  * PBX_ESTATE, PBX_EPERM (pbx_calls.set_transfer), PBX_ENOENT. */

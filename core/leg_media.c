@@ -197,6 +197,7 @@ static void need_ice(struct core_leg *leg)
 
 	uint32_t role = core_media->ice(leg->stream, &leg->ice);
 	leg->ice.lite = role == CORE_ICE_LITE;
+	leg->ice.trickle = role == CORE_ICE_FULL;
 	if (role != CORE_ICE_OFF)
 		core_ice_name_make(&leg->ice.name);
 }
@@ -311,6 +312,16 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 	config.renegotiated = renegotiated;
 	leg->local = answer;
 	return configure(leg, &config);
+}
+
+void core_leg_on_candidates(pbx_leg handle, const struct core_ice *more)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg || !leg->configured || !core_ice_is_on(&leg->config.own_ice) || !core_ice_add(&leg->config.peer_ice, more))
+		return;
+	leg->config.renegotiated = false;
+	(void)core_media->configure(leg->stream, &leg->config); /* no memory: it is one way less */
 }
 
 /* ---- the peer holds ---- */

@@ -58,8 +58,7 @@ static bool is_plain(const struct rtp_session *from)
 {
 	const struct rtp_session *to = from->peer;
 
-	if (!to || !from->plan || !to->plan || !from->locked || !from->route || from->plan->receive_guard || to->plan->send_guard ||
-	    from->plan->ice || to->plan->ice || from->plan->protects || to->plan->protects)
+	if (!to || !from->plan || !to->plan || !from->locked || !from->route || from->plan->receive_guard || to->plan->send_guard)
 		return false;
 	if (!(from->plan->direction & CORE_RECV) || !rtp_can_send(to) || is_busy(from) || is_busy(to))
 		return false;

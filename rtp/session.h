@@ -259,6 +259,9 @@ struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_p
 uint64_t rtp_session_dropped(const struct rtp_session *session);
 /* Every 100 ms: silence, lost ends of digits, reports. */
 void rtp_session_look_after(struct rtp_session *session);
+
+/* ---- addr.c ---- */
+
 bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b);      /* address and port */
 bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b); /* address alone */
 socklen_t rtp_addr_size(const struct core_addr *addr);

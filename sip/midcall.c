@@ -7,6 +7,7 @@
 #include "dialog_internal.h"
 #include "gruu.h"
 #include "loop.h"
+#include "sdp_ice.h"
 #include "timer.h"
 #include <sofia-sip/su_uniqueid.h>
 #include <stdlib.h>
@@ -334,6 +335,20 @@ static bool read_digit(const sip_t *sip, char *ret_digit, uint32_t *ret_duration
 	return *ret_digit != '\0' && strchr("0123456789*#ABCD", *ret_digit) != NULL;
 }
 
+/* Candidates that the peer has found since (RFC 8840). True: that is what it is about. */
+static bool take_candidates(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
+{
+	const char *type = sip->sip_content_type ? sip->sip_content_type->c_type : NULL;
+	struct core_ice more;
+
+	if (!type || strcasecmp(type, "application/trickle-ice-sdpfrag") != 0)
+		return false;
+	ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
+	if (ua_sdp_fragment_read(sip->sip_payload->pl_data, sip->sip_payload->pl_len, &more))
+		core_leg_on_candidates(dialog->leg, &more);
+	return true;
+}
+
 static void on_info(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip)
 {
 	uint32_t duration_ms;
@@ -343,8 +358,11 @@ static void on_info(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *
 		ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
 		return;
 	}
+	if (take_candidates(dialog, irq, sip))
+		return;
 	if (!read_digit(sip, &digit, &duration_ms)) {
-		ua_reply(dialog->ua, irq, SIP_415_UNSUPPORTED_MEDIA, "Accept: application/dtmf-relay, application/dtmf\n");
+		ua_reply(dialog->ua, irq, SIP_415_UNSUPPORTED_MEDIA,
+			 "Accept: application/dtmf-relay, application/dtmf, application/trickle-ice-sdpfrag\n");
 		return;
 	}
 	ua_reply(dialog->ua, irq, SIP_200_OK, NULL);

@@ -173,3 +173,46 @@ bool ua_sdp_ice_name_read(const char *ufrag, const char *pwd, struct core_ice_na
 	*ret_name = name;
 	return true;
 }
+
+/* ---- what comes late ---- */
+
+#define MOST_LINE 256u
+
+static void read_fragment_line(const char *line, struct core_ice *more, bool *is_audio, char ufrag[MOST_LINE])
+{
+	struct core_candidate candidate;
+
+	if (strncmp(line, "m=", 2) == 0)
+		*is_audio = strncmp(line, "m=audio ", 8) == 0;
+	else if (strncmp(line, "a=ice-ufrag:", 12) == 0)
+		(void)snprintf(ufrag, MOST_LINE, "%s", line + 12);
+	else if (strncmp(line, "a=ice-pwd:", 10) == 0)
+		(void)ua_sdp_ice_name_read(ufrag, line + 10, &more->name); /* an odd one is none */
+	else if (*is_audio && more->candidate_count < CORE_MOST_CANDIDATES && strncmp(line, "a=candidate:", 12) == 0 &&
+		 ua_sdp_candidate_read(line + 12, &candidate))
+		more->candidates[more->candidate_count++] = candidate;
+}
+
+bool ua_sdp_fragment_read(const char *body, size_t size, struct core_ice *ret_more)
+{
+	struct core_ice more = { 0 };
+	char line[MOST_LINE], ufrag[MOST_LINE] = "";
+	bool is_audio = true; /* before the first m= line */
+
+	for (const char *at = body, *end = body + size; at < end;) {
+		size_t length = 0;
+
+		while (at + length < end && at[length] != '\r' && at[length] != '\n')
+			length++;
+		if (length < sizeof line && !memchr(at, '\0', length)) {
+			memcpy(line, at, length);
+			line[length] = '\0';
+			read_fragment_line(line, &more, &is_audio, ufrag);
+		}
+		at += length + 1;
+	}
+	if (more.candidate_count == 0)
+		return false;
+	*ret_more = more;
+	return true;
+}

@@ -19,5 +19,8 @@ void ua_sdp_fingerprint_write(const struct core_dtls *dtls, char ret_value[UA_SD
 uint8_t ua_sdp_setup_read(const char *value, bool is_answer);
 const char *ua_sdp_setup_name(uint8_t setup);
 
+/* What comes late, a piece of SDP (RFC 8840 9): the name, where it stands there, and candidates for audio. False: there is none. */
+bool ua_sdp_fragment_read(const char *body, size_t size, struct core_ice *ret_more);
+
 /* A name as the grammar has it. False: no ICE, for us. */
 bool ua_sdp_ice_name_read(const char *ufrag, const char *pwd, struct core_ice_name *ret_name);

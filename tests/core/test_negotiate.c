@@ -398,8 +398,166 @@ START_TEST(an_answer_with_a_key_we_did_not_offer_is_none)
 }
 END_TEST
 
+/* ---- DTLS ---- */
+
+static struct core_keys keys_with_dtls(uint8_t first, bool offers_dtls)
+{
+	struct core_keys keys = keys_of("1", first, false);
+
+	keys.dtls = (struct core_dtls){ .hash = CORE_HASH_SHA256, .fingerprint = { first } };
+	keys.offers_dtls = offers_dtls;
+	return keys;
+}
+
+START_TEST(who_is_asked_begins_the_handshake_and_goes_on_with_it)
+{
+	const struct core_keys browser = keys_with_dtls(1, true), ours = keys_with_dtls(2, false);
+	struct core_media_desc offer = { .present = true }, answer = { .present = true };
+	struct core_stream_config answerer = { 0 }, offerer = { 0 }, again = { 0 };
+
+	core_keys_offer(&browser, &offer);
+	ck_assert(offer.secure && offer.tls && offer.feedback && offer.crypto_count == 0 && offer.dtls.setup == CORE_SETUP_ACTPASS);
+	ck_assert(core_keys_suffice(&ours, &offer));
+	ck_assert_int_eq(core_keys_answer(&ours, NULL, &offer, &answer, &answerer), PBX_OK);
+	ck_assert_uint_eq(answer.dtls.setup, CORE_SETUP_ACTIVE);
+	ck_assert_uint_eq(answerer.own_dtls.setup, CORE_SETUP_ACTIVE);
+	ck_assert_mem_eq(answerer.peer_dtls.fingerprint, browser.dtls.fingerprint, 32);
+	ck_assert_uint_eq(answerer.send_crypto.suite, CORE_SRTP_NONE);
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &offerer), PBX_OK);
+	ck_assert_uint_eq(offerer.own_dtls.setup, CORE_SETUP_PASSIVE);
+	ck_assert_mem_eq(offerer.peer_dtls.fingerprint, ours.dtls.fingerprint, 32);
+
+	answerer.own_dtls.setup = CORE_SETUP_PASSIVE; /* we had offered first */
+	ck_assert_int_eq(core_keys_answer(&ours, &answerer, &offer, &answer, &again), PBX_OK);
+	ck_assert_uint_eq(again.own_dtls.setup, CORE_SETUP_PASSIVE);
+	offer.dtls.fingerprint[0] ^= 1; /* another certificate is another handshake */
+	ck_assert_int_eq(core_keys_answer(&ours, &answerer, &offer, &answer, &again), PBX_OK);
+	ck_assert_uint_eq(again.own_dtls.setup, CORE_SETUP_ACTIVE);
+	offer.dtls.setup = CORE_SETUP_ACTIVE;
+	ck_assert_int_eq(core_keys_answer(&ours, NULL, &offer, &answer, &again), PBX_OK);
+	ck_assert_uint_eq(again.own_dtls.setup, CORE_SETUP_PASSIVE);
+}
+END_TEST
+
+START_TEST(dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_allows_them)
+{
+	const struct core_keys browser = keys_with_dtls(1, true), off = keys_of("", 9, false), ours = keys_with_dtls(2, false);
+	struct core_media_desc offer = { .present = true }, answer = { .present = true };
+	struct core_stream_config config = { 0 };
+
+	core_keys_offer(&browser, &offer);
+	ck_assert(!core_keys_suffice(&off, &offer));
+	ck_assert_int_eq(core_keys_answer(&off, NULL, &offer, &answer, &config), PBX_ENOTSUP);
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* an answer without a fingerprint */
+	offer.tls = false;                                                        /* RTP/SAVPF with both */
+	offer.crypto_count = 1;
+	offer.cryptos[0] = (struct core_crypto){ .tag = 1, .suite = 1 };
+	ck_assert_int_eq(core_keys_answer(&ours, NULL, &offer, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.send_crypto.suite, 1);
+	ck_assert_uint_eq(config.peer_dtls.hash, CORE_HASH_NONE);
+}
+END_TEST
+
+/* ---- ICE ---- */
+
+static struct core_ice ice_of(const char *ufrag, bool lite)
+{
+	struct core_ice ice = { .lite = lite, .candidate_count = 2 };
+
+	(void)snprintf(ice.name.ufrag, sizeof ice.name.ufrag, "%s", ufrag);
+	(void)snprintf(ice.name.pwd, sizeof ice.name.pwd, "%.4s0123456789012345678901", ufrag);
+	ice.candidates[0] = (struct core_candidate){ .addr = addr("192.0.2.7", 4000), .priority = 10, .component = 1 };
+	ice.candidates[1] = (struct core_candidate){ .addr = addr("192.0.2.7", 4001), .priority = 9, .component = 2 };
+	return ice;
+}
+
+static const struct {
+	const char *what;
+	bool we_lite, peer_lite, peer_has, agreed, answerer_controls, offerer_controls;
+} ice_rows[] = {
+	{ "both full: the offerer controls", false, false, true, true, false, true },
+	{ "the offerer is lite", false, true, true, true, true, true },
+	{ "we are lite", true, false, true, true, false, false },
+	{ "both lite: nobody would ask", true, true, true, false, false, false },
+	{ "a peer without", false, false, false, false, false, false },
+};
+
+START_TEST(ice_needs_both_and_one_that_controls)
+{
+	for (size_t i = 0; i < sizeof ice_rows / sizeof ice_rows[0]; i++) {
+		const struct core_ice ours = ice_of("ours", ice_rows[i].we_lite), theirs = ice_of("them", ice_rows[i].peer_lite);
+		struct core_media_desc offer = { .present = true }, answer = { .present = true, .rtcp_mux = true };
+		struct core_stream_config answerer = { 0 }, offerer = { 0 };
+
+		if (ice_rows[i].peer_has)
+			core_ice_offer(&theirs, false, &offer);
+		core_ice_answer(&ours, NULL, &offer, &answer, &answerer);
+		ck_assert_msg(core_ice_is_on(&answer.ice.name) == ice_rows[i].agreed, "%s: agreed", ice_rows[i].what);
+		ck_assert_msg(core_ice_is_on(&answerer.own_ice) == ice_rows[i].agreed, "%s: configured", ice_rows[i].what);
+		ck_assert_msg(answerer.ice_controlling == ice_rows[i].answerer_controls, "%s: answering", ice_rows[i].what);
+		ck_assert_msg(answer.ice.candidate_count == (ice_rows[i].agreed ? 1 : 0), "%s: one component", ice_rows[i].what);
+		memset(&offer, 0, sizeof offer);
+		memset(&answer, 0, sizeof answer);
+		core_ice_offer(&ours, true, &offer);
+		ck_assert_uint_eq(offer.ice.candidate_count, 1);
+		if (ice_rows[i].peer_has)
+			answer.ice = theirs;
+		core_ice_agree(NULL, &offer, &answer, &offerer);
+		if (ice_rows[i].agreed)
+			ck_assert_msg(offerer.ice_controlling == !ice_rows[i].we_lite, "%s: offering", ice_rows[i].what);
+		ck_assert_msg(core_ice_is_on(&offerer.own_ice) == ice_rows[i].agreed, "%s: taken", ice_rows[i].what);
+	}
+}
+END_TEST
+
+START_TEST(late_candidates_are_of_the_generation_that_was_agreed_on)
+{
+	struct core_ice known = ice_of("them", false), more = ice_of("them", false);
+
+	ck_assert(!core_ice_add(&known, &more)); /* all known */
+	more.candidates[1].addr = addr("198.51.100.4", 5000);
+	ck_assert(core_ice_add(&known, &more));
+	ck_assert_uint_eq(known.candidate_count, 3);
+	more = ice_of("last", false);
+	more.candidates[0].addr = addr("198.51.100.5", 5000);
+	ck_assert(!core_ice_add(&known, &more));
+	more.name.ufrag[0] = '\0'; /* it does not say */
+	for (uint16_t i = 0; i < 2 * CORE_MOST_CANDIDATES; i++) {
+		more.candidates[0].addr = addr("198.51.100.5", (uint16_t)(6000 + i));
+		(void)core_ice_add(&known, &more);
+	}
+	ck_assert_uint_eq(known.candidate_count, CORE_MOST_CANDIDATES);
+}
+END_TEST
+
+START_TEST(a_name_is_new_each_time_and_as_the_grammar_has_it)
+{
+	struct core_ice_name one, other;
+
+	core_ice_name_make(&one);
+	core_ice_name_make(&other);
+	ck_assert(!core_ice_same(&one, &other) && core_ice_same(&one, &one));
+	ck_assert_uint_ge(strlen(one.ufrag), 4);
+	ck_assert_uint_ge(strlen(one.pwd), 22);
+}
+END_TEST
+
+START_TEST(nowhere_is_a_hold_unless_ice_looks_for_the_way)
+{
+	struct core_media_desc browser = { .present = true, .rtp = addr("0.0.0.0", 9), .direction = CORE_SEND | CORE_RECV };
+
+	ck_assert(core_desc_is_nowhere(&browser));
+	browser.ice = ice_of("them", false);
+	ck_assert(!core_desc_is_nowhere(&browser));
+}
+END_TEST
+
 CHECK_MAIN("negotiate", keys_are_agreed_on_by_suite_and_each_side_sends_under_its_own, an_answer_with_a_key_we_did_not_offer_is_none,
 	   an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
 	   an_answer_keeps_the_offerers_numbers_and_order, an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
 	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, an_answer_taken_says_what_each_side_may_send,
-	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one)
+	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one,
+	   who_is_asked_begins_the_handshake_and_goes_on_with_it,
+	   dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_allows_them, ice_needs_both_and_one_that_controls,
+	   late_candidates_are_of_the_generation_that_was_agreed_on, a_name_is_new_each_time_and_as_the_grammar_has_it,
+	   nowhere_is_a_hold_unless_ice_looks_for_the_way)

@@ -25,7 +25,7 @@ rtp_stats no
 net_interface {interface}
 module_path /usr/lib/baresip/modules
 module g711.so
-{codec_modules}module srtp.so
+{codec_modules}{media_modules}module srtp.so
 module ausine.so
 module aubridge.so
 module sndfile.so
@@ -40,10 +40,10 @@ snd_path {directory}
 
 class Phone(Listener):
     """Number `number` on `pbx`. hertz: the tone it sends, a multiple of 10. six: over IPv6. media: "srtp" (offers keys and takes them) or
-    "srtp-mand" (no call without): what it hears is then its recorder's to tell, and `wire` has what passed. modules, contacts and account: more of baresip's own; codec_module: the one with a codec that `codecs` names."""
+    "srtp-mand" (no call without) or "dtls_srtp": what it hears is then its recorder's to tell, and `wire` has what passed. ice: it asks its way. modules, contacts and account: more of baresip's own; codec_module: the one with a codec that `codecs` names."""
 
     def __init__(self, directory, pbx, number, secret, hertz, transport="udp", answer="manual", codecs="", port=None, media="",
-                 six=False, modules=(), contacts=(), account="", codec_module=""):
+                 six=False, ice=False, modules=(), contacts=(), account="", codec_module=""):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.number, self.hertz, self.pbx, self.transport = number, hertz, pbx, transport
@@ -54,8 +54,10 @@ class Phone(Listener):
                                                              rtp_port=rtp_port, rtp_last=rtp_port + 19,
                                                              control_port=control_port, directory=self.directory,
                                                              codec_modules=f"module {codec_module}\n" if codec_module else "",
+                                                             media_modules="module dtls_srtp.so\n" * (media == "dtls_srtp") + "module ice.so\n" * ice,
                                                              modules="\n".join(f"module_app {name}" for name in modules)))
         (self.directory / "contacts").write_text("".join(f"{contact}\n" for contact in contacts))
+        account += ";medianat=ice" * ice
         codecs = f";audio_codecs={codecs}" if codecs else ""
         media = f";mediaenc={media}" if media else ""
         (self.directory / "accounts").write_text(
