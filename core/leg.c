@@ -531,6 +531,8 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 
 static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms)
 {
+	if (leg->has_stream && core_media->record_key)
+		core_media->record_key(leg->stream, digit);
 	if (leg->bridge && core_bridge_digit(leg, digit))
 		return;
 	if (leg->charge.owner && leg->controller.digit)

@@ -5,6 +5,7 @@
 #pragma once
 #include <pbx/media.h>
 #include <pbx/quality.h>
+#include <pbx/recorder.h>
 #include "media_desc.h"
 #include <pbx/audio.h>
 
@@ -173,6 +174,19 @@ struct core_media_driver {
 	/* From here on what the stream's party says and hears goes through it; NULL: through none. Copied. PBX_OK, PBX_ENOENT, PBX_ENOMEM. NULL where
 	 * media cannot. */
 	int (*set_filter)(core_stream stream, const struct core_filter *filter);
+	/* As pbx/recorder.h, with specs of today's size and states as they come; leg is for its state alone. PBX_EINVAL, PBX_ENOTSUP, PBX_ENOMEM,
+	 * PBX_ENOENT. */
+	int (*record)(struct pbx_host *owner, core_stream stream, pbx_leg leg, const struct pbx_record_spec *spec,
+		      const struct pbx_record_watcher *watcher, void *self, pbx_recording *ret_recording);
+	int (*record_pause)(pbx_recording recording, uint32_t how);
+	int (*record_resume)(pbx_recording recording);
+	int (*record_stop)(pbx_recording recording);
+	int (*record_state)(pbx_recording recording, struct pbx_record_state *ret_state); /* all of it */
+	int (*record_adopt)(struct pbx_host *owner, pbx_recording recording, const struct pbx_record_watcher *watcher, void *self);
+	int (*record_recover)(struct pbx_host *host, const char *path,
+			      void (*done)(void *self, const struct pbx_record_result *result), void *self);
+	/* The stream's party has typed a key, however it came. */
+	void (*record_key)(core_stream stream, char key);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);

@@ -12,6 +12,7 @@
 #include "kernel.h"
 #include "mouth.h"
 #include "plan.h"
+#include "recorder.h"
 #include "source.h"
 
 #include <arpa/inet.h>
@@ -119,6 +120,10 @@ static void finish_move(struct rtp_command *leave)
 
 static void on_return(struct rtp_command *command)
 {
+	if (command->kind >= RTP_RECORD_COMMANDS) {
+		rtp_recorder_returned(command);
+		return;
+	}
 	if (command->kind >= RTP_SOURCE_COMMANDS) {
 		rtp_source_returned(command);
 		return;
@@ -129,6 +134,10 @@ static void on_return(struct rtp_command *command)
 		return;
 	case RTP_PLAY:
 		rtp_stream_played((struct rtp_play *)command);
+		return;
+	case RTP_UNTAP:
+		core_busy(-1);
+		rtp_recorder_untapped(command);
 		return;
 	case RTP_CLOSE:
 		rtp_stream_closed(stream_of(command->session));
@@ -365,6 +374,8 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	err = rtp_engine.ports ? start_workers(how_many_workers(settings)) : PBX_ENOMEM;
 	if (err == PBX_OK)
 		err = rtp_sources_start(&rtp_engine.common);
+	if (err == PBX_OK)
+		err = rtp_recorder_start(&rtp_engine.common);
 	if (err != PBX_OK)
 		rtp_engine_stop();
 	return err;
@@ -401,6 +412,7 @@ void rtp_engine_stop(void)
 		return;
 	if (rtp_engine.worker_count > 0)
 		close_streams();
+	rtp_recorder_stop();
 	rtp_sources_stop();
 	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
 		rtp_worker_stop(&rtp_engine.workers[i]);

@@ -29,6 +29,8 @@ struct rtp_stream {
 	bool speaks;                /* something is played to it, or was */
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
+	struct rtp_recording *recordings;
+	uint32_t plans; /* so far */
 };
 
 struct rtp_engine {

@@ -11,6 +11,7 @@
 #include "mouth.h"
 #include "octets.h"
 #include "room.h"
+#include "tap.h"
 #include "worker.h"
 
 #include <string.h>
@@ -64,6 +65,8 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 {
 	uint8_t *packet = payload - RTP_HEADER_BYTES;
 
+	if (session->taps)
+		rtp_tap_copy(session, RTP_HEARS, type, sequence, timestamp, session->sender.ssrc, payload, bytes);
 	packet[0] = 0x80;
 	packet[1] = (uint8_t)(type | (marker ? 0x80 : 0));
 	(void)rtp_put16(packet + 2, sequence);

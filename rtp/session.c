@@ -11,6 +11,7 @@
 #include "ear.h"
 #include "octets.h"
 #include "room.h"
+#include "tap.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -151,6 +152,9 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 		if (session->ear)
 			rtp_ear_put_event(session->ear, packet, session->worker->now_us);
 	}
+	if (session->taps)
+		rtp_tap_copy(session, RTP_SAYS, packet->type, packet->sequence, packet->timestamp, packet->ssrc, packet->payload,
+			     packet->payload_bytes);
 	if (session->play && session->play->kind == CORE_PLAY_ECHO)
 		rtp_relay(session, session, session->play->echo, packet);
 	else if (rtp_room_carries(session, packet->type))

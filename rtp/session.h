@@ -52,6 +52,7 @@ struct rtp_plan {
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
 	const struct rtp_cost *cost;                  /* what the E-model knows of the first codec */
+	uint32_t number;                              /* of the stream's plans: what a tap's packets are named after */
 	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
 	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
 	bool protects, proved;          /* by DTLS: no packet without guards, which come when the handshake is done (proved) */
@@ -182,6 +183,7 @@ struct rtp_candidate {
 struct rtp_ice;
 struct rtp_dtls;
 struct rtp_play;
+struct rtp_tap;
 struct rtp_digits;
 struct rtp_ear;
 struct rtp_mouth;
@@ -224,6 +226,7 @@ struct rtp_session {
 	struct rtp_mouth *mouth; /* what we say to it as samples; NULL: the relay does all */
 	uint64_t event_until_us; /* an event is being relayed to it: the mouth is silent */
 
+	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */
 	struct rtp_play *play;     /* what we play to the peer; wins over the relay */
 	struct rtp_digits *digits; /* waiting to be sent, oldest first; wins over both */
 	bool talking;              /* the newest packet was the mouth's: the next needs no marker */

@@ -15,6 +15,7 @@
 #include "octets.h"
 #include "plan.h"
 #include "probe.h"
+#include "recorder.h"
 #include "source.h"
 
 #include <arpa/inet.h>
@@ -308,6 +309,7 @@ static int driver_close(core_stream name)
 	if (!command)
 		return PBX_ENOMEM;
 	cancel_awaiting(stream);
+	rtp_recorder_leave(stream);
 	unlink_peer(stream);
 	remove_from_group(stream);
 	core_handle_free(&rtp_engine.streams, stream->id);
@@ -460,6 +462,8 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	stream->config = *config;
 	stream->configured = true;
 	err = rtp_coding_settle(stream, command, renews);
+	command->plan->number = ++stream->plans;
+	rtp_recorder_learn(stream);
 	rtp_engine_send(command);
 	if (err != PBX_OK || !stream->peer)
 		return err;
@@ -835,4 +839,12 @@ const struct core_media_driver rtp_driver = {
 	.source_listeners = rtp_source_listeners,
 	.source_state = rtp_source_state,
 	.probe = rtp_probe,
+	.record = rtp_record,
+	.record_pause = rtp_record_pause,
+	.record_resume = rtp_record_resume,
+	.record_stop = rtp_record_stop,
+	.record_state = rtp_record_state,
+	.record_adopt = rtp_record_adopt,
+	.record_recover = rtp_record_recover_later,
+	.record_key = rtp_record_key,
 };

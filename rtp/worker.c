@@ -5,6 +5,7 @@
  * on the wheel (players, digits, frames to be cut) and stands still otherwise; a session on the wheel comes round every ptime,
  * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
  */
+#include "tap.h"
 #include "worker.h"
 
 #include <pbx/calls.h>
@@ -325,6 +326,12 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	case RTP_CODE:
 		take_coders(session, command);
 		return true;
+	case RTP_TAP:
+		rtp_tap_add(session, command->tap);
+		return true;
+	case RTP_UNTAP:
+		rtp_tap_remove(session, command->tap);
+		return true;
 	case RTP_HOLD:
 		session->held = command->held;
 		session->quiet_since_ms = worker->now_ms;
@@ -346,7 +353,7 @@ static void on_commands(struct rtp_worker *worker)
 	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
-		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE;
+		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP;
 
 		if (!obey(worker, command))
 			continue;

@@ -22,7 +22,10 @@
 #define RTP_CLOSE 11u           /* says goodbye, lets go of everything */
 #define RTP_QUIT 12u            /* the thread ends */
 #define RTP_CODE 13u            /* another ear, another mouth, or none; the old ones come back */
+#define RTP_TAP 24u             /* tap: gets copies from now on */
+#define RTP_UNTAP 25u           /* the same tap: no more */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
+#define RTP_RECORD_COMMANDS 64u /* and above: to the recorder (recorder.c) */
 
 struct rtp_command {
 	struct rtp_node node; /* first: a node is its command */
@@ -37,6 +40,7 @@ struct rtp_command {
 	struct rtp_route *route, *route_back;
 	struct rtp_ear *ear;
 	struct rtp_mouth *mouth;
+	struct rtp_tap *tap;
 };
 
 struct rtp_sound;

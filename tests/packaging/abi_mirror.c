@@ -25,6 +25,7 @@
 #include <pbx/plugin.h>
 #include <pbx/prompts.h>
 #include <pbx/quality.h>
+#include <pbx/recorder.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
 #include <pbx/route.h>
@@ -100,6 +101,11 @@ struct abi_mirror {
 	const struct pbx_room_member *room_member;
 	const struct pbx_audio *audio;
 	const struct pbx_audio_filter *audio_filter;
+	const struct pbx_recorder *recorder;
+	const struct pbx_record_spec *record_spec;
+	const struct pbx_record_watcher *record_watcher;
+	const struct pbx_record_result *record_result;
+	const struct pbx_record_state *record_state;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);
