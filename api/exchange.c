@@ -175,7 +175,7 @@ void exchange_begin(struct api_exchange *exchange, const char *content_type)
 
 	(void)pthread_mutex_lock(&box->lock);
 	if (box->status == 0) {
-		box->status = 200;
+		box->status = strstr(box->headers, "Content-Range: ") ? 206 : 200; /* RFC 9110 15.3.7 */
 		box->streams = true;
 		(void)snprintf(box->content_type, sizeof box->content_type, "%s", content_type);
 		(void)pthread_cond_signal(&box->changed);

@@ -401,6 +401,16 @@ static int begin(pbx_request handle, const char *content_type, void (*drained)(v
 	return PBX_OK;
 }
 
+static int add_header(pbx_request handle, const char *name, const char *value)
+{
+	const struct core_request *request = core_request_find(handle);
+
+	if (!request || request->is_streaming)
+		return PBX_ENOENT;
+	core_request_header(request, name, value);
+	return PBX_OK;
+}
+
 static int write_piece(pbx_request handle, const char *data, size_t size)
 {
 	const struct core_request *request = core_request_find(handle);
@@ -562,6 +572,7 @@ const struct pbx_requests core_requests_service = {
 	.created = created,
 	.fail = fail,
 	.begin = begin,
+	.add_header = add_header,
 	.write = write_piece,
 	.end = end,
 };

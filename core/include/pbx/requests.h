@@ -44,6 +44,10 @@ struct pbx_requests {
 		     void (*gone)(void *self, pbx_request request), void *self);
 	int (*write)(pbx_request request, const char *data, size_t size);
 	int (*end)(pbx_request request);
+
+	/* A header of the answer that follows (HTTP; others do not see it). With Content-Range, begin answers 206: it is a part (RFC 9110
+	 * 15.3.7). PBX_OK, PBX_ENOENT. */
+	int (*add_header)(pbx_request request, const char *name, const char *value);
 };
 
 static inline const struct pbx_requests *pbx_requests(struct pbx_host *host)

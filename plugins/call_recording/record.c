@@ -1,0 +1,397 @@
+/*
+ * record - recordings that last: begun by rule, key or request, paused, ended, and what is told of it
+ *
+ * A conversation is one recording, of one leg; when that leg goes and others of the same call talk on (a transfer), the next conversation is
+ * recorded as well, as another part of the same group.
+ */
+#include "call_recording.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct active *active_of_leg(const struct plugin *plugin, pbx_leg leg)
+{
+	struct active *active = plugin->active;
+
+	while (active && (active->ended || active->leg.id != leg.id))
+		active = active->next;
+	return active;
+}
+
+/* The one of this call, or of the calls that are linked to it. */
+struct active *active_of_call(const struct plugin *plugin, const char *call_id)
+{
+	struct active *active = plugin->active;
+
+	while (active && (active->ended || (strcmp(active->call_id, call_id) != 0 && strcmp(active->group_id, call_id) != 0)))
+		active = active->next;
+	return active;
+}
+
+static void count_active(const struct plugin *plugin)
+{
+	uint32_t count = 0;
+
+	for (const struct active *active = plugin->active; active; active = active->next)
+		count += !active->ended;
+	(void)plugin->metrics->set(plugin->host, METRIC_ACTIVE, NULL, count);
+}
+
+static void active_free(struct active *active)
+{
+	struct active **at = &active->plugin->active;
+
+	while (*at && *at != active)
+		at = &(*at)->next;
+	if (*at)
+		*at = active->next;
+	free(active);
+}
+
+void record_free_all(struct plugin *plugin)
+{
+	while (plugin->active)
+		active_free(plugin->active);
+	while (plugin->groups) {
+		struct group *group = plugin->groups;
+
+		plugin->groups = group->next;
+		free(group);
+	}
+}
+
+/* ---- telling ---- */
+
+void record_publish(struct plugin *plugin, const char *type, const struct active *active, const struct pbx_record_result *result)
+{
+	struct pbx_json *data = plugin->json->new_object();
+	pbx_call call = { 0 };
+
+	(void)plugin->calls->find_call(active->call_id, &call); /* it may be over */
+	(void)plugin->json->set_text(data, "recording_id", active->id);
+	(void)plugin->json->set_text(data, "recorded_call_id", active->call_id);
+	(void)plugin->json->set_text(data, "group_id", active->group_id);
+	(void)plugin->json->set_text(data, "from", active->from);
+	(void)plugin->json->set_text(data, "to", active->to);
+	(void)plugin->json->set_text(data, "reason", active->trigger);
+	(void)plugin->json->set_text(data, "path", active->path);
+	if (result) {
+		(void)plugin->json->set_integer(data, "duration_ms", (int64_t)result->duration_ms);
+		(void)plugin->json->set_integer(data, "size_bytes", (int64_t)result->size_bytes);
+		(void)plugin->json->set_integer(data, "gaps_ms", (int64_t)result->gaps_ms);
+		(void)plugin->json->set_text(data, "outcome", active->discarded ? active->discarded : "");
+	}
+	(void)plugin->bus->publish(plugin->host, type, call, data); /* the event log says itself what it cannot store */
+}
+
+/* ---- names ---- */
+
+/* Whatever a caller says about itself becomes part of a name, never of a path. */
+static void add_part(char *path, size_t size, const char *text)
+{
+	static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+_-";
+	size_t at = strlen(path), most = at + 32;
+
+	if (!text[0])
+		text = "unknown";
+	for (; *text && at + 1 < size && at < most; text++)
+		path[at++] = strchr(allowed, *text) ? *text : '_';
+	path[at] = '\0';
+}
+
+static const char *extension_of(const char *format)
+{
+	return strcmp(format, "ogg-opus") == 0 ? "opus" : format;
+}
+
+static void make_path(struct active *active)
+{
+	time_t now = (time_t)(active->started_us / 1000000);
+	char when[40], name[PATH_SIZE / 2] = "", folder[16];
+	struct tm tm;
+
+	(void)gmtime_r(&now, &tm);
+	(void)strftime(folder, sizeof folder, "%Y/%m/%d", &tm);
+	(void)strftime(when, sizeof when, "%Y%m%d_%H%M%S", &tm);
+	add_part(name, sizeof name, active->from);
+	strncat(name, "_to_", sizeof name - strlen(name) - 1);
+	add_part(name, sizeof name, active->to);
+	(void)snprintf(active->path, sizeof active->path, "%s/%s_%s_%.8s.%s", folder, name, when, active->id + ID_SIZE - 1 - 8,
+		       extension_of(active->format));
+}
+
+/* ---- beginning ---- */
+
+static void remember_group(struct plugin *plugin, const struct active *active)
+{
+	struct group *group = calloc(1, sizeof *group);
+
+	if (!group)
+		return; /* what follows a transfer is judged by the rules alone */
+	memcpy(group->group_id, active->group_id, ID_SIZE);
+	memcpy(group->call_id, active->call_id, ID_SIZE);
+	group->next = plugin->groups;
+	plugin->groups = group;
+}
+
+static bool is_of_group(const struct plugin *plugin, const struct conversation *conversation)
+{
+	for (const struct group *group = plugin->groups; group; group = group->next)
+		if (strcmp(group->group_id, conversation->group_id) == 0 || strcmp(group->call_id, conversation->call_id) == 0 ||
+		    strcmp(group->call_id, conversation->other_call_id) == 0)
+			return true;
+	return false;
+}
+
+void record_forget_group(struct plugin *plugin, const char *call_id)
+{
+	for (struct group **at = &plugin->groups, *group; (group = *at) != NULL;) {
+		if (strcmp(group->call_id, call_id) != 0) {
+			at = &group->next;
+			continue;
+		}
+		*at = group->next;
+		free(group);
+	}
+}
+
+static struct active *active_new(struct plugin *plugin, const struct conversation *conversation, const char *trigger, const char *rule)
+{
+	struct active *active = calloc(1, sizeof *active);
+
+	if (!active)
+		return NULL;
+	active->plugin = plugin;
+	plugin->host->ulid(plugin->host, active->id);
+	memcpy(active->call_id, conversation->call_id, ID_SIZE);
+	memcpy(active->group_id, conversation->group_id, ID_SIZE);
+	memcpy(active->from, conversation->from, TEXT_SIZE);
+	memcpy(active->to, conversation->to, TEXT_SIZE);
+	memcpy(active->trunk, conversation->trunk, TEXT_SIZE);
+	(void)snprintf(active->direction, sizeof active->direction, "%s", conversation->direction);
+	(void)snprintf(active->trigger, sizeof active->trigger, "%s", trigger);
+	(void)snprintf(active->rule, sizeof active->rule, "%s", rule);
+	(void)snprintf(active->format, sizeof active->format, "%s", plugin->settings->format);
+	active->started_us = plugin->host->wall_us(plugin->host);
+	make_path(active);
+	return active;
+}
+
+static void announce(struct plugin *plugin, const struct conversation *conversation)
+{
+	if (!plugin->settings->announce)
+		return;
+	(void)plugin->calls->play(conversation->caller, plugin->settings->announcement); /* a missing prompt is logged by the media */
+	(void)plugin->calls->play(conversation->called, plugin->settings->announcement);
+}
+
+int record_begin(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *trigger, const char *rule,
+		 struct active **ret_active)
+{
+	const struct recording_settings *settings = plugin->settings;
+	struct active *active = active_new(plugin, conversation, trigger, rule);
+	char path[2 * PATH_SIZE];
+
+	if (!active)
+		return PBX_ENOMEM;
+	(void)snprintf(path, sizeof path, "%s/%s", plugin->storage, active->path);
+	bool is_called = leg.id == conversation->called.id;
+	const struct pbx_record_spec spec = {
+		.size = sizeof spec,
+		.what = PBX_RECORD_BOTH,
+		.flags = (settings->stereo ? PBX_RECORD_STEREO : 0) | (is_called ? PBX_RECORD_SWAPPED : 0), /* the caller is on the left */
+		.path = path,
+		.format = settings->format,
+		.rate_hz = (uint32_t)strtoul(settings->rate, NULL, 10), /* "auto": 0 */
+		.most_ms = settings->max_duration_s * 1000,
+		.least_free_mb = settings->min_free_mb,
+	};
+	int err = plugin->recorder->record(plugin->host, leg, &spec, &record_watcher, active, &active->recording);
+
+	if (err != PBX_OK) {
+		pbx_error(plugin->host, "recording_not_begun", "call_id=%s result=%d", active->call_id, err);
+		free(active);
+		return err;
+	}
+	active->leg = leg;
+	active->by_rule = strcmp(trigger, "rule") == 0 || strcmp(trigger, "transfer") == 0;
+	active->next = plugin->active;
+	plugin->active = active;
+	remember_group(plugin, active);
+	row_begin(active);
+	record_publish(plugin, "recording.started", active, NULL);
+	count_active(plugin);
+	announce(plugin, conversation);
+	if (ret_active)
+		*ret_active = active;
+	return PBX_OK;
+}
+
+void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other)
+{
+	struct conversation conversation;
+	const char *rule;
+	pbx_leg leg;
+
+	if (!plugin->settings->enabled || active_of_leg(plugin, one) || active_of_leg(plugin, other) ||
+	    conversation_of(plugin, one, other, &conversation) != PBX_OK)
+		return;
+	uint32_t wish = policy_of(plugin, &conversation, &rule, &leg);
+
+	if (wish == WISH_ALWAYS)
+		(void)record_begin(plugin, &conversation, leg, "rule", rule, NULL); /* failing, it was logged */
+	else if (wish == WISH_ON_DEMAND && is_of_group(plugin, &conversation))
+		(void)record_begin(plugin, &conversation, leg, "transfer", rule, NULL);
+}
+
+/* PBX_EPERM: a rule forbids it. PBX_ESTATE: the leg talks to nobody. PBX_EEXIST: it is recorded. */
+int record_on_demand(struct plugin *plugin, pbx_leg leg, const char *trigger, struct active **ret_active)
+{
+	struct conversation conversation;
+	const char *rule;
+	pbx_leg peer, recorded;
+
+	if (!plugin->settings->enabled)
+		return PBX_EPERM;
+	if (plugin->calls->peer(leg, &peer) != PBX_OK || conversation_of(plugin, leg, peer, &conversation) != PBX_OK)
+		return PBX_ESTATE;
+	if (active_of_leg(plugin, leg) || active_of_leg(plugin, peer))
+		return PBX_EEXIST;
+	if (policy_of(plugin, &conversation, &rule, &recorded) == WISH_NEVER)
+		return PBX_EPERM;
+	return record_begin(plugin, &conversation, leg, trigger, rule, ret_active);
+}
+
+/* ---- while it lasts ---- */
+
+int record_pause(struct active *active, bool on)
+{
+	struct plugin *plugin = active->plugin;
+	bool cuts = strcmp(plugin->settings->pause_mode, "cut") == 0;
+	int err = on ? plugin->recorder->pause(active->recording, cuts ? PBX_PAUSE_CUT : PBX_PAUSE_SILENCE)
+		     : plugin->recorder->resume(active->recording);
+
+	if (err != PBX_OK)
+		return err;
+	active->paused = on;
+	record_publish(plugin, on ? "recording.paused" : "recording.resumed", active, NULL);
+	return PBX_OK;
+}
+
+static struct active *active_around(const struct plugin *plugin, pbx_leg leg)
+{
+	struct active *active = active_of_leg(plugin, leg);
+	pbx_leg peer;
+
+	if (!active && plugin->calls->peer(leg, &peer) == PBX_OK)
+		active = active_of_leg(plugin, peer);
+	return active;
+}
+
+/* A party of ours has typed the keys: begins, or ends what no rule wants. A beep says that it was understood. */
+void record_key_record(void *self, pbx_leg leg)
+{
+	struct plugin *plugin = self;
+	struct pbx_leg_info info = { .size = sizeof info };
+	struct active *active = active_around(plugin, leg);
+	int err;
+
+	if (plugin->calls->info(leg, &info) != PBX_OK || !info.account[0])
+		return; /* whoever calls from outside has no say */
+	if (active)
+		err = active->by_rule ? PBX_EPERM : plugin->recorder->stop(active->recording);
+	else
+		err = record_on_demand(plugin, leg, "key", NULL);
+	pbx_info(plugin->host, "record_key", "account=%s result=%d", info.account, err);
+	if (err == PBX_OK)
+		(void)plugin->calls->tone(leg, "beep"); /* or it has gone */
+}
+
+void record_key_pause(void *self, pbx_leg leg)
+{
+	struct plugin *plugin = self;
+	struct active *active = active_around(plugin, leg);
+	struct pbx_leg_info info = { .size = sizeof info };
+
+	if (!active || plugin->calls->info(leg, &info) != PBX_OK || !info.account[0])
+		return;
+	if (record_pause(active, !active->paused) == PBX_OK)
+		(void)plugin->calls->tone(leg, "beep");
+}
+
+/* ---- the end ---- */
+
+static const char *why_discarded(const struct plugin *plugin, const struct pbx_record_result *result)
+{
+	if (result->duration_ms == 0)
+		return result->error == PBX_OK ? "empty" : "failed";
+	return result->duration_ms < (uint64_t)plugin->settings->min_duration_s * 1000 ? "too_short" : NULL;
+}
+
+static void on_done(void *self, pbx_recording recording, const struct pbx_record_result *result)
+{
+	struct active *active = self;
+	struct plugin *plugin = active->plugin;
+
+	(void)recording;
+	active->ended = true;
+	active->discarded = why_discarded(plugin, result);
+	count_active(plugin);
+	if (result->how == PBX_RECORDED_DISK_FULL || result->how == PBX_RECORDED_FAILED) {
+		pbx_error(plugin->host, "recording_failed", "recording_id=%s path=\"%s\" result=%d duration_ms=%llu", active->id,
+			  result->path, result->error, (unsigned long long)result->duration_ms);
+		record_publish(plugin, "recording.failed", active, result);
+	}
+	finish_begin(active, result);
+}
+
+const struct pbx_record_watcher record_watcher = { .size = sizeof record_watcher, .done = on_done };
+
+void record_stored(struct active *active, const struct pbx_record_result *result, const char *sha256, const char *sealed_key)
+{
+	struct plugin *plugin = active->plugin;
+	const char *outcome = active->discarded ? active->discarded : result->error == PBX_OK ? "stored" : "cut_short";
+
+	row_end(plugin, active->id, result, sha256, sealed_key, outcome);
+	(void)plugin->metrics->add(plugin->host, METRIC_RECORDED, outcome, 1);
+	(void)plugin->metrics->add(plugin->host, METRIC_SECONDS, NULL, (double)result->duration_ms / 1000);
+	(void)plugin->metrics->add(plugin->host, METRIC_GAPS, NULL, (double)result->gaps_ms / 1000);
+	record_publish(plugin, "recording.stopped", active, result);
+	active_free(active);
+}
+
+/* ---- an upgrade ---- */
+
+int record_take(struct plugin *plugin, const struct active *given)
+{
+	struct active *active = malloc(sizeof *active);
+
+	if (!active)
+		return PBX_ENOMEM;
+	*active = *given;
+	active->plugin = plugin;
+	int err = plugin->recorder->adopt(plugin->host, active->recording, &record_watcher, active);
+
+	if (err != PBX_OK) {
+		free(active);
+		return err;
+	}
+	active->next = plugin->active;
+	plugin->active = active;
+	remember_group(plugin, active);
+	count_active(plugin);
+	return PBX_OK;
+}
+
+/* Those that are being put away stay with us: the files are ours until they are done. */
+void record_hand_over(struct plugin *plugin)
+{
+	struct active *next;
+
+	plugin->draining = true;
+	for (struct active *active = plugin->active; active; active = next) {
+		next = active->next;
+		if (!active->ended && plugin->successor->take && plugin->successor->take(plugin->successor->self, active) == PBX_OK)
+			active_free(active);
+	}
+}
