@@ -17,7 +17,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define RESERVE_BYTES (256 * 1024)    /* at a time */
+#define RESERVE_BYTES (128 * 1024)    /* at a time */
 #define RESERVE_LEAST (96 * 1024)     /* what closing may need */
 #define OPUS_BITS_PER_CHANNEL 24000.0 /* speech at its natural best */
 #define COPY_FRAMES 4096

@@ -2,7 +2,7 @@
  *
  * The worker copies packets, as they arrive from the party (SRTP taken off) and as they leave for it, into a ring; one thread reads them and
  * decodes at its leisure (track.h). So being listened to costs a relayed packet one memcpy, and the relay stays a relay. What does not fit
- * because the reader is late is counted and left out. A tapped session must stay in user space: rtp_tap_copy sees its packets. */
+ * because the reader is late is counted and left out. A tapped session stays out of the kernel's program (handover.h). */
 #pragma once
 #include <stdatomic.h>
 #include <stdbool.h>

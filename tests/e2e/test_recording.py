@@ -1,0 +1,112 @@
+"""Recorded calls of real phones: each party in a channel of its own, paused, carried over an upgrade, cut short by a full disk and by a crash."""
+import ssl
+import struct
+import urllib.request
+import wave
+
+from disk import fill, relieve
+from tone import hears, silent_at
+
+ALWAYS = "call_recording:\n  rules: [{name: all, record: always}]\n  min_free_mb: 0\n"
+
+
+def record_for(pbx, ms):
+    """Until so much of the one call that lasts is in the file."""
+    return pbx.wait_for(lambda: next((each for each in pbx.ctl("recording", "active") if each["duration_ms"] >= ms), None), f"{ms} ms of a recording", 30)
+
+
+def stored(pbx, count=1):
+    return pbx.wait_for(lambda: len(rows := pbx.ctl("recording", "list")) == count and rows, f"{count} recordings")
+
+
+def folder(pbx):
+    return next((pbx.directory / "data").rglob("recordings"))
+
+
+def channels(path):
+    with wave.open(str(path)) as file:
+        samples = struct.unpack(f"<{file.getnframes() * file.getnchannels()}h", file.readframes(file.getnframes()))
+        return file.getframerate(), [samples[at::file.getnchannels()] for at in range(file.getnchannels())]
+
+
+def file_of(pbx, recording):
+    return next(folder(pbx).rglob(f"*_{recording['id'][-8:]}.wav"))
+
+
+def download(pbx, recording, octets=None):
+    """(status, headers, octets) of its audio."""
+    request = urllib.request.Request(f"https://127.0.0.1:{pbx.http_port}/api/v1/recordings/{recording['id']}/audio")
+    request.add_header("Authorization", f"Bearer {pbx.admin_token()}")
+    if octets:
+        request.add_header("Range", f"bytes={octets}")
+    with urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=30) as answer:
+        return answer.status, answer.headers, answer.read()
+
+
+def test_each_party_has_a_channel_and_the_call_stays_a_relayed_one(make_pbx, talk):
+    """Acceptance 1, 3, 7, and an upgrade in the middle."""
+    pbx = make_pbx(ALWAYS)
+    alice, bob = talk(pbx, "1001", "1002")
+    call = record_for(pbx, 2000)
+    legs = pbx.ctl("media", "streams")
+    assert len(legs) == 2 and all(leg["peer"] and not leg["playing"] for leg in legs)
+    pbx.ctl("plugin", "reload", "call_recording")
+    assert record_for(pbx, 3000)["id"] == call["id"]
+    pbx.ctl("recording", "call", call["call_id"], "pause")
+    paused_at = record_for(pbx, 3000)["duration_ms"]
+    record_for(pbx, paused_at + 1500)
+    pbx.ctl("recording", "call", call["call_id"], "resume")
+    resumed_at = record_for(pbx, 0)["duration_ms"]
+    record_for(pbx, resumed_at + 2000)
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    alice.hangup()
+    bob.closed()
+
+    recording, = stored(pbx)
+    path = file_of(pbx, recording)
+    rate, (left, right) = channels(path)
+    assert abs(len(left) * 1000 / rate - recording["duration_ms"]) < 2 and recording["gaps_ms"] == 0
+    spoken = slice(rate // 2, rate * 2)
+    assert rate == 8000 and hears(left[spoken], 440) and silent_at(left[spoken], 660)
+    assert hears(right[spoken], 660) and silent_at(right[spoken], 440)
+    assert hears(left[-rate * 3 // 2:-rate // 2], 440)
+    silent = bytes(not a and not b for a, b in zip(left, right))
+    assert abs(max(map(len, silent.split(b"\0"))) * 1000 / rate - recording["paused_ms"]) < 40
+
+    status, headers, whole = download(pbx, recording)
+    assert (status, headers["Content-Type"], whole) == (200, "audio/wav", path.read_bytes())
+    status, headers, part = download(pbx, recording, "100-1099")
+    assert (status, headers["Content-Range"], part) == (206, f"bytes 100-1099/{len(whole)}", whole[100:1100])
+    assert pbx.ctl("recording", "verify", recording["id"])["intact"]
+
+
+def test_a_full_disk_leaves_a_file_that_can_be_played(make_pbx, talk, small_disk):
+    pbx = make_pbx(ALWAYS + f"  storage_path: {small_disk}/calls\n")
+    alice, bob = talk(pbx, "1001", "1002")
+    record_for(pbx, 3500)
+    fill(small_disk)
+    failed = pbx.wait_event("recording.failed", seconds=30)["data"]
+    assert alice.hears(bob.hertz)
+    recording, = stored(pbx)
+    assert recording["outcome"] == "cut_short" and failed["recording_id"] == recording["id"]
+    relieve(small_disk)
+    rate, (left, right) = channels(next(small_disk.rglob("*.wav")))
+    assert abs(len(left) * 1000 / rate - recording["duration_ms"]) < 2 and len(left) > 3 * rate
+    assert hears(left[rate:3 * rate], 440) and hears(right[rate:3 * rate], 660)
+    assert not list(small_disk.rglob("*.part"))
+    alice.hangup()
+    bob.closed()
+
+
+def test_what_a_crash_interrupts_can_be_played(make_pbx, talk):
+    """Acceptance 4."""
+    pbx = make_pbx(ALWAYS)
+    talk(pbx, "1001", "1002")
+    lasted = record_for(pbx, 6500)
+    pbx.kill()
+    pbx.restart()
+    recording, = stored(pbx)
+    assert recording["id"] == lasted["id"] and recording["ended_at"] and recording["duration_ms"] >= 5000
+    rate, (left, right) = channels(file_of(pbx, recording))
+    assert hears(left[rate:4 * rate], 440) and hears(right[rate:4 * rate], 660)
+    assert pbx.ctl("recording", "verify", recording["id"])["intact"]
