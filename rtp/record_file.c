@@ -21,6 +21,7 @@
 #define RESERVE_LEAST (96 * 1024)     /* what closing may need */
 #define OPUS_BITS_PER_CHANNEL 24000.0 /* speech at its natural best */
 #define COPY_FRAMES 4096
+#define MOST_WAV_BYTES 4000000000u /* its lengths have 32 bits */
 #define FLOAT_FRAMES 512
 #define PATH_BYTES 4096u
 
@@ -38,7 +39,7 @@ static const struct format {
 	const char *name;
 	int flags;
 } formats[] = {
-	{ "wav", SF_FORMAT_RF64 | SF_FORMAT_PCM_16 }, /* becomes plain WAV when it ends below 4 GB */
+	{ "wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16 },
 	{ "flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16 },
 	{ "ogg-opus", SF_FORMAT_OGG | SF_FORMAT_OPUS },
 	{ "mp3", SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III },
@@ -160,14 +161,26 @@ static void give_up(struct rtp_record_file *file)
 	free(file);
 }
 
-int rtp_record_open(const char *path, const char *format, uint32_t rate_hz, uint32_t channels, struct rtp_record_file **ret_file)
+/* What may become too long for WAV is RF64 (EBU Tech 3306), of which libsndfile makes a WAV when it did not. */
+static int flags_for(const char *format, uint32_t rate_hz, uint32_t channels, uint64_t most_ms)
+{
+	int flags = flags_of(format);
+	bool is_long = most_ms == 0 || most_ms > MOST_WAV_BYTES / (2 * channels) * 1000 / rate_hz;
+
+	if ((flags & SF_FORMAT_TYPEMASK) == SF_FORMAT_WAV && is_long)
+		flags = SF_FORMAT_RF64 | SF_FORMAT_PCM_16;
+	return flags;
+}
+
+int rtp_record_open(const char *path, const char *format, uint32_t rate_hz, uint32_t channels, uint64_t most_ms,
+		    struct rtp_record_file **ret_file)
 {
 	struct rtp_record_file *file = calloc(1, sizeof *file);
 
 	if (!file)
 		return PBX_ENOMEM;
 	file->fd = -1;
-	file->flags = flags_of(format);
+	file->flags = flags_for(format, rate_hz, channels, most_ms);
 	(void)snprintf(file->path, sizeof file->path, "%s", path);
 	(void)snprintf(file->part, sizeof file->part, "%s.part", path);
 	make_folders(path);
@@ -324,7 +337,8 @@ static int write_anew(const char *part, const char *path, struct pbx_record_resu
 			(void)sf_close(from);
 		return PBX_EINVAL;
 	}
-	int err = rtp_record_open(path, format_of(&info), (uint32_t)info.samplerate, (uint32_t)info.channels, &file);
+	int err = rtp_record_open(path, format_of(&info), (uint32_t)info.samplerate, (uint32_t)info.channels,
+				  (uint64_t)info.frames / (uint64_t)info.samplerate * 1000 + 1000, &file);
 
 	if (err == PBX_OK) {
 		err = copy(from, file);

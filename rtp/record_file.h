@@ -6,8 +6,9 @@ struct rtp_record_file;
 
 /* format as in struct pbx_record_spec. False: there is no such. [any] */
 bool rtp_record_has_format(const char *format);
-/* path + ".part" is made, its folders too. PBX_OK, PBX_EEXIST (something is at path, or at that), PBX_ENOSPC, PBX_EIO, PBX_ENOMEM, PBX_ENOTSUP. */
-int rtp_record_open(const char *path, const char *format, uint32_t rate_hz, uint32_t channels, struct rtp_record_file **ret_file);
+/* most_ms: how long it may become, 0 any length. path + ".part" is made, its folders too. PBX_OK, PBX_EEXIST (something is at path, or at that), PBX_ENOSPC, PBX_EIO, PBX_ENOMEM, PBX_ENOTSUP. */
+int rtp_record_open(const char *path, const char *format, uint32_t rate_hz, uint32_t channels, uint64_t most_ms,
+		    struct rtp_record_file **ret_file);
 /* Interleaved samples. PBX_OK, PBX_ENOSPC (what was written before is safe, and the file can still be closed well), PBX_EIO. */
 int rtp_record_write(struct rtp_record_file *file, const int16_t *samples, size_t frames);
 /* What a header says of the length is made true, for whoever reads the file after a crash. */

@@ -32,7 +32,8 @@ void rtp_recording_open(struct rtp_recording *recording)
 {
 	bool is_full = recording->least_free_mb && rtp_record_free_mb(recording->path) < recording->least_free_mb;
 	int err = is_full ? PBX_ENOSPC
-			  : rtp_record_open(recording->path, recording->format, recording->rate_hz, recording->channels, &recording->file);
+			  : rtp_record_open(recording->path, recording->format, recording->rate_hz, recording->channels, recording->most_ms,
+					    &recording->file);
 
 	for (uint32_t i = 0; i < 2 && err == PBX_OK; i++) {
 		recording->tracks[i] = rtp_track_new(recording->rate_hz, recording->begins_at_us);

@@ -379,7 +379,7 @@ static void leave_behind(const char *format)
 
 	for (int at = 0; at < 1600; at++)
 		samples[at] = (int16_t)lround(8000 * sin(at * 2 * M_PI / 40));
-	ck_assert_int_eq(rtp_record_open(path, format, 16000, 1, &file), PBX_OK);
+	ck_assert_int_eq(rtp_record_open(path, format, 16000, 1, 60000, &file), PBX_OK);
 	for (int i = 0; i < 100; i++) {
 		ck_assert_int_eq(rtp_record_write(file, samples, 1600), PBX_OK);
 		if (i == 49 || i == 89)
