@@ -174,6 +174,37 @@ void rtp_recorder_stop(void)
 	recorder.runs = false;
 }
 
+/* ---- the end begins ---- [loop] */
+
+static void leave_stream(struct rtp_recording *recording)
+{
+	struct rtp_recording **at = recording->stream ? &recording->stream->recordings : NULL;
+
+	while (at && *at && *at != recording)
+		at = &(*at)->next;
+	if (at && *at)
+		*at = recording->next;
+	recording->stream = NULL;
+}
+
+/* The worker lets go first; see the story above. */
+static void begin_ending(struct rtp_recording *recording, uint32_t how)
+{
+	if (recording->ending)
+		return;
+	recording->ending = true;
+	recording->how = how;
+	recording->finish.at_us = core_now_us();
+	recording->untap = (struct rtp_command){ .kind = RTP_UNTAP,
+						 .settles = true,
+						 .session = &recording->stream->session,
+						 .stream = recording->stream->id,
+						 .tap = &recording->tap };
+	leave_stream(recording);
+	core_busy(1); /* until the file is written */
+	rtp_engine_send(&recording->untap);
+}
+
 /* ---- what payload types mean ---- [loop] */
 
 static bool same_codec(const struct core_codec *a, const struct core_codec *b)
@@ -181,15 +212,48 @@ static bool same_codec(const struct core_codec *a, const struct core_codec *b)
 	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && strcmp(a->fmtp, b->fmtp) == 0;
 }
 
-/* False: we cannot decode it, and the party is silent in the file. */
-static bool open_voice(struct rtp_speech *voice, const struct core_codec *codec)
+static int32_t decode_by_codec(struct rtp_speech *speech, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples)
 {
-	if (strcasecmp(codec->name, "PCMU") == 0)
-		rtp_speech_g711(voice, RTP_LAW_MU);
-	else if (strcasecmp(codec->name, "PCMA") == 0)
-		rtp_speech_g711(voice, RTP_LAW_A);
-	else
+	const struct rtp_coder *coder = speech->context;
+
+	return coder->row.decode(coder->state, payload, bytes, ret_samples, RTP_SPEECH_SAMPLES);
+}
+
+static int32_t conceal_by_codec(struct rtp_speech *speech, int16_t *ret_samples, uint32_t count)
+{
+	const struct rtp_coder *coder = speech->context;
+
+	coder->row.conceal(coder->state, ret_samples, count);
+	return (int32_t)count;
+}
+
+/* The plugin that decodes it is being taken away. */
+static void on_codec_leaving(void *context)
+{
+	struct rtp_recording *recording = core_handle_find(&recordings, (uint64_t)(uintptr_t)context);
+
+	if (recording)
+		begin_ending(recording, PBX_RECORDED_STOPPED);
+}
+
+/* False: we cannot decode it, and the party is silent in the file. */
+static bool open_voice(struct rtp_recording *recording, struct rtp_record_voice *voice, const struct core_codec *codec)
+{
+	bool is_mu = strcasecmp(codec->name, "PCMU") == 0, is_a = strcasecmp(codec->name, "PCMA") == 0;
+
+	if (is_mu || is_a) {
+		rtp_speech_g711(&voice->voice, is_mu ? RTP_LAW_MU : RTP_LAW_A);
+		return true;
+	}
+	if (rtp_coder_open(codec, false, 0, on_codec_leaving, (void *)(uintptr_t)recording->id, &voice->coder) != PBX_OK)
 		return false;
+	const struct pbx_codec *row = &voice->coder.row;
+
+	voice->voice = (struct rtp_speech){ .clock_hz = row->clock_hz,
+					    .rate_hz = row->rate_hz,
+					    .decode = decode_by_codec,
+					    .conceal = row->conceal ? conceal_by_codec : NULL,
+					    .context = &voice->coder };
 	return true;
 }
 
@@ -202,7 +266,7 @@ static struct rtp_speech *find_voice(struct rtp_recording *recording, uint8_t di
 	}
 	struct rtp_record_voice *voice = calloc(1, sizeof *voice);
 
-	if (!voice || !open_voice(&voice->voice, codec)) {
+	if (!voice || !open_voice(recording, voice, codec)) {
 		free(voice);
 		return NULL;
 	}
@@ -274,6 +338,7 @@ static void recording_free(struct rtp_recording *recording)
 		struct rtp_record_voice *voice = recording->all_voices;
 
 		recording->all_voices = voice->next;
+		rtp_coder_close(&voice->coder); /* the thread has done with it */
 		free(voice);
 	}
 	core_handle_free(&recordings, recording->id);
@@ -281,35 +346,6 @@ static void recording_free(struct rtp_recording *recording)
 	free(recording->path);
 	free(recording->format);
 	free(recording);
-}
-
-static void leave_stream(struct rtp_recording *recording)
-{
-	struct rtp_recording **at = recording->stream ? &recording->stream->recordings : NULL;
-
-	while (at && *at && *at != recording)
-		at = &(*at)->next;
-	if (at && *at)
-		*at = recording->next;
-	recording->stream = NULL;
-}
-
-/* The worker lets go first; see the story above. */
-static void begin_ending(struct rtp_recording *recording, uint32_t how)
-{
-	if (recording->ending)
-		return;
-	recording->ending = true;
-	recording->how = how;
-	recording->finish.at_us = core_now_us();
-	recording->untap = (struct rtp_command){ .kind = RTP_UNTAP,
-						 .settles = true,
-						 .session = &recording->stream->session,
-						 .stream = recording->stream->id,
-						 .tap = &recording->tap };
-	leave_stream(recording);
-	core_busy(1); /* until the file is written */
-	rtp_engine_send(&recording->untap);
 }
 
 void rtp_recorder_untapped(struct rtp_command *command)
@@ -385,15 +421,12 @@ static bool is_good(const struct pbx_record_spec *spec)
 	       (spec->what == PBX_RECORD_SAYS || spec->what == PBX_RECORD_BOTH) && (!spec->stop_keys || strlen(spec->stop_keys) <= 16);
 }
 
+/* What is sent to it is the first; what it sends is as a rule the same. */
 static bool is_wideband(const struct rtp_stream *stream)
 {
-	for (uint8_t i = 0; i < stream->config.codec_count; i++) {
-		const struct core_codec *codec = &stream->config.codecs[i];
+	const struct rtp_codec *codec = stream->config.codec_count ? rtp_codec_find(&stream->config.codecs[0]) : NULL;
 
-		if (strcasecmp(codec->name, "G722") == 0 || (codec->clock_hz > 8000 && strcasecmp(codec->name, "telephone-event") != 0))
-			return true;
-	}
-	return false;
+	return codec && codec->row.rate_hz > 8000;
 }
 
 static void take_spec(struct rtp_recording *recording, const struct rtp_stream *stream, const struct pbx_record_spec *spec)
@@ -413,6 +446,7 @@ static void take_spec(struct rtp_recording *recording, const struct rtp_stream *
 	(void)snprintf(recording->stop_keys, sizeof recording->stop_keys, "%s", spec->stop_keys ? spec->stop_keys : "");
 	rtp_tap_init(&recording->tap, spec->what == PBX_RECORD_SAYS ? 1u << RTP_SAYS : 1u << RTP_SAYS | 1u << RTP_HEARS,
 		     spec->flags & PBX_RECORD_MUSIC);
+	recording->tap.beep_s = spec->beep_s;
 }
 
 static struct rtp_recording *recording_new(const struct rtp_stream *stream, const struct pbx_record_spec *spec)

@@ -1,5 +1,6 @@
 /* rtp/recording.h - one recording: what the loop gives to the recorder's thread, and what that makes of it */
 #pragma once
+#include "codecs.h"
 #include "record_file.h"
 #include "recorder.h"
 #include "tap.h"
@@ -37,6 +38,7 @@ struct rtp_record_voice {
 	struct core_codec codec;
 	uint8_t direction;
 	struct rtp_speech voice;
+	struct rtp_coder coder; /* zero: G.711, which needs none */
 };
 
 struct rtp_recording {

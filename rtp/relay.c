@@ -65,6 +65,8 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 {
 	uint8_t *packet = payload - RTP_HEADER_BYTES;
 
+	if (session->taps || (session->peer && session->peer->taps))
+		rtp_tap_beep(session, payload, bytes, type, timestamp);
 	if (session->taps)
 		rtp_tap_copy(session, RTP_HEARS, type, sequence, timestamp, session->sender.ssrc, payload, bytes);
 	packet[0] = 0x80;

@@ -10,6 +10,9 @@
 #include <pbx/calls.h>
 #include <string.h>
 
+#define BEEP_MS 200u
+#define BEEP_PERIOD 40u
+
 void rtp_tap_init(struct rtp_tap *tap, uint8_t directions, bool music)
 {
 	memset(tap, 0, sizeof *tap);
@@ -92,6 +95,35 @@ void rtp_tap_copy(const struct rtp_session *session, uint8_t direction, uint8_t 
 	for (struct rtp_tap *tap = session->taps; tap; tap = tap->next) {
 		if (tap->directions & 1u << direction && (tap->music || !is_music))
 			(void)rtp_tap_put(tap, &packet, payload); /* what finds no room is counted */
+	}
+}
+
+static uint32_t beep_of(const struct rtp_tap *tap)
+{
+	uint32_t every_s = 0;
+
+	for (; tap; tap = tap->next)
+		every_s = tap->beep_s && (!every_s || tap->beep_s < every_s) ? tap->beep_s : every_s;
+	return every_s;
+}
+
+/* 1400 Hz at 8 kHz comes round after 40 samples, so the timestamp says where in it a packet is. */
+void rtp_tap_beep(const struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, uint32_t timestamp)
+{
+	static const int16_t beep[BEEP_PERIOD] = { 0,     3564,  3236,  -626,  -3804, -2828, 1236,  3951,  2351,  -1816,
+						   -4000, -1816, 2351,  3951,  1236,  -2828, -3804, -626,  3236,  3564,
+						   0,     -3564, -3236, 626,   3804,  2828,  -1236, -3951, -2351, 1816,
+						   4000,  1816,  -2351, -3951, -1236, 2828,  3804,  626,   -3236, -3564 };
+	uint32_t every_s = beep_of(session->taps), law = type == 8 ? RTP_LAW_A : RTP_LAW_MU;
+
+	if (!every_s && session->peer)
+		every_s = beep_of(session->peer->taps);
+	if (!every_s || (type != 0 && type != 8) || session->worker->now_ms % (every_s * 1000) >= BEEP_MS)
+		return;
+	for (uint32_t i = 0; i < bytes; i++) {
+		int32_t sample = rtp_g711_decode(law, payload[i]) + beep[(timestamp + i) % BEEP_PERIOD];
+
+		payload[i] = rtp_g711_encode(law, (int16_t)(sample > INT16_MAX ? INT16_MAX : sample < INT16_MIN ? INT16_MIN : sample));
 	}
 }
 

@@ -29,6 +29,7 @@ struct rtp_tap {
 	struct rtp_tap *next;  /* of the session: the worker's */
 	uint8_t directions;    /* 1 << RTP_…; not changed while it is in a session */
 	bool music;            /* shared sources too */
+	uint32_t beep_s;       /* those who talk hear that somebody listens; 0: no */
 	_Atomic uint64_t lost; /* packets that found no room */
 	_Alignas(64) _Atomic uint64_t written;
 	_Alignas(64) _Atomic uint64_t read;
@@ -44,6 +45,8 @@ void rtp_tap_remove(struct rtp_session *session, struct rtp_tap *tap);
 /* To all taps of the session that want it. */
 void rtp_tap_copy(const struct rtp_session *session, uint8_t direction, uint8_t type, uint16_t sequence, uint32_t timestamp, uint32_t ssrc,
 		  const uint8_t *payload, uint32_t bytes);
+/* The beep of whoever listens to this session or to its peer, over what is about to be sent: G.711, of types 0 and 8. */
+void rtp_tap_beep(const struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, uint32_t timestamp);
 /* One of them. False: no room. */
 bool rtp_tap_put(struct rtp_tap *tap, const struct rtp_tap_packet *packet, const uint8_t *payload);
 

@@ -16,7 +16,8 @@ struct rtp_speech {
 	int32_t (*decode)(struct rtp_speech *voice, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples);
 	/* Instead of what was lost; NULL: the track has its own way. */
 	int32_t (*conceal)(struct rtp_speech *voice, int16_t *ret_samples, uint32_t count);
-	uint32_t law; /* G.711 */
+	uint32_t law;  /* G.711 */
+	void *context; /* whoever made it */
 };
 
 #define RTP_SPEECH_SAMPLES 5760u /* 120 ms at 48 kHz */

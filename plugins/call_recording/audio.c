@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES 65536u
-
 struct download {
 	struct plugin *plugin;
 	pbx_request request;
@@ -21,15 +19,18 @@ struct download {
 	int64_t first, last; /* octets */
 	bool is_part, reading, asker_gone;
 	int fd;
-	int64_t at;
-	char chunk[CHUNK_BYTES];
-	ssize_t got;
+	int64_t at, size; /* of what is handed out */
+	bool is_sealed;
+	uint8_t key[SEAL_KEY_BYTES];
+	uint8_t chunk[SEAL_PIECE_BYTES];
+	int64_t got;
 };
 
 static void download_free(struct download *download)
 {
 	if (download->fd >= 0)
 		(void)close(download->fd);
+	explicit_bzero(download->key, sizeof download->key);
 	free(download);
 }
 
@@ -79,10 +80,16 @@ static bool use_range(struct download *download, int64_t size)
 static void read_chunk(void *job)
 {
 	struct download *download = job;
-	int64_t left = download->last + 1 - download->at;
+	int64_t left = download->last + 1 - download->at,
+		most = left < (int64_t)sizeof download->chunk ? left : (int64_t)sizeof download->chunk;
 
-	download->got =
-		left > 0 ? pread(download->fd, download->chunk, left < (int64_t)CHUNK_BYTES ? (size_t)left : CHUNK_BYTES, download->at) : 0;
+	if (left <= 0)
+		download->got = 0;
+	else if (download->is_sealed)
+		download->got = seal_read(download->fd, download->key, download->at, download->chunk);
+	else
+		download->got = pread(download->fd, download->chunk, (size_t)most, download->at);
+	download->got = download->got < left ? download->got : left;
 }
 
 static void read_on(struct download *download);
@@ -95,7 +102,7 @@ static void on_chunk(void *self, void *job, int status)
 
 	download->reading = false;
 	if (status == PBX_OK && !download->asker_gone && download->got > 0)
-		err = plugin->requests->write(download->request, download->chunk, (size_t)download->got);
+		err = plugin->requests->write(download->request, (const char *)download->chunk, (size_t)download->got);
 	if (err == PBX_OK) {
 		download->at += download->got;
 		read_on(download);
@@ -142,6 +149,10 @@ static void hash_it(void *job)
 	download->fd = open(download->path, O_RDONLY | O_CLOEXEC);
 	if (download->fd < 0 || file_hash(download->path, download->hash) != PBX_OK)
 		download->hash[0] = '\0';
+	else if (!download->is_sealed)
+		download->size = lseek(download->fd, 0, SEEK_END);
+	else if (seal_size(download->fd, &download->size) != PBX_OK)
+		download->hash[0] = '\0';
 }
 
 static void set_range_header(const struct download *download, int64_t size)
@@ -160,7 +171,7 @@ static void on_hashed(void *self, void *job, int status)
 	struct plugin *plugin = self;
 	struct download *download = job;
 	const struct pbx_requests *requests = plugin->requests;
-	int64_t size = download->fd >= 0 ? lseek(download->fd, 0, SEEK_END) : 0;
+	int64_t size = download->size;
 
 	if (status == PBX_OK && download->fd < 0)
 		(void)requests->fail(download->request, 404, "no_file", "id", "its file is gone");
@@ -202,6 +213,12 @@ static void begin(struct asked *asked, const struct pbx_rows *rows)
 		goto over;
 	}
 	*download = (struct download){ .plugin = plugin, .request = asked->request, .row = asked->row, .fd = -1 };
+	download->is_sealed = asked->row.file_key[0];
+	if (download->is_sealed && file_key_open(plugin, &asked->row, download->key) != PBX_OK) {
+		(void)plugin->requests->fail(asked->request, 500, "no_key", NULL, "it was encrypted under another installation's key");
+		download_free(download);
+		goto over;
+	}
 	(void)snprintf(download->range, sizeof download->range, "%s", range ? range : "");
 	(void)snprintf(download->path, sizeof download->path, "%s/%s", plugin->storage, asked->row.path);
 	if (plugin->host->work(plugin->host, hash_it, on_hashed, download) != PBX_OK) {

@@ -42,12 +42,18 @@ static const struct pbx_setting settings[] = {
 		 .help = "A recording ends when it is so long; 0: never"),
 	PBX_UINT(struct recording_settings, min_free_mb, .initial = 1024, .least = 0, .most = 100000000, .unit = "MiB",
 		 .help = "With less space on the disk no recording is begun, and recording.failed tells"),
+	PBX_UINT(struct recording_settings, beep_s, .initial = 0, .least = 0, .most = 3600, .unit = "s",
+		 .help = "Both parties hear a short beep each so many seconds (15 is usual), in calls in G.711; 0: none"),
 	PBX_CHOICE(struct recording_settings, pause_mode, .initial_text = "silence", .choices = PBX_CHOICES("silence", "cut"),
 		   .help = "A pause is silent in the file, or left out of it"),
 	PBX_TEXT(struct recording_settings, key_record, .initial_text = "*1", .most = 8, .flags = PBX_SETTING_RESTART,
 		 .help = "Keys by which an extension begins and ends a recording during a call; empty: none"),
 	PBX_TEXT(struct recording_settings, key_pause, .initial_text = "*2", .most = 8, .flags = PBX_SETTING_RESTART,
 		 .help = "Keys by which an extension pauses it and goes on (card numbers); empty: none"),
+	PBX_BOOL(struct recording_settings, encrypt, .initial = 0,
+		 .help = "Files are encrypted when they are over (AES-256-GCM, a key each, kept under the installation's key) and handed "
+			 "out in "
+			 "clear to who may hear them"),
 	PBX_BOOL(struct recording_settings, announce, .initial = 0, .help = "Both parties hear the announcement when a recording begins"),
 	PBX_TEXT(struct recording_settings, announcement, .initial_text = "recording_announcement", .least = 1, .most = 500,
 		 .help = "Prompt, or absolute path of a sound file, that tells of the recording"),
@@ -355,6 +361,7 @@ static int recording_load(void *self)
 	plugin->json = pbx_jsons(host);
 	plugin->bus = pbx_bus(host);
 	plugin->metrics = pbx_metrics(host);
+	plugin->secrets = pbx_secrets(host);
 	plugin->successor = host->service(host, "call_recording.active/1", sizeof *plugin->successor);
 	return find_storage(plugin);
 }
@@ -401,7 +408,7 @@ PBX_PLUGIN(call_recording)
 	.version = "1.0.0",
 	.summary = "Calls as sound files: by rule, by key, by request",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.recorder/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.metrics/1",
-			   "call_recording.active/1?"),
+			   "pbx.secrets/1", "call_recording.active/1?"),
 	.offers = PBX_OFFERS("call_recording.active/1"),
 	.instance_size = sizeof(struct plugin),
 	PBX_SETTINGS(struct recording_settings, settings),

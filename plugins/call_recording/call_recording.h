@@ -5,16 +5,19 @@
  *                                          ▼
  *                         finish.c (hash, seal) ──▶ rows.c ──▶ requests.c, audio.c */
 #pragma once
+#include "seal.h"
 #include <pbx/bus.h>
 #include <pbx/calls.h>
 #include <pbx/metrics.h>
 #include <pbx/recorder.h>
 #include <pbx/requests.h>
+#include <pbx/secrets.h>
 #include <pbx/store.h>
 
 #define ID_SIZE 27u
 #define TEXT_SIZE 64u
 #define PATH_SIZE 1024u
+#define KEY_TEXT_SIZE 256u /* sealed, as a row has it */
 
 #define METRIC_ACTIVE 0u
 #define METRIC_RECORDED 1u
@@ -29,10 +32,10 @@ struct rule {
 };
 
 struct recording_settings {
-	bool enabled, auto_record, stereo, announce;
+	bool enabled, auto_record, stereo, announce, encrypt;
 	struct pbx_objects rules; /* struct rule */
 	const char *storage_path, *format, *rate, *key_record, *key_pause, *pause_mode, *announcement;
-	uint32_t min_duration_s, max_duration_s, min_free_mb;
+	uint32_t min_duration_s, max_duration_s, min_free_mb, beep_s;
 };
 
 #define WISH_NEVER 0u
@@ -75,6 +78,7 @@ struct plugin {
 	const struct pbx_jsons *json;
 	const struct pbx_bus *bus;
 	const struct pbx_metrics *metrics;
+	const struct pbx_secrets *secrets;
 	const struct takers *successor;
 	struct takers service;
 	char storage[PATH_SIZE];
@@ -119,14 +123,6 @@ void record_key_record(void *self, pbx_leg leg);
 void record_key_pause(void *self, pbx_leg leg);
 extern const struct pbx_record_watcher record_watcher;
 
-/* ---- finish.c ---- */
-
-/* Hashes the file, and seals it where that is wanted; then record_stored. */
-void finish_begin(struct active *active, const struct pbx_record_result *result);
-void finish_recover(struct plugin *plugin); /* rows that no instance has closed */
-/* [work] SHA-256 of a file as hexadecimal. PBX_OK, PBX_EIO. */
-int file_hash(const char *path, char ret_hex[65]);
-
 /* ---- rows.c ---- */
 
 #define ROW_COLUMNS                                                                                                                        \
@@ -134,8 +130,8 @@ int file_hash(const char *path, char ret_hex[65]);
 	"sample_rate, size_bytes, sha256, path, file_key, paused_ms, gaps_ms, tags, legal_hold, deleted_at, deleted_by, outcome"
 
 struct row {
-	char id[ID_SIZE], from[TEXT_SIZE], to[TEXT_SIZE], format[12], sha256[65], path[PATH_SIZE], file_key[256], call_id[ID_SIZE],
-		outcome[16];
+	char id[ID_SIZE], from[TEXT_SIZE], to[TEXT_SIZE], format[12], sha256[65], path[PATH_SIZE], file_key[KEY_TEXT_SIZE],
+		call_id[ID_SIZE], outcome[16];
 	int64_t ended_us, size_bytes, deleted_us;
 	bool legal_hold;
 };
@@ -145,6 +141,16 @@ void row_begin(const struct active *active);
 void row_end(struct plugin *plugin, const char *id, const struct pbx_record_result *result, const char *sha256, const char *file_key,
 	     const char *outcome);
 void row_note_access(struct plugin *plugin, const char *id, const char *who, const char *action);
+
+/* ---- finish.c ---- */
+
+/* Hashes the file, and seals it where that is wanted; then record_stored. */
+void finish_begin(struct active *active, const struct pbx_record_result *result);
+void finish_recover(struct plugin *plugin); /* rows that no instance has closed */
+/* The key of a file, out of its row. PBX_OK, PBX_EINVAL: it was sealed by another installation. */
+int file_key_open(const struct plugin *plugin, const struct row *row, uint8_t ret_key[SEAL_KEY_BYTES]);
+/* [work] SHA-256 of a file as hexadecimal. PBX_OK, PBX_EIO. */
+int file_hash(const char *path, char ret_hex[65]);
 
 /* ---- requests.c, audio.c ---- */
 

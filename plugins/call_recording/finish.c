@@ -1,7 +1,7 @@
 /*
  * finish - from a file that has ended to a recording that can be trusted
  *
- * The file is hashed in the pool, then its row is closed. Nothing else may lie between the end of a call and the row, so what a crash
+ * The file is sealed where that is wanted, hashed in the pool, then its row is closed. Nothing else may lie between the end of a call and the row, so what a crash
  * interrupts is found again at the next start: rows without an end, whose files are finished from what there is.
  */
 #include "call_recording.h"
@@ -12,10 +12,21 @@
 
 #define CHUNK_BYTES 65536u
 #define PUT_AWAY "recordings are being put away"
+#define KEY_CONTEXT "call_recording.%s" /* a row's key opens its own file only */
+
+static void write_hex(const uint8_t *bytes, size_t count, char *ret_text)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < count; i++) {
+		ret_text[2 * i] = digits[bytes[i] >> 4];
+		ret_text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	ret_text[2 * count] = '\0';
+}
 
 int file_hash(const char *path, char ret_hex[65])
 {
-	static const char digits[] = "0123456789abcdef";
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	unsigned int size = 0;
 	FILE *file = fopen(path, "rbe");
@@ -27,11 +38,7 @@ int file_hash(const char *path, char ret_hex[65])
 	while (good && (got = fread(chunk, 1, CHUNK_BYTES, file)) > 0)
 		good = EVP_DigestUpdate(context, chunk, got) == 1;
 	good = good && !ferror(file) && EVP_DigestFinal_ex(context, hash, &size) == 1;
-	for (unsigned int i = 0; good && i < size; i++) {
-		ret_hex[2 * i] = digits[hash[i] >> 4];
-		ret_hex[2 * i + 1] = digits[hash[i] & 15];
-	}
-	ret_hex[good ? 2 * size : 0] = '\0';
+	write_hex(hash, good ? size : 0, ret_hex);
 	free(chunk);
 	EVP_MD_CTX_free(context);
 	if (file)
@@ -43,8 +50,54 @@ struct finishing {
 	struct active *active;
 	struct pbx_record_result result;
 	char path[2 * PATH_SIZE], sha256[65];
+	uint8_t key[SEAL_KEY_BYTES];
+	char sealed_key[KEY_TEXT_SIZE]; /* "": it stays as it is */
 	bool discards;
 };
+
+/* A key of the file's own, and how the row keeps it. */
+static void make_key(const struct plugin *plugin, const char *id, struct finishing *finishing)
+{
+	char text[2 * SEAL_KEY_BYTES + 1], context[64];
+
+	arc4random_buf(finishing->key, sizeof finishing->key);
+	write_hex(finishing->key, sizeof finishing->key, text);
+	(void)snprintf(context, sizeof context, KEY_CONTEXT, id);
+	char *sealed = plugin->secrets->seal(text, context);
+
+	explicit_bzero(text, sizeof text);
+	if (sealed && strlen(sealed) < sizeof finishing->sealed_key)
+		(void)snprintf(finishing->sealed_key, sizeof finishing->sealed_key, "%s", sealed);
+	else
+		pbx_error(plugin->host, "recording_not_encrypted", "recording_id=%s reason=memory", id);
+	plugin->secrets->wipe(sealed);
+}
+
+int file_key_open(const struct plugin *plugin, const struct row *row, uint8_t ret_key[SEAL_KEY_BYTES])
+{
+	char context[64];
+
+	(void)snprintf(context, sizeof context, KEY_CONTEXT, row->id);
+	char *text = plugin->secrets->open(row->file_key, context);
+	bool good = text && strlen(text) == 2 * SEAL_KEY_BYTES;
+
+	for (size_t i = 0; good && i < SEAL_KEY_BYTES; i++)
+		good = sscanf(text + 2 * i, "%2hhx", &ret_key[i]) == 1;
+	plugin->secrets->wipe(text);
+	return good ? PBX_OK : PBX_EINVAL;
+}
+
+static void put_away(struct finishing *finishing)
+{
+	int err = finishing->sealed_key[0] ? seal_file(finishing->path, finishing->key) : PBX_OK;
+
+	if (err != PBX_OK)
+		finishing->sealed_key[0] = '\0'; /* it lies there in clear, which is better than not at all; result tells */
+	if (file_hash(finishing->path, finishing->sha256) != PBX_OK)
+		err = PBX_EIO;
+	if (finishing->result.error == PBX_OK)
+		finishing->result.error = err;
+}
 
 static void work(void *job)
 {
@@ -52,8 +105,9 @@ static void work(void *job)
 
 	if (finishing->discards)
 		(void)unlink(finishing->path); /* there may be none */
-	else if (file_hash(finishing->path, finishing->sha256) != PBX_OK && finishing->result.error == PBX_OK)
-		finishing->result.error = PBX_EIO;
+	else
+		put_away(finishing);
+	explicit_bzero(finishing->key, sizeof finishing->key);
 }
 
 static void worked(void *self, void *job, int status)
@@ -64,7 +118,7 @@ static void worked(void *self, void *job, int status)
 
 	(void)plugin->host->release(plugin->host, PUT_AWAY); /* it is ours, or we are being stopped */
 	if (status == PBX_OK)                                /* else the next start closes the row */
-		record_stored(finishing->active, &finishing->result, finishing->sha256, "");
+		record_stored(finishing->active, &finishing->result, finishing->sha256, finishing->sealed_key);
 	free(finishing);
 }
 
@@ -81,6 +135,8 @@ void finish_begin(struct active *active, const struct pbx_record_result *result)
 	finishing->result = *result;
 	finishing->result.path = NULL; /* was borrowed */
 	finishing->discards = active->discarded;
+	if (plugin->settings->encrypt && !finishing->discards)
+		make_key(plugin, active->id, finishing);
 	(void)snprintf(finishing->path, sizeof finishing->path, "%s/%s", plugin->storage, active->path);
 	if (plugin->host->work(plugin->host, work, worked, finishing) == PBX_OK) {
 		(void)plugin->host->hold(plugin->host,

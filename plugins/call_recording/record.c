@@ -205,6 +205,7 @@ int record_begin(struct plugin *plugin, const struct conversation *conversation,
 		.rate_hz = (uint32_t)strtoul(settings->rate, NULL, 10), /* "auto": 0 */
 		.most_ms = settings->max_duration_s * 1000,
 		.least_free_mb = settings->min_free_mb,
+		.beep_s = settings->beep_s,
 	};
 	int err = plugin->recorder->record(plugin->host, leg, &spec, &record_watcher, active, &active->recording);
 

@@ -233,6 +233,30 @@ START_TEST(who_was_no_party_is_refused_and_noted)
 }
 END_TEST
 
+START_TEST(with_encrypt_the_disk_has_nothing_to_hear)
+{
+	char path[600], begins[20] = "";
+
+	begin("call_recording:\n  auto_record: true\n  encrypt: true\n");
+	talk();
+	fake_pass_ms(pbx, 4000);
+	fake_hangup(pbx, alice);
+	(void)snprintf(path, sizeof path, "%s/plugins/call_recording/recordings/%s", fake_dir(pbx),
+		       fake_json(pbx, fake_event(pbx, "recording.stopped"), "path"));
+	FILE *file = fopen(path, "r");
+
+	ck_assert_msg(file != NULL, "%s", path);
+	ck_assert_ptr_nonnull(fgets(begins, 9, file));
+	(void)fclose(file);
+	ck_assert_str_eq(begins, "PBXREC1\n");
+	(void)snprintf(path, sizeof path, "/recordings/%s/audio", first_id());
+	ck_assert_ptr_nonnull(strstr(fake_http(pbx, "GET", path, NULL), "RIFF wav both swapped, 4000 ms"));
+	(void)snprintf(path, sizeof path, "recording verify %s", first_id());
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, path), "found"), "as recorded");
+	end();
+}
+END_TEST
+
 static void damage(void)
 {
 	char path[600];
@@ -354,5 +378,6 @@ CHECK_MAIN("call_recording", what_a_rule_names_is_recorded_from_the_first_word, 
 	   nobody_is_recorded_without_a_rule_and_everybody_with_auto_record, a_share_of_none_records_none, keys_begin_pause_and_end_it,
 	   what_a_rule_records_no_key_ends, a_caller_from_outside_has_no_say, requests_begin_pause_and_end_it_and_say_when_it_is_so_already,
 	   what_is_shorter_than_wanted_is_not_kept, a_transfer_is_another_part_of_the_same_group, who_was_no_party_is_refused_and_noted,
-	   a_file_that_was_changed_is_not_handed_out, what_is_on_legal_hold_is_not_deleted, tags_are_kept_and_looked_for,
-	   a_name_from_outside_is_no_path, a_new_version_goes_on_with_what_lasts, two_rules_of_one_name_and_keys_used_twice_are_refused)
+	   with_encrypt_the_disk_has_nothing_to_hear, a_file_that_was_changed_is_not_handed_out, what_is_on_legal_hold_is_not_deleted,
+	   tags_are_kept_and_looked_for, a_name_from_outside_is_no_path, a_new_version_goes_on_with_what_lasts,
+	   two_rules_of_one_name_and_keys_used_twice_are_refused)

@@ -91,8 +91,6 @@ static void talk(uint32_t ms, double size)
 		rig_until(rig_now_ms() >= begun + at);
 		say(&alice, RTP_LAW_MU, 440, size, &spoken[0]);
 		say(&bob, RTP_LAW_A, 660, size, &spoken[1]);
-		(void)phone_forget(&alice);
-		(void)phone_forget(&bob);
 	}
 }
 
@@ -195,6 +193,37 @@ START_TEST(one_channel_has_both)
 	read_file(1, 8000);
 	ck_assert(share_of(left + 1600, 4800, 440) > 0.45);
 	ck_assert(share_of(left + 1600, 4800, 660) > 0.45);
+	hang_up();
+}
+END_TEST
+
+START_TEST(both_hear_that_they_are_recorded)
+{
+	struct pbx_record_spec spec = stereo("wav");
+	size_t beeps[2] = { 0 };
+
+	call();
+	spec.beep_s = 1;
+	ck_assert_int_eq(record(&spec), PBX_OK);
+	for (uint64_t begun = rig_now_ms(), at_ms = 0; at_ms < 2200; at_ms += 20) {
+		const struct phone *phones[] = { &alice, &bob };
+
+		rig_until(rig_now_ms() >= begun + at_ms);
+		talk(20, 1000);
+		for (int i = 0; i < 2; i++) {
+			struct heard_packet packet;
+
+			while (phone_hear(phones[i], &packet, 0)) {
+				for (size_t at = 0; at < packet.bytes; at++)
+					left[at] = rtp_g711_decode(i ? RTP_LAW_A : RTP_LAW_MU, packet.payload[at]);
+				beeps[i] += share_of(left, packet.bytes, 1400) > 0.5;
+			}
+		}
+	}
+	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	end();
+	for (int i = 0; i < 2; i++)
+		ck_assert_msg(beeps[i] >= 12 && beeps[i] <= 36, "%zu packets of beep", beeps[i]); /* 10 a second */
 	hang_up();
 }
 END_TEST
@@ -414,7 +443,7 @@ START_TEST(what_a_crash_leaves_is_finished)
 }
 END_TEST
 
-CHECK_MAIN("recorder", each_party_has_a_channel_alone, every_format_is_what_it_says, one_channel_has_both,
+CHECK_MAIN("recorder", each_party_has_a_channel_alone, every_format_is_what_it_says, one_channel_has_both, both_hear_that_they_are_recorded,
 	   what_the_pbx_plays_is_heard_in_it, a_pause_is_silent_to_the_sample, a_pause_may_be_cut_out,
 	   a_message_ends_by_key_by_silence_and_by_length, a_recording_ends_with_its_leg_and_goes_on_through_a_new_offer,
 	   nothing_is_overwritten_and_bad_wishes_are_refused, what_a_crash_leaves_is_finished)

@@ -33,6 +33,8 @@ struct pbx_record_spec {
 	int32_t silence_cdb;    /* what is silence: below so many hundredths of a dB of full scale; 0: -4500 */
 	const char *stop_keys;  /* any of these, typed by the party, ends it ("#", "0123456789*#"); NULL: none */
 	uint32_t least_free_mb; /* where the disk has less it is not begun: FAILED with PBX_ENOSPC; 0: no matter */
+	/* The party and who it talks to hear a beep (1400 Hz, 200 ms) each so many seconds, over what is said; 0: none. G.711 only. */
+	uint32_t beep_s;
 };
 
 /* Why a recording ended. */
