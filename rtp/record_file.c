@@ -21,7 +21,7 @@
 #define RESERVE_LEAST (96 * 1024)     /* what closing may need */
 #define OPUS_BITS_PER_CHANNEL 24000.0 /* speech at its natural best */
 #define COPY_FRAMES 4096
-#define MOST_WAV_BYTES 4000000000u /* its lengths have 32 bits */
+#define MOST_WAV_BYTES UINT64_C(4000000000) /* its lengths have 32 bits */
 #define FLOAT_FRAMES 512
 #define PATH_BYTES 4096u
 
