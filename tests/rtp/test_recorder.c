@@ -197,6 +197,41 @@ START_TEST(one_channel_has_both)
 }
 END_TEST
 
+/* 16 kHz through and through: what a tone of 5 kHz needs. */
+START_TEST(a_wideband_codec_is_recorded_as_wide_as_it_is)
+{
+	const struct pbx_record_spec spec = stereo("wav");
+	struct core_stream_config config;
+	uint8_t payload[640];
+	uint32_t spoken_at = 0;
+
+	call();
+	phone_config(&alice, "L16", &config);
+	config.codecs[0].clock_hz = 16000;
+	config.codecs[0].payload_type = config.receive_types[0] = 97;
+	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
+	rig_obeyed(1);
+	ck_assert_int_eq(record(&spec), PBX_OK);
+	for (uint64_t begun = rig_now_ms(), at_ms = 0; at_ms < 1000; at_ms += 20) {
+		rig_until(rig_now_ms() >= begun + at_ms);
+		for (size_t i = 0; i < sizeof payload; i += 2, spoken_at++) {
+			int16_t sample = (int16_t)lround(8000 * sin(2 * M_PI * 5000 * spoken_at / 16000));
+
+			payload[i] = (uint8_t)((uint16_t)sample >> 8);
+			payload[i + 1] = (uint8_t)sample;
+		}
+		phone_send_type(&alice, 97, false, payload, sizeof payload);
+		alice.timestamp += 320;
+	}
+	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	end();
+	read_file(2, 16000);
+	ck_assert_uint_ge(frames, 15000);
+	ck_assert(share_of(left + 2000, 8000, 2500) > 0.99); /* share_of counts in 8 kHz */
+	hang_up();
+}
+END_TEST
+
 START_TEST(both_hear_that_they_are_recorded)
 {
 	struct pbx_record_spec spec = stereo("wav");

@@ -123,9 +123,6 @@ typedef struct pbx_watch {
 typedef struct pbx_io_watch {
 	uint64_t id;
 } pbx_io_watch; /* a descriptor, pbx/io.h */
-typedef struct pbx_recording {
-	uint64_t id;
-} pbx_recording; /* pbx/recorder.h */
 
 /* ---- tables --------------------------------------------------------------------------- */
 

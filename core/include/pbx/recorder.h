@@ -15,6 +15,10 @@
 extern "C" {
 #endif
 
+typedef struct pbx_recording {
+	uint64_t id;
+} pbx_recording;
+
 #define PBX_RECORD_SAYS 1u /* what the party says: a message, a greeting. One channel */
 #define PBX_RECORD_BOTH 2u /* and what it hears: a conversation */
 
