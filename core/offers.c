@@ -30,7 +30,6 @@ int core_offer_services(void)
 		{ "pbx.rooms/1", &core_rooms_service },     { "pbx.prompts/1", &core_prompts_service },
 		{ "pbx.lamps/1", &core_lamps_service },     { "pbx.mwi/1", &core_mwi_service },
 		{ "pbx.audio/1", &core_audio_service },     { "pbx.quality/1", &core_quality_service },
-		{ "pbx.audio/1", &core_audio_service },
 		{ "pbx.recorder/1", &core_recorder_service },
 	};
 
