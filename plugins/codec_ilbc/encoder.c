@@ -196,12 +196,19 @@ static void encode_state(struct work *work)
 
 /* ---- pieces ---- */
 
+/* Eight sums side by side, which a compiler turns into vector instructions: most of an encoder's time is spent here. */
 static float dot(const float *a, const float *b, uint32_t count)
 {
-	float sum = 0;
+	float sums[8] = { 0 }, sum = 0;
+	uint32_t whole = count - count % 8;
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < whole; i += 8)
+		for (uint32_t k = 0; k < 8; k++)
+			sums[k] += a[i + k] * b[i + k];
+	for (uint32_t i = whole; i < count; i++)
 		sum += a[i] * b[i];
+	for (uint32_t k = 0; k < 8; k++)
+		sum += sums[k];
 	return sum;
 }
 
@@ -217,40 +224,42 @@ static bool is_left_out(uint32_t index)
 	return (index >= 44 && index < 108) || (index >= 172 && index < 236);
 }
 
-static uint32_t nearest_gain(uint32_t stage, float wanted, float before)
+/* Gains rise with their index. */
+static uint32_t nearest_gain(const float *gains, uint32_t count, float wanted)
 {
-	uint32_t nearest = 0, count = 32u >> stage;
+	uint32_t above = 1;
 
-	for (uint32_t i = 1; i < count; i++)
-		if (fabsf(ilbc_gain(stage, i, before) - wanted) < fabsf(ilbc_gain(stage, nearest, before) - wanted))
-			nearest = i;
-	return nearest;
+	while (above < count - 1 && gains[above] < wanted)
+		above++;
+	return wanted - gains[above - 1] < gains[above] - wanted ? above - 1 : above;
 }
 
 /* The vector that takes most out of what is left, with the gain it would really have. */
 static float search_stage(struct search *search, uint32_t stage, bool is_short, float before, uint32_t *ret_index, uint32_t *ret_gain)
 {
-	float most = -INFINITY;
+	uint32_t count = 32u >> stage;
+	float gains[32], most = -INFINITY;
 
 	*ret_index = *ret_gain = 0;
+	for (uint32_t i = 0; i < count; i++)
+		gains[i] = ilbc_gain(stage, i, before);
 	for (uint32_t v = 0; v < search->vector_count; v++) {
 		if ((is_short && is_left_out(v)) || search->energies[v] <= 0)
 			continue;
 		float cross = dot(search->left, search->vectors[v], search->count);
 		if (stage == 0 && cross <= 0)
 			continue;
-		uint32_t nearest = nearest_gain(stage, cross / search->energies[v], before);
-		float gain = ilbc_gain(stage, nearest, before), takes = gain * (2 * cross - gain * search->energies[v]);
+		uint32_t nearest = nearest_gain(gains, count, cross / search->energies[v]);
+		float takes = gains[nearest] * (2 * cross - gains[nearest] * search->energies[v]);
 		if (takes <= most)
 			continue;
 		most = takes;
 		*ret_index = v;
 		*ret_gain = nearest;
 	}
-	float gain = ilbc_gain(stage, *ret_gain, before);
 	for (uint32_t i = 0; i < search->count; i++)
-		search->left[i] -= gain * search->vectors[*ret_index][i];
-	return gain;
+		search->left[i] -= gains[*ret_gain] * search->vectors[*ret_index][i];
+	return gains[*ret_gain];
 }
 
 /* Sums of pieces are softer than what they stand for: the first gain is raised, and all others with it, as long as the sum stays below. */
@@ -284,7 +293,7 @@ static void search_piece(struct search *search, const float *memory, uint32_t me
 		uint32_t half = search->vector_count / 2;
 
 		ilbc_half_vector(v < half ? line : expanded, memory_samples, v % half, search->count, search->vectors[v]);
-		search->energies[v] = energy(search->vectors[v], search->count);
+		search->energies[v] = dot(search->vectors[v], search->vectors[v], search->count);
 	}
 	for (uint32_t stage = 0; stage < ILBC_STAGES; stage++)
 		gain = search_stage(search, stage, is_short && stage, gain, &ret_vectors->index[stage], &ret_vectors->gain[stage]);
