@@ -40,6 +40,7 @@ class Talker(SipClient, Listener):
         self.towards, self.speaks, self.version = None, True, 0
         self.other_line, self.passed_on = None, 0
         self.loses = 0  # each so many-th packet never arrives
+        self.road = None  # road(seq): how late a packet leaves, in seconds; None: it is lost
         self.remote = self.remote_tag = self.target = ""
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
@@ -57,7 +58,10 @@ class Talker(SipClient, Listener):
         while not self._closing.wait(max(0, began + seq * 0.02 - time.monotonic())):
             at = seq * FRAME % len(tone)
             head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
-            if self.towards and self.speaks and not (self.loses and seq % self.loses == 0):
+            late = self.road(seq) if self.road and self.towards else 0
+            if late and self._closing.wait(late):
+                return
+            if self.towards and self.speaks and late is not None and not (self.loses and seq % self.loses == 0):
                 self.rtp.sendto(head + self._mixed(tone[at:at + FRAME]), self.towards)
             seq += 1
 

@@ -1,0 +1,155 @@
+"""How calls sound: loss of a fixed seed, bursts and jitter on the way to us; who is not heard, who hears nothing, and what phones say of it themselves."""
+import random
+import socket
+import struct
+import threading
+from datetime import datetime
+
+import pytest
+from postgres import Postgres
+
+REPORT = ("VQSessionReport: CallTerm\r\nCallID: {call_id}\r\nLocalID: <sip:1002@pbx.test>\r\nRemoteID: <sip:1001@pbx.test>\r\nLocalMetrics:\r\n"
+          "SessionDesc:PT=0 PD=PCMU SR=8000 FD=20\r\nPacketLoss:NLR=1.5 JDR=0.5\r\nDelay:RTD=40 ESD=60 IAJ=3 MAJ=9\r\n"
+          "QualityEst:RLQ=88 RCQ=86 MOSLQ=4.2 MOSCQ=4.1\r\n")
+PACKETS = 450
+
+
+@pytest.fixture
+def postgres():
+    server = Postgres()
+    yield server.start()
+    server.remove()
+
+
+@pytest.fixture
+def call(talkers):
+    """call(pbx): 1001 and 1002 talk. The second one's packets go by a road, if one is given."""
+    def make(pbx, road=None, speaks=True):
+        caller, callee = talkers(pbx, "1001", "1002")
+        callee.road, callee.speaks = road, speaks
+        answering = threading.Thread(target=callee.answer)
+        answering.start()
+        caller.dial("1002")
+        answering.join()
+        return caller, callee
+    return make
+
+
+def wall(event):
+    return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+
+
+def current(pbx):
+    return pbx.ctl("calls", "list")[0]["call_id"]
+
+
+def way(pbx, call_id, number, direction="from", source="rtp"):
+    """One way of a leg as it is known now, or None."""
+    status, answer = pbx.http("GET", f"/qos/call/{call_id}")
+    found = [leg for leg in answer["legs"] if (leg["extension"], leg["direction"], leg["source"]) == (number, direction, source)] if status == 200 else []
+    return found[0] if found else None
+
+
+def heard(pbx, call_id, number, packets=PACKETS):
+    """The same once as many packets have come or been lost."""
+    def look():
+        found = way(pbx, call_id, number)
+        return found if found and found["packets_received"] + found["packets_lost"] >= packets else None
+    return pbx.wait_for(look, f"{packets} packets of {number}", seconds=25)
+
+
+def end(caller, callee):
+    closing = threading.Thread(target=callee.closed)
+    closing.start()
+    caller.hangup()
+    closing.join()
+
+
+def scattered(seed, percent):
+    chance = random.Random(seed)
+    lost = {seq for seq in range(20000) if chance.random() * 100 < percent}
+    return lambda seq: None if seq in lost else 0
+
+
+def in_fives(seq):
+    """Ten percent, five at a time."""
+    return None if seq % 50 < 5 else 0
+
+
+def shaken(seed):
+    chance = random.Random(seed)
+    return lambda seq: chance.choice((0, 0.015))
+
+
+def test_loss_of_five_percent_on_postgresql(make_pbx, postgres, call):
+    pbx = make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}\nqos_monitoring:\n  sample_s: 1\n")
+    caller, callee = call(pbx, scattered(4711, 5))
+    call_id = current(pbx)
+    bad, good = heard(pbx, call_id, "1002"), heard(pbx, call_id, "1001")
+    assert 3 <= bad["packet_loss_percentage"] <= 7, bad
+    assert bad["mos_score"] == pytest.approx(4.41 - 0.098 * bad["packet_loss_percentage"], abs=0.1), bad
+    assert (good["packets_lost"], good["mos_score"], good["model"], good["codec"]) == (0, 4.409, "G.107", "PCMU"), good
+    assert pbx.wait_event("quality.alert", where=lambda data: data["type"] == "high_packet_loss")["data"]["extension"] == "1002"
+    leg = next(leg for leg in pbx.ctl("calls", "show", call_id)["legs"] if leg["number"] == "1002")
+    assert leg["audio"]["loss_percent"] == pytest.approx(bad["packet_loss_percentage"], abs=1.5)
+    dialog = callee.call_id
+    end(caller, callee)
+    report = pbx.wait_event("quality.report", where=lambda data: data["extension"] == "1002")["data"]
+    assert report["from"]["packets_lost"] >= bad["packets_lost"]
+    # What the phone says itself goes to whoever it was told to send it to.
+    published = callee.request("PUBLISH", "sip:collector@pbx.test", ["Event: vq-rtcpxr"], body=REPORT.format(call_id=dialog), kind="application/vq-rtcpxr")
+    assert published.status == 200 and published.get("SIP-ETag"), published.start
+    own = pbx.wait_for(lambda: way(pbx, call_id, "1002", "to", "phone"), "the phone's report")
+    assert (own["mos_score"], own["packet_loss_percentage"], own["rtt_ms"]) == (4.2, 2, 40)
+    # All that is asked of tables, on this engine too.
+    assert pbx.ctl("qos", "summary", "group_by=extension")["items"][0]["name"] == "1002"
+    for grouping in ("codec", "subnet", "hour"):
+        assert pbx.ctl("qos", "summary", f"group_by={grouping}")["count"] == 1
+    statistics = pbx.ctl("qos", "statistics")
+    assert statistics["total_calls"] == statistics["calls_with_issues"] == 1 and 3.5 < statistics["average_mos"] < 4.41
+    alert = pbx.ctl("qos", "alerts")["items"][0]
+    assert alert["cleared_at"] and pbx.ctl("qos", "acknowledge", alert["id"])["changed"] == 1
+    assert pbx.ctl("qos", "set", "jitter_max=20")["jitter_max"] == 20
+    rows = postgres.query("SELECT leg, direction, packets_lost FROM qos_metrics WHERE source = 'rtp' ORDER BY id")
+    assert len(rows) == 2 and int(rows[1][2]) == report["from"]["packets_lost"]
+    pbx.kill()
+    pbx.restart()
+    assert pbx.ctl("qos", "thresholds")["jitter_max"] == 20
+    assert len(way(pbx, call_id, "1002")["series"]) >= 8
+
+
+def test_bursts_and_jitter_are_seen_as_such(make_pbx, call):
+    pbx = make_pbx("qos_monitoring:\n  sample_s: 1\n  jitter_max: 4\n")
+    caller, callee = call(pbx, in_fives)
+    caller.road = shaken(7)
+    call_id = current(pbx)
+    bursts, jitter = heard(pbx, call_id, "1002"), heard(pbx, call_id, "1001")
+    assert 8.5 <= bursts["packet_loss_percentage"] <= 11, bursts
+    assert bursts["mos_score"] <= 3.41 - 0.25, bursts  # ten percent at random are 3.41
+    assert bursts["burst_density"] == 1 and bursts["gap_density"] == 0, bursts
+    assert jitter["packets_lost"] == 0 and 4 < jitter["jitter_avg_ms"] < 15, jitter
+    alerts = [event["data"] for event in pbx.events("quality.alert") if event["data"]["type"] == "high_jitter" and event["data"]["extension"] == "1001"]
+    assert len(alerts) == 1
+    end(caller, callee)
+
+
+def test_who_is_not_heard_and_who_hears_nothing_are_told_of_within_five_seconds(make_pbx, call):
+    pbx = make_pbx("media:\n  workers: 1\n")
+    caller, callee = call(pbx, speaks=False)
+    missing = pbx.wait_event("leg.audio_missing")
+    answered = pbx.wait_event("leg.answered", where=lambda data: data["leg_id"] == missing["data"]["leg_id"])
+    assert (missing["data"]["number"], missing["data"]["way"]) == ("1002", "from_party")
+    assert wall(missing) - wall(answered) <= 5.5
+    # The callee's reports go on to say that nothing arrives, though a hundred packets have been sent to it.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp:
+        rtcp.bind(("127.0.0.1", callee.rtp_port + 1))
+        rtcp.sendto(struct.pack("!BBHI", 0x80, 201, 1, callee.rtp_port), (callee.towards[0], callee.towards[1] + 1))
+        deaf = pbx.wait_event("leg.audio_missing", where=lambda data: data["way"] == "to_party", seconds=5)
+        assert deaf["data"]["number"] == "1002" and deaf["data"]["packets_out"] >= 100
+    callee.speaks = True
+    assert pbx.wait_event("leg.audio_back", where=lambda data: data["way"] == "from_party")["data"]["for_ms"] >= 4000
+    call_id = current(pbx)
+    end(caller, callee)
+    pbx.wait_event("call.ended")
+    found = pbx.ctl("calls", "explain", call_id)
+    assert found["rule"] == "heard_nothing" or "heard_nothing" in [other["rule"] for other in found["also"]], found
