@@ -49,6 +49,8 @@ static void look_from(const struct core_stream_stats *stats, struct pbx_leg_way 
 	way->bytes = stats->bytes_in;
 	way->lost = stats->lost;
 	way->duplicates = stats->duplicates;
+	way->discarded = stats->discarded;
+	way->buffer_ms = stats->buffer_us / 1000.0;
 	way->reordered = stats->late;
 	way->jitter_ms = stats->jitter_us / 1000.0;
 	way->judged = stats->judged;
@@ -144,7 +146,8 @@ static double expected_between(const struct pbx_leg_way *before, const struct pb
 static double one_way_ms(const struct pbx_leg_way *way)
 {
 	double buffer_ms = way->jitter_ms * 2 > LEAST_BUFFER_MS ? way->jitter_ms * 2 : LEAST_BUFFER_MS;
-	double end_ms = way->party_delay_ms > 0 ? way->party_delay_ms : buffer_ms + way->ptime_ms;
+	double kept_ms = way->buffer_ms > 0 ? way->buffer_ms : buffer_ms;
+	double end_ms = way->party_delay_ms > 0 ? way->party_delay_ms : kept_ms + way->ptime_ms;
 
 	return way->round_trip_ms / 2 + end_ms;
 }

@@ -63,7 +63,8 @@ struct core_stream_stats {
 	uint64_t last_packet_at_ms;
 
 	/* How it arrives: RFC 3611's bursts (4.7.2), of what has been judged; runs are of packets lost directly one behind the other. */
-	uint64_t duplicates;
+	uint64_t duplicates, discarded; /* discarded: by our jitter buffer, because they came too late */
+	uint32_t buffer_us;             /* that it keeps back; 0: there is none, packets are relayed */
 	uint32_t judged, judged_lost, runs, bursts, burst_lost, burst_packets;
 	uint32_t clock_hz, ptime_ms; /* of the codec; ptime: of what we send */
 	uint64_t reports_in, reports_out;

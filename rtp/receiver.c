@@ -4,6 +4,7 @@
  * A new SSRC begins a new account; what the earlier ones lost is kept in the sum. The newest 64 sequence numbers are a window of bits: a packet that comes twice
  * is known by it, and one that is missing is judged lost only when it leaves the window, so that reordering is no loss.
  */
+#include "ear.h"
 #include "worker.h"
 
 #define MOST_DROPOUT 3000 /* further ahead: the sender has begun anew */
@@ -57,6 +58,20 @@ void rtp_receiver_picture(const struct rtp_receiver *receiver, struct rtp_loss_p
 	rtp_losses_look(&losses, ret_picture);
 }
 
+/* An ear may be another one than a second ago, and counts from nothing then. */
+static void publish_ear(struct rtp_session *session)
+{
+	struct rtp_jitter_stats stats = { 0 };
+
+	if (session->ear)
+		rtp_jitter_stats(rtp_ear_jitter(session->ear), &stats);
+	uint64_t left_out = stats.late + stats.discarded;
+
+	rtp_count(&session->counters.discarded, left_out >= session->ear_left_out ? left_out - session->ear_left_out : left_out);
+	session->ear_left_out = left_out;
+	rtp_write(&session->counters.buffer_us, stats.delay_us);
+}
+
 void rtp_receiver_look_after(struct rtp_session *session)
 {
 	struct rtp_counters *counters = &session->counters;
@@ -72,6 +87,7 @@ void rtp_receiver_look_after(struct rtp_session *session)
 	rtp_write(&counters->bursts, picture.bursts);
 	rtp_write(&counters->burst_lost, picture.burst_lost);
 	rtp_write(&counters->burst_packets, picture.burst_packets);
+	publish_ear(session);
 }
 
 /* ---- packets ---- */

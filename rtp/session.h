@@ -79,6 +79,8 @@ struct rtp_counters {
 	_Atomic uint32_t jitter_us, round_trip_us, receive_ssrc, peer_jitter_us, peer_lost, peer_highest, peer_deaf;
 	_Atomic uint32_t judged, judged_lost, runs, bursts, burst_lost, burst_packets; /* as of the newest loss, or report */
 	_Atomic uint32_t voip_told;
+	_Atomic uint64_t discarded; /* by our jitter buffer: came when their time was over */
+	_Atomic uint32_t buffer_us; /* what that keeps back now; 0: there is none */
 	_Atomic uint64_t by_kernel; /* of packets_in: relayed by the program in the kernel */
 	_Atomic uint32_t in_kernel;
 	_Atomic uint32_t suite; /* of DTLS */
@@ -223,6 +225,7 @@ struct rtp_session {
 	struct rtp_event_receiver event;
 
 	struct rtp_ear *ear;     /* what the party says, as samples; NULL: nobody asks */
+	uint64_t ear_left_out;   /* what its jitter buffer had thrown away when that was counted last */
 	struct rtp_mouth *mouth; /* what we say to it as samples; NULL: the relay does all */
 	uint64_t event_until_us; /* an event is being relayed to it: the mouth is silent */
 
@@ -302,7 +305,7 @@ void rtp_relay_interrupted(struct rtp_session *session);
 void rtp_receiver_picture(const struct rtp_receiver *receiver, struct rtp_loss_picture *ret_picture);
 /* Lost of this SSRC alone. */
 uint32_t rtp_receiver_lost_now(const struct rtp_receiver *receiver);
-/* Puts what the loop may read of it into the counters, once a second. */
+/* Puts what the loop may read of it, and of the jitter buffer, into the counters, once a second. */
 void rtp_receiver_look_after(struct rtp_session *session);
 
 /* ---- xr.c: RFC 3611 ---- */

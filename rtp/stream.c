@@ -790,6 +790,8 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.send_ssrc = stream->session.sender.ssrc,
 		.last_packet_at_ms = rtp_read(&counters->last_packet_at_ms),
 		.duplicates = rtp_read(&counters->duplicates),
+		.discarded = rtp_read(&counters->discarded),
+		.buffer_us = rtp_read(&counters->buffer_us),
 		.judged = rtp_read(&counters->judged),
 		.judged_lost = rtp_read(&counters->judged_lost),
 		.runs = rtp_read(&counters->runs),

@@ -2,7 +2,7 @@
  * xr - RTCP XR (RFC 3611): how a peer's stream sounds to us, how ours sounds to it, and the round trip for who only receives
  *
  * Sent are the blocks that the peer's SDP asks for (a=rtcp-xr), and an answer to every reference time; taken is whatever comes. As a relay we keep no packet
- * back, so nothing is discarded and there is no buffer to tell of; a phone behind us says that of itself.
+ * back, so nothing is discarded and there is no buffer to tell of; where we listen ourselves (ear.h) there is one.
  */
 #include "emodel.h"
 #include "octets.h"
@@ -173,8 +173,10 @@ static uint16_t ms_of(uint64_t packets, uint32_t times, uint32_t ptime_ms)
 
 static struct rtp_score score_of(const struct rtp_session *session, const struct rtp_loss_picture *picture)
 {
-	double lost_percent = picture->judged ? 100.0 * picture->lost / picture->judged : 0;
-	double delay_ms = rtp_read(&session->counters.round_trip_us) / 2000.0 + session->plan->ptime_ms + session->plan->cost->delay_ms;
+	uint64_t missing = picture->lost + rtp_read(&session->counters.discarded);
+	double lost_percent = picture->judged ? 100.0 * (double)missing / picture->judged : 0;
+	double delay_ms = rtp_read(&session->counters.round_trip_us) / 2000.0 + rtp_read(&session->counters.buffer_us) / 1000.0 +
+			  session->plan->ptime_ms + session->plan->cost->delay_ms;
 	const struct rtp_way way = { .lost_percent = lost_percent,
 				     .burst_ratio = rtp_burst_ratio(picture->lost, picture->runs, lost_percent),
 				     .delay_ms = delay_ms };
@@ -196,7 +198,8 @@ static uint8_t *put_voip(struct rtp_session *session, uint8_t *at)
 	memset(at, 0, VOIP_BYTES);
 	uint8_t *figure = rtp_put32(put_block_head(at, VOIP, 0, VOIP_BYTES), session->receiver.ssrc);
 
-	figure[0] = share_256(picture.lost, picture.judged); /* and figure[1], discarded: nothing is */
+	figure[0] = share_256(picture.lost, picture.judged);
+	figure[1] = share_256(rtp_read(&session->counters.discarded), picture.judged);
 	figure[2] = share_256(picture.burst_lost, picture.burst_packets);
 	figure[3] = share_256(picture.gap_lost, picture.gap_packets);
 	figure = rtp_put16(figure + 4, ms_of(picture.burst_packets, picture.bursts, ptime_ms));
@@ -209,6 +212,8 @@ static uint8_t *put_voip(struct rtp_session *session, uint8_t *at)
 	figure[5] = NOT_KNOWN; /* external R */
 	figure[6] = (uint8_t)lround(score.mos_lq * 10);
 	figure[7] = (uint8_t)lround(score.mos_cq * 10);
+	(void)rtp_put16(figure + 10, (uint16_t)(rtp_read(&session->counters.buffer_us) / 1000)); /* nominal, and the most it may be */
+	(void)rtp_put16(figure + 12, (uint16_t)(rtp_read(&session->counters.buffer_us) / 1000));
 	return at + VOIP_BYTES;
 }
 

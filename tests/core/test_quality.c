@@ -136,6 +136,16 @@ START_TEST(two_looks_make_the_figures_between_them)
 	ck_assert(score.mos_cq < 4);                                      /* 300 ms, and what a phone keeps back */
 	ck_assert_int_eq(quality->score(&now, &now, &score), PBX_ENOENT); /* nothing came */
 
+	struct pbx_leg_way later = { .size = sizeof later };
+
+	fake_audio(pbx, callee)->packets_in = 2900;
+	fake_audio(pbx, callee)->discarded = 20; /* too late for a jitter buffer of ours, which keeps 60 ms */
+	fake_audio(pbx, callee)->buffer_us = 60000;
+	ck_assert_int_eq(quality->look(callee, PBX_FROM_PARTY, &later), PBX_OK);
+	ck_assert_int_eq(quality->score(&now, &later, &score), PBX_OK);
+	ck_assert(fabs(score.lost_percent - 2) < 0.001);
+	ck_assert(fabs(score.delay_ms - (300 + 60 + 20)) < 0.001);
+
 	struct core_stream_stats *audio = fake_audio(pbx, callee);
 
 	ck_assert_int_eq(quality->look(callee, PBX_TO_PARTY, &now), PBX_OK);
