@@ -40,10 +40,25 @@ static void send_it(void *context, const uint8_t *data, size_t size)
 	memcpy(datagram->data, data, size);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec used;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+static uint64_t pieces_us, pieces; /* what taking datagrams has cost */
+
 static void deliver(void)
 {
-	for (uint32_t i = 0; i < flying_count; i++)
+	for (uint32_t i = 0; i < flying_count; i++) {
+		uint64_t before_us = cpu_us();
+
 		flying[i].to->state = rtp_dtls_take(flying[i].to->dtls, flying[i].data, flying[i].size);
+		pieces_us += cpu_us() - before_us;
+		pieces++;
+	}
 	flying_count = 0;
 }
 
@@ -219,16 +234,17 @@ START_TEST(noise_ends_nothing)
 END_TEST
 
 /* What a worker pays: told, not judged. */
-START_TEST(a_handshake_costs_well_under_two_milliseconds_a_piece)
+START_TEST(what_a_handshake_costs)
 {
-	struct timespec before, after;
 	struct core_dtls looks = { 0 };
-	int rounds = 50;
+	uint64_t rounds = 50;
 
 	ck_assert_int_eq(rtp_dtls_init(), PBX_OK);
 	rtp_dtls_fingerprint(&looks);
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-	for (int i = 0; i < rounds; i++) {
+	uint64_t before_us = cpu_us();
+
+	pieces_us = pieces = 0;
+	for (uint64_t i = 0; i < rounds; i++) {
 		make(&client, CORE_SETUP_ACTIVE, &looks, usual, 2);
 		make(&server, CORE_SETUP_PASSIVE, &looks, usual, 2);
 		start();
@@ -236,13 +252,12 @@ START_TEST(a_handshake_costs_well_under_two_milliseconds_a_piece)
 		rtp_dtls_free(client.dtls);
 		rtp_dtls_free(server.dtls);
 	}
-	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-	printf("handshake: %.0f us of CPU a side\n",
-	       ((double)(after.tv_sec - before.tv_sec) * 1e6 + (double)(after.tv_nsec - before.tv_nsec) / 1e3) / rounds / 2);
+	printf("handshake: %llu us of CPU a side with making and freeing, %llu us for a datagram\n",
+	       (unsigned long long)(cpu_us() - before_us) / rounds / 2, (unsigned long long)(pieces_us / pieces));
 	rtp_dtls_fini();
 }
 END_TEST
 
 CHECK_MAIN("dtls", both_sides_get_the_same_keys_crosswise, the_suite_is_the_best_that_both_have,
 	   another_certificate_than_announced_gets_no_keys, a_certificate_that_is_not_ours_cannot_be_shown, what_is_lost_is_sent_again,
-	   a_peer_that_missed_our_last_flight_gets_it_again, noise_ends_nothing, a_handshake_costs_well_under_two_milliseconds_a_piece)
+	   a_peer_that_missed_our_last_flight_gets_it_again, noise_ends_nothing, what_a_handshake_costs)
