@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #define PAGE_DEFAULT 50
-#define PAGE_MOST 500
 #define PARAMS 12u
 
 /* ---- asking the store ---- */
@@ -327,7 +326,7 @@ void on_delete(void *self, pbx_request request)
 	ask_row(self, request, delete_it);
 }
 
-/* Kept as ",a,b,": a tag is looked for with its commas. */
+/* Kept as "a,b", and looked for between commas. */
 static bool join_tags(const struct plugin *plugin, pbx_request request, char *ret_tags, size_t size)
 {
 	const struct pbx_json *tags = plugin->requests->json(request, "tags");
@@ -405,7 +404,7 @@ static void look_at_leg(void *context, pbx_leg leg)
 		finding->leg = leg;
 }
 
-static int begin(struct plugin *plugin, pbx_request request, const char *call_id)
+static int begin(struct plugin *plugin, const char *call_id)
 {
 	struct finding finding = { .plugin = plugin };
 	pbx_call call;
@@ -414,16 +413,15 @@ static int begin(struct plugin *plugin, pbx_request request, const char *call_id
 	if (err != PBX_OK)
 		return err;
 	plugin->calls->each(call, look_at_leg, &finding);
-	(void)request;
 	return finding.leg.id ? record_on_demand(plugin, finding.leg, "request", NULL) : PBX_ESTATE;
 }
 
-static int act(struct plugin *plugin, pbx_request request, const char *call_id, const char *action)
+static int act(struct plugin *plugin, const char *call_id, const char *action)
 {
 	struct active *active = active_of_call(plugin, call_id);
 
 	if (strcmp(action, "start") == 0)
-		return active ? PBX_EEXIST : begin(plugin, request, call_id);
+		return active ? PBX_EEXIST : begin(plugin, call_id);
 	if (!active)
 		return PBX_ENOENT;
 	if (strcmp(action, "stop") == 0)
@@ -462,7 +460,7 @@ void on_action(void *self, pbx_request request)
 		(void)plugin->requests->fail(request, 403, "not_yours", "call_id", "this call is not yours, or not being recorded");
 		return;
 	}
-	int err = act(plugin, request, call_id, action);
+	int err = act(plugin, call_id, action);
 	const struct active *active = active_of_call(plugin, call_id);
 
 	if (err != PBX_OK)
