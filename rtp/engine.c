@@ -66,14 +66,28 @@ static void post(struct rtp_command *command, uint32_t worker)
 	rtp_worker_send(&rtp_engine.workers[worker], command);
 }
 
-/* The peer leaves its worker; when that has come back it joins the other's. */
+/* Where a command is obeyed. */
+static uint32_t worker_of(const struct rtp_command *command)
+{
+	return command->mix ? rtp_mix_worker(command->mix) : stream_of(command->session)->worker;
+}
+
+/* The stream that has to be on that worker before, and may be on another one; NULL: none has to. */
+static struct rtp_stream *mover_of(const struct rtp_command *command)
+{
+	if (command->kind == RTP_MIX_ENTER)
+		return stream_of(command->session);
+	return command->kind == RTP_CONNECT ? stream_of(command->peer) : NULL;
+}
+
+/* The peer, or who comes into a room, leaves its worker; when that has come back it joins the other. */
 static bool starts_move(struct rtp_command *command)
 {
-	struct rtp_stream *a = stream_of(command->session), *b = command->peer ? stream_of(command->peer) : NULL;
+	struct rtp_stream *mover = mover_of(command);
 
-	if (command->kind != RTP_CONNECT || a->worker == b->worker)
+	if (!mover || mover->worker == worker_of(command))
 		return false;
-	struct rtp_command *leave = rtp_command_new(RTP_LEAVE, b);
+	struct rtp_command *leave = rtp_command_new(RTP_LEAVE, mover);
 
 	if (!leave) {
 		core_log(PBX_LOG_ERROR, RTP_OWNER, NULL, "connect_failed", "reason=memory");
@@ -81,14 +95,14 @@ static bool starts_move(struct rtp_command *command)
 	}
 	core_busy(1);
 	rtp_engine.moving = command;
-	post(leave, b->worker);
+	post(leave, mover->worker);
 	return true;
 }
 
 static void dispatch(struct rtp_command *command)
 {
 	if (!starts_move(command))
-		post(command, stream_of(command->session)->worker);
+		post(command, worker_of(command));
 }
 
 void rtp_engine_send(struct rtp_command *command)
@@ -103,17 +117,18 @@ void rtp_engine_send(struct rtp_command *command)
 
 static void finish_move(struct rtp_command *leave)
 {
-	struct rtp_command *connect = rtp_engine.moving;
-	struct rtp_stream *a = stream_of(connect->session), *b = stream_of(connect->peer);
+	struct rtp_command *awaits = rtp_engine.moving;
+	struct rtp_stream *mover = mover_of(awaits);
+	uint32_t worker = worker_of(awaits);
 	struct rtp_node *node;
 
-	rtp_engine.worker_streams[b->worker]--;
-	rtp_engine.worker_streams[a->worker]++;
-	b->worker = a->worker;
+	rtp_engine.worker_streams[mover->worker]--;
+	rtp_engine.worker_streams[worker]++;
+	mover->worker = worker;
 	leave->kind = RTP_JOIN; /* the same command goes on */
-	post(leave, b->worker);
+	post(leave, worker);
 	rtp_engine.moving = NULL;
-	post(connect, a->worker);
+	post(awaits, worker);
 	while (!rtp_engine.moving && (node = rtp_queue_pop(&rtp_engine.held)))
 		dispatch((struct rtp_command *)node);
 }
@@ -139,6 +154,15 @@ static void on_return(struct rtp_command *command)
 		core_busy(-1);
 		rtp_recorder_untapped(command);
 		return;
+	case RTP_MIX_PLAY:
+		rtp_mix_played((struct rtp_play *)command);
+		return;
+	case RTP_MIX_LEAVE:
+		free(command->member);
+		break;
+	case RTP_MIX_END:
+		rtp_mix_ended(command->mix);
+		break;
 	case RTP_CLOSE:
 		rtp_stream_closed(stream_of(command->session));
 		break;
@@ -180,6 +204,12 @@ static void on_event(const struct rtp_event *event)
 		break;
 	case RTP_EVENT_DIGIT:
 		core_media_on_digit(name, event->digit, event->for_ms);
+		break;
+	case RTP_EVENT_TALKING:
+		core_media_on_mix_talking(name, event->for_ms != 0);
+		break;
+	case RTP_EVENT_SPEAKER:
+		core_media_on_mix_speaker(name);
 		break;
 	case RTP_EVENT_SOURCE_CHANGED:
 		on_source_changed(stream, event);
@@ -350,6 +380,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	rtp_queue_init(&rtp_engine.common.returns);
 	rtp_queue_init(&rtp_engine.held);
 	core_handles_init(&rtp_engine.streams, 'M');
+	core_handles_init(&rtp_engine.rooms, 'X');
 	make_cname(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);
@@ -410,6 +441,7 @@ void rtp_engine_stop(void)
 {
 	if (!rtp_engine.running)
 		return;
+	rtp_mixes_close();
 	if (rtp_engine.worker_count > 0)
 		close_streams();
 	rtp_recorder_stop();
@@ -426,6 +458,7 @@ void rtp_engine_stop(void)
 	free(rtp_engine.worker_streams);
 	rtp_codecs_fini();
 	core_handles_fini(&rtp_engine.streams);
+	core_handles_fini(&rtp_engine.rooms);
 	rtp_dtls_fini();
 	rtp_srtp_fini();
 	rtp_engine.running = false;

@@ -1,6 +1,7 @@
 /* rtp/engine_inner.h - what the files of the loop's side share: one engine in a process. All of it: [loop]. */
 #pragma once
 #include "engine.h"
+#include "mix.h"
 #include "sound.h"
 #include <core/handle.h>
 
@@ -31,9 +32,16 @@ struct rtp_stream {
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
 	struct rtp_recording *recordings;
 	uint32_t plans; /* so far */
+
+	/* mixes.c: the room that it is in. */
+	struct rtp_room *room;
+	struct rtp_stream *room_next;
+	struct rtp_mix_member *member;
+	struct rtp_command *leave; /* there beforehand, so that leaving cannot fail */
 };
 
 struct rtp_engine {
+	struct core_handles rooms; /* mixes.c */
 	bool running, was_low;
 	const struct rtp_settings *settings;
 	struct rtp_observer observer;
@@ -62,6 +70,40 @@ void rtp_engine_send(struct rtp_command *command);
 /* stream.c: commands that have come back. */
 void rtp_stream_closed(struct rtp_stream *stream);
 void rtp_stream_played(struct rtp_play *play);
+
+uint32_t rtp_engine_choose_worker(uint64_t group); /* where its streams are, or who has fewest */
+void rtp_stream_unlink(struct rtp_stream *stream); /* its peer and it know nothing of each other any more */
+/* A play of sounds: finds them, with references. PBX_OK, PBX_EINVAL, PBX_ENOMEM: free what there is all the same. */
+int rtp_play_prepare(struct rtp_play *play, const struct core_play *wanted);
+void rtp_play_free(struct rtp_play *play);
+
+/* ---- mixes.c ---- */
+
+/* A mix, as the loop knows it. */
+struct rtp_room {
+	struct rtp_mix mix; /* first; the worker's */
+	uint32_t worker, rate_hz;
+	struct rtp_stream *first;  /* by room_next */
+	struct rtp_play *awaiting; /* waits for its sound to be read */
+	struct rtp_command *end;   /* there beforehand */
+};
+
+uint32_t rtp_mix_worker(const struct rtp_mix *mix);
+void rtp_mix_take_out(struct rtp_stream *stream);    /* of its room, if any */
+int rtp_mix_reconfigured(struct rtp_stream *stream); /* it may speak a wider codec now. PBX_OK, PBX_ENOMEM */
+void rtp_mixes_close(void);
+/* What has come back. */
+void rtp_mix_ended(struct rtp_mix *mix);
+void rtp_mix_played(struct rtp_play *play);
+void rtp_mix_sound_ready(struct rtp_play *play);
+/* Of core_media_driver. */
+int rtp_mix_driver_open(uint64_t group, bool gated, core_mix *ret_mix);
+int rtp_mix_driver_close(core_mix mix);
+int rtp_mix_driver_enter(core_mix mix, core_stream stream, const struct core_mix_part *part);
+int rtp_mix_driver_leave(core_stream stream);
+int rtp_mix_driver_play(core_mix mix, const struct core_play *wanted);
+int rtp_mix_driver_stop(core_mix mix);
+int rtp_mix_driver_voice(core_stream stream, struct core_mix_voice *ret_voice);
 
 /* ---- coding.c ---- */
 

@@ -1,9 +1,10 @@
 /*
  * mixer - the sum of a conference, less oneself
  *
- * The sum is kept in 32 bits, which 65,536 voices at full scale fit into. Leaving 16 bits is not cut off but bent: below the knee
- * nothing is touched, above it the curve has the same slope at its beginning and never reaches full scale. It has no memory, so
- * that all who hear the same sum hear the same samples and one encoding serves them.
+ * The sum is kept in 32 bits, which 65,536 voices at full scale fit into. Up to the knee it is left as it is. What is louder is turned down
+ * as a whole, as fast as a ramp and up again slowly, so that two who shout make no third tone; only what is left over in the ramp is
+ * bent, by a curve with the same slope at its beginning that never reaches full scale. All who hear the same sum share one gain, so they
+ * hear the same samples and one encoding serves them.
  *
  * Every gain (mute, gate, volume) moves along a ramp of 5 ms, so nothing switches with a click. A voice whose gate is closed is no part
  * of the sum: the background noise of ninety-seven listeners stays at their desks, and they share one mix.
@@ -24,6 +25,7 @@
 #define FLOOR_RISES 1.5       /* in a second, 1.8 dB: a background that has become louder is learned in some seconds */
 #define OVERTAKE 3.98         /* 6 dB */
 #define LOUDNESS_FOLLOWS_MS 100.0
+#define RELEASE_MS 1000 /* a limited mix is as much louder again after so long: 9 dB a second */
 
 int32_t rtp_mix_gain(int32_t gain_cdb)
 {
@@ -39,6 +41,7 @@ void rtp_mix_voice_init(struct rtp_mix_voice *voice)
 		.hears = true,
 		.talk_gain = RTP_MIX_UNITY,
 		.hear_gain = RTP_MIX_UNITY,
+		.limit = RTP_MIX_UNITY,
 		.level_cdbov = RTP_MIX_SILENT_CDBOV,
 		.floor = GATE_LEAST_MS / GATE_ABOVE_FLOOR,
 	};
@@ -57,8 +60,14 @@ static int16_t bend(int32_t value)
 	return (int16_t)(value < 0 ? -bent : bent);
 }
 
-/* 32 bits into 16; the usual case, in which nothing has to be bent, without a branch for each sample. */
-static void narrow(const int32_t *sum, int16_t *ret_samples, uint32_t count)
+static uint32_t ramp_samples(const struct rtp_mixer *mixer)
+{
+	uint32_t ramp = mixer->rate_hz * RAMP_MS / 1000;
+
+	return ramp < mixer->count ? ramp : mixer->count;
+}
+
+static int32_t peak_of(const int32_t *sum, uint32_t count)
 {
 	int32_t highest = 0, lowest = 0;
 
@@ -66,20 +75,34 @@ static void narrow(const int32_t *sum, int16_t *ret_samples, uint32_t count)
 		highest = sum[i] > highest ? sum[i] : highest;
 		lowest = sum[i] < lowest ? sum[i] : lowest;
 	}
-	if (highest <= RTP_MIX_KNEE && lowest >= -RTP_MIX_KNEE) {
-		for (uint32_t i = 0; i < count; i++)
+	return highest > -lowest ? highest : -lowest;
+}
+
+/* How much a sum with this peak is turned down from now on: at once when it is too loud, else a little less than before. */
+static int32_t limit_for(int32_t now, int32_t peak, uint32_t tick_ms)
+{
+	int32_t wanted = peak > RTP_MIX_KNEE ? (int32_t)((int64_t)RTP_MIX_KNEE * RTP_MIX_UNITY / peak) : RTP_MIX_UNITY;
+	int32_t released = now + (now * (int32_t)tick_ms + RELEASE_MS - 1) / RELEASE_MS;
+
+	return wanted < released ? wanted : released;
+}
+
+/* 32 bits into 16. limit: the gain so far, and then from now on; UNITY is the usual case. */
+static void narrow(const struct rtp_mixer *mixer, const int32_t *sum, int32_t *limit, int16_t *ret_samples)
+{
+	int32_t before = *limit, now = limit_for(before, peak_of(sum, mixer->count), mixer->tick_ms);
+	int32_t ramp = before == now ? 0 : (int32_t)ramp_samples(mixer), i = 0;
+
+	*limit = now;
+	for (; i < ramp; i++)
+		ret_samples[i] = bend((int32_t)((int64_t)sum[i] * (before + (int64_t)(now - before) * (i + 1) / ramp) / RTP_MIX_UNITY));
+	if (now == RTP_MIX_UNITY) {
+		for (; i < (int32_t)mixer->count; i++)
 			ret_samples[i] = (int16_t)sum[i];
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		ret_samples[i] = bend(sum[i]);
-}
-
-static uint32_t ramp_samples(const struct rtp_mixer *mixer)
-{
-	uint32_t ramp = mixer->rate_hz * RAMP_MS / 1000;
-
-	return ramp < mixer->count ? ramp : mixer->count;
+	for (; i < (int32_t)mixer->count; i++)
+		ret_samples[i] = bend((int32_t)((int64_t)sum[i] * now / RTP_MIX_UNITY));
 }
 
 /* Samples times a gain that goes from *now to wanted. In place is fine. */
@@ -171,6 +194,8 @@ void rtp_mixer_begin(struct rtp_mixer *mixer, uint32_t rate_hz, uint32_t count)
 	mixer->tick_ms = count * 1000 / rate_hz;
 	mixer->sounding = 0;
 	mixer->common_made = false;
+	if (mixer->limit == 0)
+		mixer->limit = RTP_MIX_UNITY;
 	mixer->whispers = NULL;
 	mixer->loudest = NULL;
 	memset(mixer->sum, 0, count * sizeof *mixer->sum);
@@ -263,7 +288,7 @@ void rtp_mixer_drop(struct rtp_mixer *mixer, struct rtp_mix_voice *voice)
 static void make_common(struct rtp_mixer *mixer)
 {
 	if (!mixer->common_made)
-		narrow(mixer->sum, mixer->common, mixer->count);
+		narrow(mixer, mixer->sum, &mixer->limit, mixer->common);
 	mixer->common_made = true;
 }
 
@@ -275,7 +300,7 @@ static bool is_whispered_to(const struct rtp_mixer *mixer, const struct rtp_mix_
 	return false;
 }
 
-static void make_own(const struct rtp_mixer *mixer, const struct rtp_mix_voice *voice, int16_t *ret_samples)
+static void make_own(const struct rtp_mixer *mixer, struct rtp_mix_voice *voice, int16_t *ret_samples)
 {
 	int32_t own[RTP_MIX_MOST_SAMPLES];
 
@@ -285,7 +310,7 @@ static void make_own(const struct rtp_mixer *mixer, const struct rtp_mix_voice *
 	for (const struct rtp_mix_voice *from = mixer->whispers; from; from = from->next_whisper)
 		for (uint32_t i = 0; from->heard_by == voice && i < mixer->count; i++)
 			own[i] += from->samples[i];
-	narrow(own, ret_samples, mixer->count);
+	narrow(mixer, own, &voice->limit, ret_samples);
 }
 
 uint32_t rtp_mixer_take(struct rtp_mixer *mixer, struct rtp_mix_voice *voice, int16_t *ret_samples)
@@ -302,6 +327,7 @@ uint32_t rtp_mixer_take(struct rtp_mixer *mixer, struct rtp_mix_voice *voice, in
 		make_own(mixer, voice, ret_samples);
 	} else {
 		make_common(mixer);
+		voice->limit = mixer->limit; /* with which it goes on when it speaks */
 		memcpy(ret_samples, mixer->common, mixer->count * sizeof *ret_samples);
 		if (wanted == RTP_MIX_UNITY && voice->hear_now == RTP_MIX_UNITY)
 			return RTP_MIX_COMMON;

@@ -11,7 +11,7 @@
 #define RTP_MIX_MOST_SAMPLES 960u /* 20 ms at 48 kHz */
 #define RTP_MIX_UNITY 4096        /* gains are Q12 */
 #define RTP_MIX_MOST_GAIN_CDB 2000
-#define RTP_MIX_KNEE 24576            /* up to here (-2.5 dBFS) a mix is the exact sum; above it is bent towards full scale */
+#define RTP_MIX_KNEE 24576            /* up to here (-2.5 dBFS) a mix is the exact sum; what is louder is turned down to it */
 #define RTP_MIX_SILENT_CDBOV (-12700) /* level of who is not heard at all; RFC 6465 ends there, too */
 
 /* One member's part in the mix. Owned by whoever has the members; zeroed, then rtp_mix_voice_init. */
@@ -28,9 +28,9 @@ struct rtp_mix_voice {
 
 	/* The mixer's. */
 	struct rtp_mix_voice *next_whisper;
-	int32_t gain_now, hear_now;     /* where the ramps have come to */
-	struct rtp_mix_voice *heard_by; /* the confidant, until what it is told has faded out */
-	double floor, loudness;         /* mean squares: its background, and how loud it speaks */
+	int32_t gain_now, hear_now, limit; /* where the ramps have come to */
+	struct rtp_mix_voice *heard_by;    /* the confidant, until what it is told has faded out */
+	double floor, loudness;            /* mean squares: its background, and how loud it speaks */
 	uint32_t hang_ms, speaking_ms;
 	bool in_sum;
 	int16_t samples[RTP_MIX_MOST_SAMPLES]; /* what it contributes in this tick */
@@ -44,6 +44,7 @@ struct rtp_mixer {
 	uint32_t rate_hz, count, tick_ms; /* of this tick */
 	uint32_t sounding;                /* voices that are in the sum */
 	bool common_made;
+	int32_t limit; /* by which the common mix is turned down, Q12 */
 	int32_t sum[RTP_MIX_MOST_SAMPLES];
 	int16_t common[RTP_MIX_MOST_SAMPLES];
 	struct rtp_mix_voice *whispers;

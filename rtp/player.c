@@ -22,12 +22,17 @@ static void begin_sound(struct rtp_play *play, uint32_t at)
 	play->block_at = 0;
 }
 
+void rtp_play_begin(struct rtp_play *play)
+{
+	if (play->sound_count)
+		begin_sound(play, 0);
+}
+
 void rtp_player_start(struct rtp_session *session, struct rtp_play *play)
 {
 	rtp_player_end(session, PBX_MEDIA_STOPPED);
 	session->play = play;
-	if (play->sound_count)
-		begin_sound(play, 0);
+	rtp_play_begin(play);
 	rtp_relay_interrupted(session);
 	if (play->kind != CORE_PLAY_ECHO)
 		rtp_worker_wind(session);
@@ -93,8 +98,7 @@ static uint32_t take_samples(struct rtp_play *play, bool wide, int16_t *ret_samp
 	return done;
 }
 
-/* The next samples, silent where there are none yet. False: the sound was over already. */
-static bool take_sound(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count)
+bool rtp_play_take(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count)
 {
 	uint32_t width = rate_hz / RTP_NARROW_HZ;
 	bool ended;
@@ -126,7 +130,7 @@ static bool say_samples(struct rtp_session *session)
 	uint32_t rate_hz = !shared && rtp_mouth_rate(session->mouth) == RTP_NARROW_HZ ? RTP_NARROW_HZ : RTP_SOUND_HZ;
 	uint32_t count = rate_hz / 1000u * rtp_mouth_ptime_ms(session->mouth);
 
-	if (!(shared ? rtp_source_take(play, samples, count) : take_sound(play, rate_hz, samples, count)))
+	if (!(shared ? rtp_source_take(play, samples, count) : rtp_play_take(play, rate_hz, samples, count)))
 		return false;
 	rtp_mouth_give(session, rate_hz, samples, count);
 	return true;

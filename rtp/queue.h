@@ -30,6 +30,8 @@ struct rtp_node *rtp_queue_pop(struct rtp_queue *queue);
 #define RTP_EVENT_SOURCE_CHANGED 4u
 #define RTP_EVENT_CONNECTED 5u /* ICE: remote is where it sends now */
 #define RTP_EVENT_FAILED 6u    /* for_ms: CORE_MEDIA_… */
+#define RTP_EVENT_TALKING 7u   /* for_ms: 1 begins, 0 ends */
+#define RTP_EVENT_SPEAKER 8u
 
 struct rtp_event {
 	uint64_t stream; /* core_stream.id */

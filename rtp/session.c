@@ -9,6 +9,7 @@
  */
 #include "association.h"
 #include "ear.h"
+#include "mix.h"
 #include "octets.h"
 #include "room.h"
 #include "tap.h"
@@ -157,6 +158,8 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 			     packet->payload_bytes);
 	if (session->play && session->play->kind == CORE_PLAY_ECHO)
 		rtp_relay(session, session, session->play->echo, packet);
+	else if (session->member)
+		rtp_mix_heard(session, packet);
 	else if (rtp_room_carries(session, packet->type))
 		rtp_room_heard(session, packet);
 	else if (session->peer)

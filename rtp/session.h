@@ -189,6 +189,7 @@ struct rtp_tap;
 struct rtp_digits;
 struct rtp_ear;
 struct rtp_mouth;
+struct rtp_mix_member;
 struct rtp_worker;
 
 struct rtp_session {
@@ -224,10 +225,11 @@ struct rtp_session {
 	struct rtp_rtcp rtcp;
 	struct rtp_event_receiver event;
 
-	struct rtp_ear *ear;     /* what the party says, as samples; NULL: nobody asks */
-	uint64_t ear_left_out;   /* what its jitter buffer had thrown away when that was counted last */
-	struct rtp_mouth *mouth; /* what we say to it as samples; NULL: the relay does all */
-	uint64_t event_until_us; /* an event is being relayed to it: the mouth is silent */
+	struct rtp_mix_member *member; /* of a mix, instead of a peer */
+	struct rtp_ear *ear;           /* what the party says, as samples; NULL: nobody asks */
+	uint64_t ear_left_out;         /* what its jitter buffer had thrown away when that was counted last */
+	struct rtp_mouth *mouth;       /* what we say to it as samples; NULL: the relay does all */
+	uint64_t event_until_us;       /* an event is being relayed to it: the mouth is silent */
 
 	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */
 	struct rtp_play *play;     /* what we play to the peer; wins over the relay */

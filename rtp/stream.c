@@ -47,7 +47,7 @@ static struct rtp_stream **bucket_of(uint64_t group)
 	return &rtp_engine.groups[(group * 0x9e3779b97f4a7c15u) >> 54];
 }
 
-static uint32_t choose_worker(uint64_t group)
+uint32_t rtp_engine_choose_worker(uint64_t group)
 {
 	uint32_t best = 0;
 
@@ -236,7 +236,7 @@ static int start_stream(struct rtp_stream *stream)
 		core_handle_free(&rtp_engine.streams, stream->id);
 		return PBX_ENOMEM;
 	}
-	stream->worker = choose_worker(stream->group);
+	stream->worker = rtp_engine_choose_worker(stream->group);
 	rtp_engine.worker_streams[stream->worker]++;
 	add_to_group(stream);
 	rtp_engine_send(join);
@@ -287,7 +287,7 @@ static void cancel_awaiting(struct rtp_stream *stream)
 }
 
 /* What they needed for each other they need no more; without memory it stays until later. */
-static void unlink_peer(struct rtp_stream *stream)
+void rtp_stream_unlink(struct rtp_stream *stream)
 {
 	struct rtp_stream *peer = stream->peer;
 
@@ -310,7 +310,8 @@ static int driver_close(core_stream name)
 		return PBX_ENOMEM;
 	cancel_awaiting(stream);
 	rtp_recorder_leave(stream);
-	unlink_peer(stream);
+	rtp_mix_take_out(stream);
+	rtp_stream_unlink(stream);
 	remove_from_group(stream);
 	core_handle_free(&rtp_engine.streams, stream->id);
 	rtp_engine.closing++;
@@ -465,6 +466,8 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	command->plan->number = ++stream->plans;
 	rtp_recorder_learn(stream);
 	rtp_engine_send(command);
+	if (err == PBX_OK)
+		err = rtp_mix_reconfigured(stream);
 	if (err != PBX_OK || !stream->peer)
 		return err;
 	err = rtp_coding_settle(stream->peer, NULL, false);
@@ -474,8 +477,10 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 /* From the loop's point of view they are a pair from here on. */
 static int link_peers(struct rtp_stream *a, struct rtp_stream *b)
 {
-	unlink_peer(a);
-	unlink_peer(b);
+	rtp_mix_take_out(a);
+	rtp_mix_take_out(b);
+	rtp_stream_unlink(a);
+	rtp_stream_unlink(b);
 	a->peer = b;
 	b->peer = a;
 	int err = rtp_coding_settle(a, NULL, false);
@@ -517,7 +522,7 @@ static int driver_disconnect(core_stream name)
 
 	if (err != PBX_OK)
 		return err;
-	unlink_peer(stream);
+	rtp_stream_unlink(stream);
 	return rtp_coding_settle(stream, NULL, false);
 }
 
@@ -589,14 +594,20 @@ static int prepare_tone(struct rtp_play *play, const char *name)
 	return PBX_OK;
 }
 
+int rtp_play_prepare(struct rtp_play *play, const struct core_play *wanted)
+{
+	if (wanted->kind == CORE_PLAY_FILE)
+		return prepare_prompts(play, wanted);
+	return wanted->kind == CORE_PLAY_TONE ? prepare_tone(play, wanted->text) : PBX_EINVAL;
+}
+
 /* Finds what is to be played. */
 static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struct core_play *wanted)
 {
 	switch (wanted->kind) {
 	case CORE_PLAY_FILE:
-		return prepare_prompts(play, wanted);
 	case CORE_PLAY_TONE:
-		return prepare_tone(play, wanted->text);
+		return rtp_play_prepare(play, wanted);
 	case CORE_PLAY_SOURCE:
 		return rtp_source_join(wanted->source, play, on_listener_revoked);
 	case CORE_PLAY_ECHO:
@@ -606,7 +617,7 @@ static int prepare(struct rtp_stream *stream, struct rtp_play *play, const struc
 	}
 }
 
-static void play_free(struct rtp_play *play)
+void rtp_play_free(struct rtp_play *play)
 {
 	for (uint32_t i = 0; i < play->sound_count; i++)
 		rtp_sound_unref(play->sounds[i]);
@@ -659,13 +670,13 @@ static int driver_play(core_stream name, const struct core_play *wanted)
 	int err = prepare(stream, play, wanted);
 
 	if (err != PBX_OK) {
-		play_free(play);
+		rtp_play_free(play);
 		return err;
 	}
 	cancel_awaiting(stream);
 	err = begin_when_ready(stream, play);
 	if (err != PBX_OK)
-		play_free(play);
+		rtp_play_free(play);
 	return err;
 }
 
@@ -674,13 +685,17 @@ void rtp_stream_sound_ready(struct rtp_play *play)
 	core_stream name = { play->command.stream };
 	struct rtp_stream *stream = rtp_stream_find(name);
 
+	if (play->room) {
+		rtp_mix_sound_ready(play);
+		return;
+	}
 	assert(stream && stream->awaiting == play); /* a closed stream has stopped waiting */
 	stream->awaiting = NULL;
 	if (begin_when_ready(stream, play) == PBX_OK)
 		return;
 	uint64_t tag = play->tag;
 
-	play_free(play);
+	rtp_play_free(play);
 	(void)rtp_driver.stop(name); /* what it should have replaced */
 	core_media_on_play_done(name, tag, PBX_MEDIA_FAILED);
 }
@@ -694,7 +709,7 @@ void rtp_stream_played(struct rtp_play *play)
 
 	if (stream && stream->playing == play)
 		stream->playing = NULL;
-	play_free(play);
+	rtp_play_free(play);
 	if (stream)
 		core_media_on_play_done(name, tag, how);
 }
@@ -849,4 +864,11 @@ const struct core_media_driver rtp_driver = {
 	.record_adopt = rtp_record_adopt,
 	.record_recover = rtp_record_recover_later,
 	.record_key = rtp_record_key,
+	.mix_open = rtp_mix_driver_open,
+	.mix_close = rtp_mix_driver_close,
+	.mix_enter = rtp_mix_driver_enter,
+	.mix_leave = rtp_mix_driver_leave,
+	.mix_play = rtp_mix_driver_play,
+	.mix_stop = rtp_mix_driver_stop,
+	.mix_voice = rtp_mix_driver_voice,
 };

@@ -5,6 +5,7 @@
  * on the wheel (players, digits, frames to be cut) and stands still otherwise; a session on the wheel comes round every ptime,
  * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
  */
+#include "mix.h"
 #include "tap.h"
 #include "worker.h"
 
@@ -108,6 +109,12 @@ static void take_off_wheel(struct rtp_session *session)
 	session->worker->wheel_count--;
 }
 
+void rtp_worker_keep_time(struct rtp_worker *worker)
+{
+	if (!worker->ticking)
+		set_ticking(worker, true);
+}
+
 void rtp_worker_wind(struct rtp_session *session)
 {
 	struct rtp_worker *worker = session->worker;
@@ -115,8 +122,7 @@ void rtp_worker_wind(struct rtp_session *session)
 	if (session->on_wheel)
 		return;
 	put_on_wheel(session, worker->tick + 1);
-	if (!worker->ticking)
-		set_ticking(worker, true);
+	rtp_worker_keep_time(worker);
 }
 
 static uint64_t ticks_of_frame(const struct rtp_session *session)
@@ -136,6 +142,7 @@ static void tick(struct rtp_worker *worker)
 		if (rtp_player_step(session) && !session->on_wheel)
 			put_on_wheel(session, worker->tick + ticks_of_frame(session));
 	}
+	rtp_mixes_tick(worker);
 }
 
 static void on_clock(struct rtp_worker *worker)
@@ -148,7 +155,7 @@ static void on_clock(struct rtp_worker *worker)
 		ticks = MOST_TICKS_LATE;
 	for (; ticks > 0; ticks--)
 		tick(worker);
-	if (worker->wheel_count == 0)
+	if (worker->wheel_count == 0 && !rtp_mixes_are_busy(worker))
 		set_ticking(worker, false);
 }
 
@@ -244,6 +251,7 @@ static void take_coders(struct rtp_session *session, struct rtp_command *command
 		command->ear = ear;
 	}
 	if (command->brings_mouth) {
+		session->talking = false; /* the new one does not know where the old one was */
 		session->mouth = command->mouth;
 		command->mouth = mouth;
 	}
@@ -331,6 +339,31 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 		return true;
 	case RTP_UNTAP:
 		rtp_tap_remove(session, command->tap);
+		return true;
+	case RTP_MIX_BEGIN:
+		rtp_mix_begin(worker, command->mix);
+		return true;
+	case RTP_MIX_END:
+		rtp_mix_end(command->mix);
+		return true;
+	case RTP_MIX_RATE:
+		rtp_mix_set_rate(command->mix, command->rate_hz);
+		return true;
+	case RTP_MIX_ENTER:
+		part(session);
+		rtp_mix_enter(command->mix, command->member, &command->wish);
+		return true;
+	case RTP_MIX_CHANGE:
+		rtp_mix_change(command->member, &command->wish);
+		return true;
+	case RTP_MIX_LEAVE:
+		rtp_mix_leave(command->member);
+		return true;
+	case RTP_MIX_PLAY:
+		rtp_mix_play(command->mix, (struct rtp_play *)command);
+		return false;
+	case RTP_MIX_STOP:
+		rtp_mix_stop(command->mix, PBX_MEDIA_STOPPED);
 		return true;
 	case RTP_HOLD:
 		session->held = command->held;

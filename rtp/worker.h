@@ -22,10 +22,28 @@
 #define RTP_CLOSE 11u           /* says goodbye, lets go of everything */
 #define RTP_QUIT 12u            /* the thread ends */
 #define RTP_CODE 13u            /* another ear, another mouth, or none; the old ones come back */
+#define RTP_MIX_BEGIN 14u       /* mix */
+#define RTP_MIX_END 15u         /* mix: comes back to be freed */
+#define RTP_MIX_RATE 16u        /* mix, rate_hz */
+#define RTP_MIX_ENTER 17u       /* session, mix, member, wish */
+#define RTP_MIX_CHANGE 18u      /* session, member, wish */
+#define RTP_MIX_LEAVE 19u       /* session, member: comes back to be freed */
+#define RTP_MIX_PLAY 20u        /* mix: a play, which stays with it */
+#define RTP_MIX_STOP 21u        /* mix: what plays there */
 #define RTP_TAP 24u             /* tap: gets copies from now on */
 #define RTP_UNTAP 25u           /* the same tap: no more */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
 #define RTP_RECORD_COMMANDS 64u /* and above: to the recorder (recorder.c) */
+
+struct rtp_mix;
+struct rtp_mix_member;
+
+/* What a member is to do in its mix. */
+struct rtp_mix_wish {
+	bool talks, hears;
+	struct rtp_mix_member *to;    /* without talks: who hears it; NULL: nobody */
+	int32_t talk_gain, hear_gain; /* Q12 */
+};
 
 struct rtp_command {
 	struct rtp_node node; /* first: a node is its command */
@@ -41,6 +59,10 @@ struct rtp_command {
 	struct rtp_ear *ear;
 	struct rtp_mouth *mouth;
 	struct rtp_tap *tap;
+	struct rtp_mix *mix;
+	struct rtp_mix_member *member;
+	struct rtp_mix_wish wish;
+	uint32_t rate_hz;
 };
 
 struct rtp_sound;
@@ -66,6 +88,7 @@ struct rtp_play {
 	struct rtp_route *echo;    /* ECHO: of what we receive, back to its sender */
 	struct core_charge charge; /* the loop's: a listener holds the source's owner */
 	struct rtp_play *after;    /* the loop's: what waits for the same sound */
+	uint64_t room;             /* MIX_PLAY: core_mix.id; 0: it plays to a session */
 };
 
 /* DIGITS. */
@@ -116,6 +139,7 @@ struct rtp_worker {
 	uint64_t now_us, now_ms;
 	struct rtp_session *sessions;
 	struct rtp_session *wheel[RTP_WHEEL_SLOTS];
+	struct rtp_mix *mixes;
 	uint32_t wheel_count;
 	uint64_t tick; /* how often the clock has ticked */
 	bool ticking, quit;
@@ -141,6 +165,8 @@ uint64_t rtp_worker_now_us(void);                  /* exact; worker->now_us is a
 int rtp_worker_road_fd(struct rtp_worker *worker); /* for rtp_road_ask */
 /* Has the session's clock come round at the next tick, unless it is wound up already. */
 void rtp_worker_wind(struct rtp_session *session);
+/* The clock goes as long as rtp_mixes_are_busy. */
+void rtp_worker_keep_time(struct rtp_worker *worker);
 
 /* ---- player.c ---- [media] */
 
@@ -148,3 +174,7 @@ void rtp_worker_wind(struct rtp_session *session);
 bool rtp_player_step(struct rtp_session *session);
 void rtp_player_start(struct rtp_session *session, struct rtp_play *play); /* replaces what plays */
 void rtp_player_end(struct rtp_session *session, uint32_t how);            /* it goes back to the loop */
+/* The same sounds for somebody else than a session: from their beginning, and the next samples at 8 or 16 kHz, silent where there are
+ * none yet. False: they were over already. */
+void rtp_play_begin(struct rtp_play *play);
+bool rtp_play_take(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count);

@@ -150,8 +150,10 @@ static int conference_load(void *self)
 static bool is_room(void *self, const char *argument)
 {
 	struct conference *conference = self;
+	char number[NUMBER_TEXT];
 
-	return conference->settings->allow_dynamic || room_find(conference, argument);
+	room_number(conference, argument, number);
+	return conference->settings->allow_dynamic || room_find(conference, number);
 }
 
 static int conference_start(void *self)

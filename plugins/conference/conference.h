@@ -146,9 +146,10 @@ struct conference {
 
 /* ---- rooms.c: which rooms there are ---- */
 int rooms_check(const struct conference_settings *settings, struct pbx_diag *diag);
-int rooms_take_settings(struct conference *conference, const struct conference_settings *settings); /* PBX_ENOMEM */
-int rooms_load(struct conference *conference);                                                      /* PBX_ELATER, PBX_ENOMEM */
-struct room *room_find(struct conference *conference, const char *number);                          /* NULL */
+int rooms_take_settings(struct conference *conference, const struct conference_settings *settings);        /* PBX_ENOMEM */
+int rooms_load(struct conference *conference);                                                             /* PBX_ELATER, PBX_ENOMEM */
+void room_number(const struct conference *conference, const char *argument, char ret_number[NUMBER_TEXT]); /* of what was dialled */
+struct room *room_find(struct conference *conference, const char *number);                                 /* NULL */
 struct rules rules_usual(const struct conference_settings *settings, const char *number);
 struct room *room_new(struct conference *conference, const struct rules *rules, enum room_origin origin); /* NULL: no memory */
 int room_store(struct room *room); /* PBX_OK, PBX_ENOMEM, PBX_ENOSPC */

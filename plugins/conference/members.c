@@ -477,9 +477,12 @@ void conference_on_dialled(void *self, pbx_leg leg)
 	struct pbx_leg_info info = { .size = sizeof info };
 	struct member *member;
 
+	char number[NUMBER_TEXT];
+
 	if (conference->calls->info(leg, &info) != PBX_OK)
 		return;
-	struct room *room = room_dialled(conference, info.argument[0] ? info.argument : info.dialled);
+	room_number(conference, info.argument, number);
+	struct room *room = room_dialled(conference, number);
 
 	if (!room || is_refused_early(room)) {
 		(void)conference->calls->reject(leg, room ? 486 : 404);
@@ -545,7 +548,7 @@ static int take_member(struct room *room, const struct carried_member *carried)
 		begin(member); /* what it was being told has stopped */
 	else if (member->state == MEMBER_COUNT)
 		come_in(member);
-	else
+	else if (member->state == MEMBER_WAITING)
 		member_go_on(member);
 	return PBX_OK;
 }
@@ -580,6 +583,8 @@ int members_take(struct conference *conference, const struct carried_room *carri
 	for (uint32_t i = 0; i < carried->member_count; i++)
 		if (take_member(room, &carried->members[i]) == PBX_OK && carried->members[i].joined_wall_us)
 			(void)conference->metrics->add(conference->host, METRIC_PARTICIPANTS, NULL, 1);
+	if (room_in(room) == 1)
+		settle_music(room);
 	return PBX_OK;
 }
 

@@ -44,10 +44,21 @@ static int check_row(const struct conference_settings *settings, uint32_t at, st
 	return PBX_OK;
 }
 
+static bool is_pattern(const char *numbers)
+{
+	size_t literal = strspn(numbers, "0123456789*#");
+
+	return numbers[literal] && numbers[strspn(numbers, "0123456789*#XZN[].-")] == '\0' &&
+	       (!strchr(numbers, '-') || strchr(numbers, '['));
+}
+
 int rooms_check(const struct conference_settings *settings, struct pbx_diag *diag)
 {
-	int err = PBX_OK;
+	int err = is_pattern(settings->numbers) ? PBX_OK : PBX_EINVAL;
 
+	if (err != PBX_OK)
+		pbx_diag_set(diag, "conference.numbers",
+			     "'%s' is no pattern: 2XXX are the numbers from 2000 to 2999, 20[0-4]X those to 2049", settings->numbers);
 	for (uint32_t at = 0; at < settings->rooms.count && err == PBX_OK; at++)
 		err = check_row(settings, at, diag);
 	return err;
@@ -70,6 +81,13 @@ struct rules rules_usual(const struct conference_settings *settings, const char 
 	COPY(rules.language, settings->language);
 	COPY(rules.music_class, settings->music_class);
 	return rules;
+}
+
+void room_number(const struct conference *conference, const char *argument, char ret_number[NUMBER_TEXT])
+{
+	const char *numbers = conference->settings->numbers;
+
+	(void)snprintf(ret_number, NUMBER_TEXT, "%.*s%s", (int)strspn(numbers, "0123456789*#"), numbers, argument);
 }
 
 struct room *room_find(struct conference *conference, const char *number)

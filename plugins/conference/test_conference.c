@@ -3,6 +3,7 @@
 #include "calls.h"
 #include "fake.h"
 #include <string.h>
+#include <sys/stat.h>
 
 static struct fake_pbx *house_with(const char *plugins, const char *yaml)
 {
@@ -17,6 +18,30 @@ static struct fake_pbx *house_with(const char *plugins, const char *yaml)
 static struct fake_pbx *house(const char *yaml)
 {
 	return house_with("conference", yaml);
+}
+
+/* With a class of music. */
+static struct fake_pbx *house_with_music(const char *yaml)
+{
+	static const char wav[] = "RIFF\x24\0\0\0WAVEfmt and enough more to be the head of a file";
+	struct fake_pbx *pbx = house_with("conference,music_on_hold", yaml);
+	char path[512], line[600];
+
+	(void)snprintf(path, sizeof path, "%s/music", fake_dir(pbx));
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	(void)snprintf(line, sizeof line, "config set music_on_hold.directory '%s'", path);
+	(void)snprintf(path, sizeof path, "%s/music/default", fake_dir(pbx));
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof path, "%s/music/default/a.wav", fake_dir(pbx));
+	FILE *file = fopen(path, "wb");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fwrite(wav, 1, sizeof wav, file), sizeof wav);
+	ck_assert_int_eq(fclose(file), 0);
+	(void)fake_command(pbx, line);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	fake_settle(pbx);
+	return pbx;
 }
 
 static const char *participant(struct fake_pbx *pbx, const char *room, uint32_t at, const char *member)
@@ -61,7 +86,7 @@ END_TEST
 
 START_TEST(who_is_alone_hears_music_until_somebody_comes)
 {
-	AUTO(fake_pbx) struct fake_pbx *pbx = house_with("conference,music_on_hold", "");
+	AUTO(fake_pbx) struct fake_pbx *pbx = house_with_music("");
 	pbx_leg a = fake_dial(pbx, "1001", "2000");
 	const char *heard = fake_hearing(pbx, a);
 
@@ -191,9 +216,8 @@ END_TEST
 START_TEST(everybody_waits_for_the_moderator_and_goes_with_them)
 {
 	AUTO(fake_pbx)
-	struct fake_pbx *pbx =
-		house_with("conference,music_on_hold", "conference:\n  rooms:\n    - number: \"2000\"\n      wait_for_moderator: true\n"
-						       "      end_when_moderator_leaves: true\n      moderator_pin: \"9999\"\n");
+	struct fake_pbx *pbx = house_with_music("conference:\n  rooms:\n    - number: \"2000\"\n      wait_for_moderator: true\n"
+						"      end_when_moderator_leaves: true\n      moderator_pin: \"9999\"\n");
 	pbx_leg a = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000");
 
 	types(pbx, a, "#");
@@ -445,7 +469,7 @@ END_TEST
 
 START_TEST(a_conference_goes_on_while_the_plugin_is_replaced)
 {
-	AUTO(fake_pbx) struct fake_pbx *pbx = house(WITH_PINS);
+	AUTO(fake_pbx) struct fake_pbx *pbx = house_with_music(WITH_PINS);
 	pbx_leg a = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000"), c = fake_dial(pbx, "1003", "2000");
 
 	types(pbx, a, "9999#");

@@ -412,6 +412,7 @@ void fake_drivers_forget(void)
 {
 	ck_assert_uint_eq(fake_streams_open(), 0);
 	ck_assert_uint_eq(fake_mixes_open(), 0);
+	mix_count = 0;
 	for (uint32_t i = 0; i < line_count; i++)
 		ck_assert_msg(lines[i].released, "%s was never released", lines[i].user);
 	line_count = 0;

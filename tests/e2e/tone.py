@@ -6,7 +6,8 @@ import wave
 RATE = 8000
 WINDOW = RATE // 10
 # The prompts of a test's site (Pbx.prompts): no phone and no music sounds like them, nor any like another.
-PROMPTS = {"slot": 310, "slot_empty": 330, "lot_full": 350, "not_allowed": 370, "leave_message": 390, "enter_pin": 410} | {str(d): 1600 + 30 * d for d in range(10)}
+PROMPTS = {"slot": 310, "slot_empty": 330, "lot_full": 350, "not_allowed": 370, "leave_message": 390, "enter_pin": 410,
+           "invalid_pin": 430, "conference_full": 450, "muted": 470, "unmuted": 490, "kicked": 540, "conference_invitation": 560} | {str(d): 1600 + 30 * d for d in range(10)}
 
 
 def write_tone(path, hertz, seconds=5.0, rate=RATE, level_db=-12.0, channels=1):

@@ -53,6 +53,21 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 	(void)stream, (void)why;
 }
 
+void core_media_on_mix_speaker(core_stream stream)
+{
+	(void)stream;
+}
+
+void core_media_on_mix_talking(core_stream stream, bool on)
+{
+	(void)stream, (void)on;
+}
+
+void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how)
+{
+	(void)mix, (void)tag, (void)how;
+}
+
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
 {
 	(void)stream, (void)remote;

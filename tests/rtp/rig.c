@@ -60,6 +60,27 @@ void core_media_on_first_packet(core_stream stream)
 	rig_heard.first_packets++;
 }
 
+void core_media_on_mix_speaker(core_stream stream)
+{
+	ck_assert_uint_ne(stream.id, 0);
+	rig_heard.speakers++;
+	rig_heard.speaker = stream;
+}
+
+void core_media_on_mix_talking(core_stream stream, bool on)
+{
+	ck_assert_uint_ne(stream.id, 0);
+	rig_heard.talking += on ? 1 : -1;
+}
+
+void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how)
+{
+	ck_assert_uint_ne(mix.id, 0);
+	rig_heard.plays++;
+	rig_heard.tag = tag;
+	rig_heard.how = how;
+}
+
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
 {
 	ck_assert_uint_ne(stream.id, 0);

@@ -33,7 +33,8 @@ extern const struct pbx_codecs *rig_codecs;
 
 /* What came by core_media_on_…, of all streams. */
 struct rig_heard {
-	int first_packets, silences, sources, plays;
+	int first_packets, silences, sources, plays, speakers, talking; /* talking: how many do now */
+	core_stream speaker;
 	uint64_t tag; /* of the latest play_done */
 	uint32_t how, silent_ms, duration_ms;
 	char digits[512];

@@ -1,0 +1,140 @@
+"""Conferences with real phones, each with a tone of its own: who hears whom, keys, PINs, moderators, and a plugin that is exchanged meanwhile."""
+from ear import PCMU
+from tone import PROMPTS, power_db
+
+MUSIC = 520
+QUIET = "conference:\n  announce: false\n"
+ROOMS = QUIET + '  rooms: [{number: "2001", pin: "4321", moderator_pin: "9999", announce: false}, {number: "2002", max_participants: 2, announce: false}]\n'
+
+
+def hear_each_other(*phones):
+    """Each hears all the others, and not itself."""
+    for phone in phones:
+        for other in phones:
+            assert other is phone or phone.hears(other.hertz), f"{phone.number} does not hear {other.number}"
+        assert phone.hears_nothing_of(phone.hertz), f"{phone.number} hears itself"
+
+
+def hang_up(*phones):
+    for phone in phones:
+        phone.hangup()
+
+
+def participants(pbx, room):
+    status, listed = pbx.http("GET", f"/conferences/{room}/participants")
+    assert status == 200, listed
+    return {item["extension"]: item for item in listed["items"]}
+
+
+def test_three_hear_the_two_others_and_not_themselves(make_pbx, phones):
+    """Acceptance 1 and 2, and a plugin that is exchanged while they talk."""
+    pbx = make_pbx(QUIET)
+    alice, bob, carol = phones(pbx, "1001", "1002", "1003")
+    for phone in (alice, bob, carol):
+        phone.dial("2000").established()
+    hear_each_other(alice, bob, carol)
+    assert len(pbx.events("conference.started")) == 1 and len(pbx.events("conference.participant_joined")) == 3
+    assert participants(pbx, "2000")["1002"]["talking"] is True
+
+    bob.press("1")
+    assert bob.hears(PROMPTS["muted"], seconds=0.5)
+    assert alice.hears_nothing_of(bob.hertz) and alice.hears(carol.hertz)
+    assert participants(pbx, "2000")["1002"]["muted"] is True
+    assert bob.hears(alice.hertz)
+    assert pbx.http("POST", "/conferences/2000/participants/1002/unmute")[0] == 200
+    assert alice.hears(bob.hertz)
+
+    marks = [phone.ear.mark() for phone in (alice, bob, carol)]
+    pbx.ctl("plugin", "reload", "conference")
+    hear_each_other(alice, bob, carol)
+    for phone, mark in zip((alice, bob, carol), marks):
+        assert phone.ear.breaks(mark) == [] and phone.ear.gaps(mark) == []
+
+    carol.hangup()
+    assert alice.hears(bob.hertz, others=(carol.hertz,)) and bob.hears(alice.hertz, others=(carol.hertz,))
+    bob.hangup()
+    assert alice.hears(MUSIC, others=(bob.hertz,))
+    alice.hangup()
+    assert pbx.wait_event("conference.ended")["data"]["peak"] == 3
+    assert all(event["data"]["disposition"] == "answered" for event in pbx.events("call.ended"))
+
+
+def test_pins_moderators_and_a_full_room(make_pbx, phones):
+    """Acceptance 3, 4 and 7."""
+    pbx = make_pbx(ROOMS)
+    alice, bob, carol = phones(pbx, "1001", "1002", "1003")
+    bob.dial("2001").established()
+    assert bob.hears(PROMPTS["enter_pin"], seconds=0.3)
+    for _ in range(3):
+        bob.press("1#")
+        assert bob.hears(PROMPTS["invalid_pin"], seconds=0.3)
+    bob.closed()
+    alice.dial("2001").established()
+    assert alice.hears(PROMPTS["enter_pin"], seconds=0.3)
+    alice.press("9999#")
+    pbx.wait_event("conference.participant_joined")
+    bob.dial("2001").established()
+    assert bob.hears(PROMPTS["enter_pin"], seconds=0.3)
+    bob.press("4321#")
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    alice.press("3")
+    assert bob.hears(PROMPTS["kicked"], seconds=0.5)
+    bob.closed()
+    alice.hangup()
+
+    alice.dial("2002").established()
+    bob.dial("2002").established()
+    assert alice.hears(bob.hertz)
+    carol.dial("2002").established()
+    assert carol.hears(PROMPTS["conference_full"], seconds=0.5)
+    carol.closed()
+    hang_up(alice, bob)
+
+
+def test_a_call_becomes_a_conference_and_somebody_is_invited(make_pbx, talk, phones):
+    """A running call is transferred into a room; the room calls a third, who presses 1."""
+    pbx = make_pbx(QUIET)
+    alice, bob = talk(pbx, "1001", "1002")
+    carol = phones(pbx, "1003")
+    mark = alice.ear.mark()
+    bob.transfer("2000")
+    bob.closed()
+    assert alice.hears(MUSIC, others=(bob.hertz,))
+    assert alice.ear.gaps(mark, over_ms=500) == []
+    assert pbx.http("POST", "/conferences/2000/invite", {"number": "1003"})[0] == 202
+    carol.answer()
+    assert carol.hears(PROMPTS["conference_invitation"], seconds=0.5)
+    carol.press("1")
+    hear_each_other(alice, carol)
+    hang_up(alice, carol)
+
+
+def test_codecs_may_differ_and_what_arrives_is_one_stream(make_pbx, phones):
+    pbx = make_pbx(QUIET)
+    alice = phones(pbx, "1001", codecs="PCMU/8000/1")
+    bob = phones(pbx, "1002", codecs="PCMA/8000/1")
+    alice.dial("2000").established()
+    bob.dial("2000").established()
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    carol = phones(pbx, "1003")
+    mark = alice.ear.mark()
+    carol.dial("2000").established()
+    assert alice.hears(carol.hertz)
+    carol.hangup()
+    assert alice.hears(bob.hertz, others=(carol.hertz,))
+    assert alice.ear.breaks(mark) == [] and alice.ear.gaps(mark) == []
+    assert {packet.kind for packet in alice.ear.packets[mark:]} == {PCMU}
+    assert abs(power_db(alice.listen(0.5), bob.hertz) - power_db(bob.listen(0.5), alice.hertz)) < 1
+    hang_up(alice, bob)
+
+
+def test_a_crash_ends_the_records_of_who_was_in(make_pbx, phones):
+    pbx = make_pbx(QUIET)
+    alice, bob = phones(pbx, "1001", "1002")
+    alice.dial("2000").established()
+    bob.dial("2000").established()
+    assert alice.hears(bob.hertz)
+    pbx.kill()
+    pbx.start()
+    assert len(pbx.events("room.left")) == 2
+    assert [event["data"]["cause"] for event in pbx.events("call.ended")] == ["system_restart"] * 2
