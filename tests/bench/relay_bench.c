@@ -15,7 +15,8 @@
  *             [--play | --floor | --kernel | --nothing | --srtp]
  *
  * --delay tells how long packets take until they are back, with --nothing without anybody between. --to sends to the addresses in a file
- * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. */
+ * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. --mix: all streams
+ * are in one room in which three speak; a packet out is then a party for 20 ms. */
 #include "delay.h"
 #include "floor.h"
 #include "guard.h"
@@ -37,11 +38,11 @@
 #define ROOM_0 "10.77.0.2"
 #define ROOM_1 "10.77.1.2"
 
-enum { PACKET = 172, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
+enum { SPEAKERS = 3, PACKET = 172, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
 
 static int count = 1000, seconds = 5;
 static uint16_t first_port = 30000;
-static bool play, bare, kernel, nothing, delay, srtp;
+static bool play, mix, bare, kernel, nothing, delay, srtp;
 static uint16_t from_port;
 static uint32_t workers = 1;
 static double took_s;
@@ -184,14 +185,21 @@ static void open_streams(const struct core_addr *far)
 					     .codecs = { { .name = "PCMU", .clock_hz = 8000, .channels = 1 } } };
 
 	const struct core_addr other = other_end(far);
+	core_mix conference;
 
+	if (mix)
+		must(rtp_driver.mix_open(1, true, &conference) == PBX_OK, "mix");
 	for (int i = 0; i < count; i++) {
 		config.rtp = i % 2 ? other : *far;
 		must(rtp_driver.open((uint64_t)i / 2, AF_INET, &streams[i], &addresses[i]) == PBX_OK, "open");
 		if (room)
 			addresses[i].in4.sin_addr.s_addr = inet_addr(HALL_0);
 		must(rtp_driver.configure(streams[i], &config) == PBX_OK, "configure");
-		if (!play && i % 2)
+		if (mix)
+			must(rtp_driver.mix_enter(conference, streams[i], &(struct core_mix_part){ .talks = true, .hears = true }) ==
+				     PBX_OK,
+			     "mix");
+		else if (!play && i % 2)
 			must(rtp_driver.connect(streams[i - 1], streams[i]) == PBX_OK, "connect");
 		if (play)
 			must(rtp_driver.play(streams[i], &(struct core_play){ .kind = CORE_PLAY_TONE, .text = "dial" }) == PBX_OK, "play");
@@ -208,6 +216,9 @@ static void prepare_packets(void)
 	}
 	for (int i = 0; i < count; i++) {
 		memset(packets[i], 0xff, PACKET);
+		if (mix && i < SPEAKERS) /* a square wave; the others are silent */
+			for (int at = 12; at < PACKET; at++)
+				packets[i][at] = at / (4 + i) % 2 ? 0x9f : 0x1f;
 		memcpy(packets[i], "\x80\x00\x00\x00\x00\x00\x00\x00", 8);
 		memcpy(packets[i] + 8, &i, sizeof i);
 		vectors[i] = (struct iovec){ packets[i], PACKET };
@@ -390,22 +401,18 @@ static void measure_engine(const struct core_addr *far, int fd)
 static void read_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "wire", required_argument, NULL, 'w' },
-		{ "from", required_argument, NULL, 'm' },
-		{ "to", required_argument, NULL, 't' },
-		{ "workers", required_argument, NULL, 'c' },
-		{ "play", no_argument, NULL, 'p' },
-		{ "floor", no_argument, NULL, 'f' },
-		{ "kernel", no_argument, NULL, 'k' },
-		{ "nothing", no_argument, NULL, 'n' },
-		{ "delay", no_argument, NULL, 'd' },
-		{ "srtp", no_argument, NULL, 's' },
-		{ 0 },
+		{ "wire", required_argument, NULL, 'w' }, { "from", required_argument, NULL, 'm' },
+		{ "to", required_argument, NULL, 't' },   { "workers", required_argument, NULL, 'c' },
+		{ "play", no_argument, NULL, 'p' },       { "mix", no_argument, NULL, 'x' },
+		{ "floor", no_argument, NULL, 'f' },      { "kernel", no_argument, NULL, 'k' },
+		{ "nothing", no_argument, NULL, 'n' },    { "delay", no_argument, NULL, 'd' },
+		{ "srtp", no_argument, NULL, 's' },       { 0 },
 	};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		room = option == 'w' ? optarg : room;
 		play |= option == 'p';
+		mix |= option == 'x';
 		bare |= option == 'f';
 		kernel |= option == 'k';
 		nothing |= option == 'n' || option == 't';

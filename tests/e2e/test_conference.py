@@ -1,5 +1,6 @@
 """Conferences with real phones, each with a tone of its own: who hears whom, keys, PINs, moderators, and a plugin that is exchanged meanwhile."""
 from ear import PCMU
+from talker import Talker
 from tone import PROMPTS, power_db
 
 MUSIC = 520
@@ -138,3 +139,31 @@ def test_a_crash_ends_the_records_of_who_was_in(make_pbx, phones):
     pbx.start()
     assert len(pbx.events("room.left")) == 2
     assert [event["data"]["cause"] for event in pbx.events("call.ended")] == ["system_restart"] * 2
+
+
+def test_ten_in_a_room(make_pbx):
+    """Who speaks is heard by all, who leaves is missed by all, and nobody loses a packet."""
+    pbx = make_pbx(QUIET)
+    people = []
+    try:
+        for at in range(10):
+            number = f"11{at:02}"
+            people.append(Talker(pbx, number, pbx.account(number), 300 + 150 * at))
+            people[-1].speaks = at < 3
+            assert people[-1].register().status == 200
+            people[-1].dial("2000")
+        pbx.wait_for(lambda: len(participants(pbx, "2000")) == 10, "ten to be in")
+        marks = [person.ear.mark() for person in people]
+        for person in people[3:]:
+            assert all(person.hears(speaker.hertz, seconds=0.3) for speaker in people[:3])
+        assert people[0].hears(people[1].hertz) and people[0].hears_nothing_of(people[0].hertz)
+        assert [person["extension"] for person in participants(pbx, "2000").values() if person["talking"]] == ["1100", "1101", "1102"]
+        people[2].hangup()
+        assert people[9].hears(people[0].hertz, others=(people[2].hertz,))
+        for person, mark in zip(people[3:], marks[3:]):
+            assert person.ear.breaks(mark) == []
+        for person in people[:2] + people[3:]:
+            person.hangup()
+    finally:
+        for person in people:
+            person.close()
