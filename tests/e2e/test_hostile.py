@@ -379,6 +379,17 @@ def test_phones_that_vanish_are_found_by_the_silence(make_pbx, talk):
     pbx.assert_nothing_left()
 
 
+def test_a_phone_that_vanishes_in_silence_is_found_by_its_session(make_pbx, talk):
+    """Nothing watches the sound: what is left is that nobody answers when the session is refreshed (RFC 4028; 90 s are the least)."""
+    pbx = make_pbx("media:\n  timeout_s: 0\nsip:\n  session_timers: always\n  session_expires_s: 90\n  min_se_s: 90")
+    alice, bob = talk(pbx, "1001", "1002")
+    alice.process.kill()
+    bob.closed(90)
+    ended = pbx.wait_event("call.ended")["data"]
+    assert (ended["disposition"], ended["hangup_by"]) == ("answered", "system")
+    assert ("session_timeout", 102) in [(leg["data"]["reason"], leg["data"]["q850_cause"]) for leg in pbx.events("leg.ended")]
+
+
 def test_one_phone_that_vanishes_frees_the_other(make_pbx, talk):
     pbx = make_pbx("media:\n  timeout_s: 2")
     alice, bob = talk(pbx, "1001", "1002")
