@@ -69,6 +69,10 @@ struct core_stream_stats {
 	uint32_t clock_hz, ptime_ms; /* of the codec; ptime: of what we send */
 	uint64_t reports_in, reports_out;
 
+	/* Where it is decoded: sound made up for what did not come, and the jitter buffer's delay as it should be, and at most. */
+	uint64_t concealed_ms;
+	uint32_t buffer_target_us, most_buffer_us;
+
 	/* How what we send arrives, as the peer's reports say. reported_at_ms 0: it has said nothing yet. */
 	uint64_t reported_at_ms, reported_packets; /* when, and how many we had sent by then */
 	uint32_t peer_lost, peer_highest, peer_jitter_us;
@@ -184,8 +188,8 @@ struct core_media_driver {
 	int (*record_stop)(pbx_recording recording);
 	int (*record_state)(pbx_recording recording, struct pbx_record_state *ret_state); /* all of it */
 	int (*record_adopt)(struct pbx_host *owner, pbx_recording recording, const struct pbx_record_watcher *watcher, void *self);
-	int (*record_recover)(struct pbx_host *host, const char *path,
-			      void (*done)(void *self, const struct pbx_record_result *result), void *self);
+	int (*record_recover)(struct pbx_host *host, const char *path, void (*done)(void *self, const struct pbx_record_result *result),
+			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
 };

@@ -8,6 +8,7 @@
  */
 #include "ear.h"
 #include "engine_inner.h"
+#include "filter.h"
 #include "mouth.h"
 #include "plan.h"
 #include "sound.h"
@@ -37,6 +38,11 @@ bool rtp_coding_differs(const struct core_stream_config *a, const struct core_st
 	return false;
 }
 
+bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b)
+{
+	return a->filter_wanted.owner || b->filter_wanted.owner || rtp_engine.settings->jitter_buffer.passthrough;
+}
+
 static struct needs needs_of(const struct rtp_stream *stream)
 {
 	const struct rtp_stream *peer = stream->peer;
@@ -50,8 +56,10 @@ static struct needs needs_of(const struct rtp_stream *stream)
 		needs.mouth_rates |= rtp_rate_bit(RTP_SOUND_HZ);
 	if (!peer || !peer->configured)
 		return needs;
-	needs.ear = needs.ear || rtp_route_lacks(&stream->config, &peer->config, false);
-	if (rtp_route_lacks(&peer->config, &stream->config, false)) {
+	bool carries = rtp_coding_carries(stream, peer);
+
+	needs.ear = needs.ear || carries || rtp_route_lacks(&stream->config, &peer->config, false);
+	if (carries || rtp_route_lacks(&peer->config, &stream->config, false)) {
 		needs.mouth = true;
 		needs.mouth_rates |= rtp_codecs_rates(peer->config.codecs, peer->config.codec_count);
 	}
@@ -72,6 +80,8 @@ static int make_ear(struct rtp_stream *stream, uint32_t rates, struct rtp_ear **
 {
 	int err = rtp_ear_new(&stream->config, rates, on_leaving, (void *)(uintptr_t)stream->id, ret_ear);
 
+	if (err == PBX_OK && rtp_read(&stream->session.counters.packets_in) > 0)
+		rtp_ear_go_on(*ret_ear);
 	return err == PBX_ENOTSUP ? PBX_OK : err;
 }
 
@@ -104,6 +114,31 @@ static int fill(struct rtp_stream *stream, const struct needs *needs, bool renew
 	return PBX_OK;
 }
 
+/* The rate at which the stream's filter works: that of what we send. 0: it has none, or nothing to work on. */
+static uint32_t filter_rate(const struct rtp_stream *stream)
+{
+	const struct rtp_codec *codec = NULL;
+
+	if (!stream->filter_wanted.owner || !stream->configured)
+		return 0;
+	for (uint8_t i = 0; !codec && i < stream->config.codec_count; i++)
+		codec = rtp_codec_find(&stream->config.codecs[i]);
+	return codec ? codec->row.rate_hz : 0;
+}
+
+static int fill_filter(struct rtp_stream *stream, bool another, struct rtp_command *command)
+{
+	uint32_t rate_hz = filter_rate(stream), rate_before_hz = stream->filter ? stream->filter->rate_hz : 0;
+	int err = PBX_OK;
+
+	if (!another && rate_hz == rate_before_hz)
+		return PBX_OK;
+	if (rate_hz)
+		err = rtp_filter_new(&stream->filter_wanted, rate_hz, &command->filter);
+	command->brings_filter = err == PBX_OK && (rate_hz || stream->filter);
+	return err;
+}
+
 static void note(struct rtp_stream *stream, const struct needs *needs, const struct rtp_command *command)
 {
 	if (command->brings_ear) {
@@ -114,28 +149,47 @@ static void note(struct rtp_stream *stream, const struct needs *needs, const str
 		stream->mouth = command->mouth;
 		stream->mouth_rates = needs->mouth_rates;
 	}
+	if (command->brings_filter)
+		stream->filter = command->filter;
 }
 
-int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews)
+static int settle(struct rtp_stream *stream, struct rtp_command *command, bool renews, bool refilters)
 {
 	struct needs needs = needs_of(stream);
 	struct rtp_command *own = NULL;
 
-	if (!command && !needs.ear && !needs.mouth && !stream->ear && !stream->mouth)
+	if (!command && !needs.ear && !needs.mouth && !stream->ear && !stream->mouth && !refilters)
 		return PBX_OK; /* most calls */
 	if (!command)
 		command = own = rtp_command_new(RTP_CODE, stream);
 	if (!command)
 		return PBX_ENOMEM;
-	int err = fill(stream, &needs, renews, command);
+	int err = fill_filter(stream, refilters, command);
 
 	if (err == PBX_OK)
+		err = fill(stream, &needs, renews, command);
+	if (err == PBX_OK) {
 		note(stream, &needs, command);
-	if (own && err == PBX_OK && (own->brings_ear || own->brings_mouth))
+	} else {
+		rtp_filter_free(command->filter);
+		command->filter = NULL;
+		command->brings_filter = false;
+	}
+	if (own && err == PBX_OK && (own->brings_ear || own->brings_mouth || own->brings_filter))
 		rtp_engine_send(own);
 	else
 		rtp_command_free(own);
 	return err;
+}
+
+int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews)
+{
+	return settle(stream, command, renews, false);
+}
+
+int rtp_coding_refilter(struct rtp_stream *stream)
+{
+	return settle(stream, NULL, false, true);
 }
 
 bool rtp_coding_is_transcoded(const struct rtp_stream *stream)

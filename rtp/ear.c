@@ -6,19 +6,21 @@
  * clocks differ.
  */
 #include "ear.h"
+#include "comfort.h"
+#include "filter.h"
 #include "voice.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define INITIAL_MS 40u
-#define LEAST_MS 20u
-#define MOST_MS 400u
-#define DRIFT_MS 20u
 #define HEARD_MS 1000u  /* after that the party has fallen silent */
 #define AWAY_US 200000u /* a taker that was away so long does not want what it missed */
 #define USUAL_FRAME_MS 20u
-#define MOST_MADE (RTP_MOST_FRAME_SAMPLES * 3 / 2) /* a frame may be lengthened by half */
+#define PIECE_MS 10u /* what a filter takes */
+#define MOST_CARRIED (RTP_VOICE_MOST_HZ / 1000 * PIECE_MS)
+#define MOST_MADE (RTP_MOST_FRAME_SAMPLES * 3 / 2 + MOST_CARRIED) /* a frame may be lengthened by half */
+#define LEAST_NOISE_RMS 3.0f                                      /* -81 dBFS: softer is silence */
+#define MOST_NOISE_RMS 330.0f                                     /* -40 dBFS: louder is no background */
 
 /* One codec, and how its samples become another rate's. */
 struct hearing {
@@ -36,6 +38,13 @@ struct rtp_ear {
 	uint64_t taken_at_us;
 	uint32_t missing_ms; /* how long nothing has come */
 	struct rtp_voice voice;
+	struct rtp_quiet quiet;     /* the noise behind it */
+	struct rtp_comfort comfort; /* which is made where nothing comes */
+	bool spoken, described;     /* something was decoded; the party has told how its noise sounds */
+	bool hushed;                /* and says nothing since */
+	struct rtp_filter *filter;  /* the session's */
+	uint32_t carried;           /* samples that wait until they are a whole piece */
+	int16_t carries[MOST_CARRIED];
 	bool meant;                 /* ready is more than silence that was meant */
 	uint32_t rate_hz, have, at; /* of ready */
 	struct rtp_ear_counts counts;
@@ -60,6 +69,13 @@ static int add_codec(struct rtp_ear *ear, const struct core_stream_config *confi
 	return rtp_resamplers_open(&hearing->to, hearing->coder.row.rate_hz, true, rates);
 }
 
+static void begin_voice(struct rtp_ear *ear, uint32_t rate_hz)
+{
+	rtp_voice_init(&ear->voice, rate_hz);
+	rtp_quiet_init(&ear->quiet, rate_hz);
+	ear->carried = 0;
+}
+
 /* Octets of the longest payload that its codecs may bring. */
 static uint32_t longest_payload(const struct rtp_ear *ear)
 {
@@ -74,21 +90,31 @@ static uint32_t longest_payload(const struct rtp_ear *ear)
 	return longest < PBX_CODEC_MOST_BYTES ? longest : PBX_CODEC_MOST_BYTES;
 }
 
+static struct rtp_jitter_settings delays = {
+	.enabled = true, .adaptive = true, .initial_length_ms = 50, .min_length_ms = 20, .max_length_ms = 200, .max_drift_ms = 30
+};
+
+void rtp_ear_configure(const struct rtp_jitter_settings *settings)
+{
+	delays = *settings;
+}
+
 static int open_jitter(struct rtp_ear *ear)
 {
 	const struct pbx_codec *row = &ear->codecs[0].coder.row;
 	const struct rtp_jitter_config config = { .clock_hz = row->clock_hz,
 						  .frame_units = row->clock_hz / 1000 * USUAL_FRAME_MS,
 						  .slot_bytes = longest_payload(ear),
-						  .initial_ms = INITIAL_MS,
-						  .least_ms = LEAST_MS,
-						  .most_ms = MOST_MS,
-						  .drift_ms = DRIFT_MS,
-						  .adaptive = true };
+						  .initial_ms = delays.enabled ? delays.initial_length_ms : delays.min_length_ms,
+						  .least_ms = delays.min_length_ms,
+						  .most_ms = delays.max_length_ms,
+						  .drift_ms = delays.max_drift_ms,
+						  .adaptive = delays.enabled && delays.adaptive };
 
 	ear->clock_hz = row->clock_hz;
 	ear->jitter = rtp_jitter_new(&config);
-	rtp_voice_init(&ear->voice, row->rate_hz);
+	begin_voice(ear, row->rate_hz);
+	rtp_comfort_init(&ear->comfort);
 	return ear->jitter ? PBX_OK : PBX_ENOMEM;
 }
 
@@ -121,6 +147,11 @@ void rtp_ear_free(struct rtp_ear *ear)
 	}
 	rtp_jitter_free(ear->jitter);
 	free(ear);
+}
+
+void rtp_ear_go_on(struct rtp_ear *ear)
+{
+	rtp_jitter_go_on(ear->jitter);
 }
 
 const struct rtp_ear_counts *rtp_ear_counts(const struct rtp_ear *ear)
@@ -167,6 +198,19 @@ void rtp_ear_put(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t 
 	ear->begun = true;
 }
 
+void rtp_ear_put_noise(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us)
+{
+	const struct rtp_jitter_packet noise = { .ssrc = packet->ssrc,
+						 .timestamp = packet->timestamp,
+						 .sequence = packet->sequence,
+						 .type = packet->type,
+						 .kind = RTP_JITTER_QUIET,
+						 .payload = packet->payload,
+						 .bytes = packet->payload_bytes };
+
+	rtp_jitter_put(ear->jitter, &noise, now_us);
+}
+
 void rtp_ear_put_event(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us)
 {
 	const struct rtp_jitter_packet event = { .ssrc = packet->ssrc,
@@ -182,7 +226,7 @@ void rtp_ear_put_event(struct rtp_ear *ear, const struct rtp_packet *packet, uin
 
 bool rtp_ear_is_heard(const struct rtp_ear *ear)
 {
-	return ear->begun && ear->missing_ms < HEARD_MS;
+	return ear->begun && (ear->missing_ms < HEARD_MS || ear->hushed);
 }
 
 uint32_t rtp_ear_rate(const struct rtp_ear *ear)
@@ -198,11 +242,27 @@ static uint32_t samples_in(const struct rtp_ear *ear, uint32_t units)
 	return rtp_ear_rate(ear) / 1000 * (ms == 0 ? 1 : ms > PBX_CODEC_MOST_PTIME_MS ? PBX_CODEC_MOST_PTIME_MS : ms);
 }
 
+/* As loud as behind the last words: the line is not dead. It begins softly by itself. */
+static void make_noise(struct rtp_ear *ear, int16_t *ret_samples, uint32_t count)
+{
+	float rms = ear->spoken ? ear->quiet.floor_rms : 0;
+
+	if (rms < LEAST_NOISE_RMS)
+		rms = 0;
+	if (!ear->described)
+		rtp_comfort_level(&ear->comfort, rms > MOST_NOISE_RMS ? MOST_NOISE_RMS : rms);
+	rtp_comfort_make(&ear->comfort, ret_samples, count);
+	rtp_voice_note(&ear->voice, ret_samples, count);
+}
+
 static void conceal(struct rtp_ear *ear, int16_t *ret_samples, uint32_t count)
 {
 	const struct rtp_coder *coder = &ear->codecs[ear->now].coder;
+	bool faded = ear->voice.concealed >= rtp_ear_rate(ear) / 1000 * RTP_VOICE_FADED_MS;
 
-	if (coder->row.conceal && ear->missing_ms < RTP_VOICE_FADED_MS) {
+	if (faded) {
+		make_noise(ear, ret_samples, count);
+	} else if (coder->row.conceal && ear->missing_ms < RTP_VOICE_FADED_MS) {
 		coder->row.conceal(coder->state, ret_samples, count);
 		rtp_voice_note(&ear->voice, ret_samples, count);
 	} else {
@@ -236,7 +296,7 @@ static void turn_to(struct rtp_ear *ear, uint8_t type)
 
 	ear->now = ear->of_type[type] - 1u;
 	if (rtp_ear_rate(ear) != rate_hz)
-		rtp_voice_init(&ear->voice, rtp_ear_rate(ear));
+		begin_voice(ear, rtp_ear_rate(ear));
 }
 
 /* As long as the jitter buffer would like it to be, where that is not heard. */
@@ -272,8 +332,38 @@ static uint32_t decode(struct rtp_ear *ear, const struct rtp_jitter_frame *frame
 	rtp_count(&ear->counts.decoded, 1);
 	uint32_t count = pace(ear, frame, ret_samples, (uint32_t)got);
 
+	(void)rtp_quiet_note(&ear->quiet, ret_samples, count); /* for its floor */
+	ear->spoken = true;
+	ear->hushed = false;
 	rtp_voice_hear(&ear->voice, ret_samples, count);
 	return count;
+}
+
+/* The party says how the noise behind it sounds (RFC 3389), and falls silent. */
+static uint32_t decode_noise(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, int16_t *ret_samples)
+{
+	uint32_t count = samples_in(ear, frame->units);
+
+	rtp_comfort_read(&ear->comfort, frame->payload, frame->bytes);
+	ear->described = ear->hushed = true;
+	make_noise(ear, ret_samples, count);
+	return count;
+}
+
+/* Whole pieces through the filter; the rest waits for more. How many samples are left of them. */
+static uint32_t filter(struct rtp_ear *ear, int16_t *samples, uint32_t count)
+{
+	uint32_t piece = rtp_ear_rate(ear) / 1000 * PIECE_MS, carried = ear->carried;
+
+	if (!rtp_filter_takes(ear->filter, rtp_ear_rate(ear)))
+		return count;
+	memmove(samples + carried, samples, count * sizeof *samples);
+	memcpy(samples, ear->carries, carried * sizeof *samples);
+	count += carried;
+	ear->carried = count % piece;
+	memcpy(ear->carries, samples + count - ear->carried, ear->carried * sizeof *samples);
+	rtp_filter_said(ear->filter, samples, count - ear->carried);
+	return count - ear->carried;
 }
 
 /* The next packet's worth, at the taker's rate, to be heard at due_us. */
@@ -283,11 +373,11 @@ static void make_ready(struct rtp_ear *ear, uint64_t due_us)
 	struct rtp_jitter_frame frame;
 	uint32_t count;
 
-	rtp_jitter_get(ear->jitter, due_us, &frame);
-	ear->meant = frame.what != RTP_JITTER_SILENCE;
+	rtp_jitter_get(ear->jitter, due_us + (uint64_t)ear->carried * 1000000 / rtp_ear_rate(ear), &frame);
+	ear->meant = frame.what != RTP_JITTER_SILENCE || ear->spoken;
 	switch (frame.what) {
 	case RTP_JITTER_PLAY:
-		count = decode(ear, &frame, samples);
+		count = frame.kind == RTP_JITTER_QUIET ? decode_noise(ear, &frame, samples) : decode(ear, &frame, samples);
 		break;
 	case RTP_JITTER_LOST:
 		count = repair(ear, &frame, samples);
@@ -298,10 +388,10 @@ static void make_ready(struct rtp_ear *ear, uint64_t due_us)
 		break;
 	default:
 		count = samples_in(ear, frame.units);
-		memset(samples, 0, count * sizeof samples[0]);
-		rtp_voice_note(&ear->voice, samples, count);
+		make_noise(ear, samples, count);
 		break;
 	}
+	count = filter(ear, samples, count);
 	ear->have = rtp_resample(&ear->codecs[ear->now].to, ear->rate_hz, samples, count, ear->ready, MOST_MADE);
 	ear->at = 0;
 }
@@ -311,7 +401,7 @@ static void come_back(struct rtp_ear *ear, uint32_t rate_hz, uint64_t now_us)
 {
 	if (ear->taken_at_us != 0 && now_us - ear->taken_at_us > AWAY_US) {
 		rtp_jitter_restart(ear->jitter, ear->clock_hz, ear->clock_hz / 1000 * USUAL_FRAME_MS);
-		rtp_voice_init(&ear->voice, rtp_ear_rate(ear));
+		begin_voice(ear, rtp_ear_rate(ear));
 		ear->have = ear->at = 0;
 	}
 	if (ear->rate_hz != rate_hz)
@@ -337,4 +427,20 @@ bool rtp_ear_take(struct rtp_ear *ear, uint32_t rate_hz, int16_t *ret_samples, u
 	}
 	ear->missing_ms += count * 1000 / rate_hz;
 	return meant;
+}
+
+void rtp_ear_set_filter(struct rtp_ear *ear, struct rtp_filter *to)
+{
+	ear->filter = to;
+	ear->carried = 0;
+}
+
+void rtp_ear_show(const struct rtp_ear *ear, struct rtp_counters *counters)
+{
+	struct rtp_jitter_stats stats;
+
+	rtp_jitter_stats(ear->jitter, &stats);
+	rtp_write(&counters->concealed_ms, stats.concealed_us / 1000);
+	rtp_write(&counters->buffer_target_us, stats.target_us);
+	rtp_write(&counters->most_buffer_us, stats.most_delay_us);
 }

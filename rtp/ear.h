@@ -19,18 +19,30 @@ struct rtp_ear_counts {
 
 struct rtp_ear;
 
+/* For the ears that are made from here on. Copied. [loop] */
+void rtp_ear_configure(const struct rtp_jitter_settings *settings);
+
 /* For the codecs of a configuration that we have; rates: bits of the rates it may be asked for besides those of the codecs. on_leaving
  * (context): one of its codecs is being taken away; put another ear in its place. PBX_OK, PBX_ENOTSUP (none of them is ours),
  * PBX_ENOMEM. [loop] */
 int rtp_ear_new(const struct core_stream_config *config, uint32_t rates, void (*on_leaving)(void *context), void *context,
 		struct rtp_ear **ret_ear);
+/* Of a stream that was relayed until now: it is heard without a pause. [loop] */
+void rtp_ear_go_on(struct rtp_ear *ear);
 void rtp_ear_free(struct rtp_ear *ear); /* NULL is fine. [loop] */
 const struct rtp_ear_counts *rtp_ear_counts(const struct rtp_ear *ear);
 
 /* ---- [media] ---- */
 
+/* All that is heard goes through it; NULL: through none. */
+void rtp_ear_set_filter(struct rtp_ear *ear, struct rtp_filter *filter);
+/* What the jitter buffer has seen, into the session's counters. */
+void rtp_ear_show(const struct rtp_ear *ear, struct rtp_counters *counters);
+
 bool rtp_ear_hears(const struct rtp_ear *ear, uint8_t type); /* packets of this type are for it */
 void rtp_ear_put(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us);
+/* A packet of CN: how the silence sounds that follows. */
+void rtp_ear_put_noise(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us);
 /* A packet of telephone-event: it has a place among the others, and no sound. */
 void rtp_ear_put_event(struct rtp_ear *ear, const struct rtp_packet *packet, uint64_t now_us);
 /* Somebody speaks, or has done so within the last second. While it is false there is nothing to take but silence. */

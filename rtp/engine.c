@@ -8,6 +8,7 @@
 #include "codecs.h"
 #include "dtls.h"
 #include "ear.h"
+#include "filter.h"
 #include "engine_inner.h"
 #include "kernel.h"
 #include "mouth.h"
@@ -53,6 +54,7 @@ void rtp_command_free(struct rtp_command *command)
 	free(command->route_back);
 	rtp_ear_free(command->ear);
 	rtp_mouth_free(command->mouth);
+	rtp_filter_free(command->filter);
 	free(command);
 }
 
@@ -293,6 +295,15 @@ static int check_ip(const char *name, const char *text, int family, struct pbx_d
 	return PBX_EINVAL;
 }
 
+static int check_delays(const struct rtp_jitter_settings *delays, struct pbx_diag *diag)
+{
+	if (delays->min_length_ms <= delays->initial_length_ms && delays->initial_length_ms <= delays->max_length_ms)
+		return PBX_OK;
+	pbx_diag_set(diag, "jitter_buffer.initial_length_ms", "%u ms is not between min_length_ms (%u) and max_length_ms (%u)",
+		     delays->initial_length_ms, delays->min_length_ms, delays->max_length_ms);
+	return PBX_EINVAL;
+}
+
 static int check_settings(const struct rtp_settings *settings, struct pbx_diag *diag)
 {
 	int err = check_ip("bind", settings->bind, AF_INET, diag);
@@ -314,6 +325,9 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 			pbx_diag_set(diag, "srtp_suites", "no crypto suite is called '%s'", settings->srtp_suites.items[i]);
 			return PBX_EINVAL;
 		}
+	err = check_delays(&settings->jitter_buffer, diag);
+	if (err != PBX_OK)
+		return err;
 	err = rtp_codecs_check(&settings->codecs, diag);
 	if (err != PBX_OK)
 		return err;
@@ -327,6 +341,7 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 static void take_settings(const struct rtp_settings *settings)
 {
 	rtp_engine.settings = settings;
+	rtp_ear_configure(&settings->jitter_buffer);
 	rtp_codecs_order(settings->codecs.count ? &settings->codecs : NULL);
 	rtp_engine.nat = strcmp(settings->nat, "off") == 0      ? RTP_NAT_OFF
 			 : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT
@@ -478,6 +493,8 @@ void rtp_totals_add(struct rtp_totals *totals, const struct rtp_session *session
 	totals->forged += rtp_read(&counters->forged);
 	totals->by_kernel += rtp_read(&counters->by_kernel);
 	totals->in_kernel += rtp_read(&counters->in_kernel);
+	totals->discarded += rtp_read(&counters->discarded);
+	totals->concealed_ms += rtp_read(&counters->concealed_ms);
 	totals->dropped += rtp_session_dropped(session);
 }
 

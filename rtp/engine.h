@@ -1,6 +1,7 @@
 /* rtp/engine.h - the loop's side of the media: streams, the workers they are on, sounds and sources. All of it: [loop]. */
 #pragma once
 #include <core/media_driver.h>
+#include "jitter.h"
 #include "ports.h"
 #include "worker.h"
 
@@ -16,6 +17,7 @@ struct rtp_settings {
 	const char *transcode, *prefer;
 	const char *ice;
 	uint32_t consent_s;
+	struct rtp_jitter_settings jitter_buffer;
 	const char *country;
 	const char *kernel_relay;
 };
@@ -40,6 +42,7 @@ extern const struct core_media_driver rtp_driver;
 struct rtp_totals {
 	uint64_t packets_in, packets_out, lost, foreign, malformed, forged, dropped, by_kernel;
 	uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
+	uint64_t discarded, concealed_ms;
 	uint32_t in_kernel, kernel_interfaces; /* streams whose packets the kernel relays now; interfaces it does so on */
 	uint32_t streams, sources, decoders, listeners, workers;
 };

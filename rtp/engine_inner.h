@@ -31,7 +31,9 @@ struct rtp_stream {
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
 	struct rtp_recording *recordings;
-	uint32_t plans; /* so far */
+	uint32_t plans;                   /* so far */
+	struct core_filter filter_wanted; /* .owner NULL: none */
+	struct rtp_filter *filter;        /* the newest that was given to the worker */
 
 	/* mixes.c: the room that it is in. */
 	struct rtp_room *room;
@@ -112,6 +114,11 @@ int rtp_mix_driver_voice(core_stream stream, struct core_mix_voice *ret_voice);
 int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews);
 /* Whether one configuration makes other coders than the other. */
 bool rtp_coding_differs(const struct core_stream_config *a, const struct core_stream_config *b);
+/* Another filter is wanted: with all that it needs. PBX_OK, PBX_ENOMEM. */
+int rtp_coding_refilter(struct rtp_stream *stream);
+/* What passes between two streams goes by ear and mouth, whether they agree on a codec or not: one of them has a filter, or the settings say
+ * so. */
+bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b);
 /* What the stream's party says, or hears, is decoded and encoded anew. */
 bool rtp_coding_is_transcoded(const struct rtp_stream *stream);
 

@@ -63,6 +63,7 @@ struct rtp_jitter {
 	int32_t history[RTP_JITTER_HISTORY];
 
 	/* What is heard. */
+	bool goes_on;          /* the first packet does not wait */
 	bool playing;          /* packets follow each other; false: the next one waits until it is due */
 	bool quiet;            /* nothing is missed: silence was announced, a key is pressed, or nobody has spoken yet */
 	uint32_t waiting;      /* packets in slots */
@@ -515,6 +516,7 @@ static void play(struct rtp_jitter *jitter, struct slot *slot, struct rtp_jitter
 	note_delay(jitter, slot->timestamp);
 	drop(jitter, slot);
 	jitter->stats.played++;
+	jitter->goes_on = false;
 	jitter->next = slot->sequence + 1;
 	jitter->play_at = slot->timestamp + slot->units;
 	jitter->playing = slot->kind == RTP_JITTER_AUDIO;
@@ -578,12 +580,17 @@ void rtp_jitter_get(struct rtp_jitter *jitter, uint64_t due_us, struct rtp_jitte
 		jitter->playing = false; /* it did not speak in between, and nobody said so */
 		jitter->quiet = true;
 	}
-	if (!jitter->playing && excess_of(jitter, first->timestamp) < 0) {
+	if (!jitter->playing && !jitter->goes_on && excess_of(jitter, first->timestamp) < 0) {
 		wait(jitter, ret_frame);
 		return;
 	}
 	jitter->stats.lost += missing;
 	play(jitter, first, ret_frame);
+}
+
+void rtp_jitter_go_on(struct rtp_jitter *jitter)
+{
+	jitter->goes_on = true;
 }
 
 void rtp_jitter_slipped(struct rtp_jitter *jitter, uint32_t units)

@@ -13,6 +13,12 @@
 #define RTP_JITTER_MOST_MS 1000u /* what settings allow */
 #define RTP_JITTER_HISTORY 500u  /* packets from which the delay is found: ten seconds of the usual ones */
 
+/* Settings media.jitter_buffer. */
+struct rtp_jitter_settings {
+	bool enabled, adaptive, passthrough;
+	uint32_t initial_length_ms, min_length_ms, max_length_ms, max_drift_ms;
+};
+
 struct rtp_jitter_config {
 	uint32_t clock_hz;                      /* of RTP's timestamps */
 	uint32_t frame_units;                   /* what a packet lasts, in that clock, until one tells */
@@ -79,6 +85,9 @@ struct rtp_jitter;
 struct rtp_jitter *rtp_jitter_new(const struct rtp_jitter_config *config); /* NULL: no memory */
 void rtp_jitter_free(struct rtp_jitter *jitter);                           /* NULL is fine */
 
+/* Before the first put: the stream has been heard elsewhere and must not pause now. Its first packet is played at once, and the delay is reached
+ * by lengthening. */
+void rtp_jitter_go_on(struct rtp_jitter *jitter);
 /* now_us: when it arrived. */
 void rtp_jitter_put(struct rtp_jitter *jitter, const struct rtp_jitter_packet *packet, uint64_t now_us);
 /* due_us, by the same clock: when the first sample of the answer will be heard, which is now plus what is decoded and waits. */

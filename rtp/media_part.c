@@ -27,6 +27,8 @@ enum family {
 	PACKETS,
 	FOREIGN,
 	LOST,
+	DISCARDED,
+	CONCEALED,
 	MALFORMED,
 	FORGED,
 	SESSIONS,
@@ -129,6 +131,10 @@ static const struct pbx_metric metrics[] = {
 	[FAILED] = { "pbx_media_failures_total", PBX_METRIC_COUNTER, "Streams that ICE or DTLS gave up, by cause", "reason", NULL },
 	[PACKETS] = { "pbx_rtp_packets_total", PBX_METRIC_COUNTER, "RTP packets received and sent", "dir", NULL },
 	[FOREIGN] = { "pbx_rtp_foreign_total", PBX_METRIC_COUNTER, "Packets dropped because they came from somebody else", NULL, NULL },
+	[DISCARDED] = { "pbx_rtp_discarded_total", PBX_METRIC_COUNTER,
+			"RTP packets left out by a jitter buffer: too late, or too many at once", NULL, NULL },
+	[CONCEALED] = { "pbx_rtp_concealed_seconds_total", PBX_METRIC_COUNTER, "Sound made up where packets did not come in time", NULL,
+			NULL },
 	[LOST] = { "pbx_rtp_lost_total", PBX_METRIC_COUNTER, "RTP packets that did not arrive", NULL, NULL },
 	[MALFORMED] = { "pbx_rtp_malformed_total", PBX_METRIC_COUNTER, "Packets that were no RTP or RTCP as agreed", NULL, NULL },
 	[FORGED] = { "pbx_srtp_auth_failures_total", PBX_METRIC_COUNTER, "SRTP packets dropped: not authentic, or played again", NULL,
@@ -195,6 +201,10 @@ static void on_scrape(void *self)
 	add_since(PACKETS, "out", now.packets_out, part->counted.packets_out);
 	add_since(FOREIGN, NULL, now.foreign, part->counted.foreign);
 	add_since(LOST, NULL, now.lost, part->counted.lost);
+	add_since(DISCARDED, NULL, now.discarded, part->counted.discarded);
+	(void)part->metrics->add(
+		part->host, CONCEALED, NULL,
+		now.concealed_ms > part->counted.concealed_ms ? (double)(now.concealed_ms - part->counted.concealed_ms) / 1000 : 0);
 	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
 	add_since(FORGED, NULL, now.forged, part->counted.forged);
 	add_since(DROPPED, NULL, now.dropped, part->counted.dropped);
@@ -231,6 +241,11 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 	(void)part->json->set_integer(leg, "by_kernel", (int64_t)stats->by_kernel);
 	(void)part->json->set_boolean(leg, "in_kernel", stats->in_kernel);
 	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
+	(void)part->json->set_integer(leg, "discarded", (int64_t)stats->discarded);
+	(void)part->json->set_integer(leg, "concealed_ms", (int64_t)stats->concealed_ms);
+	(void)part->json->set_integer(leg, "buffer_us", stats->buffer_us);
+	(void)part->json->set_integer(leg, "buffer_target_us", stats->buffer_target_us);
+	(void)part->json->set_integer(leg, "most_buffer_us", stats->most_buffer_us);
 	(void)part->json->set_integer(leg, "round_trip_us", stats->round_trip_us);
 	(void)part->json->set_integer(leg, "worker", stats->worker);
 	(void)part->json->set_integer(leg, "duplicates", (int64_t)stats->duplicates);
@@ -314,6 +329,11 @@ static const struct pbx_field leg_fields[] = {
 	{ "by_kernel", PBX_TYPE_INT, "Of the packets received: relayed by the program in the kernel" },
 	{ "in_kernel", PBX_TYPE_BOOL, "What it receives is relayed by the program in the kernel now" },
 	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
+	{ "discarded", PBX_TYPE_INT, "Packets that the jitter buffer left out: they came too late, or too many at once" },
+	{ "concealed_ms", PBX_TYPE_INT, "Sound that was made up in place of packets that did not come, where it is decoded" },
+	{ "buffer_us", PBX_TYPE_INT, "Delay of the jitter buffer now; 0: it is not decoded" },
+	{ "buffer_target_us", PBX_TYPE_INT, "The delay that the network asks for" },
+	{ "most_buffer_us", PBX_TYPE_INT, "The longest delay there was" },
 	{ "round_trip_us", PBX_TYPE_INT, "From us to the peer and back; 0: not known" },
 	{ "worker", PBX_TYPE_INT, "The media worker" },
 	{ "duplicates", PBX_TYPE_INT, "Packets that came twice" },
@@ -427,6 +447,21 @@ static const struct pbx_setting settings[] = {
 			"asking too (full). Browsers need one of the latter"),
 	PBX_UINT(struct rtp_settings, consent_s, .initial = 25, .least = 4, .most = 30, .unit = "s",
 		 .help = "A call with ICE ends when its peer has not answered for so long"),
+	PBX_BOOL(struct rtp_settings, jitter_buffer.enabled, .initial = 1,
+		 .help = "Where legs are decoded, wait for packets that are late; off: for min_length_ms only, whatever the network is "
+			 "like"),
+	PBX_UINT(struct rtp_settings, jitter_buffer.initial_length_ms, .initial = 50, .least = 10, .most = RTP_JITTER_MOST_MS, .unit = "ms",
+		 .help = "How long at the beginning, before the network is known"),
+	PBX_UINT(struct rtp_settings, jitter_buffer.min_length_ms, .initial = 20, .least = 10, .most = RTP_JITTER_MOST_MS, .unit = "ms",
+		 .help = "How long at least"),
+	PBX_UINT(struct rtp_settings, jitter_buffer.max_length_ms, .initial = 200, .least = 10, .most = RTP_JITTER_MOST_MS, .unit = "ms",
+		 .help = "How long at most; what comes later is lost"),
+	PBX_UINT(struct rtp_settings, jitter_buffer.max_drift_ms, .initial = 30, .least = 10, .most = 500, .unit = "ms",
+		 .help = "A delay that is too long by so much is made shorter, a period of the voice at a time"),
+	PBX_BOOL(struct rtp_settings, jitter_buffer.adaptive, .initial = 1,
+		 .help = "As long as 97 of 100 packets need; off: initial_length_ms"),
+	PBX_BOOL(struct rtp_settings, jitter_buffer.passthrough, .initial = 0,
+		 .help = "Also between legs that could be relayed: they are decoded, and leave evenly; calls that begin from then on"),
 	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
 };
 

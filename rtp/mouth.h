@@ -20,12 +20,16 @@ const char *rtp_mouth_codec(const struct rtp_mouth *mouth);
 
 /* ---- [media] ---- */
 
+/* All that it says goes through it; NULL: through none. */
+void rtp_mouth_set_filter(struct rtp_mouth *mouth, struct rtp_filter *filter);
+
 /* Says count samples at rate_hz. Nothing happens while the session has no mouth; what is said while it cannot send is lost. */
 void rtp_mouth_give(struct rtp_session *session, uint32_t rate_hz, const int16_t *samples, uint32_t count);
 /* One whole packet's payload, made elsewhere in the mouth's codec: what many hear is encoded once. */
 void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes);
 /* Nobody speaks any more, or somebody else than the mouth does: what waits is forgotten, the next packet begins a talkspurt. */
 void rtp_mouth_rest(struct rtp_session *session);
-uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth);               /* of its codec: no resampling */
-uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth);           /* of its packets */
-bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law); /* it speaks G.711, and which */
+uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth);     /* of its codec: no resampling */
+uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth); /* of its packets */
+/* It speaks G.711, and which: what is encoded already may be given to it. Not through a filter. */
+bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law);

@@ -93,6 +93,8 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 		ret_plan->receive[type] = kind_of(&config->codecs[i]);
 		ret_plan->clock_khz[type] = khz_of(&config->codecs[i]);
 	}
+	if (ret_plan->receive[RTP_TYPE_NOISE] == RTP_KIND_NONE)
+		ret_plan->receive[RTP_TYPE_NOISE] = RTP_KIND_NOISE;
 	uint8_t event = config->dtmf_receive_type & 0x7f;
 
 	if (event != 0 && ret_plan->receive[event] != RTP_KIND_EVENT) {
@@ -216,4 +218,12 @@ bool rtp_route_lacks(const struct core_stream_config *from, const struct core_st
 			return false;
 	}
 	return false;
+}
+
+void rtp_route_close(const struct core_stream_config *from, struct rtp_route *route)
+{
+	for (uint8_t i = 0; from && i < from->codec_count; i++) {
+		if (kind_of(&from->codecs[i]) != RTP_KIND_EVENT && rtp_codec_find(&from->codecs[i]))
+			route->out[from->receive_types[i] & 0x7f] = RTP_OUT_NONE;
+	}
 }

@@ -20,6 +20,8 @@ int rtp_plan_associate(struct rtp_plan *plan, const struct core_stream_config *c
 void rtp_plan_free(struct rtp_plan *plan); /* NULL is fine */
 /* What `from` sends, on its way to `to`. Either may be NULL (not configured): nothing passes. */
 void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route);
+/* Without a way for what we can decode: ear and mouth take it. */
+void rtp_route_close(const struct core_stream_config *from, struct rtp_route *route);
 /* Whether `from` may send a codec of ours that cannot be passed to `to` as it is; first: whether the one it sends by preference is such. */
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first);
 /* The codec we send: the first, by name. "" when there is none. */

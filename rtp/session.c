@@ -153,6 +153,11 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 		if (session->ear)
 			rtp_ear_put_event(session->ear, packet, session->worker->now_us);
 	}
+	if (kind == RTP_KIND_NOISE) {
+		if (session->ear)
+			rtp_ear_put_noise(session->ear, packet, session->worker->now_us);
+		return;
+	}
 	if (session->taps)
 		rtp_tap_copy(session, RTP_SAYS, packet->type, packet->sequence, packet->timestamp, packet->ssrc, packet->payload,
 			     packet->payload_bytes);
@@ -344,6 +349,8 @@ void rtp_session_look_after(struct rtp_session *session)
 		tell_source(session);
 	rtp_association_look_after(session);
 	look_for_silence(session);
+	if (session->ear)
+		rtp_ear_show(session->ear, &session->counters);
 	rtp_dtmf_look_after(session);
 	rtp_receiver_look_after(session);
 	rtp_rtcp_look_after(session);

@@ -24,6 +24,8 @@
 #define RTP_KIND_MU 2u
 #define RTP_KIND_A 3u
 #define RTP_KIND_EVENT 4u /* RFC 4733 */
+#define RTP_KIND_NOISE 5u /* CN (RFC 3389) by its static number, which many send unasked: heard where we decode, else dropped */
+#define RTP_TYPE_NOISE 13u
 
 static inline bool rtp_kind_is_g711(uint8_t kind)
 {
@@ -83,7 +85,9 @@ struct rtp_counters {
 	_Atomic uint32_t buffer_us; /* what that keeps back now; 0: there is none */
 	_Atomic uint64_t by_kernel; /* of packets_in: relayed by the program in the kernel */
 	_Atomic uint32_t in_kernel;
-	_Atomic uint32_t suite; /* of DTLS */
+	_Atomic uint32_t suite;        /* of DTLS */
+	_Atomic uint64_t concealed_ms; /* of the ear: sound made up */
+	_Atomic uint32_t buffer_target_us, most_buffer_us;
 };
 
 static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
@@ -188,6 +192,7 @@ struct rtp_play;
 struct rtp_tap;
 struct rtp_digits;
 struct rtp_ear;
+struct rtp_filter;
 struct rtp_mouth;
 struct rtp_mix_member;
 struct rtp_worker;
@@ -229,6 +234,7 @@ struct rtp_session {
 	struct rtp_ear *ear;           /* what the party says, as samples; NULL: nobody asks */
 	uint64_t ear_left_out;         /* what its jitter buffer had thrown away when that was counted last */
 	struct rtp_mouth *mouth;       /* what we say to it as samples; NULL: the relay does all */
+	struct rtp_filter *filter;     /* changes both; NULL: none */
 	uint64_t event_until_us;       /* an event is being relayed to it: the mouth is silent */
 
 	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */

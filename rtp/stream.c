@@ -10,6 +10,7 @@
 #include "ear.h"
 #include "engine_inner.h"
 #include "estimate.h"
+#include "filter.h"
 #include "kernel.h"
 #include "mouth.h"
 #include "octets.h"
@@ -204,6 +205,7 @@ static void stream_free(struct rtp_stream *stream)
 	rtp_plan_free(stream->session.plan);
 	rtp_ear_free(stream->session.ear);
 	rtp_mouth_free(stream->session.mouth);
+	rtp_filter_free(stream->session.filter);
 	free(stream->session.route);
 	free(stream);
 }
@@ -345,6 +347,10 @@ static int add_routes(struct rtp_command *command, const struct rtp_stream *a, c
 		return PBX_ENOMEM;
 	rtp_route_make(config_of(a), config_of(b), command->route);
 	rtp_route_make(config_of(b), config_of(a), command->route_back);
+	if (rtp_coding_carries(a, b)) {
+		rtp_route_close(config_of(a), command->route);
+		rtp_route_close(config_of(b), command->route_back);
+	}
 	return PBX_OK;
 }
 
@@ -510,6 +516,26 @@ static int send_simple(struct rtp_stream *stream, uint32_t kind, bool held)
 	command->held = held;
 	rtp_engine_send(command);
 	return PBX_OK;
+}
+
+/* What stood there before comes back with the command. */
+static int driver_set_filter(core_stream name, const struct core_filter *filter)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	const struct core_filter before = stream->filter_wanted;
+
+	stream->filter_wanted = filter ? *filter : (struct core_filter){ 0 };
+	int err = rtp_coding_refilter(stream);
+
+	if (err != PBX_OK)
+		stream->filter_wanted = before;
+	if (err != PBX_OK || !stream->peer)
+		return err;
+	err = rtp_coding_settle(stream->peer, NULL, false);
+	return err == PBX_OK ? send_routes(RTP_ROUTE, stream, stream->peer) : err;
 }
 
 static int driver_disconnect(core_stream name)
@@ -797,6 +823,9 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.by_kernel = rtp_read(&counters->by_kernel),
 		.in_kernel = rtp_read(&counters->in_kernel),
 		.jitter_us = rtp_read(&counters->jitter_us),
+		.concealed_ms = rtp_read(&counters->concealed_ms),
+		.buffer_target_us = rtp_read(&counters->buffer_target_us),
+		.most_buffer_us = rtp_read(&counters->most_buffer_us),
 		.round_trip_us = rtp_read(&counters->round_trip_us),
 		.local = stream->local,
 		.worker = stream->worker,
@@ -871,4 +900,5 @@ const struct core_media_driver rtp_driver = {
 	.mix_play = rtp_mix_driver_play,
 	.mix_stop = rtp_mix_driver_stop,
 	.mix_voice = rtp_mix_driver_voice,
+	.set_filter = driver_set_filter,
 };

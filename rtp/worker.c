@@ -5,7 +5,9 @@
  * on the wheel (players, digits, frames to be cut) and stands still otherwise; a session on the wheel comes round every ptime,
  * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
  */
+#include "ear.h"
 #include "mix.h"
+#include "mouth.h"
 #include "tap.h"
 #include "worker.h"
 
@@ -245,6 +247,7 @@ static void take_coders(struct rtp_session *session, struct rtp_command *command
 {
 	struct rtp_ear *ear = session->ear;
 	struct rtp_mouth *mouth = session->mouth;
+	struct rtp_filter *filter = session->filter;
 
 	if (command->brings_ear) {
 		session->ear = command->ear;
@@ -255,6 +258,14 @@ static void take_coders(struct rtp_session *session, struct rtp_command *command
 		session->mouth = command->mouth;
 		command->mouth = mouth;
 	}
+	if (command->brings_filter) {
+		session->filter = command->filter;
+		command->filter = filter;
+	}
+	if (session->ear)
+		rtp_ear_set_filter(session->ear, session->filter);
+	if (session->mouth)
+		rtp_mouth_set_filter(session->mouth, session->filter);
 }
 
 static void queue_digits(struct rtp_session *session, struct rtp_digits *digits)

@@ -50,7 +50,7 @@ struct rtp_command {
 	uint32_t kind;
 	bool settles; /* the loop is busy until it comes back */
 	bool held;
-	bool brings_ear, brings_mouth; /* CODE, CONFIGURE */
+	bool brings_ear, brings_mouth, brings_filter; /* CODE, CONFIGURE */
 	struct rtp_session *session, *peer;
 	uint64_t stream; /* of the session: still a name when that is gone */
 	uint32_t worker; /* where it was done */
@@ -63,6 +63,7 @@ struct rtp_command {
 	struct rtp_mix_member *member;
 	struct rtp_mix_wish wish;
 	uint32_t rate_hz;
+	struct rtp_filter *filter;
 };
 
 struct rtp_sound;

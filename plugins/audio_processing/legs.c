@@ -193,6 +193,8 @@ static int wish(struct audio_processing *audio, pbx_leg leg, const struct sound_
 
 int audio_wish(struct audio_processing *audio, pbx_leg leg, const struct sound_wishes *wishes)
 {
+	if (!asks_for_something(wishes) && find(audio, leg))
+		return audio->media->detach(audio->host, leg); /* on_gone forgets it */
 	return wish(audio, leg, wishes, true);
 }
 

@@ -360,7 +360,13 @@ static void measure_floor(const struct core_addr *far, int fd)
 static void measure_engine(const struct core_addr *far, int fd)
 {
 	static const struct rtp_observer nobody;
-	struct rtp_settings settings = { .bind = room ? "0.0.0.0" : "127.0.0.1",
+	struct rtp_settings settings = { .jitter_buffer = { .enabled = true,
+							    .adaptive = true,
+							    .initial_length_ms = 50,
+							    .min_length_ms = 20,
+							    .max_length_ms = 200,
+							    .max_drift_ms = 30 },
+					 .bind = room ? "0.0.0.0" : "127.0.0.1",
 					 .external_ip = room ? HALL_0 : "",
 					 .bind6 = "::1",
 					 .external_ip6 = "",

@@ -1,4 +1,5 @@
 """A phone of a few lines with a voice and an ear: it says on the wire exactly what a test wants said, which no real phone would."""
+import heapq
 import math
 import re
 import socket
@@ -41,6 +42,7 @@ class Talker(SipClient, Listener):
         self.other_line, self.passed_on = None, 0
         self.loses = 0  # each so many-th packet never arrives
         self.road = None  # road(seq): how late a packet leaves, in seconds; None: it is lost
+        self.way = None  # way(seq): seconds that a packet takes to us, None when it is lost; else they arrive at once
         self.remote = self.remote_tag = self.target = ""
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
@@ -54,16 +56,20 @@ class Talker(SipClient, Listener):
         super().close()
 
     def _speak(self):
-        tone, seq, began = _mu_law_tone(self.hertz), 0, time.monotonic()
-        while not self._closing.wait(max(0, began + seq * 0.02 - time.monotonic())):
-            at = seq * FRAME % len(tone)
-            head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
-            late = self.road(seq) if self.road and self.towards else 0
-            if late and self._closing.wait(late):
-                return
-            if self.towards and self.speaks and late is not None and not (self.loses and seq % self.loses == 0):
-                self.rtp.sendto(head + self._mixed(tone[at:at + FRAME]), self.towards)
-            seq += 1
+        tone, seq, began, underway = _mu_law_tone(self.hertz), 0, time.monotonic(), []
+        while not self._closing.wait(max(0, min([began + seq * 0.02] + [at for at, _ in underway[:1]]) - time.monotonic())):
+            if began + seq * 0.02 <= time.monotonic():
+                at = seq * FRAME % len(tone)
+                head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
+                late = self.road(seq) if self.road and self.towards else 0
+                if late and self._closing.wait(late):
+                    return
+                takes = self.way(seq) if self.way else 0
+                if self.towards and self.speaks and late is not None and takes is not None and not (self.loses and seq % self.loses == 0):
+                    heapq.heappush(underway, (time.monotonic() + takes, head + self._mixed(tone[at:at + FRAME])))
+                seq += 1
+            while underway and underway[0][0] <= time.monotonic():
+                self.rtp.sendto(heapq.heappop(underway)[1], self.towards)
 
     def _mixed(self, own):
         """Our voice, and in a conference what the party of the other line says."""

@@ -24,6 +24,12 @@ struct rtp_settings rig_settings = { .bind = "127.0.0.1",
 				     .consent_s = 25,
 				     .country = "us",
 				     .transcode = "auto",
+				     .jitter_buffer = { .enabled = true,
+							.adaptive = true,
+							.initial_length_ms = 50,
+							.min_length_ms = 20,
+							.max_length_ms = 200,
+							.max_drift_ms = 30 },
 				     .prefer = "remote" };
 struct rig_heard rig_heard;
 

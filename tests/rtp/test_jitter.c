@@ -624,6 +624,22 @@ START_TEST(a_listener_who_cannot_stretch_is_served_as_well)
 }
 END_TEST
 
+START_TEST(a_stream_that_was_heard_before_does_not_pause)
+{
+	struct line *line = line_with(&usual);
+
+	rtp_jitter_go_on(line->jitter);
+	line->due_us = line->sent_at_us + 45000; /* five milliseconds after the first one */
+	say_for(line, 100, 40000);
+	ck_assert_uint_ge(line->newest_heard, 2);
+	ck_assert_uint_eq(line->silent_us + line->waited_us, 0);
+	say_for(line, 1000, 40000);
+	ck_assert_uint_ge(stats_of(line).delay_us, 40000); /* it has lengthened */
+	ck_assert_uint_eq(line->out_of_order, 0);
+	line_free(line);
+}
+END_TEST
+
 START_TEST(who_takes_nothing_for_a_minute_gets_the_newest)
 {
 	struct line *line = line_with(&usual);
@@ -674,4 +690,5 @@ CHECK_MAIN("jitter", an_even_stream_is_played_without_a_hole_and_soon, delays_of
 	   silence_is_no_loss, silence_that_was_announced_is_not_concealed, a_key_press_is_neither_heard_nor_missed,
 	   a_phone_whose_timestamps_stand_still_on_hold_is_heard_at_once, a_stall_makes_a_delay_that_goes_away_again,
 	   a_longer_way_is_heard_and_a_shorter_one_too, falls_by_at_most_a_frame_a_second, a_listener_who_cannot_stretch_is_served_as_well,
-	   who_takes_nothing_for_a_minute_gets_the_newest, a_payload_that_is_too_long_is_refused, another_clock_begins_anew)
+	   a_stream_that_was_heard_before_does_not_pause, who_takes_nothing_for_a_minute_gets_the_newest,
+	   a_payload_that_is_too_long_is_refused, another_clock_begins_anew)

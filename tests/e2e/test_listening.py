@@ -1,0 +1,76 @@
+"""How it sounds when the network is bad, and when somebody works on the sound: measured on the wire, where the listener's phone is."""
+import random
+import threading
+
+import pytest
+from tone import RATE, power_db
+
+
+@pytest.fixture
+def call(pbx, talkers):
+    """call(): 1001 talks with 1002, both of our own making."""
+    def make():
+        alice, bob = talkers(pbx, "1001", "1002")
+        answering = threading.Thread(target=bob.answer)
+        answering.start()
+        alice.dial("1002")
+        answering.join()
+        assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+        return alice, bob
+    return make
+
+
+def leg_of(pbx, talker):
+    """What the PBX measures of the stream from a talker."""
+    return next(leg for leg in pbx.ctl("media", "streams") if leg["remote"].endswith(f":{talker.rtp_port}"))
+
+
+def windows_db(samples, hertz):
+    """The loudness of a tone in each tenth of a second."""
+    return [power_db(samples[at:at + RATE // 10], hertz) for at in range(0, len(samples) - RATE // 10, RATE // 10)]
+
+
+def test_an_uneven_network_is_not_heard(pbx, call):
+    """60 ms give or take 30, and one packet in twenty lost: what leaves is even, without a hole or a click."""
+    pbx.ctl("config", "set", "media.jitter_buffer.passthrough", "true")
+    alice, bob = call()
+    chance = random.Random(7)
+    steady = power_db(alice.listen(1), bob.hertz)
+    bob.way = lambda seq: None if chance.random() < 0.05 else max(0, chance.gauss(0.06, 0.03))
+    alice.listen(3)  # until the network is known
+    before, here = leg_of(pbx, bob), alice.ear.mark()
+    heard = alice.listen(6)
+    after = leg_of(pbx, bob)
+
+    assert min(windows_db(heard, bob.hertz)) > steady - 6
+    assert not alice.ear.breaks(here) and not alice.ear.gaps(here)
+    assert 80_000 <= after["buffer_target_us"] <= 160_000
+    concealed, lost = after["concealed_ms"] - before["concealed_ms"], after["lost"] - before["lost"]
+    assert lost > 5
+    assert 20 * lost - 60 <= concealed <= 20 * lost + 600, "what was lost, and what came late through a busy machine"
+    bob.way = None
+    alice.hangup()
+    bob.closed()
+
+
+def test_sound_is_worked_on_in_a_live_call(pbx, call):
+    """A relayed call gets a filter and loses it again: gains are heard, mute is, and no switch makes a gap."""
+    alice, bob = call()
+    here, steady = alice.ear.mark(), power_db(alice.listen(1), bob.hertz)
+    leg = next(event["data"]["leg_id"] for event in pbx.events("leg.started") if event["data"]["number"] == "1002")
+
+    status, _ = pbx.http("PUT", f"/media/legs/{leg}/audio", {"gain_in_db": -12})
+    assert status == 200
+    pbx.wait_for(lambda: abs(power_db(alice.listen(0.2), bob.hertz) - (steady - 12)) < 1, "another loudness")
+    assert bob.hears(alice.hertz)
+    assert pbx.http("PUT", f"/media/legs/{leg}/audio", {"gain_in_db": 0, "gain_out_db": 6})[0] == 200
+    pbx.wait_for(lambda: abs(power_db(alice.listen(0.2), bob.hertz) - steady) < 1, "another loudness")
+    assert pbx.http("PUT", f"/media/legs/{leg}/audio", {"gain_out_db": 0, "muted": True})[0] == 200
+    pbx.wait_for(lambda: power_db(alice.listen(0.2), bob.hertz) < steady - 40, "another loudness")
+    assert pbx.http("PUT", f"/media/legs/{leg}/audio", {"muted": False})[0] == 200
+    assert alice.hears(bob.hertz)
+    pbx.ctl("plugin", "reload", "audio_processing")
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    assert not alice.ear.gaps(here) and not alice.ear.breaks(here)
+    alice.hangup()
+    bob.closed()
