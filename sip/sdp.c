@@ -123,7 +123,8 @@ static void add_codec(struct core_media_desc *desc, uint8_t type, const char *na
 	memcpy(codec->name, name, strlen(name) + 1);
 	if (fmtp)
 		memcpy(codec->fmtp, fmtp, strlen(fmtp) + 1);
-	codec->clock_hz = (uint32_t)clock_hz;
+	/* G.722 has a clock of 8,000 (RFC 3551 4.5.2); who tells the truth about its samples means the same. */
+	codec->clock_hz = strcasecmp(name, "G722") == 0 ? 8000 : (uint32_t)clock_hz;
 	codec->channels = count >= 1 && count <= 8 ? (uint8_t)count : 1;
 	codec->payload_type = type;
 	desc->codec_count++;
