@@ -273,6 +273,13 @@ void core_calls_stats(struct core_calls_stats *ret_stats)
 
 static const char *const leg_states[] = { "", "new", "ringing", "answered", "ended" };
 
+static bool is_transcoded(const struct core_leg *leg)
+{
+	struct core_stream_stats stats;
+
+	return leg->has_stream && core_media->stats(leg->stream, &stats) == PBX_OK && stats.transcoded;
+}
+
 static struct pbx_json *leg_json(const struct core_leg *leg)
 {
 	struct pbx_json *object = json->new_object();
@@ -289,6 +296,7 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_text(object, "device", leg->withheld ? "" : leg->device);
 	(void)json->set_text(object, "address", leg->withheld ? "" : leg->address);
 	(void)json->set_text(object, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	(void)json->set_boolean(object, "transcoded", is_transcoded(leg));
 	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
 	struct pbx_json *audio = core_leg_audio_json(leg);
 	if (audio)

@@ -293,6 +293,7 @@ static void address(struct pbx_json *object, const char *name, const struct core
 static void media(struct pbx_json *data, const struct core_leg *leg, const struct core_stream_stats *stats)
 {
 	text(data, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	boolean(data, "transcoded", stats->transcoded);
 	integer(data, "packets_in", stats->packets_in);
 	integer(data, "packets_out", stats->packets_out);
 	integer(data, "lost", stats->lost);
@@ -504,11 +505,12 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 I("sip_code", "Final response to the INVITE"), I("q850_cause", "ITU-T Q.850"), T("hangup_by", "peer or us"),
 		 T("reason", "In words, when known"), { "answered", PBX_TYPE_BOOL, "It was answered" },
 		 I("duration_ms", "From start to end"), I("talk_ms", "From answer to end"), T("codec", "What we sent"),
-		 I("packets_in", "RTP received"), I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"),
-		 { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" }, I("foreign", "RTP from addresses that may not send here, dropped"),
-		 T("media_local", "Our address for its RTP"), T("media_told", "Where its SDP asked for RTP"),
-		 T("media_from", "Where its RTP came from; empty: none came"), I("duplicates", "Packets that came twice"),
-		 I("reordered", "Packets that were overtaken"), I("bursts", "Bursts of loss, RFC 3611"), I("burst_lost", "Lost in bursts"),
+		 { "transcoded", PBX_TYPE_BOOL, "Its peer had another codec" }, I("packets_in", "RTP received"),
+		 I("packets_out", "RTP sent"), I("lost", "Packets that did not arrive"), { "jitter_ms", PBX_TYPE_NUMBER, "RFC 3550" },
+		 I("foreign", "RTP from addresses that may not send here, dropped"), T("media_local", "Our address for its RTP"),
+		 T("media_told", "Where its SDP asked for RTP"), T("media_from", "Where its RTP came from; empty: none came"),
+		 I("duplicates", "Packets that came twice"), I("reordered", "Packets that were overtaken"),
+		 I("bursts", "Bursts of loss, RFC 3611"), I("burst_lost", "Lost in bursts"),
 		 N("round_trip_ms", "From us to the party and back, when known"), N("loss_percent", "Of what it sent"),
 		 N("mos", "How it sounded by the E-model, to a listener"), N("mos_cq", "The same, with delay"),
 		 T("model", "G.107, G.107.1, G.107.2"), I("heard_lost", "Lost of what we sent, as it reports by RTCP"),

@@ -91,14 +91,69 @@ static void list_add_agreed(struct core_media_desc *list, const struct core_leg 
 	}
 }
 
+/* Ours, of which we would take any. */
 static void list_add_own(struct core_media_desc *list, bool speech)
 {
 	struct core_codec own[CORE_MOST_CODECS];
-	uint8_t count = core_media->codecs(own, CORE_MOST_CODECS);
+	uint8_t count =
+		core_media->codecs_taken ? core_media->codecs_taken(own, CORE_MOST_CODECS) : core_media->codecs(own, CORE_MOST_CODECS);
 
 	for (uint8_t i = 0; i < count; i++)
 		if (speech || strcasecmp(own[i].name, "telephone-event") == 0)
 			list_add(list, &own[i]);
+}
+
+static struct core_codec_policy codec_policy(void)
+{
+	struct core_codec_policy policy = { .transcode = CORE_TRANSCODE_AUTO };
+
+	if (core_media->codec_policy)
+		core_media->codec_policy(&policy);
+	return policy;
+}
+
+static const struct core_codec *list_find(const struct core_media_desc *list, const struct core_codec *wanted)
+{
+	for (uint8_t i = 0; i < list->codec_count; i++)
+		if (core_codec_same(&list->codecs[i], wanted))
+			return &list->codecs[i];
+	return NULL;
+}
+
+/* Our own parameters for what is offered, without what we could speak only with others. */
+static void list_fit(struct core_media_desc *may, const struct core_media_desc *offer)
+{
+	uint8_t kept = 0;
+
+	for (uint8_t i = 0; core_media->codec_answer && i < may->codec_count; i++) {
+		const struct core_codec *offered = list_find(offer, &may->codecs[i]);
+		char fmtp[sizeof may->codecs[i].fmtp] = "";
+		int err = offered ? core_media->codec_answer(offered, fmtp, sizeof fmtp) : PBX_ENOENT;
+
+		if (err == PBX_OK)
+			CORE_TEXT(may->codecs[i].fmtp, fmtp);
+		if (err == PBX_OK || err == PBX_ENOENT)
+			may->codecs[kept++] = may->codecs[i];
+	}
+	if (core_media->codec_answer)
+		may->codec_count = kept;
+}
+
+/* The offer in the order of what may be answered. */
+static void list_order(struct core_media_desc *offer, const struct core_media_desc *may)
+{
+	struct core_media_desc ordered = *offer;
+
+	ordered.codec_count = 0;
+	for (uint8_t i = 0; i < may->codec_count; i++) {
+		const struct core_codec *offered = list_find(offer, &may->codecs[i]);
+
+		if (offered)
+			list_add(&ordered, offered);
+	}
+	for (uint8_t i = 0; i < offer->codec_count; i++)
+		list_add(&ordered, &offer->codecs[i]);
+	*offer = ordered;
 }
 
 /* ---- SRTP ---- */
@@ -225,10 +280,16 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 	struct core_media_desc wanted = { .present = true };
 	struct core_codec own[CORE_MOST_CODECS];
 	uint8_t own_count = core_media->codecs(own, CORE_MOST_CODECS);
-	if (other && other->configured)
+	uint32_t transcode = other == leg ? CORE_TRANSCODE_AUTO : codec_policy().transcode;
+
+	if (transcode == CORE_TRANSCODE_ALWAYS)
+		wanted.present = false;
+	else if (other && other->configured)
 		list_add_agreed(&wanted, other);
 	else if (other && other->remote.present)
 		wanted = other->remote;
+	if (transcode == CORE_TRANSCODE_NEVER && wanted.codec_count > 0)
+		own_count = 0; /* keys are among what is wanted */
 	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
 	offer_keys(leg);
 	offer_ice(leg);
@@ -261,27 +322,40 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 	return configure(leg, &config);
 }
 
+static int answer_from_list(const struct core_leg *leg, struct core_media_desc *may, uint8_t direction, struct core_media_desc *ret_answer,
+			    struct core_stream_config *ret_config)
+{
+	struct core_media_desc offer = leg->remote;
+
+	list_fit(may, &offer);
+	if (codec_policy().prefers_own)
+		list_order(&offer, may);
+	return core_answer_make(&offer, may->codecs, may->codec_count, &leg->local_addr, direction, ret_answer, ret_config);
+}
+
 /* Tries lists of what we may answer, the one that avoids transcoding first. */
 static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, uint8_t direction,
 			     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	const struct core_leg *preferred[] = { leg, other, core_bridge_peer(leg) };
+	uint32_t transcode = codec_policy().transcode;
 
-	for (size_t i = 0; i < sizeof preferred / sizeof preferred[0]; i++) {
+	for (size_t i = 0; transcode != CORE_TRANSCODE_ALWAYS && i < sizeof preferred / sizeof preferred[0]; i++) {
 		struct core_media_desc may = { 0 };
 
 		if (!preferred[i] || !preferred[i]->configured)
 			continue;
 		list_add_agreed(&may, preferred[i]);
 		list_add_own(&may, false); /* keys work even when the other side has none */
-		if (core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config) ==
-		    PBX_OK)
-			return PBX_OK;
+		int err = answer_from_list(leg, &may, direction, ret_answer, ret_config);
+
+		if (err == PBX_OK || (transcode == CORE_TRANSCODE_NEVER && preferred[i] != leg))
+			return err;
 	}
 
 	struct core_media_desc may = { 0 };
 	list_add_own(&may, true);
-	return core_answer_make(&leg->remote, may.codecs, may.codec_count, &leg->local_addr, direction, ret_answer, ret_config);
+	return answer_from_list(leg, &may, direction, ret_answer, ret_config);
 }
 
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated)

@@ -58,6 +58,7 @@ struct core_stream_stats {
 	uint8_t suite;                     /* CORE_SRTP_… */
 	uint32_t jitter_us, round_trip_us; /* RFC 3550; 0: not known */
 	char codec[20];
+	bool transcoded; /* between it and the peer it has, or had last, samples are decoded and encoded anew */
 	struct core_addr local, remote;
 	uint32_t worker, receive_ssrc, send_ssrc;
 	uint64_t last_packet_at_ms;
@@ -78,6 +79,14 @@ struct core_stream_stats {
 	uint32_t peer_lost, peer_highest, peer_jitter_us;
 	bool peer_deaf; /* it reports, and says that nothing of ours arrives */
 	struct core_voip peer_voip;
+};
+
+#define CORE_TRANSCODE_AUTO 0u   /* only where two legs cannot agree */
+#define CORE_TRANSCODE_NEVER 1u  /* a call whose legs cannot agree fails */
+#define CORE_TRANSCODE_ALWAYS 2u /* each leg has what it likes best */
+struct core_codec_policy {
+	uint32_t transcode;
+	bool prefers_own; /* in answers: our order, not the offer's */
 };
 
 /* What a stream plays to its peer. */
@@ -143,7 +152,7 @@ struct core_media_driver {
 	/* As pbx_quality.estimate, with structures of today's size. */
 	void (*estimate)(const struct pbx_way_figures *figures, struct pbx_way_score *ret_score);
 	int (*close)(core_stream stream); /* ports go into quarantine. A stale stream: PBX_ENOENT */
-	/* Codecs it can decode and encode, best first, static payload types filled in; telephone-event last. */
+	/* Codecs that we offer, best first, static payload types filled in; telephone-event last. */
 	uint8_t (*codecs)(struct core_codec *ret_codecs, uint8_t size);
 	/* Suites of SRTP, best first, and what a leg does about them unless its account or peer says otherwise: "off", "optional", "required". */
 	uint8_t (*suites)(uint8_t *ret_suites, uint8_t size, const char **ret_policy);
@@ -159,6 +168,13 @@ struct core_media_driver {
 	int (*source_state)(pbx_source source, struct pbx_source_state *ret_state); /* all of it */
 	int (*probe)(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
 		     void *self);
+	/* Codecs that we take when they are offered, as above: all it can decode and encode. NULL: those of codecs. */
+	uint8_t (*codecs_taken)(struct core_codec *ret_codecs, uint8_t size);
+	/* Our parameters in answer to an offered codec. PBX_OK, PBX_ENOENT (none of ours), PBX_ENOTSUP (not with its parameters). NULL: any
+	 * are agreeable. */
+	int (*codec_answer)(const struct core_codec *offered, char *ret_fmtp, uint32_t size);
+	/* What the settings say about agreeing on codecs. NULL: CORE_TRANSCODE_AUTO, the offer's order. */
+	void (*codec_policy)(struct core_codec_policy *ret_policy);
 
 	/* ---- mixing; NULL where it cannot be done ---- */
 

@@ -27,6 +27,7 @@ struct rtp_stream {
 	struct rtp_mouth *mouth;
 	uint32_t ear_users;         /* who listens besides the peer (recorders, mixers, detectors): call rtp_coding_settle after a change */
 	uint32_t ear_rates_asked;   /* bits of the rates that they take at */
+	bool transcoded;            /* as core_stream_stats has it */
 	bool speaks;                /* something is played to it, or was */
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */

@@ -274,6 +274,7 @@ static void add_leg(void *list, const struct rtp_stream_info *info)
 	rtp_addr_text(&info->stats.remote, text, sizeof text);
 	(void)part->json->set_text(leg, "remote", text);
 	(void)part->json->set_text(leg, "codec", info->stats.codec);
+	(void)part->json->set_boolean(leg, "transcoded", info->stats.transcoded);
 	(void)part->json->set_text(leg, "srtp", core_srtp_name(info->stats.suite));
 	(void)part->json->set_boolean(leg, "playing", info->playing);
 	(void)part->json->set_boolean(leg, "held", info->held);
@@ -313,6 +314,7 @@ static const struct pbx_field leg_fields[] = {
 	{ "local", PBX_TYPE_TEXT, "Our address and port, as SDP says" },
 	{ "remote", PBX_TYPE_TEXT, "Where we send" },
 	{ "codec", PBX_TYPE_TEXT, "What we send" },
+	{ "transcoded", PBX_TYPE_BOOL, "Its peer has another codec: samples are decoded and encoded anew" },
 	{ "srtp", PBX_TYPE_TEXT, "Crypto suite; empty: plain RTP" },
 	{ "playing", PBX_TYPE_BOOL, "It hears a prompt, a tone or music from us" },
 	{ "held", PBX_TYPE_BOOL, "It is on hold" },

@@ -361,6 +361,7 @@ static int send_routes(uint32_t kind, struct rtp_stream *a, struct rtp_stream *b
 	if (!command)
 		return PBX_ENOMEM;
 	command->peer = &b->session;
+	a->transcoded = b->transcoded = rtp_coding_is_transcoded(a);
 	if (add_routes(command, a, b) != PBX_OK) {
 		rtp_command_free(command);
 		return PBX_ENOMEM;
@@ -818,6 +819,7 @@ static int driver_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.malformed = rtp_read(&counters->malformed),
 		.forged = rtp_read(&counters->forged),
 		.suite = (uint8_t)(stream->config.peer_dtls.hash ? rtp_read(&counters->suite) : stream->config.send_crypto.suite),
+		.transcoded = stream->transcoded,
 		.late = rtp_read(&counters->late),
 		.dropped = rtp_session_dropped(&stream->session),
 		.by_kernel = rtp_read(&counters->by_kernel),
@@ -863,6 +865,21 @@ static uint8_t driver_codecs(struct core_codec *ret_codecs, uint8_t size)
 	return rtp_codecs_list(ret_codecs, size, true);
 }
 
+static uint8_t driver_codecs_taken(struct core_codec *ret_codecs, uint8_t size)
+{
+	return rtp_codecs_list(ret_codecs, size, false);
+}
+
+static void driver_codec_policy(struct core_codec_policy *ret_policy)
+{
+	const char *transcode = rtp_engine.settings->transcode;
+
+	*ret_policy = (struct core_codec_policy){ .transcode = strcmp(transcode, "never") == 0    ? CORE_TRANSCODE_NEVER
+							       : strcmp(transcode, "always") == 0 ? CORE_TRANSCODE_ALWAYS
+												  : CORE_TRANSCODE_AUTO,
+						  .prefers_own = strcmp(rtp_engine.settings->prefer, "local") == 0 };
+}
+
 const struct core_media_driver rtp_driver = {
 	.open = driver_open,
 	.configure = driver_configure,
@@ -876,6 +893,9 @@ const struct core_media_driver rtp_driver = {
 	.estimate = rtp_estimate,
 	.close = driver_close,
 	.codecs = driver_codecs,
+	.codecs_taken = driver_codecs_taken,
+	.codec_answer = rtp_codec_answer,
+	.codec_policy = driver_codec_policy,
 	.suites = driver_suites,
 	.fingerprint = driver_fingerprint,
 	.ice = driver_ice,

@@ -245,7 +245,11 @@ void phone_fini(struct phone *phone)
 
 static uint8_t static_type(const char *name)
 {
-	return strcmp(name, "PCMU") == 0 ? 0 : strcmp(name, "PCMA") == 0 ? 8 : strcmp(name, "G722") == 0 ? 9 : 98;
+	return strcmp(name, "PCMU") == 0   ? 0
+	       : strcmp(name, "PCMA") == 0 ? 8
+	       : strcmp(name, "G722") == 0 ? 9
+	       : strcmp(name, "L16") == 0  ? 117
+					   : 98;
 }
 
 void phone_config(const struct phone *phone, const char *codecs, struct core_stream_config *ret_config)
@@ -263,7 +267,9 @@ void phone_config(const struct phone *phone, const char *codecs, struct core_str
 	while ((name = strsep(&rest, " "))) {
 		struct core_codec *codec = &ret_config->codecs[ret_config->codec_count];
 
-		*codec = (struct core_codec){ .clock_hz = 8000, .channels = 1, .payload_type = static_type(name) };
+		*codec = (struct core_codec){ .clock_hz = strcmp(name, "L16") == 0 ? 16000 : 8000,
+					      .channels = 1,
+					      .payload_type = static_type(name) };
 		(void)snprintf(codec->name, sizeof codec->name, "%s", name);
 		ret_config->receive_types[ret_config->codec_count++] = codec->payload_type;
 	}
