@@ -38,8 +38,8 @@ def fresh(tmp_path):
     """One that nobody has logged in to yet; `fresh(settings)` starts it."""
     started = []
 
-    def start(settings=SETTINGS):
-        started.append(Pbx(tmp_path / str(len(started)), settings).start())
+    def start(settings=SETTINGS, **more):
+        started.append(Pbx(tmp_path / str(len(started)), settings, **more).start())
         return awake(started[-1])
     yield start
     for daemon in started:
@@ -125,7 +125,7 @@ def test_its_own_certificate_names_this_machine_and_its_key_is_private(pbx):
 
 
 def test_the_certificate_outlives_a_restart(fresh):
-    daemon = fresh()
+    daemon = fresh(first_start=True)
     before = (daemon.directory / "data" / "api.crt").read_bytes()
     daemon.stop()
     daemon.restart()
@@ -238,7 +238,7 @@ def test_health_readiness_metrics_and_the_document_need_no_token_here(pbx):
 
 
 def test_the_first_password_serves_once_and_must_be_changed(fresh):
-    daemon = fresh()
+    daemon = fresh(first_start=True)
     password = first_password(daemon)
     assert stat.S_IMODE(os.stat(daemon.directory / "data" / "first-login").st_mode) == 0o600
     assert password not in daemon.log()
@@ -261,7 +261,7 @@ def test_the_first_password_serves_once_and_must_be_changed(fresh):
 
 
 def test_a_restart_makes_no_second_admin_and_keeps_tokens(fresh):
-    daemon = fresh()
+    daemon = fresh(first_start=True)
     token = daemon.admin_token()
     daemon.stop()
     daemon.start()
@@ -292,7 +292,7 @@ def test_a_lock_outlives_kill_minus_nine(fresh):
 
 
 def test_ready_means_that_people_can_log_in(tmp_path):
-    daemon = Pbx(tmp_path, SETTINGS).start()  # returns at READY=1
+    daemon = Pbx(tmp_path, SETTINGS, first_start=True).start()  # returns at READY=1
     assert ask(daemon, "GET", "/readyz").status == 200
     assert login(daemon, user="admin", password=first_password(daemon)).status == 200
     daemon.stop()
