@@ -184,6 +184,17 @@ bool ua_address_is_network(const char *text)
 	       strtoul(text + length + 1, NULL, 10) <= (base.sa.sa_family == AF_INET6 ? 128u : 32u);
 }
 
+void ua_address_bytes(const struct core_addr *addr, uint8_t ret_bytes[16])
+{
+	if (addr->sa.sa_family == AF_INET6) {
+		memcpy(ret_bytes, addr->in6.sin6_addr.s6_addr, 16);
+		return;
+	}
+	memset(ret_bytes, 0, 10);
+	ret_bytes[10] = ret_bytes[11] = 0xff;
+	memcpy(ret_bytes + 12, &addr->in4.sin_addr, 4);
+}
+
 bool ua_address_is_private(const struct core_addr *addr)
 {
 	static const char *const networks[] = { "10.0.0.0/8",    "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",

@@ -10,6 +10,8 @@ void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t 
 /* A host or host:port; the port is optional. False: not a numeric address. */
 bool ua_address_parse(const char *text, struct core_addr *ret_addr);
 uint16_t ua_address_port(const struct core_addr *addr);
+/* The address in network order, IPv4 as ::ffff:a.b.c.d. */
+void ua_address_bytes(const struct core_addr *addr, uint8_t ret_bytes[16]);
 
 /* Whether an address lies in "192.0.2.0/24", "2001:db8::/32" or is "192.0.2.7". */
 bool ua_address_in(const struct core_addr *addr, const char *network);

@@ -6,6 +6,7 @@
 #include "border.h"
 #include "address.h"
 #include "auth.h"
+#include "connection.h"
 #include "identity.h"
 #include "owner.h"
 #include "peer.h"
@@ -79,7 +80,19 @@ static int unset_guard(struct pbx_host *host)
 	return PBX_OK;
 }
 
-const struct pbx_border ua_border_service = { .header = PBX_HEADER(struct pbx_border), .guard = set_guard, .unguard = unset_guard };
+static int review(struct pbx_host *host, const uint8_t address[16], uint32_t bits)
+{
+	if (!address || bits > 128)
+		return PBX_EINVAL;
+	if (!guard_of(host))
+		return PBX_ENOENT;
+	ua_connections_review(address, bits);
+	return PBX_OK;
+}
+
+const struct pbx_border ua_border_service = {
+	.header = PBX_HEADER(struct pbx_border), .guard = set_guard, .unguard = unset_guard, .review = review
+};
 
 /* ---- the questions -------------------------------------------------------------------- */
 
@@ -90,12 +103,7 @@ static struct pbx_border_source source_of(const struct core_addr *addr, const ch
 					    .transport = transport,
 					    .is_peer = ua_part && (ua_is_peer(ua_part, addr) || ua_peer_at(addr)) };
 
-	if (addr->sa.sa_family == AF_INET6) {
-		memcpy(source.address, addr->in6.sin6_addr.s6_addr, 16);
-	} else {
-		source.address[10] = source.address[11] = 0xff;
-		memcpy(source.address + 12, &addr->in4.sin_addr, 4);
-	}
+	ua_address_bytes(addr, source.address);
 	return source;
 }
 

@@ -5,7 +5,8 @@
  * realm passwords are asked, what we are called there, and which codecs are spoken. A message is answered by the door it came by, and what we
  * begin goes out by the door that the device registered at: Sofia finds it by its ident, which is the listener's name.
  *
- * Who may not knock is not answered at all: datagrams are dropped unread (socket.c asks), connections are closed before a byte is read.
+ * Who may not knock is not answered at all: datagrams are dropped unread (socket.c asks), connections are closed before a byte is read
+ * (connection.c asks).
  */
 #include "listener.h"
 #include "address.h"
@@ -13,10 +14,8 @@
 #include "tls.h"
 #include "transport.h"
 #include <ctype.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MOST_SOCKETS 64u
 
@@ -416,23 +415,9 @@ bool ua_listener_admits(su_socket_t fd, const struct core_addr *source)
 	return true; /* none of ours */
 }
 
-typedef struct tport_primary tport_primary_t; /* Sofia's own, from a header that is not installed; it begins with its tport_t */
-tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, int accepted, char const **ret_reason);
-
-/* Sofia asks for room for a connection it has accepted: who may not come in is shown out here. */
-PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, int accepted, char const **ret_reason)
+bool ua_listener_lets_in(const tport_t *primary, const struct core_addr *source)
 {
-	static tport_t *(*real)(tport_primary_t *, int, int, char const **);
-	struct opened *opened = accepted ? opened_of((const tport_t *)(const void *)primary) : NULL;
-	struct core_addr end = { 0 };
-	socklen_t size = sizeof end;
+	struct opened *opened = opened_of(primary);
 
-	if (!real)
-		real = (tport_t * (*)(tport_primary_t *, int, int, char const **)) dlsym(RTLD_NEXT, "tport_alloc_secondary");
-	if (opened && (getpeername(socket, &end.sa, &size) != 0 || !admits(opened, &end))) {
-		(void)close(socket);
-		*ret_reason = "not allowed here";
-		return NULL;
-	}
-	return real(primary, socket, accepted, ret_reason);
+	return !opened || admits(opened, source);
 }

@@ -46,3 +46,5 @@ const char *ua_listener_towards(const struct ua *ua, const char *transport, cons
 const struct ua_socket *ua_listener_socket(const char *name, const char *transport, int family);
 /* Whether who sent a datagram to this socket may do so. */
 bool ua_listener_admits(su_socket_t fd, const struct core_addr *source);
+/* Whether who has connected to this one may; true for what is none of the listeners. */
+bool ua_listener_lets_in(const tport_t *primary, const struct core_addr *source);

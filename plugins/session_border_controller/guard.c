@@ -147,8 +147,15 @@ static void on_call_over(void *self, uint64_t id)
 	admission_leave(self, id);
 }
 
+void sbc_review(struct sbc *sbc, const struct network *network)
+{
+	if (sbc->border->review) /* an older PBX goes on dropping what comes over them */
+		(void)sbc->border->review(sbc->host, network->bytes, network->bits); /* before we guard there is nobody to be reviewed */
+}
+
 int sbc_guard(struct sbc *sbc, bool enabled)
 {
+	static const struct network everybody = { .bits = 0 };
 	const struct pbx_border_guard guard = {
 		.size = sizeof guard,
 		.packet = enabled ? on_packet : NULL,
@@ -160,5 +167,8 @@ int sbc_guard(struct sbc *sbc, bool enabled)
 		.self = sbc,
 	};
 
-	return sbc->border->guard(sbc->host, &guard);
+	int err = sbc->border->guard(sbc->host, &guard);
+	if (err == PBX_OK && enabled)
+		sbc_review(sbc, &everybody);
+	return err;
 }

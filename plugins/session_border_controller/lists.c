@@ -223,9 +223,12 @@ int lists_add(struct sbc *sbc, const struct entry *wanted)
 	if (sbc->lists.count[LIST_ALLOW] + sbc->lists.count[LIST_DENY] >= MOST_ENTRIES)
 		return PBX_ENOSPC;
 	int err = entry_place(&sbc->lists, wanted);
-	if (err == PBX_OK)
-		keep(sbc, wanted);
-	return err;
+	if (err != PBX_OK)
+		return err;
+	keep(sbc, wanted);
+	if (wanted->list == LIST_DENY)
+		sbc_review(sbc, &wanted->network);
+	return PBX_OK;
 }
 
 int lists_remove(struct sbc *sbc, const struct network *network, uint32_t list)

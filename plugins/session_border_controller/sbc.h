@@ -83,7 +83,7 @@ void lists_free(struct lists *lists);
 /* The entry that decides about an address: an allowing one before a denying one, the smaller network before the larger. NULL: none. */
 const struct entry *lists_find(const struct sbc *sbc, const uint8_t address[16]);
 const struct entry *lists_at(const struct sbc *sbc, const struct network *network, uint32_t list); /* exactly this one */
-/* Adds a copy and keeps it in the store. PBX_OK, PBX_EEXIST (the network is in that list; an expiry is moved when the new one is later),
+/* Adds a copy and keeps it in the store; who is denied loses what connections stand. PBX_OK, PBX_EEXIST (the network is in that list; an expiry is moved when the new one is later),
  * PBX_ENOSPC, PBX_ENOMEM. */
 int lists_add(struct sbc *sbc, const struct entry *wanted);
 int lists_remove(struct sbc *sbc, const struct network *network, uint32_t list); /* PBX_OK, PBX_ENOENT */
@@ -198,6 +198,8 @@ struct sbc {
 
 /* Who is not enabled is asked nothing, and only hears of the ends of calls it had let in. PBX_OK, or as pbx/border.h. */
 int sbc_guard(struct sbc *sbc, bool enabled); /* guard.c */
+/* Connections from there that the lists do not let in are closed. */
+void sbc_review(struct sbc *sbc, const struct network *network); /* guard.c */
 /* Publishes an event unless there were too many this second. data is taken. */
 void sbc_tell(struct sbc *sbc, const char *type, struct pbx_json *taken);
 

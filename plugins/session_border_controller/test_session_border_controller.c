@@ -158,6 +158,40 @@ START_TEST(the_blacklist_keeps_out_and_the_whitelist_goes_before_it)
 }
 END_TEST
 
+START_TEST(connections_are_asked_about_again_when_somebody_is_kept_out)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct network network;
+	uint8_t address[16];
+	uint32_t bits, before = fake_reviews(pbx, address, &bits);
+
+	ck_assert_uint_eq(bits, 0); /* the guard has begun */
+	(void)fake_command(pbx, "sbc whitelist add 198.51.100.0/24");
+	ck_assert_uint_eq(fake_reviews(pbx, address, &bits), before);
+	(void)fake_command(pbx, "sbc blacklist add 198.51.100.0/25");
+	ck_assert_uint_eq(fake_reviews(pbx, address, &bits), before + 1);
+	ck_assert(network_parse("198.51.100.0/25", &network));
+	ck_assert_uint_eq(bits, network.bits);
+	ck_assert_mem_eq(address, network.bytes, 16);
+	ck_assert_uint_eq(asks(pbx, "192.0.2.7",
+			       &(struct pbx_border_request){ .size = sizeof plain,
+							     .method = "OPTIONS",
+							     .user_agent = "friendly-scanner",
+							     .from_name = "",
+							     .from_user = "",
+							     .from_host = "",
+							     .to_user = "",
+							     .to_host = "",
+							     .uri_user = "",
+							     .uri_host = "" }),
+			  PBX_BORDER_DROP);
+	ck_assert_uint_eq(fake_reviews(pbx, address, &bits), before + 2);
+	ck_assert(network_parse("192.0.2.7", &network));
+	ck_assert_uint_eq(bits, network.bits);
+	ck_assert_mem_eq(address, network.bytes, 16);
+}
+END_TEST
+
 START_TEST(what_is_no_address_twice_or_not_there_is_refused)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -427,9 +461,10 @@ START_TEST(accounts_and_peers_have_limits_of_their_own)
 END_TEST
 
 CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_blacklist_keeps_out_and_the_whitelist_goes_before_it,
-	   what_is_no_address_twice_or_not_there_is_refused, lists_outlive_a_restart_and_entries_expire,
-	   who_asks_too_often_is_not_answered_and_others_are, a_network_has_a_rate_too, who_goes_on_too_long_is_banned_for_a_while,
-	   a_scanner_is_banned_at_once_and_hears_nothing, wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared,
+	   connections_are_asked_about_again_when_somebody_is_kept_out, what_is_no_address_twice_or_not_there_is_refused,
+	   lists_outlive_a_restart_and_entries_expire, who_asks_too_often_is_not_answered_and_others_are, a_network_has_a_rate_too,
+	   who_goes_on_too_long_is_banned_for_a_while, a_scanner_is_banned_at_once_and_hears_nothing,
+	   wrong_passwords_and_junk_are_offences_and_a_registered_phones_address_is_spared,
 	   offences_are_written_for_fail2bans_asterisk_filter_and_no_name_ends_a_value, old_offences_are_forgotten,
 	   overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
 	   only_so_many_calls_come_in_and_emergency_calls_always, a_fresh_copy_goes_on_counting, calls_weigh_what_their_codec_needs,

@@ -1,11 +1,13 @@
 """The border: who is heard, what scanners learn, how many calls come in, and what a phone sees of the other side."""
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import websocket
 from pbx import ROOT
 from sip_client import OFFER, SipClient
 
@@ -39,6 +41,24 @@ def is_heard(pbx, phone, other):
     return phone.receive(is_answer, seconds=0.1) is not None
 
 
+def connect(port, host):
+    return socket.create_connection(("127.0.0.1", port), 5, source_address=(host, 0))
+
+
+def is_shut_out(connection):
+    """Whether the other side ends it within five seconds, and says nothing before."""
+    try:
+        return connection.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
+def is_open(connection):
+    """Whether a keep-alive is answered (RFC 5626 3.5.1)."""
+    connection.sendall(b"\r\n\r\n")
+    return connection.recv(16) == b"\r\n"
+
+
 # ---- lists, rates, calls ---------------------------------------------------------------------
 
 
@@ -49,15 +69,50 @@ def test_the_blacklist_silences_an_address_also_after_a_restart(make_pbx, client
     assert pbx.http("POST", "/sbc/blacklist", {"ip": "127.0.0.2", "note": "tries us"})[0] == 201
     assert pbx.http("POST", "/sbc/blacklist", {"ip": "abc"})[0] == 400
     assert not is_heard(pbx, bad, good)
-    with socket.create_connection(("127.0.0.1", pbx.sip_port), 5, source_address=("127.0.0.2", 0)) as tcp:
-        tcp.sendall(bad.text("OPTIONS", "sip:127.0.0.1").replace("/UDP", "/TCP").encode())
-        pbx.wait_for(lambda: pbx.ctl("sbc", "status")["denied"] == 2, "the request by TCP to be dropped")
+    with connect(pbx.sip_port, "127.0.0.2") as tcp:
+        assert is_shut_out(tcp)
+    assert pbx.ctl("sbc", "status")["denied"] == 2
     pbx.stop()
     pbx.restart()
     assert not is_heard(pbx, bad, good)
     assert pbx.ctl("sbc", "check", "127.0.0.2")["verdict"] == "dropped"
     assert pbx.http("DELETE", "/sbc/blacklist/127.0.0.2")[0] == 204
     assert is_heard(pbx, bad, good)
+
+
+def web(pbx, host):
+    """A page's connection, from an address of its own."""
+    return websocket.create_connection(f"wss://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], suppress_origin=True, timeout=5,
+                                       socket=ssl._create_unverified_context().wrap_socket(connect(pbx.http_port, host)))
+
+
+def is_page_shut_out(page):
+    try:
+        return page.recv_data()[0] == websocket.ABNF.OPCODE_CLOSE
+    except (websocket.WebSocketException, ConnectionError):
+        return True
+
+
+def test_who_is_banned_loses_every_connection_at_once(make_pbx, client):
+    """What it did wrong came by one of them. Others keep theirs, and whoever was let in by name does, too."""
+    pbx = make_pbx(GUARDED, listen=("udp", "tcp", "tls"))
+    pbx.ctl("sbc", "whitelist", "add", "127.0.0.4")
+    tls = ssl._create_unverified_context()
+    with (connect(pbx.sip_port, "127.0.0.2") as scans, connect(pbx.sip_port, "127.0.0.2") as waits, tls.wrap_socket(connect(pbx.tls_port, "127.0.0.2")) as hides,
+          connect(pbx.sip_port, "127.0.0.3") as other, connect(pbx.sip_port, "127.0.0.4") as named):
+        page, others_page = web(pbx, "127.0.0.2"), web(pbx, "127.0.0.3")
+        assert all(is_open(connection) for connection in (scans, waits, hides, other, named))
+        scan = client(pbx, "1001", "").text("OPTIONS", "sip:127.0.0.1", ["User-Agent: friendly-scanner"])
+        scans.sendall(scan.replace("/UDP", "/TCP").encode())
+        assert all(is_shut_out(connection) for connection in (scans, waits, hides))
+        assert is_page_shut_out(page)
+        with connect(pbx.sip_port, "127.0.0.2") as again:
+            assert is_shut_out(again)
+        assert is_open(other) and is_open(named)
+        pbx.ctl("sbc", "blacklist", "add", "127.0.0.0/29")
+        assert is_shut_out(other) and is_open(named)
+        assert is_page_shut_out(others_page)
+        page.close(), others_page.close()
 
 
 def test_a_hundred_requests_a_second_are_answered_and_a_whitelisted_address_has_no_limit(make_pbx, client):

@@ -7,6 +7,8 @@ static struct {
 	struct pbx_border_guard asked;
 	struct core_charge charge;
 	bool set;
+	uint32_t reviews, reviewed_bits;
+	uint8_t reviewed[16];
 } border;
 
 static void revoke(struct core_charge *charge)
@@ -35,7 +37,26 @@ static int unguard(struct pbx_host *host)
 	return PBX_OK;
 }
 
-const struct pbx_border fake_border_service = { .header = PBX_HEADER(struct pbx_border), .guard = guard, .unguard = unguard };
+static int review(struct pbx_host *host, const uint8_t address[16], uint32_t bits)
+{
+	ck_assert_ptr_eq(border.charge.owner, host);
+	memcpy(border.reviewed, address, sizeof border.reviewed);
+	border.reviewed_bits = bits;
+	border.reviews++;
+	return PBX_OK;
+}
+
+const struct pbx_border fake_border_service = {
+	.header = PBX_HEADER(struct pbx_border), .guard = guard, .unguard = unguard, .review = review
+};
+
+uint32_t fake_reviews(struct fake_pbx *pbx, uint8_t ret_address[16], uint32_t *ret_bits)
+{
+	(void)pbx;
+	memcpy(ret_address, border.reviewed, sizeof border.reviewed);
+	*ret_bits = border.reviewed_bits;
+	return border.reviews;
+}
 
 const struct pbx_border_guard *fake_border(struct fake_pbx *pbx)
 {

@@ -73,10 +73,10 @@ void fake_respond(struct fake_pbx *pbx, const char *peer, const char *method, ui
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
 bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
-bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b);       /* each hears the other */
+bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b); /* each hears the other */
 /* What everybody in a member's room hears counts as what it hears; here it comes to its end. */
 void fake_finish_in_room(struct fake_pbx *pbx, pbx_leg member);
-void fake_speak(struct fake_pbx *pbx, pbx_leg member, bool on); /* a member of a room begins to talk, or falls silent */
+void fake_speak(struct fake_pbx *pbx, pbx_leg member, bool on);   /* a member of a room begins to talk, or falls silent */
 uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg);     /* how often something was begun to be played to it, ever */
 const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg);      /* what it hears, in the words above, or "leg:NAME": for messages */
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
@@ -112,6 +112,8 @@ struct pbx_account *fake_account(struct fake_pbx *pbx, const char *who);
 
 /* Who guards the border ("pbx.border/1"), to be asked as signalling would. Fails the test when nobody does. */
 const struct pbx_border_guard *fake_border(struct fake_pbx *pbx);
+/* How often it had connections asked about again, and of which network the last time. */
+uint32_t fake_reviews(struct fake_pbx *pbx, uint8_t ret_address[16], uint32_t *ret_bits);
 
 /* Runs a command of pbxctl as root; the JSON it answers. Words may be quoted: "route explain '1001' 1002". */
 const char *fake_command(struct fake_pbx *pbx, const char *line);
