@@ -64,6 +64,9 @@ static const struct pbx_migration migrations[] = {
 	  "ALTER TABLE cdr_segments ADD COLUMN trunk_id TEXT NOT NULL DEFAULT '';"
 	  "ALTER TABLE cdr_segments ADD COLUMN trunk_from TEXT NOT NULL DEFAULT '';"
 	  "ALTER TABLE cdr_segments ADD COLUMN trunk_to TEXT NOT NULL DEFAULT ''" },
+	{ 4, "the caller's account",
+	  "ALTER TABLE cdr_segments ADD COLUMN from_account TEXT NOT NULL DEFAULT '';"
+	  "CREATE INDEX cdr_segments_account ON cdr_segments (from_account, started_at)" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -274,7 +277,7 @@ static int cdr_load(void *self)
 	cdr->outputs = outputs_new(cdr);
 	if (!cdr->outputs)
 		return PBX_ENOMEM;
-	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/3", sizeof *cdr->predecessor);
+	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/4", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
 
@@ -354,8 +357,8 @@ PBX_PLUGIN(cdr)
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1", "pbx.fetch/1",
-			   "cdr.calls/3?"),
-	.offers = PBX_OFFERS("cdr.calls/3"),
+			   "cdr.calls/4?"),
+	.offers = PBX_OFFERS("cdr.calls/4"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
 	.migrations = PBX_TABLE(migrations),

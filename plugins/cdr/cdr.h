@@ -41,6 +41,7 @@ struct segment {
 	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, pdd_ms;
 	char trunk_id[CDR_NAME], trunk_from[CDR_TEXT], trunk_to[CDR_TEXT]; /* "" when no SIP system is part of it */
 	char account_code[CDR_TEXT], user_field[CDR_NOTE];                 /* given while the call lasts, they go along with the record */
+	char from_account[CDR_TEXT]; /* whose phone called, for rights: never shown, since the number may be withheld */
 };
 
 /* A leg of another SIP system (a trunk), and the numbers as they went over the line. */
@@ -62,7 +63,7 @@ struct open_call {
 };
 
 /* Between two versions of us during a reload: the calls in progress, and how far into the event log they are told. Offered as
- * "cdr.calls/3"; whoever changes struct open_call offers "/4", and the rows are read instead, as after a crash. */
+ * "cdr.calls/4"; whoever changes struct open_call offers "/5", and the rows are read instead, as after a crash. */
 struct cdr_handover {
 	struct pbx_header header;
 	void *self;
@@ -138,9 +139,11 @@ int place_start(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];
-#define SEGMENT_COLUMNS 32u
+#define SEGMENT_COLUMNS 33u
 #define COLUMN_NOTES 26u
 #define COLUMN_LEGAL_HOLD 28u
+/* Whether a person limited to this account may see the record: they called, or were called. */
+bool segment_is_of(const struct segment *segment, const char *account);
 void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint32_t row);
 
 #define FILTER_PARAMS 16u

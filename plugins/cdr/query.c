@@ -31,7 +31,13 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 	segment->parked_us = pbx_cell_int(rows, row, 23);
 	TAKE(account_code, 24), TAKE(user_field, 25);
 	segment->pdd_ms = pbx_cell_int(rows, row, 27);
-	TAKE(trunk_id, 29), TAKE(trunk_from, 30), TAKE(trunk_to, 31);
+	TAKE(trunk_id, 29), TAKE(trunk_from, 30), TAKE(trunk_to, 31), TAKE(from_account, 32);
+}
+
+bool segment_is_of(const struct segment *segment, const char *account)
+{
+	return strcmp(segment->from_account, account) == 0 || strcmp(segment->from_number, account) == 0 ||
+	       strcmp(segment->to_number, account) == 0;
 }
 
 /* ---- WHERE ---------------------------------------------------------------------------- */
@@ -130,6 +136,6 @@ int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 	if (requests->has(request, "min_duration_s"))
 		filter_add(ret_filter, "billsec_ms >= $", PBX_V_INT(requests->integer(request, "min_duration_s", 0) * 1000));
 	if (own[0])
-		add_text(ret_filter, "(from_number = $ OR to_number = $)", "", own, "");
+		add_text(ret_filter, "(from_account = $ OR from_number = $ OR to_number = $)", "", own, ""); /* as segment_is_of() */
 	return PBX_OK;
 }

@@ -161,8 +161,13 @@ static bool found_one(struct asked *asked, const struct pbx_rows *rows)
 	struct cdr *cdr = asked->cdr;
 	const char *own = cdr->requests->own_account(asked->request);
 
-	if (rows->count > 0 && (!own[0] || strcmp(pbx_cell_text(rows, 0, 5), own) == 0 || strcmp(pbx_cell_text(rows, 0, 7), own) == 0))
-		return true;
+	struct segment segment;
+
+	if (rows->count > 0) {
+		segment_from_row(&segment, rows, 0);
+		if (!own[0] || segment_is_of(&segment, own))
+			return true;
+	}
 	(void)cdr->requests->fail(asked->request, 404, "not_found", "id", "there is no such record");
 	free(asked);
 	return false;

@@ -220,6 +220,7 @@ static bool on_started(struct cdr *cdr, const struct pbx_event *event)
 	COPY(call->segment.direction, text_of(cdr, data, "direction"));
 	COPY(call->segment.from_number, text_of(cdr, from, "number"));
 	COPY(call->segment.from_name, text_of(cdr, from, "name"));
+	COPY(call->segment.from_account, text_of(cdr, from, "extension"));
 	COPY(call->segment.to_number, number_of(cdr, data, "to"));
 	COPY(call->segment.dialled, text_of(cdr, data, "dialled"));
 	COPY(call->segment.device, text_of(cdr, data, "device"));

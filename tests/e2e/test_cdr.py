@@ -1,6 +1,7 @@
 """Call records: every kind of call leaves the right one, a crash loses none, and everybody sees what is theirs to see."""
 import csv
 import io
+import json
 import sqlite3
 import subprocess
 import threading
@@ -354,6 +355,29 @@ def test_who_follows_hears_of_the_end_that_a_crash_took(make_pbx, sink, talk):
     assert len([e for e in pbx.events("call.ended") if e["call_id"] == call_id]) == 1
     assert len(ended(sink.requests)) == 1
     assert len(closed_records(pbx, 1)) == 1
+
+
+def test_who_withholds_its_number_sees_its_own_records_and_nobody_learns_it_from_them(make_pbx, talkers):
+    pbx = make_pbx("api:\n  user_scopes: [cdr:read]\n")
+    alice, bob = talkers(pbx, "1001", "1002")
+    password = "nobody is to know it"
+    pbx.account("1004", password=password)
+    tokens = {}
+    for number in ("1001", "1002", "1004"):
+        pbx.ctl("extension", "set", number, f"password={password}")
+        status, answer = pbx.http("POST", "/auth/login", {"extension": number, "password": password}, token="")
+        assert status == 200, answer
+        tokens[number] = answer["token"]
+    refuses = threading.Thread(target=lambda: bob.reply(bob.expect("INVITE"), 486, "Busy Here"))
+    refuses.start()
+    assert alice.invite("1002", headers=["Privacy: id"]).status == 486
+    refuses.join()
+    record = closed_records(pbx, 1)[0]
+    assert (record["from_number"], record["to_number"]) == ("", "1002") and "1001" not in json.dumps(record)
+    for number, seen in (("1001", 1), ("1002", 1), ("1004", 0)):
+        items = pbx.http("GET", "/cdr", token=tokens[number])[1]["items"]
+        assert len(items) == seen and "1001" not in json.dumps(items), number
+        assert pbx.http("GET", f"/cdr/{record['id']}", token=tokens[number])[0] == (200 if seen else 404), number
 
 
 def test_people_see_their_own_records_only(make_pbx, sipp):
