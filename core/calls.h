@@ -98,7 +98,7 @@ bool core_keys_suffice(const struct core_keys *keys, const struct core_media_des
  * PBX_OK (protected, or plain where both may), PBX_ENOTSUP. */
 int core_keys_answer(const struct core_keys *keys, const struct core_stream_config *before, const struct core_media_desc *offer,
 		     struct core_media_desc *answer, struct core_stream_config *config);
-/* What the peer chose of our offer. PBX_OK, PBX_ENOTSUP (a key we did not offer, or none where there must be one). */
+/* What the peer chose of our offer. PBX_OK, PBX_EPERM (a key we did not offer, or none where there must be one). */
 int core_keys_agree(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config);
 
 /* negotiate_ice.c: ICE (RFC 8839), beside the above. own: what we are and where; its name "" means none. before: what the stream has, whose

@@ -3,6 +3,7 @@
  * explain_case.c   what events and messages say about a call         explain_say.c           sentences with names in braces
  * explain_calls.c  the rules about calls and their sentences         explain_who.c           what the rules' conditions ask and name
  * explain_sound.c  the rules about audio                             explain_registration.c  the rules about phones that do not register
+ * explain_stray.c  the rules about what never became a call
  * explain.c        which rules hold, and their evidence              explain_search.c        their REGISTERs in the ring
  * explain_ask.c    a call is asked about                             explain_part.c          the card: routes and commands
  *

@@ -311,6 +311,38 @@ static bool no_common_codec(struct core_case *about)
 	return leg != NULL;
 }
 
+/* What the one who was called answered with, for who offers nothing of it. */
+static void say_what_callee_speaks(struct core_case *about)
+{
+	core_word(&about->words, "others", "who was called did not say what it speaks");
+	for (uint32_t i = 0; i < about->leg_count; i++) {
+		const struct core_case_leg *leg = &about->legs[i];
+		char who[160];
+
+		if (leg->inbound || !leg->described)
+			continue;
+		core_case_name_leg(about, leg, who, sizeof who);
+		core_word(&about->words, "others", "%s speaks %s", who, leg->described->text.sdp.codecs);
+	}
+}
+
+static const char *say_profile(const struct core_ladder_item *item)
+{
+	return !item ? "nothing that was recorded" : item->text.sdp.secure ? "encrypted audio (SRTP)" : "plain audio (RTP)";
+}
+
+static bool no_common_encryption(struct core_case *about)
+{
+	const struct core_case_leg *leg = core_case_by_reason(about, "no common encryption");
+
+	if (!leg)
+		return false;
+	core_case_blame(about, leg);
+	core_word(&about->words, "ours", "%s", say_profile(leg->invite));
+	core_word(&about->words, "theirs", "%s", say_profile(leg->described));
+	return true;
+}
+
 static bool caller_codec(struct core_case *about)
 {
 	const struct core_case_leg *leg = core_case_by_reason(about, "cannot connect");
@@ -318,6 +350,7 @@ static bool caller_codec(struct core_case *about)
 	if (!leg || !leg->inbound || leg->sip_code != 488)
 		return false;
 	core_case_blame(about, leg);
+	say_what_callee_speaks(about);
 	return true;
 }
 
@@ -347,6 +380,12 @@ static bool busy(struct core_case *about)
 static bool codecs_refused(struct core_case *about)
 {
 	return they_refused(about) && ONE_OF(about->leg->sip_code, 415, 488, 606);
+}
+
+/* Nothing but SRTP was offered. */
+static bool srtp_refused(struct core_case *about)
+{
+	return codecs_refused(about) && about->leg->invite && about->leg->invite->text.sdp.secure;
 }
 
 static bool credentials_refused(struct core_case *about)
@@ -484,14 +523,20 @@ const struct core_rule core_call_rules[] = {
 	{ "unreachable", CORE_FAILED, unreachable, "{who} cannot be reached: {endpoint} takes no connection" },
 	{ "no_common_codec", CORE_FAILED, no_common_codec,
 	  "{who} answered with {described}, but was offered {offered}: there is no codec in common" },
+	{ "no_common_encryption", CORE_FAILED, no_common_encryption,
+	  "{who} was offered {ours} and answered with {theirs}, without a key that was offered: media.srtp, or srtp of the extension or "
+	  "trunk, does not fit what it is set to" },
 	{ "no_codec_for_caller", CORE_FAILED, caller_codec,
-	  "{who} offers {offered} only: neither the PBX nor who was called has a codec for it, so the call was answered and ended with "
+	  "{who} offers {offered} only, and {others}: the PBX has no codec to translate with, so the call was answered and ended with "
 	  "488" },
 	/* what they answered */
 	{ "credentials_refused", CORE_FAILED, credentials_refused,
 	  "{who} does not accept our password for user {user}: it answered {answer} to an INVITE that carried it" },
 	{ "credentials_missing", CORE_FAILED, credentials_missing,
 	  "{who} wants a user and a password that it was not given: it answered {answer}" },
+	{ "srtp_refused", CORE_FAILED, srtp_refused,
+	  "{who} was offered encrypted audio only (SRTP: {offered}) and answered {answer}: it is not set to SRTP, or speaks none of these "
+	  "codecs; with srtp=optional, of the extension or trunk, it may choose" },
 	{ "codecs_refused", CORE_FAILED, codecs_refused, "{who} took none of the codecs it was offered ({offered}): it answered {answer}" },
 	{ "busy", CORE_FAILED, busy, "{who} was busy: it answered {answer}" },
 	{ "trunk_forbids", CORE_FAILED, trunk_forbids,
@@ -510,88 +555,4 @@ const struct core_rule core_call_rules[] = {
 	{ "refused_by_them", CORE_FAILED, they_refused, "{who} refused the call: it answered {answer}" },
 	{ "failed", CORE_FAILED, always,
 	  "The call of {from} to {to} ended with {code} ({cause}), and neither events nor messages tell more" },
-};
-
-/* ---- messages that never became a call ------------------------------------------------ */
-
-/* The last final response of ours to an INVITE. */
-static const struct core_ladder_item *last_refusal(const struct core_case *about)
-{
-	const struct core_ladder_item *found = NULL;
-
-	for (uint32_t i = 0; about->ladder && i < about->ladder->count; i++) {
-		const struct core_ladder_item *item = &about->ladder->items[i];
-
-		if (item->message.sent && item->text.status >= 300 && strcmp(item->text.method, "INVITE") == 0)
-			found = item;
-	}
-	return found;
-}
-
-static const struct core_ladder_item *first_invite(const struct core_case *about)
-{
-	for (uint32_t i = 0; about->ladder && i < about->ladder->count; i++)
-		if (!about->ladder->items[i].text.status && strcmp(about->ladder->items[i].text.method, "INVITE") == 0)
-			return &about->ladder->items[i];
-	return NULL;
-}
-
-static bool stray_refused(struct core_case *about)
-{
-	const struct core_ladder_item *refusal = last_refusal(about), *invite = first_invite(about);
-	char address[64];
-
-	if (!refusal || !invite)
-		return false;
-	about->message = refusal;
-	core_trace_address(&refusal->message.remote, address);
-	core_word(&about->words, "address", "%s", address);
-	core_word(&about->words, "agent", "%s", invite->text.agent[0] ? invite->text.agent : "A device without a name");
-	core_word(&about->words, "caller", "%s", invite->text.from_user);
-	core_word(&about->words, "dialled", "%s", invite->text.request_user);
-	core_word(&about->words, "answer", "%u %s", refusal->text.status, refusal->text.phrase);
-	core_word(&about->words, "offered", "%s%s", invite->text.sdp.present ? invite->text.sdp.codecs : "nothing",
-		  invite->text.sdp.secure ? " over SRTP" : "");
-	core_word(&about->words, "user", "%s", core_case_user_of(about, invite));
-	core_word(&about->words, "warning", "%s", refusal->text.warning[0] ? refusal->text.warning : refusal->text.phrase);
-	return true;
-}
-
-static bool stray_password(struct core_case *about)
-{
-	return stray_refused(about) && about->message->text.is_challenge && core_case_user_of(about, about->message)[0];
-}
-
-static bool stray_without_password(struct core_case *about)
-{
-	return stray_refused(about) && about->message->text.is_challenge;
-}
-
-static bool stray_codec(struct core_case *about)
-{
-	return stray_refused(about) && ONE_OF(about->message->text.status, 415, 488);
-}
-
-static bool stray_locked_out(struct core_case *about)
-{
-	return stray_refused(about) && about->message->text.status == 403;
-}
-
-const struct core_rule core_stray_rules[] = {
-	{ "wrong_password", CORE_FAILED, stray_password,
-	  "{agent} at {address} called {dialled} as {caller} with a wrong password for user {user}: it was asked again ({answer}) and no "
-	  "call was made" },
-	{ "no_password", CORE_FAILED, stray_without_password,
-	  "{agent} at {address} called {dialled} as {caller} and never gave a password when it was asked for one ({answer}): no call was "
-	  "made" },
-	{ "caller_codec", CORE_FAILED, stray_codec,
-	  "{agent} at {address} offered audio that the PBX does not speak ({offered}) when it called {dialled}: it was refused ({answer}, "
-	  "{warning})" },
-	{ "locked_out", CORE_FAILED, stray_locked_out,
-	  "{agent} at {address} may not call as {caller}: it was refused ({answer}); user and sender do not belong together, or too many "
-	  "wrong passwords "
-	  "came from there" },
-	{ "refused_at_the_door", CORE_FAILED, stray_refused,
-	  "{agent} at {address} called {dialled} and was refused at the door with {answer}: no call was made" },
-	{ "no_call", CORE_GOOD, always, "These messages are not about a call that failed" },
 };

@@ -336,8 +336,10 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	struct core_keys keys;
 
 	core_keys_make(driver, incoming->account, incoming->peer, false, &keys);
-	if (offered && (!has_speech(incoming->offer) || !core_keys_suffice(&keys, incoming->offer)))
+	if (offered && !has_speech(incoming->offer))
 		return PBX_ENOTSUP;
+	if (offered && !core_keys_suffice(&keys, incoming->offer))
+		return PBX_EPERM;
 
 	struct core_call *call;
 	int err = core_call_new(&call);
@@ -402,7 +404,7 @@ void core_leg_on_answered(pbx_leg handle, const struct core_media_desc *answer)
 	/* An answer that came early in a 183 need not be repeated. */
 	int err = answer && answer->present ? core_leg_take_answer(leg, answer) : leg->configured ? PBX_OK : PBX_ENOTSUP;
 	if (err != PBX_OK) {
-		core_leg_end(leg, 488, PBX_CAUSE_NOT_ACCEPTABLE, false, "no common codec");
+		core_leg_end(leg, 488, PBX_CAUSE_NOT_ACCEPTABLE, false, err == PBX_EPERM ? "no common encryption" : "no common codec");
 		return;
 	}
 	core_leg_answered_now(leg);

@@ -97,7 +97,8 @@ struct core_incoming {
 };
 
 /* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),
- * PBX_ENOMEM, PBX_ENOTSUP (no codec in common: answer 488), PBX_ESTATE (draining: 503). */
+ * PBX_ENOMEM, PBX_ENOTSUP (no codec in common: answer 488), PBX_EPERM (SRTP where there is to be none, or plain RTP where there must be
+ * SRTP: 488), PBX_ESTATE (draining: 503). */
 int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg);
 
 void core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early); /* 18x; early NULL without SDP */

@@ -116,7 +116,7 @@ static const struct core_crypto *find_tag(const struct core_media_desc *desc, ui
 static int agree_on_dtls(const struct core_media_desc *offer, const struct core_media_desc *answer, struct core_stream_config *config)
 {
 	if (answer->dtls.hash == CORE_HASH_NONE || answer->dtls.setup == CORE_SETUP_ACTPASS)
-		return PBX_ENOTSUP;
+		return PBX_EPERM;
 	config->own_dtls = offer->dtls;
 	config->own_dtls.setup = answer->dtls.setup == CORE_SETUP_ACTIVE ? CORE_SETUP_PASSIVE : CORE_SETUP_ACTIVE;
 	config->peer_dtls = answer->dtls;
@@ -128,12 +128,12 @@ int core_keys_agree(const struct core_media_desc *offer, const struct core_media
 	if (offer->dtls.hash != CORE_HASH_NONE)
 		return agree_on_dtls(offer, answer, config);
 	if (answer->crypto_count == 0)
-		return offer->secure || answer->secure ? PBX_ENOTSUP : PBX_OK;
+		return offer->secure || answer->secure ? PBX_EPERM : PBX_OK;
 
 	const struct core_crypto *theirs = &answer->cryptos[0], *ours = find_tag(offer, theirs->tag);
 
 	if (!ours || ours->suite != theirs->suite)
-		return PBX_ENOTSUP;
+		return PBX_EPERM;
 	config->send_crypto = *ours;
 	config->receive_crypto = *theirs;
 	return PBX_OK;

@@ -86,10 +86,20 @@ static void remember_peer(struct ua_dialog *dialog, const struct ua_request *req
 	ua_transport_contact(dialog->ua, request->listener, &request->source, request->transport, dialog->contact, sizeof dialog->contact);
 }
 
-static void refuse_by(struct ua_dialog *dialog, int err)
+/* Of the codes for Warning (RFC 3261 20.43) none is about encryption: 399 is for what has none. */
+static void refuse_keys(struct ua_dialog *dialog, const struct core_media_desc *offer)
+{
+	ua_reply(dialog->ua, dialog->in, SIP_488_NOT_ACCEPTABLE,
+		 offer->secure ? "Warning: 399 pbx \"SRTP with these keys is not spoken here\"\n"
+			       : "Warning: 399 pbx \"SRTP is required here\"\n");
+}
+
+static void refuse_by(struct ua_dialog *dialog, const struct core_media_desc *offer, int err)
 {
 	if (err == PBX_ENOTSUP)
 		ua_reply(dialog->ua, dialog->in, SIP_488_NOT_ACCEPTABLE, "Warning: 305 pbx \"No codec in common\"\n");
+	else if (err == PBX_EPERM)
+		refuse_keys(dialog, offer);
 	else if (err == PBX_ENOSPC || err == PBX_ESTATE)
 		ua_reply(dialog->ua, dialog->in, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5\n");
 	else
@@ -179,7 +189,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	dialog->busy = false;
 	free(headers);
 	if (err != PBX_OK) {
-		refuse_by(dialog, err);
+		refuse_by(dialog, offer, err);
 		dialog->state = UA_ENDED;
 		dialog->released = true;
 	} else if (dialog->state != UA_ENDED) {

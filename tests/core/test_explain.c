@@ -33,6 +33,7 @@
 	"call.refused {'number':'" number "','refused_by':'" by "','sip_code':" code ",'reason':'" reason "'}\n"
 
 #define TO_CALLEE "> 198.51.100.8:5060 out 1 INVITE | INVITE sip:1002@198.51.100.8:5060 SIP/2.0 | v=PCMU PCMA\n"
+#define TO_CALLEE_SECURE "> 198.51.100.8:5060 out 1 INVITE | INVITE sip:1002@198.51.100.8:5060 SIP/2.0 | v=SAVP PCMU\n"
 #define CALLEE_SAYS(answer) TO_CALLEE "< 198.51.100.8:5060 out 1 INVITE | SIP/2.0 " answer " | Server: Yealink T46\n"
 #define TO_TRUNK(headers) "> 203.0.113.9:5060 out 1 INVITE | INVITE sip:12125551212@far.example SIP/2.0" headers " | v=PCMU\n"
 #define TRUNK_SAYS(answer, headers) TO_TRUNK(headers) "< 203.0.113.9:5060 out 1 INVITE | SIP/2.0 " answer "\n"
@@ -129,8 +130,21 @@ static const struct scenario {
 	{ "no_common_codec", "answered with G729, but was offered PCMU PCMA",
 	  STARTED CALLED GONE("C-2", "488", "us", "no common codec") FAILED("488", "no_common_codec"),
 	  TO_CALLEE "< 198.51.100.8:5060 out 1 INVITE | SIP/2.0 200 OK | v=G729\n" },
-	{ "no_codec_for_caller", "1001's phone (Snom at 198.51.100.7:5060) offers OPUS only",
+	{ "no_codec_for_caller",
+	  "1001's phone (Snom at 198.51.100.7:5060) offers OPUS only, and 1002's phone (198.51.100.8:5060) speaks PCMU: the PBX "
+	  "has",
+	  STARTED CALLED GONE("C-1", "488", "us", "cannot connect") FAILED("488", "no_common_codec"),
+	  FROM_CALLER TO_CALLEE "< 198.51.100.8:5060 out 1 INVITE | SIP/2.0 200 OK | v=PCMU\n" },
+	{ "no_codec_for_caller", "offers OPUS only, and who was called did not say what it speaks",
 	  STARTED GONE("C-1", "488", "us", "cannot connect") FAILED("488", "no_common_codec"), FROM_CALLER },
+	{ "no_common_encryption", "was offered encrypted audio (SRTP) and answered with plain audio (RTP)",
+	  STARTED CALLED GONE("C-2", "488", "us", "no common encryption") FAILED("488", "no_common_codec"),
+	  TO_CALLEE_SECURE "< 198.51.100.8:5060 out 1 INVITE | SIP/2.0 200 OK | v=PCMU\n" },
+	{ "srtp_refused",
+	  "1002's phone (Yealink T46 at 198.51.100.8:5060) was offered encrypted audio only (SRTP: PCMU) and answered 488 Not Acceptable "
+	  "Here",
+	  PHONE_FAILS("488", "no_common_codec"),
+	  TO_CALLEE_SECURE "< 198.51.100.8:5060 out 1 INVITE | SIP/2.0 488 Not Acceptable Here | Server: Yealink T46\n" },
 	{ "credentials_refused", "does not accept our password for user acct: it answered 407 Proxy Authentication Required",
 	  TRUNK_FAILS("407", "auth_failed"),
 	  TRUNK_SAYS("407 Proxy Authentication Required", " | Proxy-Authorization: Digest username=\"acct\", response=\"x\"") },
@@ -163,6 +177,12 @@ static const struct scenario {
 	  "> 198.51.100.7:5060 in 2 INVITE | SIP/2.0 401 Unauthorized | WWW-Authenticate: Digest realm=\"pbx\"\n" },
 	{ "no_password", "never gave a password", "",
 	  FROM_CALLER "> 198.51.100.7:5060 in 1 INVITE | SIP/2.0 401 Unauthorized | WWW-Authenticate: Digest realm=\"pbx\"\n" },
+	{ "caller_encryption", "Snom at 198.51.100.7:5060 offered plain audio, where it must be encrypted (SRTP), when it called 1002", "",
+	  FROM_CALLER "> 198.51.100.7:5060 in 1 INVITE | SIP/2.0 488 Not Acceptable Here | Warning: 399 pbx \"SRTP is required here\"\n" },
+	{ "caller_encryption", "offered only encrypted audio (SRTP), which it may not have or gave no key for", "",
+	  "< 198.51.100.7:5060 in 1 INVITE | INVITE sip:1002@pbx.test SIP/2.0 | User-Agent: Snom | v=SAVP PCMU\n"
+	  "> 198.51.100.7:5060 in 1 INVITE | SIP/2.0 488 Not Acceptable Here | Warning: 399 pbx \"SRTP with these keys is not spoken "
+	  "here\"\n" },
 	{ "caller_codec", "does not speak (OPUS)", "", FROM_CALLER "> 198.51.100.7:5060 in 1 INVITE | SIP/2.0 488 Not Acceptable Here\n" },
 	{ "locked_out", "may not call as 1001", "", FROM_CALLER "> 198.51.100.7:5060 in 1 INVITE | SIP/2.0 403 Forbidden\n" },
 	{ "refused_at_the_door", "with 421 Extension Required", "",
@@ -238,16 +258,19 @@ static void add_events(struct core_case *about, const char *lines)
 	}
 }
 
-/* "v=PCMU PCMA recvonly" */
+/* "v=PCMU PCMA recvonly", "v=SAVP PCMU" */
 static void write_sdp(FILE *out, const char *words)
 {
 	char codecs[100];
 	unsigned type = 96;
 
 	(void)snprintf(codecs, sizeof codecs, "%s", words);
-	(void)fprintf(out, "\r\nv=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 4000 RTP/AVP 96 97\r\n");
+	(void)fprintf(out, "\r\nv=0\r\nc=IN IP4 198.51.100.7\r\nm=audio 4000 RTP/%s 96 97\r\n",
+		      strncmp(words, "SAVP ", 5) == 0 ? "SAVP" : "AVP");
 	for (char *rest = codecs, *word; (word = strsep(&rest, " "));)
-		if (strcmp(word, "recvonly") == 0)
+		if (strcmp(word, "SAVP") == 0)
+			continue;
+		else if (strcmp(word, "recvonly") == 0)
 			(void)fprintf(out, "a=recvonly\r\n");
 		else
 			(void)fprintf(out, "a=rtpmap:%u %s/8000\r\n", type++, word);

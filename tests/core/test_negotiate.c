@@ -388,12 +388,12 @@ START_TEST(an_answer_with_a_key_we_did_not_offer_is_none)
 	struct core_stream_config config = { 0 };
 
 	core_keys_offer(&ours, &offer);
-	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* no key */
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_EPERM); /* no key */
 	answer.crypto_count = 1;
 	answer.cryptos[0] = (struct core_crypto){ .tag = 3, .suite = 1 };
-	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* a tag of their own */
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_EPERM); /* a tag of their own */
 	answer.cryptos[0] = (struct core_crypto){ .tag = 2, .suite = 1 };
-	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* the tag of another suite */
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_EPERM); /* the tag of another suite */
 	ck_assert_uint_eq(config.send_crypto.suite, CORE_SRTP_NONE);
 }
 END_TEST
@@ -448,8 +448,8 @@ START_TEST(dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_all
 	core_keys_offer(&browser, &offer);
 	ck_assert(!core_keys_suffice(&off, &offer));
 	ck_assert_int_eq(core_keys_answer(&off, NULL, &offer, &answer, &config), PBX_ENOTSUP);
-	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_ENOTSUP); /* an answer without a fingerprint */
-	offer.tls = false;                                                        /* RTP/SAVPF with both */
+	ck_assert_int_eq(core_keys_agree(&offer, &answer, &config), PBX_EPERM); /* an answer without a fingerprint */
+	offer.tls = false;                                                      /* RTP/SAVPF with both */
 	offer.crypto_count = 1;
 	offer.cryptos[0] = (struct core_crypto){ .tag = 1, .suite = 1 };
 	ck_assert_int_eq(core_keys_answer(&ours, NULL, &offer, &answer, &config), PBX_OK);

@@ -183,7 +183,7 @@ def test_no_password_at_all(house):
 def test_a_caller_whose_audio_nobody_speaks(house):
     caller = house.party("1001", registered=False)
     assert caller.invite("1002", OFFER.format(port=free_port()).replace("RTP/AVP", "RTP/SAVP")).status == 488
-    says(house.explained(caller), "caller_codec", "PCMU PCMA over SRTP", "488")
+    says(house.explained(caller), "caller_encryption", "only encrypted audio (SRTP)", "488", "not spoken here")
     caller, callee = house.party("1001", registered=False), house.party("1002", 660)
     offer = [line for line in OFFER.format(port=free_port()).replace("0 8 101", "96").replace(":0 PCMU/8000", ":96 SILK/24000").split("\r\n") if ":8 " not in line and ":101 " not in line]
     answers = []
@@ -194,7 +194,27 @@ def test_a_caller_whose_audio_nobody_speaks(house):
     callee.closed()
     asking.join()
     assert answers[0].status == 488
-    says(house.explained(caller), "no_codec_for_caller", "1001's phone", "offers SILK only")
+    says(house.explained(caller), "no_codec_for_caller", "1001's phone", "offers SILK only, and 1002's phone", "speaks PCMU")
+
+
+def test_one_side_is_set_to_encryption_and_the_other_is_not(house):
+    """Required of the caller; required of who is called, whose phone answers 488, or as if it had not been asked."""
+    caller, callee = house.party("1008", registered=False), house.party("1009")
+    house.pbx.ctl("extension", "set", "1008", "srtp=required")
+    assert caller.invite("1009").status == 488
+    says(house.explained(caller), "caller_encryption", f"127.0.0.1:{caller.port}", "plain audio, where it must be encrypted", "called 1009")
+    house.pbx.ctl("extension", "set", "1008", "srtp=default")
+    house.pbx.ctl("extension", "set", "1009", "srtp=required")
+    for status, rule, words in ((488, "srtp_refused", ["answered 488"]), (200, "no_common_encryption", ["offered encrypted audio (SRTP)", "with plain audio (RTP)"])):
+        caller = house.party("1008", registered=False)
+        caller.ring("1009")
+        invite = callee.expect("INVITE")
+        assert "RTP/SAVP" in invite.body
+        callee.reply(invite, status, "OK" if status == 200 else "Not Acceptable Here", body=callee.session() if status == 200 else "")
+        if status == 200:
+            callee.reply(callee.expect("BYE"), 200, "OK")
+        says(house.explained(caller), rule, "1009's phone", f"127.0.0.1:{callee.port}", *words)
+    house.pbx.ctl("extension", "set", "1009", "srtp=default")
 
 
 # ---- providers -----------------------------------------------------------------------------
