@@ -26,7 +26,7 @@ def test_each_prompt_is_spoken_as_loud_as_every_other():
         for rate, file in ((16000, path), (8000, SPOKEN / "8k" / path.name)):
             with wave.open(str(file)) as sound:
                 assert (sound.getframerate(), sound.getnchannels(), sound.getsampwidth()) == (rate, 1, 2), file
-                assert 0.1 < sound.getnframes() / rate < 10, file
+                assert 0.1 < sound.getnframes() / rate < 20, file
             level, peak = speech_level_db(file)
             assert -18.5 < level < -17.5, (file, level)
             assert peak < -1, (file, peak)

@@ -169,7 +169,8 @@ KINDS = ["call.*", "leg.*", "bridge.*"]
 def test_a_hundred_events_a_second_and_a_slow_receiver(make_pbx, sink, second_sink, sipp):
     """Alone, one receiver manages 40 a second, so that its queue overflows into the log; the other gets batches and keeps up. Then kill -9."""
     port = free_range(PORTS)
-    pbx = make_pbx(settings(sink, second_sink) + f"media:\n  port_min: {port}\n  port_max: {port + PORTS - 1}\n")
+    pbx = make_pbx(settings(sink, second_sink) + f"media:\n  port_min: {port}\n  port_max: {port + PORTS - 1}\n",
+                   environment={"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:quarantine_size_mb=8"})  # what is freed does not count as kept
     slow = subscribe(pbx, sink, KINDS)
     batched = subscribe(pbx, second_sink, KINDS, batch_events=100, batch_ms=500)
     sink.delay_s = second_sink.delay_s = 0.1
