@@ -23,6 +23,8 @@
 #define CORE_UPDATE_RETRY_MS 2100u /* re-INVITE glare, RFC 3261 14.1 */
 #define CORE_KEYS_GAP_MS 3000u     /* a longer pause begins a key sequence anew */
 #define CORE_MOST_KEYS 8u
+#define CORE_KEY_MS 100u      /* how long a key is pressed when nobody says how long */
+#define CORE_SAME_KEY_MS 500u /* what a phone that presses keys in two ways needs for the second at most */
 
 struct core_leg;
 struct core_dial;
@@ -88,7 +90,7 @@ struct core_leg {
 	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
 	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
 	bool has_stream, configured, has_keys;
-	bool is_web; /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
+	bool is_web;      /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
 	bool answer_said; /* local went out in a 183 or 200 */
 	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
@@ -99,7 +101,7 @@ struct core_leg {
 	bool play_inherited;    /* of a controller that has left: stops at the end of this round unless the new one wants the same */
 	struct core_stream_stats stats;
 	bool has_stats;
-	struct core_audio *audio; /* who changes what is said and heard here (audio.c); NULL: nobody */
+	struct core_audio *audio;                     /* who changes what is said and heard here (audio.c); NULL: nobody */
 	struct core_audio_watch audio_from, audio_to; /* of its party, to it */
 	pbx_timer audio_timer;                        /* while it is answered */
 
@@ -132,6 +134,9 @@ struct core_leg {
 	uint64_t hold_since_ms;
 	char typed[CORE_MOST_KEYS + 1];
 	uint64_t typed_at_ms;
+	char key; /* that it typed last, how (CORE_DIGITS_…), and when that was heard */
+	uint8_t key_way;
+	uint64_t key_at_ms;
 
 	uint64_t started_at_ms, ringing_at_ms, answered_at_ms;
 	uint32_t end_sip_code, end_cause;
@@ -194,7 +199,7 @@ bool core_leg_is_free(const struct core_leg *leg);
 void core_leg_watch(struct core_leg *leg); /* hangs it up after a while unless somebody takes it */
 void core_legs_fini(void);
 const struct core_leg_driver *core_leg_driver(void);
-void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms); /* by RFC 4733 */
+void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way);
 
 /* The prompts of what is said, in order. */
 struct core_spoken {
@@ -230,7 +235,7 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
-int core_leg_send_digits(struct core_leg *leg, const char *digits);
+int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
 int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts,
 			  uint32_t count);                                 /* for the controller, in the party's language */

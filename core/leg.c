@@ -531,6 +531,19 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 		core_leg_update_later(leg, result == PBX_EBUSY ? CORE_UPDATE_RETRY_MS : 0);
 }
 
+/* Some phones press a key in two ways at once. What comes second in another way than the first is the same key. */
+static bool is_again(struct core_leg *leg, char digit, uint32_t way)
+{
+	uint64_t now_ms = core_now_ms();
+
+	if (leg->key == digit && leg->key_way != way && now_ms - leg->key_at_ms < CORE_SAME_KEY_MS)
+		return true;
+	leg->key = digit;
+	leg->key_way = (uint8_t)way;
+	leg->key_at_ms = now_ms;
+	return false;
+}
+
 static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms)
 {
 	if (leg->has_stream && core_media->record_key)
@@ -549,19 +562,28 @@ void core_leg_on_digit(pbx_leg handle, char digit, uint32_t duration_ms)
 	if (!leg || !strchr("0123456789*#ABCD", digit) || digit == '\0')
 		return;
 
+	if (is_again(leg, digit, CORE_DIGITS_INFO))
+		return;
+
 	struct core_leg *peer = core_bridge_peer(leg);
 	if (peer)
-		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' });
+		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms);
 	leg_digit(leg, digit, duration_ms);
 }
 
-void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms)
+/* What one presses the other gets in the sound, or in the packets that are relayed to it. Nobody relays them while there are guests. */
+static bool is_carried(const struct core_leg *leg, const struct core_leg *peer, uint32_t way)
+{
+	return !leg->bridge->room && peer->config.digits == way && (way == CORE_DIGITS_TONES || peer->config.dtmf_type);
+}
+
+void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
 {
 	struct core_leg *peer = core_bridge_peer(leg);
 
-	if (peer && leg->bridge->room)
-		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }); /* nobody relays it while there are guests */
-	else if (peer && peer->configured && !peer->config.dtmf_type && peer->driver->send_digit)
-		(void)peer->driver->send_digit(peer->dialog, digit, duration_ms ? duration_ms : 100); /* its media cannot carry it */
+	if (is_again(leg, digit, way))
+		return;
+	if (peer && peer->configured && !is_carried(leg, peer, way))
+		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms ? duration_ms : CORE_KEY_MS);
 	leg_digit(leg, digit, duration_ms);
 }

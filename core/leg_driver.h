@@ -67,6 +67,8 @@ struct core_leg_driver {
 
 	/* What is to be done about SRTP with a peer of pbx/sip.h: "off", "optional", "required"; "" as media.srtp says. May be NULL. */
 	const char *(*peer_srtp)(const char *peer);
+	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto" as agreed. May be NULL. */
+	const char *(*peer_dtmf)(const char *peer);
 
 	void (*release)(void *dialog); /* the core forgets it */
 

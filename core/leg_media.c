@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #define STREAM_BUCKETS 4096u
+#define MOST_KEY_MS 8000u /* longer ones are sent as long as that */
+#define KEY_GAP_MS 50u
 
 const struct core_media_driver *core_media;
 static struct core_leg *by_stream[STREAM_BUCKETS];
@@ -160,8 +162,14 @@ static void list_order(struct core_media_desc *offer, const struct core_media_de
 
 struct policy_search {
 	const char *account;
+	bool of_keys; /* how they travel, not SRTP */
 	char found[12];
 };
+
+static const char *text_or_empty(const char *text)
+{
+	return text ? text : "";
+}
 
 static void look_up_policy(void *context, const void *table)
 {
@@ -170,7 +178,7 @@ static void look_up_policy(void *context, const void *table)
 	struct pbx_account account = { .size = sizeof account };
 
 	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.srtp ? account.srtp : "");
+		CORE_TEXT(search->found, text_or_empty(search->of_keys ? account.dtmf : account.srtp));
 }
 
 /* The account's word or the peer's; "" when neither has one. */
@@ -296,8 +304,39 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 	return PBX_OK;
 }
 
-static int configure(struct core_leg *leg, const struct core_stream_config *config)
+/* ---- keys ---- */
+
+/* The account's word or the peer's; "" when neither has one. */
+static void find_key_way(const struct core_leg *leg, char ret_way[12])
 {
+	struct policy_search search = { .account = leg->account, .of_keys = true };
+
+	if (leg->peer[0] && leg->driver->peer_dtmf)
+		CORE_TEXT(search.found, leg->driver->peer_dtmf(leg->peer));
+	else if (leg->account[0])
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
+	core_text_copy(ret_way, 12, search.found);
+}
+
+/* What an account wants where it can be done; else events when they are agreed, else tones where they survive, else INFO. */
+static uint8_t choose_key_way(const struct core_leg *leg, const struct core_stream_config *config)
+{
+	bool carries_tones = config->codec_count && strncasecmp(config->codecs[0].name, "PCM", 3) == 0;
+	char wanted[12];
+
+	find_key_way(leg, wanted);
+	if (strcmp(wanted, "info") == 0)
+		return CORE_DIGITS_INFO;
+	if (strcmp(wanted, "inband") == 0 && carries_tones)
+		return CORE_DIGITS_TONES;
+	if (config->dtmf_type)
+		return CORE_DIGITS_EVENTS;
+	return carries_tones && strcmp(wanted, "rfc4733") != 0 ? CORE_DIGITS_TONES : CORE_DIGITS_INFO;
+}
+
+static int configure(struct core_leg *leg, struct core_stream_config *config)
+{
+	config->digits = choose_key_way(leg, config);
 	int err = core_media->configure(leg->stream, config);
 
 	if (err == PBX_OK) {
@@ -574,16 +613,18 @@ void core_leg_stop_play(struct core_leg *leg)
 		(void)core_media->stop(leg->stream);
 }
 
-int core_leg_send_digits(struct core_leg *leg, const char *digits)
+int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms)
 {
 	if (!leg->has_stream)
 		return PBX_ESTATE;
+	if (each_ms > MOST_KEY_MS)
+		each_ms = MOST_KEY_MS;
 
-	int err = core_media->send_digits(leg->stream, digits, 100, 50);
+	int err = core_media->send_digits(leg->stream, digits, each_ms, KEY_GAP_MS);
 	if (err != PBX_ENOTSUP || !leg->driver->send_digit)
 		return err;
 	for (; *digits; digits++) {
-		err = leg->driver->send_digit(leg->dialog, *digits, 100);
+		err = leg->driver->send_digit(leg->dialog, *digits, each_ms);
 		if (err != PBX_OK)
 			return err;
 	}
@@ -612,12 +653,12 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 		CORE_INTO(leg->charge.owner, leg->controller.media_done(leg->self, leg->handle));
 }
 
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
 {
 	struct core_leg *leg = core_leg_of_stream(stream);
 
 	if (leg)
-		core_leg_media_digit(leg, digit, duration_ms);
+		core_leg_media_digit(leg, digit, duration_ms, way);
 }
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)

@@ -288,7 +288,7 @@ static int send_digits(pbx_leg handle, const char *digits)
 		return PBX_ENOENT;
 	if (digits[strspn(digits, "0123456789*#ABCD")] != '\0')
 		return PBX_EINVAL;
-	return core_leg_send_digits(leg, digits);
+	return core_leg_send_digits(leg, digits, CORE_KEY_MS);
 }
 
 /* ---- timers, hold ---- */

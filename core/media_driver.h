@@ -13,6 +13,11 @@ typedef struct core_stream {
 	uint64_t id;
 } core_stream;
 
+/* How keys travel. */
+#define CORE_DIGITS_EVENTS 0u /* RFC 4733, when dtmf_type is agreed */
+#define CORE_DIGITS_TONES 1u  /* in the sound, G.711 */
+#define CORE_DIGITS_INFO 2u   /* by signalling */
+
 /* What negotiation found. Copied. */
 struct core_stream_config {
 	struct core_addr rtp, rtcp; /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
@@ -23,6 +28,7 @@ struct core_stream_config {
 	struct core_codec codecs[CORE_MOST_CODECS];
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
+	uint8_t digits;                          /* CORE_DIGITS_…: the way of keys to it; tones are listened to as well */
 	uint16_t ptime_ms;                       /* of what we send */
 	struct core_crypto send_crypto, receive_crypto; /* suite CORE_SRTP_NONE: plain RTP, both or none of them */
 	/* DTLS-SRTP instead of such keys; hash CORE_HASH_NONE: no. own_dtls.setup is ours: CORE_SETUP_ACTIVE or CORE_SETUP_PASSIVE. */
@@ -143,7 +149,7 @@ struct core_media_driver {
 	/* Plays towards the peer; what played before is replaced without a gap (its on_play_done says STOPPED). */
 	int (*play)(core_stream stream, const struct core_play *play);
 	int (*stop)(core_stream stream);
-	/* Digits as RFC 4733 events. PBX_ENOTSUP when dtmf_type is 0. */
+	/* Digits as RFC 4733 events, or as tones where those are the way. PBX_ENOTSUP: neither. */
 	int (*send_digits)(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms);
 	/* A held stream has its own time-out (media.hold_timeout_s). */
 	int (*set_held)(core_stream stream, bool held);
@@ -213,9 +219,9 @@ struct core_media_driver {
 void core_media_set_driver(const struct core_media_driver *driver);
 
 /* From the workers, on the loop. Stale streams are ignored. */
-void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how); /* PBX_MEDIA_FINISHED, STOPPED, FAILED */
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms);
-void core_media_on_silence(core_stream stream, uint32_t for_ms); /* media.timeout_s without a packet */
+void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how);                 /* PBX_MEDIA_FINISHED, STOPPED, FAILED */
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way); /* CORE_DIGITS_EVENTS, _TONES */
+void core_media_on_silence(core_stream stream, uint32_t for_ms);                              /* media.timeout_s without a packet */
 void core_media_on_first_packet(core_stream stream);
 void core_media_on_mix_speaker(core_stream stream);
 void core_media_on_mix_talking(core_stream stream, bool on);

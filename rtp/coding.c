@@ -9,6 +9,7 @@
 #include "ear.h"
 #include "engine_inner.h"
 #include "filter.h"
+#include "inband.h"
 #include "mouth.h"
 #include "plan.h"
 #include "sound.h"
@@ -17,7 +18,7 @@
 #include <strings.h>
 
 struct needs {
-	bool ear, mouth;
+	bool ear, mouth, inband;
 	uint32_t ear_rates, mouth_rates;
 };
 
@@ -51,6 +52,7 @@ static struct needs needs_of(const struct rtp_stream *stream)
 	if (!stream->configured)
 		return needs;
 	needs.ear = stream->ear_users > 0;
+	needs.inband = stream->config.digits == CORE_DIGITS_TONES;
 	needs.mouth = stream->speaks || stream->mouth_rates_asked != 0;
 	if (stream->speaks)
 		needs.mouth_rates |= rtp_rate_bit(RTP_SOUND_HZ);
@@ -104,11 +106,16 @@ static int fill(struct rtp_stream *stream, const struct needs *needs, bool renew
 		err = make_ear(stream, needs->ear_rates, &command->ear);
 	if (err == PBX_OK && other_mouth)
 		err = make_mouth(stream, needs->mouth_rates, &command->mouth);
+	if (err == PBX_OK && needs->inband && !stream->inband)
+		err = rtp_inband_new(&command->inband);
 	if (err != PBX_OK) {
 		rtp_ear_free(command->ear);
+		rtp_mouth_free(command->mouth);
 		command->ear = NULL;
+		command->mouth = NULL;
 		return err;
 	}
+	command->brings_inband = needs->inband != (stream->inband != NULL);
 	command->brings_ear = other_ear || (!needs->ear && stream->ear);
 	command->brings_mouth = other_mouth || (!needs->mouth && stream->mouth);
 	return PBX_OK;
@@ -149,6 +156,8 @@ static void note(struct rtp_stream *stream, const struct needs *needs, const str
 		stream->mouth = command->mouth;
 		stream->mouth_rates = needs->mouth_rates;
 	}
+	if (command->brings_inband)
+		stream->inband = command->inband;
 	if (command->brings_filter)
 		stream->filter = command->filter;
 }
@@ -158,7 +167,7 @@ static int settle(struct rtp_stream *stream, struct rtp_command *command, bool r
 	struct needs needs = needs_of(stream);
 	struct rtp_command *own = NULL;
 
-	if (!command && !needs.ear && !needs.mouth && !stream->ear && !stream->mouth && !refilters)
+	if (!command && !needs.ear && !needs.mouth && !needs.inband && !stream->ear && !stream->mouth && !stream->inband && !refilters)
 		return PBX_OK; /* most calls */
 	if (!command)
 		command = own = rtp_command_new(RTP_CODE, stream);
@@ -175,7 +184,7 @@ static int settle(struct rtp_stream *stream, struct rtp_command *command, bool r
 		command->filter = NULL;
 		command->brings_filter = false;
 	}
-	if (own && err == PBX_OK && (own->brings_ear || own->brings_mouth || own->brings_filter))
+	if (own && err == PBX_OK && (own->brings_ear || own->brings_mouth || own->brings_filter || own->brings_inband))
 		rtp_engine_send(own);
 	else
 		rtp_command_free(own);

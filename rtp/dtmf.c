@@ -1,16 +1,21 @@
 /*
- * dtmf - key presses as RFC 4733 events
+ * dtmf - key presses as RFC 4733 events; and sent as tones
  *
  * An event is named by its SSRC and timestamp, however many of its packets arrive; it is told once, at its end, or when a
  * new one begins, or when nothing more has come for a while because all three end packets were lost. Ours are sent in the
  * stream's own sequence: one timestamp, rising duration, the end three times; the audio waits meanwhile.
  */
+#include "mouth.h"
 #include "worker.h"
+
+#include <pbx/abi.h>
+#include <spandsp.h>
 
 #define EVENT_BYTES 4u
 #define LOST_END_MS 200u     /* several packet times of the slowest phones */
 #define MOST_OVERTAKEN 40000 /* timestamp units: an event older than the last one by less than this was overtaken, not new */
 #define LEAST_ON_MS 70u
+#define LEAST_TONE_MS 40u /* ITU-T Q.24, and its pauses too */
 #define LEAST_OFF_MS 50u
 #define END_PACKETS 3u
 #define VOLUME 10u /* -10 dBm0 */
@@ -113,6 +118,42 @@ static uint32_t at_least(uint32_t value, uint32_t least)
 	return value > least ? value : least;
 }
 
+/* ---- sending as tones ---- */
+
+int rtp_dtmf_prepare_tones(struct rtp_digits *digits)
+{
+	digits->tones = dtmf_tx_init(NULL);
+	return digits->tones ? PBX_OK : PBX_ENOMEM;
+}
+
+void rtp_dtmf_release(struct rtp_digits *digits)
+{
+	if (digits->tones)
+		(void)dtmf_tx_free(digits->tones);
+}
+
+/* A frame of the present key's tone and of the pause behind it, which the next key ends. Whoever has no mouth is spared them. */
+static void send_tones(struct rtp_session *session, struct rtp_digits *digits)
+{
+	int16_t samples[RTP_MOST_FRAME_SAMPLES] = { 0 };
+	uint32_t count = session->mouth ? 8u * rtp_mouth_ptime_ms(session->mouth) : 0, made = 0;
+
+	while (session->digits == digits && (made < count || count == 0)) {
+		if (!digits->begun) {
+			dtmf_tx_set_timing(digits->tones, (int)at_least(digits->each_ms, LEAST_TONE_MS),
+					   (int)at_least(digits->gap_ms, LEAST_TONE_MS));
+			(void)dtmf_tx_put(digits->tones, &digits->text[digits->at], 1);
+		}
+		digits->begun = true;
+		uint32_t some = count ? (uint32_t)dtmf_tx(digits->tones, samples + made, (int)(count - made)) : 0;
+
+		made += some;
+		if (made < count || count == 0)
+			next_digit(session);
+	}
+	rtp_mouth_give(session, 8000, samples, count);
+}
+
 bool rtp_dtmf_send_next(struct rtp_session *session)
 {
 	struct rtp_digits *digits = session->digits;
@@ -120,6 +161,10 @@ bool rtp_dtmf_send_next(struct rtp_session *session)
 		 ptime_ms = session->plan->ptime_ms;
 	bool begins = !digits->begun;
 
+	if (digits->tones) {
+		send_tones(session, digits);
+		return session->digits;
+	}
 	if (begins) {
 		rtp_relay_interrupted(session);
 		digits->begun = true;

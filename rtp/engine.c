@@ -9,6 +9,7 @@
 #include "dtls.h"
 #include "ear.h"
 #include "filter.h"
+#include "inband.h"
 #include "engine_inner.h"
 #include "kernel.h"
 #include "mouth.h"
@@ -55,6 +56,9 @@ void rtp_command_free(struct rtp_command *command)
 	rtp_ear_free(command->ear);
 	rtp_mouth_free(command->mouth);
 	rtp_filter_free(command->filter);
+	rtp_inband_free(command->inband);
+	if (command->kind == RTP_DIGITS)
+		rtp_dtmf_release((struct rtp_digits *)command);
 	free(command);
 }
 
@@ -205,7 +209,7 @@ static void on_event(const struct rtp_event *event)
 		core_media_on_first_packet(name);
 		break;
 	case RTP_EVENT_DIGIT:
-		core_media_on_digit(name, event->digit, event->for_ms);
+		core_media_on_digit(name, event->digit, event->for_ms, event->by_tone ? CORE_DIGITS_TONES : CORE_DIGITS_EVENTS);
 		break;
 	case RTP_EVENT_TALKING:
 		core_media_on_mix_talking(name, event->for_ms != 0);

@@ -36,6 +36,8 @@ struct rtp_stream {
 	struct core_filter filter_wanted; /* .owner NULL: none */
 	struct rtp_filter *filter;        /* the newest that was given to the worker */
 
+	struct rtp_inband *inband; /* likewise */
+
 	/* mixes.c: the room that it is in. */
 	struct rtp_room *room;
 	struct rtp_stream *room_next;

@@ -57,6 +57,12 @@ static const struct core_codec *first_g711(const struct core_stream_config *conf
 	return NULL;
 }
 
+/* What keys are sent to it as; 0: not as events. */
+static uint8_t event_type(const struct core_stream_config *config)
+{
+	return config->digits == CORE_DIGITS_EVENTS ? config->dtmf_type & 0x7f : 0;
+}
+
 uint32_t rtp_plan_ptime_ms(const struct core_stream_config *config)
 {
 	uint32_t ptime_ms = config->ptime_ms ? config->ptime_ms : 20;
@@ -79,7 +85,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 				       .renegotiated = config->renegotiated,
 				       .direction = config->direction,
 				       .nat = nat,
-				       .dtmf_type = config->dtmf_type & 0x7f,
+				       .dtmf_type = event_type(config),
 				       .ptime_ms = (uint16_t)rtp_plan_ptime_ms(config),
 				       .send_khz = 8 };
 	if (config->codec_count > 0)
@@ -187,7 +193,7 @@ static uint8_t way_of(const struct core_codec *codec, const struct core_stream_c
 	const struct core_codec *g711 = first_g711(to);
 
 	if (kind_of(codec) == RTP_KIND_EVENT)
-		return to->dtmf_type ? to->dtmf_type & 0x7f : RTP_OUT_NONE;
+		return event_type(to) ? event_type(to) : RTP_OUT_NONE;
 	for (uint8_t i = 0; i < to->codec_count; i++) {
 		if (same_codec(codec, &to->codecs[i]) && rtp_codec_passes(codec, &to->codecs[i]))
 			return to->codecs[i].payload_type & 0x7f;
@@ -200,12 +206,14 @@ static uint8_t way_of(const struct core_codec *codec, const struct core_stream_c
 void rtp_route_make(const struct core_stream_config *from, const struct core_stream_config *to, struct rtp_route *ret_route)
 {
 	memset(ret_route->out, RTP_OUT_NONE, sizeof ret_route->out);
+	ret_route->silences_keys = false;
 	if (!from || !to)
 		return;
 	for (uint8_t i = 0; i < from->codec_count; i++)
 		ret_route->out[from->receive_types[i] & 0x7f] = way_of(&from->codecs[i], to);
-	if (from->dtmf_receive_type != 0 && to->dtmf_type != 0)
-		ret_route->out[from->dtmf_receive_type & 0x7f] = to->dtmf_type & 0x7f;
+	if (from->dtmf_receive_type != 0 && event_type(to) != 0)
+		ret_route->out[from->dtmf_receive_type & 0x7f] = event_type(to);
+	ret_route->silences_keys = from->digits == CORE_DIGITS_TONES && to->digits != CORE_DIGITS_TONES;
 }
 
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first)

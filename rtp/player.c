@@ -161,7 +161,8 @@ bool rtp_player_step(struct rtp_session *session)
 	if (!session->plan)
 		return false; /* what waits begins when we know where to send it */
 	if (session->digits) {
-		rtp_mouth_rest(session);
+		if (!session->digits->tones)
+			rtp_mouth_rest(session);
 		rtp_dtmf_send_next(session);
 		return session->digits || plays_by_clock(session);
 	}

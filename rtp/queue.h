@@ -38,6 +38,7 @@ struct rtp_event {
 	uint32_t kind;
 	uint32_t for_ms; /* SILENCE, DIGIT: how long; FAILED: why */
 	char digit;
+	bool by_tone;            /* DIGIT: heard in the sound, not an event of RFC 4733 */
 	struct core_addr remote; /* SOURCE_CHANGED, CONNECTED */
 };
 

@@ -9,6 +9,7 @@
  */
 #include "association.h"
 #include "ear.h"
+#include "inband.h"
 #include "mix.h"
 #include "octets.h"
 #include "room.h"
@@ -161,6 +162,8 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 	if (session->taps)
 		rtp_tap_copy(session, RTP_SAYS, packet->type, packet->sequence, packet->timestamp, packet->ssrc, packet->payload,
 			     packet->payload_bytes);
+	if (session->inband && rtp_kind_is_g711(kind))
+		rtp_inband_hear(session, packet);
 	if (session->play && session->play->kind == CORE_PLAY_ECHO)
 		rtp_relay(session, session, session->play->echo, packet);
 	else if (session->member)
@@ -352,6 +355,7 @@ void rtp_session_look_after(struct rtp_session *session)
 	if (session->ear)
 		rtp_ear_show(session->ear, &session->counters);
 	rtp_dtmf_look_after(session);
+	rtp_inband_look_after(session);
 	rtp_receiver_look_after(session);
 	rtp_rtcp_look_after(session);
 }

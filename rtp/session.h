@@ -69,6 +69,7 @@ struct rtp_plan {
 /* What becomes of a payload type of the sender on its way to the receiver. Made on the loop from both plans. */
 struct rtp_route {
 	uint8_t out[128];
+	bool silences_keys; /* tones of keys: the receiver gets them another way */
 };
 
 #define RTP_VOIP_WORDS 3u /* of 8 octets: what is told by a block of VoIP metrics */
@@ -193,6 +194,7 @@ struct rtp_tap;
 struct rtp_digits;
 struct rtp_ear;
 struct rtp_filter;
+struct rtp_inband;
 struct rtp_mouth;
 struct rtp_mix_member;
 struct rtp_worker;
@@ -235,6 +237,7 @@ struct rtp_session {
 	uint64_t ear_left_out;         /* what its jitter buffer had thrown away when that was counted last */
 	struct rtp_mouth *mouth;       /* what we say to it as samples; NULL: the relay does all */
 	struct rtp_filter *filter;     /* changes both; NULL: none */
+	struct rtp_inband *inband;     /* listens for keys that are pressed as tones; NULL: there is a better way */
 	uint64_t event_until_us;       /* an event is being relayed to it: the mouth is silent */
 
 	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */
@@ -341,3 +344,6 @@ void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *pack
 void rtp_dtmf_look_after(struct rtp_session *session); /* closes what has lost its end */
 /* The clock has come round: sends the next packet of the digits. False: nothing left to send. */
 bool rtp_dtmf_send_next(struct rtp_session *session);
+/* They are to be sent as tones. PBX_OK, PBX_ENOMEM. [loop] */
+int rtp_dtmf_prepare_tones(struct rtp_digits *digits);
+void rtp_dtmf_release(struct rtp_digits *digits); /* what it needed for that. [loop] */

@@ -11,6 +11,7 @@
 #include "engine_inner.h"
 #include "estimate.h"
 #include "filter.h"
+#include "inband.h"
 #include "kernel.h"
 #include "mouth.h"
 #include "octets.h"
@@ -206,6 +207,7 @@ static void stream_free(struct rtp_stream *stream)
 	rtp_ear_free(stream->session.ear);
 	rtp_mouth_free(stream->session.mouth);
 	rtp_filter_free(stream->session.filter);
+	rtp_inband_free(stream->session.inband);
 	free(stream->session.route);
 	free(stream);
 }
@@ -760,12 +762,22 @@ static int driver_send_digits(core_stream name, const char *digits, uint32_t eac
 		return PBX_ENOENT;
 	if (count == 0 || count > MOST_DIGITS || strspn(digits, "0123456789*#ABCDabcd") != count || each_ms > 8000)
 		return PBX_EINVAL;
-	if (!stream->configured || stream->config.dtmf_type == 0)
+	if (!stream->configured)
+		return PBX_ENOTSUP;
+	bool by_tone = stream->config.digits == CORE_DIGITS_TONES;
+
+	if (!by_tone && (stream->config.digits != CORE_DIGITS_EVENTS || stream->config.dtmf_type == 0))
 		return PBX_ENOTSUP;
 	struct rtp_digits *command = calloc(1, sizeof *command + count + 1);
 
-	if (!command)
+	if (!command || (by_tone && rtp_dtmf_prepare_tones(command) != PBX_OK)) {
+		free(command);
 		return PBX_ENOMEM;
+	}
+	if (by_tone) {
+		stream->speaks = true;
+		(void)rtp_coding_settle(stream, NULL, false); /* without a mouth they are not heard */
+	}
 	command->command = (struct rtp_command){ .kind = RTP_DIGITS, .session = &stream->session, .stream = stream->id };
 	command->each_ms = each_ms;
 	command->gap_ms = gap_ms;

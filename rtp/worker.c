@@ -262,6 +262,12 @@ static void take_coders(struct rtp_session *session, struct rtp_command *command
 		session->filter = command->filter;
 		command->filter = filter;
 	}
+	if (command->brings_inband) {
+		struct rtp_inband *inband = session->inband;
+
+		session->inband = command->inband;
+		command->inband = inband;
+	}
 	if (session->ear)
 		rtp_ear_set_filter(session->ear, session->filter);
 	if (session->mouth)

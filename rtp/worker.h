@@ -50,7 +50,7 @@ struct rtp_command {
 	uint32_t kind;
 	bool settles; /* the loop is busy until it comes back */
 	bool held;
-	bool brings_ear, brings_mouth, brings_filter; /* CODE, CONFIGURE */
+	bool brings_ear, brings_mouth, brings_filter, brings_inband; /* CODE, CONFIGURE */
 	struct rtp_session *session, *peer;
 	uint64_t stream; /* of the session: still a name when that is gone */
 	uint32_t worker; /* where it was done */
@@ -64,6 +64,7 @@ struct rtp_command {
 	struct rtp_mix_wish wish;
 	uint32_t rate_hz;
 	struct rtp_filter *filter;
+	struct rtp_inband *inband;
 };
 
 struct rtp_sound;
@@ -97,10 +98,11 @@ struct rtp_digits {
 	struct rtp_command command;
 	struct rtp_digits *after;
 	uint32_t each_ms, gap_ms;
-	uint32_t at;        /* which digit */
-	uint32_t timestamp; /* of the event */
-	uint32_t sent_ms;   /* how long it has lasted */
-	uint8_t ends;       /* end packets sent */
+	struct dtmf_tx_state_s *tones; /* as tones, by the mouth; NULL: as events */
+	uint32_t at;                   /* which digit */
+	uint32_t timestamp;            /* of the event */
+	uint32_t sent_ms;              /* how long it has lasted */
+	uint8_t ends;                  /* end packets sent */
 	bool begun;
 	char text[];
 };

@@ -409,6 +409,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.transfer_progress = ua_transfer_progress,
 	.set_identity = ua_set_identity,
 	.peer_srtp = ua_peer_srtp,
+	.peer_dtmf = ua_peer_dtmf,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

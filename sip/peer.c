@@ -63,7 +63,7 @@ static struct ua_peer *peer_new(const struct pbx_sip_peer *said)
 	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,   &peer->is.proxy,
 				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,      &peer->is.from_user,
 				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate, &peer->is.routes,
-				       &peer->is.srtp };
+				       &peer->is.srtp,        &peer->is.dtmf };
 	struct pbx_list *const lists[] = { &peer->is.headers, &peer->is.addresses, &peer->is.codecs };
 	bool good = true;
 
@@ -95,6 +95,13 @@ const char *ua_peer_srtp(const char *name)
 	const struct ua_peer *peer = ua_peer_find(name);
 
 	return peer ? peer->is.srtp : "";
+}
+
+const char *ua_peer_dtmf(const char *name)
+{
+	const struct ua_peer *peer = ua_peer_find(name);
+
+	return peer ? peer->is.dtmf : "";
 }
 
 static void unlist(struct ua_peer *peer)

@@ -7,13 +7,26 @@
 
 const char *const srtp_choices[SRTP_CHOICES] = { "default", "off", "optional", "required", "dtls" };
 
-uint32_t srtp_from_name(const char *name)
-{
-	uint32_t choice = SRTP_CHOICES - 1;
+const char *const dtmf_choices[DTMF_CHOICES] = { "auto", "rfc4733", "info", "inband" };
 
-	while (choice > 0 && strcmp(srtp_choices[choice], name) != 0)
+/* The place of a name; 0 for what is none of them. */
+static uint32_t place_of(const char *name, const char *const *choices, uint32_t count)
+{
+	uint32_t choice = count - 1;
+
+	while (choice > 0 && strcmp(choices[choice], name) != 0)
 		choice--;
 	return choice;
+}
+
+uint32_t srtp_from_name(const char *name)
+{
+	return place_of(name, srtp_choices, SRTP_CHOICES);
+}
+
+uint32_t dtmf_from_name(const char *name)
+{
+	return place_of(name, dtmf_choices, DTMF_CHOICES);
 }
 
 static void fill(const struct extensions *extensions, const struct account *account, struct pbx_account *ret_account)
@@ -38,6 +51,7 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.max_outgoing = account->max_outgoing ? account->max_outgoing : settings->max_outgoing,
 		.call_class = PBX_CLASS_INTERNAL + class_of_account(settings, account),
 		.srtp = account->srtp ? srtp_choices[account->srtp] : "",
+		.dtmf = dtmf_choices[account->dtmf],
 	};
 
 	memcpy(ret_account, &whole, ret_account->size < sizeof whole ? ret_account->size : sizeof whole);

@@ -85,6 +85,10 @@ static const struct pbx_migration migrations[] = {
 		  .type = PBX_TYPE_CHOICE,                                                                                                 \
 		  .choices = PBX_CHOICES("default", "off", "optional", "required", "dtls"),                                                \
 		  .help = "Encrypted media; default: as media.srtp says; dtls: required, and its phones are offered keys by DTLS" },       \
+		{ .name = "dtmf",                                                                                                          \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .choices = PBX_CHOICES("auto", "rfc4733", "info", "inband"),                                                             \
+		  .help = "How keys go to its phones; auto: events when agreed, else tones with G.711, else INFO" },                       \
 		{ .name = "call_waiting", .type = PBX_TYPE_BOOL, .help = "Rings for a second call; without it is busy" },                  \
 		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
 		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
@@ -138,6 +142,7 @@ static const struct pbx_field account_fields[] = {
 	{ "allow_external", PBX_TYPE_BOOL, "May call outside the house" },
 	{ "call_class", PBX_TYPE_TEXT, "How far outside it may call: internal, local, national, international or premium" },
 	{ "srtp", PBX_TYPE_TEXT, "Encrypted media: default (as media.srtp says), off, optional, required or dtls" },
+	{ "dtmf", PBX_TYPE_TEXT, "How keys go to its phones: auto, rfc4733, info or inband (tones)" },
 	{ "call_waiting", PBX_TYPE_BOOL, "Rings for a second call" },
 	{ "is_admin", PBX_TYPE_BOOL, "May administer the PBX" },
 	{ "dnd", PBX_TYPE_BOOL, "Do not disturb" },

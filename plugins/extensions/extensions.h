@@ -31,6 +31,7 @@ struct account {
 	uint32_t ring_s, max_contacts, max_calls, max_outgoing; /* 0: the setting */
 	uint32_t call_class;                                    /* CLASS_… */
 	uint32_t srtp;                                          /* of srtp_choices */
+	uint32_t dtmf;                                          /* of dtmf_choices */
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -41,7 +42,7 @@ struct account_draft {
 	char sip_secret[256], web_hash[256], pin_hash[256];
 	char forward[FORWARD_KINDS][ACCOUNT_DEST];
 	uint32_t ring_s, max_contacts, max_calls, max_outgoing;
-	uint32_t call_class, srtp;
+	uint32_t call_class, srtp, dtmf;
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -112,6 +113,9 @@ int routing_reserve(struct extensions *extensions, const char *number, struct pb
 #define SRTP_CHOICES 5u
 extern const char *const srtp_choices[SRTP_CHOICES]; /* "default" first */
 uint32_t srtp_from_name(const char *name);           /* 0, the default, for what is none of them */
+#define DTMF_CHOICES 4u
+extern const char *const dtmf_choices[DTMF_CHOICES]; /* "auto" first */
+uint32_t dtmf_from_name(const char *name);           /* likewise */
 
 #define CLASS_UNSET 7u                  /* as the setting says */
 extern const char *const class_names[]; /* by CLASS_…, and NULL */

@@ -80,6 +80,8 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	       "national"),
 	CHOICE(trunk_config, srtp, "", "Encrypted media; left empty: as media.srtp says; dtls: required, and offered by DTLS", "", "off",
 	       "optional", "required", "dtls"),
+	CHOICE(trunk_config, dtmf, "auto", "How keys go there; auto: events when agreed, else tones with G.711, else INFO", "auto",
+	       "rfc4733", "info", "inband"),
 	FLAG(trunk_config, bulk_registration, "0", "Register all our numbers at once (RFC 6140)"),
 };
 

@@ -28,7 +28,7 @@ struct trunk_config {
 	char token[40]; /* in our Contact: made with the trunk, known to the provider only */
 	uint32_t registration_expire_s, keep_alive_interval_s, max_channels, max_calls_per_second, priority;
 	char codec_preferences[256], allowed_ips[512], number_format[16], caller_id[64], caller_id_policy[16], show[64], headers[512];
-	char preset[64], certificate[256], caller_format[16], srtp[12];
+	char preset[64], certificate[256], caller_format[16], srtp[12], dtmf[12];
 	bool bulk_registration;
 };
 
@@ -71,7 +71,7 @@ struct kind {
 	void (*changed)(struct sip_trunk *plugin, const char *id, const void *row);
 };
 extern const struct kind kinds[KINDS];
-#define TRUNK_COLUMNS 33u
+#define TRUNK_COLUMNS 34u
 #define OUTBOUND_COLUMNS 14u
 #define INBOUND_COLUMNS 6u
 extern const struct column trunk_columns[TRUNK_COLUMNS], outbound_columns[OUTBOUND_COLUMNS], inbound_columns[INBOUND_COLUMNS];

@@ -148,6 +148,7 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.contact_user = is->registration_required ? is->token : "",
 		.certificate = is->certificate,
 		.srtp = is->srtp,
+		.dtmf = is->dtmf,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },

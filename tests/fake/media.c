@@ -182,7 +182,7 @@ static int media_send_digits(core_stream handle, const char *digits, uint32_t ea
 	(void)gap_ms;
 	if (!stream)
 		return PBX_ENOENT;
-	if (!stream->config.dtmf_type)
+	if (stream->config.digits == CORE_DIGITS_INFO || (stream->config.digits == CORE_DIGITS_EVENTS && !stream->config.dtmf_type))
 		return PBX_ENOTSUP;
 	strncat(stream->digits, digits, sizeof stream->digits - strlen(stream->digits) - 1);
 	return PBX_OK;

@@ -390,7 +390,7 @@ void fake_digits(struct fake_pbx *pbx, pbx_leg leg, const char *digits)
 	const struct phone *phone = find(leg);
 
 	for (; *digits && phone->state == PBX_LEG_ANSWERED; digits++) {
-		core_media_on_digit(stream_of(phone)->handle, *digits, 100);
+		core_media_on_digit(stream_of(phone)->handle, *digits, 100, CORE_DIGITS_EVENTS);
 		fake_settle(pbx);
 	}
 	ck_assert_msg(!*digits, "%s was hung up before it could dial %s", phone->name, digits);

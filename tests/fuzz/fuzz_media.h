@@ -33,9 +33,9 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	(void)stream, (void)tag, (void)how;
 }
 
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
 {
-	(void)stream, (void)digit, (void)duration_ms;
+	(void)stream, (void)digit, (void)duration_ms, (void)way;
 }
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)

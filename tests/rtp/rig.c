@@ -43,7 +43,7 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	rig_heard.how = how;
 }
 
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
 {
 	size_t length = strlen(rig_heard.digits);
 
@@ -51,6 +51,7 @@ void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms)
 	ck_assert_uint_lt(length + 1, sizeof rig_heard.digits);
 	rig_heard.digits[length] = digit;
 	rig_heard.duration_ms = duration_ms;
+	rig_heard.way = way;
 }
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)

@@ -35,8 +35,8 @@ extern const struct pbx_codecs *rig_codecs;
 struct rig_heard {
 	int first_packets, silences, sources, plays, speakers, talking; /* talking: how many do now */
 	core_stream speaker;
-	uint64_t tag; /* of the latest play_done */
-	uint32_t how, silent_ms, duration_ms;
+	uint64_t tag;                              /* of the latest play_done */
+	uint32_t how, silent_ms, duration_ms, way; /* way: CORE_DIGITS_… of the latest digit */
 	char digits[512];
 	struct core_addr source;
 	int ports_low, failures;

@@ -76,7 +76,7 @@ struct pbx_leg_info {
 struct pbx_controller {
 	uint32_t size;
 	void (*answered)(void *self, pbx_leg leg);
-	void (*digit)(void *self, pbx_leg leg, char digit, uint32_t duration_ms); /* 0-9 * # A-D, from RFC 4733 or INFO, once each */
+	void (*digit)(void *self, pbx_leg leg, char digit, uint32_t duration_ms); /* 0-9 * # A-D, from RFC 4733, INFO or tones, once each */
 	void (*media_done)(void *self, pbx_leg leg);    /* what play or tone began has finished by itself, or cannot be played */
 	void (*timeout)(void *self, pbx_leg leg);       /* set_timeout has passed */
 	void (*hold)(void *self, pbx_leg leg, bool on); /* the party put us on hold, or took us off */
@@ -207,9 +207,10 @@ struct pbx_calls {
 		     const char *music_class); /* hears hold music; NULL: the default class. PBX_ENOTSUP: nobody offers music */
 	int (*stop_media)(pbx_leg leg);        /* silence; media_done is not called */
 	int (*echo)(pbx_leg leg);              /* hears itself until stopped */
-	int (*send_digits)(pbx_leg leg, const char *digits); /* RFC 4733 (or INFO), 100 ms each, 50 ms apart */
-	int (*set_timeout)(pbx_leg leg, uint32_t after_ms);  /* one a leg; 0 clears it */
-	int (*hold)(pbx_leg leg, bool on);                   /* we hold this party: re-INVITE inactive / sendrecv, its peer hears music */
+	int (*send_digits)(pbx_leg leg,
+			   const char *digits); /* the way the leg understands: RFC 4733, tones or INFO; 100 ms each, 50 ms apart */
+	int (*set_timeout)(pbx_leg leg, uint32_t after_ms); /* one a leg; 0 clears it */
+	int (*hold)(pbx_leg leg, bool on);                  /* we hold this party: re-INVITE inactive / sendrecv, its peer hears music */
 
 	/* ---- dialling ----------------------------------------------------------------- */
 

@@ -28,6 +28,8 @@ struct pbx_account {
 	uint32_t max_outgoing; /* calls it may have made at once; 0: no limit */
 	uint32_t call_class;   /* PBX_CLASS_…; 0: its directory has no classes */
 	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
+	/* How keys go to its phones: "rfc4733", "info", "inband"; "" or "auto": as agreed, else tones with G.711, else INFO. */
+	const char *dtmf;
 };
 
 struct pbx_directory {

@@ -71,6 +71,8 @@ struct pbx_sip_peer {
 	void *self;
 
 	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
+	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto": as agreed, else tones with G.711, else INFO. */
+	const char *dtmf;
 };
 
 struct pbx_sip_peer_state {
