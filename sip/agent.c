@@ -120,7 +120,7 @@ static void answer_options(struct ua_request *request)
 {
 	char supported[64], headers[256];
 
-	ua_supported(request->ua, supported, sizeof supported);
+	ua_supported(request->ua, ua_peer_says(request->peer), supported, sizeof supported);
 	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW_OUTSIDE "\nSupported: %s\nAccept: application/sdp, text/plain\n",
 		       supported);
 	ua_refuse(request, SIP_200_OK, headers);
@@ -133,28 +133,28 @@ static bool needs_dialog(sip_method_t method)
 	       method == sip_method_cancel || method == sip_method_refer;
 }
 
-void ua_supported(const struct ua *ua, char *ret_text, size_t size)
+void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char *ret_text, size_t size)
 {
-	(void)snprintf(ret_text, size, "replaces%s%s", strcmp(ua->settings->session_timers, "off") != 0 ? ", timer" : "",
+	(void)snprintf(ret_text, size, "replaces%s%s", ua_session_is_on(ua, peer) ? ", timer" : "",
 		       strcmp(ua->settings->reliable, "off") != 0 ? ", 100rel" : "");
 }
 
-static bool is_supported(const struct ua *ua, const char *extension)
+static bool is_supported(const struct ua *ua, const struct pbx_sip_peer *peer, const char *extension)
 {
 	if (strcasecmp(extension, "timer") == 0)
-		return strcmp(ua->settings->session_timers, "off") != 0;
+		return ua_session_is_on(ua, peer);
 	if (strcasecmp(extension, "100rel") == 0)
 		return strcmp(ua->settings->reliable, "off") != 0;
 	return strcasecmp(extension, "replaces") == 0;
 }
 
-bool ua_requires_unknown(const struct ua *ua, const sip_t *sip, char *ret_header, size_t size)
+bool ua_requires_unknown(const struct ua *ua, const struct pbx_sip_peer *peer, const sip_t *sip, char *ret_header, size_t size)
 {
 	const msg_param_t *items = sip->sip_require ? sip->sip_require->k_items : NULL;
 	size_t used = 0;
 
 	for (; items && *items; items++)
-		if (!is_supported(ua, *items) && used + 80 < size)
+		if (!is_supported(ua, peer, *items) && used + 80 < size)
 			used += (size_t)snprintf(ret_header + used, size - used, "%s%.60s", used ? ", " : "Unsupported: ", *items);
 	if (used)
 		(void)snprintf(ret_header + used, size - used, "\n");
@@ -171,7 +171,7 @@ static void dispatch(struct ua_request *request)
 		ua_register(request);
 		return;
 	case sip_method_invite:
-		if (ua_requires_unknown(request->ua, request->sip, unsupported, sizeof unsupported))
+		if (ua_requires_unknown(request->ua, ua_peer_says(request->peer), request->sip, unsupported, sizeof unsupported))
 			ua_refuse(request, SIP_420_BAD_EXTENSION, unsupported);
 		else
 			ua_dialog_incoming(request);

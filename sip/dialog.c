@@ -194,7 +194,7 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	if (!dialog->nta)
 		return NULL;
 	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	(void)nta_leg_get_route(dialog->nta, &route, NULL); /* fails for a leg without one */
 	if (!route && dialog->route)
 		towards = ua_url(dialog->route);
@@ -218,7 +218,7 @@ int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, c
 
 	if (status >= 200 && status < 300 && (method == sip_method_invite || method == sip_method_update))
 		ua_session_confirm(dialog, session, sizeof session);
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	ua_count_response_in(dialog->ua, method, status);
 	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),
 				   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),

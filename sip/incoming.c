@@ -35,7 +35,7 @@ static bool refuse_extensions(struct ua_request *request)
 
 	if (demanded && !sip_has_feature(sip->sip_supported, "100rel") && !sip_has_feature(sip->sip_require, "100rel"))
 		ua_refuse(request, 421, "Extension Required", "Require: 100rel\n");
-	else if (ua_session_is_too_short(request->ua, sip, headers, sizeof headers))
+	else if (ua_session_is_too_short(request->ua, ua_peer_says(request->peer), sip, headers, sizeof headers))
 		ua_refuse(request, SIP_422_SESSION_TIMER_TOO_SMALL, headers);
 	else
 		return false;

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "identity.h"
 #include "loop.h"
+#include "peer.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ void ua_message(struct ua_request *request)
 		ua_refuse(request, SIP_405_METHOD_NOT_ALLOWED, "Allow: " UA_ALLOW "\n");
 		return;
 	}
-	if (ua_requires_unknown(request->ua, sip, unsupported, sizeof unsupported)) {
+	if (ua_requires_unknown(request->ua, ua_peer_says(request->peer), sip, unsupported, sizeof unsupported)) {
 		ua_refuse(request, SIP_420_BAD_EXTENSION, unsupported);
 		return;
 	}

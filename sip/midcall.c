@@ -7,6 +7,7 @@
 #include "dialog_internal.h"
 #include "gruu.h"
 #include "loop.h"
+#include "peering.h"
 #include "sdp_ice.h"
 #include "timer.h"
 #include <sofia-sip/su_uniqueid.h>
@@ -62,9 +63,9 @@ static bool refuse_extensions(struct ua_dialog *dialog, nta_incoming_t *irq, con
 {
 	char headers[512];
 
-	if (ua_requires_unknown(dialog->ua, sip, headers, sizeof headers))
+	if (ua_requires_unknown(dialog->ua, ua_peering_peer(dialog), sip, headers, sizeof headers))
 		refuse(dialog, irq, 420, headers);
-	else if (ua_session_is_too_short(dialog->ua, sip, headers, sizeof headers))
+	else if (ua_session_is_too_short(dialog->ua, ua_peering_peer(dialog), sip, headers, sizeof headers))
 		refuse(dialog, irq, 422, headers);
 	else
 		return false;
@@ -398,7 +399,7 @@ static void on_options(struct ua_dialog *dialog, nta_incoming_t *irq)
 {
 	char supported[64], headers[256];
 
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW "\nSupported: %s\nAccept: application/sdp\n", supported);
 	ua_reply(dialog->ua, irq, SIP_200_OK, headers);
 }

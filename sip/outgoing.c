@@ -107,7 +107,7 @@ static int send_invite(struct ua_dialog *dialog)
 	if (dialog->peering)
 		return ua_peering_send(dialog);
 	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", dialog->first.max_forwards);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
 	dialog->out = nta_outgoing_tcreate(

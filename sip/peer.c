@@ -60,10 +60,10 @@ static struct ua_peer *peer_new(const struct pbx_sip_peer *said)
 	if (!peer)
 		return NULL;
 	memcpy(&peer->is, said, said->size < sizeof peer->is ? said->size : sizeof peer->is);
-	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,   &peer->is.proxy,
-				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,      &peer->is.from_user,
-				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate, &peer->is.routes,
-				       &peer->is.srtp,        &peer->is.dtmf };
+	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,     &peer->is.proxy,
+				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,        &peer->is.from_user,
+				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate,   &peer->is.routes,
+				       &peer->is.srtp,        &peer->is.dtmf,         &peer->is.session_timers };
 	struct pbx_list *const lists[] = { &peer->is.headers, &peer->is.addresses, &peer->is.codecs };
 	bool good = true;
 
@@ -88,6 +88,11 @@ struct ua_peer *ua_peer_find(const char *name)
 	while (peer && strcmp(peer->is.name, name) != 0)
 		peer = peer->next;
 	return peer;
+}
+
+const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer)
+{
+	return peer ? &peer->is : NULL;
 }
 
 const char *ua_peer_srtp(const char *name)

@@ -33,9 +33,10 @@ int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *peer, struct p
 int ua_peer_remove(struct pbx_host *host, const char *name);
 int ua_peer_state(const char *name, struct pbx_sip_peer_state *ret_state);
 
-const char *ua_peer_srtp(const char *name);     /* its word about SRTP; "" */
-const char *ua_peer_dtmf(const char *name);     /* and about keys */
-struct ua_peer *ua_peer_find(const char *name); /* borrowed; NULL */
+const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer); /* NULL: of NULL, a device */
+const char *ua_peer_srtp(const char *name);                          /* its word about SRTP; "" */
+const char *ua_peer_dtmf(const char *name);                          /* and about keys */
+struct ua_peer *ua_peer_find(const char *name);                      /* borrowed; NULL */
 struct ua_peer *ua_peer_ref(struct ua_peer *peer);
 void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */
 

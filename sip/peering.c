@@ -77,6 +77,11 @@ void ua_peering_stop(struct ua_dialog *dialog)
 	peering->silence = (pbx_timer){ 0 };
 }
 
+const struct pbx_sip_peer *ua_peering_peer(const struct ua_dialog *dialog)
+{
+	return ua_peer_says(dialog->peering ? dialog->peering->peer : NULL);
+}
+
 void ua_peering_leave(struct ua_dialog *dialog)
 {
 	struct ua_peering *peering = dialog->peering;
@@ -183,7 +188,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 	ua_credentials_write(&peering->credentials, peering->peer, "INVITE", peering->target, credentials, sizeof credentials);
 	(void)snprintf(headers, sizeof headers, "%s%s", credentials, peering->headers);
 	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, is, supported, sizeof supported);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", peering->max_forwards);
 	(void)snprintf(proxy, sizeof proxy, "<%s;lr>", is->proxy);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");

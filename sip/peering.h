@@ -6,6 +6,8 @@
 
 /* An INVITE of ours to a peer: as ua_invite. */
 int ua_peering_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
+/* What was said about the other end; NULL: it is a device. */
+const struct pbx_sip_peer *ua_peering_peer(const struct ua_dialog *dialog);
 /* One of the peer's has come in and takes a channel. PBX_OK, PBX_ENOSPC, PBX_ENOMEM. */
 int ua_peering_accept(struct ua_dialog *dialog, struct ua_peer *peer);
 

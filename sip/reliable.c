@@ -8,6 +8,7 @@
  */
 #include "dialog_internal.h"
 #include "gruu.h"
+#include "peering.h"
 #include <string.h>
 
 /* ---- ours ----------------------------------------------------------------------------- */
@@ -40,7 +41,7 @@ int ua_reliable_reply(struct ua_dialog *dialog, int status, const char *phrase, 
 	if (!is_reliable)
 		return ua_dialog_reply(dialog, dialog->in, status, phrase, body);
 
-	ua_supported(dialog->ua, supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	ua_count_response_in(dialog->ua, sip_method_invite, status);
 	dialog->reliable =
 		nta_reliable_treply(dialog->in, on_prack, dialog, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),

@@ -5,10 +5,12 @@
  *    the refresher is us                        after half the interval: UPDATE without media, or a re-INVITE when the peer has none
  *    nobody has refreshed                       BYE a third of the interval, at most 32 s, before its end
  *
- * With sip.session_timers `always` a call with a phone that knows nothing of this is refreshed too, by us: it has to answer.
+ * With sip.session_timers `always` a call with a phone that knows nothing of this is refreshed too, by us: it has to answer. Another SIP system
+ * may be treated by words of its own (pbx/sip.h).
  */
 #include "dialog_internal.h"
 #include "loop.h"
+#include "peering.h"
 #include "timer.h"
 #include <stdlib.h>
 #include <string.h>
@@ -18,14 +20,32 @@
 #define MOST_REFUSALS 3u
 #define BUSY_MS 2000u /* another request is under way: the refresh waits so long */
 
-bool ua_session_is_on(const struct ua *ua)
+static const char *mode_of(const struct ua *ua, const struct pbx_sip_peer *peer)
 {
-	return strcmp(ua->settings->session_timers, "off") != 0;
+	return peer && peer->session_timers[0] ? peer->session_timers : ua->settings->session_timers;
 }
 
-static bool is_asked_for_by_us(const struct ua *ua)
+bool ua_session_is_on(const struct ua *ua, const struct pbx_sip_peer *peer)
 {
-	return strcmp(ua->settings->session_timers, "always") == 0;
+	return strcmp(mode_of(ua, peer), "off") != 0;
+}
+
+static bool is_on(const struct ua_dialog *dialog)
+{
+	return ua_session_is_on(dialog->ua, ua_peering_peer(dialog));
+}
+
+static bool is_asked_for_by_us(const struct ua_dialog *dialog)
+{
+	return strcmp(mode_of(dialog->ua, ua_peering_peer(dialog)), "always") == 0;
+}
+
+/* What we would like, whatever the other side takes. */
+static uint32_t expires_s_of(const struct ua_dialog *dialog)
+{
+	const struct pbx_sip_peer *peer = ua_peering_peer(dialog);
+
+	return peer && peer->session_expires_s ? peer->session_expires_s : dialog->ua->settings->session_expires_s;
 }
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -40,11 +60,11 @@ static bool knows_timers(const sip_t *sip)
 
 /* ---- requests of the peer ------------------------------------------------------------- */
 
-bool ua_session_is_too_short(const struct ua *ua, const sip_t *request, char *ret_headers, size_t size)
+bool ua_session_is_too_short(const struct ua *ua, const struct pbx_sip_peer *peer, const sip_t *request, char *ret_headers, size_t size)
 {
 	const sip_session_expires_t *asked = request->sip_session_expires;
 
-	if (!ua_session_is_on(ua) || !asked || asked->x_delta >= ua->settings->min_se_s || !knows_timers(request))
+	if (!ua_session_is_on(ua, peer) || !asked || asked->x_delta >= ua->settings->min_se_s || !knows_timers(request))
 		return false;
 	(void)snprintf(ret_headers, size, "Min-SE: %u\n", ua->settings->min_se_s);
 	return true;
@@ -55,10 +75,10 @@ void ua_session_asked(struct ua_dialog *dialog, const sip_t *request)
 	struct ua_session *session = &dialog->session;
 	const sip_session_expires_t *asked = request->sip_session_expires;
 	const char *refresher = asked ? asked->x_refresher : NULL;
-	uint32_t wanted_s = larger(dialog->ua->settings->session_expires_s, dialog->ua->settings->min_se_s);
+	uint32_t wanted_s = larger(expires_s_of(dialog), dialog->ua->settings->min_se_s);
 
 	session->interval_s = 0;
-	if (!ua_session_is_on(dialog->ua) || (!asked && !is_asked_for_by_us(dialog->ua)))
+	if (!is_on(dialog) || (!asked && !is_asked_for_by_us(dialog)))
 		return;
 	if (request->sip_min_se && request->sip_min_se->min_delta <= MOST_S)
 		session->least_s = larger(session->least_s, (uint32_t)request->sip_min_se->min_delta);
@@ -87,9 +107,8 @@ void ua_session_wish(const struct ua_dialog *dialog, char *ret_headers, size_t s
 	bool is_first = dialog->state != UA_ANSWERED;
 
 	ret_headers[0] = '\0';
-	if (is_first && is_asked_for_by_us(dialog->ua))
-		(void)snprintf(ret_headers, size, "Session-Expires: %u\nMin-SE: %u\n", larger(settings->session_expires_s, least_s),
-			       least_s);
+	if (is_first && is_asked_for_by_us(dialog))
+		(void)snprintf(ret_headers, size, "Session-Expires: %u\nMin-SE: %u\n", larger(expires_s_of(dialog), least_s), least_s);
 	else if (!is_first && session->interval_s)
 		(void)snprintf(ret_headers, size, "Session-Expires: %u;refresher=%s\nMin-SE: %u\n", larger(session->interval_s, least_s),
 			       session->ours ? "uac" : "uas", least_s);
@@ -103,15 +122,14 @@ void ua_session_answered(struct ua_dialog *dialog, const sip_t *response)
 
 	session->refusals = 0;
 	session->ours = true;
-	if (!ua_session_is_on(dialog->ua)) {
+	if (!is_on(dialog)) {
 		session->interval_s = 0;
 	} else if (agreed) {
 		session->interval_s = larger((uint32_t)(agreed->x_delta <= MOST_S ? agreed->x_delta : MOST_S), LEAST_S);
 		session->ours = !agreed->x_refresher || strcasecmp(agreed->x_refresher, "uas") != 0;
 	} else {
-		session->interval_s = is_asked_for_by_us(dialog->ua)
-					      ? larger(settings->session_expires_s, larger(settings->min_se_s, session->least_s))
-					      : 0;
+		session->interval_s =
+			is_asked_for_by_us(dialog) ? larger(expires_s_of(dialog), larger(settings->min_se_s, session->least_s)) : 0;
 	}
 	ua_session_begin(dialog);
 }
@@ -121,7 +139,7 @@ bool ua_session_may_retry(struct ua_dialog *dialog, const sip_t *response)
 	struct ua_session *session = &dialog->session;
 	const sip_min_se_t *least = response->sip_min_se;
 
-	if (!ua_session_is_on(dialog->ua) || !least || least->min_delta > MOST_S || ++session->refusals > MOST_REFUSALS)
+	if (!is_on(dialog) || !least || least->min_delta > MOST_S || ++session->refusals > MOST_REFUSALS)
 		return false;
 	session->least_s = larger(session->least_s, (uint32_t)least->min_delta);
 	return true;

@@ -11,13 +11,13 @@ struct ua_session {
 	pbx_timer timer;
 };
 
-/* Whether we know session timers at all: sip.session_timers. */
-bool ua_session_is_on(const struct ua *ua);
+/* Whether we know session timers at all: sip.session_timers, or what was said about the peer. peer NULL: a device. */
+bool ua_session_is_on(const struct ua *ua, const struct pbx_sip_peer *peer);
 
 /* ---- requests of the peer: INVITE and UPDATE ---- */
 
 /* It wants an interval below ours, and would understand 422: answer that, with these headers. */
-bool ua_session_is_too_short(const struct ua *ua, const sip_t *request, char *ret_headers, size_t size);
+bool ua_session_is_too_short(const struct ua *ua, const struct pbx_sip_peer *peer, const sip_t *request, char *ret_headers, size_t size);
 /* Agrees to what a request asks; begins with ua_session_begin() when the 200 is sent. */
 void ua_session_asked(struct ua_dialog *dialog, const sip_t *request);
 /* Header lines of that 200, "" for none. */

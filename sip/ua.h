@@ -5,6 +5,8 @@
 #include <pbx/json.h>
 #include <pbx/location.h>
 
+struct pbx_sip_peer;
+
 /* What Sofia hands back to our callbacks. */
 struct ua;
 struct ua_dialog;
@@ -114,9 +116,9 @@ nta_incoming_t *ua_take_transaction(struct ua_request *request);
 void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
 
 /* The extensions we know, for Supported: "replaces, timer, 100rel" as the settings are. */
-void ua_supported(const struct ua *ua, char *ret_text, size_t size);
+void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char *ret_text, size_t size);
 /* Which of the extensions a request requires we do not have, as an Unsupported header line. False: we have them all. */
-bool ua_requires_unknown(const struct ua *ua, const sip_t *sip, char *ret_header, size_t size);
+bool ua_requires_unknown(const struct ua *ua, const struct pbx_sip_peer *peer, const sip_t *sip, char *ret_header, size_t size);
 
 /* Sofia takes a URI as text through a pointer of another name. */
 static inline const url_string_t *ua_url(const char *text)

@@ -83,6 +83,11 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	CHOICE(trunk_config, dtmf, "auto", "How keys go there; auto: events when agreed, else tones with G.711, else INFO", "auto",
 	       "rfc4733", "info", "inband"),
 	FLAG(trunk_config, bulk_registration, "0", "Register all our numbers at once (RFC 6140)"),
+	CHOICE(trunk_config, session_timers, "",
+	       "Session timers (RFC 4028); left empty: as sip.session_timers says; accept: where the provider asks for them", "", "off",
+	       "accept", "always"),
+	UINT(trunk_config, session_expires_s, 0, 86400, NULL,
+	     "How long a call may last without being refreshed, in seconds; 0: sip.session_expires_s; sip.min_se_s is the least"),
 };
 
 const struct column outbound_columns[OUTBOUND_COLUMNS] = {

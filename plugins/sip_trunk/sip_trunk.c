@@ -63,6 +63,9 @@ static const struct pbx_migration migrations[] = {
 	  "ALTER TABLE sip_trunk_stats ADD COLUMN seconds INTEGER NOT NULL DEFAULT 0" },
 	{ 3, "encrypted media", "ALTER TABLE sip_trunk_trunks ADD COLUMN srtp TEXT NOT NULL DEFAULT ''" },
 	{ 4, "the way of keys", "ALTER TABLE sip_trunk_trunks ADD COLUMN dtmf TEXT NOT NULL DEFAULT 'auto'" },
+	{ 5, "session timers",
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN session_timers TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN session_expires_s INTEGER NOT NULL DEFAULT 0" },
 };
 
 static const struct pbx_field trunk_fields[] = {

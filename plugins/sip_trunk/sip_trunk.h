@@ -30,6 +30,8 @@ struct trunk_config {
 	char codec_preferences[256], allowed_ips[512], number_format[16], caller_id[64], caller_id_policy[16], show[64], headers[512];
 	char preset[64], certificate[256], caller_format[16], srtp[12], dtmf[12];
 	bool bulk_registration;
+	char session_timers[8];
+	uint32_t session_expires_s;
 };
 
 struct outbound_route {
@@ -71,7 +73,7 @@ struct kind {
 	void (*changed)(struct sip_trunk *plugin, const char *id, const void *row);
 };
 extern const struct kind kinds[KINDS];
-#define TRUNK_COLUMNS 34u
+#define TRUNK_COLUMNS 36u
 #define OUTBOUND_COLUMNS 14u
 #define INBOUND_COLUMNS 6u
 extern const struct column trunk_columns[TRUNK_COLUMNS], outbound_columns[OUTBOUND_COLUMNS], inbound_columns[INBOUND_COLUMNS];

@@ -149,6 +149,8 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.certificate = is->certificate,
 		.srtp = is->srtp,
 		.dtmf = is->dtmf,
+		.session_timers = is->session_timers,
+		.session_expires_s = is->session_expires_s,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },

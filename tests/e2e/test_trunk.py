@@ -157,6 +157,27 @@ def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, cert
         provider.stop()
 
 
+@pytest.mark.parametrize("mode, expires, known", [("off", "", False), ("accept", "", True), ("always", "600", True)])
+def test_a_provider_has_session_timers_of_its_own(make_pbx, mode, expires, known):
+    """Other than those of the house, in calls to it and from it: a session of a minute is too short for who knows timers, and nothing to others."""
+    pbx = make_pbx(f"sip_trunk:\n  register_jitter_s: 0\nsip:\n  session_timers: {'always' if mode == 'off' else 'accept'}\n")
+    caller, far = SipClient(pbx, "1001", pbx.account("1001")), SipClient(pbx, "acct", host="127.0.0.2")
+    try:
+        trunk(pbx, "carrier", far.port, session_timers=mode, session_expires_s=600, keep_alive_interval_s=0)
+        everything_out(pbx)
+        caller.ring("13125551212")
+        invite = far.expect("INVITE")
+        assert invite.get("Session-Expires") == expires
+        assert ("timer" in invite.get("Supported")) == known
+        far.reply(invite, 486, "Busy Here")
+        far.expect("ACK")
+        refused = far.ask("INVITE", "sip:1999@pbx.test", ["Supported: timer", "Session-Expires: 60"], body=OFFER.format(port=free_port()))
+        assert refused.status == (422 if known else 404)
+    finally:
+        caller.close()
+        far.close()
+
+
 def test_a_route_with_a_pin_wants_it_typed(make_pbx, phones, sipp):
     pbx = make_pbx(QUIET)
     far = provider(sipp, pbx, "trunk_486")

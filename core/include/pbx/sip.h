@@ -73,6 +73,11 @@ struct pbx_sip_peer {
 	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
 	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto": as agreed, else tones with G.711, else INFO. */
 	const char *dtmf;
+
+	/* Session timers (RFC 4028): "off", "accept" (where the peer asks for them), "always"; "" as sip.session_timers says. How long a call
+	 * may last without being refreshed; 0: sip.session_expires_s. Never less than sip.min_se_s. */
+	const char *session_timers;
+	uint32_t session_expires_s;
 };
 
 struct pbx_sip_peer_state {
