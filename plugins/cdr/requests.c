@@ -239,6 +239,24 @@ void cdr_on_change(void *self, pbx_request request)
 
 /* ---- its legs and events -------------------------------------------------------------- */
 
+/* They tell which account a call came from, which who is called by somebody withheld is not to learn (RFC 3323). */
+static bool found_one_with_parts(struct asked *asked, const struct pbx_rows *rows)
+{
+	const struct pbx_requests *requests = asked->cdr->requests;
+	const char *own = requests->own_account(asked->request);
+	struct segment segment;
+
+	if (!found_one(asked, rows))
+		return false;
+	segment_from_row(&segment, rows, 0);
+	if (!own[0] || segment.from_number[0] || strcmp(segment.from_account, own) == 0)
+		return true;
+	(void)requests->fail(asked->request, 403, "withheld", NULL,
+			     "the caller does not want to be shown, and this would tell who it was; who may see all records may ask");
+	free(asked);
+	return false;
+}
+
 static void reply_items(struct asked *asked, struct pbx_json *items)
 {
 	struct pbx_json *answer = asked->cdr->json->new_object();
@@ -271,7 +289,7 @@ static void on_one_for_legs(void *self, const struct pbx_rows *rows)
 {
 	struct asked *asked = self;
 
-	if (refused(asked, rows) || !found_one(asked, rows))
+	if (refused(asked, rows) || !found_one_with_parts(asked, rows))
 		return;
 	const struct pbx_value params[] = { pbx_v_text(pbx_cell_text(rows, 0, 2)) };
 	run(asked, "SELECT data FROM cdr_legs WHERE linked_id = $1 ORDER BY id", params, 1, on_legs);
@@ -380,7 +398,7 @@ static void on_one_for_events(void *self, const struct pbx_rows *rows)
 {
 	struct asked *asked = self;
 
-	if (refused(asked, rows) || !found_one(asked, rows))
+	if (refused(asked, rows) || !found_one_with_parts(asked, rows))
 		return;
 	const struct pbx_value params[] = { pbx_v_text(pbx_cell_text(rows, 0, 2)) };
 	run(asked,

@@ -378,6 +378,8 @@ def test_who_withholds_its_number_sees_its_own_records_and_nobody_learns_it_from
         items = pbx.http("GET", "/cdr", token=tokens[number])[1]["items"]
         assert len(items) == seen and "1001" not in json.dumps(items), number
         assert pbx.http("GET", f"/cdr/{record['id']}", token=tokens[number])[0] == (200 if seen else 404), number
+    for parts in ("legs", "events"):  # which name the account
+        assert [pbx.http("GET", f"/cdr/{record['id']}/{parts}", token=tokens[number])[0] for number in tokens] == [200, 403, 404]
 
 
 def test_people_see_their_own_records_only(make_pbx, sipp):
