@@ -21,15 +21,15 @@ int core_offer_services(void)
 		const char *id;
 		const void *table;
 	} services[] = {
-		{ "pbx.timers/1", &core_timers_service },   { "pbx.io/1", &core_io_service },
-		{ "pbx.json/1", &core_json_service },       { "pbx.secrets/1", &core_secrets_service },
-		{ "pbx.fetch/1", &core_fetch_service },     { "pbx.store/1", &core_store_service },
-		{ "pbx.bus/1", &core_bus_service },         { "pbx.requests/1", &core_requests_service },
-		{ "pbx.metrics/1", &core_metrics_service }, { "pbx.calls/1", &core_calls_service },
-		{ "pbx.route/1", &core_route_service },     { "pbx.media/1", &core_media_service },
-		{ "pbx.rooms/1", &core_rooms_service },     { "pbx.prompts/1", &core_prompts_service },
-		{ "pbx.lamps/1", &core_lamps_service },     { "pbx.mwi/1", &core_mwi_service },
-		{ "pbx.audio/1", &core_audio_service },     { "pbx.quality/1", &core_quality_service },
+		{ "pbx.timers/1", &core_timers_service },     { "pbx.io/1", &core_io_service },
+		{ "pbx.json/1", &core_json_service },         { "pbx.secrets/1", &core_secrets_service },
+		{ "pbx.fetch/1", &core_fetch_service },       { "pbx.store/1", &core_store_service },
+		{ "pbx.bus/1", &core_bus_service },           { "pbx.requests/1", &core_requests_service },
+		{ "pbx.metrics/1", &core_metrics_service },   { "pbx.calls/1", &core_calls_service },
+		{ "pbx.route/1", &core_route_service },       { "pbx.media/1", &core_media_service },
+		{ "pbx.rooms/1", &core_rooms_service },       { "pbx.prompts/1", &core_prompts_service },
+		{ "pbx.lamps/1", &core_lamps_service },       { "pbx.mwi/1", &core_mwi_service },
+		{ "pbx.audio/1", &core_audio_service },       { "pbx.quality/1", &core_quality_service },
 		{ "pbx.recorder/1", &core_recorder_service },
 	};
 

@@ -188,8 +188,8 @@ static bool unprotect(struct rtp_session *session, bool rtcp, uint8_t *data, siz
 /* Who proves to have the key is believed from anywhere, unless the settings say that SDP's address alone counts. */
 static bool is_believed(struct rtp_session *session, const struct core_addr *from, const struct rtp_packet *packet)
 {
-	if (session->plan->ice)
-		return rtp_association_knows(session, false, from) || rtp_addr_same(from, &session->remote);
+	if (session->plan->ice) /* after a restart the peer may go on from where it was for seconds: the key proves it */
+		return session->plan->receive_guard || rtp_association_knows(session, false, from) || rtp_addr_same(from, &session->remote);
 	if (!session->plan->receive_guard || session->plan->nat == RTP_NAT_OFF)
 		return is_our_source(session, from, packet);
 	if (!session->locked || !rtp_addr_same(&session->remote, from))

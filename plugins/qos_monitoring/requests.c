@@ -431,10 +431,11 @@ void qos_on_statistics(void *self, pbx_request request)
 														   "rtt_ms,"
 														   " " RATED("excellent") ", " RATED("good") ", " RATED(
 															   "fair") ","
-																   " " RATED("po"
-																	     "o"
-																	     "r") ", " RATED("bad") ", (SELECT COUNT(DISTINCT a.call_id) FROM qos_alerts a WHERE a.raised_at >= $1) AS calls_with_issues,"
-																				    " (SELECT COUNT(*) FROM qos_alerts b WHERE b.raised_at >= $1) AS total_alerts FROM qos_metrics q");
+																   " " RATED(
+																	   "po"
+																	   "o"
+																	   "r") ", " RATED("bad") ", (SELECT COUNT(DISTINCT a.call_id) FROM qos_alerts a WHERE a.raised_at >= $1) AS calls_with_issues,"
+																				  " (SELECT COUNT(*) FROM qos_alerts b WHERE b.raised_at >= $1) AS total_alerts FROM qos_metrics q");
 
 	if (!asked)
 		return;

@@ -25,7 +25,7 @@ struct core_media_desc line_says(const char *codec, uint8_t type, uint8_t direct
 uint32_t fake_streams_open(void);
 bool fake_stream_is_open(core_stream stream);
 core_stream fake_stream_peer(core_stream stream); /* {0}: not connected */
-uint64_t fake_stream_mix(core_stream stream);      /* 0: in none */
+uint64_t fake_stream_mix(core_stream stream);     /* 0: in none */
 uint32_t fake_mixes_open(void);
 
 extern uint32_t walk_random(uint32_t below); /* the walk's own, so that a seed tells everything */

@@ -284,6 +284,7 @@ def test_a_cancel_that_crosses_the_answer(pbx, client, first):
         assert caller.bye(final).status == 200
     callee.reply(callee.expect("BYE"), 200, "OK")
     pbx.assert_nothing_left()
+    pbx.wait_event("call.ended")  # the log is written some milliseconds later
     assert len(pbx.events("call.ended")) == 1
 
 

@@ -108,9 +108,12 @@ def test_ice_begins_anew(house, page, desk):
     talk(house, page, desk)
     name = "call.connection.localDescription.sdp.match(/a=ice-ufrag:(.*)/)[1]"
     before = page.run(name)
+    mark = desk.ear.mark()
     page.run("new Promise(done => call.renegotiate({rtcOfferConstraints: {iceRestart: true}}, done))")
     assert page.run(name) != before
+    house.wait_for(lambda: desk.hears(page.hertz, seconds=0.3), "the page to be heard by its new candidates", 2)  # card webrtc: within 2 s
     talk(house, page, desk)
+    assert desk.ear.breaks(mark) == []
     page.run("void call.terminate()")
     desk.closed()
 

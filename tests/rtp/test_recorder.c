@@ -479,7 +479,7 @@ START_TEST(what_a_crash_leaves_is_finished)
 END_TEST
 
 CHECK_MAIN("recorder", each_party_has_a_channel_alone, every_format_is_what_it_says, one_channel_has_both, both_hear_that_they_are_recorded,
-	   a_wideband_codec_is_recorded_as_wide_as_it_is,
-	   what_the_pbx_plays_is_heard_in_it, a_pause_is_silent_to_the_sample, a_pause_may_be_cut_out,
-	   a_message_ends_by_key_by_silence_and_by_length, a_recording_ends_with_its_leg_and_goes_on_through_a_new_offer,
-	   nothing_is_overwritten_and_bad_wishes_are_refused, what_a_crash_leaves_is_finished)
+	   a_wideband_codec_is_recorded_as_wide_as_it_is, what_the_pbx_plays_is_heard_in_it, a_pause_is_silent_to_the_sample,
+	   a_pause_may_be_cut_out, a_message_ends_by_key_by_silence_and_by_length,
+	   a_recording_ends_with_its_leg_and_goes_on_through_a_new_offer, nothing_is_overwritten_and_bad_wishes_are_refused,
+	   what_a_crash_leaves_is_finished)
