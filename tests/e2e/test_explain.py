@@ -25,7 +25,7 @@ api:
 """
 PASSWORD = "long enough for a person"
 ACCOUNTS = {"1001": {"password": PASSWORD}, "1002": {"password": PASSWORD}, "1003": {"allow_external": "false"}, "1004": {}, "1005": {"ring_s": 5}, "1006": {"dnd": "true"}, "1007": {"max_calls": 1},
-            "1008": {}, "1009": {}}
+            "1008": {}, "1009": {}, "1010": {}, "1011": {}}
 PROVIDER = "127.0.0.2"
 
 
@@ -199,22 +199,22 @@ def test_a_caller_whose_audio_nobody_speaks(house):
 
 def test_one_side_is_set_to_encryption_and_the_other_is_not(house):
     """Required of the caller; required of who is called, whose phone answers 488, or as if it had not been asked."""
-    caller, callee = house.party("1008", registered=False), house.party("1009")
-    house.pbx.ctl("extension", "set", "1008", "srtp=required")
-    assert caller.invite("1009").status == 488
-    says(house.explained(caller), "caller_encryption", f"127.0.0.1:{caller.port}", "plain audio, where it must be encrypted", "called 1009")
-    house.pbx.ctl("extension", "set", "1008", "srtp=default")
-    house.pbx.ctl("extension", "set", "1009", "srtp=required")
+    caller, callee = house.party("1010", registered=False), house.party("1011")
+    house.pbx.ctl("extension", "set", "1010", "srtp=required")
+    assert caller.invite("1011").status == 488
+    says(house.explained(caller), "caller_encryption", f"127.0.0.1:{caller.port}", "plain audio, where it must be encrypted", "called 1011")
+    house.pbx.ctl("extension", "set", "1010", "srtp=default")
+    house.pbx.ctl("extension", "set", "1011", "srtp=required")
     for status, rule, words in ((488, "srtp_refused", ["answered 488"]), (200, "no_common_encryption", ["offered encrypted audio (SRTP)", "with plain audio (RTP)"])):
-        caller = house.party("1008", registered=False)
-        caller.ring("1009")
+        caller = house.party("1010", registered=False)
+        caller.ring("1011")
         invite = callee.expect("INVITE")
         assert "RTP/SAVP" in invite.body
         callee.reply(invite, status, "OK" if status == 200 else "Not Acceptable Here", body=callee.session() if status == 200 else "")
         if status == 200:
             callee.reply(callee.expect("BYE"), 200, "OK")
-        says(house.explained(caller), rule, "1009's phone", f"127.0.0.1:{callee.port}", *words)
-    house.pbx.ctl("extension", "set", "1009", "srtp=default")
+        says(house.explained(caller), rule, "1011's phone", f"127.0.0.1:{callee.port}", *words)
+    house.pbx.ctl("extension", "set", "1011", "srtp=default")
 
 
 # ---- providers -----------------------------------------------------------------------------
