@@ -311,9 +311,9 @@ static bool is_mos(const struct qos *qos, pbx_request request, const char *name)
 	return false;
 }
 
-void qos_on_history(void *self, pbx_request request)
+/* The legs that the request describes, newest first. */
+static void ask_history(struct qos *qos, pbx_request request, uint32_t limit, pbx_rows_fn done)
 {
-	struct qos *qos = self;
 	struct asked *asked;
 
 	if (!is_mos(qos, request, "min_mos") || !is_mos(qos, request, "max_mos"))
@@ -323,8 +323,13 @@ void qos_on_history(void *self, pbx_request request)
 		return;
 	add_filters(asked);
 	add_text(asked, " ORDER BY start_time DESC, id DESC");
-	add_limit(asked, HISTORY_DEFAULT);
-	run(asked, on_items);
+	add_limit(asked, limit);
+	run(asked, done);
+}
+
+void qos_on_history(void *self, pbx_request request)
+{
+	ask_history(self, request, HISTORY_DEFAULT, on_items);
 }
 
 void qos_on_alerts(void *self, pbx_request request)
@@ -574,16 +579,5 @@ static void on_export(void *self, const struct pbx_rows *rows)
 
 void qos_on_export(void *self, pbx_request request)
 {
-	struct qos *qos = self;
-	struct asked *asked;
-
-	if (!is_mos(qos, request, "min_mos") || !is_mos(qos, request, "max_mos"))
-		return;
-	asked = asked_new(qos, request, "SELECT call_id, leg AS leg_id, " FIGURES " FROM qos_metrics WHERE end_time > 0");
-	if (!asked)
-		return;
-	add_filters(asked);
-	add_text(asked, " ORDER BY start_time DESC, id DESC");
-	add_limit(asked, HISTORY_MOST);
-	run(asked, on_export);
+	ask_history(self, request, HISTORY_MOST, on_export);
 }
