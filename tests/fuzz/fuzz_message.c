@@ -50,7 +50,7 @@ static void read_request(msg_t *msg, sip_t *sip)
 	ua_identity_user(sip->sip_request->rq_url, user, sizeof user);
 	assert(memchr(user, '\0', sizeof user));
 	(void)ua_identity_forwarded(sip);
-	if (ua_requires_unknown(&part, sip, unsupported, sizeof unsupported))
+	if (ua_requires_unknown(&part, NULL, sip, unsupported, sizeof unsupported))
 		assert(memchr(unsupported, '\n', sizeof unsupported));
 	for (const sip_auth_t *each = sip->sip_authorization; each; each = each->au_next)
 		(void)ua_credentials_read(each, "pbx.test", &credentials); /* either is fine */
