@@ -13,7 +13,7 @@ char *fake_keep(char *text); /* makes an owned text live as long as the fake pbx
 const char *fake_format(const char *format, ...) PBX_PRINTF(1, 2);
 struct pbx_host *fake_part_host(void);
 
-/* ---- media.c: streams and sources ---- */
+/* ---- media.c and its files (media.h) ---- */
 struct fake_stream {
 	core_stream handle;
 	uint64_t group;
@@ -37,7 +37,6 @@ struct fake_stream {
 	struct fake_stream *next;
 };
 
-extern const struct core_media_driver fake_media_driver;
 struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none has this port */
 /* What it sends to its peer. name_of tells whose stream a peer is. */
 const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));
