@@ -72,15 +72,38 @@ void rtp_command_free(struct rtp_command *command);
 /* To the stream's worker, behind what was sent before. command is taken. */
 void rtp_engine_send(struct rtp_command *command);
 
-/* stream.c: commands that have come back. */
-void rtp_stream_closed(struct rtp_stream *stream);
-void rtp_stream_played(struct rtp_play *play);
+/* ---- stream.c ---- */
 
-uint32_t rtp_engine_choose_worker(uint64_t group); /* where its streams are, or who has fewest */
+uint32_t rtp_engine_choose_worker(uint64_t group);                                   /* where its streams are, or who has fewest */
+const struct core_stream_config *rtp_stream_config(const struct rtp_stream *stream); /* NULL: not configured yet */
+int rtp_stream_tell(struct rtp_stream *stream, uint32_t kind, bool held);            /* a command of nothing more. PBX_OK, PBX_ENOMEM */
 void rtp_stream_unlink(struct rtp_stream *stream); /* its peer and it know nothing of each other any more */
+void rtp_stream_closed(struct rtp_stream *stream); /* its CLOSE has come back */
+
+/* ---- stream_play.c ---- */
+
 /* A play of sounds: finds them, with references. PBX_OK, PBX_EINVAL, PBX_ENOMEM: free what there is all the same. */
 int rtp_play_prepare(struct rtp_play *play, const struct core_play *wanted);
 void rtp_play_free(struct rtp_play *play);
+void rtp_play_cancel_awaiting(struct rtp_stream *stream); /* what waits for its sound, if anything does */
+void rtp_stream_played(struct rtp_play *play);            /* it has come back */
+/* Of core_media_driver. */
+int rtp_stream_play(core_stream stream, const struct core_play *wanted);
+int rtp_stream_stop(core_stream stream);
+int rtp_stream_send_digits(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms);
+
+/* ---- stream_stats.c: of core_media_driver ---- */
+
+int rtp_stream_stats(core_stream stream, struct core_stream_stats *ret_stats);
+
+/* ---- sockets.c ---- */
+
+/* A pair of ports that is free with us and with the kernel. PBX_OK, PBX_ENOSPC; PBX_EIO: the kernel will not. */
+int rtp_sockets_open(struct rtp_stream *stream, int family);
+void rtp_sockets_close(struct rtp_session *session);
+/* What SDP shall say: the external address, else the bound one, else the default route's. */
+struct core_addr rtp_sockets_advertised(int family, uint16_t port);
+uint32_t rtp_sockets_ice(core_stream stream, struct core_ice *ret_ice); /* of core_media_driver */
 
 /* ---- mixes.c ---- */
 

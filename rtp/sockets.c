@@ -1,0 +1,173 @@
+/* rtp/sockets.c - the ports of a stream, and where others reach it: the external address, the bound one, candidates of ICE */
+#include "engine_inner.h"
+#include "kernel.h"
+#include "ports.h"
+
+#include <arpa/inet.h>
+#include <core/loop.h>
+#include <errno.h>
+#include <netinet/ip.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOST_BIND_TRIES 16 /* ports of ours that somebody else sits on */
+
+static struct core_addr addr_of(int family, const char *host, uint16_t port)
+{
+	struct core_addr addr = { 0 };
+
+	if (family == AF_INET) {
+		addr.in4 = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port) };
+		(void)inet_pton(AF_INET, host, &addr.in4.sin_addr); /* checked with the settings; empty: any */
+	} else {
+		addr.in6 = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+		(void)inet_pton(AF_INET6, host, &addr.in6.sin6_addr);
+	}
+	return addr;
+}
+
+static void set_dscp(int fd, int family)
+{
+	int class = (int)rtp_engine.settings->dscp << 2;
+
+	/* A kernel that will not mark still sends. */
+	if (family == AF_INET)
+		(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &class, sizeof class);
+	else
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+}
+
+static int bound_socket(int family, uint16_t port)
+{
+	const char *host = family == AF_INET ? rtp_engine.settings->bind : rtp_engine.settings->bind6;
+	struct core_addr addr = addr_of(family, host, port);
+	int fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), only = 1;
+
+	if (fd < 0)
+		return -1;
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only); /* IPv4 has sockets of its own */
+	set_dscp(fd, family);
+	if (bind(fd, &addr.sa, rtp_addr_size(&addr)) == 0)
+		return fd;
+	int why = errno;
+
+	(void)close(fd);
+	errno = why;
+	return -1;
+}
+
+void rtp_sockets_close(struct rtp_session *session)
+{
+	if (session->rtp_fd >= 0)
+		(void)close(session->rtp_fd);
+	if (session->rtcp_fd >= 0)
+		(void)close(session->rtcp_fd);
+	session->rtp_fd = session->rtcp_fd = -1;
+}
+
+int rtp_sockets_open(struct rtp_stream *stream, int family)
+{
+	struct rtp_session *session = &stream->session;
+
+	for (int tries = 0; tries < MOST_BIND_TRIES; tries++) {
+		int err = rtp_ports_take(rtp_engine.ports, core_now_ms(), &stream->port);
+
+		if (err != PBX_OK)
+			return err;
+		session->port = stream->port;
+		session->handover.place = rtp_kernel_place(stream->port);
+		session->rtp_fd = bound_socket(family, stream->port);
+		session->rtcp_fd = session->rtp_fd >= 0 ? bound_socket(family, (uint16_t)(stream->port + 1)) : -1;
+		if (session->rtcp_fd >= 0)
+			return PBX_OK;
+		int why = errno;
+
+		rtp_sockets_close(session);
+		rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+		if (why != EADDRINUSE)
+			return PBX_EIO;
+	}
+	return PBX_EIO;
+}
+
+/* The address that a packet to the outside world would leave from. */
+static struct core_addr default_route(int family)
+{
+	struct core_addr far = addr_of(family, family == AF_INET ? "192.0.2.1" : "2001:db8::1", 9), here = { 0 };
+	socklen_t size = sizeof here;
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, &far.sa, rtp_addr_size(&far)) < 0 || getsockname(fd, &here.sa, &size) < 0)
+		here = addr_of(family, family == AF_INET ? "127.0.0.1" : "::1", 0);
+	if (fd >= 0)
+		(void)close(fd);
+	return here;
+}
+
+static bool is_any(const struct core_addr *addr)
+{
+	return addr->sa.sa_family == AF_INET ? addr->in4.sin_addr.s_addr == INADDR_ANY : IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+struct core_addr rtp_sockets_advertised(int family, uint16_t port)
+{
+	const struct rtp_settings *settings = rtp_engine.settings;
+	const char *external = family == AF_INET ? settings->external_ip : settings->external_ip6;
+	const char *bound = family == AF_INET ? settings->bind : settings->bind6;
+	struct core_addr addr = addr_of(family, external && *external ? external : bound, port);
+
+	if (is_any(&addr))
+		addr = default_route(family);
+	if (family == AF_INET)
+		addr.in4.sin_port = htons(port);
+	else
+		addr.in6.sin6_port = htons(port);
+	return addr;
+}
+
+/* ---- ICE: each way in that a stream has ---- */
+
+#define HOST_PREFERENCE 126u /* RFC 8445 5.1.2.2 */
+#define MAPPED_PREFERENCE 100u
+
+static void add_candidates(struct core_ice *ice, const struct core_addr *addr, uint8_t kind)
+{
+	uint32_t preference = kind == CORE_CANDIDATE_HOST ? HOST_PREFERENCE : MAPPED_PREFERENCE;
+
+	for (uint8_t component = 1; component <= 2; component++) {
+		struct core_candidate *added = &ice->candidates[ice->candidate_count++];
+
+		*added = (struct core_candidate){ .addr = *addr,
+						  .priority = preference << 24 | 0xffffu << 8 | (256u - component),
+						  .component = component,
+						  .kind = kind };
+		added->addr.in4.sin_port =
+			htons((uint16_t)(ntohs(addr->in4.sin_port) + component - 1)); /* the same place in both families */
+	}
+}
+
+/* Our own address, and the one in front of our NAT where the settings name it. A lite agent has but the one that everybody reaches (2.5). */
+uint32_t rtp_sockets_ice(core_stream name, struct core_ice *ret_ice)
+{
+	const struct rtp_stream *stream = rtp_stream_find(name);
+	const char *role = rtp_engine.running ? rtp_engine.settings->ice : "off";
+
+	if (!stream || strcmp(role, "off") == 0)
+		return CORE_ICE_OFF;
+	int family = stream->local.sa.sa_family;
+	struct core_addr own = addr_of(family, family == AF_INET ? rtp_engine.settings->bind : rtp_engine.settings->bind6, stream->port);
+	bool lite = strcmp(role, "lite") == 0;
+
+	if (is_any(&own))
+		own = default_route(family);
+	own.in4.sin_port = htons(stream->port);
+	ret_ice->candidate_count = 0;
+	if (lite || rtp_addr_same_host(&own, &stream->local)) {
+		add_candidates(ret_ice, &stream->local, CORE_CANDIDATE_HOST);
+	} else {
+		add_candidates(ret_ice, &own, CORE_CANDIDATE_HOST);
+		add_candidates(ret_ice, &stream->local, CORE_CANDIDATE_SERVER_REFLEXIVE);
+	}
+	return lite ? CORE_ICE_LITE : CORE_ICE_FULL;
+}
