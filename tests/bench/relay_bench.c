@@ -12,20 +12,21 @@
  * total_us, the CPU time of the whole process: the kernel's work for a packet is done on the account of whoever sent it.
  *
  * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--wire ROOM]  [--delay] [--from PORT --to FILE]
- *             [--play | --floor | --kernel | --nothing | --srtp]
+ *             [--play | --floor | --kernel | --nothing | --srtp | --mix | --pair A,B --plugins FOLDER]
  *
  * --delay tells how long packets take until they are back, with --nothing without anybody between. --to sends to the addresses in a file
  * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. --mix: all streams
- * are in one room in which three speak; a packet out is then a party for 20 ms. */
+ * are in one room in which three speak; a packet out is then a party for 20 ms. --pair A,B --plugins FOLDER: the two of each pair speak different codecs, and are transcoded. */
+#include "codec_set.h"
 #include "delay.h"
 #include "floor.h"
 #include "guard.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <core/host.h>
 #include <core/loop.h>
 #include <rtp/engine.h>
+#include <rtp/g711.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,7 @@
 #define ROOM_0 "10.77.0.2"
 #define ROOM_1 "10.77.1.2"
 
-enum { SPEAKERS = 3, PACKET = 172, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
+enum { SPEAKERS = 3, PACKET = 172, MOST_PACKET = 12 + CODED_MOST_BYTES, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
 
 static int count = 1000, seconds = 5;
 static uint16_t first_port = 30000;
@@ -46,71 +47,14 @@ static bool play, mix, bare, kernel, nothing, delay, srtp;
 static uint16_t from_port;
 static uint32_t workers = 1;
 static double took_s;
-static const char *to_file;
-static const char *room; /* NULL: on the loopback */
+static const char *to_file, *plugins, *pair_names;
+static struct coded pair[2]; /* ptime_ms 0: all speak PCMU */
+static const char *room;     /* NULL: on the loopback */
 static core_stream *streams;
 static struct core_addr *addresses;
 static struct mmsghdr *messages;
-static uint8_t (*packets)[PACKET];
+static uint8_t (*packets)[MOST_PACKET];
 static struct iovec *vectors;
-
-/* The driver tells call control; here nobody controls a call. */
-void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
-{
-	(void)stream, (void)tag, (void)how;
-}
-
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
-{
-	(void)stream, (void)digit, (void)duration_ms, (void)way;
-}
-
-void core_media_on_silence(core_stream stream, uint32_t for_ms)
-{
-	(void)stream, (void)for_ms;
-}
-
-void core_media_on_first_packet(core_stream stream)
-{
-	(void)stream;
-}
-
-void core_media_on_failed(core_stream stream, uint32_t why)
-{
-	(void)stream, (void)why;
-}
-
-void core_media_on_mix_speaker(core_stream stream)
-{
-	(void)stream;
-}
-
-void core_media_on_mix_talking(core_stream stream, bool on)
-{
-	(void)stream, (void)on;
-}
-
-void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how)
-{
-	(void)mix, (void)tag, (void)how;
-}
-
-void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
-{
-	(void)stream, (void)remote;
-}
-
-/* No plugins: the codecs are the core's own. */
-void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
-			     void *context)
-{
-	(void)id, (void)size, (void)each, (void)context;
-}
-
-uint64_t core_host_offers(void)
-{
-	return 1;
-}
 
 static void must(bool fine, const char *what)
 {
@@ -191,6 +135,9 @@ static void open_streams(const struct core_addr *far)
 		must(rtp_driver.mix_open(1, true, &conference) == PBX_OK, "mix");
 	for (int i = 0; i < count; i++) {
 		config.rtp = i % 2 ? other : *far;
+		if (pair[0].ptime_ms)
+			config.codecs[0] = pair[i % 2].codec;
+		config.receive_types[0] = config.codecs[0].payload_type;
 		must(rtp_driver.open((uint64_t)i / 2, AF_INET, &streams[i], &addresses[i]) == PBX_OK, "open");
 		if (room)
 			addresses[i].in4.sin_addr.s_addr = inet_addr(HALL_0);
@@ -228,6 +175,17 @@ static void prepare_packets(void)
 	}
 }
 
+/* The next of its codec. */
+static void fill_coded(long i, uint16_t sequence)
+{
+	const struct coded *coded = &pair[i % 2];
+	uint32_t at = sequence % CODED_PACKETS;
+
+	packets[i][1] = coded->codec.payload_type;
+	memcpy(packets[i] + 12, coded->packets[at].octets, coded->packets[at].bytes);
+	vectors[i].iov_len = 12 + coded->packets[at].bytes;
+}
+
 static void send_slice(int fd, long slice)
 {
 	static uint16_t sequence;
@@ -235,8 +193,10 @@ static void send_slice(int fd, long slice)
 
 	for (long i = from; i < upto; i++) {
 		uint16_t sequence_be = htons(sequence);
-		uint32_t timestamp_be = htonl(sequence * 160u);
+		uint32_t timestamp_be = htonl(sequence * (pair[0].ptime_ms ? pair[i % 2].ticks : 160u));
 
+		if (pair[0].ptime_ms)
+			fill_coded(i, sequence);
 		memcpy(packets[i] + 2, &sequence_be, 2);
 		memcpy(packets[i] + 4, &timestamp_be, 4);
 		if (delay)
@@ -357,6 +317,24 @@ static void measure_floor(const struct core_addr *far, int fd)
 	       total_us);
 }
 
+/* "G722,opus": what the first and the second of each pair speak. */
+static void prepare_pair(void)
+{
+	char names[2][40];
+
+	must(plugins && sscanf(pair_names, "%39[^,],%39s", names[0], names[1]) == 2, "--pair A,B --plugins FOLDER");
+	rtp_g711_init();
+	codec_set_load(plugins);
+	for (int i = 0; i < 2; i++) {
+		struct core_codec codec = codec_set_find(names[i]);
+
+		coded_make(&pair[i], &codec);
+		must(pair[i].ptime_ms == 20, "packets of 20 ms");
+		for (uint32_t at = 0; at < CODED_PACKETS; at++)
+			must(pair[i].packets[at].bytes > 0, "a packet each 20 ms");
+	}
+}
+
 static void measure_engine(const struct core_addr *far, int fd)
 {
 	static const struct rtp_observer nobody;
@@ -381,6 +359,8 @@ static void measure_engine(const struct core_addr *far, int fd)
 	int opened = count;
 
 	must(core_loop_init(false) == PBX_OK && rtp_engine_start(&settings, &nobody, NULL) == PBX_OK, "engine");
+	if (pair_names)
+		prepare_pair();
 	long before_kib = resident_kib();
 
 	open_streams(far);
@@ -407,12 +387,13 @@ static void measure_engine(const struct core_addr *far, int fd)
 static void read_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "wire", required_argument, NULL, 'w' }, { "from", required_argument, NULL, 'm' },
-		{ "to", required_argument, NULL, 't' },   { "workers", required_argument, NULL, 'c' },
-		{ "play", no_argument, NULL, 'p' },       { "mix", no_argument, NULL, 'x' },
-		{ "floor", no_argument, NULL, 'f' },      { "kernel", no_argument, NULL, 'k' },
-		{ "nothing", no_argument, NULL, 'n' },    { "delay", no_argument, NULL, 'd' },
-		{ "srtp", no_argument, NULL, 's' },       { 0 },
+		{ "wire", required_argument, NULL, 'w' },    { "from", required_argument, NULL, 'm' },
+		{ "to", required_argument, NULL, 't' },      { "workers", required_argument, NULL, 'c' },
+		{ "play", no_argument, NULL, 'p' },          { "mix", no_argument, NULL, 'x' },
+		{ "floor", no_argument, NULL, 'f' },         { "kernel", no_argument, NULL, 'k' },
+		{ "nothing", no_argument, NULL, 'n' },       { "delay", no_argument, NULL, 'd' },
+		{ "srtp", no_argument, NULL, 's' },          { "pair", required_argument, NULL, 'a' },
+		{ "plugins", required_argument, NULL, 'l' }, { 0 },
 	};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -427,6 +408,8 @@ static void read_options(int argc, char **argv)
 		workers = option == 'c' ? (uint32_t)atoi(optarg) : workers;
 		from_port = option == 'm' ? (uint16_t)atoi(optarg) : from_port;
 		to_file = option == 't' ? optarg : to_file;
+		pair_names = option == 'a' ? optarg : pair_names;
+		plugins = option == 'l' ? optarg : plugins;
 		must(option != '?', "options");
 	}
 	count = argc > optind ? atoi(argv[optind]) & ~1 : count;

@@ -1,4 +1,4 @@
-"""What a relayed packet costs: our worker, the kernel, rtpengine, each beside a bare loop in the same run; how late it is; how many calls go."""
+"""What a packet costs that is relayed, by our worker, the kernel, rtpengine, or transcoded, each beside a bare loop in the same run; how late it is; how many calls go."""
 import os
 import re
 import subprocess
@@ -14,6 +14,8 @@ FROM_PORT = 33990  # of the generator, where a relay must be told
 CALLS_AT_EASE = 100  # with which the delay is measured
 MOST_STREAMS = 9000  # two files each
 LOSS = 0.001
+PAIRS = [("PCMU", "G722"), ("PCMU", "G729"), ("PCMU", "opus"), ("G722", "opus")]  # with their sockets, too: packets of 20 ms
+PAIR_STREAMS = 60
 
 
 class Bench:
@@ -21,10 +23,18 @@ class Bench:
 
     def __init__(self, build):
         self.program = str(Path(build) / "tests/bench/relay_bench")
+        self.transcoder = str(Path(build) / "tests/bench/transcode_bench")
+        self.plugins = str(Path(build) / "plugins")
 
     def run(self, *words, streams=STREAMS, seconds=SECONDS, within=()):
         text = subprocess.run([*within, self.program, str(streams), str(seconds), str(FIRST_PORT), *map(str, words)], stdout=subprocess.PIPE, text=True, check=True).stdout
         return {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+)(?=\s)", text)}
+
+    def pairs(self):
+        """Both directions' CPU µs of 20 ms by pair of codecs: the codecs alone, and ours."""
+        text = subprocess.run([self.transcoder, self.plugins], stdout=subprocess.PIPE, text=True, check=True).stdout
+        return {(a, b): (float(bare) + float(bare_back), float(ours) + float(ours_back)) for a, b, bare, ours, bare_back, ours_back in
+                re.findall(r"pair (\S+) (\S+) bare_us (\S+) ours_us (\S+) bare_back_us (\S+) ours_back_us (\S+)", text)}
 
     def lines(self, *words):
         return subprocess.run([self.program, *words], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
@@ -47,6 +57,21 @@ def measure_mix(bench):
     cost_us = min(bench.run("--mix", streams=100)["cpu_us_per_packet"] for _ in range(2))
     line("100 parties in one room, CPU µs a party and 20 ms", f"{cost_us:.2f}", "")
     line("   parties in G.711 that one core carries", f"{20000 / cost_us:.0f}", "500")
+
+
+def measure_transcoding(bench):
+    """A leg is 20 ms said and 20 ms heard in each 20 ms: all that a worker does for it, beside its decoder, its encoder and a resampler alone."""
+    pairs = bench.pairs()
+    for (a, b), (bare_us, ours_us) in pairs.items():
+        line(f"{a} <-> {b}: transcoded legs a core (its codecs alone)", f"{40000 / ours_us:.0f} ({40000 / bare_us:.0f})", "")
+    ratios = sorted((ours_us / bare_us, pair) for pair, (bare_us, ours_us) in pairs.items())
+    line("transcoding, ratio to the codecs alone, median", f"{ratios[len(ratios) // 2][0]:.2f}", "1.15")
+    line(f"   most of all ({' <-> '.join(ratios[-1][1])})", f"{ratios[-1][0]:.2f}", "1.15")
+    floor_us = min(bench.run("--floor", streams=PAIR_STREAMS)["cpu_us_per_packet"] for _ in range(2))
+    for a, b in PAIRS:
+        ours_us = min(bench.run("--pair", f"{a},{b}", "--plugins", bench.plugins, streams=PAIR_STREAMS)["cpu_us_per_packet"] for _ in range(2))
+        bare_us = pairs[a, b][0] / 2 + floor_us
+        line(f"{a} <-> {b} with sockets, CPU µs a packet (bare loop and codecs)", f"{ours_us:.1f} ({bare_us:.1f})", f"{1.15 * bare_us:.1f}")
 
 
 def measure_rtpengine(bench, directory, threads):
@@ -92,11 +117,12 @@ def measure_kernel(bench):
     line("relayed by the kernel, ratio to the bare loop", span([k / f for k, f in zip(kernel, floor)]), "0.3")
 
 
-def measure_delay(bench):
-    direct = bench.run("--nothing", "--delay", streams=2 * CALLS_AT_EASE)
-    ours = bench.run("--delay", streams=2 * CALLS_AT_EASE)
-    line(f"{CALLS_AT_EASE} calls: added delay, median, µs (p99; without us)",
-         f"{ours['median_us'] - direct['median_us']:.0f} ({ours['p99_us'] - direct['p99_us']:.0f}; {direct['median_us']:.0f}, {direct['p99_us']:.0f})", "5,000 at p95")
+def measure_delay(bench, calls, what):
+    direct = bench.run("--nothing", "--delay", streams=2 * calls)
+    ours = bench.run("--delay", streams=2 * calls)
+    line(f"{calls} calls ({what}): added delay, median, µs (p99; without us)",
+         f"{ours['median_us'] - direct['median_us']:.0f} ({ours['p99_us'] - direct['p99_us']:.0f}; {direct['median_us']:.0f}, {direct['p99_us']:.0f})",
+         "1,000 (5,000)")
 
 
 def measure_srtp(bench):
@@ -105,25 +131,44 @@ def measure_srtp(bench):
         line(f"SRTP {suite}, CPU µs to seal (to open)", f"{seal_us} ({open_us})", "0.7")
 
 
-def measure_most(bench):
-    held, streams = 0, STREAMS
+def most_streams(bench, workers):
+    """The most that are relayed while hardly a packet is lost and the generator keeps up; what its run told. None: not even the first."""
+    held, streams = None, STREAMS
     while streams <= MOST_STREAMS:
-        result = bench.run(streams=streams, seconds=SECONDS)
-        sent = streams * 50 * SECONDS
-        if result["out"] < sent * (1 - LOSS) or result["took_s"] > SECONDS * 1.05:
-            break  # or the generator does not keep up
-        held, streams = streams, streams * 3 // 2
-    line("two-way calls on one worker without loss (0.1 %), generator beside it", held // 2, "")
+        result = bench.run("--workers", workers, streams=streams)
+        if result["out"] < streams * 50 * SECONDS * (1 - LOSS) or result["took_s"] > SECONDS * 1.05:
+            break
+        held, streams = (streams, result), streams * 3 // 2
+    return held
+
+
+def measure_most(bench):
+    """The generator is a thread of the same process and takes its share of the machine: what each used is told beside the number."""
+    calls = 0
+    for workers in sorted({1, os.cpu_count()}):
+        held = most_streams(bench, workers)
+        if not held:
+            line(f"two-way calls without loss, workers: {workers}", f"fewer than {STREAMS // 2}", "")
+            continue
+        streams, result = held
+        calls, worker_us = streams // 2, result["cpu_us_per_packet"] * result["out"]
+        used, generator = (each / (result["took_s"] + 0.2) / 1e6 for each in (worker_us, result["total_us"] - worker_us))
+        line(f"two-way calls without loss (0.1 %), workers: {workers}", calls, "")
+        line("   cores that they used (and the generator beside them)", f"{used:.2f} ({generator:.2f})", "")
+    return calls
 
 
 def measure(build):
     bench = Bench(build)
     measure_worker(bench)
     measure_mix(bench)
+    measure_transcoding(bench)
     measure_kernel(bench)
     with tempfile.TemporaryDirectory(prefix="pbx-bench-") as name:
         for threads in sorted({1, os.cpu_count()}):
             measure_rtpengine(bench, Path(name), threads)
-    measure_delay(bench)
+    measure_delay(bench, CALLS_AT_EASE, "at ease")
     measure_srtp(bench)
-    measure_most(bench)
+    calls = measure_most(bench)
+    if calls:
+        measure_delay(bench, calls // 2, "half of the most")

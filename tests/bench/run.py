@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 
 import relays
-from bed import LINGER_S, SECRET, Callee, Pbx, calls, line, register_callee, registrations
+from bed import LINGER_S, SECRET, Callee, Pbx, calls, line, register_callee, registrations, sipp
 
-MEASURES = ("idle", "register", "call", "rate", "soak", "relay")
+MEASURES = ("idle", "register", "held", "call", "rate", "soak", "relay")
 API_THREADS = 64  # requests until each thread of the gateway has had one, from which it keeps 40 KiB
+HELD_CALLS = 500
 GROWS_KIB = 512  # of a round of the soak: allocators and SQLite breathe
 
 
@@ -29,6 +30,20 @@ def measure_register(pbx, directory, options):
     grown_kib = pbx.rss_kib() - pbx.ring_kib() - empty_kib
     line(f"memory per registration ({load.good} users), KiB", f"{grown_kib / max(1, load.good):.2f}", "4")
     return load.bad == 0
+
+
+def measure_held(pbx, directory, options):
+    """The first that the process has, so that nothing of earlier ones is used again; once the SIP stack has forgotten how they were set up."""
+    empty_kib, hold_s = pbx.rss_kib() - pbx.ring_kib(), HELD_CALLS // options.call_rate + LINGER_S + 6
+    load = sipp(directory, "uac", f"127.0.0.1:{pbx.sip_port}", "-r", options.call_rate, "-m", HELD_CALLS, "-l", HELD_CALLS, "-timeout", 2 * hold_s,
+                "-p", 6051, "-s", 1000, "-d", 1000 * hold_s, "-key", "user", "bench")
+    while load.poll() is None and pbx.ctl("status")["calls"]["calls"] < HELD_CALLS:
+        time.sleep(0.1)
+    time.sleep(LINGER_S)
+    grown_kib, held = pbx.rss_kib() - pbx.ring_kib() - empty_kib, pbx.ctl("status")["calls"]["calls"]
+    load.wait()
+    line(f"memory per bridged call with media ({held} at a time), KiB", f"{grown_kib / max(1, held):.1f}", "64")
+    return held == HELD_CALLS
 
 
 def measure_call(pbx, directory, options):
@@ -78,7 +93,7 @@ def measure(pbx, directory, options):
         return True
     pbx.idle_kib = pbx.rss_kib()
     pbx.add_accounts()
-    callee = Callee(pbx, directory) if {"call", "rate", "soak"} & set(wanted) else None
+    callee = Callee(pbx, directory) if {"held", "call", "rate", "soak"} & set(wanted) else None
     fine = [globals()[f"measure_{name}"](pbx, directory, options) for name in wanted]
     if callee:
         callee.stop()
@@ -95,7 +110,7 @@ def serve(pbx):
 def read_options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True)
-    parser.add_argument("--only", nargs="+", choices=MEASURES, default=["idle", "register", "call", "rate", "relay"])
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=["idle", "register", "held", "call", "rate", "relay"])
     parser.add_argument("--serve", action="store_true", help="only set up, for another harness")
     parser.add_argument("--sip-port", type=int, default=5070)
     parser.add_argument("--users", type=int, default=1000)
