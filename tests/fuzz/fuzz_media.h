@@ -17,6 +17,7 @@ struct fuzz_media {
 	struct core_addr addrs[3]; /* the two peers, and a stranger */
 };
 
+/* No plugins: the codecs are the core's own. */
 void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *context, struct pbx_host *owner, const void *table),
 			     void *context)
 {
@@ -26,51 +27,6 @@ void core_host_each_provider(const char *id, uint32_t size, void (*each)(void *c
 uint64_t core_host_offers(void)
 {
 	return 1;
-}
-
-void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
-{
-	(void)stream, (void)tag, (void)how;
-}
-
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
-{
-	(void)stream, (void)digit, (void)duration_ms, (void)way;
-}
-
-void core_media_on_silence(core_stream stream, uint32_t for_ms)
-{
-	(void)stream, (void)for_ms;
-}
-
-void core_media_on_first_packet(core_stream stream)
-{
-	(void)stream;
-}
-
-void core_media_on_failed(core_stream stream, uint32_t why)
-{
-	(void)stream, (void)why;
-}
-
-void core_media_on_mix_speaker(core_stream stream)
-{
-	(void)stream;
-}
-
-void core_media_on_mix_talking(core_stream stream, bool on)
-{
-	(void)stream, (void)on;
-}
-
-void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how)
-{
-	(void)mix, (void)tag, (void)how;
-}
-
-void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)
-{
-	(void)stream, (void)remote;
 }
 
 static void fuzz_no_wake(void)
