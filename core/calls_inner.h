@@ -27,6 +27,7 @@
 #define CORE_SAME_KEY_MS 500u /* what a phone that presses keys in two ways needs for the second at most */
 
 struct core_leg;
+struct core_collect;
 struct core_dial;
 struct core_branch;
 struct core_bridge;
@@ -110,6 +111,7 @@ struct core_leg {
 	struct core_charge charge; /* .owner is the controller's host; NULL: no plugin decides about this leg */
 	bool answered_due;
 	pbx_timer timeout, lonely;
+	struct core_collect *collect; /* that its keys go to (collect.c); NULL: they go to the controller */
 
 	struct core_branch *branch; /* outbound, until a dial is decided */
 	struct core_dial *dials;    /* under way on behalf of this leg */
@@ -147,6 +149,7 @@ struct core_leg {
 #define CORE_PLAY_FOR_CONTROLLER 1u
 #define CORE_PLAY_FOR_HOLD 2u
 #define CORE_PLAY_FOR_RINGBACK 3u
+#define CORE_PLAY_FOR_COLLECT 4u
 
 static inline void core_text_copy(char *to, size_t size, const char *from)
 {
@@ -237,14 +240,27 @@ int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
-int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts,
-			  uint32_t count);                                 /* for the controller, in the party's language */
+/* In the party's language. */
+int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for);
 void core_leg_language(const struct core_leg *leg, char ret_language[16]); /* set for it, or its account's; "": the default */
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
 void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */
 void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
 void core_leg_media_fini(void);
+
+/* ---- collect.c ---- */
+int core_collect_begin(struct core_leg *leg, const struct pbx_collect *wish, void *self); /* pbx_calls.collect */
+bool core_collect_digit(struct core_leg *leg, char digit);                                /* false: nobody collects */
+void core_collect_played(struct core_leg *leg, uint64_t tag, uint32_t how);               /* what had this tag is over */
+void core_collect_end(struct core_leg *leg, uint32_t reason);                             /* tells so, if anything is collected */
+void core_collect_drop(struct core_leg *leg);                                             /* without a word */
+
+/* Whether keys fit patterns as pbx_collect has them. */
+#define CORE_KEYS_FIT 1u        /* they do */
+#define CORE_KEYS_FIT_LONGER 2u /* they would, with more keys */
+uint32_t core_keys_fit(const char *patterns, const char *keys);
+bool core_keys_are_patterns(const char *patterns);
 
 /* ---- dial.c ---- */
 struct core_dial_wish {

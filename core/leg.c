@@ -80,6 +80,7 @@ static void leg_free(struct core_leg *leg)
 	struct core_call *call = leg->call;
 
 	core_charge_remove(&leg->charge);
+	core_collect_drop(leg);
 	(void)core_timer_stop(leg->timeout);
 	(void)core_timer_stop(leg->lonely);
 	(void)core_timer_stop(leg->update_timer);
@@ -132,6 +133,7 @@ void core_leg_lose_controller(struct core_leg *leg)
 	leg->self = NULL;
 	leg->answered_due = false;
 	(void)core_timer_stop(leg->timeout);
+	core_collect_end(leg, PBX_COLLECTED_STOPPED);
 	if (lost)
 		CORE_INTO(owner, lost(self, leg->handle));
 }
@@ -165,6 +167,7 @@ static void say_last_word(void *context, void *id)
 
 	struct core_call *call = leg->call;
 	struct pbx_host *owner = leg->charge.owner;
+	core_collect_end(leg, PBX_COLLECTED_HANGUP);
 	if (owner && leg->controller.ended)
 		CORE_INTO(owner, leg->controller.ended(leg->self, leg->handle, leg->end_cause));
 	leg_free(leg);
@@ -550,7 +553,7 @@ static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms)
 		core_media->record_key(leg->stream, digit);
 	if (leg->bridge && core_bridge_digit(leg, digit))
 		return;
-	if (leg->charge.owner && leg->controller.digit)
+	if (!core_collect_digit(leg, digit) && leg->charge.owner && leg->controller.digit)
 		CORE_INTO(leg->charge.owner, leg->controller.digit(leg->self, leg->handle, digit, duration_ms));
 }
 

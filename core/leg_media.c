@@ -567,13 +567,13 @@ void core_leg_language(const struct core_leg *leg, char ret_language[16])
 	core_text_copy(ret_language, 16, search.found);
 }
 
-int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count)
+int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for)
 {
 	char language[16];
 
 	core_leg_language(leg, language);
 	struct core_play play = { .kind = CORE_PLAY_FILE, .prompts = prompts, .prompt_count = count, .language = language };
-	return begin_play(leg, &play, CORE_PLAY_FOR_CONTROLLER);
+	return begin_play(leg, &play, play_for);
 }
 
 static void stop_inherited(void *context, void *id)
@@ -633,14 +633,10 @@ int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each
 
 /* ---- what the workers tell ---- */
 
-void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
+static void play_is_over(struct core_leg *leg, uint32_t how)
 {
-	struct core_leg *leg = core_leg_of_stream(stream);
-
-	if (!leg || leg->play_tag != tag || tag == 0)
-		return;
-
 	uint32_t play_for = leg->play_for;
+
 	leg->play_tag = 0;
 	leg->play_for = 0;
 	leg->play_inherited = false;
@@ -651,6 +647,17 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	}
 	if (play_for == CORE_PLAY_FOR_CONTROLLER && how != PBX_MEDIA_STOPPED && leg->charge.owner && leg->controller.media_done)
 		CORE_INTO(leg->charge.owner, leg->controller.media_done(leg->self, leg->handle));
+}
+
+void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
+{
+	struct core_leg *leg = core_leg_of_stream(stream);
+
+	if (!leg || tag == 0)
+		return;
+	if (leg->play_tag == tag)
+		play_is_over(leg, how);
+	core_collect_played(leg, tag, how); /* also of a prompt that something else has replaced */
 }
 
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)

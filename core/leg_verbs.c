@@ -14,6 +14,7 @@ static void revoke_leg(struct core_charge *charge)
 	core_charge_remove(charge); /* its owner has stopped: nothing of it is called any more */
 	memset(&leg->controller, 0, sizeof leg->controller);
 	leg->self = NULL;
+	core_collect_drop(leg);
 	core_room_leave_quietly(leg);
 	core_leg_end(leg, 0, PBX_CAUSE_NORMAL, false, "owner stopped");
 }
@@ -32,10 +33,12 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 	core_dial_from_gone(leg, host);
 	if (leg->branch)
 		core_dial_leg_over(leg);
-	if (leg->charge.owner && leg->charge.owner == host && leg->self == self)
+	if (leg->charge.owner && leg->charge.owner == host && leg->self == self) {
 		core_charge_remove(&leg->charge); /* the same state machine goes on with another table: it has lost nothing */
-	else
+		core_collect_end(leg, PBX_COLLECTED_STOPPED);
+	} else {
 		core_leg_lose_controller(leg);
+	}
 	if (other)
 		core_leg_watch(other);
 	if (leg->state == PBX_LEG_ENDED || leg->charge.owner || leg->branch || leg->bridge)
@@ -192,7 +195,7 @@ static int play(pbx_leg handle, const char *prompt)
 {
 	struct core_leg *leg = core_leg_alive(handle);
 
-	return leg ? core_leg_play_prompts(leg, &prompt, 1) : PBX_ENOENT;
+	return leg ? core_leg_play_prompts(leg, &prompt, 1, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
 }
 
 static void add_spoken(void *context, const char *id)
@@ -229,7 +232,7 @@ static int say(pbx_leg handle, const struct pbx_say *parts, uint32_t count)
 	core_leg_language(leg, language);
 	int err = core_spoken_compose(language, parts, count, &spoken);
 
-	return err == PBX_OK ? core_leg_play_prompts(leg, spoken.prompts, spoken.count) : err;
+	return err == PBX_OK ? core_leg_play_prompts(leg, spoken.prompts, spoken.count, CORE_PLAY_FOR_CONTROLLER) : err;
 }
 
 static int set_language(pbx_leg handle, const char *language)
@@ -531,6 +534,25 @@ static int set_transfer(pbx_leg handle, bool may)
 	return PBX_OK;
 }
 
+static int collect(pbx_leg handle, const struct pbx_collect *wish, void *self)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_collect_begin(leg, wish, self) : PBX_ENOENT;
+}
+
+static int stop_collect(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (!leg->collect)
+		return PBX_ESTATE;
+	core_collect_end(leg, PBX_COLLECTED_STOPPED);
+	return PBX_OK;
+}
+
 static int claim(struct pbx_host *host, const char *pattern, pbx_dialled_fn dialled, void *self)
 {
 	const struct pbx_claim wish = { .size = sizeof wish, .pattern = pattern, .dialled = dialled, .self = self };
@@ -578,4 +600,6 @@ const struct pbx_calls core_calls_service = {
 	.pickup = pickup,
 	.calls_made = calls_made,
 	.set_transfer = set_transfer,
+	.collect = collect,
+	.stop_collect = stop_collect,
 };

@@ -20,7 +20,7 @@
 #include <pbx/timers.h>
 
 #define PIN_MOST 12u
-#define PIN_TRIES 3u
+#define TRIES 3u /* to type a PIN, or to take an invitation */
 #define NUMBER_TEXT 32u
 #define VOLUME_STEP_CDB 300
 #define VOLUME_MOST_CDB 1200
@@ -60,8 +60,6 @@ struct member {
 	char id[27], number[64], name[128], call_id[32];
 	bool moderator, muted, deaf, talking;
 	int32_t talk_cdb, hear_cdb;
-	char typed[PIN_MOST + 1];
-	uint32_t tries;
 	int64_t joined_wall_us; /* 0: not yet */
 	const char *reason;     /* why it leaves: "left", "kicked", "ended", "refused", "transferred" */
 	pbx_leg replaces;       /* invited by this one's transfer: hung up when it has come */
@@ -101,7 +99,6 @@ struct carried_member {
 	const char *id;
 	bool moderator, muted, deaf;
 	int32_t talk_cdb, hear_cdb;
-	uint32_t tries;
 	int64_t joined_wall_us;
 };
 struct carried_room {
@@ -177,9 +174,8 @@ extern const struct pbx_room_watch conference_watch;
 
 /* ---- keys.c ---- */
 void keys_typed(struct member *member, char digit);
-void pin_typed(struct member *member, char digit);
-void pin_ended(struct member *member);
-void pin_ask(struct member *member, const char *prompt);
+void pin_ask(struct member *member);
+void invitation_ask(struct member *member);
 void member_admit(struct member *member);
 
 /* ---- invite.c ---- */

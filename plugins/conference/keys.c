@@ -6,63 +6,84 @@
 
 /* ---- at the door -------------------------------------------------------------------------- */
 
-void pin_ask(struct member *member, const char *prompt)
-{
-	const struct conference *conference = member->room->conference;
-
-	member->typed[0] = '\0';
-	if (conference->calls->play(member->leg, prompt) != PBX_OK)
-		(void)conference->calls->set_timeout(member->leg, conference->settings->pin_timeout_s * 1000);
-}
-
 static bool is_pin(const struct conference *conference, const char *typed, const char *pin)
 {
 	return pin[0] && strlen(typed) == strlen(pin) && conference->secrets->equal(typed, pin, strlen(pin));
 }
 
-void pin_ended(struct member *member)
+/* Where only moderators have a PIN, # alone is enough for all others. */
+static bool on_pin(void *self, pbx_leg leg, const char *keys)
 {
-	const struct room *room = member->room;
-	const struct conference *conference = room->conference;
+	struct member *member = member_of(self, leg);
 
-	(void)conference->calls->stop_media(member->leg);
-	(void)conference->calls->set_timeout(member->leg, 0);
-	if (is_pin(conference, member->typed, room->rules.moderator_pin)) {
-		member->moderator = true;
-		member_admit(member);
-	} else if (is_pin(conference, member->typed, room->rules.pin) || (!room->rules.pin[0] && !member->typed[0])) {
-		member_admit(member); /* where only moderators have a PIN, # alone is enough for all others */
-	} else if (++member->tries < PIN_TRIES) {
-		pin_ask(member, "invalid_pin");
-	} else {
-		member_send_off(member, "invalid_pin", "refused");
-	}
+	if (!member)
+		return false;
+	member->moderator = is_pin(self, keys, member->room->rules.moderator_pin);
+	return member->moderator || is_pin(self, keys, member->room->rules.pin) || (!member->room->rules.pin[0] && !keys[0]);
 }
 
-void pin_typed(struct member *member, char digit)
+static bool has_gone(const struct member *member, const struct pbx_collected *collected)
 {
-	const struct conference *conference = member->room->conference;
-	size_t length = strlen(member->typed);
+	return !member || collected->reason == PBX_COLLECTED_HANGUP || collected->reason == PBX_COLLECTED_STOPPED;
+}
 
-	if (member->state == MEMBER_INVITED) {
-		if (digit == '1')
-			member_admit(member);
+static void on_pin_typed(void *self, pbx_leg leg, const struct pbx_collected *collected)
+{
+	struct member *member = member_of(self, leg);
+
+	if (has_gone(member, collected))
 		return;
-	}
-	if (digit == '#') {
-		pin_ended(member);
+	if (collected->reason <= PBX_COLLECTED_TIMEOUT || (collected->reason == PBX_COLLECTED_NOTHING && !member->room->rules.pin[0]))
+		member_admit(member);
+	else
+		member_send_off(member, "invalid_pin", "refused");
+}
+
+static void on_invited(void *self, pbx_leg leg, const struct pbx_collected *collected)
+{
+	const struct conference *conference = self;
+	struct member *member = member_of(self, leg);
+
+	if (has_gone(member, collected))
 		return;
-	}
-	(void)conference->calls->stop_media(member->leg);
-	(void)conference->calls->set_timeout(member->leg, conference->settings->pin_timeout_s * 1000);
-	if (digit < '0' || digit > '9')
-		return;
-	if (length == PIN_MOST) { /* longer than any: wrong, and stays so */
-		memset(member->typed, '*', PIN_MOST);
-		return;
-	}
-	member->typed[length] = digit;
-	member->typed[length + 1] = '\0';
+	if (collected->reason == PBX_COLLECTED_DONE)
+		member_admit(member);
+	else
+		(void)conference->calls->hangup(leg, PBX_CAUSE_NORMAL); /* nobody takes it */
+}
+
+static void ask(struct member *member, struct pbx_collect *wish)
+{
+	struct conference *conference = member->room->conference;
+
+	wish->size = sizeof *wish;
+	wish->first_ms = wish->next_ms = conference->settings->pin_timeout_s * 1000;
+	wish->tries = TRIES;
+	if (conference->calls->collect(member->leg, wish, conference) != PBX_OK)
+		(void)conference->calls->hangup(member->leg, PBX_CAUSE_FAILURE); /* or it has ended: as good */
+}
+
+void pin_ask(struct member *member)
+{
+	static const struct pbx_say enter = { .kind = PBX_SAY_PROMPT, .text = "enter_pin" };
+	static const struct pbx_say wrong = { .kind = PBX_SAY_PROMPT, .text = "invalid_pin" };
+
+	ask(member, &(struct pbx_collect){
+			    .prompt = &enter,
+			    .prompt_count = 1,
+			    .invalid = &wrong,
+			    .invalid_count = 1,
+			    .silences = member->room->rules.pin[0] ? 0 : 1, /* who has none may just wait */
+			    .accept = on_pin,
+			    .done = on_pin_typed,
+		    });
+}
+
+void invitation_ask(struct member *member)
+{
+	static const struct pbx_say question = { .kind = PBX_SAY_PROMPT, .text = "conference_invitation" };
+
+	ask(member, &(struct pbx_collect){ .prompt = &question, .prompt_count = 1, .patterns = "1", .silences = 1, .done = on_invited });
 }
 
 /* ---- in the room --------------------------------------------------------------------------- */

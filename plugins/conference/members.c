@@ -200,7 +200,6 @@ void member_admit(struct member *member)
 {
 	struct room *room = member->room;
 
-	(void)room->conference->calls->set_timeout(member->leg, 0);
 	if (!member->moderator && room->locked) {
 		member_send_off(member, "conference_locked", "refused");
 	} else if (!member->moderator && present(room) >= room->rules.max_participants) {
@@ -295,9 +294,9 @@ static void begin(struct member *member)
 	const struct rules *rules = &member->room->rules;
 
 	if (member->state == MEMBER_INVITED)
-		pin_ask(member, "conference_invitation");
+		invitation_ask(member);
 	else if (rules->pin[0] || rules->moderator_pin[0])
-		pin_ask(member, "enter_pin");
+		pin_ask(member);
 	else
 		member_admit(member);
 }
@@ -315,11 +314,7 @@ static void on_digit(void *self, pbx_leg leg, char digit, uint32_t duration_ms)
 	struct member *member = member_of(self, leg);
 
 	(void)duration_ms;
-	if (!member)
-		return;
-	if (member->state == MEMBER_PIN || member->state == MEMBER_INVITED)
-		pin_typed(member, digit);
-	else if (member->state == MEMBER_IN)
+	if (member && member->state == MEMBER_IN)
 		keys_typed(member, digit);
 }
 
@@ -337,10 +332,6 @@ static void on_media_done(void *self, pbx_leg leg)
 	case MEMBER_COUNT:
 		come_in(member);
 		break;
-	case MEMBER_PIN:
-	case MEMBER_INVITED:
-		(void)conference->calls->set_timeout(leg, conference->settings->pin_timeout_s * 1000);
-		break;
 	default:
 		member_go_on(member);
 	}
@@ -349,14 +340,8 @@ static void on_media_done(void *self, pbx_leg leg)
 static void on_timeout(void *self, pbx_leg leg)
 {
 	const struct conference *conference = self;
-	struct member *member = member_of(self, leg);
 
-	if (!member)
-		return;
-	if (member->state == MEMBER_PIN)
-		pin_ended(member);
-	else
-		(void)conference->calls->hangup(leg, PBX_CAUSE_NORMAL); /* an invitation that nobody takes, a prompt without an end */
+	(void)conference->calls->hangup(leg, PBX_CAUSE_NORMAL); /* a prompt without an end */
 }
 
 static void on_lost(void *self, pbx_leg leg)
@@ -540,7 +525,6 @@ static int take_member(struct room *room, const struct carried_member *carried)
 	member->deaf = carried->deaf;
 	member->talk_cdb = carried->talk_cdb;
 	member->hear_cdb = carried->hear_cdb;
-	member->tries = carried->tries;
 	member->joined_wall_us = carried->joined_wall_us;
 	if (member->state == MEMBER_LEAVING)
 		(void)conference->calls->hangup(member->leg, PBX_CAUSE_NORMAL);
@@ -621,7 +605,6 @@ static void hand_over(struct room *room)
 			.deaf = member->deaf,
 			.talk_cdb = member->talk_cdb,
 			.hear_cdb = member->hear_cdb,
-			.tries = member->tries,
 			.joined_wall_us = member->joined_wall_us,
 		};
 	carried.members = members;

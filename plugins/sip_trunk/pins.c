@@ -20,8 +20,7 @@ struct asking {
 	struct asking *next;
 	struct sip_trunk *plugin;
 	pbx_leg leg;
-	char route_id[ID_SIZE], number[96], account[64], typed[MOST_PIN + 1];
-	uint32_t tries;
+	char route_id[ID_SIZE], number[96], account[64];
 };
 
 static void asking_free(struct asking *asking)
@@ -31,7 +30,6 @@ static void asking_free(struct asking *asking)
 	while (*at != asking)
 		at = &(*at)->next;
 	*at = asking->next;
-	explicit_bzero(asking, sizeof *asking);
 	free(asking);
 }
 
@@ -82,8 +80,11 @@ static void give_pass(const struct asking *asking)
 	memcpy(pass->route_id, asking->route_id, sizeof pass->route_id);
 }
 
-static bool is_right(const struct asking *asking)
+/* ---- the caller ----------------------------------------------------------------------- */
+
+static bool on_pin(void *self, pbx_leg leg, const char *typed)
 {
+	const struct asking *asking = self;
 	struct sip_trunk *plugin = asking->plugin;
 	const struct outbound_route *route = record_find(plugin, KIND_OUTBOUND, asking->route_id);
 	char *pins = route ? row_secret(plugin, &kinds[KIND_OUTBOUND], route, route->pins) : NULL, text[512];
@@ -91,27 +92,12 @@ static bool is_right(const struct asking *asking)
 	uint32_t count = pins ? list_split(pins, text, sizeof text, items, 64) : 0;
 	bool right = false;
 
+	(void)leg;
 	for (uint32_t i = 0; i < count; i++)
-		right = right || strcmp(items[i], asking->typed) == 0;
+		right = right || strcmp(items[i], typed) == 0;
 	plugin->secrets->wipe(pins);
 	explicit_bzero(text, sizeof text);
 	return right;
-}
-
-/* ---- the caller ----------------------------------------------------------------------- */
-
-static void ask(struct asking *asking)
-{
-	const struct pbx_calls *calls = asking->plugin->calls;
-
-	asking->typed[0] = '\0';
-	int err = calls->play(asking->leg, "enter_pin");
-	if (err == PBX_EINVAL)
-		err = calls->tone(asking->leg, "beep"); /* the site has no such prompt */
-	if (err == PBX_OK)
-		err = calls->set_timeout(asking->leg, TYPE_MS);
-	if (err != PBX_OK)
-		(void)calls->hangup(asking->leg, PBX_CAUSE_FAILURE); /* or it is gone: as good */
 }
 
 static void tell_refused(const struct asking *asking)
@@ -126,54 +112,54 @@ static void tell_refused(const struct asking *asking)
 	pbx_warn(plugin->host, "pin_refused", "route=%s extension=%s number=%s", asking->route_id, asking->account, asking->number);
 }
 
-static void judge(struct asking *asking)
+/* Once more through routing, with a pass. */
+static void let_out(struct asking *asking)
 {
 	const struct pbx_calls *calls = asking->plugin->calls;
 	pbx_leg leg = asking->leg;
 	char number[sizeof asking->number];
 
-	if (is_right(asking)) {
-		give_pass(asking);
-		memcpy(number, asking->number, sizeof number); /* route takes the leg from us, and asking goes */
-		(void)calls->set_timeout(leg, 0);              /* none may run */
-		if (calls->route(leg, number) != PBX_OK)
-			(void)calls->hangup(leg, PBX_CAUSE_FAILURE); /* or it has ended */
-		return;
+	give_pass(asking);
+	memcpy(number, asking->number, sizeof number); /* route takes the leg from us, and asking goes */
+	if (calls->route(leg, number) != PBX_OK)
+		(void)calls->hangup(leg, PBX_CAUSE_FAILURE); /* or it has ended */
+}
+
+static void on_typed(void *self, pbx_leg leg, const struct pbx_collected *collected)
+{
+	struct asking *asking = self;
+
+	if (collected->reason <= PBX_COLLECTED_TIMEOUT) {
+		let_out(asking);
+	} else if (collected->reason != PBX_COLLECTED_HANGUP && collected->reason != PBX_COLLECTED_STOPPED) {
+		tell_refused(asking);
+		(void)asking->plugin->calls->hangup(leg, PBX_CAUSE_REJECTED); /* or it has ended: as good */
 	}
-	if (++asking->tries < MOST_TRIES) {
-		ask(asking);
-		return;
-	}
-	tell_refused(asking);
-	(void)calls->hangup(leg, PBX_CAUSE_REJECTED); /* or it has ended: as good */
+}
+
+static void ask(struct asking *asking)
+{
+	static const struct pbx_say prompt = { .kind = PBX_SAY_PROMPT, .text = "enter_pin" };
+	const struct pbx_collect wish = {
+		.size = sizeof wish,
+		.prompt = &prompt,
+		.prompt_count = 1,
+		.least = LEAST_PIN,
+		.first_ms = TYPE_MS,
+		.next_ms = TYPE_MS,
+		.tries = MOST_TRIES,
+		.accept = on_pin,
+		.done = on_typed,
+	};
+
+	if (asking->plugin->calls->collect(asking->leg, &wish, asking) != PBX_OK)
+		(void)asking->plugin->calls->hangup(asking->leg, PBX_CAUSE_FAILURE); /* or it is gone: as good */
 }
 
 static void on_answered(void *self, pbx_leg leg)
 {
 	(void)leg;
 	ask(self);
-}
-
-static void on_digit(void *self, pbx_leg leg, char digit, uint32_t duration_ms)
-{
-	struct asking *asking = self;
-	size_t length = strlen(asking->typed);
-
-	(void)duration_ms;
-	(void)asking->plugin->calls->stop_media(leg); /* nothing may play */
-	if (digit == '#') {
-		judge(asking);
-		return;
-	}
-	if (length < MOST_PIN)
-		asking->typed[length] = digit, asking->typed[length + 1] = '\0';
-	(void)asking->plugin->calls->set_timeout(leg, TYPE_MS); /* it has ended: ended follows */
-}
-
-static void on_timeout(void *self, pbx_leg leg)
-{
-	(void)leg;
-	judge(self);
 }
 
 static void on_lost(void *self, pbx_leg leg)
@@ -191,8 +177,6 @@ static void on_ended(void *self, pbx_leg leg, uint32_t cause)
 static const struct pbx_controller controller = {
 	.size = sizeof controller,
 	.answered = on_answered,
-	.digit = on_digit,
-	.timeout = on_timeout,
 	.lost = on_lost,
 	.ended = on_ended,
 };

@@ -3,6 +3,7 @@
 #include <pbx/bus.h>
 #include <pbx/directory.h>
 #include <pbx/metrics.h>
+#include <pbx/prompts.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>

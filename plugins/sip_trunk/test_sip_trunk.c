@@ -424,6 +424,7 @@ START_TEST(three_wrong_pins_end_the_call)
 
 	fake_digits(pbx, alice, "1#");
 	ck_assert(fake_hears(pbx, alice, "prompt:enter_pin"));
+	fake_finish_prompt(pbx, alice);
 	fake_pass_ms(pbx, 10100); /* nothing typed is wrong too */
 	fake_digits(pbx, alice, "47110815123456789012#");
 	ck_assert_uint_eq(fake_state(pbx, alice), PBX_LEG_ENDED);

@@ -163,6 +163,50 @@ struct pbx_dialler {
 	void (*done)(void *self, pbx_dial dial, const struct pbx_dial_result *result); /* always, exactly once, last */
 };
 
+/* What is asked of a party's keys. Copied. A try is over when enough or wrong keys were typed, or none in time; a wrong answer is told so and asked for
+ * again, as often as tries allows. Keys come the same by RFC 4733, INFO or tones. */
+#define PBX_COLLECT_HEAR_OUT 1u /* keys stop nothing, and those pressed while a prompt plays do not count */
+#define PBX_MOST_COLLECTED 64u  /* keys in one try */
+
+#define PBX_COLLECTED_DONE 1u       /* `most` keys, or a pattern that nothing longer fits */
+#define PBX_COLLECTED_TERMINATED 2u /* a terminator was pressed: .terminator */
+#define PBX_COLLECTED_TIMEOUT 3u    /* it is enough, and nothing more came for next_ms */
+#define PBX_COLLECTED_NOTHING 4u    /* no key, and no silence is left */
+#define PBX_COLLECTED_TOO_FEW 5u    /* less than `least` in the last try */
+#define PBX_COLLECTED_INVALID 6u    /* no pattern fits what was typed in the last try, or it was not accepted */
+#define PBX_COLLECTED_HANGUP 7u     /* the leg has ended; ended of its controller follows */
+#define PBX_COLLECTED_STOPPED 8u    /* stop_collect, another collect, or somebody else decides about the leg now */
+
+struct pbx_collected {
+	uint32_t size;
+	uint32_t reason;        /* PBX_COLLECTED_… */
+	const char *keys;       /* of the last try, without its terminator; "" for none. Wiped after the callback: they may be a PIN */
+	char terminator;        /* 0: none */
+	uint32_t wrong, silent; /* tries that went wrong, and that were silent, the last one included */
+};
+
+struct pbx_collect {
+	uint32_t size;
+	uint32_t flags; /* PBX_COLLECT_… */
+	/* What is heard first, and before the next try after a wrong answer or after none (no parts: the prompt again). Parts as for say; none at
+	 * all: what plays now goes on. What cannot be played is a beep. A key stops what plays. */
+	const struct pbx_say *prompt, *invalid, *nothing;
+	uint32_t prompt_count, invalid_count, nothing_count;
+	uint32_t least, most;    /* keys; most 0: PBX_MOST_COLLECTED. What is typed beyond most belongs to the next try */
+	uint32_t first_ms;       /* time for the first key, from the end of what is heard; 0: 10 s */
+	uint32_t next_ms;        /* between two keys; 0: 3 s */
+	uint32_t tries;          /* so many wrong answers end it; 0: one */
+	uint32_t silences;       /* so many silences end it; 0: silence is a wrong answer */
+	const char *terminators; /* keys that end a try; NULL: "#", "": none. One that a pattern has at its place counts as a key */
+	const char
+		*patterns; /* what may be typed, separated by commas: keys, X any digit, Z 1-9, N 2-9, [5-7*], and '.' at the end for one or
+				   * more digits ("1,2,*,1XXX"). A try ends at once when nothing can fit any more, or nothing longer. NULL: anything */
+	/* Whether it may be that; false: a wrong answer. Asked of each try that is right so far. NULL: yes. It must not touch the leg. */
+	bool (*accept)(void *self, pbx_leg leg, const char *keys);
+	/* Always, exactly once, unless the plugin is stopped; the collection is over by then, and another may begin. */
+	void (*done)(void *self, pbx_leg leg, const struct pbx_collected *collected);
+};
+
 /* A claimed number was dialled. The leg is new and ours to control() or refuse; left alone when we return, it gets 500. */
 typedef void (*pbx_dialled_fn)(void *self, pbx_leg leg);
 
@@ -272,6 +316,16 @@ struct pbx_calls {
 	/* Whether this bridged party may send its peer elsewhere (REFER; refused with 403). Holds until it leaves the bridge.
 	 * PBX_OK, PBX_ENOENT, PBX_ESTATE (it is in no bridge). */
 	int (*set_transfer)(pbx_leg leg, bool may);
+
+	/* ---- keys ----------------------------------------------------------------------- */
+
+	/* Asks a controlled leg for keys; until that is over, digit of its controller is not called, nor media_done for what is heard. Plays as
+	 * play and say do, so either of them takes the prompt's place: time counts from then. PBX_OK, PBX_ENOENT, PBX_ESTATE (nobody controls it,
+	 * or it hears nothing yet), PBX_EINVAL (done is missing, a pattern is none, least is over most, or there are no words for a part),
+	 * PBX_ENOMEM; done is not called then. */
+	int (*collect)(pbx_leg leg, const struct pbx_collect *wish, void *self);
+	/* Ends it and what it plays: done says STOPPED before this returns. PBX_OK, PBX_ENOENT (it has ended), PBX_ESTATE (nothing is collected). */
+	int (*stop_collect)(pbx_leg leg);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")
