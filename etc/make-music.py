@@ -3,6 +3,7 @@
 
 make-music.py OUT.wav: 16-bit mono at 16 kHz, 48 s, -20 dBFS, and it loops without a click.
 """
+import functools
 import math
 import struct
 import sys
@@ -19,14 +20,23 @@ def note(semitone):
     return 220.0 * 2 ** (semitone / 12)
 
 
-def add_tone(track, start_s, seconds, hertz, level):
-    """A soft bell: the fundamental and two quiet partials, faded in and out; it wraps around the end of the track."""
-    first, count = int(start_s * RATE), int(seconds * RATE)
+@functools.lru_cache(maxsize=None)
+def bell(seconds, hertz):
+    """A soft bell: the fundamental and two quiet partials, faded in and out."""
+    count = int(seconds * RATE)
+    samples = []
     for n in range(count):
         t = n / RATE
         fade = math.sin(math.pi * n / count) ** 2 * math.exp(-t / 2.2)
-        value = sum(part * math.sin(2 * math.pi * hertz * ratio * t) for ratio, part in ((1, 1.0), (2, 0.22), (3, 0.06)))
-        track[(first + n) % len(track)] += level * fade * value
+        samples.append(fade * sum(part * math.sin(2 * math.pi * hertz * ratio * t) for ratio, part in ((1, 1.0), (2, 0.22), (3, 0.06))))
+    return samples
+
+
+def add_tone(track, start_s, seconds, hertz, level):
+    """Wraps around the end of the track."""
+    first = int(start_s * RATE)
+    for n, sample in enumerate(bell(seconds, hertz), first):
+        track[n % len(track)] += level * sample
 
 
 def main(path):
