@@ -16,7 +16,7 @@ run: ## install what is missing, build, and start a PBX on SQLite in ./run
 	@packaging/run-here.sh $(BUILD)
 
 build-asan/build.ninja:
-	@meson setup build-asan -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+	@meson setup build-asan -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
 
 build: ## the build that tests use: address and undefined-behaviour sanitizers
 	@$(NEEDS) build unit
@@ -32,7 +32,7 @@ check: build ## unit tests only
 
 e2e: build ## call tests only; T=name runs what matches
 	@$(NEEDS) calls
-	@/usr/bin/python3 -m pytest tests/e2e -q $(if $(T),-k $(T))
+	@/usr/bin/python3 -m pytest tests/e2e tests/api -q $(if $(T),-k $(T))
 
 fuzz: ## each fuzzer for SECONDS (60)
 	@$(NEEDS) build fuzz

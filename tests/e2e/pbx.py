@@ -113,7 +113,8 @@ class Pbx:
         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify.bind(str(notify_path))
         self._log = open(self.log_path, "ab")
-        environment = {**os.environ, "NOTIFY_SOCKET": str(notify_path), "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+        environment = {**os.environ, "NOTIFY_SOCKET": str(notify_path),
+                       "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99:quarantine_size_mb=64:malloc_context_size=10",
                        "UBSAN_OPTIONS": "halt_on_error=1:exitcode=98:print_stacktrace=1", **self.environment}
         self.process = subprocess.Popen([str(BUILD / "pbxd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                         stdout=self._log, stderr=self._log, env=environment)

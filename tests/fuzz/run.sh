@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Every libFuzzer harness over its corpus for so many seconds each: run.sh SECONDS [NAME]. A crash is written to build-fuzz/crashes.
+# Every libFuzzer harness over its corpus for so many seconds each: run.sh SECONDS [NAME]. 0 only builds them. A crash is written to
+# build-fuzz/crashes.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 only=${2:-}
-[ -f build-fuzz/build.ninja ] || CC=clang-14 meson setup build-fuzz -Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || exit 1
+[ -f build-fuzz/build.ninja ] || CC=clang-14 meson setup build-fuzz -Doptimization=1 -Dfuzz=true -Dtests=false -Db_sanitize=address,undefined -Db_lundef=false > /dev/null || exit 1
 mapfile -t targets < <(ninja -C build-fuzz -t targets all | sed -n 's/^\(tests\/fuzz\/fuzz_[a-z0-9_]*\): .*LINKER$/\1/p')
 [ ${#targets[@]} -gt 0 ] || { echo "no fuzzer is built: is clang-14 with libclang-rt-14-dev there?"; exit 1; }
 ninja -C build-fuzz --quiet "${targets[@]}" || exit 1
+[ "$seconds" -gt 0 ] || exit 0
 mkdir -p build-fuzz/crashes
 
 fuzz() {
