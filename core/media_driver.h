@@ -5,7 +5,9 @@
 #pragma once
 #include <pbx/media.h>
 #include <pbx/quality.h>
+#include <pbx/inject.h>
 #include <pbx/recorder.h>
+#include <pbx/tap.h>
 #include "media_desc.h"
 #include <pbx/audio.h>
 
@@ -214,6 +216,20 @@ struct core_media_driver {
 			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
+
+	/* ---- listening and speaking beside a call; NULL where media cannot ---- */
+
+	/* As pbx/tap.h and pbx/inject.h, with specs and watchers of today's size and sense, and states as they come; leg is for its state alone. */
+	int (*tap_open)(struct pbx_host *owner, core_stream stream, pbx_leg leg, const struct pbx_tap_spec *spec,
+			const struct pbx_tap_watcher *watcher, void *self, pbx_tap *ret_tap);
+	int (*tap_close)(pbx_tap tap);
+	int (*tap_reader)(pbx_tap tap, struct pbx_tap_reader **ret_reader);
+	int (*tap_state)(pbx_tap tap, struct pbx_tap_state *ret_state);
+	int (*inject_open)(struct pbx_host *owner, core_stream stream, pbx_leg leg, const struct pbx_inject_spec *spec,
+			   const struct pbx_inject_watcher *watcher, void *self, pbx_injection *ret_injection);
+	int (*inject_close)(pbx_injection injection);
+	int (*inject_writer)(pbx_injection injection, struct pbx_inject_writer **ret_writer);
+	int (*inject_state)(pbx_injection injection, struct pbx_inject_state *ret_state);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);

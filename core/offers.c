@@ -30,7 +30,8 @@ int core_offer_services(void)
 		{ "pbx.rooms/1", &core_rooms_service },       { "pbx.prompts/1", &core_prompts_service },
 		{ "pbx.lamps/1", &core_lamps_service },       { "pbx.mwi/1", &core_mwi_service },
 		{ "pbx.audio/1", &core_audio_service },       { "pbx.quality/1", &core_quality_service },
-		{ "pbx.recorder/1", &core_recorder_service },
+		{ "pbx.recorder/1", &core_recorder_service }, { "pbx.tap/1", &core_taps_service },
+		{ "pbx.inject/1", &core_injections_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

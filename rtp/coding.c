@@ -41,7 +41,8 @@ bool rtp_coding_differs(const struct core_stream_config *a, const struct core_st
 
 bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b)
 {
-	return a->filter_wanted.owner || b->filter_wanted.owner || rtp_engine.settings->jitter_buffer.passthrough;
+	return a->filter_wanted.owner || b->filter_wanted.owner || a->injection || b->injection ||
+	       rtp_engine.settings->jitter_buffer.passthrough;
 }
 
 static struct needs needs_of(const struct rtp_stream *stream)
@@ -53,7 +54,7 @@ static struct needs needs_of(const struct rtp_stream *stream)
 		return needs;
 	needs.ear = stream->ear_users > 0;
 	needs.inband = stream->config.digits == CORE_DIGITS_TONES;
-	needs.mouth = stream->speaks || stream->mouth_rates_asked != 0;
+	needs.mouth = stream->speaks || stream->mouth_rates_asked != 0 || stream->injection;
 	if (stream->speaks)
 		needs.mouth_rates |= rtp_rate_bit(RTP_SOUND_HZ);
 	if (!peer || !peer->configured)

@@ -14,7 +14,11 @@
 #include "kernel.h"
 #include "mouth.h"
 #include "plan.h"
+#include "injection.h"
+#include "listener.h"
 #include "recorder.h"
+#include "tap.h"
+#include "tapping.h"
 #include "source.h"
 
 #include <arpa/inet.h>
@@ -141,6 +145,10 @@ static void finish_move(struct rtp_command *leave)
 
 static void on_return(struct rtp_command *command)
 {
+	if (command->kind >= RTP_LISTEN_COMMANDS) {
+		rtp_listener_returned(command);
+		return;
+	}
 	if (command->kind >= RTP_RECORD_COMMANDS) {
 		rtp_recorder_returned(command);
 		return;
@@ -158,11 +166,14 @@ static void on_return(struct rtp_command *command)
 		return;
 	case RTP_UNTAP:
 		core_busy(-1);
-		rtp_recorder_untapped(command);
+		command->tap->untapped(command);
 		return;
 	case RTP_MIX_PLAY:
 		rtp_mix_played((struct rtp_play *)command);
 		return;
+	case RTP_INJECT:
+		rtp_injection_returned(command);
+		break;
 	case RTP_MIX_LEAVE:
 		free(command->member);
 		break;
@@ -216,6 +227,9 @@ static void on_event(const struct rtp_event *event)
 		break;
 	case RTP_EVENT_SPEAKER:
 		core_media_on_mix_speaker(name);
+		break;
+	case RTP_EVENT_DRAINED:
+		rtp_injection_drained(stream);
 		break;
 	case RTP_EVENT_SOURCE_CHANGED:
 		on_source_changed(stream, event);
@@ -400,6 +414,8 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	rtp_queue_init(&rtp_engine.held);
 	core_handles_init(&rtp_engine.streams, 'M');
 	core_handles_init(&rtp_engine.rooms, 'X');
+	rtp_tapping_init();
+	rtp_injections_init();
 	make_cname(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);
@@ -426,6 +442,8 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 		err = rtp_sources_start(&rtp_engine.common);
 	if (err == PBX_OK)
 		err = rtp_recorder_start(&rtp_engine.common);
+	if (err == PBX_OK)
+		err = rtp_listener_start(&rtp_engine.common);
 	if (err != PBX_OK)
 		rtp_engine_stop();
 	return err;
@@ -464,6 +482,7 @@ void rtp_engine_stop(void)
 	if (rtp_engine.worker_count > 0)
 		close_streams();
 	rtp_recorder_stop();
+	rtp_listener_stop();
 	rtp_sources_stop();
 	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
 		rtp_worker_stop(&rtp_engine.workers[i]);

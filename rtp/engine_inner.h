@@ -32,6 +32,8 @@ struct rtp_stream {
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
 	struct rtp_recording *recordings;
+	struct rtp_listening *listenings;
+	struct rtp_injection *injection;  /* a plugin speaks to it */
 	uint32_t plans;                   /* so far */
 	struct core_filter filter_wanted; /* .owner NULL: none */
 	struct rtp_filter *filter;        /* the newest that was given to the worker */
@@ -77,6 +79,7 @@ void rtp_engine_send(struct rtp_command *command);
 uint32_t rtp_engine_choose_worker(uint64_t group);                                   /* where its streams are, or who has fewest */
 const struct core_stream_config *rtp_stream_config(const struct rtp_stream *stream); /* NULL: not configured yet */
 int rtp_stream_tell(struct rtp_stream *stream, uint32_t kind, bool held);            /* a command of nothing more. PBX_OK, PBX_ENOMEM */
+int rtp_stream_reroute(struct rtp_stream *stream); /* between it and its peer, as they are coded now. PBX_OK, PBX_ENOMEM */
 void rtp_stream_unlink(struct rtp_stream *stream); /* its peer and it know nothing of each other any more */
 void rtp_stream_closed(struct rtp_stream *stream); /* its CLOSE has come back */
 
@@ -142,7 +145,7 @@ int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bo
 bool rtp_coding_differs(const struct core_stream_config *a, const struct core_stream_config *b);
 /* Another filter is wanted: with all that it needs. PBX_OK, PBX_ENOMEM. */
 int rtp_coding_refilter(struct rtp_stream *stream);
-/* What passes between two streams goes by ear and mouth, whether they agree on a codec or not: one of them has a filter, or the settings say
+/* What passes between two streams goes by ear and mouth, whether they agree on a codec or not: one of them has a filter, a plugin speaks to one of them, or the settings say
  * so. */
 bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b);
 /* What the stream's party says, or hears, is decoded and encoded anew. */

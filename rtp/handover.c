@@ -27,7 +27,7 @@ static uint64_t load(const uint64_t *of_kernel)
 
 static bool is_busy(const struct rtp_session *session)
 {
-	return session->play || session->digits || session->event.open || session->taps || session->inband;
+	return session->play || session->digits || session->event.open || session->taps || session->inband || session->injection;
 }
 
 static uint8_t traffic_class(const struct rtp_worker *worker)

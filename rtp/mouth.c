@@ -6,6 +6,7 @@
  */
 #include "mouth.h"
 #include "filter.h"
+#include "injection.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@
 
 struct rtp_mouth {
 	struct rtp_coder coder;
-	struct rtp_filter *filter; /* the session's */
+	struct rtp_filter *filter;       /* the session's */
+	struct rtp_injection *injection; /* likewise */
 	uint8_t type;
 	uint16_t khz;
 	uint32_t ptime_ms, frame_samples, frame_ticks;
@@ -109,12 +111,17 @@ uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth)
 bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law)
 {
 	*ret_law = mouth->law;
-	return mouth->is_g711 && !mouth->filter;
+	return mouth->is_g711 && !mouth->filter && !mouth->injection;
 }
 
 void rtp_mouth_set_filter(struct rtp_mouth *mouth, struct rtp_filter *filter)
 {
 	mouth->filter = filter;
+}
+
+void rtp_mouth_set_injection(struct rtp_mouth *mouth, struct rtp_injection *injection)
+{
+	mouth->injection = injection;
 }
 
 void rtp_mouth_rest(struct rtp_session *session)
@@ -156,6 +163,8 @@ static void say_frame(struct rtp_session *session)
 	struct rtp_mouth *mouth = session->mouth;
 	uint8_t packet[RTP_HEADER_BYTES + PBX_CODEC_MOST_BYTES];
 
+	if (mouth->injection)
+		rtp_injection_speak(mouth->injection, mouth->coder.row.rate_hz, mouth->gathers, mouth->frame_samples);
 	if (rtp_filter_takes(mouth->filter, mouth->coder.row.rate_hz))
 		rtp_filter_heard(mouth->filter, mouth->gathers, mouth->frame_samples);
 	int32_t bytes = mouth->coder.row.encode(mouth->coder.state, mouth->gathers, mouth->frame_samples, packet + RTP_HEADER_BYTES,

@@ -9,6 +9,7 @@
 #include "session.h"
 #include <core/media_driver.h>
 
+struct rtp_injection;
 struct rtp_mouth;
 
 /* Of the first codec of a configuration that we have, in packets of about ptime_ms; rates: bits of the rates that it will be given.
@@ -23,6 +24,9 @@ const char *rtp_mouth_codec(const struct rtp_mouth *mouth);
 /* All that it says goes through it; NULL: through none. */
 void rtp_mouth_set_filter(struct rtp_mouth *mouth, struct rtp_filter *filter);
 
+/* It speaks into all that the mouth says; NULL: nobody does. */
+void rtp_mouth_set_injection(struct rtp_mouth *mouth, struct rtp_injection *injection);
+
 /* Says count samples at rate_hz. Nothing happens while the session has no mouth; what is said while it cannot send is lost. */
 void rtp_mouth_give(struct rtp_session *session, uint32_t rate_hz, const int16_t *samples, uint32_t count);
 /* One whole packet's payload, made elsewhere in the mouth's codec: what many hear is encoded once. */
@@ -31,5 +35,5 @@ void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint3
 void rtp_mouth_rest(struct rtp_session *session);
 uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth);     /* of its codec: no resampling */
 uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth); /* of its packets */
-/* It speaks G.711, and which: what is encoded already may be given to it. Not through a filter. */
+/* It speaks G.711, and which: what is encoded already may be given to it. Not through a filter, nor when a plugin speaks too. */
 bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law);

@@ -1,9 +1,11 @@
 /*
- * player - what a leg hears by our clock: sounds, shared sources, digits, frames cut anew, a peer of another codec
+ * player - what a leg hears by our clock: sounds, shared sources, digits, frames cut anew, a peer of another codec,
+ * what a plugin says
  *
  * Called by the worker's clock once in a ptime. Whatever it is is said by the session's mouth, in the leg's codec. Whoever cannot
  * hear us now (no address yet, held) misses it: a programme goes on.
  */
+#include "injection.h"
 #include "mouth.h"
 #include "room.h"
 #include "sound.h"
@@ -164,11 +166,11 @@ bool rtp_player_step(struct rtp_session *session)
 		if (!session->digits->tones)
 			rtp_mouth_rest(session);
 		rtp_dtmf_send_next(session);
-		return session->digits || plays_by_clock(session);
+		return session->digits || plays_by_clock(session) || session->injection;
 	}
 	if (plays_by_clock(session)) {
 		play_frame(session);
-		return plays_by_clock(session) || session->digits;
+		return plays_by_clock(session) || session->digits || session->injection;
 	}
-	return rtp_relay_frame(session) || rtp_room_step(session);
+	return rtp_relay_frame(session) || rtp_room_step(session) || rtp_injection_step(session);
 }

@@ -32,6 +32,7 @@ struct rtp_node *rtp_queue_pop(struct rtp_queue *queue);
 #define RTP_EVENT_FAILED 6u    /* for_ms: CORE_MEDIA_… */
 #define RTP_EVENT_TALKING 7u   /* for_ms: 1 begins, 0 ends */
 #define RTP_EVENT_SPEAKER 8u
+#define RTP_EVENT_DRAINED 9u /* of its injection there was nothing more to say */
 
 struct rtp_event {
 	uint64_t stream; /* core_stream.id */

@@ -22,7 +22,6 @@
 
 #define ROUND_MS 100
 #define SILENCE_CDB (-4500)
-#define MOST_TONGUES_KEPT 8u /* plans that packets in the ring may still be of */
 
 static struct {
 	struct rtp_common *common;
@@ -43,20 +42,6 @@ void rtp_recorder_give_back(struct rtp_record_command *command)
 {
 	rtp_queue_push(&recorder.common->returns, &command->command.node);
 	recorder.common->wake();
-}
-
-static void learn(struct rtp_recording *recording, struct rtp_tongue *tongue)
-{
-	struct rtp_tongue **at = &recording->tongue;
-
-	tongue->next = recording->tongue;
-	recording->tongue = tongue;
-	for (uint32_t i = 0; *at && i < MOST_TONGUES_KEPT; i++)
-		at = &(*at)->next;
-	if (*at) {
-		free(*at);
-		*at = NULL;
-	}
 }
 
 static void remember_pause(struct rtp_record_command *command)
@@ -91,7 +76,7 @@ static void obey(struct rtp_record_command *command)
 		rtp_recording_open(recording);
 		break;
 	case RTP_RECORD_LEARN:
-		learn(recording, command->tongue);
+		rtp_interpreter_learn(&recording->interpreter, command->tongue);
 		break;
 	case RTP_RECORD_PAUSE:
 		remember_pause(command);
@@ -207,26 +192,6 @@ static void begin_ending(struct rtp_recording *recording, uint32_t how)
 
 /* ---- what payload types mean ---- [loop] */
 
-static bool same_codec(const struct core_codec *a, const struct core_codec *b)
-{
-	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && strcmp(a->fmtp, b->fmtp) == 0;
-}
-
-static int32_t decode_by_codec(struct rtp_speech *speech, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples)
-{
-	const struct rtp_coder *coder = speech->context;
-
-	return coder->row.decode(coder->state, payload, bytes, ret_samples, RTP_SPEECH_SAMPLES);
-}
-
-static int32_t conceal_by_codec(struct rtp_speech *speech, int16_t *ret_samples, uint32_t count)
-{
-	const struct rtp_coder *coder = speech->context;
-
-	coder->row.conceal(coder->state, ret_samples, count);
-	return (int32_t)count;
-}
-
 /* The plugin that decodes it is being taken away. */
 static void on_codec_leaving(void *context)
 {
@@ -234,64 +199,6 @@ static void on_codec_leaving(void *context)
 
 	if (recording)
 		begin_ending(recording, PBX_RECORDED_STOPPED);
-}
-
-/* False: we cannot decode it, and the party is silent in the file. */
-static bool open_voice(struct rtp_recording *recording, struct rtp_record_voice *voice, const struct core_codec *codec)
-{
-	bool is_mu = strcasecmp(codec->name, "PCMU") == 0, is_a = strcasecmp(codec->name, "PCMA") == 0;
-
-	if (is_mu || is_a) {
-		rtp_speech_g711(&voice->voice, is_mu ? RTP_LAW_MU : RTP_LAW_A);
-		return true;
-	}
-	if (rtp_coder_open(codec, false, 0, on_codec_leaving, (void *)(uintptr_t)recording->id, &voice->coder) != PBX_OK)
-		return false;
-	const struct pbx_codec *row = &voice->coder.row;
-
-	voice->voice = (struct rtp_speech){ .clock_hz = row->clock_hz,
-					    .rate_hz = row->rate_hz,
-					    .decode = decode_by_codec,
-					    .conceal = row->conceal ? conceal_by_codec : NULL,
-					    .context = &voice->coder };
-	return true;
-}
-
-/* A codec that was there before goes on with what it remembers. */
-static struct rtp_speech *find_voice(struct rtp_recording *recording, uint8_t direction, const struct core_codec *codec)
-{
-	for (struct rtp_record_voice *known = recording->all_voices; known; known = known->next) {
-		if (known->direction == direction && same_codec(&known->codec, codec))
-			return &known->voice;
-	}
-	struct rtp_record_voice *voice = calloc(1, sizeof *voice);
-
-	if (!voice || !open_voice(recording, voice, codec)) {
-		free(voice);
-		return NULL;
-	}
-	voice->codec = *codec;
-	voice->direction = direction;
-	voice->next = recording->all_voices;
-	recording->all_voices = voice;
-	return &voice->voice;
-}
-
-static struct rtp_tongue *make_tongue(struct rtp_recording *recording, const struct rtp_stream *stream)
-{
-	const struct core_stream_config *config = &stream->config;
-	struct rtp_tongue *tongue = calloc(1, sizeof *tongue);
-
-	if (!tongue)
-		return NULL;
-	tongue->plan = stream->plans;
-	for (uint8_t i = 0; i < config->codec_count; i++) {
-		const struct core_codec *codec = &config->codecs[i];
-
-		tongue->voices[RTP_SAYS][config->receive_types[i] & 0x7f] = find_voice(recording, RTP_SAYS, codec);
-		tongue->voices[RTP_HEARS][codec->payload_type & 0x7f] = find_voice(recording, RTP_HEARS, codec);
-	}
-	return tongue;
 }
 
 static struct rtp_record_command *command_new(struct rtp_recording *recording)
@@ -311,7 +218,7 @@ static int teach(struct rtp_recording *recording, const struct rtp_stream *strea
 	struct rtp_record_command *command = command_new(recording);
 
 	if (command)
-		command->tongue = make_tongue(recording, stream);
+		command->tongue = rtp_tongue_make(&recording->interpreter, stream);
 	if (!command || !command->tongue) {
 		free(command);
 		return PBX_ENOMEM;
@@ -334,13 +241,7 @@ static void recording_free(struct rtp_recording *recording)
 {
 	if (!recording)
 		return;
-	while (recording->all_voices) {
-		struct rtp_record_voice *voice = recording->all_voices;
-
-		recording->all_voices = voice->next;
-		rtp_coder_close(&voice->coder); /* the thread has done with it */
-		free(voice);
-	}
+	rtp_interpreter_close(&recording->interpreter); /* the thread has done with it */
 	core_handle_free(&recordings, recording->id);
 	core_charge_remove(&recording->charge);
 	free(recording->path);
@@ -348,7 +249,8 @@ static void recording_free(struct rtp_recording *recording)
 	free(recording);
 }
 
-void rtp_recorder_untapped(struct rtp_command *command)
+/* The worker has let go of the tap. */
+static void untapped(struct rtp_command *command)
 {
 	struct rtp_recording *recording = (struct rtp_recording *)((char *)command->tap - offsetof(struct rtp_recording, tap));
 
@@ -445,7 +347,7 @@ static void take_spec(struct rtp_recording *recording, const struct rtp_stream *
 	recording->least_free_mb = spec->least_free_mb;
 	(void)snprintf(recording->stop_keys, sizeof recording->stop_keys, "%s", spec->stop_keys ? spec->stop_keys : "");
 	rtp_tap_init(&recording->tap, spec->what == PBX_RECORD_SAYS ? 1u << RTP_SAYS : 1u << RTP_SAYS | 1u << RTP_HEARS,
-		     spec->flags & PBX_RECORD_MUSIC);
+		     spec->flags & PBX_RECORD_MUSIC, untapped);
 	recording->tap.beep_s = spec->beep_s;
 }
 
@@ -461,6 +363,7 @@ static struct rtp_recording *recording_new(const struct rtp_stream *stream, cons
 	recording->ended.recording = recording;
 	recording->ended.command.kind = RTP_RECORD_ENDED;
 	recording->id = core_handle_new(&recordings, recording);
+	recording->interpreter = (struct rtp_interpreter){ .on_leaving = on_codec_leaving, .context = (void *)(uintptr_t)recording->id };
 	if (recording->id && recording->path && recording->format)
 		return recording;
 	recording_free(recording);

@@ -10,7 +10,6 @@ void rtp_recorder_stop(void);                      /* streams are closed; files 
 
 void rtp_recorder_leave(struct rtp_stream *stream); /* it is about to be closed: its recordings end */
 void rtp_recorder_learn(struct rtp_stream *stream); /* it is about to be configured with its config, as plan number `plans` */
-void rtp_recorder_untapped(struct rtp_command *command);
 void rtp_recorder_returned(struct rtp_command *command);
 
 /* Of the driver. */

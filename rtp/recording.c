@@ -45,22 +45,13 @@ void rtp_recording_open(struct rtp_recording *recording)
 
 /* ---- what was heard ---- */
 
-static struct rtp_speech *voice_of(const struct rtp_recording *recording, const struct rtp_tap_packet *packet)
-{
-	const struct rtp_tongue *tongue = recording->tongue;
-
-	while (tongue && tongue->plan != packet->plan)
-		tongue = tongue->next;
-	return tongue ? tongue->voices[packet->direction][packet->type & 0x7f] : NULL;
-}
-
 static void read_tap(struct rtp_recording *recording)
 {
 	struct rtp_tap_packet packet;
 	uint8_t payload[RTP_TAP_PAYLOAD];
 
 	while (rtp_tap_take(&recording->tap, recording->until, &packet, payload)) {
-		struct rtp_speech *voice = voice_of(recording, &packet);
+		struct rtp_speech *voice = rtp_interpreter_voice(&recording->interpreter, &packet);
 
 		if (voice && !recording->over)
 			rtp_track_put(recording->tracks[packet.direction], voice, &packet, payload);
@@ -278,10 +269,5 @@ void rtp_recording_finish(struct rtp_recording *recording, uint64_t at_us)
 		recording->result.error = err;
 	rtp_track_free(recording->tracks[RTP_SAYS]);
 	rtp_track_free(recording->tracks[RTP_HEARS]);
-	while (recording->tongue) {
-		struct rtp_tongue *tongue = recording->tongue;
-
-		recording->tongue = tongue->next;
-		free(tongue);
-	}
+	rtp_interpreter_forget(&recording->interpreter);
 }

@@ -1,10 +1,8 @@
 /* rtp/recording.h - one recording: what the loop gives to the recorder's thread, and what that makes of it */
 #pragma once
-#include "codecs.h"
+#include "interpreter.h"
 #include "record_file.h"
 #include "recorder.h"
-#include "tap.h"
-#include "track.h"
 #include <core/owner.h>
 
 #define RTP_RECORD_START (RTP_RECORD_COMMANDS + 0u)
@@ -25,24 +23,9 @@ struct rtp_record_command {
 	struct rtp_record_command *next; /* pauses whose moment is to come */
 };
 
-/* What the payload types of a plan mean. Made by the loop, kept by the thread. */
-struct rtp_tongue {
-	struct rtp_tongue *next; /* an older one */
-	uint32_t plan;
-	struct rtp_speech *voices[2][128]; /* RTP_SAYS, RTP_HEARS; NULL: no speech, or none that we understand */
-};
-
-/* A decoder and what it is of. */
-struct rtp_record_voice {
-	struct rtp_record_voice *next;
-	struct core_codec codec;
-	uint8_t direction;
-	struct rtp_speech voice;
-	struct rtp_coder coder; /* zero: G.711, which needs none */
-};
-
 struct rtp_recording {
 	struct rtp_tap tap;
+	struct rtp_interpreter interpreter;
 	/* Not changed after the start. */
 	char *path, *format;
 	uint32_t what, flags, rate_hz, channels, most_ms, silence_ms, least_free_mb;
@@ -59,7 +42,6 @@ struct rtp_recording {
 	struct pbx_host *owner; /* NULL: nobody wants to know the end */
 	struct pbx_record_watcher watcher;
 	void *self;
-	struct rtp_record_voice *all_voices;
 	struct rtp_command untap;
 	struct rtp_record_command finish;
 	bool paused, ending;
@@ -68,7 +50,6 @@ struct rtp_recording {
 
 	/* The thread's. */
 	struct rtp_recording *next_running;
-	struct rtp_tongue *tongue;
 	struct rtp_track *tracks[2];
 	struct rtp_record_file *file;
 	struct rtp_record_command *pauses;                 /* by time */

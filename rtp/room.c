@@ -39,12 +39,15 @@ bool rtp_room_step(struct rtp_session *session)
 	if (!peer || !peer->ear || !session->mouth)
 		return false;
 	if (!rtp_ear_is_heard(peer->ear)) {
-		rtp_mouth_rest(session);
+		if (!session->injection)
+			rtp_mouth_rest(session);
 		return false;
 	}
 	uint32_t rate_hz = rtp_ear_rate(peer->ear), count = rate_hz / 1000 * rtp_mouth_ptime_ms(session->mouth);
 
-	if (!rtp_ear_take(peer->ear, rate_hz, samples, count, worker->now_us) || session->event_until_us > worker->now_us)
+	bool meant = rtp_ear_take(peer->ear, rate_hz, samples, count, worker->now_us);
+
+	if (session->event_until_us > worker->now_us || (!meant && !session->injection))
 		rtp_mouth_rest(session);
 	else
 		rtp_mouth_give(session, rate_hz, samples, count);

@@ -232,13 +232,14 @@ struct rtp_session {
 	struct rtp_rtcp rtcp;
 	struct rtp_event_receiver event;
 
-	struct rtp_mix_member *member; /* of a mix, instead of a peer */
-	struct rtp_ear *ear;           /* what the party says, as samples; NULL: nobody asks */
-	uint64_t ear_left_out;         /* what its jitter buffer had thrown away when that was counted last */
-	struct rtp_mouth *mouth;       /* what we say to it as samples; NULL: the relay does all */
-	struct rtp_filter *filter;     /* changes both; NULL: none */
-	struct rtp_inband *inband;     /* listens for keys that are pressed as tones; NULL: there is a better way */
-	uint64_t event_until_us;       /* an event is being relayed to it: the mouth is silent */
+	struct rtp_mix_member *member;   /* of a mix, instead of a peer */
+	struct rtp_ear *ear;             /* what the party says, as samples; NULL: nobody asks */
+	uint64_t ear_left_out;           /* what its jitter buffer had thrown away when that was counted last */
+	struct rtp_mouth *mouth;         /* what we say to it as samples; NULL: the relay does all */
+	struct rtp_filter *filter;       /* changes both; NULL: none */
+	struct rtp_inband *inband;       /* listens for keys that are pressed as tones; NULL: there is a better way */
+	struct rtp_injection *injection; /* a plugin speaks into what the mouth says; NULL: none does */
+	uint64_t event_until_us;         /* an event is being relayed to it: the mouth is silent */
 
 	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */
 	struct rtp_play *play;     /* what we play to the peer; wins over the relay */

@@ -12,11 +12,14 @@
 #include "estimate.h"
 #include "filter.h"
 #include "inband.h"
+#include "injection.h"
+#include "listener.h"
 #include "mouth.h"
 #include "plan.h"
 #include "probe.h"
 #include "recorder.h"
 #include "source.h"
+#include "tapping.h"
 
 #include <core/loop.h>
 #include <core/srtp_suites.h>
@@ -168,6 +171,8 @@ static int driver_close(core_stream name)
 		return PBX_ENOMEM;
 	rtp_play_cancel_awaiting(stream);
 	rtp_recorder_leave(stream);
+	rtp_listener_leave(stream);
+	rtp_injection_leave(stream);
 	rtp_mix_take_out(stream);
 	rtp_stream_unlink(stream);
 	remove_from_group(stream);
@@ -226,6 +231,11 @@ static int send_routes(uint32_t kind, struct rtp_stream *a, struct rtp_stream *b
 	return PBX_OK;
 }
 
+int rtp_stream_reroute(struct rtp_stream *stream)
+{
+	return stream->peer ? send_routes(RTP_ROUTE, stream, stream->peer) : PBX_OK;
+}
+
 static uint8_t driver_suites(uint8_t *ret_suites, uint8_t size, const char **ret_policy)
 {
 	const struct pbx_list *wanted = &rtp_engine.settings->srtp_suites;
@@ -282,13 +292,14 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	err = rtp_coding_settle(stream, command, renews);
 	command->plan->number = ++stream->plans;
 	rtp_recorder_learn(stream);
+	rtp_listener_learn(stream);
 	rtp_engine_send(command);
 	if (err == PBX_OK)
 		err = rtp_mix_reconfigured(stream);
 	if (err != PBX_OK || !stream->peer)
 		return err;
 	err = rtp_coding_settle(stream->peer, NULL, false);
-	return err == PBX_OK ? send_routes(RTP_ROUTE, stream, stream->peer) : err;
+	return err == PBX_OK ? rtp_stream_reroute(stream) : err;
 }
 
 /* From the loop's point of view they are a pair from here on. */
@@ -346,7 +357,7 @@ static int driver_set_filter(core_stream name, const struct core_filter *filter)
 	if (err != PBX_OK || !stream->peer)
 		return err;
 	err = rtp_coding_settle(stream->peer, NULL, false);
-	return err == PBX_OK ? send_routes(RTP_ROUTE, stream, stream->peer) : err;
+	return err == PBX_OK ? rtp_stream_reroute(stream) : err;
 }
 
 static int driver_disconnect(core_stream name)
@@ -426,6 +437,14 @@ const struct core_media_driver rtp_driver = {
 	.record_adopt = rtp_record_adopt,
 	.record_recover = rtp_record_recover_later,
 	.record_key = rtp_record_key,
+	.tap_open = rtp_tapping_open,
+	.tap_close = rtp_tapping_close,
+	.tap_reader = rtp_tapping_reader,
+	.tap_state = rtp_tapping_state,
+	.inject_open = rtp_injection_open,
+	.inject_close = rtp_injection_close,
+	.inject_writer = rtp_injection_writer,
+	.inject_state = rtp_injection_state,
 	.mix_open = rtp_mix_driver_open,
 	.mix_close = rtp_mix_driver_close,
 	.mix_enter = rtp_mix_driver_enter,

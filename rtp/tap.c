@@ -13,11 +13,12 @@
 #define BEEP_MS 200u
 #define BEEP_PERIOD 40u
 
-void rtp_tap_init(struct rtp_tap *tap, uint8_t directions, bool music)
+void rtp_tap_init(struct rtp_tap *tap, uint8_t directions, bool music, void (*untapped)(struct rtp_command *command))
 {
 	memset(tap, 0, sizeof *tap);
 	tap->directions = directions;
 	tap->music = music;
+	tap->untapped = untapped;
 }
 
 void rtp_tap_add(struct rtp_session *session, struct rtp_tap *tap)

@@ -24,19 +24,21 @@ struct rtp_tap_packet {
 };
 
 struct rtp_session;
+struct rtp_command;
 
 struct rtp_tap {
-	struct rtp_tap *next;  /* of the session: the worker's */
-	uint8_t directions;    /* 1 << RTP_…; not changed while it is in a session */
-	bool music;            /* shared sources too */
-	uint32_t beep_s;       /* those who talk hear that somebody listens; 0: no */
-	_Atomic uint64_t lost; /* packets that found no room */
+	struct rtp_tap *next;                          /* of the session: the worker's */
+	uint8_t directions;                            /* 1 << RTP_…; not changed while it is in a session */
+	bool music;                                    /* shared sources too */
+	void (*untapped)(struct rtp_command *command); /* [loop] the worker has let go of it: command is the UNTAP that did it */
+	uint32_t beep_s;                               /* those who talk hear that somebody listens; 0: no */
+	_Atomic uint64_t lost;                         /* packets that found no room */
 	_Alignas(64) _Atomic uint64_t written;
 	_Alignas(64) _Atomic uint64_t read;
 	uint8_t ring[RTP_TAP_BYTES];
 };
 
-void rtp_tap_init(struct rtp_tap *tap, uint8_t directions, bool music);
+void rtp_tap_init(struct rtp_tap *tap, uint8_t directions, bool music, void (*untapped)(struct rtp_command *command));
 
 /* ---- [media] ---- */
 

@@ -31,7 +31,7 @@ struct waiting {
 };
 
 struct rtp_track {
-	uint32_t rate_hz;
+	uint32_t rate_hz, wait_us;
 	uint64_t begins_at_us;
 
 	int16_t *samples; /* from `taken` to `made` */
@@ -77,6 +77,7 @@ struct rtp_track *rtp_track_new(uint32_t rate_hz, uint64_t begins_at_us)
 	if (!track)
 		return NULL;
 	track->rate_hz = rate_hz;
+	track->wait_us = WAIT_US;
 	track->begins_at_us = begins_at_us;
 	return track;
 }
@@ -91,6 +92,11 @@ void rtp_track_free(struct rtp_track *track)
 		speex_resampler_destroy(track->resampler);
 	free(track->samples);
 	free(track);
+}
+
+void rtp_track_set_wait(struct rtp_track *track, uint32_t wait_us)
+{
+	track->wait_us = wait_us;
 }
 
 static int64_t samples_of_ms(const struct rtp_track *track, int64_t ms)
@@ -372,7 +378,7 @@ void rtp_track_put(struct rtp_track *track, struct rtp_speech *voice, const stru
 
 void rtp_track_pass(struct rtp_track *track, uint64_t until_us)
 {
-	while (track->waiting_count > 0 && track->waiting[0]->packet.at_us <= until_us + WAIT_US) {
+	while (track->waiting_count > 0 && track->waiting[0]->packet.at_us <= until_us + track->wait_us) {
 		use_first(track);
 		use_what_follows(track);
 	}

@@ -28,6 +28,8 @@ struct rtp_track;
 
 struct rtp_track *rtp_track_new(uint32_t rate_hz, uint64_t begins_at_us); /* NULL: no memory */
 void rtp_track_free(struct rtp_track *track);                             /* NULL is fine */
+/* How long packets wait for those before them that are missing; 120 ms unless told. */
+void rtp_track_set_wait(struct rtp_track *track, uint32_t wait_us);
 /* voice is kept as long as packets for it may come. */
 void rtp_track_put(struct rtp_track *track, struct rtp_speech *voice, const struct rtp_tap_packet *packet, const uint8_t *payload);
 /* What has come before this instant is all that comes for it: from here on there are samples up to it. */

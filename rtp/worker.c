@@ -6,6 +6,7 @@
  * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
  */
 #include "ear.h"
+#include "injection.h"
 #include "mix.h"
 #include "mouth.h"
 #include "tap.h"
@@ -182,7 +183,7 @@ static void join(struct rtp_worker *worker, struct rtp_session *session)
 		session->next->prev = session;
 	worker->sessions = session;
 	watch(worker, session, EPOLL_CTL_ADD);
-	if (session->play || session->digits)
+	if (session->play || session->digits || session->injection)
 		rtp_worker_wind(session);
 }
 
@@ -272,6 +273,8 @@ static void take_coders(struct rtp_session *session, struct rtp_command *command
 		rtp_ear_set_filter(session->ear, session->filter);
 	if (session->mouth)
 		rtp_mouth_set_filter(session->mouth, session->filter);
+	if (session->mouth)
+		rtp_mouth_set_injection(session->mouth, session->injection);
 }
 
 static void queue_digits(struct rtp_session *session, struct rtp_digits *digits)
@@ -327,7 +330,7 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	case RTP_CONFIGURE:
 		command->plan = rtp_session_configure(session, command->plan);
 		take_coders(session, command);
-		if (session->play || session->digits)
+		if (session->play || session->digits || session->injection)
 			rtp_worker_wind(session);
 		return true;
 	case RTP_ROUTE:
@@ -356,6 +359,9 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 		return true;
 	case RTP_UNTAP:
 		rtp_tap_remove(session, command->tap);
+		return true;
+	case RTP_INJECT:
+		command->injection = rtp_injection_put(session, command->injection);
 		return true;
 	case RTP_MIX_BEGIN:
 		rtp_mix_begin(worker, command->mix);
@@ -403,7 +409,8 @@ static void on_commands(struct rtp_worker *worker)
 	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
-		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP;
+		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP ||
+			       command->kind == RTP_INJECT;
 
 		if (!obey(worker, command))
 			continue;

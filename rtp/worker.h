@@ -32,8 +32,10 @@
 #define RTP_MIX_STOP 21u        /* mix: what plays there */
 #define RTP_TAP 24u             /* tap: gets copies from now on */
 #define RTP_UNTAP 25u           /* the same tap: no more */
+#define RTP_INJECT 26u          /* injection; comes back with the old one */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
 #define RTP_RECORD_COMMANDS 64u /* and above: to the recorder (recorder.c) */
+#define RTP_LISTEN_COMMANDS 96u /* and above: to the listener (listener.c) */
 
 struct rtp_mix;
 struct rtp_mix_member;
@@ -65,6 +67,7 @@ struct rtp_command {
 	uint32_t rate_hz;
 	struct rtp_filter *filter;
 	struct rtp_inband *inband;
+	struct rtp_injection *injection;
 };
 
 struct rtp_sound;

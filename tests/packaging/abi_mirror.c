@@ -11,6 +11,7 @@
 #include <pbx/codec.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
+#include <pbx/inject.h>
 #include <pbx/io.h>
 #include <pbx/json.h>
 #include <pbx/lamps.h>
@@ -33,6 +34,7 @@
 #include <pbx/sip.h>
 #include <pbx/sip_resolver.h>
 #include <pbx/store.h>
+#include <pbx/tap.h>
 #include <pbx/timers.h>
 
 struct abi_mirror {
@@ -106,6 +108,14 @@ struct abi_mirror {
 	const struct pbx_record_watcher *record_watcher;
 	const struct pbx_record_result *record_result;
 	const struct pbx_record_state *record_state;
+	const struct pbx_taps *taps;
+	const struct pbx_tap_spec *tap_spec;
+	const struct pbx_tap_watcher *tap_watcher;
+	const struct pbx_tap_state *tap_state;
+	const struct pbx_injections *injections;
+	const struct pbx_inject_spec *inject_spec;
+	const struct pbx_inject_watcher *inject_watcher;
+	const struct pbx_inject_state *inject_state;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

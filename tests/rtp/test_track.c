@@ -209,7 +209,7 @@ START_TEST(what_goes_into_a_tap_comes_out_of_it)
 
 	tap = aligned_alloc(64, sizeof *tap);
 	ck_assert_ptr_nonnull(tap);
-	rtp_tap_init(tap, 3, false);
+	rtp_tap_init(tap, 3, false, NULL);
 	ck_assert_int_eq(pthread_create(&writer, NULL, write_packets, NULL), 0);
 	while (next < PACKETS) {
 		if (!rtp_tap_take(tap, rtp_tap_written(tap), &packet, payload))
@@ -233,7 +233,7 @@ START_TEST(a_full_tap_refuses_and_counts)
 
 	tap = aligned_alloc(64, sizeof *tap);
 	ck_assert_ptr_nonnull(tap);
-	rtp_tap_init(tap, 3, false);
+	rtp_tap_init(tap, 3, false, NULL);
 	while (rtp_tap_put(tap, &packet, payload))
 		ck_assert_uint_lt(++taken, 100);
 	ck_assert_uint_eq(rtp_read(&tap->lost), 1);
