@@ -69,6 +69,8 @@ struct core_leg_driver {
 	const char *(*peer_srtp)(const char *peer);
 	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto" as agreed. May be NULL. */
 	const char *(*peer_dtmf)(const char *peer);
+	/* DSCP of the packets that go to it, 1 to 63; 0: as media.dscp says. May be NULL. */
+	uint8_t (*peer_dscp)(const char *peer);
 
 	void (*release)(void *dialog); /* the core forgets it */
 

@@ -337,6 +337,7 @@ static uint8_t choose_key_way(const struct core_leg *leg, const struct core_stre
 static int configure(struct core_leg *leg, struct core_stream_config *config)
 {
 	config->digits = choose_key_way(leg, config);
+	config->dscp = leg->peer[0] && leg->driver->peer_dscp ? leg->driver->peer_dscp(leg->peer) : 0;
 	int err = core_media->configure(leg->stream, config);
 
 	if (err == PBX_OK) {

@@ -31,6 +31,7 @@ struct core_stream_config {
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
 	uint8_t digits;                          /* CORE_DIGITS_…: the way of keys to it; tones are listened to as well */
+	uint8_t dscp;                            /* of what we send, 1 to 63; 0: as media.dscp says */
 	uint16_t ptime_ms;                       /* of what we send */
 	struct core_crypto send_crypto, receive_crypto; /* suite CORE_SRTP_NONE: plain RTP, both or none of them */
 	/* DTLS-SRTP instead of such keys; hash CORE_HASH_NONE: no. own_dtls.setup is ours: CORE_SETUP_ACTIVE or CORE_SETUP_PASSIVE. */

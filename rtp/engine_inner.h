@@ -104,6 +104,7 @@ int rtp_stream_stats(core_stream stream, struct core_stream_stats *ret_stats);
 /* A pair of ports that is free with us and with the kernel. PBX_OK, PBX_ENOSPC; PBX_EIO: the kernel will not. */
 int rtp_sockets_open(struct rtp_stream *stream, int family);
 void rtp_sockets_close(struct rtp_session *session);
+void rtp_sockets_mark(const struct rtp_session *session, int family, uint32_t dscp); /* from now on; 0: as media.dscp says */
 /* What SDP shall say: the external address, else the bound one, else the default route's. */
 struct core_addr rtp_sockets_advertised(int family, uint16_t port);
 uint32_t rtp_sockets_ice(core_stream stream, struct core_ice *ret_ice); /* of core_media_driver */

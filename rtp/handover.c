@@ -30,9 +30,12 @@ static bool is_busy(const struct rtp_session *session)
 	return session->play || session->digits || session->event.open || session->taps || session->inband || session->injection;
 }
 
-static uint8_t traffic_class(const struct rtp_worker *worker)
+/* Of what we send to it. */
+static uint8_t traffic_class(const struct rtp_session *session)
 {
-	return (uint8_t)rtp_read(&worker->common->traffic_class);
+	uint32_t dscp = session->plan ? session->plan->dscp : 0;
+
+	return dscp ? (uint8_t)(dscp << 2) : (uint8_t)rtp_read(&session->worker->common->traffic_class);
 }
 
 static bool knows_road(struct rtp_session *session)
@@ -47,9 +50,9 @@ static bool knows_road(struct rtp_session *session)
 	handover->road_asked = true;
 	handover->road_generation = rtp_kernel_generation();
 	handover->road_to = session->remote;
-	handover->road_known = getsockname(session->rtp_fd, &bound.sa, &size) == 0 &&
-			       rtp_road_ask(rtp_worker_road_fd(session->worker), &session->remote, &bound, traffic_class(session->worker),
-					    &handover->road);
+	handover->road_known =
+		getsockname(session->rtp_fd, &bound.sa, &size) == 0 &&
+		rtp_road_ask(rtp_worker_road_fd(session->worker), &session->remote, &bound, traffic_class(session), &handover->road);
 	return handover->road_known;
 }
 
@@ -135,7 +138,7 @@ static bool describe(struct rtp_session *from, struct rtp_flow_way *ret_way)
 	ret_way->local_port_be = htons(from->port);
 	ret_way->from_port_be = htons(to->port);
 	ret_way->family = (uint8_t)from->remote.sa.sa_family;
-	ret_way->traffic_class = traffic_class(from->worker);
+	ret_way->traffic_class = traffic_class(to);
 	ret_way->addresses_sum = addresses_sum(ret_way);
 	return true;
 }

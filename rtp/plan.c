@@ -85,6 +85,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 				       .renegotiated = config->renegotiated,
 				       .direction = config->direction,
 				       .nat = nat,
+				       .dscp = config->dscp,
 				       .dtmf_type = event_type(config),
 				       .ptime_ms = (uint16_t)rtp_plan_ptime_ms(config),
 				       .send_khz = 8 };

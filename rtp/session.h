@@ -48,6 +48,7 @@ struct rtp_plan {
 	uint8_t xr;              /* CORE_XR_… that the peer wants to be told */
 	uint8_t direction;       /* CORE_SEND | CORE_RECV */
 	uint8_t nat;             /* RTP_NAT_… */
+	uint8_t dscp;            /* of what we send; 0: as media.dscp says */
 	uint8_t receive[128];    /* RTP_KIND_… of a payload type that arrives */
 	uint16_t clock_khz[128]; /* of the same */
 	uint8_t dtmf_type;       /* 0: not agreed */

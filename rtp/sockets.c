@@ -26,9 +26,9 @@ static struct core_addr addr_of(int family, const char *host, uint16_t port)
 	return addr;
 }
 
-static void set_dscp(int fd, int family)
+static void set_dscp(int fd, int family, uint32_t dscp)
 {
-	int class = (int)rtp_engine.settings->dscp << 2;
+	int class = (int)dscp << 2;
 
 	/* A kernel that will not mark still sends. */
 	if (family == AF_INET)
@@ -47,7 +47,7 @@ static int bound_socket(int family, uint16_t port)
 		return -1;
 	if (family == AF_INET6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only); /* IPv4 has sockets of its own */
-	set_dscp(fd, family);
+	set_dscp(fd, family, rtp_engine.settings->dscp);
 	if (bind(fd, &addr.sa, rtp_addr_size(&addr)) == 0)
 		return fd;
 	int why = errno;
@@ -55,6 +55,12 @@ static int bound_socket(int family, uint16_t port)
 	(void)close(fd);
 	errno = why;
 	return -1;
+}
+
+void rtp_sockets_mark(const struct rtp_session *session, int family, uint32_t dscp)
+{
+	set_dscp(session->rtp_fd, family, dscp ? dscp : rtp_engine.settings->dscp);
+	set_dscp(session->rtcp_fd, family, dscp ? dscp : rtp_engine.settings->dscp);
 }
 
 void rtp_sockets_close(struct rtp_session *session)

@@ -287,6 +287,8 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 		stream->learned = (struct core_addr){ 0 };
 	bool renews = stream->configured && rtp_coding_differs(&stream->config, config);
 
+	if (config->dscp != stream->config.dscp)
+		rtp_sockets_mark(&stream->session, stream->local.sa.sa_family, config->dscp);
 	stream->config = *config;
 	stream->configured = true;
 	err = rtp_coding_settle(stream, command, renews);

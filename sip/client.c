@@ -66,10 +66,11 @@ static const char *find_header(const struct pbx_sip_response *response, const ch
 
 	for (const sip_header_t *each = heard->sip ? (const sip_header_t *)heard->sip->sip_status : NULL; each;
 	     each = (const sip_header_t *)each->sh_succ) {
-		const char *own = each->sh_class->hc_hash == msg_unknown_hash ? each->sh_unknown->un_name : each->sh_class->hc_name;
+		bool is_unknown = each->sh_class->hc_hash == msg_unknown_hash;
+		const char *own = is_unknown ? each->sh_unknown->un_name : each->sh_class->hc_name;
 
 		if (own && strcasecmp(own, name) == 0 && index-- == 0)
-			return sip_header_as_string(heard->home, each);
+			return is_unknown ? each->sh_unknown->un_value : sip_header_as_string(heard->home, each);
 	}
 	return NULL;
 }
@@ -144,8 +145,11 @@ static void tell(struct client *client, uint32_t sip_code, const sip_t *sip)
 	if (has_body && heard.home)
 		heard.is.body = su_strndup(heard.home, sip->sip_payload->pl_data, (isize_t)sip->sip_payload->pl_len);
 	(void)snprintf(client->stays_at, sizeof client->stays_at, "%s", sip && candidate ? candidate->host : "");
+	nta_outgoing_t *answered = client->out; /* over TCP it has nothing to wait for: the response would go with it */
+	client->out = NULL;
 	request_forget(client);
 	CORE_INTO(host, done(self, handle, &heard.is));
+	nta_outgoing_destroy(answered);
 	if (heard.home)
 		su_home_unref(heard.home);
 }
@@ -231,21 +235,21 @@ static bool send_to(struct client *client, const struct ua_candidate *candidate)
 	ua_credentials_write(&client->credentials, client->peer, request->method, request->uri, credentials, sizeof credentials);
 	(void)snprintf(headers, sizeof headers, "%s%s", credentials, request->headers ? request->headers : "");
 	(void)snprintf(from, sizeof from, "<%s>;tag=%s", request->from, client->tag);
-	sip_call_id_init(call_id); /* given with the message: a leg without dialog makes its own */
+	sip_call_id_init(call_id); /* as text nta_leg_tcreate would not take it */
 	call_id->i_id = client->call_id;
 	sip_cseq_init(cseq);
 	cseq->cs_seq = ++client->cseq;
 	cseq->cs_method = sip_method_code(request->method);
 	cseq->cs_method_name = request->method;
-	client->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, NTATAG_NO_DIALOG(1), SIPTAG_FROM_STR(from),
+	/* A dialog, though there is none: a leg without would take what others ask us, and there can be one of those only. */
+	client->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, SIPTAG_CALL_ID(call_id), SIPTAG_FROM_STR(from),
 				      SIPTAG_TO_STR(su_sprintf(client->home, "<%s>", request->to)), TAG_END());
 	if (!client->leg)
 		return false;
 	ua_tls_calls(candidate->tls_name);
 	client->out = nta_outgoing_tcreate(
 		client->leg, on_response, (struct ua_dialog *)client, ua_url(route), cseq->cs_method, request->method, ua_url(request->uri),
-		SIPTAG_CALL_ID(call_id), SIPTAG_CSEQ(cseq),
-		TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
+		SIPTAG_CSEQ(cseq), TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(su_sprintf(client->home, "<%s;lr>", is->proxy))),
 		TAG_IF(!is_register && !is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
 		TAG_IF(contact[0], SIPTAG_CONTACT_STR(contact)), SIPTAG_MAX_FORWARDS_STR(max_forwards),
 		SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),

@@ -1,16 +1,20 @@
 /*
- * connection.c - connections that others have opened to us
+ * connection.c - connections of TCP and TLS: those that others have opened to us, and ours
  *
- * Two functions of Sofia's are wrapped: it asks for room for a connection that it has accepted, and lets go of one that is over. Who may not
- * come in, because the listener does not name them or the border's guard does not want them, is shown out before a byte is read. Who is
+ * Three functions of Sofia's are wrapped: it asks for room for a connection, names it when it knows where it leads, and lets go of one that is
+ * over. Packets on it are marked as its peer wants (pbx/sip.h), and flow.c keeps ours alive where it does. Who may not come in, because the listener does not name them or the border's guard does not want them, is shown out before a byte is read. Who is
  * there already is shown out when the guard asks for it: the socket is shut down, so that Sofia finds the end of the stream and closes it as
  * it does when the peer hangs up. A WebSocket is the gateway's connection to our door; core/flows.h tells who is behind it.
  */
 #include "connection.h"
 #include "address.h"
 #include "border.h"
+#include "flow.h"
 #include "flows.h"
 #include "listener.h"
+#include "peer.h"
+#include "socket.h"
+#include "tls.h"
 #include <assert.h>
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -20,19 +24,11 @@
 
 #define BUCKETS 1024u
 
-struct connection {
-	struct connection *next; /* in its bucket */
-	const tport_t *tport;
-	int socket;
-	struct core_addr client;
-	const char *transport; /* one of ua_transport_name() */
-};
+static struct ua_connection *connections[BUCKETS], *ours;
 
-static struct connection *connections[BUCKETS];
-
-static struct connection **place_of(const tport_t *tport)
+static struct ua_connection **place_of(const tport_t *tport)
 {
-	struct connection **at = &connections[((uintptr_t)tport >> 6) % BUCKETS];
+	struct ua_connection **at = &connections[((uintptr_t)tport >> 6) % BUCKETS];
 
 	while (*at && (*at)->tport != tport)
 		at = &(*at)->next;
@@ -42,7 +38,7 @@ static struct connection **place_of(const tport_t *tport)
 /* ---- who has come --------------------------------------------------------------------- */
 
 /* False: nobody is there any more, or it came by the gateway's door and not from the gateway. */
-static bool find_client(const tport_t *primary, int socket, struct connection *ret_connection)
+static bool find_client(const tport_t *primary, int socket, struct ua_connection *ret_connection)
 {
 	struct core_addr end = { 0 };
 	socklen_t size = sizeof end;
@@ -50,25 +46,57 @@ static bool find_client(const tport_t *primary, int socket, struct connection *r
 
 	if (getpeername(socket, &end.sa, &size) != 0)
 		return false;
-	ret_connection->client = end;
+	ret_connection->end = end;
 	ret_connection->transport = ua_transport_name(tport_name(primary)->tpn_proto);
 	if (!ua_part || primary != ua_part->door)
 		return true;
 	if (!core_flow_find(ua_address_port(&end), &flow))
 		return false;
-	ret_connection->client = flow.client;
+	ret_connection->end = flow.client;
 	ret_connection->transport = ua_transport_name(flow.transport);
 	return true;
 }
 
-static bool is_unwanted(const struct connection *connection)
+static bool is_unwanted(const struct ua_connection *connection)
 {
-	return ua_border_packet(&connection->client, connection->transport) == PBX_BORDER_DROP;
+	return ua_border_packet(&connection->end, connection->transport) == PBX_BORDER_DROP;
 }
 
 typedef struct tport_primary tport_primary_t; /* Sofia's own, from a header that is not installed; it begins with its tport_t */
 tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, int accepted, char const **ret_reason);
+int tport_setname(tport_t *tport, char const *protocol, su_addrinfo_t const *info, char const *canonical);
 void tport_zap_secondary(tport_t *tport);
+
+static void mark(const struct ua_connection *connection)
+{
+	uint8_t dscp = ua_peer_dscp_towards(&connection->end);
+
+	if (dscp)
+		ua_socket_mark(connection->socket, connection->end.sa.sa_family, dscp);
+}
+
+static void list(struct ua_connection *connection)
+{
+	struct ua_connection **at = place_of(connection->tport);
+
+	assert(!*at);
+	*at = connection;
+	if (!connection->is_ours)
+		return;
+	connection->next_ours = ours;
+	ours = connection;
+}
+
+static void unlist(struct ua_connection **at)
+{
+	struct ua_connection *connection = *at, **our = &ours;
+
+	*at = connection->next;
+	while (*our && *our != connection)
+		our = &(*our)->next_ours;
+	if (*our)
+		*our = connection->next_ours;
+}
 
 PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, int accepted, char const **ret_reason)
 {
@@ -77,12 +105,10 @@ PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, 
 
 	if (!real)
 		real = (tport_t * (*)(tport_primary_t *, int, int, char const **)) dlsym(RTLD_NEXT, "tport_alloc_secondary");
-	if (!accepted)
-		return real(primary, socket, accepted, ret_reason);
 
-	struct connection *connection = calloc(1, sizeof *connection);
-	if (!connection || !find_client(listener, socket, connection) || !ua_listener_lets_in(listener, &connection->client) ||
-	    is_unwanted(connection)) {
+	struct ua_connection *connection = calloc(1, sizeof *connection);
+	if (!connection || (accepted && (!find_client(listener, socket, connection) || !ua_listener_lets_in(listener, &connection->end) ||
+					 is_unwanted(connection)))) {
 		free(connection);
 		(void)close(socket);
 		*ret_reason = "not allowed here";
@@ -90,38 +116,62 @@ PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, 
 	}
 	connection->tport = real(primary, socket, accepted, ret_reason);
 	connection->socket = socket;
+	connection->ssl = ua_tls_latest(socket);
+	connection->is_ours = !accepted;
 	if (!connection->tport) {
 		free(connection);
 		return NULL;
 	}
-	struct connection **at = place_of(connection->tport);
-	assert(!*at);
-	*at = connection;
-	return (tport_t *)(uintptr_t)connection->tport;
+	list(connection);
+	if (accepted)
+		mark(connection);
+	return connection->tport;
+}
+
+/* Before it connects, Sofia gives it the name of its other end. */
+PBX_EXPORT int tport_setname(tport_t *tport, char const *protocol, su_addrinfo_t const *info, char const *canonical)
+{
+	static int (*real)(tport_t *, char const *, su_addrinfo_t const *, char const *);
+	struct ua_connection *connection = *place_of(tport);
+
+	if (!real)
+		real = (int (*)(tport_t *, char const *, su_addrinfo_t const *, char const *))dlsym(RTLD_NEXT, "tport_setname");
+	if (connection && connection->is_ours && info->ai_addr && info->ai_addrlen <= sizeof connection->end) {
+		memcpy(&connection->end, info->ai_addr, info->ai_addrlen);
+		connection->transport = ua_transport_name(protocol);
+		mark(connection);
+	}
+	return real(tport, protocol, info, canonical);
 }
 
 /* Its socket is closed in there: the number may be somebody else's afterwards. */
 PBX_EXPORT void tport_zap_secondary(tport_t *tport)
 {
 	static void (*real)(tport_t *);
-	struct connection **at = place_of(tport), *connection = *at;
+	struct ua_connection **at = place_of(tport), *connection = *at;
 
 	if (!real)
 		real = (void (*)(tport_t *))dlsym(RTLD_NEXT, "tport_zap_secondary");
 	if (connection) {
-		*at = connection->next;
+		unlist(at);
+		ua_flow_over(connection);
 		free(connection);
 	}
 	real(tport);
 }
 
+struct ua_connection *ua_connections_ours(void)
+{
+	return ours;
+}
+
 /* ---- who is not wanted any more ------------------------------------------------------- */
 
-static bool is_within(const struct connection *connection, const uint8_t address[16], uint32_t bits)
+static bool is_within(const struct ua_connection *connection, const uint8_t address[16], uint32_t bits)
 {
 	uint8_t bytes[16];
 
-	ua_address_bytes(&connection->client, bytes);
+	ua_address_bytes(&connection->end, bytes);
 	uint8_t mask = (uint8_t)(0xff00u >> bits % 8);
 	return memcmp(bytes, address, bits / 8) == 0 && (mask == 0 || ((bytes[bits / 8] ^ address[bits / 8]) & mask) == 0);
 }
@@ -129,7 +179,8 @@ static bool is_within(const struct connection *connection, const uint8_t address
 void ua_connections_review(const uint8_t address[16], uint32_t bits)
 {
 	for (uint32_t bucket = 0; bucket < BUCKETS; bucket++)
-		for (const struct connection *connection = connections[bucket]; connection; connection = connection->next)
-			if (is_within(connection, address, bits) && is_unwanted(connection))
+		for (const struct ua_connection *connection = connections[bucket]; connection; connection = connection->next)
+			if (!connection->is_ours && !tport_is_closed(connection->tport) && is_within(connection, address, bits) &&
+			    is_unwanted(connection))
 				(void)shutdown(connection->socket, SHUT_RDWR); /* it had gone by itself: as good */
 }

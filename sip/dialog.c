@@ -410,6 +410,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.set_identity = ua_set_identity,
 	.peer_srtp = ua_peer_srtp,
 	.peer_dtmf = ua_peer_dtmf,
+	.peer_dscp = ua_peer_media_dscp,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

@@ -16,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct ua_peer *peers; /* in order of age */
+#define MOST_TOLD 16u /* accounts at one provider that hear of a connection that failed */
+
+static struct ua_peer *peers;       /* in order of age */
+static uint32_t marked, kept_alive; /* how many of them have a DSCP, and keep-alives, of their own: without any nobody looks for them */
 
 /* ---- memory --------------------------------------------------------------------------- */
 
@@ -109,6 +112,13 @@ const char *ua_peer_dtmf(const char *name)
 	return peer ? peer->is.dtmf : "";
 }
 
+uint8_t ua_peer_media_dscp(const char *name)
+{
+	const struct ua_peer *peer = ua_peer_find(name);
+
+	return peer ? (uint8_t)peer->is.rtp_dscp : 0;
+}
+
 static void unlist(struct ua_peer *peer)
 {
 	struct ua_peer **at = &peers;
@@ -116,6 +126,8 @@ static void unlist(struct ua_peer *peer)
 	while (*at != peer)
 		at = &(*at)->next;
 	*at = peer->next;
+	marked -= peer->is.sip_dscp > 0;
+	kept_alive -= peer->is.keepalive_ms > 0;
 	core_charge_remove(&peer->charge);
 	ua_peer_unref(peer);
 }
@@ -170,6 +182,10 @@ static int check(const struct ua_peer *peer, struct pbx_diag *diag)
 	if (is->transport[0] && !ua_agent_listens(ua_part, is->transport)) {
 		pbx_diag_set(diag, "transport", "we have no listener for '%.8s': add one to sip.listen, or choose another transport",
 			     is->transport);
+		return PBX_EINVAL;
+	}
+	if (is->sip_dscp > 63 || is->rtp_dscp > 63) {
+		pbx_diag_set(diag, is->sip_dscp > 63 ? "sip_dscp" : "rtp_dscp", "a DSCP is at most 63");
 		return PBX_EINVAL;
 	}
 	const char *const texts[] = { is->user,        is->realm,        is->secret, is->from_user,
@@ -244,6 +260,8 @@ int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *said, struct p
 	while (*at)
 		at = &(*at)->next;
 	*at = peer;
+	marked += peer->is.sip_dscp > 0;
+	kept_alive += peer->is.keepalive_ms > 0;
 	core_charge_add(host, &peer->charge, "SIP peer", false, peer_revoke);
 	find_addresses(peer);
 	return PBX_OK;
@@ -344,6 +362,57 @@ void ua_peer_learn(struct ua_peer *peer, const struct core_addr *addresses, uint
 
 	traffic->learned_count = count < UA_MOST_LEARNED ? count : UA_MOST_LEARNED;
 	memcpy(traffic->learned, addresses, traffic->learned_count * sizeof *addresses);
+}
+
+/* ---- the way there -------------------------------------------------------------------- */
+
+/* Whether we send to this address when we send to the peer. */
+static bool is_way_to(const struct ua_peer *peer, const struct core_addr *end)
+{
+	char host[64];
+
+	for (uint32_t i = 0; i < peer->traffic->learned_count; i++) {
+		ua_address_print_host(&peer->traffic->learned[i], host, sizeof host);
+		if (ua_address_in(end, host))
+			return true;
+	}
+	return is_source_of(peer, end);
+}
+
+uint8_t ua_peer_dscp_towards(const struct core_addr *end)
+{
+	for (const struct ua_peer *peer = marked ? peers : NULL; peer; peer = peer->next)
+		if (peer->is.sip_dscp && is_way_to(peer, end))
+			return (uint8_t)peer->is.sip_dscp;
+	return 0;
+}
+
+uint32_t ua_peer_keepalive_towards(const struct core_addr *end)
+{
+	uint32_t least_ms = 0;
+
+	for (const struct ua_peer *peer = kept_alive ? peers : NULL; peer; peer = peer->next)
+		if (peer->is.keepalive_ms && (!least_ms || peer->is.keepalive_ms < least_ms) && is_way_to(peer, end))
+			least_ms = peer->is.keepalive_ms;
+	return least_ms;
+}
+
+/* Who is told may set or remove peers: so they are held first. */
+void ua_peer_flow_failed(const struct core_addr *end)
+{
+	struct ua_peer *told[MOST_TOLD];
+	uint32_t count = 0;
+	char address[80];
+
+	ua_address_print(end, address, sizeof address);
+	for (struct ua_peer *peer = kept_alive ? peers : NULL; peer && count < MOST_TOLD; peer = peer->next)
+		if (peer->is.keepalive_ms && peer->is.flow_failed && is_way_to(peer, end))
+			told[count++] = ua_peer_ref(peer);
+	for (uint32_t i = 0; i < count; i++) {
+		if (told[i]->charge.owner)
+			CORE_INTO(told[i]->charge.owner, told[i]->is.flow_failed(told[i]->is.self, told[i]->is.name, address));
+		ua_peer_unref(told[i]);
+	}
 }
 
 /* ---- calls ---------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ int ua_peer_state(const char *name, struct pbx_sip_peer_state *ret_state);
 const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer); /* NULL: of NULL, a device */
 const char *ua_peer_srtp(const char *name);                          /* its word about SRTP; "" */
 const char *ua_peer_dtmf(const char *name);                          /* and about keys */
+uint8_t ua_peer_media_dscp(const char *name);                        /* and about the DSCP of media; 0 */
 struct ua_peer *ua_peer_find(const char *name);                      /* borrowed; NULL */
 struct ua_peer *ua_peer_ref(struct ua_peer *peer);
 void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */
@@ -45,6 +46,12 @@ void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */
 struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate);
 /* By source address alone. Borrowed; NULL: nobody's. */
 struct ua_peer *ua_peer_at(const struct core_addr *source);
+/* DSCP of signalling that goes to this address; 0: as sip.dscp says. */
+uint8_t ua_peer_dscp_towards(const struct core_addr *end);
+/* How often a connection to this address is to be kept alive, in milliseconds; 0: it is not. */
+uint32_t ua_peer_keepalive_towards(const struct core_addr *end);
+/* Tells those whose it was of such a connection that is over. */
+void ua_peer_flow_failed(const struct core_addr *end);
 /* Its host's name stands for these addresses now. */
 void ua_peer_learn(struct ua_peer *peer, const struct core_addr *addresses, uint32_t count);
 

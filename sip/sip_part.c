@@ -12,6 +12,7 @@
 #include "border.h"
 #include "dialog.h"
 #include "digest.h"
+#include "flow.h"
 #include "guard.h"
 #include "host.h"
 #include "json.h"
@@ -220,6 +221,8 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = ua_keepalive_start(ua);
 	if (err == PBX_OK)
+		err = ua_flows_start(ua);
+	if (err == PBX_OK)
 		err = ua_notifier_start(ua);
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
@@ -298,6 +301,7 @@ static void sip_stop(void *self)
 	ua_clients_fini();
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
+	ua_flows_stop();
 	ua_notifier_stop();
 	ua_location_nodes_stop();
 	ua_probe_stop();

@@ -1,7 +1,8 @@
 /*
  * socket.c - what the daemon puts in place of Sofia's own sockets
  *
- * Sofia's library calls su_socket() and su_vrecv() as anybody may, so those of the daemon take their place. Every socket gets its DSCP. Datagrams
+ * Sofia's library calls su_socket(), su_vsend() and su_vrecv() as anybody may, so those of the daemon take their place. Every socket gets its
+ * DSCP, and every datagram to a peer that has one of its own. Datagrams
  * of an address that sends too many, or that the border's guard does not want, are thrown away in the kernel's queue, unread: Sofia makes a
  * message of each before it looks at it, and what floods us costs a tenth of that here. What is no SIP (screen.c) goes no further either.
  */
@@ -37,6 +38,15 @@ void ua_sockets_watch(struct ua *ua)
 	watching = ua;
 }
 
+void ua_socket_mark(su_socket_t fd, int family, uint32_t dscp)
+{
+	int class = (int)dscp << 2;
+
+	(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &class, sizeof class); /* what is refused goes unmarked */
+	if (family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+}
+
 PBX_EXPORT su_socket_t su_socket(int family, int type, int protocol)
 {
 	static su_socket_t (*real)(int, int, int);
@@ -44,16 +54,53 @@ PBX_EXPORT su_socket_t su_socket(int family, int type, int protocol)
 	if (!real)
 		real = (su_socket_t(*)(int, int, int))dlsym(RTLD_NEXT, "su_socket");
 	su_socket_t fd = real(family, type, protocol);
-	int class = watching ? (int)watching->settings->dscp << 2 : 0;
 
 	latest = fd;
-	if (fd < 0 || class == 0)
-		return fd;
-	/* Where it is refused the packets go without. */
-	(void)setsockopt(fd, IPPROTO_IP, IP_TOS, &class, sizeof class);
-	if (family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+	if (fd >= 0 && watching && watching->settings->dscp)
+		ua_socket_mark(fd, family, watching->settings->dscp);
 	return fd;
+}
+
+/* Datagrams to a peer that has a DSCP of its own, by the socket that all share. */
+static issize_t send_marked(su_socket_t fd, const su_iovec_t parts[], isize_t count, int flags, const su_sockaddr_t *to, socklen_t to_size,
+			    int class)
+{
+	bool is_six = to->su_sa.sa_family == AF_INET6;
+	union {
+		struct cmsghdr head;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = {
+		.msg_name = (void *)(uintptr_t)to,
+		.msg_namelen = to_size,
+		.msg_iov = (struct iovec *)(uintptr_t)parts, /* Sofia's is the system's under another name */
+		.msg_iovlen = (size_t)count,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+	struct cmsghdr *word = CMSG_FIRSTHDR(&message);
+
+	*word = (struct cmsghdr){ .cmsg_level = is_six ? IPPROTO_IPV6 : IPPROTO_IP,
+				  .cmsg_type = is_six ? IPV6_TCLASS : IP_TOS,
+				  .cmsg_len = CMSG_LEN(sizeof class) };
+	memcpy(CMSG_DATA(word), &class, sizeof class);
+	return (issize_t)sendmsg(fd, &message, flags);
+}
+
+PBX_EXPORT issize_t su_vsend(su_socket_t fd, const su_iovec_t parts[], isize_t count, int flags, const su_sockaddr_t *to, socklen_t to_size)
+{
+	static issize_t (*real)(su_socket_t, const su_iovec_t[], isize_t, int, const su_sockaddr_t *, socklen_t);
+	struct core_addr end = { 0 };
+	int dscp = 0;
+
+	if (!real)
+		real = (issize_t(*)(su_socket_t, const su_iovec_t[], isize_t, int, const su_sockaddr_t *, socklen_t))dlsym(RTLD_NEXT,
+															   "su_vsend");
+	if (to && watching && to_size <= sizeof end) {
+		memcpy(&end, to, to_size);
+		dscp = ua_peer_dscp_towards(&end);
+	}
+	return dscp ? send_marked(fd, parts, count, flags, to, to_size, dscp << 2) : real(fd, parts, count, flags, to, to_size);
 }
 
 static bool is_over(const struct core_addr *source, bool takes)

@@ -53,6 +53,8 @@ static struct {
 	const tport_t *handshaking; /* whose turn it is in the handshake; NULL: nobody's */
 	char refusal[56];           /* why we did not believe a server, the last time */
 	uint64_t refused_at_ms;
+	SSL *latest; /* made last, on this socket */
+	int latest_socket;
 } tls;
 
 void ua_tls_calls(const char *name)
@@ -147,6 +149,11 @@ SSL *ua_tls_connection(const struct core_addr *end)
 	return pair ? pair->ssl : NULL;
 }
 
+SSL *ua_tls_latest(int socket)
+{
+	return tls.latest_socket == socket ? tls.latest : NULL;
+}
+
 PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
 {
 	tls_t *(*real)(tls_t *, int, int) = (tls_t * (*)(tls_t *, int, int)) dlsym(RTLD_NEXT, "tls_init_secondary");
@@ -166,6 +173,8 @@ PBX_EXPORT tls_t *tls_init_secondary(tls_t *master, int socket, int accept)
 	*pair = (struct pair){ .next = *at, .connection = connection, .ssl = ssl };
 	*at = pair;
 	note_end(pair, socket);
+	tls.latest = ssl;
+	tls.latest_socket = socket;
 	return connection;
 }
 
@@ -185,6 +194,8 @@ PBX_EXPORT void tls_free(tls_t *connection)
 	(void)SSL_CTX_up_ref(SSL_get_SSL_CTX(pair->ssl));
 	real(connection);
 	SSL_free(pair->ssl);
+	if (tls.latest == pair->ssl)
+		tls.latest = NULL;
 	free(pair);
 	ERR_clear_error(); /* what a torn connection left would be taken for the next one's */
 }

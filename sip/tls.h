@@ -8,7 +8,9 @@
 /* Which certificate to show, and a watch over its files. PBX_OK, PBX_EIO, PBX_EINVAL, PBX_ENOMEM; diag tells why. */
 int ua_tls_start(struct ua *ua, struct pbx_diag *diag);
 void ua_tls_stop(void);
-/* The connection with that other end; NULL: there is none. Borrowed until the callback returns. */
+/* What was made last, when it was for this socket; else NULL. Borrowed until Sofia closes the connection. */
+SSL *ua_tls_latest(int socket);
+/* The connection that somebody has opened from that other end; NULL: there is none. Borrowed until the callback returns. */
 SSL *ua_tls_connection(const struct core_addr *end);
 /* Whom the connections that Sofia opens from now on are to (SNI, RFC 6066 3), for as long as `name` is there; "" or NULL: nobody in
  * particular. Set around the sending of a request. */

@@ -88,6 +88,11 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	       "accept", "always"),
 	UINT(trunk_config, session_expires_s, 0, 86400, NULL,
 	     "How long a call may last without being refreshed, in seconds; 0: sip.session_expires_s; sip.min_se_s is the least"),
+	UINT(trunk_config, sip_dscp, 0, 63, NULL, "DSCP of signalling to it: 24 is CS3, 26 AF31; 0: as sip.dscp says"),
+	UINT(trunk_config, rtp_dscp, 0, 63, NULL, "DSCP of its calls' media: 46 is EF; 0: as media.dscp says"),
+	UINT(trunk_config, crlf_keepalive_s, 0, 3600, NULL,
+	     "Over TCP and TLS an empty line so often (RFC 5626), and a new connection when none comes back; 0: when its registrar says "
+	     "Flow-Timer"),
 };
 
 const struct column outbound_columns[OUTBOUND_COLUMNS] = {

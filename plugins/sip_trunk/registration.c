@@ -5,6 +5,7 @@
  *   423   once more with Min-Expires
  *   403, and 401 or 407 with credentials   the account is wrong: trying on would lock it, so the next attempt is in ten minutes
  *   silence, 5xx, broken transport         after 30 s, then twice as long, at most ten minutes; or when Retry-After says
+ *   its connection has failed (430)        at once when it had lasted two minutes, else as for silence
  *   stop, disable, remove                  Expires: 0
  */
 #include "sip_trunk.h"
@@ -12,6 +13,9 @@
 #include <string.h>
 
 #define LEAVE_MS 2000u
+#define STABLE_US 120000000 /* RFC 5626 4.5: a connection that lasted so long did not fail for being new */
+#define FLOW_FAILED 430u
+#define MOST_FLOW_TIMER_S 3600u
 
 static void send_register(struct trunk *trunk);
 
@@ -45,20 +49,26 @@ static void instance_of(const struct trunk *trunk, char ret_id[40])
 
 /* ---- what came back ------------------------------------------------------------------- */
 
-static void keep_routes(struct trunk *trunk, const struct pbx_sip_response *response)
+static void keep_words(struct trunk *trunk, const struct pbx_sip_response *response)
 {
+	const char *flow_timer = response->header(response, "Flow-Timer", 0);
+	uint32_t flow_timer_s = flow_timer ? (uint32_t)strtoul(flow_timer, NULL, 10) : 0;
 	char routes[sizeof trunk->routes] = "";
 	const char *route;
+
+	if (flow_timer_s > MOST_FLOW_TIMER_S)
+		flow_timer_s = MOST_FLOW_TIMER_S;
 
 	for (uint32_t i = 0; (route = response->header(response, "Service-Route", i)) != NULL; i++) {
 		size_t used = strlen(routes);
 
 		(void)snprintf(routes + used, sizeof routes - used, "%s%s", used ? ", " : "", route);
 	}
-	if (strcmp(routes, trunk->routes) == 0)
+	if (strcmp(routes, trunk->routes) == 0 && flow_timer_s == trunk->flow_timer_s)
 		return;
 	memcpy(trunk->routes, routes, sizeof routes);
-	(void)trunk_publish_peer(trunk, NULL); /* it was accepted before: only the routes differ */
+	trunk->flow_timer_s = flow_timer_s;
+	(void)trunk_publish_peer(trunk, NULL); /* it was accepted before: only these differ */
 }
 
 static void on_registered(struct trunk *trunk, const struct pbx_sip_response *response)
@@ -71,13 +81,28 @@ static void on_registered(struct trunk *trunk, const struct pbx_sip_response *re
 		early_ms = granted_ms - 5000;
 	trunk->has_binding = true;
 	trunk->refresh_failed = false;
-	trunk->retry_s = trunk->too_brief = 0;
+	trunk->too_brief = 0;
+	if (!was)
+		trunk->registered_us = host->wall_us(host);
+	if (!trunk->flow_broke)
+		trunk->retry_s = 0;
+	trunk->flow_broke = false;
 	trunk->consecutive_failures = was ? trunk->consecutive_failures : 0;
 	trunk->bound_until_us = host->wall_us(host) + response->expires_s * 1000000;
-	keep_routes(trunk, response);
+	keep_words(trunk, response);
 	if (!was)
 		trunk_tell(trunk, "trunk.registered", response->sip_code, trunk->reason);
 	again_after(trunk, early_ms);
+}
+
+static uint64_t retry_ms(struct trunk *trunk)
+{
+	const struct sip_trunk_settings *settings = trunk->plugin->settings;
+
+	trunk->retry_s = trunk->retry_s ? trunk->retry_s * 2 : settings->retry_least_s;
+	if (trunk->retry_s > settings->retry_most_s)
+		trunk->retry_s = settings->retry_most_s;
+	return (uint64_t)trunk->retry_s * 1000;
 }
 
 static uint64_t retry_after_ms(struct trunk *trunk, const struct pbx_sip_response *response)
@@ -91,10 +116,7 @@ static uint64_t retry_after_ms(struct trunk *trunk, const struct pbx_sip_respons
 		return (uint64_t)(asked_s < 86400 ? asked_s : 86400) * 1000;
 	if (code >= 400 && code < 500 && code != 408)
 		return (uint64_t)settings->refused_hold_s * 1000;
-	trunk->retry_s = trunk->retry_s ? trunk->retry_s * 2 : settings->retry_least_s;
-	if (trunk->retry_s > settings->retry_most_s)
-		trunk->retry_s = settings->retry_most_s;
-	return (uint64_t)trunk->retry_s * 1000;
+	return retry_ms(trunk);
 }
 
 static void on_refused(struct trunk *trunk, const struct pbx_sip_response *response)
@@ -104,6 +126,25 @@ static void on_refused(struct trunk *trunk, const struct pbx_sip_response *respo
 		trunk->has_binding = false;
 	again_after(trunk, retry_after_ms(trunk, response));
 	trunk_tell(trunk, "trunk.registration_failed", response->sip_code, trunk->reason);
+}
+
+/* A connection that fails again and again is not made anew each second: retry_s goes on until a registration over one was refreshed. */
+void registration_flow_failed(void *self, const char *peer, const char *address)
+{
+	struct trunk *trunk = trunk_find(self, peer);
+	struct pbx_host *host = trunk ? trunk->plugin->host : NULL;
+
+	if (!trunk || !trunk->wants_registration || !trunk->has_binding || trunk->refresh_failed)
+		return; /* it is being seen to */
+	bool was_stable = host->wall_us(host) - trunk->registered_us >= STABLE_US;
+	trunk->refresh_failed = trunk->flow_broke = true;
+	trunk->sip_code = FLOW_FAILED;
+	(void)snprintf(trunk->reason, sizeof trunk->reason, "connection to %.60s failed", address);
+	if (was_stable)
+		trunk->retry_s = 0;
+	again_after(trunk, was_stable ? 0 : retry_ms(trunk));
+	trunk_tell(trunk, "trunk.registration_failed", FLOW_FAILED, trunk->reason);
+	figures_state(trunk);
 }
 
 static bool is_too_brief(struct trunk *trunk, const struct pbx_sip_response *response)
@@ -202,7 +243,8 @@ void registration_stop(struct trunk *trunk, bool tell_registrar)
 
 	(void)plugin->timers->stop(trunk->register_timer); /* none may run */
 	trunk->register_timer = (pbx_timer){ 0 };
-	trunk->wants_registration = trunk->has_binding = trunk->refresh_failed = false;
+	trunk->wants_registration = trunk->has_binding = trunk->refresh_failed = trunk->flow_broke = false;
+	trunk->flow_timer_s = 0;
 	trunk->next_attempt_us = 0;
 	figures_state(trunk);
 	if (had && tell_registrar) {

@@ -66,6 +66,10 @@ static const struct pbx_migration migrations[] = {
 	{ 5, "session timers",
 	  "ALTER TABLE sip_trunk_trunks ADD COLUMN session_timers TEXT NOT NULL DEFAULT '';"
 	  "ALTER TABLE sip_trunk_trunks ADD COLUMN session_expires_s INTEGER NOT NULL DEFAULT 0" },
+	{ 6, "DSCP and keep-alives",
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN sip_dscp INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN rtp_dscp INTEGER NOT NULL DEFAULT 0;"
+	  "ALTER TABLE sip_trunk_trunks ADD COLUMN crlf_keepalive_s INTEGER NOT NULL DEFAULT 0" },
 };
 
 static const struct pbx_field trunk_fields[] = {

@@ -33,6 +33,7 @@ struct trunk_config {
 	bool bulk_registration;
 	char session_timers[8];
 	uint32_t session_expires_s;
+	uint32_t sip_dscp, rtp_dscp, crlf_keepalive_s;
 };
 
 struct outbound_route {
@@ -74,7 +75,7 @@ struct kind {
 	void (*changed)(struct sip_trunk *plugin, const char *id, const void *row);
 };
 extern const struct kind kinds[KINDS];
-#define TRUNK_COLUMNS 36u
+#define TRUNK_COLUMNS 39u
 #define OUTBOUND_COLUMNS 14u
 #define INBOUND_COLUMNS 6u
 extern const struct column trunk_columns[TRUNK_COLUMNS], outbound_columns[OUTBOUND_COLUMNS], inbound_columns[INBOUND_COLUMNS];
@@ -101,8 +102,10 @@ struct trunk {
 	/* registration.c */
 	pbx_sip_client registrar;
 	pbx_timer register_timer;
-	bool wants_registration, has_binding, refresh_failed, is_leaving;
+	bool wants_registration, has_binding, refresh_failed, is_leaving, flow_broke;
 	uint32_t wanted_s, retry_s, too_brief;
+	uint32_t flow_timer_s; /* as its registrar said (RFC 5626 10.3); 0: it did not */
+	int64_t registered_us; /* when the binding began, or its connection was made anew */
 	int64_t bound_until_us, next_attempt_us;
 	uint32_t sip_code; /* of the last REGISTER */
 	char reason[96];
@@ -213,7 +216,8 @@ void trunks_clear(struct sip_trunk *plugin);
 
 /* ---- registration.c ---- */
 void registration_start(struct trunk *trunk, uint32_t after_ms);
-void registration_stop(struct trunk *trunk, bool tell_registrar); /* Expires: 0 when there is a binding */
+void registration_stop(struct trunk *trunk, bool tell_registrar);                 /* Expires: 0 when there is a binding */
+void registration_flow_failed(void *self, const char *peer, const char *address); /* self: the plugin */
 /* ---- health.c ---- */
 void health_start(struct trunk *trunk);
 void health_stop(struct trunk *trunk);

@@ -156,6 +156,39 @@ START_TEST(silence_doubles_the_pause_and_retry_after_sets_it)
 }
 END_TEST
 
+static void flow_fails(struct fake_pbx *pbx)
+{
+	const struct pbx_sip_peer *peer = fake_peer(pbx, "line");
+
+	peer->flow_failed(peer->self, "line", "192.0.2.1:5060");
+}
+
+START_TEST(a_connection_that_fails_is_made_anew_at_once_unless_it_was_young)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+
+	run(pbx, ACCOUNT);
+	fake_respond(pbx, "line", "REGISTER", 200, 600, "Flow-Timer: 90\n");
+	ck_assert_uint_eq(fake_peer(pbx, "line")->keepalive_ms, 90000);
+	fake_pass_ms(pbx, 120000);
+	flow_fails(pbx);
+	ck_assert_str_eq(shown(pbx, "line", "status"), "degraded");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "trunk.registration_failed"), "sip_code"), "430");
+	flow_fails(pbx); /* a second one of the same connection's */
+	fake_pass_ms(pbx, 1);
+	fake_respond(pbx, "line", "REGISTER", 200, 600, "Flow-Timer: 90\n");
+	ck_assert_str_eq(shown(pbx, "line", "status"), "registered");
+	for (uint32_t pause_s = 30; pause_s <= 120; pause_s *= 2) {
+		flow_fails(pbx);
+		fake_pass_ms(pbx, pause_s * 1000 - 100);
+		ck_assert_msg(!fake_request(pbx, "line", "REGISTER"), "a pause of %u s is too short", pause_s);
+		fake_pass_ms(pbx, 200);
+		fake_respond(pbx, "line", "REGISTER", 200, 600, "");
+	}
+	ck_assert_uint_eq(fake_peer(pbx, "line")->keepalive_ms, 0);
+}
+END_TEST
+
 START_TEST(who_is_switched_off_gives_its_binding_back)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
@@ -319,9 +352,10 @@ START_TEST(codecs_and_the_rest_are_told_to_signalling)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
 
-	run(pbx, "trunk add line host=line.example port=5080 transport=tcp outbound_proxy=sip:edge.example codec_preferences=G.711a,G.722 "
-		 "allowed_ips=192.0.2.0/24 certificate=line.example trusted=true 'headers=X-Account: 42' show=pai,history srtp=required "
-		 "dtmf=info keep_alive_interval_s=0 session_timers=always session_expires_s=600");
+	run(pbx,
+	    "trunk add line host=line.example port=5080 transport=tcp outbound_proxy=sip:edge.example codec_preferences=G.711a,G.722 "
+	    "allowed_ips=192.0.2.0/24 certificate=line.example trusted=true 'headers=X-Account: 42' show=pai,history srtp=required "
+	    "dtmf=info keep_alive_interval_s=0 session_timers=always session_expires_s=600 sip_dscp=26 rtp_dscp=46 crlf_keepalive_s=25");
 	const struct pbx_sip_peer *peer = fake_peer(pbx, "line");
 	ck_assert_str_eq(fake_peer_list(pbx, "line", "codecs"), "PCMA,G722");
 	ck_assert_str_eq(fake_peer_list(pbx, "line", "addresses"), "192.0.2.0/24");
@@ -332,6 +366,9 @@ START_TEST(codecs_and_the_rest_are_told_to_signalling)
 	ck_assert_str_eq(peer->dtmf, "info");
 	ck_assert_str_eq(peer->session_timers, "always");
 	ck_assert_uint_eq(peer->session_expires_s, 600);
+	ck_assert_uint_eq(peer->sip_dscp, 26);
+	ck_assert_uint_eq(peer->rtp_dscp, 46);
+	ck_assert_uint_eq(peer->keepalive_ms, 25000);
 	is_refused(pbx, "trunk add other host=x session_timers=perhaps", "session_timers");
 	ck_assert_uint_eq(peer->show, PBX_SIP_SHOW_PAI | PBX_SIP_SHOW_HIST);
 	ck_assert_uint_eq(peer->flags, PBX_SIP_TRUSTED);
@@ -645,13 +682,14 @@ END_TEST
 
 CHECK_MAIN("sip_trunk", a_registration_is_refreshed_before_it_runs_out, a_refresh_that_fails_leaves_the_binding_until_it_ends,
 	   a_registrar_that_wants_longer_gets_longer, an_account_that_is_refused_is_left_alone_for_ten_minutes,
-	   silence_doubles_the_pause_and_retry_after_sets_it, who_is_switched_off_gives_its_binding_back,
-	   all_numbers_at_once_are_registered_without_a_user, three_misses_take_a_trunk_down_and_one_answer_brings_it_back,
-	   a_busy_callee_says_nothing_about_the_trunk, a_trunk_whose_calls_fail_is_tried_last_and_again_after_a_minute,
-	   silence_and_503_go_on_to_the_next_trunk, full_trunks_are_passed_over_but_not_by_emergency_calls,
-	   each_trunk_gets_numbers_as_it_likes_them, who_is_shown_is_a_matter_of_policy, codecs_and_the_rest_are_told_to_signalling,
-	   routes_have_callers_hours_and_classes, a_dry_run_tells_what_would_be, a_route_asks_for_its_pin_and_lets_the_call_out,
-	   three_wrong_pins_end_the_call, pins_are_kept_to_themselves, a_caller_who_leaves_while_asked_leaves_nothing,
+	   silence_doubles_the_pause_and_retry_after_sets_it, a_connection_that_fails_is_made_anew_at_once_unless_it_was_young,
+	   who_is_switched_off_gives_its_binding_back, all_numbers_at_once_are_registered_without_a_user,
+	   three_misses_take_a_trunk_down_and_one_answer_brings_it_back, a_busy_callee_says_nothing_about_the_trunk,
+	   a_trunk_whose_calls_fail_is_tried_last_and_again_after_a_minute, silence_and_503_go_on_to_the_next_trunk,
+	   full_trunks_are_passed_over_but_not_by_emergency_calls, each_trunk_gets_numbers_as_it_likes_them,
+	   who_is_shown_is_a_matter_of_policy, codecs_and_the_rest_are_told_to_signalling, routes_have_callers_hours_and_classes,
+	   a_dry_run_tells_what_would_be, a_route_asks_for_its_pin_and_lets_the_call_out, three_wrong_pins_end_the_call,
+	   pins_are_kept_to_themselves, a_caller_who_leaves_while_asked_leaves_nothing,
 	   a_did_is_looked_for_exactly_then_by_the_longest_pattern, callers_are_shown_as_we_write_numbers, a_preset_is_where_a_trunk_begins,
 	   every_preset_that_comes_along_makes_a_trunk_or_a_route, what_a_trunk_did_is_kept_by_day, trunks_and_routes_outlive_a_restart,
 	   numbers_become_e164_by_the_habits_of_the_country, hours_and_dids_are_read_as_people_write_them)

@@ -120,6 +120,14 @@ static void name_codecs(const char **items, uint32_t count)
 				items[i] = names[n][1];
 }
 
+/* What the registrar wants goes before what we would do by ourselves, unless we do more. */
+static uint32_t keepalive_ms(const struct trunk *trunk)
+{
+	uint32_t own_s = trunk->is.crlf_keepalive_s, wanted_s = trunk->flow_timer_s;
+
+	return 1000 * (!own_s || (wanted_s && wanted_s < own_s) ? wanted_s : own_s);
+}
+
 int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 {
 	struct sip_trunk *plugin = trunk->plugin;
@@ -151,6 +159,10 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.dtmf = is->dtmf,
 		.session_timers = is->session_timers,
 		.session_expires_s = is->session_expires_s,
+		.sip_dscp = is->sip_dscp,
+		.rtp_dscp = is->rtp_dscp,
+		.keepalive_ms = keepalive_ms(trunk),
+		.flow_failed = registration_flow_failed,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },

@@ -178,6 +178,24 @@ def test_a_provider_has_session_timers_of_its_own(make_pbx, mode, expires, known
         far.close()
 
 
+def test_silent_providers_are_nobody_elses_matter(make_pbx):
+    """While REGISTERs of ours wait for answers, each provider is asked, and phones are answered."""
+    pbx = make_pbx(QUIET)
+    providers = [SipClient(pbx, "acct", host=host) for host in ("127.0.0.2", "127.0.0.3")]
+    phone = SipClient(pbx, "1001", pbx.account("1001"))
+    try:
+        for provider in providers:
+            trunk(pbx, f"line-{provider.host}", provider.port, host=provider.host, registration_required="true", username="acct")
+        asked = [provider.expect("REGISTER") for provider in providers]
+        assert phone.register().status == 200
+        for provider, register in zip(providers, asked):
+            provider.reply(register, 403, "Forbidden")
+        pbx.wait_for(lambda: len(pbx.events("trunk.registration_failed")) == 2, "both answers to be heard")
+    finally:
+        for each in (phone, *providers):
+            each.close()
+
+
 def test_a_route_with_a_pin_wants_it_typed(make_pbx, phones, sipp):
     pbx = make_pbx(QUIET)
     far = provider(sipp, pbx, "trunk_486")

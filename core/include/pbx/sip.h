@@ -78,6 +78,15 @@ struct pbx_sip_peer {
 	 * may last without being refreshed; 0: sip.session_expires_s. Never less than sip.min_se_s. */
 	const char *session_timers;
 	uint32_t session_expires_s;
+
+	/* DSCP of signalling and of media that goes to it, 1 to 63; 0: as sip.dscp and media.dscp say. Signalling is marked by address: of two
+	 * peers at one address the older one's word holds, and connections that stand keep theirs. */
+	uint32_t sip_dscp, rtp_dscp;
+	/* Keep-alives of the connections (TCP, TLS) that we have opened to it (RFC 5626 4.4.1): two line ends at least so often, and a
+	 * connection on which nothing comes back for ten seconds is closed. 0: none. */
+	uint32_t keepalive_ms;
+	/* Such a connection, to this address, is over. NULL: nobody wants to know. */
+	void (*flow_failed)(void *self, const char *peer, const char *address);
 };
 
 struct pbx_sip_peer_state {
