@@ -28,72 +28,7 @@
 
 #define MOST_MESSAGE 65535u
 
-/* ---- answers -------------------------------------------------------------------------- */
-
-static void count_response(struct ua *ua, const char *method, int status)
-{
-	char labels[48];
-
-	(void)snprintf(labels, sizeof labels, "%s,%dxx", method, status / 100);
-	ua_count(ua, UA_METRIC_RESPONSES, labels);
-}
-
-void ua_refuse(struct ua_request *request, int status, const char *phrase, const char *headers)
-{
-	count_response(request->ua, ua_method_label(request->sip->sip_request->rq_method), status);
-	(void)nta_msg_treply(request->ua->agent, request->msg, status, phrase, SIPTAG_SERVER_STR(request->ua->settings->user_agent),
-			     TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END()); /* lost: the peer asks again */
-	request->msg = NULL;
-	request->sip = NULL;
-}
-
-struct ua_answer *ua_answer_new(struct ua_request *request)
-{
-	struct ua_answer *answer = malloc(sizeof *answer);
-
-	if (!answer)
-		return NULL;
-	*answer = (struct ua_answer){
-		.ua = request->ua,
-		.msg = request->msg,
-		.sip = request->sip,
-		.tport = tport_ref(tport_delivered_by(nta_agent_tports(request->ua->agent), request->msg)),
-		.proof = request->proof,
-	};
-	memcpy(answer->account, request->account, sizeof answer->account);
-	request->msg = NULL;
-	return answer;
-}
-
-/* Sofia answers without a transaction only while it still delivers the request: this puts the same together later. What it sends without
- * one it takes for a response being forwarded, and removes the first Via: one is put there for that. */
-void ua_answer_send(struct ua_answer *answer, const char *headers)
-{
-	nta_agent_t *agent = answer->ua->agent;
-	const sip_t *asked = answer->sip;
-	msg_t *msg = nta_msg_create(agent, 0);
-	sip_t *sip = sip_object(msg);
-
-	if (sip) {
-		su_home_t *home = msg_home(msg);
-
-		(void)sip_add_tl(msg, sip, SIPTAG_STATUS(sip_status_create(home, SIP_200_OK, NULL)), SIPTAG_VIA(asked->sip_via),
-				 SIPTAG_FROM(asked->sip_from), SIPTAG_TO(asked->sip_to), SIPTAG_CALL_ID(asked->sip_call_id),
-				 SIPTAG_CSEQ(asked->sip_cseq), SIPTAG_SERVER_STR(answer->ua->settings->user_agent),
-				 TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
-				 SIPTAG_VIA(sip_via_create(home, "forwarder.invalid", NULL, NULL, NULL)),
-				 TAG_END()); /* without memory the peer asks again */
-		if (sip->sip_to)
-			(void)sip_to_tag(home, sip->sip_to,
-					 su_sprintf(home, "%llx", (unsigned long long)answer->proof)); /* the same each time */
-		(void)nta_msg_complete(msg);
-		count_response(answer->ua, ua_method_label(asked->sip_request->rq_method), 200);
-		(void)nta_msg_tsend(agent, msg, NULL, NTATAG_TPORT(answer->tport), TAG_END()); /* lost: the peer asks again */
-	}
-	tport_unref(answer->tport);
-	msg_destroy(answer->msg);
-	free(answer);
-}
+/* ---- transactions ---------------------------------------------------------------------- */
 
 nta_incoming_t *ua_take_transaction(struct ua_request *request)
 {
@@ -107,7 +42,7 @@ void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase
 {
 	if (!irq)
 		return;
-	count_response(ua, ua_method_label(nta_incoming_method(irq)), status);
+	ua_count_response_in(ua, nta_incoming_method(irq), status);
 	(void)nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(ua->settings->user_agent),
 				  TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_END()); /* lost: the peer asks again */
 	if (status >= 200)

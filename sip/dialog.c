@@ -36,9 +36,10 @@ const char *ua_method_label(sip_method_t method)
 
 void ua_count_response_in(struct ua *ua, sip_method_t method, int status)
 {
-	char labels[48];
+	const char class[] = { ',', (char)('0' + status / 100), 'x', 'x', '\0' };
+	char labels[24]; /* no method is longer than SUBSCRIBE */
 
-	(void)snprintf(labels, sizeof labels, "%s,%dxx", ua_method_label(method), status / 100);
+	(void)stpcpy(stpcpy(labels, ua_method_label(method)), class);
 	ua_count(ua, UA_METRIC_RESPONSES, labels);
 }
 
@@ -204,7 +205,8 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
 				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
 				    TAG_IF(method != sip_method_bye, SIPTAG_CONTACT_STR(dialog->contact)),
-				    TAG_IF(negotiates, SIPTAG_ALLOW_STR(UA_ALLOW)), TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)),
+				    TAG_IF(negotiates, SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE)),
+				    TAG_IF(negotiates, SIPTAG_SUPPORTED_STR(supported)),
 				    TAG_IF(negotiates && session[0], SIPTAG_HEADER_STR(session)),
 				    TAG_IF(content_type, SIPTAG_CONTENT_TYPE_STR(content_type)), TAG_IF(body, SIPTAG_PAYLOAD_STR(body)),
 				    TAG_IF(headers, SIPTAG_HEADER_STR(headers)), TAG_IF(credentials[0], SIPTAG_HEADER_STR(credentials)),
@@ -221,7 +223,7 @@ int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, c
 	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
 	ua_count_response_in(dialog->ua, method, status);
 	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),
-				   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),
+				   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported),
 				   TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
 				   TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(body, SIPTAG_CONTENT_TYPE_STR("application/sdp")),
 				   TAG_IF(body, SIPTAG_PAYLOAD_STR(body)), TAG_END()) == 0

@@ -197,7 +197,7 @@ int ua_peering_send(struct ua_dialog *dialog)
 		dialog->nta, ua_on_invite_response, dialog, ua_url(route), SIP_METHOD_INVITE, ua_url(peering->target),
 		TAG_IF(is->proxy[0], SIPTAG_ROUTE_STR(proxy)), TAG_IF(!is->proxy[0] && is->routes[0], SIPTAG_ROUTE_STR(is->routes)),
 		SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_MAX_FORWARDS_STR(max_forwards),
-		SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),
+		SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
 		TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());

@@ -45,7 +45,7 @@ int ua_reliable_reply(struct ua_dialog *dialog, int status, const char *phrase, 
 	ua_count_response_in(dialog->ua, sip_method_invite, status);
 	dialog->reliable =
 		nta_reliable_treply(dialog->in, on_prack, dialog, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),
-				    SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_ALLOW_STR(UA_ALLOW), SIPTAG_SUPPORTED_STR(supported),
+				    SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported),
 				    TAG_IF(dialog->identity, SIPTAG_HEADER_STR(dialog->identity)),
 				    SIPTAG_CONTENT_TYPE_STR("application/sdp"), SIPTAG_PAYLOAD_STR(body), TAG_END());
 	return dialog->reliable ? PBX_OK : PBX_EIO;

@@ -136,4 +136,5 @@ static inline const url_string_t *ua_url(const char *text)
 #define UA_ANY_SIZE 65535
 
 #define UA_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, INFO, UPDATE, REFER, REGISTER, SUBSCRIBE, NOTIFY, PUBLISH"
+#define UA_ALLOW_LINE "Allow: " UA_ALLOW      /* for SIPTAG_UNKNOWN_STR: Sofia need not take the list apart to print it again */
 #define UA_ALLOW_OUTSIDE UA_ALLOW ", MESSAGE" /* outside of dialogs */

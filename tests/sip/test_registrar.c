@@ -342,6 +342,51 @@ START_TEST(a_retransmission_gets_the_same_answer_and_counts_once)
 }
 END_TEST
 
+/* RFC 3261 8.2.7; the rest of it is another: a nonce is new each time. */
+START_TEST(a_challenge_that_is_sent_again_has_the_same_tag)
+{
+	char first[64], again[64];
+
+	send_register("1001", "c1", "", "");
+	rig_expect(rig, "SIP/2.0 401");
+	rig_keep_tag(rig, first, sizeof first);
+	cseq--;
+	branch--;
+	send_register("1001", "c1", "", "");
+	rig_expect(rig, "SIP/2.0 401");
+	rig_keep_tag(rig, again, sizeof again);
+	ck_assert_str_eq(again, first);
+	send_register("1001", "c1", "", "");
+	rig_expect(rig, "SIP/2.0 401");
+	rig_keep_tag(rig, again, sizeof again);
+	ck_assert_str_ne(again, first);
+}
+END_TEST
+
+START_TEST(every_via_comes_back_in_order_and_a_long_name_in_whole)
+{
+	char name[4000];
+
+	memset(name, 'n', sizeof name);
+	rig_send(rig,
+		 "REGISTER sip:pbx.local SIP/2.0~v: SIP/2.0/UDP 127.0.0.1:{P};rport;branch=z9hG4bK-a, SIP/2.0/TCP "
+		 "192.0.2.1;branch=z9hG4bK-b~"
+		 "Via: SIP/2.0/TLS 192.0.2.2:5071;branch=z9hG4bK-c~f: \"%.*s\" <sip:1001@pbx.local>;tag=f~t: sip:1001@pbx.local~i: long~"
+		 "CSeq: 7 REGISTER~l: 0~~",
+		 (int)sizeof name, name);
+	const char *reply = rig_expect(rig, "SIP/2.0 401");
+	const char *a = strstr(reply, "branch=z9hG4bK-a"), *b = strstr(reply, "192.0.2.1;branch=z9hG4bK-b");
+	const char *c = strstr(reply, "192.0.2.2:5071;branch=z9hG4bK-c"), *from = strstr(reply, "From: \"nnn");
+
+	ck_assert(a && b && c && from && a < b && b < c);
+	ck_assert_uint_eq(strspn(from + strlen("From: \""), "n"), sizeof name);
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "sip:1001@pbx.local"));
+	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), ";tag="));
+	ck_assert_ptr_nonnull(strstr(reply, ";rport="));
+	ck_assert_ptr_nonnull(strstr(reply, "Content-Length: 0\r\n\r\n"));
+}
+END_TEST
+
 START_TEST(a_peer_must_prove_itself_to_register)
 {
 	rig_restart(rig, "  peers: [127.0.0.0/8]\n");
@@ -396,6 +441,8 @@ int main(void)
 	tcase_add_test(cases, a_registration_ends_by_itself);
 	tcase_add_test(cases, removing_by_id_takes_that_one);
 	tcase_add_test(cases, a_retransmission_gets_the_same_answer_and_counts_once);
+	tcase_add_test(cases, a_challenge_that_is_sent_again_has_the_same_tag);
+	tcase_add_test(cases, every_via_comes_back_in_order_and_a_long_name_in_whole);
 	tcase_add_test(cases, a_peer_must_prove_itself_to_register);
 	tcase_add_test(cases, a_flood_is_dropped);
 	suite_add_tcase(suite, cases);
