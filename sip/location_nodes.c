@@ -59,10 +59,11 @@ static void on_tick(void *self, pbx_timer timer)
 		return;
 	if (++nodes.looks % LOOKS_A_SWEEP == 0)
 		sweep();
-	nodes.looking = core_store_run(nodes.host,
-				       "SELECT " UA_LOCATION_COLUMNS " FROM registrations WHERE node <> $1 AND written_at > $2 "
-				       "ORDER BY written_at LIMIT $3",
-				       params, 3, on_rows, NULL) == PBX_OK;
+	nodes.looking =
+		core_store_run(nodes.host,
+			       "SELECT " UA_LOCATION_COLUMNS " FROM registrations WHERE node <> '' AND node <> $1 AND written_at > $2 "
+			       "ORDER BY written_at LIMIT $3",
+			       params, 3, on_rows, NULL) == PBX_OK;
 }
 
 int ua_location_nodes_start(struct pbx_host *host, const char *node)
