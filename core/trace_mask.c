@@ -9,11 +9,12 @@
 #include <string.h>
 #include <strings.h>
 
+/* with: in small letters. */
 static bool begins(const char *line, size_t length, const char *with)
 {
 	size_t size = strlen(with);
 
-	return length >= size && strncasecmp(line, with, size) == 0;
+	return length >= size && (*line | 32) == *with && strncasecmp(line, with, size) == 0;
 }
 
 static void hide(char *from, const char *end, const char *until)
@@ -22,27 +23,31 @@ static void hide(char *from, const char *end, const char *until)
 		*from = 'x';
 }
 
+/* 0123… behind the name: "0123…" or without quotes. */
+static void mask_value(char *value, const char *end)
+{
+	while (value < end && (*value == ' ' || *value == '='))
+		value++;
+	if (value < end && *value == '"')
+		hide(value + 1, end, "\"\r");
+	else
+		hide(value, end, ", \r");
+}
+
 /* response="0123…" or response=0123…, wherever it stands in the header's value. */
 static void mask_credentials(char *line, size_t length)
 {
-	static const char *const names[] = { "response", "cnonce" };
 	char *end = line + length;
 
 	for (char *at = memchr(line, ':', length); at && at < end; at++) {
-		for (size_t i = 0; i < 2; i++) {
-			size_t size = strlen(names[i]);
-			bool is_name = (at[0] == ' ' || at[0] == ',' || at[0] == '\t') && (size_t)(end - at) > size + 1 &&
-				       strncasecmp(at + 1, names[i], size) == 0;
-			if (!is_name)
-				continue;
-			char *value = at + 1 + size;
-			while (value < end && (*value == ' ' || *value == '='))
-				value++;
-			if (value < end && *value == '"')
-				hide(value + 1, end, "\"\r");
-			else
-				hide(value, end, ", \r");
-		}
+		size_t left = (size_t)(end - at) - 1;
+
+		if (*at != ' ' && *at != ',' && *at != '\t')
+			continue;
+		if (left > 8 && begins(at + 1, left, "response"))
+			mask_value(at + 9, end);
+		else if (left > 6 && begins(at + 1, left, "cnonce"))
+			mask_value(at + 7, end);
 	}
 }
 
@@ -104,7 +109,7 @@ static void take_call_id(const char *line, size_t length, size_t name, const cha
 /* The body of an INFO with application/dtmf is the digit and nothing else. */
 static bool is_bare_digit(const char *text, uint32_t size)
 {
-	return begins(text, size, "INFO ") && memmem(text, size, "application/dtmf\r", 17);
+	return begins(text, size, "info ") && memmem(text, size, "application/dtmf\r", 17);
 }
 
 void core_trace_mask(char *text, uint32_t size, const char **ret_call_id, uint32_t *ret_length)

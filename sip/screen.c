@@ -80,10 +80,13 @@ static bool is_known(const char *line, size_t size)
 /* Where the headers end: the empty line, or the datagram's end. */
 static size_t head_size(const char *bytes, size_t size)
 {
-	assert(bytes);
-	const char *end = memmem(bytes, size, "\r\n\r\n", 4);
+	const char *end = bytes + size;
 
-	return end ? (size_t)(end - bytes) + 2 : size;
+	assert(bytes);
+	for (const char *at = bytes; (at = memchr(at, '\n', (size_t)(end - at))); at++)
+		if (end - at > 2 && at[1] == '\r' && at[2] == '\n')
+			return (size_t)(at + 1 - bytes);
+	return size;
 }
 
 /* ---- headers -------------------------------------------------------------------------- */
