@@ -7,6 +7,7 @@ pattern=${1:-}
 jobs=$(nproc)
 units_at_once=$((jobs * 2)) # most of a unit test is waiting
 calls_at_once=$((jobs * 5 / 2)) # and more than half of a call: three at once left two cores idle for most of their time
+[ "$calls_at_once" -le 8 ] || calls_at_once=8 # windows of tests/e2e/ports.py
 failed=()
 # Freed memory is watched until 64 MB more have been freed, and reports name ten callers: a hashed password costs half of what it did.
 export ASAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_summary=1:quarantine_size_mb=64:malloc_context_size=10
@@ -29,7 +30,7 @@ units() {
 		mapfile -t names < <(meson test -C build-asan --list 2>/dev/null | sed 's/.* \/ //; s/.*:: *//' | grep -- "$pattern")
 		[ ${#names[@]} -gt 0 ] || { echo "no unit test matches $pattern"; return 0; }
 	fi
-	meson test -C build-asan --no-rebuild --print-errorlogs --num-processes "$units_at_once" "${names[@]}"
+	meson test -C build-asan --no-rebuild --print-errorlogs --num-processes "$units_at_once" --timeout-multiplier 4 "${names[@]}"
 }
 
 calls() {

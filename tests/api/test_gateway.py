@@ -486,16 +486,16 @@ def test_ten_at_once_with_one_key_do_it_once(pbx):
 def test_a_list_comes_in_pages(pbx):
     admin = pbx.admin_token()
     for number in range(5):
-        pbx.ctl("user", "add", f"paged{number}", "calls:read")
-    whole = [item["name"] for item in ask(pbx, "GET", "/api/v1/users?sort=name", token=admin).json["items"]]
-    seen, path = [], "/api/v1/users?sort=name&limit=2&fields=name"
+        pbx.ctl("token", "create", f"paged{number}", "calls:read")
+    whole = [item["name"] for item in ask(pbx, "GET", "/api/v1/tokens?sort=name", token=admin).json["items"]]
+    seen, path = [], "/api/v1/tokens?sort=name&limit=2&fields=name"
     while path:
         page = ask(pbx, "GET", path, token=admin)
         assert page.status == 200 and all(list(item) == ["name"] for item in page.json["items"])
         seen += [item["name"] for item in page.json["items"]]
         link = page.headers["Link"]
         assert bool(link) == bool(page.json["next_cursor"])
-        path = "/api/v1/users" + link.split(">")[0].strip("<") if link else None
+        path = "/api/v1/tokens" + link.split(">")[0].strip("<") if link else None
     assert seen == whole and len(seen) >= 6
 
 

@@ -118,9 +118,14 @@ class Pbx:
                        "UBSAN_OPTIONS": "halt_on_error=1:exitcode=98:print_stacktrace=1", **self.environment}
         self.process = subprocess.Popen([str(BUILD / "pbxd"), "--config", str(self.config)], stdin=subprocess.DEVNULL,
                                         stdout=self._log, stderr=self._log, env=environment)
-        if wait:
-            self._await_ready(notify)
-        notify.close()
+        try:
+            if wait:
+                self._await_ready(notify)
+        except BaseException:
+            self.kill()  # nobody has been given it, so nobody would stop it
+            raise
+        finally:
+            notify.close()
         return self
 
     def _await_ready(self, notify):
