@@ -218,8 +218,11 @@ static void push(struct rtp_radio *radio, const int16_t *samples, size_t count)
 {
 	uint64_t written = rtp_read(&radio->written);
 
-	while (!rtp_read(&radio->quit) && written + count - atomic_load_explicit(&radio->read, memory_order_acquire) > RTP_RADIO_SAMPLES)
+	while (written + count - atomic_load_explicit(&radio->read, memory_order_acquire) > RTP_RADIO_SAMPLES) {
+		if (rtp_read(&radio->quit))
+			return; /* what is in the ring may still be read */
 		wait_for(radio, FULL_MS);
+	}
 	for (size_t i = 0; i < count; i++)
 		radio->ring[(written + i) % RTP_RADIO_SAMPLES] = samples[i];
 	atomic_store_explicit(&radio->written, written + count, memory_order_release);

@@ -160,7 +160,7 @@ START_TEST(time_stands_still_while_nobody_listens)
 	ck_assert_uint_eq(frames_decoded(), 0);
 	listen_to(&phones[0], quiet, 1);
 	skip_silence(&phones[0]);
-	ck_assert_uint_eq(sources_running(), 1);
+	rig_until(sources_running() == 1); /* counted when the reader's round is over */
 	ck_assert_int_eq(rtp_driver.stop(phones[0].stream), PBX_OK);
 	rig_until(sources_running() == 0);
 	uint64_t frames = frames_decoded();
