@@ -70,16 +70,20 @@ class SipClient:
                 self.kept.remove(message)
                 return message
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self.socket.settimeout(left)
-            try:
-                message = Message(self.socket.recv(65536))
-            except socket.timeout:
-                return None
+        while (left := deadline - time.monotonic()) > 0 and (data := self.next(left)) is not None:
+            message = Message(data)
             if wanted(message):
                 return message
             self.kept.append(message)
         return None
+
+    def next(self, seconds):
+        """The octets of one message, or None after so many seconds."""
+        self.socket.settimeout(seconds)
+        try:
+            return self.socket.recv(65536)
+        except socket.timeout:
+            return None
 
     def text(self, method, uri, headers=(), body="", to=None, cseq=None, branch=None, sender=None, to_tag="", kind="application/sdp",
              shown=""):

@@ -1,11 +1,10 @@
 """A phone in a web page: SIP over WebSocket (RFC 7118) as a browser's library speaks it, without Content-Length and with a Via of its own."""
 import re
 import ssl
-import time
 import uuid
 
 import websocket
-from sip_client import Message, SipClient
+from sip_client import SipClient
 
 
 class WebPhone(SipClient):
@@ -24,23 +23,12 @@ class WebPhone(SipClient):
         text = text.replace("SIP/2.0/UDP ", "SIP/2.0/WSS ")
         self.web.send(re.sub(r"Content-Length: \d+\r\n", "", text))
 
-    def receive(self, wanted=lambda message: True, seconds=5):
-        for message in self.kept:
-            if wanted(message):
-                self.kept.remove(message)
-                return message
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            self.web.settimeout(left)
-            try:
-                data = self.web.recv()
-            except websocket.WebSocketTimeoutException:
-                return None
-            message = Message(data.encode())
-            if wanted(message):
-                return message
-            self.kept.append(message)
-        return None
+    def next(self, seconds):
+        self.web.settimeout(seconds)
+        try:
+            return self.web.recv().encode()
+        except websocket.WebSocketTimeoutException:
+            return None
 
     def register(self, expires=300, contact=None, **more):
         return super().register(expires, contact or f"<sip:{self.number}@{self.host};transport=ws>", **more)

@@ -355,6 +355,14 @@ bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int 
 	return true;
 }
 
+struct heard_packet phone_must_hear(const struct phone *phone)
+{
+	struct heard_packet packet;
+
+	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
+	return packet;
+}
+
 int phone_forget(const struct phone *phone)
 {
 	struct heard_packet packet;
@@ -363,6 +371,24 @@ int phone_forget(const struct phone *phone)
 	while (take_packet(phone, &packet))
 		count++;
 	return count;
+}
+
+void rig_call(struct phone *alice, const char *alice_codecs, struct phone *bob, const char *bob_codecs)
+{
+	rig_start();
+	phone_init(alice, AF_INET);
+	phone_init(bob, AF_INET);
+	phone_call(alice, 1, alice_codecs);
+	phone_call(bob, 1, bob_codecs);
+	ck_assert_int_eq(rtp_driver.connect(alice->stream, bob->stream), PBX_OK);
+	core_loop_settle();
+}
+
+void rig_hang_up(struct phone *alice, struct phone *bob)
+{
+	phone_fini(alice);
+	phone_fini(bob);
+	rig_stop();
 }
 
 /* ---- ears ---- */

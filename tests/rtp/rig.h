@@ -80,7 +80,12 @@ void phone_send_raw(const struct phone *phone, const void *data, size_t size);
 void phone_say(struct phone *phone, uint8_t filled_with); /* 160 octets */
 /* The next packet that comes, waiting (and running the loop) for at most timeout_ms. */
 bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int timeout_ms);
-int phone_forget(const struct phone *phone); /* drops what has come; how many */
+struct heard_packet phone_must_hear(const struct phone *phone); /* fails the test after five seconds */
+int phone_forget(const struct phone *phone);                    /* drops what has come; how many */
+
+/* The engine, and two phones of one group that hear each other; all of it ends with the call. */
+void rig_call(struct phone *alice, const char *alice_codecs, struct phone *bob, const char *bob_codecs);
+void rig_hang_up(struct phone *alice, struct phone *bob);
 
 struct core_stream_stats rig_stats(core_stream stream);
 void rig_play(core_stream stream, uint32_t kind, const char *text, uint64_t tag);

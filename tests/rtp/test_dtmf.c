@@ -6,28 +6,12 @@ static struct phone alice, bob;
 
 static void call(void)
 {
-	rig_start();
-	phone_init(&alice, AF_INET);
-	phone_init(&bob, AF_INET);
-	phone_call(&alice, 1, "PCMU");
-	phone_call(&bob, 1, "PCMU");
-	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
-	core_loop_settle();
+	rig_call(&alice, "PCMU", &bob, "PCMU");
 }
 
 static void hang_up(void)
 {
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
-}
-
-static struct heard_packet hear(const struct phone *phone)
-{
-	struct heard_packet packet;
-
-	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
-	return packet;
+	rig_hang_up(&alice, &bob);
 }
 
 static void send_event(struct phone *phone, uint8_t code, uint16_t duration, bool end, bool marker)
@@ -121,12 +105,12 @@ START_TEST(events_pass_to_the_peer_in_the_stream_of_its_audio)
 
 	call();
 	phone_say(&alice, 1);
-	audio = hear(&bob);
+	audio = phone_must_hear(&bob);
 	uint32_t began = alice.timestamp;
 
 	press(&alice, 5, 0);
 	for (uint16_t i = 1; i <= 8; i++) {
-		event = hear(&bob);
+		event = phone_must_hear(&bob);
 		ck_assert_uint_eq(event.type, 101);
 		ck_assert_uint_eq(event.ssrc, audio.ssrc);
 		ck_assert_uint_eq(event.sequence, (uint16_t)(audio.sequence + i));
@@ -135,7 +119,7 @@ START_TEST(events_pass_to_the_peer_in_the_stream_of_its_audio)
 		ck_assert_uint_eq(event.payload[0], 5);
 	}
 	phone_say(&alice, 2);
-	after = hear(&bob);
+	after = phone_must_hear(&bob);
 	ck_assert_uint_eq(after.sequence, (uint16_t)(audio.sequence + 9));
 	ck_assert_uint_eq(after.timestamp - event.timestamp, alice.timestamp - 160 - began);
 	hang_up();
@@ -145,14 +129,14 @@ END_TEST
 /* One key of ours at a phone: marker first, one timestamp, rising duration, the end three times. */
 static void check_key(uint8_t code, struct heard_packet *last)
 {
-	struct heard_packet packet = hear(&alice), before;
+	struct heard_packet packet = phone_must_hear(&alice), before;
 	int ends = 0;
 
 	ck_assert(packet.marker);
 	ck_assert_uint_eq(packet.payload[0], code);
 	while (ends < 3) {
 		before = packet;
-		packet = hear(&alice);
+		packet = phone_must_hear(&alice);
 		ck_assert_uint_eq(packet.type, 101);
 		ck_assert_uint_eq(packet.payload[0], code);
 		ck_assert(!packet.marker);
@@ -186,16 +170,16 @@ START_TEST(music_waits_while_keys_are_sent_and_goes_on)
 
 	call();
 	rig_play(alice.stream, CORE_PLAY_TONE, "dial", 1);
-	before = hear(&alice);
+	before = phone_must_hear(&alice);
 	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "1", 100, 50), PBX_OK);
 	do {
-		packet = hear(&alice);
+		packet = phone_must_hear(&alice);
 		ck_assert_uint_eq(packet.sequence, (uint16_t)(before.sequence + 1));
 		before = packet;
 	} while (packet.type != 101);
 	key = packet;
 	while (packet.type == 101)
-		packet = hear(&alice);
+		packet = phone_must_hear(&alice);
 	ck_assert_uint_eq(packet.type, 0);
 	ck_assert(packet.marker);
 	ck_assert_uint_eq(packet.ssrc, key.ssrc);

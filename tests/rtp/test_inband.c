@@ -192,9 +192,7 @@ static void call(uint8_t way_of_alice, uint8_t way_of_bob)
 
 static void hang_up(void)
 {
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
+	rig_hang_up(&alice, &bob);
 }
 
 /* A key of 100 ms and a pause of 100 ms, in packets; a bit set in lost: that packet does not get through. */

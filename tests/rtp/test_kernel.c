@@ -19,19 +19,11 @@ static struct phone alice, bob;
 static struct heard_packet last_at_bob, last_at_alice;
 static bool permitted;
 
-static struct heard_packet hear(const struct phone *phone)
-{
-	struct heard_packet packet;
-
-	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
-	return packet;
-}
-
 /* One packet, heard at the other end as the next in order: whoever relayed it. */
 static void say_next(struct phone *from, struct phone *to, struct heard_packet *last, uint8_t filled_with)
 {
 	phone_say(from, filled_with);
-	struct heard_packet packet = hear(to);
+	struct heard_packet packet = phone_must_hear(to);
 
 	ck_assert_uint_eq(packet.payload[0], filled_with);
 	ck_assert_uint_eq(packet.payload[159], filled_with);
@@ -101,9 +93,7 @@ static void established(int family)
 
 static void hang_up(void)
 {
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
+	rig_hang_up(&alice, &bob);
 }
 
 /* Opens the house; where it may not be, the one thing that can be tested is that calls go on. True: that was done instead. */
@@ -230,15 +220,15 @@ START_TEST(loss_and_order_are_kept_and_counted)
 	alice.sequence = (uint16_t)(alice.sequence + 2); /* two are lost */
 	alice.timestamp += 320;
 	phone_say(&alice, 5);
-	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 3));
+	ck_assert_uint_eq(phone_must_hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 3));
 	alice.sequence = (uint16_t)(alice.sequence - 2); /* and one of them was only late */
 	phone_say(&alice, 4);
-	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
+	ck_assert_uint_eq(phone_must_hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
 	rig_until(by_kernel(&alice) == before + 2);
 	alice.sequence--; /* the same once more */
 	alice.timestamp -= 160;
 	phone_say(&alice, 4);
-	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
+	ck_assert_uint_eq(phone_must_hear(&bob).sequence, (uint16_t)(last_at_bob.sequence + 2));
 	rig_until(by_kernel(&alice) == before + 3);
 	stats = rig_stats(alice.stream);
 	ck_assert_uint_eq(stats.duplicates, 1);
@@ -256,7 +246,7 @@ START_TEST(keys_are_heard_and_keep_their_place)
 		return;
 	established(AF_INET);
 	phone_send_type(&alice, 101, true, end, sizeof end);
-	struct heard_packet packet = hear(&bob);
+	struct heard_packet packet = phone_must_hear(&bob);
 
 	ck_assert_uint_eq(packet.type, 101);
 	ck_assert_uint_eq(packet.sequence, (uint16_t)(last_at_bob.sequence + 1));
@@ -282,7 +272,7 @@ START_TEST(a_player_cuts_in_without_a_gap_in_the_numbers)
 
 	for (int i = 0; i < 30; i++) {
 		before = packet;
-		packet = hear(&bob);
+		packet = phone_must_hear(&bob);
 		ck_assert_uint_eq(packet.sequence, (uint16_t)(before.sequence + 1));
 		ck_assert_int_ge((int32_t)(packet.timestamp - before.timestamp), 160);
 		ck_assert_uint_eq(packet.ssrc, before.ssrc);
@@ -295,7 +285,7 @@ START_TEST(a_player_cuts_in_without_a_gap_in_the_numbers)
 	for (int i = 0; i < 70; i++) {
 		phone_say(&alice, 1);
 		before = packet;
-		packet = hear(&bob);
+		packet = phone_must_hear(&bob);
 		ck_assert_int_gt((int16_t)(packet.sequence - before.sequence), 0);
 	}
 	last_at_bob = packet;
@@ -349,7 +339,7 @@ START_TEST(another_source_is_foreign_and_another_ssrc_begins_anew)
 	alice.ssrc++;
 	alice.sequence = 7;
 	phone_say(&alice, 1);
-	struct heard_packet packet = hear(&bob);
+	struct heard_packet packet = phone_must_hear(&bob);
 
 	ck_assert_uint_eq(packet.payload[0], 1);
 	ck_assert(packet.marker);
@@ -380,13 +370,13 @@ START_TEST(other_sizes_and_extensions_go_by_the_worker)
 	memcpy(packet + 8, &ssrc_be, 4);
 	packet[15] = 1; /* an extension of one word */
 	phone_send_raw(&alice, packet, sizeof packet);
-	struct heard_packet heard = hear(&bob);
+	struct heard_packet heard = phone_must_hear(&bob);
 
 	ck_assert_uint_eq(heard.bytes, 160);
 	ck_assert_uint_eq(heard.sequence, (uint16_t)(last_at_bob.sequence + 1));
 	ck_assert_uint_eq(by_kernel(&alice), before);
 	phone_send(&alice, payload, sizeof payload); /* 30 ms: cut to 20 */
-	ck_assert_uint_eq(hear(&bob).bytes, 160);
+	ck_assert_uint_eq(phone_must_hear(&bob).bytes, 160);
 	rig_until(!in_kernel(&alice));
 	hang_up();
 }

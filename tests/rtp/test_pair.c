@@ -13,21 +13,13 @@ static uint32_t said;           /* samples of alice's tone */
 
 static void call(void)
 {
-	rig_start();
+	rig_call(&alice, "L16", &bob, "PCMU");
 	said = 0;
-	phone_init(&alice, AF_INET);
-	phone_init(&bob, AF_INET);
-	phone_call(&alice, 1, "L16");
-	phone_call(&bob, 1, "PCMU");
-	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
-	core_loop_settle();
 }
 
 static void hang_up(void)
 {
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
+	rig_hang_up(&alice, &bob);
 }
 
 /* So much of a tone of 1 kHz at -12 dBFS, in her codec. */

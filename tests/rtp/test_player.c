@@ -25,14 +25,6 @@ static void hang_up(void)
 	rig_stop();
 }
 
-static struct heard_packet hear(const struct phone *phone)
-{
-	struct heard_packet packet;
-
-	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
-	return packet;
-}
-
 /* Everything that comes until the player says that it is done. */
 static size_t record_to_the_end(uint32_t law, int16_t *ret_samples, size_t most)
 {
@@ -105,10 +97,10 @@ START_TEST(packets_follow_each_other_by_the_clock)
 
 	call("PCMU");
 	rig_play(alice.stream, CORE_PLAY_TONE, "dial", 1);
-	first = hear(&alice);
+	first = phone_must_hear(&alice);
 	ck_assert(first.marker);
 	for (uint32_t i = 1; i <= PACKETS; i++) {
-		packet = hear(&alice);
+		packet = phone_must_hear(&alice);
 		ck_assert(!packet.marker);
 		ck_assert_uint_eq(packet.ssrc, first.ssrc);
 		ck_assert_uint_eq(packet.sequence, (uint16_t)(first.sequence + i));
@@ -129,7 +121,7 @@ START_TEST(frames_are_as_long_as_was_agreed)
 	config.ptime_ms = 30;
 	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
 	rig_play(alice.stream, CORE_PLAY_TONE, "dial", 1);
-	ck_assert_uint_eq(hear(&alice).bytes, 240);
+	ck_assert_uint_eq(phone_must_hear(&alice).bytes, 240);
 	phone_record(&alice, RTP_LAW_MU, heard, 8000);
 	ck_assert(share_of(heard, 8000, 350) + share_of(heard, 8000, 440) > 0.98);
 	hang_up();
@@ -283,7 +275,7 @@ START_TEST(the_next_takes_the_place_of_what_plays)
 
 	call("PCMU");
 	rig_play(alice.stream, CORE_PLAY_TONE, "dial", 1);
-	before = hear(&alice);
+	before = phone_must_hear(&alice);
 	rig_play(alice.stream, CORE_PLAY_TONE, "busy", 2);
 	rig_until(rig_heard.plays == 1);
 	ck_assert_uint_eq(rig_heard.how, PBX_MEDIA_STOPPED);
@@ -291,7 +283,7 @@ START_TEST(the_next_takes_the_place_of_what_plays)
 	(void)phone_forget(&alice);
 	phone_record(&alice, RTP_LAW_MU, heard, 1600);
 	ck_assert(share_of(heard, 1600, 620) > 0.4);
-	after = hear(&alice);
+	after = phone_must_hear(&alice);
 	ck_assert_uint_eq(after.ssrc, before.ssrc);
 	ck_assert_int_eq(rtp_driver.stop(alice.stream), PBX_OK);
 	rig_until(rig_heard.plays == 2);
@@ -338,7 +330,7 @@ START_TEST(echo_gives_back_what_was_said)
 	rig_obeyed(1);
 	for (uint8_t i = 0; i < 10; i++) {
 		phone_say(&alice, i);
-		packet = hear(&alice);
+		packet = phone_must_hear(&alice);
 		ck_assert_uint_eq(packet.payload[0], i);
 		ck_assert_uint_eq(packet.ssrc, rig_stats(alice.stream).send_ssrc);
 		ck_assert(packet.marker == (i == 0));

@@ -10,28 +10,12 @@ static struct phone alice, bob;
 
 static void call(const char *alice_codecs, const char *bob_codecs)
 {
-	rig_start();
-	phone_init(&alice, AF_INET);
-	phone_init(&bob, AF_INET);
-	phone_call(&alice, 1, alice_codecs);
-	phone_call(&bob, 1, bob_codecs);
-	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
-	core_loop_settle();
+	rig_call(&alice, alice_codecs, &bob, bob_codecs);
 }
 
 static void hang_up(void)
 {
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
-}
-
-static struct heard_packet hear(const struct phone *phone)
-{
-	struct heard_packet packet;
-
-	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
-	return packet;
+	rig_hang_up(&alice, &bob);
 }
 
 static void reconfigure(struct phone *phone, const char *codecs, const struct core_addr *rtp)
@@ -50,13 +34,13 @@ START_TEST(both_hear_each_other_under_one_ssrc_each)
 
 	call("PCMU", "PCMU");
 	phone_say(&alice, 1);
-	first = hear(&bob);
+	first = phone_must_hear(&bob);
 	ck_assert(first.marker);
 	ck_assert_uint_eq(first.ssrc, rig_stats(bob.stream).send_ssrc);
 	ck_assert_uint_ne(first.ssrc, alice.ssrc);
 	for (uint16_t i = 1; i <= 50; i++) {
 		phone_say(&alice, (uint8_t)i);
-		packet = hear(&bob);
+		packet = phone_must_hear(&bob);
 		ck_assert(!packet.marker);
 		ck_assert_uint_eq(packet.ssrc, first.ssrc);
 		ck_assert_uint_eq(packet.sequence, (uint16_t)(first.sequence + i));
@@ -65,7 +49,7 @@ START_TEST(both_hear_each_other_under_one_ssrc_each)
 		ck_assert_uint_eq(packet.payload[159], i);
 	}
 	phone_say(&bob, 77);
-	ck_assert_uint_eq(hear(&alice).payload[0], 77);
+	ck_assert_uint_eq(phone_must_hear(&alice).payload[0], 77);
 	ck_assert_uint_eq(rig_stats(alice.stream).packets_in, 51);
 	ck_assert_uint_eq(rig_stats(bob.stream).packets_out, 51);
 	rig_until(rig_heard.first_packets == 2);
@@ -83,9 +67,9 @@ START_TEST(works_over_ipv6_and_between_the_two_worlds)
 	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
 	core_loop_settle();
 	phone_say(&alice, 3);
-	ck_assert_uint_eq(hear(&bob).payload[0], 3);
+	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 3);
 	phone_say(&bob, 4);
-	ck_assert_uint_eq(hear(&alice).payload[0], 4);
+	ck_assert_uint_eq(phone_must_hear(&alice).payload[0], 4);
 	hang_up();
 }
 END_TEST
@@ -97,15 +81,15 @@ START_TEST(loss_and_order_of_the_source_are_kept)
 	call("PCMU", "PCMU");
 	for (int i = 0; i < 3; i++)
 		phone_say(&alice, 0);
-	first = hear(&bob);
-	(void)hear(&bob), (void)hear(&bob);
+	first = phone_must_hear(&bob);
+	(void)phone_must_hear(&bob), (void)phone_must_hear(&bob);
 	alice.sequence = (uint16_t)(alice.sequence + 2); /* two are lost */
 	alice.timestamp += 320;
 	phone_say(&alice, 5);
-	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(first.sequence + 5));
+	ck_assert_uint_eq(phone_must_hear(&bob).sequence, (uint16_t)(first.sequence + 5));
 	alice.sequence = (uint16_t)(alice.sequence - 2); /* and one of them was only late */
 	phone_say(&alice, 4);
-	ck_assert_uint_eq(hear(&bob).sequence, (uint16_t)(first.sequence + 4));
+	ck_assert_uint_eq(phone_must_hear(&bob).sequence, (uint16_t)(first.sequence + 4));
 	ck_assert_uint_eq(rig_stats(alice.stream).lost, 1);
 	ck_assert_uint_eq(rig_stats(alice.stream).late, 1);
 	hang_up();
@@ -128,11 +112,11 @@ START_TEST(payload_types_become_those_of_the_receiver)
 	ck_assert_int_eq(rtp_driver.configure(bob.stream, &config), PBX_OK);
 	core_loop_settle();
 	phone_send_type(&alice, 107, false, "opaque", 6);
-	ck_assert_uint_eq(hear(&bob).type, 111);
+	ck_assert_uint_eq(phone_must_hear(&bob).type, 111);
 	phone_send_type(&alice, 96, true, "\1\2\0\240", 4);
-	ck_assert_uint_eq(hear(&bob).type, 100);
+	ck_assert_uint_eq(phone_must_hear(&bob).type, 100);
 	phone_send_type(&bob, 112, false, "opaque", 6);
-	ck_assert_uint_eq(hear(&alice).type, 107);
+	ck_assert_uint_eq(phone_must_hear(&alice).type, 107);
 	phone_send_type(&bob, 111, false, "opaque", 6); /* not what it said it would send */
 	rig_until(rig_stats(bob.stream).malformed == 1);
 	ck_assert_int_eq(phone_forget(&alice), 0);
@@ -146,11 +130,11 @@ START_TEST(one_law_is_translated_to_the_other)
 
 	call("PCMU", "PCMA");
 	phone_say(&alice, 0x90);
-	packet = hear(&bob);
+	packet = phone_must_hear(&bob);
 	ck_assert_uint_eq(packet.type, 8);
 	ck_assert_uint_eq(packet.payload[7], rtp_g711_encode(RTP_LAW_A, rtp_g711_decode(RTP_LAW_MU, 0x90)));
 	phone_say(&bob, 0xd5);
-	packet = hear(&alice);
+	packet = phone_must_hear(&alice);
 	ck_assert_uint_eq(packet.type, 0);
 	ck_assert_int_le(abs(rtp_g711_decode(RTP_LAW_MU, packet.payload[7])), 8);
 	hang_up();
@@ -200,13 +184,13 @@ START_TEST(a_stranger_is_dropped_and_counted)
 	phone_init(&mallory, AF_INET);
 	mallory.pbx = alice.pbx;
 	phone_say(&alice, 1);
-	(void)hear(&bob);
+	(void)phone_must_hear(&bob);
 	for (int i = 0; i < 20; i++)
 		phone_say(&mallory, 66);
 	rig_until(rig_stats(alice.stream).foreign == 20);
 	ck_assert_int_eq(phone_forget(&bob), 0);
 	phone_say(&bob, 2);
-	(void)hear(&alice);
+	(void)phone_must_hear(&alice);
 	ck_assert_int_eq(phone_forget(&mallory), 0);
 	phone_fini(&mallory);
 	hang_up();
@@ -226,9 +210,9 @@ START_TEST(a_phone_behind_nat_is_learned_after_four_packets)
 	rig_until(rig_stats(alice.stream).foreign == 3);
 	ck_assert_int_eq(phone_forget(&bob), 0);
 	phone_say(&natted, 9);
-	ck_assert_uint_eq(hear(&bob).payload[0], 9);
+	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 9);
 	phone_say(&bob, 2);
-	ck_assert_uint_eq(hear(&natted).payload[0], 2);
+	ck_assert_uint_eq(phone_must_hear(&natted).payload[0], 2);
 	rig_until(rig_heard.sources == 1);
 	ck_assert_uint_eq(rig_heard.source.in4.sin_port, natted.rtp.in4.sin_port);
 	ck_assert_uint_eq(rig_stats(alice.stream).remote.in4.sin_port, natted.rtp.in4.sin_port);
@@ -277,7 +261,7 @@ START_TEST(the_address_of_sdp_takes_the_place_of_whoever_came_first)
 	mallory.pbx = alice.pbx;
 	for (int i = 0; i < 5; i++)
 		phone_say(&mallory, 66);
-	(void)hear(&bob); /* latched: alice has been silent */
+	(void)phone_must_hear(&bob); /* latched: alice has been silent */
 	(void)phone_forget(&bob);
 	phone_say(&alice, 1);
 	rig_until(rig_stats(alice.stream).packets_in >= 3);
@@ -285,7 +269,7 @@ START_TEST(the_address_of_sdp_takes_the_place_of_whoever_came_first)
 	for (int i = 0; i < 20; i++)
 		phone_say(&mallory, 66);
 	phone_say(&bob, 2);
-	ck_assert_uint_eq(hear(&alice).payload[0], 2);
+	ck_assert_uint_eq(phone_must_hear(&alice).payload[0], 2);
 	ck_assert_int_eq(phone_forget(&mallory), 0);
 	phone_fini(&mallory);
 	hang_up();
@@ -316,12 +300,12 @@ START_TEST(a_new_offer_moves_the_source_and_the_stream_goes_on)
 
 	call("PCMU", "PCMU");
 	phone_say(&alice, 1);
-	before = hear(&bob);
+	before = phone_must_hear(&bob);
 	phone_init(&elsewhere, AF_INET);
 	elsewhere.pbx = alice.pbx;
 	reconfigure(&alice, "PCMU", &elsewhere.rtp);
 	phone_say(&elsewhere, 2);
-	after = hear(&bob);
+	after = phone_must_hear(&bob);
 	ck_assert_uint_eq(after.ssrc, before.ssrc);
 	ck_assert_uint_eq(after.sequence, (uint16_t)(before.sequence + 1));
 	ck_assert(after.marker);
@@ -329,7 +313,7 @@ START_TEST(a_new_offer_moves_the_source_and_the_stream_goes_on)
 	phone_say(&alice, 3); /* the old place has no say any more */
 	rig_until(rig_stats(alice.stream).foreign == 1);
 	phone_say(&bob, 4);
-	ck_assert_uint_eq(hear(&elsewhere).payload[0], 4);
+	ck_assert_uint_eq(phone_must_hear(&elsewhere).payload[0], 4);
 	phone_fini(&elsewhere);
 	hang_up();
 }
@@ -341,13 +325,13 @@ START_TEST(after_the_next_answer_a_rebound_nat_is_followed)
 
 	call("PCMU", "PCMU");
 	phone_say(&alice, 1);
-	(void)hear(&bob);
+	(void)phone_must_hear(&bob);
 	phone_init(&rebound, AF_INET);
 	rebound.pbx = alice.pbx;
 	reconfigure(&alice, "PCMU", &alice.rtp); /* SDP says the same as before */
 	for (int i = 0; i < 4; i++)
 		phone_say(&rebound, 5);
-	ck_assert_uint_eq(hear(&bob).payload[0], 5);
+	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 5);
 	phone_fini(&rebound);
 	hang_up();
 }
@@ -395,7 +379,7 @@ START_TEST(broken_packets_are_counted_and_go_nowhere)
 		       "hello"
 		       "\x00\x00\x03",
 		       12 + 4 + 8 + 5 + 3);
-	packet = hear(&bob);
+	packet = phone_must_hear(&bob);
 	ck_assert_uint_eq(packet.bytes, 5);
 	ck_assert_mem_eq(packet.payload, "hello", 5);
 	hang_up();
@@ -426,9 +410,9 @@ START_TEST(streams_of_different_workers_meet_without_losing_a_packet)
 			phone_say(&alice, (uint8_t)i);
 		}
 		for (int i = 0; i < PACKETS; i++) {
-			packet = hear(&alice);
+			packet = phone_must_hear(&alice);
 			ck_assert_int_eq(packet.payload[0], i);
-			packet = hear(&bob);
+			packet = phone_must_hear(&bob);
 			ck_assert_int_eq(packet.payload[0], i);
 		}
 	}

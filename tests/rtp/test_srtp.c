@@ -192,9 +192,7 @@ static void hang_up(void)
 {
 	rtp_guard_free(alice_sends);
 	rtp_guard_free(alice_hears);
-	phone_fini(&alice);
-	phone_fini(&bob);
-	rig_stop();
+	rig_hang_up(&alice, &bob);
 }
 
 static struct packet sealed_by_alice(uint8_t filled_with)
