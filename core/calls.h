@@ -118,4 +118,5 @@ void core_ice_agree(const struct core_stream_config *before, const struct core_m
 bool core_ice_add(struct core_ice *ice, const struct core_ice *more);
 
 bool core_codec_same(const struct core_codec *a,
-		     const struct core_codec *b); /* name, clock, channels: never by number (fmtp: codec's own) */
+		     const struct core_codec *b);         /* name, clock, channels: never by number (fmtp: codec's own) */
+bool core_codec_is_noise(const struct core_codec *codec); /* CN: comfort noise (RFC 3389) */

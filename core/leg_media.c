@@ -93,7 +93,7 @@ static void list_add_agreed(struct core_media_desc *list, const struct core_leg 
 	}
 }
 
-/* Ours, of which we would take any. */
+/* Ours, of which we would take any: without speech what accompanies it, keys and comfort noise. */
 static void list_add_own(struct core_media_desc *list, bool speech)
 {
 	struct core_codec own[CORE_MOST_CODECS];
@@ -101,7 +101,7 @@ static void list_add_own(struct core_media_desc *list, bool speech)
 		core_media->codecs_taken ? core_media->codecs_taken(own, CORE_MOST_CODECS) : core_media->codecs(own, CORE_MOST_CODECS);
 
 	for (uint8_t i = 0; i < count; i++)
-		if (speech || strcasecmp(own[i].name, "telephone-event") == 0)
+		if (speech || strcasecmp(own[i].name, "telephone-event") == 0 || core_codec_is_noise(&own[i]))
 			list_add(list, &own[i]);
 }
 

@@ -216,7 +216,7 @@ const struct pbx_quality core_quality_service = {
 static bool may_fall_silent(const struct core_leg *leg)
 {
 	for (uint8_t i = 0; i < leg->config.codec_count; i++)
-		if (strcasecmp(leg->config.codecs[i].name, "CN") == 0)
+		if (core_codec_is_noise(&leg->config.codecs[i]))
 			return true;
 	return strcasecmp(leg->config.codecs[0].name, "G729") == 0 || strcasecmp(leg->config.codecs[0].name, "speex") == 0;
 }

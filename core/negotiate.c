@@ -21,6 +21,11 @@ bool core_codec_same(const struct core_codec *a, const struct core_codec *b)
 	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && channels_of(a) == channels_of(b);
 }
 
+bool core_codec_is_noise(const struct core_codec *codec)
+{
+	return strcasecmp(codec->name, "CN") == 0;
+}
+
 static bool is_events(const struct core_codec *codec)
 {
 	return strcasecmp(codec->name, "telephone-event") == 0;
@@ -28,7 +33,7 @@ static bool is_events(const struct core_codec *codec)
 
 static bool is_companion(const struct core_codec *codec)
 {
-	return is_events(codec) || strcasecmp(codec->name, "CN") == 0;
+	return is_events(codec) || core_codec_is_noise(codec);
 }
 
 static const struct core_codec *find_codec(const struct core_codec *codecs, uint8_t count, const struct core_codec *wanted)

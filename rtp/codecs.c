@@ -17,11 +17,13 @@
 #include <strings.h>
 
 #define SERVICE "pbx.codec/1"
+#define TYPE_WIDE_NOISE 106u /* CN/16000 has no number of its own; browsers have this one */
 
 static struct rtp_codec codecs[RTP_MOST_CODECS];
 static uint32_t codec_count;
 static const struct pbx_list *wanted; /* NULL: all, as they come */
-static uint64_t made_at;              /* core_host_offers(); 0: not made */
+static bool with_noise;
+static uint64_t made_at; /* core_host_offers(); 0: not made */
 
 /* ---- the list ---- */
 
@@ -199,6 +201,23 @@ static int ask_offer(const struct rtp_codec *codec, char *ret_fmtp, uint32_t siz
 	return err;
 }
 
+void rtp_codecs_add_noise(bool on)
+{
+	with_noise = on;
+}
+
+/* Its clock is that of the codec whose silence it describes (RFC 3389 4). */
+static uint8_t add_noise(struct core_codec *ret_codec, uint32_t clock_hz, uint8_t type, bool offered)
+{
+	for (uint32_t i = 0; i < codec_count; i++) {
+		if (codecs[i].row.clock_hz != clock_hz || codecs[i].row.flags & PBX_CODEC_SILENCE || (offered && !codecs[i].offered))
+			continue;
+		*ret_codec = (struct core_codec){ .name = "CN", .clock_hz = clock_hz, .channels = 1, .payload_type = type };
+		return 1;
+	}
+	return 0;
+}
+
 uint8_t rtp_codecs_list(struct core_codec *ret_codecs, uint8_t size, bool offered)
 {
 	static const struct core_codec events = {
@@ -220,6 +239,10 @@ uint8_t rtp_codecs_list(struct core_codec *ret_codecs, uint8_t size, bool offere
 		if (ask_offer(&codecs[i], listed->fmtp, sizeof listed->fmtp) == PBX_OK)
 			count++;
 	}
+	if (with_noise && count + 1 < size)
+		count = (uint8_t)(count + add_noise(&ret_codecs[count], 8000, RTP_TYPE_NOISE, offered));
+	if (with_noise && count + 1 < size)
+		count = (uint8_t)(count + add_noise(&ret_codecs[count], 16000, TYPE_WIDE_NOISE, offered));
 	if (count < size)
 		ret_codecs[count++] = events;
 	return count;

@@ -7,6 +7,7 @@
 #include <core/owner.h>
 #include <pbx/codec.h>
 
+#define RTP_TYPE_NOISE 13u  /* CN/8000 (RFC 3551) */
 #define RTP_MOST_CODECS 64u /* all together; what plugins offer beyond that is not used */
 
 struct rtp_codec {
@@ -25,9 +26,11 @@ void rtp_codecs_order(const struct pbx_list *order);
 /* PBX_OK, PBX_EINVAL and diag: an entry is no name. */
 int rtp_codecs_check(const struct pbx_list *order, struct pbx_diag *diag);
 void rtp_codecs_fini(void);
+/* Whether comfort noise (CN, RFC 3389) is among them, for those that do not describe silence by themselves: off at first. */
+void rtp_codecs_add_noise(bool on);
 
 const struct rtp_codec *rtp_codec_find(const struct core_codec *codec); /* NULL: none of ours */
-/* Best first with what we say in an offer; telephone-event last. offered: only those. How many were written. */
+/* Best first with what we say in an offer; comfort noise and telephone-event last. offered: only those. How many were written. */
 uint8_t rtp_codecs_list(struct core_codec *ret_codecs, uint8_t size, bool offered);
 /* Our parameters in answer to an offered codec's. PBX_OK, PBX_ENOENT (none of ours), PBX_ENOTSUP (not with these parameters). */
 int rtp_codec_answer(const struct core_codec *offered, char *ret_fmtp, uint32_t size);

@@ -42,7 +42,9 @@ bool rtp_coding_differs(const struct core_stream_config *a, const struct core_st
 bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b)
 {
 	return a->filter_wanted.owner || b->filter_wanted.owner || a->injection || b->injection ||
-	       rtp_engine.settings->jitter_buffer.passthrough;
+	       rtp_engine.settings->jitter_buffer.passthrough ||
+	       (a->configured && b->configured &&
+		(rtp_route_lacks_noise(&a->config, &b->config) || rtp_route_lacks_noise(&b->config, &a->config)));
 }
 
 static struct needs needs_of(const struct rtp_stream *stream)

@@ -19,6 +19,10 @@
 #define HANG_MS 200u
 #define FLOOR_RISES 1.26f /* a second: 2 dB */
 #define FIRST_FLOOR_RMS 200.0f
+#define MOST_HUSHED_RMS 330.0f /* -40 dBFS: what is louder is meant to be heard, however steady (music, tones) */
+#define OTHER_LEVEL 1.4f       /* 3 dB */
+#define TOLD_AGAIN_MS 100u     /* no more often than that */
+#define TOLD_ANYWAY_MS 1000u   /* ways through NAT stay open, and the other side knows that we are there */
 
 /* ---- making ---- */
 
@@ -171,4 +175,35 @@ bool rtp_quiet_note(struct rtp_quiet *quiet, const int16_t *samples, uint32_t co
 	else
 		quiet->hang_left -= count < quiet->hang_left ? count : quiet->hang_left;
 	return speech || quiet->hang_left > 0;
+}
+
+/* ---- falling silent ---- */
+
+void rtp_hush_init(struct rtp_hush *hush, uint32_t rate_hz)
+{
+	*hush = (struct rtp_hush){ 0 };
+	rtp_quiet_init(&hush->quiet, rate_hz);
+}
+
+static bool sounds_otherwise(const struct rtp_hush *hush)
+{
+	float now = fmaxf(hush->quiet.rms, 1), told = fmaxf(hush->told_rms, 1);
+
+	return now > told * OTHER_LEVEL || told > now * OTHER_LEVEL;
+}
+
+uint32_t rtp_hush_note(struct rtp_hush *hush, const int16_t *samples, uint32_t count)
+{
+	bool began = !hush->silent, speech = rtp_quiet_note(&hush->quiet, samples, count) || hush->quiet.rms > MOST_HUSHED_RMS;
+	uint32_t ms = hush->since_told / (hush->quiet.rate_hz / 1000);
+
+	hush->silent = !speech;
+	hush->since_told += count;
+	if (speech)
+		return RTP_HUSH_SPEECH;
+	if (!began && ms < TOLD_ANYWAY_MS && (ms < TOLD_AGAIN_MS || !sounds_otherwise(hush)))
+		return RTP_HUSH_NOTHING;
+	hush->told_rms = hush->quiet.rms;
+	hush->since_told = 0;
+	return RTP_HUSH_TELL;
 }

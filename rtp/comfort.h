@@ -36,3 +36,18 @@ struct rtp_quiet {
 void rtp_quiet_init(struct rtp_quiet *quiet, uint32_t rate_hz);
 /* A frame of 10 to 60 ms. True: somebody speaks, or spoke a moment ago. */
 bool rtp_quiet_note(struct rtp_quiet *quiet, const int16_t *samples, uint32_t count);
+
+/* What a sender that may fall silent does with each frame. */
+#define RTP_HUSH_SPEECH 0u /* sends it */
+#define RTP_HUSH_TELL 1u   /* sends how it sounds instead: silence begins, sounds otherwise than before, or has lasted another while */
+#define RTP_HUSH_NOTHING 2u
+
+struct rtp_hush {
+	struct rtp_quiet quiet;
+	bool silent;
+	float told_rms;
+	uint32_t since_told; /* samples */
+};
+
+void rtp_hush_init(struct rtp_hush *hush, uint32_t rate_hz);
+uint32_t rtp_hush_note(struct rtp_hush *hush, const int16_t *samples, uint32_t count); /* RTP_HUSH_… */

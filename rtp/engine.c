@@ -360,6 +360,8 @@ static void take_settings(const struct rtp_settings *settings)
 {
 	rtp_engine.settings = settings;
 	rtp_ear_configure(&settings->jitter_buffer);
+	rtp_mouth_configure(settings->dtx);
+	rtp_codecs_add_noise(settings->dtx);
 	rtp_codecs_order(settings->codecs.count ? &settings->codecs : NULL);
 	rtp_engine.nat = strcmp(settings->nat, "off") == 0      ? RTP_NAT_OFF
 			 : strcmp(settings->nat, "strict") == 0 ? RTP_NAT_STRICT

@@ -15,6 +15,7 @@ struct rtp_settings {
 	struct pbx_list srtp_suites;
 	struct pbx_list codecs;
 	const char *transcode, *prefer;
+	bool dtx;
 	const char *ice;
 	uint32_t consent_s;
 	struct rtp_jitter_settings jitter_buffer;

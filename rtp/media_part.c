@@ -443,6 +443,10 @@ static const struct pbx_setting settings[] = {
 			   "has the codec it likes best (always)"),
 	PBX_CHOICE(struct rtp_settings, prefer, .initial_text = "remote", .choices = PBX_CHOICES("remote", "local"),
 		   .help = "Whose order of codecs counts in an answer: the offer's (remote) or media.codecs (local)"),
+	PBX_BOOL(struct rtp_settings, dtx, .initial = 0,
+		 .help = "Where we encode, send no sound while nobody speaks, but how the noise is (CN, RFC 3389), to who agrees; calls "
+			 "that begin "
+			 "from then on. Opus, G.729 and Speex describe silence themselves: settings of their plugins"),
 	PBX_CHOICE(
 		struct rtp_settings, ice, .initial_text = "full", .choices = PBX_CHOICES("off", "lite", "full"),
 		.help = "How peers that speak ICE are found: not (off), by answering them (lite: for a server that everybody reaches), by "

@@ -2,9 +2,11 @@
  * mouth - resample, gather, encode, send
  *
  * The first packet after anything else carries the marker and a timestamp as much later as time has passed; then each is one packet
- * further, sent or not (DTX), whatever the clock of the wall does.
+ * further, sent or not (DTX), whatever the clock of the wall does. Where the other side takes comfort noise (RFC 3389), and the settings say so, a
+ * frame in which nobody speaks is not sent: now and then a packet tells how it sounds.
  */
 #include "mouth.h"
+#include "comfort.h"
 #include "filter.h"
 #include "injection.h"
 #include "worker.h"
@@ -22,6 +24,9 @@ struct rtp_mouth {
 	uint32_t ptime_ms, frame_samples, frame_ticks;
 	bool is_g711;
 	uint32_t law;
+	bool hushes; /* silence is described, in packets of noise_type */
+	uint8_t noise_type;
+	struct rtp_hush hush;
 	struct rtp_resamplers from;
 	uint32_t timestamp; /* of the next packet, while talking */
 	bool paused;        /* there was nothing to say: the next packet begins a talkspurt */
@@ -30,6 +35,13 @@ struct rtp_mouth {
 };
 
 /* ---- made and freed ---- [loop] */
+
+static bool may_hush;
+
+void rtp_mouth_configure(bool hushes)
+{
+	may_hush = hushes;
+}
 
 static const struct rtp_codec *first_known(const struct core_stream_config *config, const struct core_codec **ret_remote)
 {
@@ -49,6 +61,20 @@ static void note_law(struct rtp_mouth *mouth)
 
 	mouth->is_g711 = mouth->coder.row.clock_hz == 8000 && (mu || strcasecmp(mouth->coder.row.name, "PCMA") == 0);
 	mouth->law = mu ? RTP_LAW_MU : RTP_LAW_A;
+}
+
+/* Comfort noise that goes with its codec: on the same clock. */
+static void note_noise(struct rtp_mouth *mouth, const struct core_stream_config *config)
+{
+	if (mouth->coder.row.flags & PBX_CODEC_SILENCE)
+		return;
+	for (uint8_t i = 0; may_hush && i < config->codec_count; i++) {
+		if (strcasecmp(config->codecs[i].name, "CN") != 0 || config->codecs[i].clock_hz != mouth->coder.row.clock_hz)
+			continue;
+		mouth->hushes = true;
+		mouth->noise_type = config->codecs[i].payload_type & 0x7f;
+		rtp_hush_init(&mouth->hush, mouth->coder.row.rate_hz);
+	}
 }
 
 int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context),
@@ -78,6 +104,7 @@ int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, ui
 		return err;
 	}
 	note_law(mouth);
+	note_noise(mouth, config);
 	*ret_mouth = mouth;
 	return PBX_OK;
 }
@@ -111,7 +138,7 @@ uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth)
 bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law)
 {
 	*ret_law = mouth->law;
-	return mouth->is_g711 && !mouth->filter && !mouth->injection;
+	return mouth->is_g711 && !mouth->filter && !mouth->injection && !mouth->hushes;
 }
 
 void rtp_mouth_set_filter(struct rtp_mouth *mouth, struct rtp_filter *filter)
@@ -131,11 +158,11 @@ void rtp_mouth_rest(struct rtp_session *session)
 		session->mouth->gathered = 0;
 }
 
-/* bytes 0: there was nothing to say, and time passes all the same. */
-static void send_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes)
+/* bytes 0: there was nothing to say, and time passes all the same. Only speech begins a talkspurt. */
+static void send_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type)
 {
 	struct rtp_mouth *mouth = session->mouth;
-	bool marker = !session->talking || mouth->paused;
+	bool speech = type == mouth->type, marker = speech && (!session->talking || mouth->paused);
 
 	if (!rtp_can_send(session)) {
 		rtp_mouth_rest(session);
@@ -146,16 +173,31 @@ static void send_payload(struct rtp_session *session, uint8_t *payload, uint32_t
 		rtp_relay_interrupted(session);
 	}
 	session->talking = true;
-	mouth->paused = bytes == 0;
+	mouth->paused = bytes == 0 || !speech;
 	if (bytes > 0)
-		rtp_send(session, payload, bytes, mouth->type, marker, (uint16_t)(session->sender.sequence + 1u), mouth->timestamp);
+		rtp_send(session, payload, bytes, type, marker, (uint16_t)(session->sender.sequence + 1u), mouth->timestamp);
 	mouth->timestamp += mouth->frame_ticks;
 }
 
 void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint32_t bytes)
 {
 	if (session->mouth)
-		send_payload(session, payload, bytes);
+		send_payload(session, payload, bytes, session->mouth->type);
+}
+
+/* Nobody speaks: the frame is described, or nothing of it is said. False: it is to be heard. */
+static bool hush(struct rtp_session *session)
+{
+	struct rtp_mouth *mouth = session->mouth;
+	uint8_t packet[RTP_HEADER_BYTES + RTP_COMFORT_MOST_BYTES], *payload = packet + RTP_HEADER_BYTES;
+	uint32_t what = rtp_hush_note(&mouth->hush, mouth->gathers, mouth->frame_samples), bytes = 0;
+
+	if (what == RTP_HUSH_SPEECH)
+		return false;
+	if (what == RTP_HUSH_TELL)
+		bytes = rtp_comfort_describe(mouth->gathers, mouth->frame_samples, payload);
+	send_payload(session, payload, bytes, mouth->noise_type);
+	return true;
 }
 
 static void say_frame(struct rtp_session *session)
@@ -167,11 +209,14 @@ static void say_frame(struct rtp_session *session)
 		rtp_injection_speak(mouth->injection, mouth->coder.row.rate_hz, mouth->gathers, mouth->frame_samples);
 	if (rtp_filter_takes(mouth->filter, mouth->coder.row.rate_hz))
 		rtp_filter_heard(mouth->filter, mouth->gathers, mouth->frame_samples);
+	mouth->gathered = 0;
+	if (mouth->hushes && hush(session))
+		return;
 	int32_t bytes = mouth->coder.row.encode(mouth->coder.state, mouth->gathers, mouth->frame_samples, packet + RTP_HEADER_BYTES,
 						PBX_CODEC_MOST_BYTES);
 
-	mouth->gathered = 0;
-	send_payload(session, packet + RTP_HEADER_BYTES, bytes > 0 && bytes <= (int32_t)PBX_CODEC_MOST_BYTES ? (uint32_t)bytes : 0);
+	send_payload(session, packet + RTP_HEADER_BYTES, bytes > 0 && bytes <= (int32_t)PBX_CODEC_MOST_BYTES ? (uint32_t)bytes : 0,
+		     mouth->type);
 }
 
 static void gather(struct rtp_session *session, const int16_t *samples, uint32_t count)

@@ -12,6 +12,8 @@
 struct rtp_injection;
 struct rtp_mouth;
 
+/* For the mouths that are made from here on: whether they say silence by comfort noise (CN, RFC 3389) to who takes it. Off at first. [loop] */
+void rtp_mouth_configure(bool hushes);
 /* Of the first codec of a configuration that we have, in packets of about ptime_ms; rates: bits of the rates that it will be given.
  * on_leaving(context): its codec is being taken away. PBX_OK, PBX_ENOTSUP (none of them is ours), PBX_ENOMEM. [loop] */
 int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context),
@@ -35,5 +37,6 @@ void rtp_mouth_give_payload(struct rtp_session *session, uint8_t *payload, uint3
 void rtp_mouth_rest(struct rtp_session *session);
 uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth);     /* of its codec: no resampling */
 uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth); /* of its packets */
-/* It speaks G.711, and which: what is encoded already may be given to it. Not through a filter, nor when a plugin speaks too. */
+/* It speaks G.711, and which: what is encoded already may be given to it. Not through a filter, nor when a plugin speaks too, nor where it
+ * listens for silence. */
 bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law);

@@ -29,6 +29,8 @@ static uint8_t kind_of(const struct core_codec *codec)
 {
 	if (strcasecmp(codec->name, "telephone-event") == 0)
 		return RTP_KIND_EVENT;
+	if (strcasecmp(codec->name, "CN") == 0)
+		return RTP_KIND_NOISE;
 	if (codec->clock_hz != 8000 || channels(codec) != 1)
 		return RTP_KIND_OPAQUE;
 	if (strcasecmp(codec->name, "PCMU") == 0)
@@ -217,11 +219,17 @@ void rtp_route_make(const struct core_stream_config *from, const struct core_str
 	ret_route->silences_keys = from->digits == CORE_DIGITS_TONES && to->digits != CORE_DIGITS_TONES;
 }
 
+/* Speech that we can decode, and silence that we can fill. */
+static bool is_ours(const struct core_codec *codec)
+{
+	return kind_of(codec) == RTP_KIND_NOISE || (kind_of(codec) != RTP_KIND_EVENT && rtp_codec_find(codec));
+}
+
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first)
 {
 	for (uint8_t i = 0; i < from->codec_count; i++) {
-		if (way_of(&from->codecs[i], to) == RTP_OUT_NONE && kind_of(&from->codecs[i]) != RTP_KIND_EVENT &&
-		    rtp_codec_find(&from->codecs[i]))
+		if (way_of(&from->codecs[i], to) == RTP_OUT_NONE && kind_of(&from->codecs[i]) != RTP_KIND_NOISE &&
+		    is_ours(&from->codecs[i]))
 			return true;
 		if (first)
 			return false;
@@ -229,10 +237,19 @@ bool rtp_route_lacks(const struct core_stream_config *from, const struct core_st
 	return false;
 }
 
+bool rtp_route_lacks_noise(const struct core_stream_config *from, const struct core_stream_config *to)
+{
+	for (uint8_t i = 0; i < from->codec_count; i++) {
+		if (kind_of(&from->codecs[i]) == RTP_KIND_NOISE && way_of(&from->codecs[i], to) == RTP_OUT_NONE)
+			return true;
+	}
+	return false;
+}
+
 void rtp_route_close(const struct core_stream_config *from, struct rtp_route *route)
 {
 	for (uint8_t i = 0; from && i < from->codec_count; i++) {
-		if (kind_of(&from->codecs[i]) != RTP_KIND_EVENT && rtp_codec_find(&from->codecs[i]))
+		if (is_ours(&from->codecs[i]))
 			route->out[from->receive_types[i] & 0x7f] = RTP_OUT_NONE;
 	}
 }

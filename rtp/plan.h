@@ -24,5 +24,7 @@ void rtp_route_make(const struct core_stream_config *from, const struct core_str
 void rtp_route_close(const struct core_stream_config *from, struct rtp_route *route);
 /* Whether `from` may send a codec of ours that cannot be passed to `to` as it is; first: whether the one it sends by preference is such. */
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first);
+/* Whether `from` may describe its silence (CN) to `to`, who has not agreed to that and would hear nothing. */
+bool rtp_route_lacks_noise(const struct core_stream_config *from, const struct core_stream_config *to);
 /* The codec we send: the first, by name. "" when there is none. */
 const char *rtp_config_codec(const struct core_stream_config *config);

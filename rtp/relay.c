@@ -178,7 +178,7 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 		rtp_count(&to->counters.late, 1);
 		return;
 	}
-	if (kind != RTP_KIND_EVENT)
+	if (kind != RTP_KIND_EVENT && kind != RTP_KIND_NOISE)
 		to->map.type = packet->type;
 	if (out & RTP_OUT_TRANSCODE)
 		rtp_g711_convert(rtp_kind_law(kind), packet->payload, packet->payload_bytes);

@@ -145,6 +145,15 @@ static void heard_something(struct rtp_session *session)
 			rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_FIRST_PACKET });
 }
 
+/* The party falls silent. Its peer is told the same while the relay is who feeds it, else the mouth finds out by itself. */
+static void take_noise(struct rtp_session *session, const struct rtp_packet *packet)
+{
+	if (session->ear)
+		rtp_ear_put_noise(session->ear, packet, session->worker->now_us);
+	if (session->peer && session->peer->map.synced)
+		rtp_relay(session, session->peer, session->route, packet);
+}
+
 static void use_packet(struct rtp_session *session, const struct rtp_packet *packet, uint8_t kind)
 {
 	if (!(session->plan->direction & CORE_RECV))
@@ -155,8 +164,7 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 			rtp_ear_put_event(session->ear, packet, session->worker->now_us);
 	}
 	if (kind == RTP_KIND_NOISE) {
-		if (session->ear)
-			rtp_ear_put_noise(session->ear, packet, session->worker->now_us);
+		take_noise(session, packet);
 		return;
 	}
 	if (session->taps)

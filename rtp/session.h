@@ -24,8 +24,8 @@
 #define RTP_KIND_MU 2u
 #define RTP_KIND_A 3u
 #define RTP_KIND_EVENT 4u /* RFC 4733 */
-#define RTP_KIND_NOISE 5u /* CN (RFC 3389) by its static number, which many send unasked: heard where we decode, else dropped */
-#define RTP_TYPE_NOISE 13u
+#define RTP_KIND_NOISE                                                                                                                     \
+	5u /* CN (RFC 3389), agreed on, or by its static number, which many send unasked: for the ear; relayed where speech is */
 
 static inline bool rtp_kind_is_g711(uint8_t kind)
 {

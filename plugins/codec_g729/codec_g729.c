@@ -193,6 +193,7 @@ static int g729_load(void *self)
 		.least_ptime_ms = 10,
 		.usual_ptime_ms = 20,
 		.most_ptime_ms = 60,
+		.flags = PBX_CODEC_SILENCE,
 		.bits_per_s = 8000,
 		.ie_tenths = 110,
 		.bpl_tenths = 190,

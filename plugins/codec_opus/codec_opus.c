@@ -169,6 +169,7 @@ static int opus_load(void *self)
 		.least_ptime_ms = 5,
 		.usual_ptime_ms = 20,
 		.most_ptime_ms = 120,
+		.flags = PBX_CODEC_SILENCE,
 		.bits_per_s = opus->settings->bitrate,
 		.ie_tenths = 102,
 		.bpl_tenths = 43,

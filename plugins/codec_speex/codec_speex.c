@@ -300,6 +300,7 @@ static int speex_load(void *self)
 			.least_ptime_ms = 20,
 			.usual_ptime_ms = 20,
 			.most_ptime_ms = 60,
+			.flags = PBX_CODEC_SILENCE,
 			.bits_per_s = bands[i].bits_per_s,
 			.ie_tenths = (uint32_t)(speex->settings->ie * 10 + 0.5),
 			.bpl_tenths = (uint32_t)(speex->settings->bpl * 10 + 0.5),

@@ -54,7 +54,7 @@ def phones(tmp_path):
         for number in numbers:
             if (pbx, number) not in secrets:
                 secrets[pbx, number] = pbx.account(number, name=f"Phone {number}")
-            phone = Phone(tmp_path / f"phone{len(made)}-{number}", pbx, number, secrets[pbx, number], TONES[number], **more)
+            phone = Phone(tmp_path / f"phone{len(made)}-{number}", pbx, number, secrets[pbx, number], **{"hertz": TONES[number], **more})
             made.append(phone)
             given.append(phone.registered())
         return given if len(given) > 1 else given[0]

@@ -1,4 +1,5 @@
 """A phone of a few lines with a voice and an ear: it says on the wire exactly what a test wants said, which no real phone would."""
+import functools
 import heapq
 import math
 import re
@@ -6,13 +7,14 @@ import socket
 import threading
 import time
 
-from ear import DECODE, PCMU, Listener, open_ear
+from ear import DECODE, PCMA, PCMU, Listener, open_ear
 from ports import free_range
 from sip_client import SipClient
 from tone import RATE
 
 SESSION = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n"
-           "m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\n{attribute}")
+           "m=audio {port} RTP/AVP {kinds} 101\r\n{maps}a=rtpmap:101 telephone-event/8000\r\n{attribute}")
+NAMES = {PCMU: "PCMU/8000", PCMA: "PCMA/8000", 13: "CN/8000"}
 FRAME = RATE // 50
 
 
@@ -23,14 +25,17 @@ def _mu_law(sample):
     return ~((0x80 if sample < 0 else 0) | exponent << 4 | biased >> (exponent + 3) & 0x0f) & 0xff
 
 
-def _mu_law_tone(hertz):
-    """100 ms of it, which can be repeated without a seam: hertz is a multiple of 10."""
-    table = DECODE[PCMU]
+@functools.lru_cache
+def _tone(kind, hertz):
+    """100 ms of it in a law of G.711, which can be repeated without a seam: hertz is a multiple of 10."""
+    table = DECODE[kind]
     wave = (8000 * math.sin(2 * math.pi * hertz * n / RATE) for n in range(RATE // 10))
     return bytes(min(range(256), key=lambda byte, sample=sample: abs(table[byte] - sample)) for sample in wave)
 
 
 class Talker(SipClient, Listener):
+    """It offers `kinds` (numbers of NAMES) and speaks `kind`, in packets of ptime_ms; both may change amid a call."""
+
     def __init__(self, pbx, number, secret, hertz):
         super().__init__(pbx, number, secret)
         self.hertz = hertz
@@ -39,11 +44,13 @@ class Talker(SipClient, Listener):
         self.rtp.bind(("127.0.0.1", self.rtp_port))
         self.ear = open_ear(self.rtp_port, self.rtp_port, ".")
         self.towards, self.speaks, self.version = None, True, 0
+        self.kinds, self.kind, self.ptime_ms = (PCMU,), PCMU, 20
         self.other_line, self.passed_on = None, 0
+        self.noise = b""  # a description of it (RFC 3389), which takes the place of a packet
         self.loses = 0  # each so many-th packet never arrives
         self.road = None  # road(seq): how late a packet leaves, in seconds; None: it is lost
         self.way = None  # way(seq): seconds that a packet takes to us, None when it is lost; else they arrive at once
-        self.remote = self.remote_tag = self.target = ""
+        self.remote = self.remote_tag = self.target = self.answered_with = ""
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
         self._voice.start()
@@ -56,18 +63,20 @@ class Talker(SipClient, Listener):
         super().close()
 
     def _speak(self):
-        tone, seq, began, underway = _mu_law_tone(self.hertz), 0, time.monotonic(), []
-        while not self._closing.wait(max(0, min([began + seq * 0.02] + [at for at, _ in underway[:1]]) - time.monotonic())):
-            if began + seq * 0.02 <= time.monotonic():
-                at = seq * FRAME % len(tone)
-                head = bytes([0x80, PCMU]) + (seq & 0xffff).to_bytes(2, "big") + (seq * FRAME).to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
+        seq, due, stamp, underway = 0, time.monotonic(), 0, []
+        while not self._closing.wait(max(0, min([due] + [at for at, _ in underway[:1]]) - time.monotonic())):
+            if due <= time.monotonic():
+                frame, at = self.ptime_ms * RATE // 1000, stamp % (RATE // 10)
+                noise, self.noise = self.noise, b""
+                kind, said = (13, noise) if noise else (self.kind, (2 * _tone(self.kind, self.hertz))[at:at + frame])
+                head = bytes([0x80, kind]) + (seq & 0xffff).to_bytes(2, "big") + stamp.to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
                 late = self.road(seq) if self.road and self.towards else 0
                 if late and self._closing.wait(late):
                     return
                 takes = self.way(seq) if self.way else 0
-                if self.towards and self.speaks and late is not None and takes is not None and not (self.loses and seq % self.loses == 0):
-                    heapq.heappush(underway, (time.monotonic() + takes, head + self._mixed(tone[at:at + FRAME])))
-                seq += 1
+                if self.towards and (self.speaks or noise) and late is not None and takes is not None and not (self.loses and seq % self.loses == 0):
+                    heapq.heappush(underway, (time.monotonic() + takes, head + self._mixed(said)))
+                seq, stamp, due = seq + 1, stamp + frame, due + frame / RATE
             while underway and underway[0][0] <= time.monotonic():
                 self.rtp.sendto(heapq.heappop(underway)[1], self.towards)
 
@@ -89,7 +98,10 @@ class Talker(SipClient, Listener):
         """An SDP of ours. direction "": the line is left out, as phones of old do."""
         self.version += 1
         attribute = f"a={direction}\r\n" if direction else ""
-        return SESSION.format(version=self.version, connection=connection, port=self.rtp_port, attribute=attribute)
+        if self.ptime_ms != 20:
+            attribute += f"a=ptime:{self.ptime_ms}\r\n"
+        return SESSION.format(version=self.version, connection=connection, port=self.rtp_port, attribute=attribute, kinds=" ".join(map(str, self.kinds)),
+                              maps="".join(f"a=rtpmap:{kind} {NAMES[kind]}\r\n" for kind in self.kinds))
 
     # ---- a call ------------------------------------------------------------------------------
 
@@ -97,6 +109,7 @@ class Talker(SipClient, Listener):
         answer = self.invite(number, self.session())
         assert answer is not None and answer.status == 200, answer and answer.start
         self._take_part(answer, answer.get("To"))
+        self.answered_with = answer.body
         return self
 
     def answer(self):

@@ -1,11 +1,13 @@
 """Recorded calls of real phones: each party in a channel of its own, paused, carried over an upgrade, cut short by a full disk and by a crash."""
+import json
 import ssl
 import struct
+import subprocess
 import urllib.request
 import wave
 
 from disk import fill, relieve
-from tone import hears, silent_at
+from tone import hears, power_db, silent_at
 
 ALWAYS = "call_recording:\n  rules: [{name: all, record: always}]\n  min_free_mb: 0\n"
 
@@ -110,3 +112,39 @@ def test_what_a_crash_interrupts_can_be_played(make_pbx, talk):
     rate, (left, right) = channels(file_of(pbx, recording))
     assert hears(left[rate:4 * rate], 440) and hears(right[rate:4 * rate], 660)
     assert pbx.ctl("recording", "verify", recording["id"])["intact"]
+
+
+def probed(path):
+    """(codec, channels, rate) as FFmpeg has them, and the channels at 16 kHz."""
+    found = subprocess.run(["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(path)], stdout=subprocess.PIPE, check=True, timeout=20).stdout
+    stream, = json.loads(found)["streams"]
+    octets = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-f", "s16le", "-ar", "16000", "-"], stdout=subprocess.PIPE, check=True,
+                            timeout=20).stdout
+    samples = memoryview(octets[:len(octets) // 4 * 4]).cast("h")
+    return (stream["codec_name"], stream["channels"], int(stream["sample_rate"])), [list(samples[at::2]) for at in range(2)]
+
+
+def test_wideband_calls_stay_wideband_in_every_format(make_pbx, phones):
+    """What one says at 5 kHz is in the file, on its side alone, of relayed calls in G.722 and Opus."""
+    pbx = make_pbx(ALWAYS)
+    wide = {"G722": {"codecs": "G722/16000/1", "codec_module": "g722.so"}, "opus": {"codecs": "opus/48000/2", "codec_module": "opus.so"}}
+    lines = {codec: (phones(pbx, a, hertz=5000, **how), phones(pbx, b, answer="auto", **how))
+             for (codec, how), (a, b) in zip(wide.items(), (("1001", "1002"), ("1003", "1004")))}
+    for number, (codec, form, kind) in enumerate([("G722", "wav", ("pcm_s16le", 2, 16000)), ("opus", "flac", ("flac", 2, 16000)),
+                                                  ("G722", "ogg-opus", ("opus", 2, 48000))]):
+        pbx.ctl("config", "set", "call_recording.format", form)
+        alice, bob = lines[codec]
+        alice.dial(bob.number)
+        alice.established()
+        record_for(pbx, 3200)
+        alice.hangup()
+        bob.closed()
+        pbx.wait_for(lambda: not pbx.ctl("recording", "active"), "its end")
+        row = max(stored(pbx, number + 1), key=lambda row: row["started_at"])
+        found, (left, right) = probed(next(folder(pbx).rglob(f"*_{row['id'][-8:]}.*")))
+        said = slice(16000, 32000)
+        assert found == kind, (codec, form)
+        levels = [[round(power_db(side[said], hertz, 16000)) for hertz in (5000, bob.hertz)] for side in (left, right)]
+        assert levels[0][0] > -25 and levels[1][1] > -25, (codec, form, levels)
+        assert levels[0][1] < levels[0][0] - 40 and levels[1][0] < levels[1][1] - 40, (codec, form, levels)
+        assert pbx.ctl("recording", "verify", row["id"])["intact"]

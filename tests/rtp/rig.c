@@ -250,6 +250,7 @@ static uint8_t static_type(const char *name)
 	       : strcmp(name, "PCMA") == 0 ? 8
 	       : strcmp(name, "G722") == 0 ? 9
 	       : strcmp(name, "L16") == 0  ? 117
+	       : strcmp(name, "CN") == 0   ? 13
 					   : 98;
 }
 

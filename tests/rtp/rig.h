@@ -69,7 +69,7 @@ struct heard_packet {
 /* Sockets on a free pair of ports of 127.0.0.1 or ::1. */
 void phone_init(struct phone *phone, int family);
 void phone_fini(struct phone *phone);
-/* Opens a stream for it and configures that as if SDP had named the phone. codecs: "PCMU PCMA", numbers as in RFC 3551; L16 is
+/* Opens a stream for it and configures that as if SDP had named the phone. codecs: "PCMU PCMA", numbers as in RFC 3551 (CN has 13); L16 is
  * of 16,000 Hz and has 117. */
 void phone_call(struct phone *phone, uint64_t group, const char *codecs);
 void phone_config(const struct phone *phone, const char *codecs, struct core_stream_config *ret_config);

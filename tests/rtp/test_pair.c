@@ -216,6 +216,113 @@ START_TEST(keys_pass_between_packets_of_another_codec)
 }
 END_TEST
 
+/* ---- silence ---- */
+
+static void call_with_noise(const char *hers, const char *his)
+{
+	rig_settings.dtx = true;
+	rig_start();
+	said = 0;
+	phone_init(&alice, AF_INET);
+	phone_init(&bob, AF_INET);
+	phone_call(&alice, 1, hers);
+	phone_call(&bob, 1, his);
+	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
+	core_loop_settle();
+}
+
+/* Alice's microphone is open and nobody speaks: so much noise, in L16. */
+static void alice_is_silent(uint32_t packets, struct heard_packet *ret_heard, uint32_t *count)
+{
+	uint64_t due_us = core_now_us();
+	uint8_t payload[640];
+
+	for (uint32_t n = 0; n < packets; n++) {
+		for (uint32_t i = 0; i < 320; i++) {
+			int16_t sample = (int16_t)(random() % 100 - 50);
+
+			payload[2 * i] = (uint8_t)((uint16_t)sample >> 8);
+			payload[2 * i + 1] = (uint8_t)sample;
+		}
+		phone_send_type(&alice, 117, false, payload, sizeof payload);
+		alice.timestamp += 320;
+		due_us += 20000;
+		while (core_now_us() < due_us)
+			*count += phone_hear(&bob, &ret_heard[*count], 1) && *count + 1 < MOST;
+	}
+}
+
+START_TEST(who_takes_comfort_noise_gets_no_sound_while_nobody_speaks)
+{
+	uint32_t noises = 0, spurts = 0, talked, told = 0;
+
+	call_with_noise("L16", "PCMU CN");
+	uint32_t count = talk(30, 20, heard, MOST);
+
+	alice_is_silent(100, heard, &count);
+	talked = count;
+	count += talk(30, 20, heard + count, MOST - count);
+	for (uint32_t i = 1; i < count; i++) {
+		ck_assert_uint_eq(heard[i].ssrc, heard[0].ssrc);
+		ck_assert_uint_eq(heard[i].sequence, (uint16_t)(heard[0].sequence + i));
+		spurts += heard[i].marker;
+		if (heard[i].type != 13) {
+			ck_assert_uint_eq(heard[i].type, 0);
+			continue;
+		}
+		noises++;
+		ck_assert_uint_eq(heard[i].bytes, 11);
+		ck_assert(!heard[i].marker);
+		told = heard[i].payload[0];
+	}
+	ck_assert_uint_ge(noises, 2);  /* two seconds */
+	ck_assert_uint_le(noises, 12); /* the end of the last word sounds otherwise every tenth of a second */
+	ck_assert_uint_le(told, 66);   /* 29 in 32768 is 61 */
+	ck_assert_uint_ge(told, 56);
+	ck_assert_uint_eq(spurts, 1); /* the second, beside the first packet of all */
+	ck_assert_uint_le(talked, 30 + 12 + 20);
+	ck_assert_uint_ge(heard[count - 1].timestamp - heard[0].timestamp, 150 * 160); /* the clock went on */
+	hang_up();
+}
+END_TEST
+
+START_TEST(who_describes_its_silence_is_heard_so_by_one_who_takes_no_description)
+{
+	const uint8_t described[] = { 50, 127 };
+	struct heard_packet packet;
+	uint32_t count = 0;
+
+	call_with_noise("PCMU CN", "PCMU");
+	(void)talk(25, 20, heard, MOST);
+	phone_send_type(&alice, 13, false, described, sizeof described);
+	for (int i = 0; i < 60; i++) {
+		ck_assert(phone_hear(&bob, &packet, 5000));
+		ck_assert_uint_eq(packet.type, 0);
+		for (size_t at = 0; i >= 30 && at < packet.bytes; at++)
+			samples[count++] = rtp_g711_decode(RTP_LAW_MU, packet.payload[at]);
+	}
+	ck_assert(fabs(level_dbfs(samples, count) + 50 - 3) < 2); /* dBov is 3 dB more than a full-scale sine */
+	hang_up();
+}
+END_TEST
+
+START_TEST(between_two_who_take_it_comfort_noise_is_relayed)
+{
+	const uint8_t described[] = { 50, 127, 130 };
+	struct heard_packet packet = { 0 };
+
+	call_with_noise("PCMU CN", "PCMU CN");
+	(void)talk(10, 20, heard, MOST);
+	phone_send_type(&alice, 13, false, described, sizeof described);
+	while (packet.type != 13)
+		ck_assert(phone_hear(&bob, &packet, 5000));
+	ck_assert_uint_eq(packet.bytes, sizeof described);
+	ck_assert_int_eq(memcmp(packet.payload, described, sizeof described), 0);
+	hang_up();
+}
+END_TEST
+
 CHECK_MAIN("pair", what_one_says_in_l16_the_other_hears_in_g711, and_the_other_way_round, packet_times_need_not_agree,
 	   a_codec_that_changes_amid_a_call_leaves_no_gap, a_tone_is_played_at_the_rate_of_the_leg,
-	   keys_pass_between_packets_of_another_codec)
+	   keys_pass_between_packets_of_another_codec, who_takes_comfort_noise_gets_no_sound_while_nobody_speaks,
+	   who_describes_its_silence_is_heard_so_by_one_who_takes_no_description, between_two_who_take_it_comfort_noise_is_relayed)

@@ -299,6 +299,40 @@ START_TEST(speech_is_told_from_the_noise_behind_it)
 }
 END_TEST
 
+START_TEST(a_sender_that_falls_silent_says_how_it_sounds)
+{
+	struct rtp_hush hush;
+	int16_t frame[160];
+	uint8_t payload[RTP_COMFORT_MOST_BYTES];
+	uint32_t seed = 5, at = 0, told[5] = { 0 }, sent[5] = { 0 };
+
+	rtp_hush_init(&hush, 8000);
+	for (uint32_t n = 0; n < 500;
+	     n++) { /* two seconds of noise at -50 dBFS, two of a voice over it, twice; then a soft tone, steady and meant */
+		uint32_t part = n / 100;
+		bool speaks = part % 2;
+
+		for (uint32_t i = 0; i < 160; i++, at++)
+			frame[i] = part == 4 ? (int16_t)(600 * sin(2 * M_PI * 440 * at / 8000))
+					     : (int16_t)((int32_t)(next_chance(&seed) % 200) - 100 + (speaks ? voice_at(8000, at) / 2 : 0));
+		uint32_t what = rtp_hush_note(&hush, frame, 160);
+
+		told[part] += what == RTP_HUSH_TELL;
+		sent[part] += what == RTP_HUSH_SPEECH;
+		if (what != RTP_HUSH_TELL || n < 50)
+			continue;
+		ck_assert_uint_eq(rtp_comfort_describe(frame, 160, payload), RTP_COMFORT_MOST_BYTES);
+		ck_assert_double_eq_tol(payload[0], 55, 2); /* evenly between -100 and 100: 58 in 32768 */
+	}
+	for (uint32_t part = 0; part < 4; part += 2) {
+		ck_assert_uint_ge(told[part], 2); /* when it begins, and each second */
+		ck_assert_uint_le(told[part], 4);
+		ck_assert_uint_le(sent[part], 12);
+	}
+	ck_assert_uint_eq(sent[1] + sent[3] + sent[4], 300);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const at_each_rate[] = { a_tone_with_holes_neither_clicks_nor_fades, a_voice_with_holes_stays_what_it_was,
@@ -308,7 +342,8 @@ int main(void)
 				      noise_is_as_loud_as_was_told,
 				      noise_sounds_like_the_noise_that_was_described,
 				      a_payload_of_any_bytes_makes_no_roar,
-				      speech_is_told_from_the_noise_behind_it };
+				      speech_is_told_from_the_noise_behind_it,
+				      a_sender_that_falls_silent_says_how_it_sounds };
 	Suite *suite = suite_create("voice");
 	TCase *all = tcase_create("voice");
 

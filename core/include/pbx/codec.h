@@ -20,6 +20,7 @@ extern "C" {
 
 /* flags */
 #define PBX_CODEC_STATELESS 1u /* a payload depends on its samples alone: one encoding serves all who hear the same */
+#define PBX_CODEC_SILENCE 2u   /* it describes silence by itself (DTX): no comfort noise of RFC 3389 is sent in its place */
 
 /* What an encoder or decoder is opened for. Borrowed. */
 struct pbx_codec_wish {
