@@ -318,8 +318,8 @@ static void on_settings_attached(void *context, int result)
 
 static void on_bus_attached(void *context, int result)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part,    &prompts_part, &trace_part, &calls_part,
-							  &explain_part, &media_part,   &sip_part,   &messages_part };
+	static const struct pbx_plugin *const parts[] = { &core_part,  &prompts_part, &trace_part, &calls_part,   &explain_part,
+							  &media_part, &codecs_part,  &sip_part,   &messages_part };
 	const struct plugin_settings *plugins = core_settings_get("plugins");
 
 	(void)context;
@@ -445,8 +445,8 @@ static bool section_is_good(const struct pbx_plugin *part)
 /* The first problem of the file. Sections of plugins are checked by the running daemon, which knows them. */
 static int check_settings(const char *file)
 {
-	static const struct pbx_plugin *const parts[] = { &core_part,  &prompts_part, &trace_part,    &calls_part, &explain_part,
-							  &media_part, &sip_part,     &messages_part, &api_part };
+	static const struct pbx_plugin *const parts[] = { &core_part,  &prompts_part, &trace_part, &calls_part,    &explain_part,
+							  &media_part, &codecs_part,  &sip_part,   &messages_part, &api_part };
 	struct pbx_diag diag = { 0 };
 	bool good = read_settings(file, &diag) == PBX_OK;
 

@@ -14,6 +14,7 @@ extern const struct pbx_plugin explain_part;  /* core/: commands `calls explain`
 extern const struct pbx_plugin sip_part;      /* sip/: settings "sip"; registrar; leg driver */
 extern const struct pbx_plugin messages_part; /* sip/: settings "messages"; pbx.messages/1 */
 extern const struct pbx_plugin media_part;    /* rtp/: settings "media"; media driver */
+extern const struct pbx_plugin codecs_part;   /* rtp/: commands `codec list`, `codec test` */
 extern const struct pbx_plugin api_part;      /* api/: settings "api"; gateway */
 
 int core_offer_services(void); /* what core/ itself serves, before any part starts. PBX_OK, PBX_EEXIST. [loop] */

@@ -201,6 +201,25 @@ static int ask_offer(const struct rtp_codec *codec, char *ret_fmtp, uint32_t siz
 	return err;
 }
 
+void rtp_codecs_each(void (*each)(void *context, const struct rtp_codec *codec), void *context)
+{
+	refresh();
+	for (uint32_t i = 0; i < codec_count; i++)
+		each(context, &codecs[i]);
+}
+
+void rtp_codec_name(const struct pbx_codec *row, char *ret_name, size_t size)
+{
+	uint32_t namesakes = 0;
+
+	for (uint32_t i = 0; i < codec_count; i++)
+		namesakes += strcasecmp(codecs[i].row.name, row->name) == 0;
+	if (namesakes > 1)
+		(void)snprintf(ret_name, size, "%s/%u", row->name, row->clock_hz);
+	else
+		(void)snprintf(ret_name, size, "%s", row->name);
+}
+
 void rtp_codecs_add_noise(bool on)
 {
 	with_noise = on;

@@ -32,6 +32,10 @@ void rtp_codecs_add_noise(bool on);
 const struct rtp_codec *rtp_codec_find(const struct core_codec *codec); /* NULL: none of ours */
 /* Best first with what we say in an offer; comfort noise and telephone-event last. offered: only those. How many were written. */
 uint8_t rtp_codecs_list(struct core_codec *ret_codecs, uint8_t size, bool offered);
+/* All of them, in our order. */
+void rtp_codecs_each(void (*each)(void *context, const struct rtp_codec *codec), void *context);
+/* As media.codecs takes it: "opus", "L16/16000" where there are others of that name. */
+void rtp_codec_name(const struct pbx_codec *row, char *ret_name, size_t size);
 /* Our parameters in answer to an offered codec's. PBX_OK, PBX_ENOENT (none of ours), PBX_ENOTSUP (not with these parameters). */
 int rtp_codec_answer(const struct core_codec *offered, char *ret_fmtp, uint32_t size);
 /* Whether packets for one who described itself as `from` suit one who described itself as `to`, unopened. */

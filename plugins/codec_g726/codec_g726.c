@@ -6,6 +6,7 @@
  * A leg on µ-law or A-law may be coded without leaving that law: then going through G.726 again and again changes nothing more.
  */
 #include <pbx/codec.h>
+#define SPANDSP_EXPOSE_INTERNAL_STRUCTURES
 #include <spandsp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ struct adpcm {
 	g726_state_t *state;
 	uint32_t bits;
 	int packing; /* G726_PACKING_… */
+	bool left;   /* the first code is in the high bits */
 	int law;     /* G726_ENCODING_… of what goes in or comes out */
 };
 
@@ -53,7 +55,7 @@ static int law_of(const char *name)
 	return !strcmp(name, "ulaw") ? G726_ENCODING_ULAW : !strcmp(name, "alaw") ? G726_ENCODING_ALAW : G726_ENCODING_LINEAR;
 }
 
-static int adpcm_open(void *self, const struct pbx_codec *codec, void **ret_adpcm)
+static int adpcm_open(void *self, const struct pbx_codec *codec, bool decodes, void **ret_adpcm)
 {
 	const struct settings *settings = ((const struct codec_g726 *)self)->settings;
 	const struct kind *kind = codec->context;
@@ -64,7 +66,8 @@ static int adpcm_open(void *self, const struct pbx_codec *codec, void **ret_adpc
 		return PBX_ENOMEM;
 	adpcm->bits = kind->bits;
 	adpcm->law = law_of(settings->law);
-	adpcm->packing = aal2 ? G726_PACKING_LEFT : G726_PACKING_RIGHT;
+	adpcm->left = aal2;
+	adpcm->packing = decodes && adpcm->law == G726_ENCODING_LINEAR ? G726_PACKING_NONE : aal2 ? G726_PACKING_LEFT : G726_PACKING_RIGHT;
 	adpcm->state = g726_init(NULL, (int)kind->bits * 8000, adpcm->law, adpcm->packing);
 	if (!adpcm->state) {
 		free(adpcm);
@@ -94,13 +97,13 @@ static int encoder_open(void *self, const struct pbx_codec *codec, const struct 
 {
 	if (wish->ptime_ms < codec->least_ptime_ms || wish->ptime_ms > codec->most_ptime_ms)
 		return PBX_ENOTSUP;
-	return adpcm_open(self, codec, ret_encoder);
+	return adpcm_open(self, codec, false, ret_encoder);
 }
 
 static int decoder_open(void *self, const struct pbx_codec *codec, const struct pbx_codec_wish *wish, void **ret_decoder)
 {
 	(void)wish;
-	return adpcm_open(self, codec, ret_decoder);
+	return adpcm_open(self, codec, true, ret_decoder);
 }
 
 /* ---- coding ---- */
@@ -122,6 +125,43 @@ static int32_t encode(void *encoder, const int16_t *samples, uint32_t count, uin
 	return g726_encode(adpcm->state, ret_payload, law.samples, (int)count);
 }
 
+/* The next code of a payload; at: its number. */
+static uint8_t code_at(const struct adpcm *adpcm, const uint8_t *payload, uint32_t at)
+{
+	uint32_t code = 0;
+
+	for (uint32_t i = 0; i < adpcm->bits; i++) {
+		uint32_t bit = at * adpcm->bits + i;
+
+		if (adpcm->left)
+			code = code << 1 | ((uint32_t)payload[bit / 8] >> (7 - bit % 8) & 1u);
+		else
+			code |= ((uint32_t)payload[bit / 8] >> bit % 8 & 1u) << i;
+	}
+	return (uint8_t)code;
+}
+
+/* What is reconstructed may be louder than 16 bits can say, and spandsp cuts off the bits above: the other sign gives it away. */
+static int16_t clipped(const struct adpcm *adpcm, int16_t sample)
+{
+	bool below = adpcm->state->sr[0] < 0;
+
+	if (below == (sample < 0) || abs(sample) < INT16_MAX / 2)
+		return sample;
+	return below ? INT16_MIN : INT16_MAX;
+}
+
+static int32_t decode_linear(struct adpcm *adpcm, const uint8_t *payload, uint32_t count, int16_t *ret_samples)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t code = code_at(adpcm, payload, i);
+
+		(void)g726_decode(adpcm->state, &ret_samples[i], &code, 1);
+		ret_samples[i] = clipped(adpcm, ret_samples[i]);
+	}
+	return (int32_t)count;
+}
+
 static int32_t decode(void *decoder, const uint8_t *payload, uint32_t bytes, int16_t *ret_samples, uint32_t size)
 {
 	struct adpcm *adpcm = decoder;
@@ -130,9 +170,9 @@ static int32_t decode(void *decoder, const uint8_t *payload, uint32_t bytes, int
 	if (!bytes || bytes % adpcm->bits || count > size)
 		return -1;
 
-	int32_t made = g726_decode(adpcm->state, ret_samples, payload, (int)bytes);
 	if (adpcm->law == G726_ENCODING_LINEAR)
-		return made;
+		return decode_linear(adpcm, payload, count, ret_samples);
+	int32_t made = g726_decode(adpcm->state, ret_samples, payload, (int)bytes);
 
 	const uint8_t *octets = (const uint8_t *)ret_samples; /* half as long as the samples: the last one is written first */
 	for (uint32_t i = (uint32_t)made; i-- > 0;)

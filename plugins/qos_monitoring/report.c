@@ -94,6 +94,12 @@ static void take_line(struct qos_report *report, const char *line, size_t length
 		take_metric(report, line, length);
 }
 
+static bool can_be(const struct qos_report *report)
+{
+	return report->lost_percent <= 100 && report->discarded_percent <= 100 && report->burst_density <= 100 &&
+	       report->gap_density <= 100 && report->mos_lq <= 5 && report->mos_cq <= 5 && report->r <= 120;
+}
+
 bool qos_report_read(const char *body, struct qos_report *ret_report)
 {
 	bool is_local = false;
@@ -115,7 +121,5 @@ bool qos_report_read(const char *body, struct qos_report *ret_report)
 		line += length;
 		line += strspn(line, "\r\n");
 	}
-	if (ret_report->mos_lq > 5 || ret_report->mos_cq > 5 || ret_report->lost_percent > 100 || ret_report->discarded_percent > 100)
-		return false;
-	return ret_report->known && ret_report->dialog[0];
+	return ret_report->known && ret_report->dialog[0] && can_be(ret_report);
 }

@@ -304,6 +304,8 @@ START_TEST(reports_are_read_and_nonsense_is_refused)
 	ck_assert(!qos_report_read("VQSessionReport: CallTerm\r\n", &report));
 	ck_assert(!qos_report_read("CallID: x\r\nLocalMetrics:\r\nQualityEst:MOSLQ=4\r\n", &report));
 	ck_assert(!qos_report_read("VQSessionReport: CallTerm\r\nCallID: x\r\nLocalMetrics:\r\nQualityEst:MOSLQ=9\r\n", &report));
+	ck_assert(!qos_report_read("VQSessionReport: CallTerm\r\nCallID: x\r\nLocalMetrics:\r\nQualityEst:RCQ=850\r\n", &report));
+	ck_assert(!qos_report_read("VQSessionReport: CallTerm\r\nCallID: x\r\nLocalMetrics:\r\nBurstGapLoss:BLD=101\r\n", &report));
 	ck_assert(
 		qos_report_read("VQSessionReport: CallTerm\nCallID: x\nLocalMetrics:\nPacketLoss:NLR=\nDelay:RTD=-4 IAJ=oops\n", &report));
 	ck_assert(report.lost_percent < 0 && report.rtt_ms < 0 && report.jitter_ms < 0);

@@ -1,0 +1,269 @@
+/*
+ * codecs_part - which codecs there are, and whether they work, for people
+ *
+ * `pbxctl codec list | test` and /media/codecs. A test takes some tens of milliseconds, so it runs in the pool, one codec after another.
+ */
+#include "codec_check.h"
+
+#include <core/owner_internal.h>
+#include <core/parts.h>
+#include <math.h>
+#include <pbx/requests.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct codecs_part {
+	PBX_INSTANCE(void);
+	const struct pbx_jsons *json;
+	const struct pbx_requests *requests;
+};
+
+/* ---- the list ---- */
+
+static const char *owner_of(const struct rtp_codec *codec)
+{
+	return codec->owner ? core_owner_of(codec->owner)->name : "core";
+}
+
+static void add_codec(void *context, const struct rtp_codec *codec)
+{
+	struct codecs_part *part = ((void **)context)[0];
+	struct pbx_json *list = ((void **)context)[1], *item = part->json->new_object();
+	const struct pbx_codec *row = &codec->row;
+	char name[48];
+
+	if (!item)
+		return;
+	rtp_codec_name(row, name, sizeof name);
+	(void)part->json->set_text(item, "name", name);
+	(void)part->json->set_text(item, "plugin", owner_of(codec));
+	(void)part->json->set_boolean(item, "offered", codec->offered);
+	(void)part->json->set_integer(item, "payload_type", row->payload_type);
+	(void)part->json->set_integer(item, "clock_hz", row->clock_hz);
+	(void)part->json->set_integer(item, "rate_hz", row->rate_hz);
+	(void)part->json->set_integer(item, "bits_per_s", row->bits_per_s);
+	(void)part->json->set_integer(item, "least_ptime_ms", row->least_ptime_ms);
+	(void)part->json->set_integer(item, "most_ptime_ms", row->most_ptime_ms);
+	(void)part->json->append(list, item);
+}
+
+static void on_list(void *self, pbx_request request)
+{
+	struct codecs_part *part = self;
+	struct pbx_json *list = part->json->new_array();
+
+	if (list)
+		rtp_codecs_each(add_codec, (void *[]){ part, list });
+	(void)part->requests->reply(request, 200, list); /* an asker who has gone misses nothing */
+}
+
+/* ---- a test ---- */
+
+struct testing {
+	struct codecs_part *part;
+	pbx_request request;
+	struct pbx_json *list;
+	struct rtp_codec_check *check; /* of codecs[at] */
+	uint32_t count, at;
+	struct core_codec codecs[RTP_MOST_CODECS];
+	char names[RTP_MOST_CODECS][48];
+};
+
+static void add_wanted(void *context, const struct rtp_codec *codec)
+{
+	struct testing *testing = ((void **)context)[0];
+	const char *wanted = ((void **)context)[1];
+	char name[48];
+
+	rtp_codec_name(&codec->row, name, sizeof name);
+	if (wanted && strcasecmp(wanted, name) != 0)
+		return;
+	struct core_codec *added = &testing->codecs[testing->count];
+
+	memcpy(testing->names[testing->count++], name, sizeof name);
+	*added = (struct core_codec){ .clock_hz = codec->row.clock_hz, .channels = (uint8_t)codec->row.channels };
+	(void)snprintf(added->name, sizeof added->name, "%s", codec->row.name);
+}
+
+static void testing_free(struct testing *testing)
+{
+	rtp_codec_check_free(testing->check);
+	testing->part->json->free(testing->list);
+	free(testing);
+}
+
+static double rounded(double value)
+{
+	return round(value * 100) / 100;
+}
+
+static void add_figures(const struct testing *testing, const struct rtp_codec_figures *figures)
+{
+	const struct pbx_jsons *json = testing->part->json;
+	struct pbx_json *item = json->new_object();
+
+	if (!item)
+		return;
+	(void)json->set_text(item, "name", testing->names[testing->at]);
+	(void)json->set_boolean(item, "passed", figures->passed);
+	(void)json->set_text(item, "reason", figures->reason);
+	(void)json->set_integer(item, "ptime_ms", figures->ptime_ms);
+	(void)json->set_integer(item, "bytes", figures->bytes);
+	(void)json->set_number(item, "snr_db", rounded(figures->snr_db));
+	(void)json->set_number(item, "gain_db", rounded(figures->gain_db));
+	(void)json->set_number(item, "loud_db", rounded(figures->loud_db));
+	(void)json->set_number(item, "silence_dbfs", rounded(figures->silence_dbfs));
+	(void)json->set_number(item, "encode_ms", rounded(figures->encode_ms));
+	(void)json->set_number(item, "decode_ms", rounded(figures->decode_ms));
+	(void)json->append(testing->list, item);
+}
+
+static void test_next(struct testing *testing);
+
+static void on_tested(void *self, void *job, int status)
+{
+	struct testing *testing = job;
+
+	(void)self;
+	if (status != PBX_OK) { /* we are being stopped: requests are answered for us */
+		testing_free(testing);
+		return;
+	}
+	add_figures(testing, rtp_codec_check_figures(testing->check));
+	rtp_codec_check_free(testing->check);
+	testing->check = NULL;
+	testing->at++;
+	test_next(testing);
+}
+
+static void run_check(void *job)
+{
+	rtp_codec_check_run(((struct testing *)job)->check);
+}
+
+static void test_next(struct testing *testing)
+{
+	struct codecs_part *part = testing->part;
+	int err = PBX_OK;
+
+	if (testing->at == testing->count) {
+		(void)part->requests->reply(testing->request, 200, testing->list);
+		testing->list = NULL; /* taken */
+		testing_free(testing);
+		return;
+	}
+	err = rtp_codec_check_new(&testing->codecs[testing->at], &testing->check);
+	if (err == PBX_OK)
+		err = part->host->work(part->host, run_check, on_tested, testing);
+	if (err == PBX_OK)
+		return;
+	(void)part->requests->fail(testing->request, 503, "not_tested", "name",
+				   "%s cannot be opened now: its plugin has gone, or there is no memory", testing->names[testing->at]);
+	testing_free(testing);
+}
+
+static void on_test(void *self, pbx_request request)
+{
+	struct codecs_part *part = self;
+	const char *name = part->requests->text(request, "name");
+	struct testing *testing = calloc(1, sizeof *testing);
+
+	if (testing) {
+		*testing = (struct testing){ .part = part, .request = request, .list = part->json->new_array() };
+		rtp_codecs_each(add_wanted, (void *[]){ testing, (void *)(uintptr_t)name });
+	}
+	if (!testing || !testing->list) {
+		free(testing);
+		(void)part->requests->fail(request, 503, "no_memory", NULL, "no memory; try again later");
+	} else if (testing->count == 0) {
+		(void)part->requests->fail(request, 404, "no_such_codec", "name",
+					   "there is no codec %s: `pbxctl codec list` shows which there are", name);
+		testing_free(testing);
+	} else {
+		test_next(testing);
+	}
+}
+
+/* ---- the card ---- */
+
+static const struct pbx_arg test_args[] = {
+	{ .name = "name",
+	  .type = PBX_TYPE_TEXT,
+	  .most = 47,
+	  .help = "The codec, as `codec list` names it: G722, L16/16000; left out: all" },
+};
+
+static const struct pbx_field list_fields[] = {
+	{ "name", PBX_TYPE_TEXT, "As media.codecs takes it" },
+	{ "plugin", PBX_TYPE_TEXT, "Whose it is" },
+	{ "offered", PBX_TYPE_BOOL, "We offer it; else it is taken when others do" },
+	{ "payload_type", PBX_TYPE_INT, "Its number in our offers, unless that is taken" },
+	{ "clock_hz", PBX_TYPE_INT, "Of RTP timestamps" },
+	{ "rate_hz", PBX_TYPE_INT, "Of samples" },
+	{ "bits_per_s", PBX_TYPE_INT, "Usually, without headers" },
+	{ "least_ptime_ms", PBX_TYPE_INT, "The shortest packets that we make" },
+	{ "most_ptime_ms", PBX_TYPE_INT, "The longest" },
+};
+
+static const struct pbx_field test_fields[] = {
+	{ "name", PBX_TYPE_TEXT, "The codec" },
+	{ "passed", PBX_TYPE_BOOL, "It does what it should" },
+	{ "reason", PBX_TYPE_TEXT, "Why it does not; empty: it does" },
+	{ "ptime_ms", PBX_TYPE_INT, "Of a packet" },
+	{ "bytes", PBX_TYPE_INT, "Octets of a packet, on average" },
+	{ "snr_db", PBX_TYPE_NUMBER, "A tone of 1004 Hz at -12 dBFS over what the codec adds to it" },
+	{ "gain_db", PBX_TYPE_NUMBER, "How much louder it comes back" },
+	{ "loud_db", PBX_TYPE_NUMBER, "A tone of 400 Hz at full scale over what the codec adds to it" },
+	{ "silence_dbfs", PBX_TYPE_NUMBER, "What is heard of silence; -120: nothing" },
+	{ "encode_ms", PBX_TYPE_NUMBER, "CPU to encode a second of sound" },
+	{ "decode_ms", PBX_TYPE_NUMBER, "CPU to decode it" },
+};
+
+static const struct pbx_route routes[] = {
+	{ .method = "GET",
+	  .path = "/media/codecs",
+	  .handle = on_list,
+	  .scope = "media:read",
+	  .summary = "Codecs that there are, best first",
+	  .reply = PBX_TABLE(list_fields) },
+	{ .method = "POST",
+	  .path = "/media/codecs:test",
+	  .handle = on_test,
+	  .scope = "media:read",
+	  .summary = "Pass a tone, a loud tone and silence through codecs and measure what comes back",
+	  .args = PBX_TABLE(test_args),
+	  .reply = PBX_TABLE(test_fields) },
+};
+
+static const struct pbx_command commands[] = {
+	{ .words = "codec list",
+	  .handle = on_list,
+	  .help = "Shows codecs that there are, best first",
+	  .columns = "name,plugin,offered,payload_type,clock_hz,rate_hz,bits_per_s,least_ptime_ms,most_ptime_ms" },
+	{ .words = "codec test",
+	  .handle = on_test,
+	  .help = "Passes a tone, a loud tone and silence through codecs and measures what comes back",
+	  .args = PBX_TABLE(test_args),
+	  .columns = "name,passed,ptime_ms,bytes,snr_db,gain_db,loud_db,silence_dbfs,encode_ms,decode_ms,reason" },
+};
+
+static int codecs_start(void *self)
+{
+	struct codecs_part *part = self;
+
+	part->json = pbx_jsons(part->host);
+	part->requests = pbx_requests(part->host);
+	return PBX_OK;
+}
+
+const struct pbx_plugin codecs_part = {
+	PBX_PLUGIN_HEADER,
+	.name = "codecs",
+	.version = PBX_VERSION,
+	.summary = "Codecs: which there are, and whether they work",
+	.needs = PBX_NEEDS("pbx.json/1", "pbx.requests/1"),
+	.instance_size = sizeof(struct codecs_part),
+	.routes = PBX_TABLE(routes),
+	.commands = PBX_TABLE(commands),
+	.start = codecs_start,
+};
