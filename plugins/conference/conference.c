@@ -6,6 +6,7 @@
  * conferences move to the new version, and nobody hears it.
  */
 #include "conference.h"
+#include <stdlib.h>
 
 #define ROOM_BOOL(member, yes, text) PBX_BOOL(struct room_row, member, .initial = yes, .help = text)
 
@@ -141,6 +142,7 @@ static int conference_load(void *self)
 	conference->timers = pbx_timers(host);
 	conference->metrics = pbx_metrics(host);
 	conference->secrets = pbx_secrets(host);
+	conference->notifier = pbx_notifier(host);
 	conference->successor = host->service(host, "conference.rooms/1", sizeof *conference->successor);
 	int err = rooms_take_settings(conference, conference->settings);
 
@@ -173,7 +175,7 @@ static int conference_start(void *self)
 
 	if (err != PBX_OK)
 		pbx_error(conference->host, "number_not_claimed", "pattern=%s reason=\"%s\"", claim.pattern, diag.text);
-	return err;
+	return err == PBX_OK ? roster_start(conference) : err;
 }
 
 static int conference_reload(void *self, const void *proposed, struct pbx_diag *diag)
@@ -195,7 +197,10 @@ static void conference_drain(void *self)
 
 static void conference_unload(void *self)
 {
-	rooms_free(self);
+	struct conference *conference = self;
+
+	rooms_free(conference);
+	free(conference->document);
 }
 
 PBX_PLUGIN(conference)
@@ -205,7 +210,7 @@ PBX_PLUGIN(conference)
 	.version = "1.0.0",
 	.summary = "Dial a room number and talk with everyone in it",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.rooms/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1",
-			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "conference.rooms/1?"),
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "pbx.notifier/1", "conference.rooms/1?"),
 	.offers = PBX_OFFERS("conference.rooms/1"),
 	.instance_size = sizeof(struct conference),
 	PBX_SETTINGS(struct conference_settings, settings),

@@ -11,6 +11,7 @@
 #pragma once
 #include <pbx/bus.h>
 #include <pbx/metrics.h>
+#include <pbx/notifier.h>
 #include <pbx/prompts.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
@@ -131,10 +132,12 @@ struct conference {
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
 	const struct pbx_secrets *secrets;
+	const struct pbx_notifier *notifier;
 	const struct conference_rooms *successor; /* our own, or after an upgrade the next one's */
 	struct conference_rooms rooms_service;
 	struct room *first;
 	struct invitation *invitations;
+	char *document; /* that roster.c has written last */
 };
 
 #define METRIC_ACTIVE 0u
@@ -189,6 +192,10 @@ void tell_joined(const struct member *member);
 void tell_left(const struct member *member);
 void tell_changed(const struct member *member);
 void tell_locked(const struct room *room);
+
+/* ---- roster.c ---- */
+int roster_start(struct conference *conference); /* PBX_OK, PBX_EEXIST, PBX_ENOMEM */
+void roster_changed(const struct room *room);
 
 /* ---- requests.c ---- */
 #define CONFERENCE_ROUTES 19

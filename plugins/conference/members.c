@@ -55,6 +55,7 @@ void member_settle(struct member *member)
 
 	if (member->state == MEMBER_IN)
 		(void)member->room->conference->rooms->change(member->leg, &part); /* it has just left: as good */
+	roster_changed(member->room);
 }
 
 void member_set_muted(struct member *member, bool muted)

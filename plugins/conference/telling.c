@@ -45,6 +45,7 @@ void tell_started(const struct room *room)
 	       "NOTHING",
 	       params, 3);
 	(void)conference->metrics->add(conference->host, METRIC_ACTIVE, NULL, 1);
+	roster_changed(room);
 }
 
 void tell_ended(const struct room *room, const char *reason)
@@ -60,6 +61,7 @@ void tell_ended(const struct room *room, const char *reason)
 	publish(conference, "conference.ended", (pbx_leg){ 0 }, data);
 	record(conference, "UPDATE conference_sessions SET ended_at = $2, peak = $3 WHERE id = $1", params, 3);
 	(void)conference->metrics->add(conference->host, METRIC_ACTIVE, NULL, -1);
+	roster_changed(room);
 }
 
 void tell_locked(const struct room *room)
@@ -68,6 +70,7 @@ void tell_locked(const struct room *room)
 
 	(void)room->conference->json->set_boolean(data, "locked", room->locked);
 	publish(room->conference, "conference.locked", (pbx_leg){ 0 }, data);
+	roster_changed(room);
 }
 
 /* ---- members -------------------------------------------------------------------------------- */
@@ -101,6 +104,7 @@ void tell_joined(const struct member *member)
 	       params, 5);
 	(void)conference->metrics->add(conference->host, METRIC_PARTICIPANTS, NULL, 1);
 	(void)conference->metrics->add(conference->host, METRIC_JOINS, NULL, 1);
+	roster_changed(member->room);
 }
 
 void tell_left(const struct member *member)
@@ -115,6 +119,7 @@ void tell_left(const struct member *member)
 	publish(conference, "conference.participant_left", member->leg, data);
 	record(conference, "UPDATE conference_participants SET left_at = $2, reason = $3 WHERE id = $1", params, 3);
 	(void)conference->metrics->add(conference->host, METRIC_PARTICIPANTS, NULL, -1);
+	roster_changed(member->room);
 }
 
 void tell_changed(const struct member *member)

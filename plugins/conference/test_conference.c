@@ -310,6 +310,38 @@ START_TEST(moderators_lock_eject_and_mute_everybody)
 }
 END_TEST
 
+START_TEST(who_watches_a_room_sees_who_comes_is_muted_and_goes)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = house("conference:\n  announce: false\n  rooms: [{number: \"2001\", pin: \"4321\", announce: false}]\n");
+	const char *seen;
+
+	ck_assert_int_eq(fake_subscribe(pbx, "conference", "1009", "2000", NULL), PBX_ENOENT);
+	pbx_leg a = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000");
+	ck_assert_int_eq(fake_subscribe(pbx, "conference", "1009", "2000", NULL), PBX_OK);
+	seen = fake_document(pbx, "conference", "1009", "2000", NULL);
+	ck_assert_ptr_nonnull(strstr(seen, "<user-count>2</user-count><active>true</active><locked>false</locked>"));
+	ck_assert_ptr_nonnull(strstr(seen, "<user entity=\"sip:1002@"));
+	ck_assert_ptr_null(strstr(seen, "muted-via-focus"));
+	uint32_t changes = fake_changes(pbx, "conference", "2000");
+	types(pbx, a, "1");
+	ck_assert_uint_gt(fake_changes(pbx, "conference", "2000"), changes);
+	seen = fake_document(pbx, "conference", "1009", "2000", NULL);
+	ck_assert_ptr_nonnull(strstr(seen, "<status>muted-via-focus</status>"));
+	ck_assert_ptr_nonnull(strstr(seen, "<status>recvonly</status>"));
+	fake_hangup(pbx, a);
+	seen = fake_document(pbx, "conference", "1009", "2000", NULL);
+	ck_assert_ptr_null(strstr(seen, "sip:1001@"));
+	fake_hangup(pbx, b);
+	ck_assert_ptr_null(fake_document(pbx, "conference", "1009", "2000", NULL));
+	b = fake_dial(pbx, "1002", "2001");
+	types(pbx, b, "4321#");
+	seen = fake_document(pbx, "conference", "1009", "2001", NULL);
+	ck_assert(strstr(seen, "<user-count>1</user-count>") && !strstr(seen, "sip:1002@"));
+	ck_assert_ptr_nonnull(strstr(fake_document(pbx, "conference", "1002", "2001", NULL), "sip:1002@"));
+}
+END_TEST
+
 /* ---- from outside -------------------------------------------------------------------------------- */
 
 START_TEST(rest_makes_changes_and_removes_rooms_and_they_survive_a_restart)
@@ -502,4 +534,5 @@ CHECK_MAIN("conference", whoever_dials_a_number_talks_with_everybody_who_did, wh
 	   moderators_lock_eject_and_mute_everybody, rest_makes_changes_and_removes_rooms_and_they_survive_a_restart,
 	   rest_mutes_kicks_locks_and_plays, a_user_sees_its_own_conferences_and_runs_those_it_moderates,
 	   who_is_invited_comes_in_by_pressing_one, a_call_is_transferred_into_a_room_and_a_member_into_another_place,
-	   an_attended_transfer_puts_its_partner_into_the_room, a_conference_goes_on_while_the_plugin_is_replaced)
+	   an_attended_transfer_puts_its_partner_into_the_room, a_conference_goes_on_while_the_plugin_is_replaced,
+	   who_watches_a_room_sees_who_comes_is_muted_and_goes)

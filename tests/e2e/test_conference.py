@@ -1,7 +1,11 @@
 """Conferences with real phones, each with a tone of its own: who hears whom, keys, PINs, moderators, and a plugin that is exchanged meanwhile."""
+import xml.etree.ElementTree as XML
+from concurrent.futures import ThreadPoolExecutor
+
 from ear import PCMU
 from talker import Talker
 from tone import PROMPTS, power_db
+from watcher import Watcher
 
 MUSIC = 520
 QUIET = "conference:\n  announce: false\n"
@@ -139,6 +143,50 @@ def test_a_crash_ends_the_records_of_who_was_in(make_pbx, phones):
     pbx.start()
     assert len(pbx.events("room.left")) == 2
     assert [event["data"]["cause"] for event in pbx.events("call.ended")] == ["system_restart"] * 2
+
+
+def roster(notify):
+    """version, and the users of a conference-info document: who is muted."""
+    spaces = {"c": "urn:ietf:params:xml:ns:conference-info"}
+    root = XML.fromstring(notify.body)
+    assert root.get("state") == "full" and notify.get("Content-Type") == "application/conference-info+xml"
+    return int(root.get("version")), {user.get("entity"): user.find("c:endpoint/c:status", spaces).text == "muted-via-focus"
+                                      for user in root.findall("c:users/c:user", spaces)}
+
+
+def test_a_phone_makes_three_of_its_two_calls_while_somebody_watches(make_pbx, talkers):
+    """It puts both parties into a room (REFER) and follows; who watches the room (RFC 4575) sees each come, mute and go."""
+    pbx = make_pbx(QUIET + '  rooms: [{number: "2001", announce: false, moh_when_alone: false}]\n')
+    bob, carol, alice = talkers(pbx, "1002", "1003", "1001")
+    lines = [Talker(pbx, "1001", alice.secret, 440) for _ in range(2)]
+    console = Watcher(pbx, "1009", pbx.account("1009"))
+    try:
+        watch = console.watch("2001", "conference")
+        assert roster(watch.notify()) == (0, {})
+        with ThreadPoolExecutor() as pool:
+            for line, party in zip(lines, (bob, carol)):
+                answered = pool.submit(party.answer)
+                line.dial(party.number)
+                answered.result()
+        for line in lines:
+            assert line.refer("2001")[-1] == 200
+        alice.dial("2001")
+        seen, versions = {}, [0]
+        while len(seen) < 3:
+            version, seen = roster(watch.notify())
+            versions.append(version)
+        assert versions == list(range(len(versions))) and seen == {f"sip:{number}@pbx.test": False for number in ("1001", "1002", "1003")}
+        hear_each_other(alice, bob, carol)
+        pbx.ctl("conference", "mute", "2001", "1002")
+        while not seen["sip:1002@pbx.test"]:
+            seen = roster(watch.notify())[1]
+        carol.hangup()
+        while "sip:1003@pbx.test" in seen:
+            seen = roster(watch.notify())[1]
+        hang_up(alice, bob)
+    finally:
+        for each in (*lines, console):
+            each.close()
 
 
 def test_ten_in_a_room(make_pbx):
