@@ -42,10 +42,12 @@ const struct pbx_json *filter_pointer(const struct webhooks *webhooks, const str
 	return *pointer ? NULL : json;
 }
 
-static bool same(const struct pbx_jsons *json, const struct pbx_json *a, const struct pbx_json *b)
+/* A number or true may be wanted as text, too: settings and command lines have nothing else. */
+static bool same(const struct pbx_jsons *json, const struct pbx_json *is, const struct pbx_json *wanted)
 {
-	char *left = a ? json->print(a) : NULL, *right = b ? json->print(b) : NULL;
-	bool is_same = left && right && strcmp(left, right) == 0;
+	char *left = is ? json->print(is) : NULL, *right = wanted ? json->print(wanted) : NULL;
+	const char *text = json->text(is) ? NULL : json->text(wanted);
+	bool is_same = left && right && (strcmp(left, right) == 0 || (text && strcmp(left, text) == 0));
 
 	json->free_text(left);
 	json->free_text(right);

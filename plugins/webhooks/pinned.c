@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #define LOOK_AGAIN_MS 5000u
+#define MOST_MATCH 300u
 #define SWITCHED_OFF "webhooks.subscriptions says enabled: false"
 
 /* What is on its way to the table. */
@@ -86,6 +88,42 @@ static int check_events(const struct subscription_settings *settings, uint32_t r
 	return PBX_OK;
 }
 
+static int check_match(const struct subscription_settings *settings, uint32_t row, struct pbx_diag *diag)
+{
+	for (uint32_t i = 0; i < settings->match.count; i++) {
+		const char *item = settings->match.items[i];
+
+		if (item[0] != '/' || !strchr(item, '=') || strlen(item) >= MOST_MATCH)
+			return wrong(diag, row, "match", "what is to match is a place in the data and its value, as /direction=inbound");
+	}
+	return PBX_OK;
+}
+
+static bool has_expired(const char *pem)
+{
+	int64_t until_us = keys_certificate_until_us(pem);
+
+	return until_us > 0 && until_us / 1000000 <= time(NULL);
+}
+
+/* One that has expired is no reason not to start: the endpoint refuses it, which `webhook show` tells. */
+static int check_identity(const struct webhook_settings *settings, uint32_t row, struct pbx_diag *diag)
+{
+	const struct subscription_settings *is = row_at(settings, row);
+	struct pbx_diag why = { .text = "" };
+
+	if (is->ca[0] && keys_check_authorities(is->ca, &why) != PBX_OK)
+		return wrong(diag, row, "ca", why.text);
+	if (!is->client_certificate[0] && !is->client_key[0])
+		return PBX_OK;
+	if (!is->client_certificate[0] || !is->client_key[0])
+		return wrong(diag, row, is->client_key[0] ? "client_certificate" : "client_key",
+			     "client_certificate and client_key go together: give both");
+	if (keys_check_identity(is->client_certificate, is->client_key, &why) != PBX_OK && !has_expired(is->client_certificate))
+		return wrong(diag, row, strcmp(why.field, "client_key") == 0 ? "client_key" : "client_certificate", why.text);
+	return PBX_OK;
+}
+
 static int check_headers(const struct subscription_settings *settings, uint32_t row, struct pbx_diag *diag)
 {
 	for (uint32_t i = 0; i < settings->headers.count; i++) {
@@ -110,7 +148,8 @@ int pinned_check(const void *proposed, struct pbx_diag *diag)
 		const char *code, *token_url = row->oauth_token_url, *text;
 
 		if (check_name(settings, i, diag) != PBX_OK || check_events(row, i, diag) != PBX_OK ||
-		    check_headers(row, i, diag) != PBX_OK)
+		    check_match(row, i, diag) != PBX_OK || check_headers(row, i, diag) != PBX_OK ||
+		    check_identity(settings, i, diag) != PBX_OK)
 			return PBX_EINVAL;
 		if ((text = arguments_url_wrong(settings, row->url, &code)))
 			return wrong(diag, i, "url", text);
@@ -146,6 +185,8 @@ static int set_texts(struct config *config, const struct subscription_settings *
 		{ &config->extension, row->extension },
 		{ &config->queue, row->queue },
 		{ &config->trunk, row->trunk },
+		{ &config->client_certificate, row->client_certificate },
+		{ &config->ca, row->ca },
 		{ &config->oauth_token_url, row->oauth_token_url },
 		{ &config->oauth_client_id, row->oauth_client_id },
 		{ &config->oauth_scope, row->oauth_scope },
@@ -159,17 +200,31 @@ static int set_texts(struct config *config, const struct subscription_settings *
 	return err;
 }
 
+/* "/direction=inbound" */
+static int set_match(const struct pbx_jsons *json, struct pbx_json *match, const char *item)
+{
+	char place[MOST_MATCH];
+	size_t length = strcspn(item, "=");
+
+	(void)snprintf(place, sizeof place, "%.*s", (int)length, item);
+	return json->set_text(match, place, item + length + 1);
+}
+
 static int set_jsons(const struct webhooks *webhooks, struct config *config, const struct subscription_settings *row)
 {
 	const struct pbx_jsons *json = webhooks->json;
 	int err = PBX_OK;
 
+	json->free(config->match);
 	json->free(config->omit);
 	json->free(config->headers);
+	config->match = row->match.count ? json->new_object() : NULL;
 	config->omit = row->omit.count ? json->new_array() : NULL;
 	config->headers = row->headers.count ? json->new_object() : NULL;
 	for (uint32_t i = 0; i < row->omit.count && err == PBX_OK; i++)
 		err = json->append_text(config->omit, row->omit.items[i]);
+	for (uint32_t i = 0; i < row->match.count && err == PBX_OK; i++)
+		err = set_match(json, config->match, row->match.items[i]);
 	for (uint32_t i = 0; i < row->headers.count && err == PBX_OK; i++)
 		err = json->set_text(config->headers, header_at(row, i)->name, header_at(row, i)->value);
 	return err;
@@ -206,6 +261,8 @@ static int set_secrets(const struct webhooks *webhooks, const char *id, struct c
 		config->rotated_us = webhooks_now_us(webhooks);
 	if (err == PBX_OK)
 		err = set_sealed(webhooks, id, &config->oauth_client_secret, row->oauth_token_url[0] ? row->oauth_client_secret : "", NULL);
+	if (err == PBX_OK)
+		err = set_sealed(webhooks, id, &config->client_key, row->client_key, NULL);
 	if (err == PBX_OK && row->ed25519 && !config->key)
 		err = keys_new_ed25519(webhooks, id, &config->key);
 	return err;

@@ -327,6 +327,12 @@ START_TEST(the_settings_make_change_and_remove_a_webhook)
 	ck_assert_str_eq(shown(pbx, "crm", "waiting"), "1");
 	busy_call(pbx, "1001", "1002");
 	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended call.started call.ended ");
+	say(pbx, "{" CRM ", events: [call.ended], match: [/disposition=busy, /to/number=1003, /sip_code=486]}");
+	ck_assert_str_eq(shown(pbx, "crm", "match"), "{\"/disposition\":\"busy\",\"/to/number\":\"1003\",\"/sip_code\":\"486\"}");
+	busy_call(pbx, "1001", "1002");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended call.started call.ended ");
+	busy_call(pbx, "1001", "1003");
+	ck_assert_str_eq(wanted(pbx, "crm"), "call.ended call.ended call.started call.ended ");
 
 	say(pbx, "");
 	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/webhooks", NULL), "items"), "[]");
@@ -415,6 +421,10 @@ START_TEST(mistakes_in_the_settings_are_told_at_their_line)
 		{ "{name: a, url: 'https://127.0.0.1:1/'}", "secret" },
 		{ "{name: a, secret: 0123456789abcdef, url: 'https://me:pw@127.0.0.1:1/'}", "subscriptions[0].url: a URL is shown" },
 		{ "{" CRM ", events: [call ended]}", "subscriptions[0].events: " },
+		{ "{" CRM ", match: [direction]}", "subscriptions[0].match: what is to match" },
+		{ "{" CRM ", client_key: x}", "subscriptions[0].client_certificate: " },
+		{ "{" CRM ", client_certificate: x, client_key: y}", "subscriptions[0].client_certificate: not a certificate in PEM" },
+		{ "{" CRM ", ca: x}", "subscriptions[0].ca: " },
 		{ "{" CRM ", headers: [{name: Host, value: x}]}", "subscriptions[0].headers: Host cannot be set" },
 		{ "{" CRM ", oauth_token_url: 'https://127.0.0.1:1/'}", "subscriptions[0].oauth_token_url: " },
 	};

@@ -33,7 +33,8 @@ struct webhook_settings {
 struct subscription_settings {
 	const char *name, *url, *description, *extension, *queue, *trunk, *secret;
 	const char *oauth_token_url, *oauth_client_id, *oauth_client_secret, *oauth_scope, *oauth_audience, *oauth_auth;
-	struct pbx_list events, omit;
+	const char *client_certificate, *client_key, *ca; /* PEM */
+	struct pbx_list events, omit, match;
 	struct pbx_objects headers; /* struct header_settings */
 	bool enabled, legacy_signature, ed25519;
 	uint32_t batch_events, batch_ms, batch_bytes;

@@ -133,6 +133,22 @@ def test_a_client_certificate_is_shown_and_without_one_the_door_stays_shut(make_
     nowhere_in_the_clear(pbx, key.splitlines()[1], made["secret"])
 
 
+def test_a_webhook_of_the_settings_shows_its_certificate_too(make_pbx, servers, authority):
+    sink = servers(Sink(tls=authority.server_context(clients=authority)))
+    certificate, key = authority.vouch("warden")
+    row = {"name": "crm", "url": sink.url, "secret": "0123456789abcdef", "events": ["registration.added"], "match": ["/aor=1004"],
+           "client_certificate": certificate, "client_key": key, "ca": authority.pem}
+    pbx = pbx_for(make_pbx, sink, more=f"  subscriptions: {json.dumps([row])}\n")
+    fire(pbx)
+    fire(pbx, "1004")
+    (request,) = sink.wait(lambda requests: requests, "an event")
+    assert (("commonName", "warden"),) in request["certificate"]["subject"]
+    assert [event["data"]["aor"] for event in pbx.events("registration.added")] == ["1003", "1004"]
+    assert [delivery["http_code"] for delivery in pbx.ctl("webhook", "deliveries", "crm")] == [200]
+    pbx.config.unlink()  # it has the key in the clear, as its owner wants it
+    nowhere_in_the_clear(pbx, key.splitlines()[1])
+
+
 def test_a_server_of_another_authority_is_not_spoken_to(make_pbx, servers, authority, tmp_path):
     sink = servers(Sink(tls=authority.server_context()))
     pbx = pbx_for(make_pbx, sink)
