@@ -113,6 +113,8 @@ void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manner
 		.external_address = settings->external_address,
 		.nat = "auto",
 		.tls_clients = settings->tls_clients,
+		.certificate = settings->certificate,
+		.key = settings->key,
 		.allow = &nothing,
 		.local_networks = &settings->local_networks,
 		.codecs = &nothing,
@@ -123,6 +125,10 @@ void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manner
 	ret_manners->external_address = or_else(row->external_address, settings->external_address);
 	ret_manners->nat = row->nat;
 	ret_manners->tls_clients = strcmp(row->tls_clients, "inherit") == 0 ? settings->tls_clients : row->tls_clients;
+	if (row->certificate[0]) {
+		ret_manners->certificate = row->certificate;
+		ret_manners->key = row->key;
+	}
 	ret_manners->allow = &row->allow;
 	ret_manners->codecs = &row->codecs;
 	if (row->local_networks.count > 0)
@@ -206,6 +212,10 @@ static int check_row(const struct ua_settings *settings, uint32_t index, struct 
 		pbx_diag_set(diag, "listeners", "'%s' has nothing to listen on: write listen: [udp:0.0.0.0:5080]", row->name);
 		err = PBX_EINVAL;
 	}
+	if (err == PBX_OK && !row->certificate[0] != !row->key[0]) {
+		pbx_diag_set(diag, "listeners", "certificate and key of '%s' go together: set both, or none for those of sip", row->name);
+		err = PBX_EINVAL;
+	}
 	if (err == PBX_OK && !is_realm(row->realm)) {
 		pbx_diag_set(diag, "listeners", "realm of '%s': no quotes, backslashes or control characters", row->name);
 		err = PBX_EINVAL;
@@ -247,7 +257,7 @@ static int check_places(const struct ua_settings *settings, struct pbx_diag *dia
 
 int ua_listeners_check(const struct ua_settings *settings, struct pbx_diag *diag)
 {
-	int err = PBX_OK;
+	int err = check_networks("sip", "websocket_allow", &settings->websocket_allow, diag);
 
 	for (uint32_t i = 0; err == PBX_OK && i < settings->listeners.count; i++)
 		err = check_row(settings, i, diag);
@@ -289,7 +299,7 @@ static int open_place(struct ua *ua, const struct place *place, struct pbx_diag 
 	(void)snprintf(url, sizeof url, "%s:%s;transport=%s", is_tls(place->transport) ? "sips" : "sip", place->hostport, place->transport);
 	ua_listener_manners(ua, place->listener, &manners);
 	if (is_tls(place->transport))
-		err = ua_tls_listen(ua, url, opened->name, manners.tls_clients, diag);
+		err = ua_tls_listen(ua, url, opened->name, &manners, diag);
 	else if (nta_agent_add_tport(ua->agent, ua_url(url), UA_LISTENER_TAGS(ua->settings), TPTAG_IDENT(opened->name), TAG_END()) < 0)
 		err = PBX_EIO;
 	if (err == PBX_EIO && !diag->text[0])
@@ -419,5 +429,12 @@ bool ua_listener_lets_in(const tport_t *primary, const struct core_addr *source)
 {
 	struct opened *opened = opened_of(primary);
 
-	return !opened || admits(opened, source);
+	if (opened)
+		return admits(opened, source);
+	/* What is none of ours is the gateway's door. */
+	const struct pbx_list *browsers = listeners.ua ? &listeners.ua->settings->websocket_allow : NULL;
+	if (!browsers || browsers->count == 0 || is_named(browsers, source))
+		return true;
+	ua_count(listeners.ua, UA_METRIC_NOT_ALLOWED, "gateway");
+	return false;
 }

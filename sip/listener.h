@@ -9,7 +9,7 @@
 
 /* How a listener treats those who come to it: in its own words, else in those of sip. Borrowed until the settings change. */
 struct ua_manners {
-	const char *realm, *external_address, *nat, *tls_clients;
+	const char *realm, *external_address, *nat, *tls_clients, *certificate, *key;
 	const struct pbx_list *allow, *local_networks, *codecs; /* of allow and codecs none: all */
 };
 
@@ -46,5 +46,5 @@ const char *ua_listener_towards(const struct ua *ua, const char *transport, cons
 const struct ua_socket *ua_listener_socket(const char *name, const char *transport, int family);
 /* Whether who sent a datagram to this socket may do so. */
 bool ua_listener_admits(su_socket_t fd, const struct core_addr *source);
-/* Whether who has connected to this one may; true for what is none of the listeners. */
+/* Whether who has connected to this one may; the gateway's door is asked about its clients. */
 bool ua_listener_lets_in(const tport_t *primary, const struct core_addr *source);

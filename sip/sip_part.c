@@ -347,6 +347,12 @@ static const struct pbx_setting listener_rows[] = {
 	PBX_CHOICE(struct ua_listener_settings, tls_clients, .initial_text = "inherit",
 		   .choices = PBX_CHOICES("inherit", "none", "optional", "required"), .flags = PBX_SETTING_RESTART,
 		   .help = "Whether who connects to it over TLS shows a certificate; inherit: as sip.tls_clients"),
+	PBX_TEXT(struct ua_listener_settings, certificate, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Its own certificate chain in PEM for TLS, for another name than the house's; a new file takes effect by itself. "
+			 "Empty: "
+			 "sip.certificate"),
+	PBX_TEXT(struct ua_listener_settings, key, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Private key in PEM that belongs to its certificate"),
 };
 
 static const struct pbx_setting settings[] = {
@@ -360,6 +366,8 @@ static const struct pbx_setting settings[] = {
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
 	PBX_LIST(struct ua_settings, local_networks, .initial_text = "",
 		 .help = "Networks that reach us without NAT and are not told external_address; empty: all private ones"),
+	PBX_LIST(struct ua_settings, websocket_allow, .initial_text = "",
+		 .help = "Networks whose browsers may come in over WebSocket; the connection of others is closed unread. Empty: everybody"),
 	PBX_TEXT(struct ua_settings, certificate, .initial_text = "", .flags = PBX_SETTING_RESTART,
 		 .help = "Certificate chain in PEM for TLS; a new file takes effect by itself, connections stay. Empty: the one of api"),
 	PBX_TEXT(struct ua_settings, key, .initial_text = "", .flags = PBX_SETTING_RESTART,

@@ -38,14 +38,22 @@ struct print {
 	off_t size;
 };
 
+/* What a listener shows. */
+struct identity {
+	struct identity *next;
+	char *said; /* the setting that names its certificate; NULL: the house's */
+	struct core_certificate files;
+	struct print certificate, key;
+};
+
 static struct {
 	struct ua *ua;
 	pbx_timer timer;
 	char *data_dir;
-	struct core_certificate files;
-	struct print certificate, key;
+	struct identity *identities; /* the house's is the last */
 	struct {
 		SSL_CTX *context; /* Sofia's */
+		const struct identity *identity;
 		char clients[12]; /* "none", "optional", "required" */
 	} listeners[MOST_LISTENERS];
 	uint32_t listener_count;
@@ -346,7 +354,8 @@ static int on_client_hello(SSL *ssl, int *ret_alert, void *context)
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-static int set_up(SSL_CTX *context, const struct ua_settings *settings, const char *clients, struct pbx_diag *diag)
+static int set_up(SSL_CTX *context, const struct ua_settings *settings, const struct identity *identity, const char *clients,
+		  struct pbx_diag *diag)
 {
 	ERR_clear_error();
 	(void)SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -356,7 +365,7 @@ static int set_up(SSL_CTX *context, const struct ua_settings *settings, const ch
 	if (SSL_CTX_set_cipher_list(context, CIPHERS) != 1)
 		return PBX_EIO;
 	int err = believe(context, settings, clients, diag);
-	return err == PBX_OK ? core_certificate_load(&tls.files, context, diag) : err;
+	return err == PBX_OK ? core_certificate_load(&identity->files, context, diag) : err;
 }
 
 /* ---- the certificate -------------------------------------------------------------------- */
@@ -376,52 +385,100 @@ static bool same_print(const struct print *a, const struct print *b)
 	       a->size == b->size;
 }
 
-static int find_files(const struct ua_settings *settings, struct pbx_diag *diag)
+static void identity_free(struct identity *identity)
+{
+	free(identity->said);
+	free(identity);
+}
+
+/* said NULL: the house's. *ret_identity is in the list. */
+static int identity_add(const char *said, const char *certificate, const char *key, struct identity **ret_identity, struct pbx_diag *diag)
+{
+	struct identity *identity = calloc(1, sizeof *identity);
+
+	if (identity && said)
+		identity->said = strdup(said);
+	if (!identity || (said && !identity->said)) {
+		free(identity);
+		return PBX_ENOMEM;
+	}
+	int err = core_certificate_find("sip", certificate, key, tls.data_dir, "", &identity->files, diag);
+	if (err != PBX_OK) {
+		identity_free(identity);
+		return err;
+	}
+	identity->certificate = print_of(identity->files.certificate);
+	identity->key = print_of(identity->files.key);
+	identity->next = tls.identities;
+	tls.identities = identity;
+	*ret_identity = identity;
+	return PBX_OK;
+}
+
+static int find_house(const struct ua_settings *settings, struct pbx_diag *diag)
 {
 	const char *certificate = settings->certificate, *key = settings->key;
 	struct pbx_json *shown_certificate = core_settings_show("api.certificate"), *shown_key = core_settings_show("api.key");
 	const char *gateways = core_json_text(core_json_get(core_json_at(shown_certificate, 0), "value"));
 	const char *gateways_key = core_json_text(core_json_get(core_json_at(shown_key, 0), "value"));
+	struct identity *house;
 
 	if (!*certificate && gateways && *gateways && gateways_key) {
 		certificate = gateways;
 		key = gateways_key;
 	}
-	int err = core_certificate_find("sip", certificate, key, tls.data_dir, "", &tls.files, diag);
+	int err = identity_add(NULL, certificate, key, &house, diag);
 	core_json_free(shown_certificate);
 	core_json_free(shown_key);
-	tls.certificate = print_of(tls.files.certificate);
-	tls.key = print_of(tls.files.key);
 	return err;
 }
 
+/* Of a listener's certificate; sockets of one listener share it. */
+static int find_identity(const struct ua_manners *manners, struct identity **ret_identity, struct pbx_diag *diag)
+{
+	bool is_house = strcmp(manners->certificate, tls.ua->settings->certificate) == 0;
+
+	for (struct identity *identity = tls.identities; identity; identity = identity->next)
+		if (identity->said ? !is_house && strcmp(identity->said, manners->certificate) == 0 : is_house) {
+			*ret_identity = identity;
+			return PBX_OK;
+		}
+	return identity_add(manners->certificate, manners->certificate, manners->key, ret_identity, diag);
+}
+
 /* The new files are tried where nothing depends on them: between two renames they do not fit one another. */
-static int renew(struct pbx_diag *diag)
+static int renew(const struct identity *identity, struct pbx_diag *diag)
 {
 	SSL_CTX *trial = SSL_CTX_new(TLS_method());
-	int err = trial ? core_certificate_load(&tls.files, trial, diag) : PBX_ENOMEM;
+	int err = trial ? core_certificate_load(&identity->files, trial, diag) : PBX_ENOMEM;
 
 	SSL_CTX_free(trial);
 	for (uint32_t i = 0; err == PBX_OK && i < tls.listener_count; i++)
-		err = core_certificate_load(&tls.files, tls.listeners[i].context, diag);
+		if (tls.listeners[i].identity == identity)
+			err = core_certificate_load(&identity->files, tls.listeners[i].context, diag);
 	return err;
+}
+
+static void look_at(struct identity *identity)
+{
+	struct print certificate = print_of(identity->files.certificate), key = print_of(identity->files.key);
+	struct pbx_diag diag = { 0 };
+
+	if (same_print(&certificate, &identity->certificate) && same_print(&key, &identity->key))
+		return;
+	identity->certificate = certificate;
+	identity->key = key;
+	if (renew(identity, &diag) == PBX_OK)
+		pbx_notice(tls.ua->host, "sip_certificate_loaded", "file=%s", identity->files.certificate);
+	else
+		pbx_warn(tls.ua->host, "sip_certificate_unusable", "reason=\"%s\" kept=\"the one before\"", diag.text);
 }
 
 static void on_check(void *self, pbx_timer timer)
 {
-	const struct ua *ua = self;
-	struct print certificate = print_of(tls.files.certificate), key = print_of(tls.files.key);
-	struct pbx_diag diag = { 0 };
-
-	(void)timer;
-	if (same_print(&certificate, &tls.certificate) && same_print(&key, &tls.key))
-		return;
-	tls.certificate = certificate;
-	tls.key = key;
-	if (renew(&diag) == PBX_OK)
-		pbx_notice(ua->host, "sip_certificate_loaded", "file=%s", tls.files.certificate);
-	else
-		pbx_warn(ua->host, "sip_certificate_unusable", "reason=\"%s\" kept=\"the one before\"", diag.text);
+	(void)self, (void)timer;
+	for (struct identity *identity = tls.identities; identity; identity = identity->next)
+		look_at(identity);
 }
 
 /* ---- life ------------------------------------------------------------------------------- */
@@ -437,7 +494,7 @@ int ua_tls_start(struct ua *ua, struct pbx_diag *diag)
 	core_json_free(shown);
 	if (!tls.data_dir)
 		return PBX_ENOMEM;
-	int err = find_files(ua->settings, diag);
+	int err = find_house(ua->settings, diag);
 	return err == PBX_OK ? core_timer_start(ua->host, CHECK_MS, CHECK_MS, on_check, ua, &tls.timer) : err;
 }
 
@@ -446,11 +503,18 @@ void ua_tls_stop(void)
 	forget_names();
 	(void)core_timer_stop(tls.timer); /* or it has gone with its owner */
 	free(tls.data_dir);
+	while (tls.identities) {
+		struct identity *identity = tls.identities;
+
+		tls.identities = identity->next;
+		identity_free(identity);
+	}
 	memset(&tls, 0, sizeof tls);
 }
 
-int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const char *clients, struct pbx_diag *diag)
+int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const struct ua_manners *manners, struct pbx_diag *diag)
 {
+	struct identity *identity = NULL;
 	unsigned policy = ua->settings->tls_verify ? TPTLS_VERIFY_OUT | TPTLS_VERIFY_SUBJECTS_OUT : TPTLS_VERIFY_NONE;
 	void *context = NULL;
 
@@ -458,6 +522,9 @@ int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const char 
 		pbx_diag_set(diag, "listen", "there may be %u TLS listeners", MOST_LISTENERS);
 		return PBX_EINVAL;
 	}
+	int err = find_identity(manners, &identity, diag);
+	if (err != PBX_OK)
+		return err;
 	catching = &context;
 	int added =
 		nta_agent_add_tport(ua->agent, ua_url(url), UA_LISTENER_TAGS(ua->settings), TPTAG_IDENT(ident),
@@ -466,7 +533,8 @@ int ua_tls_listen(struct ua *ua, const char *url, const char *ident, const char 
 	if (added < 0 || !context)
 		return PBX_EIO;
 	tls.listeners[tls.listener_count].context = context;
-	(void)snprintf(tls.listeners[tls.listener_count].clients, sizeof tls.listeners[0].clients, "%s", clients);
+	tls.listeners[tls.listener_count].identity = identity;
+	(void)snprintf(tls.listeners[tls.listener_count].clients, sizeof tls.listeners[0].clients, "%s", manners->tls_clients);
 	tls.listener_count++;
-	return set_up(context, ua->settings, clients, diag);
+	return set_up(context, ua->settings, identity, manners->tls_clients, diag);
 }

@@ -26,7 +26,7 @@ struct ua_peer;
 struct ua_settings {
 	struct pbx_list listen, local_networks, peers, trusted, md5_only_agents;
 	struct pbx_objects listeners; /* struct ua_listener_settings */
-	struct pbx_list pass_headers;
+	struct pbx_list pass_headers, websocket_allow;
 	bool send_p_asserted_identity, send_remote_party_id, send_mac_address, accept_mac_in_invite;
 	const char *refer_from_outside, *refer_elsewhere;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;
@@ -45,7 +45,7 @@ struct ua_settings {
 
 /* One of sip.listeners: what is empty is as sip says. */
 struct ua_listener_settings {
-	const char *name, *realm, *external_address, *nat, *tls_clients;
+	const char *name, *realm, *external_address, *nat, *tls_clients, *certificate, *key;
 	struct pbx_list listen, allow, local_networks, codecs;
 };
 

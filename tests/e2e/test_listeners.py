@@ -204,6 +204,30 @@ def test_one_door_wants_certificates_and_another_does_not(make_pbx, tmp_path):
     assert pongs(pbx.tls_port, False) and not pongs(port, False) and pongs(port, True)
 
 
+def test_each_door_shows_its_own_certificate_and_a_new_one_when_its_file_changes(make_pbx, tmp_path):
+    authority, ports = Authority(tmp_path), [free_port(), free_port()]
+    for name in ("house", "outside"):
+        authority.vouch(name, more=f"subjectAltName=DNS:{name}.pbx.test")
+    folder = authority.folder
+    pbx = make_pbx(f"sip:\n  certificate: {folder}/house.pem\n  key: {folder}/house.key\n"
+                   f"  listeners: [{{name: outside, listen: ['tls:127.0.0.1:{ports[0]}'], certificate: {folder}/outside.pem, key: {folder}/outside.key}}, "
+                   f"{{name: plain, listen: ['tls:127.0.0.1:{ports[1]}']}}]\n", listen=("udp", "tls"))
+
+    def shown(port, name):
+        context = ssl.create_default_context(cafile=folder / "ca.pem")
+        with socket.create_connection(("127.0.0.1", port), 5) as plain:
+            try:
+                with context.wrap_socket(plain, server_hostname=f"{name}.pbx.test") as connection:
+                    return connection.getpeercert()["serialNumber"]
+            except ssl.SSLCertVerificationError:
+                return None
+    assert shown(pbx.tls_port, "house") and shown(ports[1], "house") and not shown(ports[0], "house")
+    before = shown(ports[0], "outside")
+    assert before
+    authority.vouch("outside", more="subjectAltName=DNS:outside.pbx.test")
+    pbx.wait_for(lambda: shown(ports[0], "outside") not in (None, before), "the new certificate")
+
+
 class TlsClient(SipClient):
     """The same over TLS, with a certificate."""
 
@@ -289,6 +313,7 @@ def test_a_trunk_is_known_by_its_certificate(certified):
     ("{name: a, listen: ['tcp:127.0.0.1:5999']}, {name: b, listen: ['tls:127.0.0.1:5999']}", "is taken by tcp:127.0.0.1:5999 of 'a'"),
     ("{name: a, listen: ['udp:127.0.0.1:5999'], nat: sometimes}", "one of auto, always, never"),
     ("{name: a, listen: ['udp:127.0.0.1:5999'], realms: x}", "did you mean realm"),
+    ("{name: a, listen: ['tls:127.0.0.1:5999'], certificate: /a.pem}", "certificate and key of 'a' go together"),
 ])
 def test_a_mistake_is_told_before_anything_listens(make_pbx, rows, words):
     pbx = make_pbx(f"sip:\n  listeners: [{rows}]\n", start=False)

@@ -9,6 +9,7 @@ import pytest
 import websocket
 from certificates import Authority
 from ear import Listener, open_ear
+from pbx import Refused
 from ports import free_range
 from sip_client import OFFER, SipClient
 from web_phone import WebPhone
@@ -199,6 +200,20 @@ def test_many_frames_make_one_message_and_pings_are_answered(pbx, web_phone):
     page.web.send_frame(websocket.ABNF.create_frame(text[:100], websocket.ABNF.OPCODE_TEXT, fin=0))
     page.web.send_frame(websocket.ABNF.create_frame(text[100:], websocket.ABNF.OPCODE_CONT))
     assert page.receive(lambda message: message.status).status in (200, 407)
+
+
+def test_browsers_come_in_from_networks_that_may(pbx, web_phone):
+    page = web_phone(pbx)
+    pbx.ctl("config", "set", "sip.websocket_allow", "10.0.0.0/8")
+    assert page.ask("OPTIONS", "sip:pbx.test").status, "who is in stays"
+    stranger = web_phone(pbx)
+    with pytest.raises((websocket.WebSocketException, OSError)):
+        assert stranger.web.recv() == "", "a connection that is closed unread"
+        raise websocket.WebSocketConnectionClosedException("closed in good order")
+    pbx.ctl("config", "set", "sip.websocket_allow", "127.0.0.0/8")
+    assert web_phone(pbx).ask("OPTIONS", "sip:pbx.test").status
+    with pytest.raises(Refused, match="websocket_allow"):
+        pbx.ctl("config", "set", "sip.websocket_allow", "the-house")
 
 
 @pytest.mark.parametrize("origin, status", [("https://evil.example", 403), ("https://phone.example", 0)])
