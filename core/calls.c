@@ -92,6 +92,7 @@ int core_call_new(struct core_call **ret_call)
 		return PBX_ENOMEM;
 	}
 	core_ulid(call->id);
+	core_call_index(call);
 	CORE_TEXT(call->linked_id, call->id);
 	call->direction = "internal";
 	call->started_at_ms = core_now_ms();
@@ -101,10 +102,17 @@ int core_call_new(struct core_call **ret_call)
 	return PBX_OK;
 }
 
-void core_call_drop(struct core_call *call)
+static void call_free(struct core_call *call)
 {
+	(void)core_timer_stop(call->limit_timer);
+	core_call_unindex(call);
 	core_handle_free(&call_table, call->handle.id);
 	free(call);
+}
+
+void core_call_drop(struct core_call *call)
+{
+	call_free(call);
 	totals.started--;
 }
 
@@ -124,12 +132,10 @@ void core_call_check(struct core_call *call)
 	if (call->legs || call->dials)
 		return;
 
-	(void)core_timer_stop(call->limit_timer);
 	if (!call->answered_at_ms)
 		totals.failed++;
 	core_event_call_ended(call);
-	core_handle_free(&call_table, call->handle.id);
-	free(call);
+	call_free(call);
 	tell_idle();
 }
 
@@ -209,17 +215,14 @@ void core_call_link(struct core_call *a, struct core_call *b)
 
 int core_call_hangup(const char *call_id, uint32_t cause)
 {
-	uint32_t at = 0;
-	struct core_call *call;
+	struct core_call *call = core_call_named(call_id);
 
-	while ((call = core_handles_next(&call_table, &at)))
-		if (strcmp(call->id, call_id) == 0) {
-			if (!call->hangup_by)
-				call->hangup_by = "system";
-			hang_up_legs(call, cause);
-			return PBX_OK;
-		}
-	return PBX_ENOENT;
+	if (!call)
+		return PBX_ENOENT;
+	if (!call->hangup_by)
+		call->hangup_by = "system";
+	hang_up_legs(call, cause);
+	return PBX_OK;
 }
 
 /* ---- draining ---- */
@@ -357,13 +360,9 @@ struct pbx_json *core_calls_list(void)
 
 struct pbx_json *core_calls_show(const char *call_id)
 {
-	uint32_t at = 0;
-	const struct core_call *call;
+	const struct core_call *call = core_call_named(call_id);
 
-	while ((call = core_handles_next(&call_table, &at)))
-		if (strcmp(call->id, call_id) == 0)
-			return call_json(call);
-	return NULL;
+	return call ? call_json(call) : NULL;
 }
 
 /* ---- the beginning and the end ---- */
@@ -405,11 +404,8 @@ void core_calls_fini(void)
 	core_rooms_fini();
 	core_bridges_fini();
 	core_legs_fini();
-	while ((call = core_handles_next(&call_table, &at))) {
-		(void)core_timer_stop(call->limit_timer);
-		core_handle_free(&call_table, call->handle.id);
-		free(call);
-	}
+	while ((call = core_handles_next(&call_table, &at)))
+		call_free(call);
 	core_handles_fini(&call_table);
 	core_route_fini();
 	core_plan_fini();

@@ -40,6 +40,7 @@ struct core_calls_settings {
 
 struct core_call {
 	pbx_call handle;
+	struct core_call *next_by_id;
 	char id[27], linked_id[27];
 	struct core_leg *legs, *last_leg; /* oldest first */
 	uint32_t legs_made;
@@ -68,10 +69,11 @@ struct core_leg {
 	pbx_leg handle;
 	struct core_call *call;
 	struct core_leg *next, *prev; /* in its call */
-	char id[40];
 	uint32_t state, direction;
 	bool is_caller;
-	char number[64], name[128], dialled[128], account[64], endpoint[256], device[128], address[64], instance[128], peer[64];
+	struct core_leg *next_by_account, **by_account; /* calls_index.c */
+	char account[64], id[40];
+	char number[64], name[128], dialled[128], endpoint[256], device[128], address[64], instance[128], peer[64];
 	char shown[64]; /* outbound: the number that it is shown */
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
@@ -181,6 +183,16 @@ void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool 
 void core_call_answered(struct core_call *call, const struct core_leg *leg, const char *by_number, const char *by_name);
 void core_call_link(struct core_call *a, struct core_call *b);
 struct core_handles *core_calls_table(void);
+
+/* ---- calls_index.c ---- */
+void core_call_index(struct core_call *call);
+void core_call_unindex(struct core_call *call);
+struct core_call *core_call_named(const char *call_id); /* NULL: there is none */
+struct core_leg *core_leg_named(const char *leg_id);    /* NULL: there is none that lives */
+void core_leg_set_account(struct core_leg *leg, const char *account);
+void core_leg_unindex(struct core_leg *leg);
+/* The living legs of an account, one after the other; after: NULL for the first. NULL: no more. */
+struct core_leg *core_legs_of_account(const char *account, struct core_leg *after);
 
 /* ---- calls_open.c ---- writes down which calls last, from now on */
 void core_calls_open_start(void);

@@ -250,7 +250,7 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 	else
 		uri_user(branch->uri, leg->number);
 	CORE_TEXT(leg->name, group->owner_name);
-	CORE_TEXT(leg->account, branch->account);
+	core_leg_set_account(leg, branch->account);
 	CORE_TEXT(leg->peer, branch->peer);
 	CORE_TEXT(leg->shown, is_withheld(branch) ? "" : caller_number_of(branch));
 	CORE_TEXT(leg->endpoint, branch->uri);
@@ -504,19 +504,24 @@ static void ring_branches(struct core_group *group)
 
 /* ---- routing ---- */
 
+/* Of its account's living legs: a call that rings at several devices is one. */
+static bool is_first_in_call(const struct core_leg *leg)
+{
+	const struct core_leg *first = leg->call->legs;
+
+	while (first != leg && (first->state == PBX_LEG_ENDED || strcmp(first->account, leg->account) != 0))
+		first = first->next;
+	return first == leg;
+}
+
 /* Calls an account is in, besides this one. */
 static uint32_t calls_of(const struct core_call *but, const char *account)
 {
-	uint32_t count = 0, at = 0;
-	const struct core_call *call;
+	struct core_leg *leg = NULL;
+	uint32_t count = 0;
 
-	while ((call = core_handles_next(core_calls_table(), &at))) {
-		const struct core_leg *leg = call == but ? NULL : call->legs;
-
-		while (leg && (leg->state == PBX_LEG_ENDED || strcmp(leg->account, account) != 0))
-			leg = leg->next;
-		count += leg != NULL;
-	}
+	while ((leg = core_legs_of_account(account, leg)))
+		count += leg->call != but && is_first_in_call(leg);
 	return count;
 }
 

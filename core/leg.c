@@ -90,6 +90,7 @@ static void leg_free(struct core_leg *leg)
 		leg->driver->release(leg->dialog);
 	*(leg->prev ? &leg->prev->next : &call->legs) = leg->next;
 	*(leg->next ? &leg->next->prev : &call->last_leg) = leg->prev;
+	core_leg_unindex(leg);
 	core_handle_free(&core_leg_table, leg->handle.id);
 	core_posts_release(CORE_LATER_OF_LEG);
 	free(leg->headers);
@@ -289,7 +290,7 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->number, incoming->from_number);
 	CORE_TEXT(leg->name, incoming->from_name);
 	CORE_TEXT(leg->dialled, incoming->dialled);
-	CORE_TEXT(leg->account, incoming->account);
+	core_leg_set_account(leg, incoming->account);
 	CORE_TEXT(leg->instance, incoming->instance);
 	CORE_TEXT(leg->device, incoming->device);
 	CORE_TEXT(leg->address, incoming->address);

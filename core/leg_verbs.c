@@ -424,28 +424,22 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 
 static int find_leg(const char *leg_id, pbx_leg *ret_leg)
 {
-	uint32_t at = 0;
-	const struct core_leg *leg;
+	const struct core_leg *leg = core_leg_named(leg_id);
 
-	while ((leg = core_handles_next(&core_leg_table, &at)))
-		if (leg->state != PBX_LEG_ENDED && strcmp(leg->id, leg_id) == 0) {
-			*ret_leg = leg->handle;
-			return PBX_OK;
-		}
-	return PBX_ENOENT;
+	if (!leg)
+		return PBX_ENOENT;
+	*ret_leg = leg->handle;
+	return PBX_OK;
 }
 
 static int find_call(const char *call_id, pbx_call *ret_call)
 {
-	uint32_t at = 0;
-	const struct core_call *call;
+	const struct core_call *call = core_call_named(call_id);
 
-	while ((call = core_handles_next(core_calls_table(), &at)))
-		if (strcmp(call->id, call_id) == 0) {
-			*ret_call = call->handle;
-			return PBX_OK;
-		}
-	return PBX_ENOENT;
+	if (!call)
+		return PBX_ENOENT;
+	*ret_call = call->handle;
+	return PBX_OK;
 }
 
 static int by_age(const void *a, const void *b)
@@ -458,21 +452,43 @@ static int by_age(const void *a, const void *b)
 	return one->started_at_ms < two->started_at_ms ? -1 : one->started_at_ms > two->started_at_ms;
 }
 
-static void each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *context)
+/* Those that live when we begin: what is told may end legs and make others. */
+static void tell_each(const pbx_leg *legs, uint32_t count, void (*tell)(void *context, pbx_leg leg), void *context)
 {
-	uint32_t most = core_handles_count(&core_leg_table), count = 0, at = 0;
-	pbx_leg *legs = calloc(most ? most : 1, sizeof *legs);
-	const struct core_leg *leg;
-
-	if (!legs)
-		return;
-	while (count < most && (leg = core_handles_next(&core_leg_table, &at)))
-		if (leg->state != PBX_LEG_ENDED && (!call.id || leg->call->handle.id == call.id))
-			legs[count++] = leg->handle;
-	qsort(legs, count, sizeof *legs, by_age);
 	for (uint32_t i = 0; i < count; i++)
 		if (core_leg_alive(legs[i]))
 			tell(context, legs[i]);
+}
+
+static void each_of_call(const struct core_call *call, void (*tell)(void *context, pbx_leg leg), void *context)
+{
+	pbx_leg *legs = call ? calloc(call->legs_made, sizeof *legs) : NULL;
+	uint32_t count = 0;
+
+	for (const struct core_leg *leg = legs ? call->legs : NULL; leg; leg = leg->next)
+		if (leg->state != PBX_LEG_ENDED)
+			legs[count++] = leg->handle;
+	tell_each(legs, count, tell, context);
+	free(legs);
+}
+
+static void each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *context)
+{
+	uint32_t most = core_handles_count(&core_leg_table), count = 0, at = 0;
+	const struct core_leg *leg;
+
+	if (call.id) {
+		each_of_call(core_call_find(call), tell, context);
+		return;
+	}
+	pbx_leg *legs = calloc(most ? most : 1, sizeof *legs);
+	if (!legs)
+		return;
+	while (count < most && (leg = core_handles_next(&core_leg_table, &at)))
+		if (leg->state != PBX_LEG_ENDED)
+			legs[count++] = leg->handle;
+	qsort(legs, count, sizeof *legs, by_age);
+	tell_each(legs, count, tell, context);
 	free(legs);
 }
 
@@ -504,11 +520,11 @@ static int set_identity(pbx_leg handle, const char *number, const char *name)
 
 static uint32_t calls_made(const char *account)
 {
-	const struct core_leg *leg;
-	uint32_t count = 0, at = 0;
+	struct core_leg *leg = NULL;
+	uint32_t count = 0;
 
-	while ((leg = core_handles_next(&core_leg_table, &at)))
-		count += leg->is_caller && leg->state != PBX_LEG_ENDED && strcmp(leg->account, account) == 0;
+	while ((leg = core_legs_of_account(account, leg)))
+		count += leg->is_caller;
 	return count;
 }
 
