@@ -94,6 +94,9 @@ static char *clean_utf8(const char *text)
 
 static bool is_utf8(const char *text)
 {
+	while (*text && (unsigned char)*text < 0x80)
+		text++;
+
 	size_t left = strlen(text);
 
 	while (left) {
@@ -357,9 +360,20 @@ uint32_t core_json_type(const struct pbx_json *json)
 	return cJSON_IsBool(item) ? PBX_JSON_BOOL : PBX_JSON_NULL;
 }
 
+/* Names that are kept (below) are the same when they are one, and else differ; texts are compared only where one of the two is a copy. */
+static cJSON *find_member(const cJSON *object, const char *name, bool is_kept)
+{
+	cJSON *item = object ? object->child : NULL;
+
+	while (item && item->string != name &&
+	       ((is_kept && item->type & cJSON_StringIsConst) || !item->string || strcmp(item->string, name) != 0))
+		item = item->next;
+	return item;
+}
+
 const struct pbx_json *core_json_get(const struct pbx_json *object, const char *name)
 {
-	return tree(cJSON_GetObjectItemCaseSensitive(node(object), name));
+	return tree(find_member(node(object), name, false));
 }
 
 const struct pbx_json *core_json_first(const struct pbx_json *list)
@@ -537,7 +551,7 @@ static bool replace_member(cJSON *object, cJSON *old, cJSON *taken)
 
 static int add_member(cJSON *object, const char *name, const char *kept, cJSON *taken)
 {
-	cJSON *old = cJSON_GetObjectItemCaseSensitive(object, name);
+	cJSON *old = find_member(object, name, kept != NULL);
 	bool added;
 
 	if (old)
@@ -587,17 +601,32 @@ int core_json_set_boolean(struct pbx_json *object, const char *name, bool value)
 	return core_json_set(object, name, core_json_new_boolean(value));
 }
 
+static char *put_digits(char *at, int value, int count, char behind)
+{
+	for (int i = count; i-- > 0; value /= 10)
+		at[i] = (char)('0' + value % 10);
+	at[count] = behind;
+	return at + count + 1;
+}
+
 int core_json_set_time(struct pbx_json *object, const char *name, int64_t wall_us)
 {
 	int64_t ms = (wall_us - (wall_us < 0 ? 999 : 0)) / 1000; /* towards the past, also before 1970 */
 	int64_t in_second = ((ms % 1000) + 1000) % 1000;
 	time_t seconds = (time_t)((ms - in_second) / 1000);
-	char day[32], text[40];
+	char text[32], *at = text;
 	struct tm tm;
 
-	if (!wall_us || !gmtime_r(&seconds, &tm) || !strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm))
+	if (!wall_us || !gmtime_r(&seconds, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900) /* RFC 3339 knows no other years */
 		return core_json_set(object, name, core_json_new_text(NULL));
-	(void)snprintf(text, sizeof text, "%s.%03dZ", day, (int)in_second);
+	at = put_digits(at, tm.tm_year + 1900, 4, '-');
+	at = put_digits(at, tm.tm_mon + 1, 2, '-');
+	at = put_digits(at, tm.tm_mday, 2, 'T');
+	at = put_digits(at, tm.tm_hour, 2, ':');
+	at = put_digits(at, tm.tm_min, 2, ':');
+	at = put_digits(at, tm.tm_sec, 2, '.');
+	at = put_digits(at, (int)in_second, 3, 'Z');
+	*at = '\0';
 	return core_json_set_text(object, name, text);
 }
 

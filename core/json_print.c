@@ -40,10 +40,14 @@ static void put_char(struct text *text, char c)
 	put(text, &c, 1);
 }
 
-/* Bytes that cannot stand in a text as they are. */
-static bool needs_escape(unsigned char c)
+/* How many bytes can stand in a text as they are; the end cannot. */
+static size_t plain_length(const char *string)
 {
-	return c < 0x20 || c == '"' || c == '\\';
+	const char *end = string;
+
+	while ((unsigned char)*end >= 0x20 && *end != '"' && *end != '\\')
+		end++;
+	return (size_t)(end - string);
 }
 
 static void put_escape(struct text *text, unsigned char c)
@@ -60,17 +64,11 @@ static void put_escape(struct text *text, unsigned char c)
 
 static void put_quoted(struct text *text, const char *string)
 {
-	put_char(text, '"');
-	for (const char *plain = string ? string : ""; *plain;) {
-		const char *end = plain;
+	const char *at = string ? string : "";
 
-		while (*end && !needs_escape((unsigned char)*end))
-			end++;
-		put(text, plain, (size_t)(end - plain));
-		if (*end)
-			put_escape(text, (unsigned char)*end++);
-		plain = end;
-	}
+	put_char(text, '"');
+	for (size_t plain; plain = plain_length(at), put(text, at, plain), at[plain]; at += plain + 1)
+		put_escape(text, (unsigned char)at[plain]);
 	put_char(text, '"');
 }
 

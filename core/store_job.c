@@ -80,13 +80,11 @@ struct store_job *store_job_new(const struct pbx_statement *statements, uint32_t
 	for (uint32_t i = 0; i < count; i++)
 		param_count += statements[i].param_count;
 
-	struct store_job *job = calloc(1, sizeof *job + count * sizeof *job->statements + param_count * sizeof(struct pbx_value) +
-						  bytes_of(statements, count));
+	struct store_job *job = malloc(sizeof *job + count * sizeof *job->statements + param_count * sizeof(struct pbx_value) +
+				       bytes_of(statements, count));
 	if (!job)
 		return NULL;
-
-	job->statements = (struct store_statement *)(job + 1);
-	job->count = count;
+	*job = (struct store_job){ .statements = (struct store_statement *)(job + 1), .count = count };
 
 	struct pbx_value *params = (struct pbx_value *)(job->statements + count);
 	char *bytes = (char *)(params + param_count);
@@ -150,8 +148,8 @@ static char *rows_bytes(struct store_rows *rows, size_t length)
 int store_rows_shape(struct store_rows *rows, uint32_t columns, const char *const *names)
 {
 	store_rows_clear(rows);
-	rows->names = calloc(columns ? columns : 1, sizeof *rows->names);
-	if (!rows->names)
+	rows->names = columns ? calloc(columns, sizeof *rows->names) : NULL;
+	if (columns && !rows->names)
 		return PBX_ENOMEM;
 
 	for (uint32_t i = 0; i < columns; i++) {

@@ -9,6 +9,7 @@
  * fine). TEXT is ordered by its bytes and LIKE minds case on both. Tables are made in migrations, where the names of types are known to each. */
 #pragma once
 #include <pbx/plugin.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -42,8 +43,7 @@ static inline struct pbx_value pbx_v_text(const char *text)
 	if (text) {
 		value.type = PBX_VALUE_TEXT;
 		value.as.bytes = text;
-		while (text[value.length])
-			value.length++;
+		value.length = (uint32_t)strlen(text);
 	}
 	return value;
 }
