@@ -19,7 +19,8 @@ struct text {
 	bool failed; /* no memory */
 };
 
-static void put(struct text *text, const char *bytes, size_t size)
+/* Whether there is room for so much more. */
+static bool make_room(struct text *text, size_t size)
 {
 	if (text->room - text->used < size && !text->failed) {
 		size_t room = text->room * 2 > text->used + size ? text->room * 2 : text->used + size;
@@ -29,7 +30,12 @@ static void put(struct text *text, const char *bytes, size_t size)
 		text->bytes = grown ? grown : text->bytes;
 		text->room = grown ? room : text->room;
 	}
-	if (text->failed)
+	return !text->failed;
+}
+
+static void put(struct text *text, const char *bytes, size_t size)
+{
+	if (!make_room(text, size))
 		return;
 	memcpy(text->bytes + text->used, bytes, size);
 	text->used += size;
@@ -62,14 +68,26 @@ static void put_escape(struct text *text, unsigned char c)
 	put(text, escape, escape[1] == 'u' ? 6 : 2);
 }
 
+/* Room is made once, for most texts are short and plain, and again behind what became longer. */
 static void put_quoted(struct text *text, const char *string)
 {
 	const char *at = string ? string : "";
+	size_t left = strlen(at), plain;
 
-	put_char(text, '"');
-	for (size_t plain; plain = plain_length(at), put(text, at, plain), at[plain]; at += plain + 1)
+	if (!make_room(text, left + 2))
+		return;
+	text->bytes[text->used++] = '"';
+	while ((plain = plain_length(at)) < left) {
+		put(text, at, plain);
 		put_escape(text, (unsigned char)at[plain]);
-	put_char(text, '"');
+		at += plain + 1;
+		left -= plain + 1;
+		if (!make_room(text, left + 1))
+			return;
+	}
+	memcpy(text->bytes + text->used, at, left);
+	text->used += left;
+	text->bytes[text->used++] = '"';
 }
 
 static void put_number(struct text *text, double value)
