@@ -456,6 +456,20 @@ struct pbx_json *core_json_array(void)
 	return tree(cJSON_CreateArray());
 }
 
+/* The text lies behind its node, so that events, which are made of texts, are half as many pieces of memory. To cJSON it is a reference: it leaves the
+ * text alone when it frees the node. */
+static cJSON *new_text(const char *text)
+{
+	size_t size = strlen(text) + 1;
+	cJSON *item = cJSON_malloc(sizeof *item + size);
+
+	if (!item)
+		return NULL;
+	*item = (cJSON){ .type = cJSON_String | cJSON_IsReference, .valuestring = (char *)(item + 1) };
+	memcpy(item->valuestring, text, size);
+	return item;
+}
+
 struct pbx_json *core_json_new_text(const char *text)
 {
 	char *clean;
@@ -464,9 +478,9 @@ struct pbx_json *core_json_new_text(const char *text)
 	if (!text)
 		return tree(cJSON_CreateNull());
 	if (is_utf8(text))
-		return tree(cJSON_CreateString(text));
+		return tree(new_text(text));
 	clean = clean_utf8(text);
-	item = clean ? cJSON_CreateString(clean) : NULL;
+	item = clean ? new_text(clean) : NULL;
 	free(clean);
 	return tree(item);
 }

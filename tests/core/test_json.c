@@ -254,9 +254,11 @@ static bool build_something(void)
 	bool fine = tree && list;
 
 	fine &= json->append_text(list, "x") == PBX_OK;
+	fine &= json->append_text(list, "\xff") == PBX_OK;
 	fine &= json->set(tree, "list", list) == PBX_OK;
 	fine &= json->set_integer(tree, "n", INT64_C(9007199254740991)) == PBX_OK;
 	fine &= json->set_text(tree, "n", "now a text") == PBX_OK;
+	fine &= json->set_text(tree, "m", "a text") == PBX_OK;
 	json->free(tree);
 	return fine;
 }
