@@ -16,16 +16,19 @@
 
 #define WAITING_MOST 65536u /* events that wait for a number */
 
-/* One owner's .events. */
+/* One owner's .events, and the numbers of their types. */
 struct declared {
 	struct declared *next;
 	struct pbx_host *owner;
 	struct pbx_table events;
+	uint32_t types[];
 };
 
 static struct {
 	bool open, draining_posted;
 	struct declared *declared;
+	char *types[BUS_TYPES]; /* by number, from 1; a type keeps its number while we run */
+	uint32_t type_count;
 	struct core_handles subscriptions;
 	struct bus_event *first, *last; /* not delivered yet */
 	uint32_t waiting;
@@ -142,16 +145,32 @@ static struct pbx_event_type type_at(const struct pbx_table *events, uint32_t at
 	return type;
 }
 
+/* 0: it gets none, and patterns are compared with its name. */
+static uint32_t type_number(const char *name)
+{
+	uint32_t number = 1;
+
+	while (number <= bus.type_count && strcmp(bus.types[number], name) != 0)
+		number++;
+	if (number <= bus.type_count)
+		return number;
+	if (number == BUS_TYPES || !(bus.types[number] = strdup(name)))
+		return 0;
+	return ++bus.type_count;
+}
+
 int core_bus_declare(struct pbx_host *owner, const struct pbx_table *events)
 {
 	if (events->count == 0)
 		return PBX_OK;
 
-	struct declared *declared = calloc(1, sizeof *declared);
+	struct declared *declared = calloc(1, sizeof *declared + events->count * sizeof declared->types[0]);
 
 	if (!declared)
 		return PBX_ENOMEM;
 	*declared = (struct declared){ .next = bus.declared, .owner = owner, .events = *events };
+	for (uint32_t i = 0; i < events->count; i++)
+		declared->types[i] = type_number(type_at(events, i).name);
 	bus.declared = declared;
 	return PBX_OK;
 }
@@ -170,16 +189,29 @@ void core_bus_undeclare(struct pbx_host *owner)
 	}
 }
 
-static bool may_publish(const struct pbx_host *owner, const char *name)
+static bool may_publish(const struct pbx_host *owner, const char *name, uint32_t *ret_type)
 {
 	for (const struct declared *declared = bus.declared; declared; declared = declared->next)
 		for (uint32_t i = 0; declared->owner == owner && i < declared->events.count; i++)
-			if (strcmp(type_at(&declared->events, i).name, name) == 0)
+			if (strcmp(type_at(&declared->events, i).name, name) == 0) {
+				*ret_type = declared->types[i];
 				return true;
+			}
 	return false;
 }
 
 /* ---- delivery ---- */
+
+bool bus_wants(struct bus_subscription *subscription, const struct bus_event *event)
+{
+	uint8_t *wants = &subscription->wants[event->type];
+
+	if (event->type == 0)
+		return bus_pattern_matches(subscription->pattern, event->event.type);
+	if (!*wants)
+		*wants = bus_pattern_matches(subscription->pattern, event->event.type) ? BUS_WANTED : BUS_NOT_WANTED;
+	return *wants == BUS_WANTED;
+}
 
 static void deliver(struct bus_event *event)
 {
@@ -187,8 +219,7 @@ static void deliver(struct bus_event *event)
 	uint32_t at = 0;
 
 	while ((subscription = core_handles_next(&bus.subscriptions, &at))) {
-		if (subscription->follower || event->ordinal <= subscription->since ||
-		    !bus_pattern_matches(subscription->pattern, event->event.type))
+		if (subscription->follower || event->ordinal <= subscription->since || !bus_wants(subscription, event))
 			continue;
 		CORE_INTO(subscription->owner, subscription->fn(subscription->self, &event->event));
 	}
@@ -239,9 +270,10 @@ void bus_release(void)
 static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
 		   struct pbx_json *taken)
 {
+	uint32_t number = 0;
 	char id[27];
 
-	if (!may_publish(owner, type)) {
+	if (!may_publish(owner, type, &number)) {
 		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "event_undeclared", "type=%s", type);
 		core_json_free(taken);
 		return PBX_EINVAL;
@@ -261,6 +293,7 @@ static int publish(struct pbx_host *owner, const char *type, const char *call_id
 		return PBX_ENOMEM;
 	}
 
+	event->type = number;
 	event->ordinal = ++bus.published;
 	event->event.seq = bus_log_has_numbers() ? bus_log_next_seq() : 0;
 	event->event.at_ms = core_now_ms();
@@ -473,6 +506,8 @@ void core_bus_fini(void)
 		core_bus_undeclare(bus.declared->owner);
 	bus_follow_fini();
 	bus_log_fini();
+	while (bus.type_count)
+		free(bus.types[bus.type_count--]);
 	core_handles_fini(&bus.subscriptions);
 	bus.open = false;
 }

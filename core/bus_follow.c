@@ -162,11 +162,11 @@ static void idle_advance(struct bus_follower *follower)
 /* False: it has ended, or its window is full. */
 static bool show(struct bus_follower *follower, struct bus_event *event)
 {
-	const struct bus_subscription *subscription = follower->subscription;
+	struct bus_subscription *subscription = follower->subscription;
 	uint64_t generation = follower->generation;
 
 	follower->sent = event->event.seq;
-	if (!bus_pattern_matches(subscription->pattern, event->event.type))
+	if (!bus_wants(subscription, event))
 		return true;
 	follower->out[(follower->out_first + follower->out_count++) % BUS_WINDOW] = event->event.seq;
 	(void)bus_event_ref(event);

@@ -6,12 +6,14 @@
 #include "store.h"
 
 #define BUS_WINDOW 256u /* events out unacknowledged, and rows read at once */
+#define BUS_TYPES 256u  /* that have a number, by which subscriptions know whether they want them */
 
 /* An event as long as somebody needs it: counted references, its texts behind it in the same piece of memory. */
 struct bus_event {
 	struct pbx_event event;
 	uint32_t refs;
 	uint64_t ordinal; /* of publication in this process: also those have one that wait for a number */
+	uint32_t type;    /* its number; 0: none, as those have that come from the log */
 	struct pbx_json *data;
 	struct bus_event *next;
 	char texts[];
@@ -31,11 +33,15 @@ bool bus_pattern_matches(const char *pattern, const char *type);
 
 /* ---- subscriptions (bus.c) ---- */
 
+#define BUS_WANTED 1u
+#define BUS_NOT_WANTED 2u
+
 struct bus_subscription {
 	struct core_charge charge;
 	uint64_t id;
 	struct pbx_host *owner;
 	char *pattern;
+	uint8_t wants[BUS_TYPES]; /* by the type's number: BUS_WANTED, BUS_NOT_WANTED; 0: never asked */
 	pbx_event_fn fn;
 	void *self;
 	uint64_t since;                /* ordinal: only what is published later */
@@ -47,6 +53,7 @@ int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_
 			 struct bus_subscription **ret_subscription);
 void bus_subscription_remove(struct bus_subscription *subscription);
 struct bus_subscription *bus_subscription_find(pbx_subscription subscription);
+bool bus_wants(struct bus_subscription *subscription, const struct bus_event *event);
 
 /* Numbers have been found: what waited goes out. */
 void bus_release(void);
