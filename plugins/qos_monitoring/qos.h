@@ -15,6 +15,7 @@
 #define QOS_WAYS 2u     /* PBX_FROM_PARTY - 1, PBX_TO_PARTY - 1 */
 #define QOS_POINTS 512u /* of a series; a longer call has them twice as far apart */
 #define QOS_ALERT_TYPES 5u
+#define QOS_BUCKETS 1024u
 #define QOS_GONE 256u /* dialogs that have ended, for reports that come after BYE */
 
 struct qos_settings {
@@ -38,7 +39,7 @@ struct qos_way {
 	bool has_last;
 	char codec[20], remote[64], srtp[32];
 	struct qos_point *points; /* owned; NULL: none yet */
-	uint32_t point_count, every, skipped;
+	uint32_t point_count, point_room, every, skipped;
 	double jitter_sum, jitter_most, trip_sum, trip_most;
 	uint32_t samples, trips;
 	double mos; /* of the newest sample; 0: nothing came */
@@ -51,7 +52,8 @@ struct qos_way {
 };
 
 struct qos_leg {
-	struct qos_leg *next;
+	struct qos_leg *next, *prev;
+	struct qos_leg *next_by_id;
 	pbx_leg leg;
 	char id[48], call_id[32], extension[64], trunk[64], device[128], dialog[128];
 	int64_t started_us, written_us;
@@ -73,7 +75,7 @@ struct qos {
 	const struct pbx_calls *calls;
 	const struct pbx_quality *quality;
 	const struct pbx_notifier *notifier;
-	struct qos_leg *legs;
+	struct qos_leg *legs, *by_id[QOS_BUCKETS];
 	uint32_t leg_count;
 	struct qos_thresholds set; /* by REST; below 0: the settings hold */
 	struct qos_gone gone[QOS_GONE];
@@ -104,6 +106,7 @@ struct qos_record {
 
 /* ---- watch.c ---- */
 int qos_watch_start(struct qos *qos);
+const struct qos_leg *qos_leg_find(struct qos *qos, const char *leg_id); /* NULL: it is not watched */
 void qos_watch_clear(struct qos *qos);
 /* What a living leg's way has come to. Give series back with free(). */
 void qos_record_of(const struct qos *qos, const struct qos_leg *leg, uint32_t way, struct qos_record *ret_record);
@@ -127,6 +130,8 @@ const char *qos_rating(double mos); /* "excellent" … "bad"; NULL: below 1 */
 /* ---- rows.c ---- */
 void qos_write(struct qos *qos, const struct qos_record *record, const struct qos_gone *of);
 struct pbx_json *qos_record_json(const struct qos *qos, const struct qos_record *record, const struct qos_gone *of);
+/* As an event tells it: what nobody knows is not there. */
+struct pbx_json *qos_report_json(const struct qos *qos, const struct qos_record *record);
 int qos_load_thresholds(struct qos *qos); /* PBX_ELATER: host->ready when done */
 void qos_store_threshold(struct qos *qos, const char *name, double value);
 void qos_on_retire(void *self, pbx_timer timer);

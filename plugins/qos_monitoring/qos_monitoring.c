@@ -156,8 +156,8 @@ static const struct pbx_field report_event_fields[] = {
 	{ "call_id", PBX_TYPE_TEXT, "The call" },
 	{ "extension", PBX_TYPE_TEXT, "Whose leg" },
 	{ "trunk", PBX_TYPE_TEXT, "Or which system's" },
-	{ "from", PBX_TYPE_OBJECT, "What the party said, as GET /qos/history has it" },
-	{ "to", PBX_TYPE_OBJECT, "What it heard" },
+	{ "from", PBX_TYPE_OBJECT, "What the party said, as GET /qos/history has it, without what is not known" },
+	{ "to", PBX_TYPE_OBJECT, "What it heard, the same way" },
 };
 static const struct pbx_event_type events[] = {
 	{ "quality.alert", "Something is too bad, told while it lasts: once for each leg, direction and type",

@@ -201,12 +201,9 @@ void qos_on_metrics(void *self, pbx_request request)
 
 /* ---- one call ---- */
 
-static bool is_living(const struct qos *qos, const char *leg_id)
+static bool is_living(struct qos *qos, const char *leg_id)
 {
-	for (const struct qos_leg *leg = qos->legs; leg; leg = leg->next)
-		if (strcmp(leg->id, leg_id) == 0)
-			return true;
-	return false;
+	return qos_leg_find(qos, leg_id) != NULL;
 }
 
 static void on_call_alerts(void *self, const struct pbx_rows *rows)

@@ -114,52 +114,83 @@ void qos_write(struct qos *qos, const struct qos_record *record, const struct qo
 
 /* ---- as JSON ---- */
 
-static void set_known(const struct qos *qos, struct pbx_json *object, const char *name, double figure)
+/* How a record is told: to whoever asks with null for what is not known, in an event without it. */
+struct telling {
+	const struct pbx_jsons *json;
+	struct pbx_json *object;
+	bool with_null;
+};
+
+static void tell_text(const struct telling *telling, const char *name, const char *text)
 {
-	if (figure < 0)
-		(void)qos->json->set_text(object, name, NULL);
+	if (text_or_null(text) || telling->with_null)
+		(void)telling->json->set_text(telling->object, name, text_or_null(text));
+}
+
+static void tell_figure(const struct telling *telling, const char *name, double figure)
+{
+	if (figure >= 0)
+		(void)telling->json->set_number(telling->object, name, (double)(int64_t)(figure * 1000 + 0.5) / 1000);
 	else
-		(void)qos->json->set_number(object, name, (double)(int64_t)(figure * 1000 + 0.5) / 1000);
+		tell_text(telling, name, NULL);
+}
+
+static void tell_time(const struct telling *telling, const char *name, int64_t wall_us)
+{
+	if (wall_us)
+		(void)telling->json->set_time(telling->object, name, wall_us);
+	else
+		tell_text(telling, name, NULL);
+}
+
+static void tell_record(const struct telling *telling, const struct qos_record *record)
+{
+	tell_text(telling, "direction", record->direction);
+	tell_text(telling, "source", record->source);
+	tell_time(telling, "start_time", record->started_us);
+	tell_time(telling, "end_time", record->ended_us);
+	(void)telling->json->set_integer(telling->object, "packets_sent", record->packets_sent);
+	(void)telling->json->set_integer(telling->object, "packets_received", record->packets_received);
+	(void)telling->json->set_integer(telling->object, "packets_lost", record->lost);
+	(void)telling->json->set_integer(telling->object, "packets_out_of_order", record->out_of_order);
+	(void)telling->json->set_integer(telling->object, "packets_discarded", record->discarded);
+	(void)telling->json->set_integer(telling->object, "packets_duplicate", record->duplicates);
+	tell_figure(telling, "packet_loss_percentage", record->loss_percent);
+	tell_figure(telling, "jitter_avg_ms", record->jitter_avg_ms);
+	tell_figure(telling, "jitter_max_ms", record->jitter_max_ms);
+	tell_figure(telling, "latency_avg_ms", record->latency_avg_ms);
+	tell_figure(telling, "latency_max_ms", record->latency_max_ms);
+	tell_figure(telling, "rtt_ms", record->rtt_ms);
+	tell_figure(telling, "mos_score", record->mos_lq);
+	tell_figure(telling, "mos_cq", record->mos_cq);
+	tell_figure(telling, "r_factor", record->r);
+	tell_figure(telling, "burst_density", record->burst_density);
+	tell_figure(telling, "gap_density", record->gap_density);
+	tell_text(telling, "quality_rating", qos_rating(record->mos_lq));
+	tell_text(telling, "model", record->model);
+	tell_text(telling, "codec", record->codec);
+	tell_text(telling, "remote", record->remote);
+	tell_text(telling, "srtp", record->srtp);
 }
 
 struct pbx_json *qos_record_json(const struct qos *qos, const struct qos_record *record, const struct qos_gone *of)
 {
-	const struct pbx_jsons *json = qos->json;
-	struct pbx_json *object = json->new_object();
+	const struct telling telling = { qos->json, qos->json->new_object(), true };
 
-	if (of) {
-		(void)json->set_text(object, "call_id", of->call_id);
-		(void)json->set_text(object, "leg_id", of->leg_id);
-		(void)json->set_text(object, "extension", text_or_null(of->extension));
-		(void)json->set_text(object, "trunk", text_or_null(of->trunk));
-	}
-	(void)json->set_text(object, "direction", record->direction);
-	(void)json->set_text(object, "source", record->source);
-	(void)json->set_time(object, "start_time", record->started_us);
-	(void)json->set_time(object, "end_time", record->ended_us);
-	(void)json->set_integer(object, "packets_sent", record->packets_sent);
-	(void)json->set_integer(object, "packets_received", record->packets_received);
-	(void)json->set_integer(object, "packets_lost", record->lost);
-	(void)json->set_integer(object, "packets_out_of_order", record->out_of_order);
-	(void)json->set_integer(object, "packets_discarded", record->discarded);
-	(void)json->set_integer(object, "packets_duplicate", record->duplicates);
-	set_known(qos, object, "packet_loss_percentage", record->loss_percent);
-	set_known(qos, object, "jitter_avg_ms", record->jitter_avg_ms);
-	set_known(qos, object, "jitter_max_ms", record->jitter_max_ms);
-	set_known(qos, object, "latency_avg_ms", record->latency_avg_ms);
-	set_known(qos, object, "latency_max_ms", record->latency_max_ms);
-	set_known(qos, object, "rtt_ms", record->rtt_ms);
-	set_known(qos, object, "mos_score", record->mos_lq);
-	set_known(qos, object, "mos_cq", record->mos_cq);
-	set_known(qos, object, "r_factor", record->r);
-	set_known(qos, object, "burst_density", record->burst_density);
-	set_known(qos, object, "gap_density", record->gap_density);
-	(void)json->set_text(object, "quality_rating", qos_rating(record->mos_lq));
-	(void)json->set_text(object, "model", text_or_null(record->model));
-	(void)json->set_text(object, "codec", text_or_null(record->codec));
-	(void)json->set_text(object, "remote", text_or_null(record->remote));
-	(void)json->set_text(object, "srtp", text_or_null(record->srtp));
-	return object;
+	tell_text(&telling, "call_id", of->call_id);
+	tell_text(&telling, "leg_id", of->leg_id);
+	tell_text(&telling, "extension", of->extension);
+	tell_text(&telling, "trunk", of->trunk);
+	tell_record(&telling, record);
+	return telling.object;
+}
+
+struct pbx_json *qos_report_json(const struct qos *qos, const struct qos_record *record)
+{
+	const struct telling telling = { qos->json, qos->json->new_object(), false };
+
+	tell_record(&telling, record);
+	return telling.object;
 }
 
 /* ---- thresholds ---- */

@@ -14,17 +14,52 @@
 
 static void keep(char *into, size_t size, const char *text)
 {
-	(void)snprintf(into, size, "%s", text ? text : "");
+	size_t length = text ? strlen(text) : 0;
+
+	if (length > size - 1)
+		length = size - 1;
+	memcpy(into, text ? text : "", length);
+	into[length] = '\0';
 }
 #define KEEP(into, text) keep((into), sizeof(into), (text))
 
+/* Where the leg of this id hangs, or would. */
 static struct qos_leg **place_of(struct qos *qos, const char *id)
 {
-	struct qos_leg **at = &qos->legs;
+	uint32_t hash = 2166136261u;
 
-	while (*at && strcmp((*at)->id, id) != 0)
-		at = &(*at)->next;
-	return at;
+	for (const char *at = id; *at; at++)
+		hash = (hash ^ (unsigned char)*at) * 16777619u;
+
+	struct qos_leg **place = &qos->by_id[(hash ^ hash >> 16) % QOS_BUCKETS];
+
+	while (*place && strcmp((*place)->id, id) != 0)
+		place = &(*place)->next_by_id;
+	return place;
+}
+
+const struct qos_leg *qos_leg_find(struct qos *qos, const char *leg_id)
+{
+	return *place_of(qos, leg_id);
+}
+
+static void leg_list(struct qos *qos, struct qos_leg *leg)
+{
+	*place_of(qos, leg->id) = leg;
+	leg->next = qos->legs;
+	if (qos->legs)
+		qos->legs->prev = leg;
+	qos->legs = leg;
+	qos->leg_count++;
+}
+
+static void leg_unlist(struct qos *qos, struct qos_leg *leg)
+{
+	*place_of(qos, leg->id) = leg->next_by_id;
+	*(leg->prev ? &leg->prev->next : &qos->legs) = leg->next;
+	if (leg->next)
+		leg->next->prev = leg->prev;
+	qos->leg_count--;
 }
 
 static void leg_free(struct qos_leg *leg)
@@ -55,9 +90,7 @@ static void add(struct qos *qos, pbx_leg handle, int64_t started_us)
 	KEEP(leg->device, info.device);
 	KEEP(leg->dialog, info.protocol_id);
 	leg->ways[0].every = leg->ways[1].every = 1;
-	leg->next = qos->legs;
-	qos->legs = leg;
-	qos->leg_count++;
+	leg_list(qos, leg);
 }
 
 /* ---- a sample ---- */
@@ -71,18 +104,31 @@ static void thin_out(struct qos_way *way)
 	way->every *= 2;
 }
 
+/* Most calls last some minutes: room for a whole series would be twenty KiB a way. */
+static bool has_room(struct qos_way *way)
+{
+	uint32_t room = way->point_room ? 2 * way->point_room : 16;
+	struct qos_point *points;
+
+	if (way->point_count < way->point_room)
+		return true;
+	points = realloc(way->points, room * sizeof *points);
+	if (!points)
+		return false;
+	way->points = points;
+	way->point_room = room;
+	return true;
+}
+
 static void add_point(struct qos_way *way, const struct qos_point *point)
 {
 	if (++way->skipped < way->every)
 		return;
 	way->skipped = 0;
-	if (!way->points)
-		way->points = calloc(QOS_POINTS, sizeof *way->points);
-	if (!way->points)
-		return; /* a series with a hole */
 	if (way->point_count == QOS_POINTS)
 		thin_out(way);
-	way->points[way->point_count++] = *point;
+	if (has_room(way)) /* else a series with a hole */
+		way->points[way->point_count++] = *point;
 }
 
 static void note_figures(struct qos_way *way, const struct pbx_leg_way *now)
@@ -179,7 +225,7 @@ void qos_on_sample(void *self, pbx_timer timer)
 static char *series_text(const struct qos *qos, const struct qos_way *way)
 {
 	const struct pbx_jsons *json = qos->json;
-	struct pbx_json *list = json->new_array();
+	struct pbx_json *list = way->point_count ? json->new_array() : NULL;
 
 	for (uint32_t i = 0; list && i < way->point_count; i++) {
 		const struct qos_point *point = &way->points[i];
@@ -291,18 +337,18 @@ static void observe(struct qos *qos, const struct qos_record *record)
 		(void)qos->metrics->observe(qos->host, QOS_METRIC_TRIP, NULL, record->rtt_ms / 1000);
 }
 
-static void end_way(struct qos *qos, struct qos_leg *leg, uint32_t at, const struct pbx_event *event, struct pbx_json *report)
+static void end_way(struct qos *qos, struct qos_leg *leg, uint32_t at, const struct qos_gone *names, const struct pbx_event *event,
+		    struct pbx_json *report)
 {
-	struct qos_gone names = names_of(leg);
 	struct qos_record record;
 
 	qos_record_of(qos, leg, at, &record);
 	take_end(qos, event, &record);
-	qos_write(qos, &record, &names);
+	qos_write(qos, &record, names);
 	observe(qos, &record);
 	if (event->wall_us - leg->started_us >= COUNTED_US)
 		qos_judge(qos, leg, at, record.mos_lq, record.loss_percent, record.jitter_avg_ms, record.rtt_ms, true);
-	(void)qos->json->set(report, record.direction, qos_record_json(qos, &record, NULL));
+	(void)qos->json->set(report, record.direction, qos_report_json(qos, &record));
 	free(record.series);
 }
 
@@ -316,22 +362,23 @@ static pbx_call call_of(const struct qos *qos, const char *call_id)
 
 static void on_ended(struct qos *qos, const struct pbx_event *event, const char *leg_id)
 {
-	struct qos_leg **at = place_of(qos, leg_id), *leg = *at;
+	struct qos_leg *leg = *place_of(qos, leg_id);
+	struct qos_gone *names = &qos->gone[qos->gone_next % QOS_GONE];
 	struct pbx_json *report;
 
 	if (!leg)
 		return;
-	*at = leg->next;
-	qos->leg_count--;
+	qos->gone_next++;
+	*names = names_of(leg);
 	report = qos->json->new_object();
 	(void)qos->json->set_text(report, "leg_id", leg->id);
 	(void)qos->json->set_text(report, "call_id", leg->call_id);
 	(void)qos->json->set_text(report, "extension", leg->extension);
 	(void)qos->json->set_text(report, "trunk", leg->trunk);
 	for (uint32_t i = 0; i < QOS_WAYS; i++)
-		end_way(qos, leg, i, event, report);
+		end_way(qos, leg, i, names, event, report);
 	(void)qos->bus->publish(qos->host, "quality.report", call_of(qos, leg->call_id), report);
-	qos->gone[qos->gone_next++ % QOS_GONE] = names_of(leg);
+	leg_unlist(qos, leg);
 	leg_free(leg);
 }
 
