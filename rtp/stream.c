@@ -86,14 +86,16 @@ static void stream_free(struct rtp_stream *stream)
 static struct rtp_stream *stream_new(uint64_t group)
 {
 	struct rtp_stream *stream = calloc(1, sizeof *stream);
+	uint32_t random[3];
 
 	if (!stream)
 		return NULL;
+	arc4random_buf(random, sizeof random); /* once: each call of it is one of the kernel */
 	stream->group = group;
 	stream->session.rtp_fd = stream->session.rtcp_fd = -1;
-	stream->session.sender = (struct rtp_sender){ .ssrc = arc4random_uniform(UINT32_MAX) + 1u,      /* 0 means "any" to libsrtp2 */
-						      .sequence = (uint16_t)arc4random_uniform(0x8000), /* lower half: RFC 3711 3.3.1 */
-						      .timestamp = arc4random(),
+	stream->session.sender = (struct rtp_sender){ .ssrc = random[0] ? random[0] : 1,          /* 0 means "any" to libsrtp2 */
+						      .sequence = (uint16_t)(random[1] & 0x7fff), /* lower half: RFC 3711 3.3.1 */
+						      .timestamp = random[2],
 						      .khz = 8 };
 	return stream;
 }

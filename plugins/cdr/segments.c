@@ -17,7 +17,12 @@
 
 static void copy(char *into, size_t size, const char *text)
 {
-	(void)snprintf(into, size, "%s", text ? text : "");
+	size_t length = text ? strlen(text) : 0;
+
+	if (length > size - 1)
+		length = size - 1;
+	memcpy(into, text ? text : "", length);
+	into[length] = '\0';
 }
 #define COPY(into, text) copy(into, sizeof(into), text)
 

@@ -9,6 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void copy(char *into, size_t size, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length > size - 1)
+		length = size - 1;
+	memcpy(into, text, length);
+	into[length] = '\0';
+}
+#define COPY(into, text) copy((into), sizeof(into), (text))
+
 uint32_t number_bucket(const char *number)
 {
 	uint32_t hash = 2166136261u;
@@ -128,8 +139,8 @@ static void note_partner(void *context, pbx_leg leg)
 	if (leg.id == partner->of.id || partner->number[0] || partner->presence->calls->info(leg, &info) != PBX_OK ||
 	    info.direction != PBX_INBOUND)
 		return;
-	(void)snprintf(partner->number, sizeof partner->number, "%s", info.number);
-	(void)snprintf(partner->name, sizeof partner->name, "%s", info.name);
+	COPY(partner->number, info.number);
+	COPY(partner->name, info.name);
 }
 
 /* With whom: the other member of the bridge, the caller for a phone that rings, what was dialled for a caller. */
@@ -140,12 +151,12 @@ static void find_partner(const struct presence *presence, const struct pbx_leg_i
 	pbx_leg peer;
 
 	if (presence->calls->peer(info->leg, &peer) == PBX_OK && presence->calls->info(peer, &peer_info) == PBX_OK) {
-		(void)snprintf(partner.number, sizeof partner.number, "%s", peer_info.number);
-		(void)snprintf(partner.name, sizeof partner.name, "%s", peer_info.name);
+		COPY(partner.number, peer_info.number);
+		COPY(partner.name, peer_info.name);
 	} else if (info->direction == PBX_OUTBOUND) {
 		presence->calls->each(info->call, note_partner, &partner);
 	} else {
-		(void)snprintf(partner.number, sizeof partner.number, "%s", info->dialled);
+		COPY(partner.number, info->dialled);
 	}
 	memcpy(call->remote, partner.number, sizeof call->remote);
 	memcpy(call->remote_name, partner.name, sizeof call->remote_name);
@@ -158,11 +169,10 @@ static const char *state_of(const struct pbx_leg_info *info)
 
 static void describe(const struct presence *presence, const struct pbx_leg_info *info, struct line_call *ret_call)
 {
-	(void)snprintf(ret_call->leg_id, sizeof ret_call->leg_id, "%s", info->id);
-	(void)snprintf(ret_call->protocol_id, sizeof ret_call->protocol_id, "%s",
-		       strlen(info->protocol_id) < sizeof ret_call->protocol_id ? info->protocol_id : "");
-	(void)snprintf(ret_call->local_tag, sizeof ret_call->local_tag, "%s", info->local_tag);
-	(void)snprintf(ret_call->remote_tag, sizeof ret_call->remote_tag, "%s", info->remote_tag);
+	COPY(ret_call->leg_id, info->id);
+	COPY(ret_call->protocol_id, strlen(info->protocol_id) < sizeof ret_call->protocol_id ? info->protocol_id : "");
+	COPY(ret_call->local_tag, info->local_tag);
+	COPY(ret_call->remote_tag, info->remote_tag);
 	ret_call->state = state_of(info);
 	ret_call->initiator = info->direction == PBX_INBOUND;
 	ret_call->local_hold = info->holds_us;
