@@ -136,7 +136,7 @@ static int hear(struct core_collect *collect, const struct words *words)
 	struct core_leg *leg = collect->leg;
 	int err = words ? core_leg_play_prompts(leg, words->prompts, words->count, CORE_PLAY_FOR_COLLECT) : PBX_OK;
 
-	if (err == PBX_EINVAL || err == PBX_ENOENT)
+	if (err == PBX_EINVAL || err == PBX_ENOENT || err == PBX_ENOTSUP)
 		err = core_leg_play(leg, CORE_PLAY_TONE, "beep", (pbx_source){ 0 }, CORE_PLAY_FOR_COLLECT);
 	collect->play_tag = words && err == PBX_OK ? leg->play_tag : 0;
 	if (!collect->play_tag)
@@ -255,7 +255,8 @@ bool core_collect_digit(struct core_leg *leg, char digit)
 		return collect != NULL;
 	if (collect->flags & PBX_COLLECT_HEAR_OUT && collect->play_tag)
 		return true;
-	if (!(collect->flags & PBX_COLLECT_HEAR_OUT) && (leg->play_for == CORE_PLAY_FOR_COLLECT || leg->play_for == CORE_PLAY_FOR_CONTROLLER))
+	if (!(collect->flags & PBX_COLLECT_HEAR_OUT) &&
+	    (leg->play_for == CORE_PLAY_FOR_COLLECT || leg->play_for == CORE_PLAY_FOR_CONTROLLER))
 		core_leg_stop_play(leg);
 	collect->play_tag = 0;
 	key_typed(collect, digit);
@@ -283,7 +284,8 @@ static int take_wish(struct core_collect *collect, const struct pbx_collect *wis
 	collect->silences = wish->silences;
 	collect->accept = wish->accept;
 	collect->done = wish->done;
-	if (!collect->done || collect->most > PBX_MOST_COLLECTED || collect->least > collect->most || strlen(terminators) > MOST_TERMINATORS)
+	if (!collect->done || collect->most > PBX_MOST_COLLECTED || collect->least > collect->most ||
+	    strlen(terminators) > MOST_TERMINATORS)
 		return PBX_EINVAL;
 	CORE_TEXT(collect->terminators, terminators);
 	if (!wish->patterns)

@@ -218,7 +218,7 @@ int core_spoken_compose(const char *language, const struct pbx_say *parts, uint3
 	ret_spoken->too_long = false;
 	int err = core_prompts_compose(language, parts, count, add_spoken, ret_spoken);
 
-	return err != PBX_OK || ret_spoken->too_long || ret_spoken->count == 0 ? PBX_EINVAL : PBX_OK;
+	return err == PBX_OK && (ret_spoken->too_long || ret_spoken->count == 0) ? PBX_EINVAL : err;
 }
 
 static int say(pbx_leg handle, const struct pbx_say *parts, uint32_t count)

@@ -3,6 +3,7 @@
  * Rules are read by say_rules.c; etc/prompts/en.rules explains them. A language without a rule uses that of the next one to fall back to, and without
  * any, numbers are said digit by digit. */
 #include "prompts.h"
+#include "speech.h"
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -271,6 +272,18 @@ static int say_money(struct saying *saying, int64_t hundredths, const char *curr
 	return err == PBX_OK ? say_fields(saying, "money", currency, fields, 2) : err;
 }
 
+static int say_text(struct saying *saying, const char *text)
+{
+	char prompt[sizeof CORE_TEXT_PREFIX + PBX_MOST_TEXT];
+
+	if (!text[strspn(text, " \t\r\n")] || strlen(text) > PBX_MOST_TEXT)
+		return PBX_EINVAL;
+	if (!core_speech_can(saying->language))
+		return PBX_ENOTSUP;
+	(void)snprintf(prompt, sizeof prompt, CORE_TEXT_PREFIX "%s", text);
+	return emit(saying, prompt);
+}
+
 static int say_part(struct saying *saying, const struct pbx_say *part)
 {
 	const char *text = part->text ? part->text : "";
@@ -292,6 +305,10 @@ static int say_part(struct saying *saying, const struct pbx_say *part)
 		return say_duration(saying, part->number);
 	case PBX_SAY_MONEY:
 		return say_money(saying, part->number, text);
+	case PBX_SAY_COUNT:
+		return part->number < 0 ? PBX_EINVAL : say_set(saying, text, part->number);
+	case PBX_SAY_TEXT:
+		return say_text(saying, text);
 	default:
 		return PBX_EINVAL;
 	}

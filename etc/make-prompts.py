@@ -2,7 +2,8 @@
 """Speaks the prompts of a language: make-prompts.py TEXT RULES OUT, as en.txt en.rules out/en.
 
 Each line `id = words` of TEXT becomes OUT/id.wav (16 kHz) and OUT/8k/id.wav, cut to the words with a breath around them and as loud as every
-other: -18 dBFS while somebody speaks (of a full-scale sine, as AES17 counts). RULES goes to OUT/say.rules. flite speaks, sox shapes.
+other: -18 dBFS while somebody speaks (of a full-scale sine, as AES17 counts). RULES goes to OUT/say.rules. flite speaks English, espeak-ng all
+else, as core/speech.c has it for texts at run time; sox shapes.
 """
 import array
 import concurrent.futures
@@ -16,8 +17,9 @@ import tempfile
 import wave
 from pathlib import Path
 
-VOICES = {"en": "slt"}
-LEVEL_DB = -18.0
+ENGINES = {"en": "flite -voice slt -f /dev/stdin -o {file}"}
+OTHER_ENGINE = "espeak-ng -v {language} -s 150 --stdin -w {file}"
+LEVEL_DB, PEAK_DB = -18.0, -1.2
 WINDOW_S = 0.02
 CUT = ["silence", "1", "0.01", "0.4%", "reverse", "silence", "1", "0.01", "0.4%", "reverse", "pad", "0.03", "0.05"]
 
@@ -34,21 +36,23 @@ def read_text(path):
     return lines
 
 
-def speech_level_db(path):
-    """RMS of the windows in which somebody speaks: those within 30 dB of the loudest."""
+def gain_db(path):
+    """Brings the RMS of the windows in which somebody speaks (those within 30 dB of the loudest) to the level, and no peak too high."""
     with wave.open(str(path)) as sound:
         samples, window = array.array("h", sound.readframes(sound.getnframes())), int(sound.getframerate() * WINDOW_S)
     powers = [sum(s * s for s in samples[at:at + window]) / window for at in range(0, len(samples) - window + 1, window)]
     speech = [power for power in powers if power > max(powers) / 1000]
-    return 10 * math.log10(sum(speech) / len(speech) / (32768 ** 2 / 2))
+    level, peak = 10 * math.log10(sum(speech) / len(speech) / (32768 ** 2 / 2)), 20 * math.log10(max(map(abs, samples)) / 32768)
+    return min(LEVEL_DB - level, PEAK_DB - peak)
 
 
-def speak(voice, words, name, out, scratch):
+def speak(language, words, name, out, scratch):
     raw, cut = Path(scratch, f"{name}.wav"), Path(scratch, f"{name}-cut.wav")
-    subprocess.run(["flite", "-voice", voice, "-t", words, str(raw)], check=True)
+    command = [word.format(language=language, file=raw) for word in ENGINES.get(language, OTHER_ENGINE).split()]
+    subprocess.run(command, input=words, encoding="utf-8", check=True)
     for rate, file in ((16000, out / f"{name}.wav"), (8000, out / "8k" / f"{name}.wav")):
         subprocess.run(["sox", "-R", str(raw), str(cut), *CUT, "rate", "-m", str(rate)], check=True)
-        subprocess.run(["sox", "-R", str(cut), str(file), "gain", f"{LEVEL_DB - speech_level_db(cut):.2f}"], check=True)
+        subprocess.run(["sox", "-R", str(cut), str(file), "gain", f"{gain_db(cut):.2f}"], check=True)
 
 
 def main(text, rules, out):
@@ -56,7 +60,7 @@ def main(text, rules, out):
     shutil.rmtree(made, ignore_errors=True)
     (made / "8k").mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = [pool.submit(speak, VOICES[language], words, name, made, scratch) for name, words in read_text(text).items()]
+        jobs = [pool.submit(speak, language, words, name, made, scratch) for name, words in read_text(text).items()]
         for job in jobs:
             job.result()
     shutil.copyfile(rules, made / "say.rules")

@@ -7,6 +7,7 @@
  */
 #include "sound.h"
 #include "decoder.h"
+#include "speech.h"
 
 #include <core/log.h>
 #include <core/loop.h>
@@ -22,6 +23,7 @@
 struct job {
 	struct rtp_sound *sound; /* [loop] */
 	char *path;
+	struct core_speech *speech;        /* makes that file; NULL: it is there */
 	struct rtp_decoder *narrow, *wide; /* of the same file */
 	struct rtp_sound_block *last;
 	uint32_t most_blocks, blocks; /* of this run */
@@ -176,8 +178,10 @@ static bool add_block(struct job *job)
 
 static int open_decoders(struct job *job)
 {
-	int err = rtp_decoder_open(job->path, RTP_NARROW_HZ, &job->narrow);
+	int err = job->speech ? rtp_speech_make(job->speech, NULL) : PBX_OK;
 
+	if (err == PBX_OK)
+		err = rtp_decoder_open(job->path, RTP_NARROW_HZ, &job->narrow);
 	return err == PBX_OK ? rtp_decoder_open(job->path, RTP_SOUND_HZ, &job->wide) : err;
 }
 
@@ -202,6 +206,7 @@ static void job_free(struct job *job)
 {
 	rtp_decoder_close(job->narrow);
 	rtp_decoder_close(job->wide);
+	core_speech_free(job->speech);
 	free(job->path);
 	free(job);
 }
@@ -253,14 +258,16 @@ static void decoded(void *context, void *data, int status)
 	end_job(job, status == PBX_OK ? job->result : status);
 }
 
-/* The job holds a reference of its own. */
-static int start_job(struct rtp_sound *sound, const char *path)
+/* The job holds a reference of its own, and takes the speech. */
+static int start_job(struct rtp_sound *sound, const char *path, struct core_speech *speech)
 {
 	struct job *job = calloc(1, sizeof *job);
 
-	if (!job)
+	if (!job) {
+		core_speech_free(speech);
 		return PBX_ENOMEM;
-	*job = (struct job){ .sound = sound, .path = strdup(path), .last = sound->first, .most_blocks = FIRST_BLOCKS };
+	}
+	*job = (struct job){ .sound = sound, .path = strdup(path), .speech = speech, .last = sound->first, .most_blocks = FIRST_BLOCKS };
 	if (!job->path || core_work(core_self(), decode, decoded, NULL, job) != PBX_OK) {
 		job_free(job);
 		return PBX_ENOMEM;
@@ -269,16 +276,17 @@ static int start_job(struct rtp_sound *sound, const char *path)
 	return PBX_OK;
 }
 
-static struct rtp_sound *load(const char *path, const struct stat *file)
+static struct rtp_sound *load(const char *path, struct core_speech *speech)
 {
 	struct rtp_sound *sound = sound_new(path);
 
+	if (sound)
+		sound->first = rtp_sound_block_new();
+	if (!sound || !sound->first)
+		core_speech_free(speech);
 	if (!sound)
 		return NULL;
-	sound->first = rtp_sound_block_new();
-	sound->changed_ns = (int64_t)file->st_mtim.tv_sec * 1000000000 + file->st_mtim.tv_nsec;
-	sound->bytes = file->st_size;
-	if (!sound->first || start_job(sound, path) != PBX_OK) {
+	if (!sound->first || start_job(sound, path, speech) != PBX_OK) {
 		sound_free(sound);
 		return NULL;
 	}
@@ -302,7 +310,23 @@ struct rtp_sound *rtp_sound_open(const char *path)
 		if (sound->refs == 0)
 			sound_free(sound);
 	}
-	return load(path, &file);
+	sound = load(path, NULL);
+	if (sound) {
+		sound->changed_ns = (int64_t)file.st_mtim.tv_sec * 1000000000 + file.st_mtim.tv_nsec;
+		sound->bytes = file.st_size;
+	}
+	return sound;
+}
+
+struct rtp_sound *rtp_sound_speak(struct core_speech *speech)
+{
+	struct rtp_sound *sound = find_kept(core_speech_path(speech));
+
+	if (!sound)
+		return load(core_speech_path(speech), speech);
+	core_speech_free(speech); /* the same words in the same voice: such a file never changes */
+	sound->refs++;
+	return sound;
 }
 
 struct rtp_sound *rtp_sound_tone(const char *country, const char *name)

@@ -5,6 +5,8 @@
 #pragma once
 #include "worker.h"
 
+struct core_speech;
+
 #define RTP_SOUND_HZ 16000u             /* for legs that hear more than a telephone did */
 #define RTP_NARROW_HZ 8000u             /* for all others: no resampling for each of them, and a better one */
 #define RTP_BLOCK_SAMPLES RTP_NARROW_HZ /* one second */
@@ -35,6 +37,8 @@ struct rtp_sound {
 
 /* The sound of a file, with a reference for the caller; it may not be ready yet. NULL: no memory. */
 struct rtp_sound *rtp_sound_open(const char *path);
+/* Of a text, likewise; its file is made first if need be. Takes the speech. */
+struct rtp_sound *rtp_sound_speak(struct core_speech *speech);
 /* A tone of a country, ready. NULL: no such tone, or no memory. */
 struct rtp_sound *rtp_sound_tone(const char *country, const char *name);
 void rtp_sound_unref(struct rtp_sound *sound);

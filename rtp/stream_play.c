@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <core/log.h>
 #include <core/prompts.h>
+#include <core/speech.h>
 #include <ctype.h>
 #include <pbx/calls.h>
 #include <stdlib.h>
@@ -30,26 +31,45 @@ static int prepare_echo(struct rtp_stream *stream, struct rtp_play *play)
 	return PBX_OK;
 }
 
-static int prepare_prompts(struct rtp_play *play, const struct core_play *wanted)
+static int open_text(const char *language, const char *text, struct rtp_sound **ret_sound)
+{
+	struct pbx_diag diag = { .text = "" };
+	struct core_speech *speech;
+	int err = core_speech_new(language, text, &speech, &diag);
+
+	if (err == PBX_OK) {
+		*ret_sound = rtp_sound_speak(speech);
+		return *ret_sound ? PBX_OK : PBX_ENOMEM;
+	}
+	core_log(PBX_LOG_WARN, RTP_OWNER, NULL, "text_not_spoken", "language=%s reason=\"%s\"", language, diag.text);
+	return err;
+}
+
+static int open_prompt(const char *language, const char *prompt, struct rtp_sound **ret_sound)
 {
 	char path[4096];
 
+	if (strncmp(prompt, CORE_TEXT_PREFIX, strlen(CORE_TEXT_PREFIX)) == 0)
+		return open_text(language, prompt + strlen(CORE_TEXT_PREFIX), ret_sound);
+	if (core_prompts_find(language, prompt, RTP_SOUND_HZ, path, sizeof path) != PBX_OK) {
+		core_log(PBX_LOG_WARN, RTP_OWNER, NULL, "prompt_missing", "prompt=\"%s\" language=%s", prompt, language);
+		return PBX_EINVAL;
+	}
+	*ret_sound = rtp_sound_open(path);
+	return *ret_sound ? PBX_OK : PBX_ENOMEM;
+}
+
+static int prepare_prompts(struct rtp_play *play, const struct core_play *wanted)
+{
 	play->sounds = calloc(wanted->prompt_count ? wanted->prompt_count : 1, sizeof(struct rtp_sound *));
 	if (!play->sounds)
 		return PBX_ENOMEM;
 	for (; play->sound_count < wanted->prompt_count; play->sound_count++) {
-		const char *prompt = wanted->prompts[play->sound_count];
-		struct rtp_sound *sound;
+		const char *language = wanted->language ? wanted->language : "";
+		int err = open_prompt(language, wanted->prompts[play->sound_count], &play->sounds[play->sound_count]);
 
-		if (core_prompts_find(wanted->language, prompt, RTP_SOUND_HZ, path, sizeof path) != PBX_OK) {
-			core_log(PBX_LOG_WARN, RTP_OWNER, NULL, "prompt_missing", "prompt=\"%s\" language=%s", prompt,
-				 wanted->language ? wanted->language : "");
-			return PBX_EINVAL;
-		}
-		sound = rtp_sound_open(path);
-		if (!sound)
-			return PBX_ENOMEM;
-		play->sounds[play->sound_count] = sound;
+		if (err != PBX_OK)
+			return err;
 	}
 	return play->sound_count ? PBX_OK : PBX_EINVAL;
 }

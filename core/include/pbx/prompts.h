@@ -19,8 +19,12 @@ extern "C" {
 #define PBX_SAY_TIME 6u     /* the same: the time of day, to the minute */
 #define PBX_SAY_DURATION 7u /* number: seconds, not negative */
 #define PBX_SAY_MONEY 8u    /* number: hundredths; text: the currency, ISO 4217 ("USD", "EUR", "GBP") */
+#define PBX_SAY_COUNT                                                                                                                      \
+	9u /* number, not negative, of what text names: a set of the language's rules ("messages": "one message", "21 messages") */
+#define PBX_SAY_TEXT 10u /* text: words of the language, spoken by the engine of prompts.speech (at the first time some 0.1 s late) */
 
-#define PBX_MOST_SAID 64u /* prompts in one go */
+#define PBX_MOST_SAID 64u   /* prompts in one go */
+#define PBX_MOST_TEXT 1000u /* octets of a text to be spoken */
 
 /* One piece of what is said. It stands in arrays without a row size and never grows: another way to say something is another kind. */
 struct pbx_say {
@@ -36,8 +40,9 @@ struct pbx_prompts {
 	 * PBX_OK, PBX_ENOENT (no file in any of the languages), PBX_EINVAL (no id), PBX_ENOSPC (ret_path is too small: 4096 is enough). */
 	int (*find)(const char *language, const char *id, uint32_t rate_hz, char *ret_path, uint32_t size);
 
-	/* Calls each(context, id) for every prompt that pbx_calls.say would play, in order, by the rules of the language (say.rules in its folder).
-	 * PBX_OK, PBX_EINVAL (a character, currency or number that has no words; or more than PBX_MOST_SAID). each may have been called. */
+	/* Calls each(context, id) for every prompt that pbx_calls.say would play, in order, by the rules of the language (say.rules in its folder);
+	 * a text to be spoken is "text:" and the text. PBX_OK, PBX_EINVAL (a character, currency or number that has no words; or more than
+	 * PBX_MOST_SAID), PBX_ENOTSUP (no engine speaks the language). each may have been called. */
 	int (*compose)(const char *language, const struct pbx_say *parts, uint32_t count, void (*each)(void *context, const char *id),
 		       void *context);
 };
