@@ -325,8 +325,9 @@ int core_collect_begin(struct core_leg *leg, const struct pbx_collect *given, vo
 	if (err != PBX_OK)
 		return err;
 
+	void *controller = leg->self;
 	core_collect_end(leg, PBX_COLLECTED_STOPPED);
-	if (leg->charge.owner != collect->owner || leg->collect || leg->state == PBX_LEG_ENDED)
+	if (leg->charge.owner != collect->owner || leg->self != controller || leg->collect || leg->state == PBX_LEG_ENDED)
 		return PBX_ENOENT; /* who heard that has done something else with the leg */
 	err = hear(collect, collect->prompt);
 	if (err != PBX_OK)

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds milliwatt.so as a stranger would, from what `meson install` puts on a machine: build.sh BUILD STAGE FOLDER [FLAG…]
+# Builds NAME.so as a stranger would, from what `meson install` puts on a machine: build.sh BUILD STAGE FOLDER NAME [FLAG…]
 # BUILD: a build of the PBX; STAGE: an empty folder that stands for /; FOLDER: where the plugin goes.
 set -eu
-build=$1 stage=$2 folder=$3
-shift 3
+build=$1 stage=$2 folder=$3 name=$4
+shift 4
 here=$(cd "$(dirname "$0")" && pwd)
 
 if [ ! -d "$stage" ]; then
@@ -21,5 +21,5 @@ mkdir -p "$folder"
 # Into place by a rename: a file that is being loaded is never half a file. Only the stage's headers, never the tree's: run from /.
 cd /
 # shellcheck disable=SC2086
-${CC:-cc} -std=gnu17 -O2 -Wall -Wextra -Werror $flags "$@" -shared -fPIC "$here/milliwatt.c" -o "$folder/milliwatt.so.new" -lm
-mv "$folder/milliwatt.so.new" "$folder/milliwatt.so"
+${CC:-cc} -std=gnu17 -O2 -Wall -Wextra -Werror $flags "$@" -shared -fPIC "$here/$name.c" -o "$folder/$name.so.new" -lm
+mv "$folder/$name.so.new" "$folder/$name.so"

@@ -24,11 +24,11 @@ def stage(tmp_path_factory):
 
 @pytest.fixture
 def build(stage):
-    """build(folder, *flags) puts milliwatt.so there."""
+    """build(folder, *flags) puts milliwatt.so there, or the plugin of another name."""
     from pbx import BUILD
 
-    def make(folder, *flags):
-        done = subprocess.run([str(HERE / "build.sh"), str(BUILD), str(stage), str(folder), *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    def make(folder, *flags, name="milliwatt"):
+        done = subprocess.run([str(HERE / "build.sh"), str(BUILD), str(stage), str(folder), name, *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               text=True)
         assert done.returncode == 0, done.stdout
 

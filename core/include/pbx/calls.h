@@ -291,8 +291,7 @@ struct pbx_calls {
 
 	/* ---- saying: as play, but several prompts, numbers, dates… one after the other as one sound (pbx/prompts.h) ------- */
 
-	/* In the party's language; media_done when the last one is over. Also PBX_EINVAL: there are no words for a part, or no such prompt;
-	 * PBX_ENOTSUP: a text, and no engine speaks the language. */
+	/* In the party's language; media_done at its end. Also PBX_EINVAL: no such words or prompt; PBX_ENOTSUP: nobody speaks a text. */
 	int (*say)(pbx_leg leg, const struct pbx_say *parts, uint32_t count);
 	/* What this party is spoken to in, over its account's language; NULL: back to that. PBX_OK, PBX_ENOENT. */
 	int (*set_language)(pbx_leg leg, const char *language);
