@@ -15,8 +15,6 @@ typedef struct core_stream {
 	uint64_t id;
 } core_stream;
 
-struct core_speech; /* speech.h */
-
 /* How keys travel. */
 #define CORE_DIGITS_EVENTS 0u /* RFC 4733, when dtmf_type is agreed */
 #define CORE_DIGITS_TONES 1u  /* in the sound, G.711 */
@@ -110,7 +108,7 @@ struct core_play {
 	const char *text; /* TONE */
 	pbx_source source;
 	uint64_t tag;               /* comes back in on_play_done */
-	const char *const *prompts; /* FILE: ids, absolute paths or texts (CORE_TEXT_PREFIX), at most PBX_MOST_SAID */
+	const char *const *prompts; /* FILE: ids or absolute paths, at most PBX_MOST_SAID */
 	uint32_t prompt_count;
 	const char *language; /* of the prompts; "": the default's */
 };
@@ -219,10 +217,6 @@ struct core_media_driver {
 			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
-	/* Makes the file of a text in the pool, unless it is there. Takes the speech, and gives it back to done, which frees it; diag tells what failed.
-	 * PBX_OK, PBX_ENOMEM (the speech is still the caller's). NULL where media cannot. */
-	int (*speak)(struct pbx_host *owner, struct core_speech *speech,
-		     void (*done)(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag), void *self);
 
 	/* ---- listening and speaking beside a call; NULL where media cannot ---- */
 

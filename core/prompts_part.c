@@ -1,6 +1,5 @@
 /* prompts_part.c - prompts' card: where their files are, which language is spoken, which file a prompt is played from, and who speaks free text */
 #include "prompts.h"
-#include "calls_inner.h"
 #include "json.h"
 #include "parts.h"
 #include "request.h"
@@ -89,12 +88,12 @@ static void on_say(void *self, pbx_request request)
 	struct core_speech *speech;
 	int err = core_speech_new(language ? language : "", requests->text(request, "text"), &speech, &diag);
 
-	if (err == PBX_OK && (!core_media || !core_media->speak)) {
+	if (err == PBX_OK && !core_speech_maker()) {
 		core_speech_free(speech);
 		pbx_diag_set(&diag, "", "there is nobody who makes sound files");
 		err = PBX_ENOTSUP;
 	}
-	if (err == PBX_OK && core_media->speak(part->host, speech, on_spoken, (void *)(uintptr_t)request.id) == PBX_OK)
+	if (err == PBX_OK && core_speech_maker()(part->host, speech, on_spoken, (void *)(uintptr_t)request.id) == PBX_OK)
 		return; /* on_spoken answers */
 	if (err == PBX_OK)
 		core_speech_free(speech);

@@ -45,6 +45,18 @@ static struct {
 	uint64_t most_bytes;
 } settings;
 
+static core_speak_fn maker;
+
+void core_speech_set_maker(core_speak_fn speak)
+{
+	maker = speak;
+}
+
+core_speak_fn core_speech_maker(void)
+{
+	return maker;
+}
+
 /* ---- settings ---- */
 
 void core_speech_fini(void)

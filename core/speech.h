@@ -22,6 +22,13 @@ void core_speech_free(struct core_speech *speech);
 /* Whether core_speech_new would find an engine. [loop] */
 bool core_speech_can(const char *language);
 
+/* Who makes the files: speak takes the speech, makes its file in the pool unless it is there, and gives it back to done, which frees it; diag tells
+ * what failed. PBX_OK, PBX_ENOMEM (the speech is still the caller's). NULL: nobody, as long as the media driver does not run. [loop] */
+typedef void (*core_spoken_fn)(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag);
+typedef int (*core_speak_fn)(struct pbx_host *owner, struct core_speech *speech, core_spoken_fn done, void *self);
+void core_speech_set_maker(core_speak_fn speak);
+core_speak_fn core_speech_maker(void);
+
 /* ---- [any], also in the pool, for one thread at a time ---- */
 const char *core_speech_path(const struct core_speech *speech);    /* where it is kept */
 const char *core_speech_folder(const struct core_speech *speech);  /* of such files */

@@ -4,6 +4,7 @@
  * Starting it starts the engine and makes it the core's media driver.
  */
 #include "engine.h"
+#include "speech.h"
 
 #include <core/bus.h>
 #include <core/metrics.h>
@@ -491,6 +492,7 @@ static int media_start(void *self)
 		return err;
 	}
 	core_media_set_driver(&rtp_driver);
+	core_speech_set_maker(rtp_speech_speak);
 	return PBX_OK;
 }
 

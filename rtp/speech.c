@@ -270,7 +270,7 @@ int rtp_speech_make(const struct core_speech *speech, struct pbx_diag *diag)
 
 struct job {
 	struct core_speech *speech;
-	void (*done)(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag);
+	core_spoken_fn done;
 	int result;
 	struct pbx_diag diag;
 };
@@ -293,8 +293,7 @@ static void worked(void *self, void *data, int status)
 	free(job);
 }
 
-int rtp_speech_speak(struct pbx_host *owner, struct core_speech *speech,
-		     void (*done)(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag), void *self)
+int rtp_speech_speak(struct pbx_host *owner, struct core_speech *speech, core_spoken_fn done, void *self)
 {
 	struct job *job = calloc(1, sizeof *job);
 

@@ -6,9 +6,8 @@
  * PBX_OK, PBX_EIO, PBX_ETIMEOUT, PBX_ENOMEM; diag may be NULL. */
 int rtp_speech_make(const struct core_speech *speech, struct pbx_diag *diag);
 
-/* As core_media_driver.speak. [loop] */
-int rtp_speech_speak(struct pbx_host *owner, struct core_speech *speech,
-		     void (*done)(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag), void *self);
+/* As core_speak_fn. [loop] */
+int rtp_speech_speak(struct pbx_host *owner, struct core_speech *speech, core_spoken_fn done, void *self);
 
 /* ---- for tests ---- */
 

@@ -19,7 +19,6 @@
 #include "probe.h"
 #include "recorder.h"
 #include "source.h"
-#include "speech.h"
 #include "tapping.h"
 
 #include <core/loop.h>
@@ -450,7 +449,6 @@ const struct core_media_driver rtp_driver = {
 	.inject_close = rtp_injection_close,
 	.inject_writer = rtp_injection_writer,
 	.inject_state = rtp_injection_state,
-	.speak = rtp_speech_speak,
 	.mix_open = rtp_mix_driver_open,
 	.mix_close = rtp_mix_driver_close,
 	.mix_enter = rtp_mix_driver_enter,

@@ -21,7 +21,7 @@ extern "C" {
 #define PBX_SAY_MONEY 8u    /* number: hundredths; text: the currency, ISO 4217 ("USD", "EUR", "GBP") */
 #define PBX_SAY_COUNT                                                                                                                      \
 	9u /* number, not negative, of what text names: a set of the language's rules ("messages": "one message", "21 messages") */
-#define PBX_SAY_TEXT 10u /* text: words of the language, spoken by the engine of prompts.speech (at the first time some 0.1 s late) */
+#define PBX_SAY_TEXT 10u /* text: words of the language, spoken by the engine of prompts.speech (PBX_ENOTSUP: by none) */
 
 #define PBX_MOST_SAID 64u   /* prompts in one go */
 #define PBX_MOST_TEXT 1000u /* octets of a text to be spoken */
