@@ -90,6 +90,28 @@ static void settle_music(struct core_leg *leg, const struct core_leg *holder)
 	}
 }
 
+struct keys {
+	struct keys *next;
+	struct core_charge charge;
+	char keys[CORE_MOST_KEYS + 1];
+	pbx_dialled_fn typed;
+	void *self;
+};
+
+static struct keys *all_keys;
+
+/* Whoever controls a leg may want its keys. In a conversation nobody does but who has in-call keys; a leg whose keys are tones that nobody wants is
+ * relayed like any other. */
+static void settle_keys(struct core_leg *leg)
+{
+	bool on = !leg->bridge || all_keys;
+
+	if (!leg->has_stream || !core_media->heed_keys || on == !leg->keys_unheeded)
+		return;
+	if (core_media->heed_keys(leg->stream, on) == PBX_OK)
+		leg->keys_unheeded = !on;
+}
+
 /* No codec in common, and none we could turn into another: offer b what a speaks. */
 static void unify_codecs(const struct core_leg *a, struct core_leg *b)
 {
@@ -119,6 +141,8 @@ void core_bridge_settle(struct core_bridge *bridge)
 	}
 	settle_music(a, b);
 	settle_music(b, a);
+	settle_keys(a);
+	settle_keys(b);
 }
 
 void core_hold_changed(struct core_leg *leg, bool was)
@@ -221,6 +245,8 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 	}
 	core_event_bridge("bridge.left", bridge);
 	leg->bridge = other->bridge = NULL;
+	settle_keys(leg);
+	settle_keys(other);
 	core_handle_free(&bridge_table, bridge->handle.id);
 	free(bridge);
 	core_room_send_home(guests);
@@ -229,15 +255,17 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 
 /* ---- keys ---- */
 
-struct keys {
-	struct keys *next;
-	struct core_charge charge;
-	char keys[CORE_MOST_KEYS + 1];
-	pbx_dialled_fn typed;
-	void *self;
-};
+/* The first in-call keys are there, or the last are gone. */
+static void settle_all_keys(void)
+{
+	uint32_t at = 0;
+	const struct core_bridge *bridge;
 
-static struct keys *all_keys;
+	while ((bridge = core_handles_next(&bridge_table, &at))) {
+		settle_keys(bridge->legs[0]);
+		settle_keys(bridge->legs[1]);
+	}
+}
 
 static void revoke_keys(struct core_charge *charge)
 {
@@ -249,6 +277,8 @@ static void revoke_keys(struct core_charge *charge)
 		at = &(*at)->next;
 	*at = keys->next;
 	free(keys);
+	if (!all_keys)
+		settle_all_keys();
 }
 
 static bool begins_with(const char *text, const char *beginning)
@@ -282,6 +312,8 @@ int core_keys_add(struct pbx_host *host, const char *keys, pbx_dialled_fn typed,
 	added->next = all_keys;
 	all_keys = added;
 	core_charge_add(host, &added->charge, "in-call keys", false, revoke_keys);
+	if (!added->next)
+		settle_all_keys();
 	return PBX_OK;
 }
 

@@ -50,6 +50,7 @@ extern const struct pbx_quality core_quality_service;
 extern const struct pbx_recorder core_recorder_service;
 extern const struct pbx_taps core_taps_service;
 extern const struct pbx_injections core_injections_service;
+extern const struct pbx_detector core_detector_service;
 
 /* What stands in the way of a dialled number. Texts are borrowed until the callback returns. */
 struct core_plan_row {

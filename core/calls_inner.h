@@ -93,9 +93,10 @@ struct core_leg {
 	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
 	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
 	bool has_stream, configured, has_keys;
-	bool is_web;      /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
-	bool answer_said; /* local went out in a 183 or 200 */
-	bool late_offer;  /* our 200 carries an offer: the answer is in the ACK */
+	bool keys_unheeded; /* the media driver does not listen for them (heed_keys) */
+	bool is_web;        /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
+	bool answer_said;   /* local went out in a 183 or 200 */
+	bool late_offer;    /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
 	pbx_timer update_timer;
 	uint64_t play_tag;      /* of what plays now; 0: nothing that anybody waits for */

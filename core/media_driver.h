@@ -5,6 +5,7 @@
 #pragma once
 #include <pbx/media.h>
 #include <pbx/quality.h>
+#include <pbx/detect.h>
 #include <pbx/inject.h>
 #include <pbx/recorder.h>
 #include <pbx/tap.h>
@@ -217,6 +218,9 @@ struct core_media_driver {
 			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
+	/* Whether call control wants to hear of keys that come as tones; it does at the beginning. Off: they are listened for only where they must be
+	 * turned into something else on their way. NULL: they always are. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
+	int (*heed_keys)(core_stream stream, bool on);
 
 	/* ---- listening and speaking beside a call; NULL where media cannot ---- */
 
@@ -231,6 +235,10 @@ struct core_media_driver {
 	int (*inject_close)(pbx_injection injection);
 	int (*inject_writer)(pbx_injection injection, struct pbx_inject_writer **ret_writer);
 	int (*inject_state)(pbx_injection injection, struct pbx_inject_state *ret_state);
+	/* As pbx/detect.h, with specs and watchers of today's size. */
+	int (*detect_start)(struct pbx_host *owner, core_stream stream, const struct pbx_detect_spec *spec,
+			    const struct pbx_detect_watcher *watcher, void *self, pbx_detection *ret_detection);
+	int (*detect_stop)(pbx_detection detection);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);

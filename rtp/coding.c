@@ -12,6 +12,7 @@
 #include "inband.h"
 #include "mouth.h"
 #include "plan.h"
+#include "recorder.h"
 #include "sound.h"
 
 #include <string.h>
@@ -47,6 +48,15 @@ bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b)
 		(rtp_route_lacks_noise(&a->config, &b->config) || rtp_route_lacks_noise(&b->config, &a->config)));
 }
 
+/* Its keys are tones, and somebody wants to hear of them or gets them another way. */
+static bool needs_inband(const struct rtp_stream *stream)
+{
+	const struct rtp_stream *peer = stream->peer;
+	bool converted = stream->room || (peer && peer->configured && peer->config.digits != CORE_DIGITS_TONES);
+
+	return stream->config.digits == CORE_DIGITS_TONES && (!stream->keys_unheeded || converted || rtp_recorder_wants_keys(stream));
+}
+
 static struct needs needs_of(const struct rtp_stream *stream)
 {
 	const struct rtp_stream *peer = stream->peer;
@@ -55,7 +65,7 @@ static struct needs needs_of(const struct rtp_stream *stream)
 	if (!stream->configured)
 		return needs;
 	needs.ear = stream->ear_users > 0;
-	needs.inband = stream->config.digits == CORE_DIGITS_TONES;
+	needs.inband = needs_inband(stream);
 	needs.mouth = stream->speaks || stream->mouth_rates_asked != 0 || stream->injection;
 	if (stream->speaks)
 		needs.mouth_rates |= rtp_rate_bit(RTP_SOUND_HZ);

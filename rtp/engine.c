@@ -14,12 +14,14 @@
 #include "kernel.h"
 #include "mouth.h"
 #include "plan.h"
+#include "detection.h"
 #include "injection.h"
 #include "listener.h"
 #include "recorder.h"
 #include "tap.h"
 #include "tapping.h"
 #include "source.h"
+#include "tones.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -418,6 +420,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	core_handles_init(&rtp_engine.rooms, 'X');
 	rtp_tapping_init();
 	rtp_injections_init();
+	rtp_detections_init();
 	make_cname(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);

@@ -39,6 +39,7 @@ struct rtp_stream {
 	struct rtp_filter *filter;        /* the newest that was given to the worker */
 
 	struct rtp_inband *inband; /* likewise */
+	bool keys_unheeded;        /* call control does not want to hear of tones */
 
 	/* mixes.c: the room that it is in. */
 	struct rtp_room *room;

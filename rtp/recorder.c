@@ -399,6 +399,7 @@ static int begin(struct rtp_recording *recording, struct rtp_stream *stream)
 	recording->stream = stream;
 	recording->next = stream->recordings;
 	stream->recordings = recording;
+	(void)rtp_coding_settle(stream, NULL, false); /* for its keys; without memory they do not end it */
 	return PBX_OK;
 }
 
@@ -500,6 +501,15 @@ int rtp_record_adopt(struct pbx_host *owner, pbx_recording name, const struct pb
 	core_charge_remove(&recording->charge);
 	use_watcher(recording, owner, watcher, self);
 	return PBX_OK;
+}
+
+bool rtp_recorder_wants_keys(const struct rtp_stream *stream)
+{
+	const struct rtp_recording *recording = stream->recordings;
+
+	while (recording && !recording->stop_keys[0])
+		recording = recording->next;
+	return recording;
 }
 
 void rtp_record_key(core_stream name, char key)

@@ -8,8 +8,9 @@ struct rtp_stream;
 int rtp_recorder_start(struct rtp_common *common); /* PBX_OK, PBX_EIO, PBX_ENOMEM */
 void rtp_recorder_stop(void);                      /* streams are closed; files are finished when it returns */
 
-void rtp_recorder_leave(struct rtp_stream *stream); /* it is about to be closed: its recordings end */
-void rtp_recorder_learn(struct rtp_stream *stream); /* it is about to be configured with its config, as plan number `plans` */
+void rtp_recorder_leave(struct rtp_stream *stream);            /* it is about to be closed: its recordings end */
+void rtp_recorder_learn(struct rtp_stream *stream);            /* it is about to be configured with its config, as plan number `plans` */
+bool rtp_recorder_wants_keys(const struct rtp_stream *stream); /* one of its recordings ends by a key */
 void rtp_recorder_returned(struct rtp_command *command);
 
 /* Of the driver. */

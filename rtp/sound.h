@@ -52,7 +52,6 @@ struct rtp_sound_block *rtp_sound_block_new(void);
 
 /* ---- tones.c ---- */
 
-bool rtp_tones_has(const char *country); /* "us", "uk", "de", "fr"… */
 /* Fills a fresh chain of blocks. PBX_OK, PBX_ENOENT (no such tone), PBX_ENOMEM. */
 int rtp_tone_render(const char *country, const char *name, struct rtp_sound_block **ret_first, bool *ret_repeats);
 

@@ -9,6 +9,7 @@
 #include "dtls.h"
 #include "ear.h"
 #include "engine_inner.h"
+#include "detection.h"
 #include "estimate.h"
 #include "filter.h"
 #include "inband.h"
@@ -364,6 +365,22 @@ static int driver_set_filter(core_stream name, const struct core_filter *filter)
 	return err == PBX_OK ? rtp_stream_reroute(stream) : err;
 }
 
+static int driver_heed_keys(core_stream name, bool on)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+
+	if (!stream)
+		return PBX_ENOENT;
+	bool before = stream->keys_unheeded;
+
+	stream->keys_unheeded = !on;
+	int err = rtp_coding_settle(stream, NULL, false);
+
+	if (err != PBX_OK)
+		stream->keys_unheeded = before;
+	return err;
+}
+
 static int driver_disconnect(core_stream name)
 {
 	struct rtp_stream *stream = rtp_stream_find(name);
@@ -445,6 +462,8 @@ const struct core_media_driver rtp_driver = {
 	.tap_close = rtp_tapping_close,
 	.tap_reader = rtp_tapping_reader,
 	.tap_state = rtp_tapping_state,
+	.detect_start = rtp_detection_start,
+	.detect_stop = rtp_detection_stop,
 	.inject_open = rtp_injection_open,
 	.inject_close = rtp_injection_close,
 	.inject_writer = rtp_injection_writer,
@@ -457,4 +476,5 @@ const struct core_media_driver rtp_driver = {
 	.mix_stop = rtp_mix_driver_stop,
 	.mix_voice = rtp_mix_driver_voice,
 	.set_filter = driver_set_filter,
+	.heed_keys = driver_heed_keys,
 };

@@ -5,6 +5,7 @@
  * repeats, so that a worker plays tones as it plays files. Levels: -13 dBm0 for each frequency, where 0 dBm0 is 3.14 dB
  * below a full-scale sine.
  */
+#include "tones.h"
 #include "sound.h"
 
 #include <math.h>
@@ -12,24 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_STEPS 6
 #define AMPLITUDE 5110.0 /* 32768 * 10^(-16.14 / 20) */
 #define RAMP_MS 2        /* without it each beginning is a click */
 
-struct step {
-	uint16_t first_hz, second_hz; /* 0: none */
-	uint16_t ms;                  /* 0: the last one was the last */
-};
-
-struct tone {
-	const char *country; /* NULL: everywhere */
-	const char *name;
-	bool ends;
-	struct step steps[MOST_STEPS];
-};
-
 /* Steady tones are a second long: every whole frequency then ends where it began. */
-static const struct tone tones[] = {
+static const struct rtp_tone tones[] = {
 	{ NULL, "beep", true, { { 1000, 0, 500 } } },
 	{ NULL, "confirm", true, { { 600, 0, 100 }, { 0, 0, 50 }, { 900, 0, 150 } } },
 
@@ -37,6 +25,11 @@ static const struct tone tones[] = {
 	{ "us", "ringback", false, { { 440, 480, 2000 }, { 0, 0, 4000 } } },
 	{ "us", "busy", false, { { 480, 620, 500 }, { 0, 0, 500 } } },
 	{ "us", "congestion", false, { { 480, 620, 250 }, { 0, 0, 250 } } },
+
+	{ "us", "sit", true, { { 914, 0, 274 }, { 1371, 0, 274 }, { 1777, 0, 380 } } }, /* intercept, the commonest */
+	{ "us", "sit", true, { { 985, 0, 380 }, { 1371, 0, 274 }, { 1777, 0, 380 } } }, /* vacant code */
+	{ "us", "sit", true, { { 985, 0, 380 }, { 1429, 0, 380 }, { 1777, 0, 380 } } }, /* no circuit */
+	{ "us", "sit", true, { { 914, 0, 274 }, { 1429, 0, 380 }, { 1777, 0, 380 } } }, /* reorder */
 
 	{ "uk", "dial", false, { { 350, 440, 1000 } } },
 	{ "uk", "ringback", false, { { 400, 450, 400 }, { 0, 0, 200 }, { 400, 450, 400 }, { 0, 0, 2000 } } },
@@ -57,6 +50,8 @@ static const struct tone tones[] = {
 	{ "it", "ringback", false, { { 425, 0, 1000 }, { 0, 0, 4000 } } },
 	{ "it", "busy", false, { { 425, 0, 500 }, { 0, 0, 500 } } },
 	{ "it", "congestion", false, { { 425, 0, 200 }, { 0, 0, 200 } } },
+
+	{ NULL, "sit", true, { { 950, 0, 330 }, { 1400, 0, 330 }, { 1800, 0, 330 } } },
 };
 
 #define TONES (sizeof tones / sizeof tones[0])
@@ -70,25 +65,43 @@ bool rtp_tones_has(const char *country)
 	return false;
 }
 
-static const struct tone *find_tone(const char *country, const char *name)
+static bool is_of(const struct rtp_tone *tone, const char *country)
+{
+	return !tone->country || strcmp(tone->country, country) == 0;
+}
+
+const struct rtp_tone *rtp_tone_at(const char *country, size_t at)
 {
 	for (size_t i = 0; i < TONES; i++) {
-		if (strcmp(tones[i].name, name) == 0 && (!tones[i].country || strcmp(tones[i].country, country) == 0))
+		if (is_of(&tones[i], country) && at-- == 0)
 			return &tones[i];
 	}
 	return NULL;
 }
 
-/* A step that repeats without a pause keeps its level; one that begins or ends in silence is ramped. */
-static double level_at(const struct tone *tone, uint32_t rate_hz, uint32_t at, uint32_t count)
+const struct rtp_tone *rtp_tone_find(const char *country, const char *name)
 {
-	bool steady = tone->steps[1].ms == 0 && !tone->ends;
-	uint32_t edge = at < count - at - 1 ? at : count - at - 1, ramp = rate_hz / 1000 * RAMP_MS;
-
-	return steady || edge >= ramp ? AMPLITUDE : AMPLITUDE * (edge + 1) / (ramp + 1);
+	for (size_t i = 0; i < TONES; i++) {
+		if (strcmp(tones[i].name, name) == 0 && is_of(&tones[i], country))
+			return &tones[i];
+	}
+	return NULL;
 }
 
-static int16_t sample_at(const struct tone *tone, const struct step *step, uint32_t rate_hz, uint32_t at, uint32_t count)
+bool rtp_tone_is_steady(const struct rtp_tone *tone)
+{
+	return tone->steps[1].ms == 0 && !tone->ends;
+}
+
+/* A step that repeats without a pause keeps its level; one that begins or ends in silence is ramped. */
+static double level_at(const struct rtp_tone *tone, uint32_t rate_hz, uint32_t at, uint32_t count)
+{
+	uint32_t edge = at < count - at - 1 ? at : count - at - 1, ramp = rate_hz / 1000 * RAMP_MS;
+
+	return rtp_tone_is_steady(tone) || edge >= ramp ? AMPLITUDE : AMPLITUDE * (edge + 1) / (ramp + 1);
+}
+
+static int16_t sample_at(const struct rtp_tone *tone, const struct rtp_tone_step *step, uint32_t rate_hz, uint32_t at, uint32_t count)
 {
 	double phase = 2 * M_PI * at / rate_hz, value = 0;
 
@@ -122,7 +135,7 @@ static int add_samples(struct rtp_sound_block **last, int16_t narrow, int16_t fi
 
 int rtp_tone_render(const char *country, const char *name, struct rtp_sound_block **ret_first, bool *ret_repeats)
 {
-	const struct tone *tone = find_tone(country, name);
+	const struct rtp_tone *tone = rtp_tone_find(country, name);
 
 	if (!tone)
 		return PBX_ENOENT;
@@ -130,7 +143,7 @@ int rtp_tone_render(const char *country, const char *name, struct rtp_sound_bloc
 	int err = last ? PBX_OK : PBX_ENOMEM;
 
 	*ret_repeats = !tone->ends;
-	for (const struct step *step = tone->steps; step < tone->steps + MOST_STEPS && step->ms; step++) {
+	for (const struct rtp_tone_step *step = tone->steps; step < tone->steps + RTP_TONE_STEPS && step->ms; step++) {
 		uint32_t count = step->ms * RTP_NARROW_HZ / 1000;
 
 		for (uint32_t at = 0; err == PBX_OK && at < count; at++)

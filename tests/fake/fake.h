@@ -13,6 +13,7 @@
 #include <check.h>
 #include <pbx/border.h>
 #include <pbx/calls.h>
+#include <pbx/detect.h>
 #include <pbx/directory.h>
 #include <pbx/notifier.h>
 #include <pbx/sip.h>
@@ -95,6 +96,13 @@ uint32_t fake_source_listeners(struct fake_pbx *pbx, const char *name);
 void fake_say(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count);
 void fake_let_hear(struct fake_pbx *pbx, pbx_leg leg, uint32_t rate_hz, int16_t *samples, uint32_t count);
 bool fake_is_filtered(struct fake_pbx *pbx, pbx_leg leg);
+
+/* What taps at a leg (pbx/tap.h) are given: whole blocks, as they asked for them. */
+void fake_tapped(struct fake_pbx *pbx, pbx_leg leg, const int16_t *samples, uint32_t count);
+/* What an injection at a leg (pbx/inject.h) says next, at its own rate: how many samples there were. */
+uint32_t fake_injected(struct fake_pbx *pbx, pbx_leg leg, int16_t *ret_samples, uint32_t count);
+/* This is found at a leg; false: nobody listens for it there (pbx/detect.h). */
+bool fake_detects(struct fake_pbx *pbx, pbx_leg leg, const struct pbx_detected *found);
 
 /* The latest short message to this number (pbx/messages.h), as "FROM: TEXT"; "" when there was none. */
 const char *fake_message(struct fake_pbx *pbx, const char *who);

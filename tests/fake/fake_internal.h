@@ -45,6 +45,10 @@ bool fake_stream_hears(const struct fake_stream *stream, const struct fake_strea
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
 /* Sound of a rate, through the filter of the stream; the state is opened for it. */
 void fake_stream_filter(struct fake_stream *stream, bool said, uint32_t rate_hz, int16_t *samples, uint32_t count);
+/* Who listens and speaks beside it (media_beside.c). */
+void fake_stream_tapped(const struct fake_stream *stream, const int16_t *samples, uint32_t count);
+uint32_t fake_stream_injected(const struct fake_stream *stream, int16_t *ret_samples, uint32_t count);
+bool fake_stream_detects(const struct fake_stream *stream, const struct pbx_detected *found);
 void fake_media_init(void);
 void fake_media_fini(void); /* fails the test when a stream or source is left */
 /* Whether it speaks in its mix, as the worker would tell. */

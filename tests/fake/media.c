@@ -262,6 +262,7 @@ static int media_close(core_stream handle)
 	if (!stream)
 		return PBX_ENOENT;
 	fake_recordings_end(handle);
+	fake_beside_end(handle);
 	fake_stream_disconnect(stream);
 	stream_free(stream);
 	return PBX_OK;
@@ -323,6 +324,7 @@ void fake_media_init(void)
 	fake_sources_init(&driver);
 	fake_mixes_init(&driver);
 	fake_recordings_init(&driver);
+	fake_beside_init(&driver);
 	core_media_set_driver(&driver);
 }
 
@@ -337,5 +339,6 @@ void fake_media_fini(void)
 	fake_sources_fini();
 	fake_mixes_fini();
 	fake_recordings_fini();
+	fake_beside_fini();
 	core_handles_fini(&handles);
 }

@@ -29,6 +29,11 @@ struct fake_mix {
 void fake_mixes_init(struct core_media_driver *driver);
 void fake_mixes_fini(void);
 
+/* ---- media_beside.c: taps, injections, detections ---- */
+void fake_beside_init(struct core_media_driver *driver);
+void fake_beside_fini(void);
+void fake_beside_end(core_stream stream); /* of a stream that closes */
+
 /* ---- media_recording.c ---- */
 void fake_recordings_init(struct core_media_driver *driver);
 void fake_recordings_fini(void);

@@ -494,6 +494,28 @@ bool fake_is_filtered(struct fake_pbx *pbx, pbx_leg leg)
 	return stream_of(find(leg))->filter.owner != NULL;
 }
 
+void fake_tapped(struct fake_pbx *pbx, pbx_leg leg, const int16_t *samples, uint32_t count)
+{
+	fake_stream_tapped(stream_of(find(leg)), samples, count);
+	fake_settle(pbx);
+}
+
+uint32_t fake_injected(struct fake_pbx *pbx, pbx_leg leg, int16_t *ret_samples, uint32_t count)
+{
+	uint32_t got = fake_stream_injected(stream_of(find(leg)), ret_samples, count);
+
+	fake_settle(pbx);
+	return got;
+}
+
+bool fake_detects(struct fake_pbx *pbx, pbx_leg leg, const struct pbx_detected *found)
+{
+	bool told = fake_stream_detects(stream_of(find(leg)), found);
+
+	fake_settle(pbx);
+	return told;
+}
+
 const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg)
 {
 	const struct phone *phone = find(leg);

@@ -9,6 +9,7 @@
 #include <pbx/bus.h>
 #include <pbx/calls.h>
 #include <pbx/codec.h>
+#include <pbx/detect.h>
 #include <pbx/directory.h>
 #include <pbx/fetch.h>
 #include <pbx/inject.h>
@@ -116,6 +117,10 @@ struct abi_mirror {
 	const struct pbx_inject_spec *inject_spec;
 	const struct pbx_inject_watcher *inject_watcher;
 	const struct pbx_inject_state *inject_state;
+	const struct pbx_detector *detector;
+	const struct pbx_detect_spec *detect_spec;
+	const struct pbx_detect_watcher *detect_watcher;
+	const struct pbx_detected *detected;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

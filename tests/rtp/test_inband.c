@@ -264,6 +264,39 @@ START_TEST(tones_pass_to_somebody_who_wants_tones)
 }
 END_TEST
 
+START_TEST(nobody_listens_where_nobody_wants_to_hear_of_keys)
+{
+	int16_t samples[1600];
+	struct core_stream_config config;
+
+	call(CORE_DIGITS_TONES, CORE_DIGITS_TONES);
+	ck_assert_int_eq(rtp_driver.heed_keys(alice.stream, false), PBX_OK);
+	core_loop_settle();
+	rig_obeyed(1);
+	press(&alice, '6', 0);
+	(void)record(&bob, samples, 10);
+	ck_assert_double_gt(level_dbfs(samples, 800), -15);
+	ck_assert_str_eq(rig_heard.digits, "");
+
+	phone_config(&bob, "PCMU", &config); /* and now they must become events for bob */
+	config.digits = CORE_DIGITS_EVENTS;
+	ck_assert_int_eq(rtp_driver.configure(bob.stream, &config), PBX_OK);
+	core_loop_settle();
+	rig_obeyed(1);
+	press(&alice, '7', 0);
+	rig_until(strcmp(rig_heard.digits, "7") == 0);
+
+	config.digits = CORE_DIGITS_TONES;
+	ck_assert_int_eq(rtp_driver.configure(bob.stream, &config), PBX_OK);
+	ck_assert_int_eq(rtp_driver.heed_keys(alice.stream, true), PBX_OK);
+	core_loop_settle();
+	rig_obeyed(1);
+	press(&alice, '8', 0);
+	rig_until(strcmp(rig_heard.digits, "78") == 0);
+	hang_up();
+}
+END_TEST
+
 START_TEST(keys_survive_lost_packets_and_a_stream_that_stops)
 {
 	call(CORE_DIGITS_TONES, CORE_DIGITS_EVENTS);
@@ -322,7 +355,8 @@ START_TEST(music_goes_on_behind_tones)
 }
 END_TEST
 
-CHECK_MAIN("inband", every_key_is_found_at_every_level, limits_are_those_of_q24, lengths_are_told_within_a_packet, a_voice_presses_no_keys,
-	   a_lost_packet_breaks_no_key, tones_become_keys_and_are_cut_where_they_go_on_another_way, tones_pass_to_somebody_who_wants_tones,
+CHECK_MAIN("inband", nobody_listens_where_nobody_wants_to_hear_of_keys, every_key_is_found_at_every_level, limits_are_those_of_q24,
+	   lengths_are_told_within_a_packet, a_voice_presses_no_keys, a_lost_packet_breaks_no_key,
+	   tones_become_keys_and_are_cut_where_they_go_on_another_way, tones_pass_to_somebody_who_wants_tones,
 	   keys_survive_lost_packets_and_a_stream_that_stops, who_has_a_better_way_is_not_listened_to, our_keys_go_out_as_tones,
 	   music_goes_on_behind_tones)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <rtp/engine_inner.h>
 #include <rtp/kernel.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -256,6 +257,35 @@ START_TEST(keys_are_heard_and_keep_their_place)
 	talk(20);
 	rig_until(both_in_kernel());
 	ck_assert_uint_eq(rig_stats(alice.stream).lost, 0);
+	hang_up();
+}
+END_TEST
+
+static void speak_by_tones(struct phone *phone)
+{
+	struct core_stream_config config = rtp_stream_find(phone->stream)->config;
+
+	config.digits = CORE_DIGITS_TONES;
+	ck_assert_int_eq(rtp_driver.configure(phone->stream, &config), PBX_OK);
+}
+
+START_TEST(keys_as_tones_stay_with_the_worker_only_while_somebody_wants_them)
+{
+	if (not_here())
+		return;
+	call(AF_INET);
+	speak_by_tones(&alice);
+	speak_by_tones(&bob);
+	talk(70);
+	ck_assert(!in_kernel(&alice));
+	ck_assert_int_eq(rtp_driver.heed_keys(alice.stream, false), PBX_OK);
+	ck_assert_int_eq(rtp_driver.heed_keys(bob.stream, false), PBX_OK);
+	core_loop_settle();
+	talk(70);
+	rig_until(both_in_kernel());
+	ck_assert_int_eq(rtp_driver.heed_keys(alice.stream, true), PBX_OK);
+	core_loop_settle();
+	ck_assert(!in_kernel(&alice));
 	hang_up();
 }
 END_TEST
@@ -609,8 +639,8 @@ END_TEST
 
 CHECK_MAIN("kernel", established_calls_go_by_the_kernel, so_do_those_over_ipv6, kernels_that_have_only_filters_do_it_by_filter,
 	   packets_of_the_kernel_are_marked_as_ours, loss_and_order_are_kept_and_counted, keys_are_heard_and_keep_their_place,
-	   a_player_cuts_in_without_a_gap_in_the_numbers, hold_and_resume_fall_back_and_return,
-	   another_source_is_foreign_and_another_ssrc_begins_anew, other_sizes_and_extensions_go_by_the_worker,
-	   silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent, nothing_goes_on_after_a_sudden_death,
-	   nor_where_there_are_only_filters, packets_follow_a_route_that_changes, interfaces_come_and_go, two_capabilities_are_enough,
-	   an_ordinary_user_relays_as_before)
+	   keys_as_tones_stay_with_the_worker_only_while_somebody_wants_them, a_player_cuts_in_without_a_gap_in_the_numbers,
+	   hold_and_resume_fall_back_and_return, another_source_is_foreign_and_another_ssrc_begins_anew,
+	   other_sizes_and_extensions_go_by_the_worker, silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent,
+	   nothing_goes_on_after_a_sudden_death, nor_where_there_are_only_filters, packets_follow_a_route_that_changes,
+	   interfaces_come_and_go, two_capabilities_are_enough, an_ordinary_user_relays_as_before)

@@ -245,7 +245,7 @@ struct pbx_calls {
 	int (*tone)(
 		pbx_leg leg,
 		const char *
-			tone); /* "dial", "ringback", "busy", "congestion", "beep", "confirm" in the leg's country; until stopped, but beep and confirm end */
+			tone); /* "dial", "ringback", "busy", "congestion", "sit", "beep", "confirm" in the leg's country; until stopped, but sit, beep and confirm end */
 	int (*listen)(pbx_leg leg, pbx_source source); /* hears a shared source (pbx/media.h) from where it is now */
 	int (*music)(pbx_leg leg,
 		     const char *music_class); /* hears hold music; NULL: the default class. PBX_ENOTSUP: nobody offers music */

@@ -1,0 +1,41 @@
+/* core/detect.c - "pbx.detect/1": what the sound of legs means, which the media driver listens for on their streams */
+#include "calls_inner.h"
+#include <pbx/detect.h>
+
+/* What an older plugin does not know reads as zero. */
+static struct pbx_detect_spec whole_spec(const struct pbx_detect_spec *spec)
+{
+	struct pbx_detect_spec whole = { 0 };
+
+	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	whole.size = sizeof whole;
+	return whole;
+}
+
+static int detect_start(struct pbx_host *host, pbx_leg handle, const struct pbx_detect_spec *spec, const struct pbx_detect_watcher *watcher,
+			void *self, pbx_detection *ret_detection)
+{
+	const struct core_leg *leg = core_leg_alive(handle);
+	const struct pbx_detect_spec whole = whole_spec(spec);
+	struct pbx_detect_watcher known = { 0 };
+
+	memcpy(&known, watcher, watcher->size < sizeof known ? watcher->size : sizeof known);
+	if (whole.what == 0 || whole.what & ~PBX_DETECT_ALL || whole.threshold_cdb > 0 || !known.found)
+		return PBX_EINVAL;
+	if (!leg)
+		return PBX_ENOENT;
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+	return core_media->detect_start ? core_media->detect_start(host, leg->stream, &whole, &known, self, ret_detection) : PBX_ENOTSUP;
+}
+
+static int detect_stop(pbx_detection detection)
+{
+	return core_media && core_media->detect_stop ? core_media->detect_stop(detection) : PBX_ENOENT;
+}
+
+const struct pbx_detector core_detector_service = {
+	.header = PBX_HEADER(struct pbx_detector),
+	.start = detect_start,
+	.stop = detect_stop,
+};
