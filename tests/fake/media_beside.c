@@ -256,9 +256,11 @@ bool fake_stream_detects(const struct fake_stream *stream, const struct pbx_dete
 /* After the present callback, as from the workers. */
 static void tell_end(void *context, void *data)
 {
-	struct beside *beside = core_handle_find(&table, *(uint64_t *)data);
+	uint64_t id = *(uint64_t *)data;
+	struct beside *beside = core_handle_find(&table, id);
 
 	(void)context;
+	free(data);
 	if (!beside)
 		return; /* its owner has let go of it */
 	if (beside->tap.what && beside->tap_watcher.ended)
@@ -269,7 +271,7 @@ static void tell_end(void *context, void *data)
 		return;
 	if (beside->detect_watcher.over)
 		CORE_INTO(beside->owner, beside->detect_watcher.over(beside->self, (pbx_detection){ beside->id }, PBX_DETECTION_LEG_ENDED));
-	(void)close_it(*(uint64_t *)data);
+	(void)close_it(id);
 }
 
 void fake_beside_end(core_stream stream)
