@@ -2,7 +2,7 @@
  * eavesdropper - what plugins may do beside a call, for test_beside.py
  *
  * *81 listens to its caller for everything that can be detected and tells of it. In a conversation, *5 listens to who typed it, both ways at
- * 16 kHz, and tells after a second which tones there were; *6 lets who typed it hear a second of 1000 Hz over the conversation.
+ * 16 kHz, and tells after a while which tones there were; *6 lets who typed it hear a second of 1000 Hz over the conversation.
  */
 #include <pbx/bus.h>
 #include <pbx/calls.h>
@@ -14,6 +14,7 @@
 
 #define RATE_HZ 16000u
 #define BLOCK 320u
+#define SKIPPED 25u /* half a second */
 
 struct eavesdropper {
 	PBX_INSTANCE(void);
@@ -26,7 +27,7 @@ struct eavesdropper {
 	/* One tap and one voice at a time. */
 	pbx_tap tap;
 	struct pbx_tap_reader *reader;
-	uint32_t crossings[2], frames;
+	uint32_t crossings[2], frames, skipped; /* skipped: blocks, while the key was still pressed */
 	int16_t before[2];
 	pbx_injection voice;
 };
@@ -98,7 +99,8 @@ static void on_ready(void *self, pbx_tap tap)
 	uint64_t at_us;
 
 	while (ear->frames < RATE_HZ && ear->taps->read(ear->reader, block, &at_us) == PBX_OK)
-		count_crossings(ear, block);
+		if (ear->skipped++ >= SKIPPED)
+			count_crossings(ear, block);
 	if (ear->frames < RATE_HZ)
 		return;
 	tell_tones(ear);
@@ -107,11 +109,11 @@ static void on_ready(void *self, pbx_tap tap)
 
 static void on_listen(void *self, pbx_leg leg)
 {
-	static const struct pbx_tap_spec spec = { .size = sizeof spec, .what = PBX_TAP_APART, .rate_hz = RATE_HZ, .late_ms = 200 };
+	static const struct pbx_tap_spec spec = { .size = sizeof spec, .what = PBX_TAP_APART, .rate_hz = RATE_HZ, .late_ms = 500 };
 	static const struct pbx_tap_watcher watcher = { .size = sizeof watcher, .ready = on_ready };
 	struct eavesdropper *ear = self;
 
-	ear->frames = ear->crossings[0] = ear->crossings[1] = 0;
+	ear->frames = ear->skipped = ear->crossings[0] = ear->crossings[1] = 0;
 	if (ear->taps->open(ear->host, leg, &spec, &watcher, ear, &ear->tap) == PBX_OK)
 		(void)ear->taps->reader(ear->tap, &ear->reader); /* it was just opened */
 }

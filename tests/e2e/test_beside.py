@@ -101,7 +101,7 @@ def test_a_tap_hears_both_at_16_khz_while_the_call_is_relayed(house, talk):
     after = house.last_seq()
     alice.press("*5")
     heard = house.wait_event("eavesdropper.heard", after)["data"]
-    assert abs(heard["says_hz"] - alice.hertz) <= 4 and abs(heard["hears_hz"] - bob.hertz) <= 4
+    assert abs(heard["says_hz"] - alice.hertz) <= 10 and abs(heard["hears_hz"] - bob.hertz) <= 10
     assert heard["dropped_ms"] == 0
     alice.hangup()
     house.wait_event("call.ended", after)
@@ -120,6 +120,6 @@ def test_a_voice_over_a_call_is_heard_by_one_party_only(house, talk):
     def loudest(samples):
         return max(power_db(samples[at:at + RATE // 10], 1000) for at in range(0, len(samples) - RATE // 10, RATE // 10))
     assert loudest(alice.heard()[of_alice:]) > -15
-    assert loudest(bob.heard()[of_bob:]) < -50
+    assert loudest(bob.heard()[of_bob:]) < -40
     assert alice.hears(bob.hertz) and bob.hears(alice.hertz), "and afterwards they talk as before"
     alice.hangup()
