@@ -221,8 +221,8 @@ START_TEST(it_goes_on_over_another_codec_and_ends_with_the_leg)
 	end_alice();
 	rig_until(ended);
 	ck_assert_int_eq(read_all(&spec), PBX_ENOENT);
-	ck_assert_uint_ge(taken_count, 8 * 560); /* its last blocks are there */
-	ck_assert(share_of(taken + 8 * 60, 8 * 480, 440) > 0.95);
+	ck_assert_uint_ge(taken_count, 8 * 520); /* its last blocks are there */
+	ck_assert(share_of(taken + 8 * 60, 8 * 440, 440) > 0.95);
 	ck_assert(look().ended);
 	ck_assert_int_eq(rtp_driver.tap_close(tap), PBX_OK);
 	ck_assert_int_eq(listen_to(alice.stream, &spec, &watcher), PBX_ENOENT);
@@ -286,7 +286,7 @@ START_TEST(a_thread_of_the_readers_own_is_woken_and_hears_the_end)
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);
 	ck_assert_int_eq(result, PBX_ENOENT);
 	ck_assert_int_eq(ready, 0);
-	ck_assert_uint_ge(taken_count, 8 * 360);
+	ck_assert_uint_ge(taken_count, 8 * 320);
 	ck_assert(share_of(taken + 800, 1600, 440) > 0.99);
 	ck_assert_int_eq(rtp_driver.tap_close(tap), PBX_OK);
 	hang_up();
