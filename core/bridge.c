@@ -240,6 +240,7 @@ struct core_leg *core_bridge_dissolve(struct core_leg *leg)
 			(void)core_media->disconnect(member->stream);
 		bridge->connected = false;
 		member->may_not_transfer = false;
+		core_fax_alone(member);
 		if (member->play_for == CORE_PLAY_FOR_HOLD)
 			core_leg_stop_play(member);
 	}

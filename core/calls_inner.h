@@ -98,6 +98,11 @@ struct core_leg {
 	bool answer_said;   /* local went out in a 183 or 200 */
 	bool late_offer;    /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
+	bool fax_ends_here;        /* somebody here sends or receives a fax */
+	bool fax_asks;             /* it has offered T.38, and its partner is being asked */
+	bool fax_asked;            /* we have offered it T.38 */
+	struct core_addr fax_from; /* of that offer */
+	struct core_t38 fax_wish;
 	pbx_timer update_timer;
 	uint64_t play_tag;      /* of what plays now; 0: nothing that anybody waits for */
 	uint32_t play_for;      /* CORE_PLAY_FOR_… */
@@ -274,6 +279,17 @@ void core_collect_drop(struct core_leg *leg);                                   
 #define CORE_KEYS_FIT_LONGER 2u /* they would, with more keys */
 uint32_t core_keys_fit(const char *patterns, const char *keys);
 bool core_keys_are_patterns(const char *patterns);
+
+int core_leg_configure(struct core_leg *leg, struct core_stream_config *config); /* what was agreed on, to its stream */
+void core_leg_fax_policy(const struct core_leg *leg, char ret_says[12]);         /* the account's word or the peer's on T.38; "": none */
+struct core_codec_policy core_media_policy(void);
+
+/* ---- leg_fax.c ---- */
+void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer);               /* of T.38: it is answered, now or later */
+void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer); /* to ours */
+void core_fax_alone(struct core_leg *leg); /* the partner whom we asked on its behalf has gone */
+void core_fax_back(struct core_leg *leg);  /* it speaks again: so is its partner to do */
+int core_fax_ask(struct core_leg *leg);    /* offers T.38 to who may have it. PBX_OK, PBX_ENOTSUP, PBX_EBUSY, PBX_ESTATE, PBX_ENOMEM */
 
 /* ---- dial.c ---- */
 struct core_dial_wish {

@@ -477,6 +477,10 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 		offer_late(leg);
 		return;
 	}
+	if (offer->t38.on) {
+		core_fax_on_offer(leg, offer);
+		return;
+	}
 
 	struct core_media_desc before = leg->remote;
 	bool was = leg->holds_us || leg->held_by_us;
@@ -490,6 +494,7 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 	(void)leg->driver->accept_offer(leg->dialog, &leg->local); /* a dialog that is gone tells so by on_ended */
 	if (leg->state == PBX_LEG_ANSWERED)
 		core_hold_changed(leg, was);
+	core_fax_back(leg);
 }
 
 /* An answer of the peer, to an offer that it had asked for or that was ours. What a peer says to one that allows everything tells whether it
@@ -524,7 +529,9 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 		}
 	} else {
 		leg->updating = false;
-		if (result == PBX_EBUSY)
+		if (leg->fax_asked)
+			core_fax_on_answer(leg, result, answer);
+		else if (result == PBX_EBUSY)
 			leg->update_due = true;
 		else if (result == PBX_OK && answer)
 			(void)take_answer(leg, answer); /* refused by the peer: what was agreed before stays */

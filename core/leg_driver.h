@@ -71,6 +71,8 @@ struct core_leg_driver {
 	const char *(*peer_dtmf)(const char *peer);
 	/* DSCP of the packets that go to it, 1 to 63; 0: as media.dscp says. May be NULL. */
 	uint8_t (*peer_dscp)(const char *peer);
+	/* What is to be done about T.38 with it: "off", "pass", "gateway"; "" or "auto" as media.t38 says. May be NULL. */
+	const char *(*peer_t38)(const char *peer);
 
 	void (*release)(void *dialog); /* the core forgets it */
 

@@ -105,9 +105,9 @@ static void list_add_own(struct core_media_desc *list, bool speech)
 			list_add(list, &own[i]);
 }
 
-static struct core_codec_policy codec_policy(void)
+struct core_codec_policy core_media_policy(void)
 {
-	struct core_codec_policy policy = { .transcode = CORE_TRANSCODE_AUTO };
+	struct core_codec_policy policy = { .transcode = CORE_TRANSCODE_AUTO, .t38 = CORE_FAX_GATEWAY };
 
 	if (core_media->codec_policy)
 		core_media->codec_policy(&policy);
@@ -160,9 +160,13 @@ static void list_order(struct core_media_desc *offer, const struct core_media_de
 
 /* ---- SRTP ---- */
 
+#define ABOUT_SRTP 0u
+#define ABOUT_KEYS 1u
+#define ABOUT_T38 2u
+
 struct policy_search {
 	const char *account;
-	bool of_keys; /* how they travel, not SRTP */
+	uint32_t about; /* ABOUT_… */
 	char found[12];
 };
 
@@ -178,7 +182,9 @@ static void look_up_policy(void *context, const void *table)
 	struct pbx_account account = { .size = sizeof account };
 
 	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, text_or_empty(search->of_keys ? account.dtmf : account.srtp));
+		CORE_TEXT(search->found, text_or_empty(search->about == ABOUT_KEYS  ? account.dtmf
+						       : search->about == ABOUT_T38 ? account.t38
+										    : account.srtp));
 }
 
 /* The account's word or the peer's; "" when neither has one. */
@@ -288,7 +294,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 	struct core_media_desc wanted = { .present = true };
 	struct core_codec own[CORE_MOST_CODECS];
 	uint8_t own_count = core_media->codecs(own, CORE_MOST_CODECS);
-	uint32_t transcode = other == leg ? CORE_TRANSCODE_AUTO : codec_policy().transcode;
+	uint32_t transcode = other == leg ? CORE_TRANSCODE_AUTO : core_media_policy().transcode;
 
 	if (transcode == CORE_TRANSCODE_ALWAYS)
 		wanted.present = false;
@@ -309,7 +315,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 /* The account's word or the peer's; "" when neither has one. */
 static void find_key_way(const struct core_leg *leg, char ret_way[12])
 {
-	struct policy_search search = { .account = leg->account, .of_keys = true };
+	struct policy_search search = { .account = leg->account, .about = ABOUT_KEYS };
 
 	if (leg->peer[0] && leg->driver->peer_dtmf)
 		CORE_TEXT(search.found, leg->driver->peer_dtmf(leg->peer));
@@ -334,7 +340,18 @@ static uint8_t choose_key_way(const struct core_leg *leg, const struct core_stre
 	return carries_tones && strcmp(wanted, "rfc4733") != 0 ? CORE_DIGITS_TONES : CORE_DIGITS_INFO;
 }
 
-static int configure(struct core_leg *leg, struct core_stream_config *config)
+void core_leg_fax_policy(const struct core_leg *leg, char ret_says[12])
+{
+	struct policy_search search = { .account = leg->account, .about = ABOUT_T38 };
+
+	if (leg->peer[0] && leg->driver->peer_t38)
+		CORE_TEXT(search.found, leg->driver->peer_t38(leg->peer));
+	else if (leg->account[0])
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
+	core_text_copy(ret_says, 12, search.found);
+}
+
+int core_leg_configure(struct core_leg *leg, struct core_stream_config *config)
 {
 	config->digits = choose_key_way(leg, config);
 	config->dscp = leg->peer[0] && leg->driver->peer_dscp ? leg->driver->peer_dscp(leg->peer) : 0;
@@ -359,7 +376,7 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 	core_ice_agree(config_of(leg), &leg->local, answer, &config);
 	config.renegotiated = leg->configured;
 	leg->remote = *answer;
-	return configure(leg, &config);
+	return core_leg_configure(leg, &config);
 }
 
 static int answer_from_list(const struct core_leg *leg, struct core_media_desc *may, uint8_t direction, struct core_media_desc *ret_answer,
@@ -368,7 +385,7 @@ static int answer_from_list(const struct core_leg *leg, struct core_media_desc *
 	struct core_media_desc offer = leg->remote;
 
 	list_fit(may, &offer);
-	if (codec_policy().prefers_own)
+	if (core_media_policy().prefers_own)
 		list_order(&offer, may);
 	return core_answer_make(&offer, may->codecs, may->codec_count, &leg->local_addr, direction, ret_answer, ret_config);
 }
@@ -378,7 +395,7 @@ static int answer_from_lists(const struct core_leg *leg, const struct core_leg *
 			     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	const struct core_leg *preferred[] = { leg, other, core_bridge_peer(leg) };
-	uint32_t transcode = codec_policy().transcode;
+	uint32_t transcode = core_media_policy().transcode;
 
 	for (size_t i = 0; transcode != CORE_TRANSCODE_ALWAYS && i < sizeof preferred / sizeof preferred[0]; i++) {
 		struct core_media_desc may = { 0 };
@@ -425,7 +442,7 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 	}
 	config.renegotiated = renegotiated;
 	leg->local = answer;
-	return configure(leg, &config);
+	return core_leg_configure(leg, &config);
 }
 
 void core_leg_on_candidates(pbx_leg handle, const struct core_ice *more)

@@ -1,7 +1,7 @@
 /* core/media_desc.h - what one side of a call says about its audio, free of SDP's spelling
  *
  * sip/ translates SDP into this and back; the core negotiates with it (core/negotiate.c); rtp/ is configured by the outcome. Plain values:
- * copied by assignment. One audio stream; sip/ itself answers further m= lines with port 0. */
+ * copied by assignment. One audio stream, or T.38 in its place; sip/ itself answers further m= lines with port 0. */
 #pragma once
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -98,6 +98,19 @@ struct core_dtls {
 	uint8_t fingerprint[64];
 };
 
+/* T.38 (ITU-T T.38 Annex D): fax by UDPTL where there was audio. What its describer takes, and how it likes things done. */
+#define CORE_T38_PLAIN 0u      /* each packet once */
+#define CORE_T38_REDUNDANCY 1u /* with those before it */
+#define CORE_T38_FEC 2u        /* with parity of them */
+
+struct core_t38 {
+	bool on;                          /* false: it is audio */
+	bool fill_bit_removal, mmr, jbig; /* what it can do with the picture on the way */
+	bool local_tcf;                   /* training is judged by each side for itself; else it is transferred, the only way over UDP */
+	uint8_t version, recovery;        /* recovery: CORE_T38_… */
+	uint32_t max_bit_rate, max_buffer, max_datagram; /* 0: not told */
+};
+
 #define CORE_SEND 1u
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
@@ -119,4 +132,5 @@ struct core_media_desc {
 	uint16_t ptime_ms, maxptime_ms; /* 0: not told */
 	uint8_t codec_count;            /* in order of preference; telephone-event and CN among them */
 	struct core_codec codecs[CORE_MOST_CODECS];
+	struct core_t38 t38; /* .on: the line is an image's, and has no codecs */
 };

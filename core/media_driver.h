@@ -42,6 +42,10 @@ struct core_stream_config {
 	bool ice_lite;        /* what we are */
 	bool ice_controlling; /* RFC 8445 6.1.1, as offer and answer have it */
 	bool renegotiated;    /* a new offer/answer: the source may be learned anew (rtp_relay card, media.nat) */
+	/* .on: UDPTL arrives and leaves instead of RTP, as the peer takes it. translates: a peer with G.711 is talked to by a gateway; without, a peer
+	 * with T.38 gets the datagrams as they are, and one with audio nothing. */
+	struct core_t38 t38;
+	bool translates;
 };
 
 /* The peer's own judgement: VoIP metrics of RTCP XR (RFC 3611 4.7), scaled as there. */
@@ -94,9 +98,15 @@ struct core_stream_stats {
 #define CORE_TRANSCODE_AUTO 0u   /* only where two legs cannot agree */
 #define CORE_TRANSCODE_NEVER 1u  /* a call whose legs cannot agree fails */
 #define CORE_TRANSCODE_ALWAYS 2u /* each leg has what it likes best */
+
+#define CORE_FAX_OFF 0u     /* no T.38 */
+#define CORE_FAX_PASS 1u    /* where both legs take it */
+#define CORE_FAX_GATEWAY 2u /* and to and from G.711 where one does not */
+
 struct core_codec_policy {
 	uint32_t transcode;
 	bool prefers_own; /* in answers: our order, not the offer's */
+	uint32_t t38;     /* CORE_FAX_…, for whom nobody says otherwise */
 };
 
 /* What a stream plays to its peer. */

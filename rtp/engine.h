@@ -14,7 +14,7 @@ struct rtp_settings {
 	const char *srtp;
 	struct pbx_list srtp_suites;
 	struct pbx_list codecs;
-	const char *transcode, *prefer;
+	const char *transcode, *prefer, *t38;
 	bool dtx;
 	const char *ice;
 	uint32_t consent_s;

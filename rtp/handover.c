@@ -65,7 +65,7 @@ static bool is_plain(const struct rtp_session *from)
 		return false;
 	if (!(from->plan->direction & CORE_RECV) || !rtp_can_send(to) || is_busy(from) || is_busy(to))
 		return false;
-	if (from->plan->protects || to->plan->protects || from->plan->ice || to->plan->ice)
+	if (from->plan->protects || to->plan->protects || from->plan->ice || to->plan->ice || from->plan->t38 || to->plan->t38)
 		return false;
 	if (from->ear || to->talking) /* somebody listens to the one, or speaks to the other */
 		return false;

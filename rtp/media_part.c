@@ -448,6 +448,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "Where we encode, send no sound while nobody speaks, but how the noise is (CN, RFC 3389), to who agrees; calls "
 			 "that begin "
 			 "from then on. Opus, G.729 and Speex describe silence themselves: settings of their plugins"),
+	PBX_CHOICE(struct rtp_settings, t38, .initial_text = "gateway", .choices = PBX_CHOICES("off", "pass", "gateway"),
+		   .help = "Fax by T.38: no (off), where both parties take it (pass), to and from G.711 where one does not, too (gateway). "
+			   "Accounts and trunks may say otherwise"),
 	PBX_CHOICE(
 		struct rtp_settings, ice, .initial_text = "full", .choices = PBX_CHOICES("off", "lite", "full"),
 		.help = "How peers that speak ICE are found: not (off), by answering them (lite: for a server that everybody reaches), by "

@@ -47,7 +47,7 @@ static uint16_t khz_of(const struct core_codec *codec)
 
 const char *rtp_config_codec(const struct core_stream_config *config)
 {
-	return config->codec_count > 0 ? config->codecs[0].name : "";
+	return config->t38.on ? "T38" : config->codec_count > 0 ? config->codecs[0].name : "";
 }
 
 static const struct core_codec *first_g711(const struct core_stream_config *config)
@@ -91,6 +91,9 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 				       .dtmf_type = event_type(config),
 				       .ptime_ms = (uint16_t)rtp_plan_ptime_ms(config),
 				       .send_khz = 8 };
+	ret_plan->t38 = config->t38.on;
+	if (config->t38.on)
+		ret_plan->receive[RTP_TYPE_UDPTL] = RTP_KIND_OPAQUE;
 	if (config->codec_count > 0)
 		ret_plan->send_khz = khz_of(&config->codecs[0]);
 	ret_plan->cost = rtp_cost_find(rtp_config_codec(config), config->codec_count ? config->codecs[0].clock_hz : 0);

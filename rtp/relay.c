@@ -60,6 +60,15 @@ static void send_packet(struct rtp_session *session, const uint8_t *packet, size
 	(void)sendto(session->rtp_fd, packet, size, 0, &session->remote.sa, session->remote_size);
 }
 
+void rtp_send_datagram(struct rtp_session *session, const uint8_t *data, size_t size)
+{
+	if (!rtp_can_send(session))
+		return;
+	(void)sendto(session->rtp_fd, data, size, 0, &session->remote.sa, session->remote_size); /* not taken: lost on the way, as above */
+	rtp_count(&session->counters.packets_out, 1);
+	rtp_count(&session->counters.bytes_out, size);
+}
+
 void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
 	      uint32_t timestamp)
 {

@@ -263,6 +263,8 @@ static bool has_way(const struct rtp_session *session)
 {
 	if (!session->plan || (session->plan->protects && !session->plan->send_guard))
 		return false;
+	if (session->plan->t38)
+		return false;
 	return session->plan->rtcp_mux ? session->remote_size > 0 : rtp_addr_size(&session->remote_rtcp) > 0;
 }
 

@@ -5,7 +5,7 @@
  * SDP's address first; another one only when four packets in a row, of one SSRC, rising in sequence and with payload types
  * that were agreed on, come within five seconds of an offer and answer, and SDP's address has been silent so far. Whoever is
  * heard then stays until the next offer and answer. Everybody else is counted and dropped. Where SRTP was agreed on, the key
- * decides instead of the address; where ICE was, the peer is where association.c has found it.
+ * decides instead of the address; where ICE was, the peer is where association.c has found it. Fax (T.38) comes to the same port, instead.
  */
 #include "association.h"
 #include "ear.h"
@@ -14,6 +14,7 @@
 #include "octets.h"
 #include "room.h"
 #include "tap.h"
+#include "udptl.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -250,10 +251,35 @@ static void take_rtcp(struct rtp_session *session, uint8_t *data, size_t size, c
 	rtp_rtcp_receive(session, data, size);
 }
 
+/* A datagram of T.38 passes as it came, redundancy and all. From whom it is believed is as with RTP, by its number. */
+static void take_udptl(struct rtp_session *session, const uint8_t *data, size_t size, const struct core_addr *from)
+{
+	struct rtp_packet packet = { .type = RTP_TYPE_UDPTL };
+
+	if (!rtp_udptl_check(data, size, &packet.sequence)) {
+		rtp_count(&session->counters.malformed, 1);
+		return;
+	}
+	if (!is_our_source(session, from, &packet)) {
+		rtp_count(&session->counters.foreign, 1);
+		return;
+	}
+	rtp_count(&session->counters.packets_in, 1);
+	rtp_count(&session->counters.bytes_in, size);
+	heard_something(session);
+	if (session->peer && session->peer->plan && session->peer->plan->t38)
+		rtp_send_datagram(session->peer, data, size);
+}
+
 void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from)
 {
 	if (!session->plan || size == 0)
-		return;                                                    /* nothing is agreed yet: nobody has a right to be heard */
+		return; /* nothing is agreed yet: nobody has a right to be heard */
+	if (session->plan->t38) {
+		if (!rtcp_socket)
+			take_udptl(session, data, size, from);
+		return;
+	}
 	if (data[0] < 64 && (session->plan->ice || session->plan->dtls)) { /* STUN and DTLS (RFC 7983) */
 		if (!rtp_association_take(session, rtcp_socket, data, size, from))
 			rtp_count(&session->counters.foreign, 1);
@@ -341,7 +367,8 @@ struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_p
 static void look_for_silence(struct rtp_session *session)
 {
 	const struct rtp_common *common = session->worker->common;
-	bool held = session->held || !(session->plan->direction & CORE_RECV);
+	/* Who receives a fax says nothing for as long as a page takes. */
+	bool held = session->held || session->plan->t38 || !(session->plan->direction & CORE_RECV);
 	uint32_t timeout_ms = rtp_read(held ? &common->hold_timeout_ms : &common->timeout_ms);
 	uint64_t quiet_ms = session->worker->now_ms - session->quiet_since_ms;
 

@@ -45,6 +45,7 @@ static inline uint32_t rtp_kind_law(uint8_t kind)
 struct rtp_plan {
 	struct core_addr rtp, rtcp; /* SDP's; AF_UNSPEC: not told */
 	bool rtcp_mux, renegotiated;
+	bool t38;                /* datagrams are UDPTL, there is no RTP and no RTCP */
 	uint8_t xr;              /* CORE_XR_… that the peer wants to be told */
 	uint8_t direction;       /* CORE_SEND | CORE_RECV */
 	uint8_t nat;             /* RTP_NAT_… */
@@ -308,6 +309,8 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 	      uint32_t timestamp);
 /* The timestamp of a packet that begins something new now: as much later than the newest as time has passed, one frame at least. */
 uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz);
+/* Sends a datagram that is no RTP as it is. */
+void rtp_send_datagram(struct rtp_session *session, const uint8_t *data, size_t size);
 /* Sends a frame of what waits in the FIFO. False: there is no whole frame. */
 bool rtp_relay_frame(struct rtp_session *session);
 bool rtp_can_send(const struct rtp_session *session);

@@ -422,7 +422,10 @@ static void driver_codec_policy(struct core_codec_policy *ret_policy)
 	*ret_policy = (struct core_codec_policy){ .transcode = strcmp(transcode, "never") == 0    ? CORE_TRANSCODE_NEVER
 							       : strcmp(transcode, "always") == 0 ? CORE_TRANSCODE_ALWAYS
 												  : CORE_TRANSCODE_AUTO,
-						  .prefers_own = strcmp(rtp_engine.settings->prefer, "local") == 0 };
+						  .prefers_own = strcmp(rtp_engine.settings->prefer, "local") == 0,
+						  .t38 = strcmp(rtp_engine.settings->t38, "off") == 0    ? CORE_FAX_OFF
+							 : strcmp(rtp_engine.settings->t38, "pass") == 0 ? CORE_FAX_PASS
+													 : CORE_FAX_GATEWAY };
 }
 
 const struct core_media_driver rtp_driver = {

@@ -413,6 +413,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.peer_srtp = ua_peer_srtp,
 	.peer_dtmf = ua_peer_dtmf,
 	.peer_dscp = ua_peer_media_dscp,
+	.peer_t38 = ua_peer_t38,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

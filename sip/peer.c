@@ -63,10 +63,10 @@ static struct ua_peer *peer_new(const struct pbx_sip_peer *said)
 	if (!peer)
 		return NULL;
 	memcpy(&peer->is, said, said->size < sizeof peer->is ? said->size : sizeof peer->is);
-	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,     &peer->is.proxy,
-				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,        &peer->is.from_user,
-				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate,   &peer->is.routes,
-				       &peer->is.srtp,        &peer->is.dtmf,         &peer->is.session_timers };
+	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,      &peer->is.proxy,
+				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,         &peer->is.from_user,
+				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate,    &peer->is.routes,
+				       &peer->is.srtp,        &peer->is.dtmf,         &peer->is.session_timers, &peer->is.t38 };
 	struct pbx_list *const lists[] = { &peer->is.headers, &peer->is.addresses, &peer->is.codecs };
 	bool good = true;
 
@@ -117,6 +117,13 @@ uint8_t ua_peer_media_dscp(const char *name)
 	const struct ua_peer *peer = ua_peer_find(name);
 
 	return peer ? (uint8_t)peer->is.rtp_dscp : 0;
+}
+
+const char *ua_peer_t38(const char *name)
+{
+	const struct ua_peer *peer = ua_peer_find(name);
+
+	return peer ? peer->is.t38 : "";
 }
 
 static void unlist(struct ua_peer *peer)
@@ -456,7 +463,7 @@ bool ua_codecs_pick(const struct pbx_list *wanted, struct core_media_desc *desc)
 	struct core_codec picked[CORE_MOST_CODECS];
 	uint8_t count = 0;
 
-	if (wanted->count == 0 || !desc->present)
+	if (wanted->count == 0 || !desc->present || desc->t38.on)
 		return true;
 	for (uint32_t i = 0; i < wanted->count; i++)
 		for (uint8_t at = 0; at < desc->codec_count && count < CORE_MOST_CODECS; at++)

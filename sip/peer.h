@@ -37,6 +37,7 @@ const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer); /* NULL: of
 const char *ua_peer_srtp(const char *name);                          /* its word about SRTP; "" */
 const char *ua_peer_dtmf(const char *name);                          /* and about keys */
 uint8_t ua_peer_media_dscp(const char *name);                        /* and about the DSCP of media; 0 */
+const char *ua_peer_t38(const char *name);                           /* and about fax */
 struct ua_peer *ua_peer_find(const char *name);                      /* borrowed; NULL */
 struct ua_peer *ua_peer_ref(struct ua_peer *peer);
 void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */

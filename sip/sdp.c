@@ -2,8 +2,8 @@
  * sdp.c - SDP and core/media_desc.h, one into the other
  *
  * Reading is Sofia's parser, forgiving about line ends and order, and our own checks after it: what cannot be an offer is malformed,
- * what is one but has no RTP audio is not acceptable. Writing is ours: one audio line where the other side has it, every other line
- * of theirs refused with port 0 in its place (RFC 3264 6).
+ * what is one but has no RTP audio, nor fax (T.38), is not acceptable. Writing is ours: one audio line where the other side has it, every
+ * other line of theirs refused with port 0 in its place (RFC 3264 6).
  */
 #include "sdp.h"
 #include "sdp_crypto.h"
@@ -255,14 +255,23 @@ static bool is_bundled(const sdp_session_t *session, const char *mid)
 	return false;
 }
 
-/* How much we like a line as our audio: 0 not at all. */
+/* Fax by UDPTL (RFC 3362, ITU-T T.38 Annex D); over TCP and TLS nobody has it. */
+static bool is_t38(const sdp_media_t *media)
+{
+	return media->m_type == sdp_media_image && media->m_proto_name && strcasecmp(media->m_proto_name, "udptl") == 0 &&
+	       media->m_format && media->m_format->l_text && strcasecmp(media->m_format->l_text, "t38") == 0;
+}
+
+/* How much we like a line as our audio: 0 not at all. Fax takes the place of audio that is refused or taken away. */
 static int audio_rank(const sdp_session_t *session, const sdp_media_t *media)
 {
+	if (is_t38(media))
+		return media->m_rejected || media->m_port == 0 ? 0 : 2;
 	if (media->m_type != sdp_media_audio || !is_rtp(media))
 		return 0;
 	if (media->m_rejected || media->m_port == 0)
 		return 1;
-	return !is_secure(media) ? 3 : mentions_key(session, media) ? 4 : 2;
+	return !is_secure(media) ? 4 : mentions_key(session, media) ? 5 : 3;
 }
 
 static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
@@ -281,6 +290,42 @@ static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
 			       media->m_format && media->m_format->l_text ? media->m_format->l_text : "0");
 }
 
+static uint32_t read_number(const sdp_session_t *session, const sdp_media_t *media, const char *name)
+{
+	const char *text = attribute(session, media, name);
+
+	return text ? (uint32_t)strtoul(text, NULL, 10) : 0;
+}
+
+/* "a=T38FaxFillBitRemoval", which many write with a number behind it. */
+static bool read_flag(const sdp_media_t *media, const char *name)
+{
+	const sdp_attribute_t *found = sdp_attribute_find(media->m_attributes, name);
+
+	return found && (!found->a_value || strcmp(found->a_value, "0") != 0);
+}
+
+static void read_t38(const sdp_session_t *session, const sdp_media_t *media, struct core_t38 *ret_t38)
+{
+	const char *recovery = attribute(session, media, "T38FaxUdpEC"), *training = attribute(session, media, "T38FaxRateManagement");
+	uint32_t version = read_number(session, media, "T38FaxVersion");
+
+	*ret_t38 = (struct core_t38){
+		.on = true,
+		.fill_bit_removal = read_flag(media, "T38FaxFillBitRemoval"),
+		.mmr = read_flag(media, "T38FaxTranscodingMMR"),
+		.jbig = read_flag(media, "T38FaxTranscodingJBIG"),
+		.local_tcf = training && strcasecmp(training, "localTCF") == 0,
+		.version = (uint8_t)(version <= 4 ? version : 0),
+		.recovery = recovery && strcasecmp(recovery, "t38UDPFEC") == 0          ? CORE_T38_FEC
+			    : recovery && strcasecmp(recovery, "t38UDPRedundancy") == 0 ? CORE_T38_REDUNDANCY
+											: CORE_T38_PLAIN,
+		.max_bit_rate = read_number(session, media, "T38MaxBitRate"),
+		.max_buffer = read_number(session, media, "T38FaxMaxBuffer"),
+		.max_datagram = read_number(session, media, "T38FaxMaxDatagram"),
+	};
+}
+
 static int read_audio(const sdp_session_t *session, const sdp_media_t *media, bool is_answer, struct core_media_desc *desc)
 {
 	const sdp_connection_t *connection = media->m_connections ? media->m_connections : session->sdp_connection;
@@ -293,6 +338,11 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, bo
 	if (!read_address(connection, media->m_port, &desc->rtp))
 		return connection && connection->c_address && connection->c_nettype == sdp_net_in ? PBX_ENOTSUP : PBX_EINVAL;
 	desc->present = true;
+	if (is_t38(media)) {
+		desc->direction = CORE_SEND | CORE_RECV;
+		read_t38(session, media, &desc->t38);
+		return PBX_OK;
+	}
 	desc->secure = is_secure(media);
 	desc->tls = is_tls(media);
 	desc->feedback = strcasecmp(media->m_proto_name + strlen(media->m_proto_name) - 1, "F") == 0;
@@ -553,6 +603,27 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 	put(text, "a=%s\r\n", directions[desc->direction & 3]);
 }
 
+static void put_t38(struct text *text, const struct core_media_desc *desc, const struct ua_sdp_line *line)
+{
+	static const char *const recoveries[] = { "", "t38UDPRedundancy", "t38UDPFEC" };
+	const struct core_t38 *t38 = &desc->t38;
+
+	put(text, "m=image %u udptl t38\r\na=T38FaxVersion:%u\r\n", port_of(&desc->rtp), t38->version);
+	if (t38->max_bit_rate)
+		put(text, "a=T38MaxBitRate:%u\r\n", t38->max_bit_rate);
+	put(text, "%s%s%s", t38->fill_bit_removal ? "a=T38FaxFillBitRemoval\r\n" : "", t38->mmr ? "a=T38FaxTranscodingMMR\r\n" : "",
+	    t38->jbig ? "a=T38FaxTranscodingJBIG\r\n" : "");
+	put(text, "a=T38FaxRateManagement:%s\r\n", t38->local_tcf ? "localTCF" : "transferredTCF");
+	if (t38->max_buffer)
+		put(text, "a=T38FaxMaxBuffer:%u\r\n", t38->max_buffer);
+	if (t38->max_datagram)
+		put(text, "a=T38FaxMaxDatagram:%u\r\n", t38->max_datagram);
+	if (t38->recovery != CORE_T38_PLAIN)
+		put(text, "a=T38FaxUdpEC:%s\r\n", recoveries[t38->recovery]);
+	if (line->mid[0])
+		put(text, "a=mid:%s\r\n", line->mid);
+}
+
 static void put_refused(struct text *text, const struct ua_sdp_line *line)
 {
 	put(text, "m=%s 0 %s %s\r\n", line->media, line->proto, line->format);
@@ -583,6 +654,18 @@ static void begin_offer(struct ua_sdp *sdp, const struct core_media_desc *desc)
 		(void)snprintf(line->mid, sizeof line->mid, "0");
 }
 
+/* The same stream in another form has its line (RFC 3264 8.3.3). */
+static void retype(struct ua_sdp_line *line, const struct core_media_desc *desc)
+{
+	bool is_image = strcasecmp(line->media, "image") == 0;
+
+	if (!desc->present || is_image == desc->t38.on)
+		return;
+	(void)snprintf(line->media, sizeof line->media, "%s", desc->t38.on ? "image" : "audio");
+	(void)snprintf(line->proto, sizeof line->proto, "%s", desc->t38.on ? "udptl" : desc->secure ? "RTP/SAVP" : "RTP/AVP");
+	(void)snprintf(line->format, sizeof line->format, "%s", desc->t38.on ? "t38" : "0");
+}
+
 int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char ret_body[UA_SDP_SIZE])
 {
 	char rest[UA_SDP_SIZE], host[INET6_ADDRSTRLEN] = "0.0.0.0";
@@ -595,13 +678,16 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 				sizeof host); /* a known family and room enough */
 	if (sdp->line_count == 0)
 		begin_offer(sdp, desc);
+	retype(&sdp->lines[sdp->audio], desc);
 	put(&text, "s=-\r\nc=IN %s %s\r\nt=0 0\r\n", is6 ? "IP6" : "IP4", host);
 	if (desc->present && sdp->bundled)
 		put(&text, "a=group:BUNDLE %s\r\n", sdp->lines[sdp->audio].mid);
 	if (desc->ice.name.ufrag[0] && desc->ice.lite)
 		put(&text, "a=ice-lite\r\n");
 	for (uint8_t i = 0; i < sdp->line_count; i++) {
-		if (i == sdp->audio && desc->present && desc->codec_count > 0)
+		if (i == sdp->audio && desc->present && desc->t38.on)
+			put_t38(&text, desc, &sdp->lines[i]);
+		else if (i == sdp->audio && desc->present && desc->codec_count > 0)
 			put_audio(&text, desc, &sdp->lines[i]);
 		else
 			put_refused(&text, &sdp->lines[i]);

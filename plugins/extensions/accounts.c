@@ -30,6 +30,7 @@ const char account_upsert_sql[] =
 #define FLAG_TRUSTED 128
 #define SRTP_SHIFT 8  /* three bits: of srtp_choices */
 #define DTMF_SHIFT 11 /* two bits: of dtmf_choices */
+#define T38_SHIFT 13  /* two bits: of t38_choices */
 
 #define LOADED_AT_ONCE 500 /* rows read in one callback at the start */
 
@@ -113,6 +114,7 @@ struct account *account_new(const struct account_draft *draft)
 		.call_class = draft->call_class,
 		.srtp = draft->srtp,
 		.dtmf = draft->dtmf,
+		.t38 = draft->t38,
 		.no_waiting = draft->no_waiting,
 		.trusted = draft->trusted,
 		.is_admin = draft->is_admin,
@@ -146,6 +148,7 @@ void account_copy(const struct account *account, struct account_draft *ret_draft
 	ret_draft->call_class = account->call_class;
 	ret_draft->srtp = account->srtp;
 	ret_draft->dtmf = account->dtmf;
+	ret_draft->t38 = account->t38;
 	ret_draft->no_waiting = account->no_waiting;
 	ret_draft->trusted = account->trusted;
 	ret_draft->is_admin = account->is_admin;
@@ -222,7 +225,7 @@ void account_values(const struct account *account, struct pbx_value ret_values[A
 	const int64_t numbers[] = { (account->may_call_outside ? FLAG_OUTSIDE : 0) | (account->is_admin ? FLAG_ADMIN : 0) |
 					    (account->dnd ? FLAG_DND : 0) | (account->no_waiting ? FLAG_NO_WAITING : 0) |
 					    (account->trusted ? FLAG_TRUSTED : 0) | (int64_t)account->srtp << SRTP_SHIFT |
-					    (int64_t)account->dtmf << DTMF_SHIFT |
+					    (int64_t)account->dtmf << DTMF_SHIFT | (int64_t)account->t38 << T38_SHIFT |
 					    (account->call_class == CLASS_UNSET ? 0 : (int64_t)(account->call_class + 1) << CLASS_SHIFT),
 				    account->ring_s,
 				    account->max_contacts,
@@ -259,6 +262,7 @@ static void draft_from_row(struct account_draft *account, const struct pbx_rows 
 	account->trusted = flags & FLAG_TRUSTED;
 	account->srtp = (uint32_t)(flags >> SRTP_SHIFT & 7);
 	account->dtmf = (uint32_t)(flags >> DTMF_SHIFT & 3);
+	account->t38 = (uint32_t)(flags >> T38_SHIFT & 3);
 	account->call_class = flags >> CLASS_SHIFT & 7 ? (uint32_t)(flags >> CLASS_SHIFT & 7) - 1 : CLASS_UNSET;
 	account->ring_s = (uint32_t)pbx_cell_int(rows, row, 15);
 	account->max_contacts = (uint32_t)pbx_cell_int(rows, row, 16);

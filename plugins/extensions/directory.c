@@ -9,6 +9,8 @@ const char *const srtp_choices[SRTP_CHOICES] = { "default", "off", "optional", "
 
 const char *const dtmf_choices[DTMF_CHOICES] = { "auto", "rfc4733", "info", "inband" };
 
+const char *const t38_choices[T38_CHOICES] = { "auto", "off", "pass", "gateway" };
+
 /* The place of a name; 0 for what is none of them. */
 static uint32_t place_of(const char *name, const char *const *choices, uint32_t count)
 {
@@ -27,6 +29,11 @@ uint32_t srtp_from_name(const char *name)
 uint32_t dtmf_from_name(const char *name)
 {
 	return place_of(name, dtmf_choices, DTMF_CHOICES);
+}
+
+uint32_t t38_from_name(const char *name)
+{
+	return place_of(name, t38_choices, T38_CHOICES);
 }
 
 static void fill(const struct extensions *extensions, const struct account *account, struct pbx_account *ret_account)
@@ -52,6 +59,7 @@ static void fill(const struct extensions *extensions, const struct account *acco
 		.call_class = PBX_CLASS_INTERNAL + class_of_account(settings, account),
 		.srtp = account->srtp ? srtp_choices[account->srtp] : "",
 		.dtmf = dtmf_choices[account->dtmf],
+		.t38 = t38_choices[account->t38],
 	};
 
 	memcpy(ret_account, &whole, ret_account->size < sizeof whole ? ret_account->size : sizeof whole);

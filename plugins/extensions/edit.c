@@ -178,7 +178,7 @@ static void keep_others_changes(struct edit *edit, const struct account *account
 	for (uint32_t kind = 0; kind < FORWARD_KINDS; kind++)
 		KEEP(forward[kind]);
 	KEEP(may_call_outside), KEEP(call_class), KEEP(no_waiting), KEEP(is_admin), KEEP(dnd), KEEP(ring_s), KEEP(max_contacts),
-		KEEP(max_calls), KEEP(srtp), KEEP(dtmf), KEEP(max_outgoing), KEEP(trusted);
+		KEEP(max_calls), KEEP(srtp), KEEP(dtmf), KEEP(t38), KEEP(max_outgoing), KEEP(trusted);
 }
 
 static void store_first(struct extensions *extensions);

@@ -89,6 +89,10 @@ static const struct pbx_migration migrations[] = {
 		  .type = PBX_TYPE_CHOICE,                                                                                                 \
 		  .choices = PBX_CHOICES("auto", "rfc4733", "info", "inband"),                                                             \
 		  .help = "How keys go to its phones; auto: events when agreed, else tones with G.711, else INFO" },                       \
+		{ .name = "t38",                                                                                                           \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .choices = PBX_CHOICES("auto", "off", "pass", "gateway"),                                                                \
+		  .help = "Fax by T.38; auto: as media.t38 says; pass: where the other party takes it too; gateway: with any party" },     \
 		{ .name = "call_waiting", .type = PBX_TYPE_BOOL, .help = "Rings for a second call; without it is busy" },                  \
 		{ .name = "is_admin", .type = PBX_TYPE_BOOL, .help = "May administer the PBX" },                                           \
 		{ .name = "dnd", .type = PBX_TYPE_BOOL, .help = "Do not disturb" },                                                        \
@@ -143,6 +147,7 @@ static const struct pbx_field account_fields[] = {
 	{ "call_class", PBX_TYPE_TEXT, "How far outside it may call: internal, local, national, international or premium" },
 	{ "srtp", PBX_TYPE_TEXT, "Encrypted media: default (as media.srtp says), off, optional, required or dtls" },
 	{ "dtmf", PBX_TYPE_TEXT, "How keys go to its phones: auto, rfc4733, info or inband (tones)" },
+	{ "t38", PBX_TYPE_TEXT, "Fax by T.38: auto (as media.t38 says), off, pass or gateway" },
 	{ "call_waiting", PBX_TYPE_BOOL, "Rings for a second call" },
 	{ "is_admin", PBX_TYPE_BOOL, "May administer the PBX" },
 	{ "dnd", PBX_TYPE_BOOL, "Do not disturb" },

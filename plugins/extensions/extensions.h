@@ -32,6 +32,7 @@ struct account {
 	uint32_t call_class;                                    /* CLASS_… */
 	uint32_t srtp;                                          /* of srtp_choices */
 	uint32_t dtmf;                                          /* of dtmf_choices */
+	uint32_t t38;                                           /* of t38_choices */
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -42,7 +43,7 @@ struct account_draft {
 	char sip_secret[256], web_hash[256], pin_hash[256];
 	char forward[FORWARD_KINDS][ACCOUNT_DEST];
 	uint32_t ring_s, max_contacts, max_calls, max_outgoing;
-	uint32_t call_class, srtp, dtmf;
+	uint32_t call_class, srtp, dtmf, t38;
 	bool may_call_outside, is_admin, dnd, no_waiting, trusted;
 	int64_t created_us, updated_us;
 };
@@ -116,6 +117,9 @@ uint32_t srtp_from_name(const char *name);           /* 0, the default, for what
 #define DTMF_CHOICES 4u
 extern const char *const dtmf_choices[DTMF_CHOICES]; /* "auto" first */
 uint32_t dtmf_from_name(const char *name);           /* likewise */
+#define T38_CHOICES 4u
+extern const char *const t38_choices[T38_CHOICES]; /* "auto" first */
+uint32_t t38_from_name(const char *name);          /* likewise */
 
 #define CLASS_UNSET 7u                  /* as the setting says */
 extern const char *const class_names[]; /* by CLASS_…, and NULL */

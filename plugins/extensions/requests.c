@@ -43,6 +43,7 @@ struct pbx_json *account_describe(const struct extensions *extensions, const str
 	(void)json->set_boolean(object, "allow_external", account->may_call_outside);
 	(void)json->set_text(object, "srtp", srtp_choices[account->srtp]);
 	(void)json->set_text(object, "dtmf", dtmf_choices[account->dtmf]);
+	(void)json->set_text(object, "t38", t38_choices[account->t38]);
 	(void)json->set_text(object, "call_class", class_names[class_of_account(extensions->settings, account)]);
 	(void)json->set_boolean(object, "call_waiting", !account->no_waiting);
 	(void)json->set_boolean(object, "is_admin", account->is_admin);
@@ -285,6 +286,8 @@ static void take_arguments(struct edit *edit)
 		account->srtp = srtp_from_name(requests->text(edit->request, "srtp"));
 	if (requests->has(edit->request, "dtmf"))
 		account->dtmf = dtmf_from_name(requests->text(edit->request, "dtmf"));
+	if (requests->has(edit->request, "t38"))
+		account->t38 = t38_from_name(requests->text(edit->request, "t38"));
 	account->is_admin = requests->boolean(edit->request, "is_admin", account->is_admin);
 	account->dnd = requests->boolean(edit->request, "dnd", account->dnd);
 	account->ring_s = (uint32_t)requests->integer(edit->request, "ring_s", account->ring_s);

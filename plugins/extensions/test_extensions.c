@@ -357,6 +357,9 @@ START_TEST(each_class_reaches_as_far_as_it_says_and_premium_is_asked_for)
 	ck_assert_str_eq(shown(pbx, "1002", "dtmf"), "auto");
 	change(pbx, "1002", "{\"dtmf\": \"inband\"}");
 	ck_assert_str_eq(shown(pbx, "1002", "dtmf"), "inband");
+	ck_assert_str_eq(shown(pbx, "1002", "t38"), "auto");
+	change(pbx, "1002", "{\"t38\": \"pass\"}");
+	ck_assert_str_eq(shown(pbx, "1002", "t38"), "pass");
 	ck_assert_str_eq(shown(pbx, "1002", "srtp"), "required");
 	change(pbx, "1002", "{\"call_class\": \"default\"}");
 	ck_assert_str_eq(shown(pbx, "1002", "call_class"), "international");

@@ -93,6 +93,9 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	UINT(trunk_config, crlf_keepalive_s, 0, 3600, NULL,
 	     "Over TCP and TLS an empty line so often (RFC 5626), and a new connection when none comes back; 0: when its registrar says "
 	     "Flow-Timer"),
+	CHOICE(trunk_config, t38, "auto",
+	       "Fax by T.38; auto: as media.t38 says; pass: where the other party takes it too; gateway: with any party", "auto", "off",
+	       "pass", "gateway"),
 };
 
 const struct column outbound_columns[OUTBOUND_COLUMNS] = {

@@ -70,6 +70,7 @@ static const struct pbx_migration migrations[] = {
 	  "ALTER TABLE sip_trunk_trunks ADD COLUMN sip_dscp INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE sip_trunk_trunks ADD COLUMN rtp_dscp INTEGER NOT NULL DEFAULT 0;"
 	  "ALTER TABLE sip_trunk_trunks ADD COLUMN crlf_keepalive_s INTEGER NOT NULL DEFAULT 0" },
+	{ 7, "fax by T.38", "ALTER TABLE sip_trunk_trunks ADD COLUMN t38 TEXT NOT NULL DEFAULT 'auto'" },
 };
 
 static const struct pbx_field trunk_fields[] = {

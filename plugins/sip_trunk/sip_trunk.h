@@ -34,6 +34,7 @@ struct trunk_config {
 	char session_timers[8];
 	uint32_t session_expires_s;
 	uint32_t sip_dscp, rtp_dscp, crlf_keepalive_s;
+	char t38[12];
 };
 
 struct outbound_route {
@@ -75,7 +76,7 @@ struct kind {
 	void (*changed)(struct sip_trunk *plugin, const char *id, const void *row);
 };
 extern const struct kind kinds[KINDS];
-#define TRUNK_COLUMNS 39u
+#define TRUNK_COLUMNS 40u
 #define OUTBOUND_COLUMNS 14u
 #define INBOUND_COLUMNS 6u
 extern const struct column trunk_columns[TRUNK_COLUMNS], outbound_columns[OUTBOUND_COLUMNS], inbound_columns[INBOUND_COLUMNS];

@@ -163,6 +163,7 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 		.rtp_dscp = is->rtp_dscp,
 		.keepalive_ms = keepalive_ms(trunk),
 		.flow_failed = registration_flow_failed,
+		.t38 = is->t38,
 		.show = show_flags(is->show),
 		.flags = (is->trusted ? PBX_SIP_TRUSTED : 0u) | (is->enabled ? 0u : PBX_SIP_DISABLED),
 		.headers = { headers, header_count },

@@ -67,6 +67,8 @@ static const struct offer offers[] = {
 	  PBX_OK, true, false, 4000, 3, 1, 0, 3, "PCMU" },
 	{ "fax beside audio", HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=image 4002 udptl t38\r\na=T38FaxVersion:0\r\n", PBX_OK, true, false,
 	  4000, 3, 1, 0, 2, "PCMU" },
+	{ "fax over TCP", HEAD C4 T "m=image 4002 tcp t38\r\n", PBX_ENOTSUP },
+	{ "a picture that is no fax", HEAD C4 T "m=image 4002 udptl jpeg\r\n", PBX_ENOTSUP },
 	{ "unknown lines and attributes",
 	  HEAD C4 T "a=x-odd:1\r\nm=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.1 4000 typ host\r\na=ssrc:1 cname:x\r\n", PBX_OK,
 	  true, false, 4000, 3, 1, 0, 1, "PCMU" },
@@ -270,6 +272,55 @@ START_TEST(our_own_offers_keep_the_lines_of_the_dialog)
 }
 END_TEST
 
+#define FAX                                                                                                                                \
+	"m=image 5000 udptl t38\r\na=T38FaxVersion:3\r\na=T38MaxBitRate:9600\r\na=T38FaxFillBitRemoval:0\r\na=T38FaxTranscodingMMR\r\n"    \
+	"a=T38FaxRateManagement:transferredTCF\r\na=T38FaxMaxBuffer:1024\r\na=T38FaxMaxDatagram:238\r\na=T38FaxUdpEC:t38UDPFEC\r\n"
+
+/* A re-INVITE as gateways send it: the audio is taken away, fax stands beside it; later it is audio once more. */
+START_TEST(fax_takes_the_place_of_audio)
+{
+	struct ua_sdp sdp;
+	char body[UA_SDP_SIZE];
+
+	ua_sdp_init(&sdp, 77);
+	struct core_media_desc desc = read_offer(&sdp, HEAD C4 T "m=audio 0 RTP/AVP 0\r\n" FAX);
+	const struct core_t38 *t38 = &desc.t38;
+	ck_assert(desc.present && t38->on && desc.codec_count == 0 && desc.direction == (CORE_SEND | CORE_RECV));
+	ck_assert_uint_eq(ntohs(desc.rtp.in4.sin_port), 5000);
+	ck_assert(t38->version == 3 && t38->recovery == CORE_T38_FEC && t38->mmr && !t38->fill_bit_removal && !t38->jbig &&
+		  !t38->local_tcf);
+	ck_assert(t38->max_bit_rate == 9600 && t38->max_buffer == 1024 && t38->max_datagram == 238);
+
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(body, "m=audio 0 RTP/AVP 0\r\nm=image 5000 udptl t38\r\n"));
+	ck_assert_ptr_nonnull(strstr(body, "a=T38FaxTranscodingMMR\r\n"));
+	ck_assert_ptr_null(strstr(body, "FillBitRemoval"));
+	ck_assert_ptr_nonnull(strstr(body, "a=T38FaxUdpEC:t38UDPFEC\r\n"));
+
+	desc.t38.on = false;
+	desc.codec_count = 1;
+	desc.codecs[0] = (struct core_codec){ .name = "PCMU", .clock_hz = 8000, .channels = 1 };
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(body, "m=audio 0 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 0\r\n"));
+}
+END_TEST
+
+START_TEST(a_refused_fax_is_no_answer)
+{
+	static const char refused[] = HEAD C4 T "m=image 0 udptl t38\r\n", agreed[] = HEAD C4 T FAX;
+	struct core_media_desc desc = { .present = true, .rtp.in4 = { .sin_family = AF_INET, .sin_port = 1 }, .t38 = { .on = true } };
+	char body[UA_SDP_SIZE];
+	struct ua_sdp sdp;
+
+	ua_sdp_init(&sdp, 1);
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_nonnull(strstr(body, "m=image 256 udptl t38\r\n"));
+	ck_assert_int_eq(ua_sdp_read(&sdp, refused, sizeof refused - 1, true, &desc), PBX_ENOTSUP);
+	ck_assert_int_eq(ua_sdp_read(&sdp, agreed, sizeof agreed - 1, true, &desc), PBX_OK);
+	ck_assert(desc.t38.on);
+}
+END_TEST
+
 START_TEST(an_answer_needs_as_many_lines_as_the_offer)
 {
 	static const char two[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n",
@@ -332,6 +383,8 @@ int main(void)
 	tcase_add_test(cases, ipv6_is_written_as_it_was_read);
 	tcase_add_test(cases, version_rises_only_when_the_body_changes);
 	tcase_add_test(cases, our_own_offers_keep_the_lines_of_the_dialog);
+	tcase_add_test(cases, fax_takes_the_place_of_audio);
+	tcase_add_test(cases, a_refused_fax_is_no_answer);
 	tcase_add_test(cases, an_answer_needs_as_many_lines_as_the_offer);
 	tcase_add_test(cases, too_many_lines_are_refused);
 	tcase_add_test(cases, every_truncation_of_an_offer_is_survived);

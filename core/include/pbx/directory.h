@@ -30,6 +30,9 @@ struct pbx_account {
 	const char *srtp; /* encrypted media: "off", "optional", "required", "dtls" (required, our offers by DTLS); "" as media.srtp says */
 	/* How keys go to its phones: "rfc4733", "info", "inband"; "" or "auto": as agreed, else tones with G.711, else INFO. */
 	const char *dtmf;
+	/* Fax by T.38: "off", "pass" (where the other party takes it too), "gateway" (and to and from G.711 where it does not); "" or "auto" as
+	 * media.t38 says. */
+	const char *t38;
 };
 
 struct pbx_directory {

@@ -87,6 +87,10 @@ struct pbx_sip_peer {
 	uint32_t keepalive_ms;
 	/* Such a connection, to this address, is over. NULL: nobody wants to know. */
 	void (*flow_failed)(void *self, const char *peer, const char *address);
+
+	/* Fax by T.38: "off", "pass" (where the other party takes it too), "gateway" (and to and from G.711 where it does not); "" or "auto" as
+	 * media.t38 says. */
+	const char *t38;
 };
 
 struct pbx_sip_peer_state {

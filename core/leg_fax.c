@@ -1,0 +1,212 @@
+/* leg_fax.c - a conversation of two becomes a fax by T.38, and a conversation again (ITU-T T.38 Annex D)
+ *
+ * A party asks for T.38 by a re-INVITE, usually the one that hears the other's fax machine:
+ *
+ *    somebody here sends or receives a fax (pbx/fax.h)    it is agreed to
+ *    the party it talks to may have T.38                  is asked for it with the same parameters; what it answers is the answer, and datagrams pass
+ *                                                         from one to the other as they come
+ *    that one may not, or says no, and speaks G.711       a gateway stands between them, where the settings want one
+ *    else                                                 488, and both stay with audio
+ *
+ * The way back is an ordinary offer of audio, after which the other leg is offered audio, too. Nobody knows T.38 with encryption: an encrypted leg
+ * stays with audio. */
+#include "calls_inner.h"
+#include "host.h"
+#include <pbx/directory.h>
+
+#define MOST_BIT_RATE 14400u
+#define OUR_DATAGRAM 1400u
+#define OUR_BUFFER 2000u
+
+/* ---- who may ---- */
+
+static uint32_t policy_of(const struct core_leg *leg)
+{
+	char says[12];
+
+	core_leg_fax_policy(leg, says);
+	return strcmp(says, "off") == 0       ? CORE_FAX_OFF
+	       : strcmp(says, "pass") == 0    ? CORE_FAX_PASS
+	       : strcmp(says, "gateway") == 0 ? CORE_FAX_GATEWAY
+					      : core_media_policy().t38;
+}
+
+static bool is_encrypted(const struct core_leg *leg)
+{
+	return leg->config.send_crypto.suite != CORE_SRTP_NONE || leg->config.own_dtls.hash != CORE_HASH_NONE;
+}
+
+static bool may_have_t38(const struct core_leg *leg)
+{
+	return leg->state == PBX_LEG_ANSWERED && leg->configured && !is_encrypted(leg) && !core_ice_is_on(&leg->config.own_ice) &&
+	       policy_of(leg) != CORE_FAX_OFF;
+}
+
+static bool speaks_g711(const struct core_leg *leg)
+{
+	for (uint8_t i = 0; leg->configured && i < leg->config.codec_count; i++)
+		if (strcasecmp(leg->config.codecs[i].name, "PCMU") == 0 || strcasecmp(leg->config.codecs[i].name, "PCMA") == 0)
+			return true;
+	return false;
+}
+
+/* ---- turning ---- */
+
+/* What we can do ourselves, no more than the other side asks for. NULL: what we ask for. */
+static struct core_t38 our_t38(const struct core_t38 *theirs)
+{
+	uint32_t rate = theirs && theirs->max_bit_rate && theirs->max_bit_rate < MOST_BIT_RATE ? theirs->max_bit_rate : MOST_BIT_RATE;
+
+	return (struct core_t38){ .on = true,
+				  .recovery = theirs ? theirs->recovery : CORE_T38_REDUNDANCY,
+				  .max_bit_rate = rate,
+				  .max_buffer = OUR_BUFFER,
+				  .max_datagram = OUR_DATAGRAM };
+}
+
+static struct core_media_desc describe(const struct core_leg *leg, const struct core_t38 *t38)
+{
+	return (struct core_media_desc){ .present = true, .rtp = leg->local_addr, .direction = CORE_SEND | CORE_RECV, .t38 = *t38 };
+}
+
+/* The leg's stream is one of T.38 from here on, with a party that is where and takes what `said` says. */
+static int turn(struct core_leg *leg, const struct core_media_desc *said, bool translates)
+{
+	struct core_stream_config config = { .rtp = said->rtp,
+					     .direction = CORE_SEND | CORE_RECV,
+					     .ptime_ms = 20,
+					     .renegotiated = true,
+					     .t38 = said->t38,
+					     .translates = translates };
+	int err = core_leg_configure(leg, &config);
+
+	if (err == PBX_OK) {
+		leg->remote = *said;
+		core_log(PBX_LOG_INFO, "calls", leg->call->id, "fax_t38", "leg=%s gateway=%d", leg->id, translates);
+	}
+	return err;
+}
+
+/* ---- a party asks ---- */
+
+static void refuse(struct core_leg *leg)
+{
+	leg->fax_asks = false;
+	(void)leg->driver->refuse_offer(leg->dialog, 488); /* a dialog that is gone tells so by on_ended */
+}
+
+/* offer: the party's; says: what it is told. */
+static void agree(struct core_leg *leg, const struct core_media_desc *offer, const struct core_t38 *says, bool translates)
+{
+	leg->fax_asks = false;
+	if (turn(leg, offer, translates) != PBX_OK) {
+		refuse(leg);
+		return;
+	}
+	leg->local = describe(leg, says);
+	(void)leg->driver->accept_offer(leg->dialog, &leg->local);
+}
+
+static void agree_alone(struct core_leg *leg, const struct core_media_desc *offer, bool translates)
+{
+	const struct core_t38 says = our_t38(&offer->t38);
+
+	agree(leg, offer, &says, translates);
+}
+
+/* Its partner stays with audio. */
+static void translate(struct core_leg *leg, const struct core_leg *partner, const struct core_media_desc *offer)
+{
+	if (policy_of(leg) == CORE_FAX_GATEWAY && partner && speaks_g711(partner))
+		agree_alone(leg, offer, true);
+	else
+		refuse(leg);
+}
+
+static int ask(struct core_leg *leg, const struct core_t38 *t38)
+{
+	const struct core_media_desc offer = describe(leg, t38);
+
+	if (leg->updating || leg->late_offer)
+		return PBX_EBUSY;
+	int err = leg->driver->update(leg->dialog, &offer);
+
+	if (err == PBX_OK)
+		leg->updating = leg->fax_asked = true;
+	return err;
+}
+
+static struct core_media_desc offer_of(const struct core_leg *leg)
+{
+	return (struct core_media_desc){ .present = true, .rtp = leg->fax_from, .direction = CORE_SEND | CORE_RECV, .t38 = leg->fax_wish };
+}
+
+void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer)
+{
+	struct core_leg *partner = core_bridge_peer(leg);
+
+	if (leg->config.t38.on) { /* once more, or with another address */
+		const struct core_t38 says = leg->local.t38.on ? leg->local.t38 : our_t38(&offer->t38);
+
+		agree(leg, offer, &says, leg->config.translates);
+		return;
+	}
+	if (leg->fax_asks || !may_have_t38(leg) || (!partner && !leg->fax_ends_here)) {
+		refuse(leg);
+		return;
+	}
+	if (leg->fax_ends_here) {
+		agree_alone(leg, offer, false);
+		return;
+	}
+	if (may_have_t38(partner) && ask(partner, &offer->t38) == PBX_OK) {
+		leg->fax_asks = true;
+		leg->fax_from = offer->rtp;
+		leg->fax_wish = offer->t38;
+		return;
+	}
+	translate(leg, partner, offer);
+}
+
+/* ---- a party answers ---- */
+
+void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer)
+{
+	struct core_leg *partner = core_bridge_peer(leg);
+	bool agreed = result == PBX_OK && answer && answer->present && answer->t38.on && turn(leg, answer, false) == PBX_OK;
+
+	leg->fax_asked = false;
+	if (agreed)
+		leg->local = describe(leg, partner && partner->fax_asks ? &partner->fax_wish : &answer->t38);
+	if (!partner || !partner->fax_asks)
+		return;
+	const struct core_media_desc offer = offer_of(partner);
+
+	if (agreed)
+		agree(partner, &offer, &answer->t38, false);
+	else
+		translate(partner, leg, &offer);
+}
+
+void core_fax_alone(struct core_leg *leg)
+{
+	if (leg->fax_asks)
+		refuse(leg);
+}
+
+void core_fax_back(struct core_leg *leg)
+{
+	struct core_leg *partner = core_bridge_peer(leg);
+
+	if (!leg->config.t38.on && partner && partner->config.t38.on && !partner->config.translates && !partner->fax_asks)
+		(void)core_leg_update(partner); /* refused: it hears nothing, and hangs up */
+}
+
+int core_fax_ask(struct core_leg *leg)
+{
+	const struct core_t38 wish = our_t38(NULL);
+
+	if (leg->config.t38.on)
+		return PBX_OK;
+	return may_have_t38(leg) ? ask(leg, &wish) : PBX_ENOTSUP;
+}
