@@ -48,6 +48,7 @@ extern const struct pbx_rooms core_rooms_service;
 extern const struct pbx_audio core_audio_service;
 extern const struct pbx_quality core_quality_service;
 extern const struct pbx_recorder core_recorder_service;
+extern const struct pbx_faxes core_faxes_service;
 extern const struct pbx_taps core_taps_service;
 extern const struct pbx_injections core_injections_service;
 extern const struct pbx_detector core_detector_service;

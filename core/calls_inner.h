@@ -98,9 +98,9 @@ struct core_leg {
 	bool answer_said;   /* local went out in a 183 or 200 */
 	bool late_offer;    /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
-	bool fax_ends_here;        /* somebody here sends or receives a fax */
 	bool fax_asks;             /* it has offered T.38, and its partner is being asked */
 	bool fax_asked;            /* we have offered it T.38 */
+	bool fax_due;              /* and shall do so again: it was busy */
 	struct core_addr fax_from; /* of that offer */
 	struct core_t38 fax_wish;
 	pbx_timer update_timer;
@@ -256,6 +256,7 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
+void core_leg_on_update_timer(void *self, pbx_timer timer);                           /* what was put off is tried again */
 int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
 /* In the party's language. */
@@ -289,7 +290,8 @@ void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer
 void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer); /* to ours */
 void core_fax_alone(struct core_leg *leg); /* the partner whom we asked on its behalf has gone */
 void core_fax_back(struct core_leg *leg);  /* it speaks again: so is its partner to do */
-int core_fax_ask(struct core_leg *leg);    /* offers T.38 to who may have it. PBX_OK, PBX_ENOTSUP, PBX_EBUSY, PBX_ESTATE, PBX_ENOMEM */
+/* Offers T.38 to who may have it, at once or when an exchange that is under way is over. PBX_OK, PBX_ENOTSUP, PBX_ESTATE, PBX_ENOMEM. */
+int core_fax_ask(struct core_leg *leg);
 
 /* ---- dial.c ---- */
 struct core_dial_wish {

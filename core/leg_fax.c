@@ -17,6 +17,7 @@
 #define MOST_BIT_RATE 14400u
 #define OUR_DATAGRAM 1400u
 #define OUR_BUFFER 2000u
+#define ASK_AGAIN_MS 100u
 
 /* ---- who may ---- */
 
@@ -48,6 +49,12 @@ static bool speaks_g711(const struct core_leg *leg)
 		if (strcasecmp(leg->config.codecs[i].name, "PCMU") == 0 || strcasecmp(leg->config.codecs[i].name, "PCMA") == 0)
 			return true;
 	return false;
+}
+
+/* Somebody here sends or receives a fax. */
+static bool ends_here(const struct core_leg *leg)
+{
+	return core_media->fax_ends_at && core_media->fax_ends_at(leg->stream);
 }
 
 /* ---- turning ---- */
@@ -151,11 +158,11 @@ void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer
 		agree(leg, offer, &says, leg->config.translates);
 		return;
 	}
-	if (leg->fax_asks || !may_have_t38(leg) || (!partner && !leg->fax_ends_here)) {
+	if (leg->fax_asks || !may_have_t38(leg) || (!partner && !ends_here(leg))) {
 		refuse(leg);
 		return;
 	}
-	if (leg->fax_ends_here) {
+	if (ends_here(leg)) {
 		agree_alone(leg, offer, false);
 		return;
 	}
@@ -202,11 +209,26 @@ void core_fax_back(struct core_leg *leg)
 		(void)core_leg_update(partner); /* refused: it hears nothing, and hangs up */
 }
 
+/* Its ACK may not be here yet. */
+static void ask_later(struct core_leg *leg)
+{
+	leg->fax_due = true;
+	(void)core_timer_stop(leg->update_timer);
+	(void)core_timer_start(core_self(), ASK_AGAIN_MS, 0, core_leg_on_update_timer, leg,
+			       &leg->update_timer); /* no memory: it stays with audio */
+}
+
 int core_fax_ask(struct core_leg *leg)
 {
 	const struct core_t38 wish = our_t38(NULL);
 
+	leg->fax_due = false;
 	if (leg->config.t38.on)
 		return PBX_OK;
-	return may_have_t38(leg) ? ask(leg, &wish) : PBX_ENOTSUP;
+	int err = may_have_t38(leg) ? ask(leg, &wish) : PBX_ENOTSUP;
+
+	if (err != PBX_EBUSY)
+		return err;
+	ask_later(leg);
+	return PBX_OK;
 }

@@ -483,11 +483,13 @@ void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said
 
 /* ---- re-INVITE ---- */
 
-static void on_update_timer(void *self, pbx_timer timer)
+void core_leg_on_update_timer(void *self, pbx_timer timer)
 {
 	struct core_leg *leg = self;
 
 	(void)timer;
+	if (leg->state == PBX_LEG_ANSWERED && leg->fax_due)
+		(void)core_fax_ask(leg); /* refused: it stays with audio */
 	if (leg->state == PBX_LEG_ANSWERED && leg->update_due)
 		(void)core_leg_update(leg);
 }
@@ -496,7 +498,7 @@ void core_leg_update_later(struct core_leg *leg, uint64_t after_ms)
 {
 	leg->update_due = true;
 	(void)core_timer_stop(leg->update_timer);
-	(void)core_timer_start(core_self(), after_ms, 0, on_update_timer, leg, &leg->update_timer);
+	(void)core_timer_start(core_self(), after_ms, 0, core_leg_on_update_timer, leg, &leg->update_timer);
 }
 
 int core_leg_update(struct core_leg *leg)

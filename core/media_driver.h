@@ -3,6 +3,7 @@
  * A stream is one leg's RTP association: its sockets, its own SSRC, sequence and timestamps, its statistics. Commands go to the stream's
  * worker when the callback that gave them is over and take effect in order; what happens comes back as core_media_on_… on the loop. */
 #pragma once
+#include <pbx/fax.h>
 #include <pbx/media.h>
 #include <pbx/quality.h>
 #include <pbx/detect.h>
@@ -249,6 +250,15 @@ struct core_media_driver {
 	int (*detect_start)(struct pbx_host *owner, core_stream stream, const struct pbx_detect_spec *spec,
 			    const struct pbx_detect_watcher *watcher, void *self, pbx_detection *ret_detection);
 	int (*detect_stop)(pbx_detection detection);
+
+	/* ---- fax; NULL where media cannot ---- */
+
+	/* As pbx/fax.h, with specs of today's size; owner is charged. PBX_EINVAL, PBX_ENOENT, PBX_ESTATE, PBX_ENOTSUP, PBX_ENOMEM, PBX_EIO. */
+	int (*fax_begin)(struct pbx_host *owner, core_stream stream, const struct pbx_fax_spec *spec, const struct pbx_fax_watcher *watcher,
+			 void *self, pbx_fax *ret_fax);
+	int (*fax_stop)(pbx_fax fax);
+	int (*fax_pages)(pbx_fax fax, uint32_t *ret_pages);
+	bool (*fax_ends_at)(core_stream stream); /* it sends or receives a fax of ours */
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);

@@ -32,6 +32,7 @@ int core_offer_services(void)
 		{ "pbx.audio/1", &core_audio_service },       { "pbx.quality/1", &core_quality_service },
 		{ "pbx.recorder/1", &core_recorder_service }, { "pbx.tap/1", &core_taps_service },
 		{ "pbx.inject/1", &core_injections_service }, { "pbx.detect/1", &core_detector_service },
+		{ "pbx.fax/1", &core_faxes_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

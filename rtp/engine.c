@@ -11,6 +11,7 @@
 #include "filter.h"
 #include "inband.h"
 #include "engine_inner.h"
+#include "fax.h"
 #include "kernel.h"
 #include "mouth.h"
 #include "plan.h"
@@ -147,6 +148,10 @@ static void finish_move(struct rtp_command *leave)
 
 static void on_return(struct rtp_command *command)
 {
+	if (command->kind >= RTP_FAX_COMMANDS) {
+		rtp_fax_returned(command);
+		return;
+	}
 	if (command->kind >= RTP_LISTEN_COMMANDS) {
 		rtp_listener_returned(command);
 		return;
@@ -169,6 +174,10 @@ static void on_return(struct rtp_command *command)
 	case RTP_UNTAP:
 		core_busy(-1);
 		command->tap->untapped(command);
+		return;
+	case RTP_LINE_ENTER:
+	case RTP_LINE_LEAVE:
+		rtp_fax_line_returned(command);
 		return;
 	case RTP_MIX_PLAY:
 		rtp_mix_played((struct rtp_play *)command);
@@ -421,6 +430,7 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	rtp_tapping_init();
 	rtp_injections_init();
 	rtp_detections_init();
+	rtp_faxes_start(&rtp_engine.common);
 	make_cname(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);
@@ -487,6 +497,7 @@ void rtp_engine_stop(void)
 	if (rtp_engine.worker_count > 0)
 		close_streams();
 	rtp_recorder_stop();
+	rtp_faxes_stop();
 	rtp_listener_stop();
 	rtp_sources_stop();
 	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)

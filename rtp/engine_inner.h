@@ -40,6 +40,7 @@ struct rtp_stream {
 
 	struct rtp_inband *inband; /* likewise */
 	bool keys_unheeded;        /* call control does not want to hear of tones */
+	struct rtp_fax *fax;       /* that it is a line of; NULL: none */
 
 	/* mixes.c: the room that it is in. */
 	struct rtp_room *room;

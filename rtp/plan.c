@@ -25,7 +25,7 @@ static bool same_codec(const struct core_codec *a, const struct core_codec *b)
 	return strcasecmp(a->name, b->name) == 0 && a->clock_hz == b->clock_hz && channels(a) == channels(b);
 }
 
-static uint8_t kind_of(const struct core_codec *codec)
+uint8_t rtp_codec_kind(const struct core_codec *codec)
 {
 	if (strcasecmp(codec->name, "telephone-event") == 0)
 		return RTP_KIND_EVENT;
@@ -50,10 +50,10 @@ const char *rtp_config_codec(const struct core_stream_config *config)
 	return config->t38.on ? "T38" : config->codec_count > 0 ? config->codecs[0].name : "";
 }
 
-static const struct core_codec *first_g711(const struct core_stream_config *config)
+const struct core_codec *rtp_config_g711(const struct core_stream_config *config)
 {
 	for (uint8_t i = 0; i < config->codec_count; i++) {
-		if (rtp_kind_is_g711(kind_of(&config->codecs[i])))
+		if (rtp_kind_is_g711(rtp_codec_kind(&config->codecs[i])))
 			return &config->codecs[i];
 	}
 	return NULL;
@@ -102,7 +102,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 	for (uint8_t i = 0; i < config->codec_count; i++) {
 		uint8_t type = config->receive_types[i] & 0x7f;
 
-		ret_plan->receive[type] = kind_of(&config->codecs[i]);
+		ret_plan->receive[type] = rtp_codec_kind(&config->codecs[i]);
 		ret_plan->clock_khz[type] = khz_of(&config->codecs[i]);
 	}
 	if (ret_plan->receive[RTP_TYPE_NOISE] == RTP_KIND_NONE)
@@ -196,15 +196,15 @@ void rtp_plan_free(struct rtp_plan *plan)
 
 static uint8_t way_of(const struct core_codec *codec, const struct core_stream_config *to)
 {
-	const struct core_codec *g711 = first_g711(to);
+	const struct core_codec *g711 = rtp_config_g711(to);
 
-	if (kind_of(codec) == RTP_KIND_EVENT)
+	if (rtp_codec_kind(codec) == RTP_KIND_EVENT)
 		return event_type(to) ? event_type(to) : RTP_OUT_NONE;
 	for (uint8_t i = 0; i < to->codec_count; i++) {
 		if (same_codec(codec, &to->codecs[i]) && rtp_codec_passes(codec, &to->codecs[i]))
 			return to->codecs[i].payload_type & 0x7f;
 	}
-	if (g711 && rtp_kind_is_g711(kind_of(codec)))
+	if (g711 && rtp_kind_is_g711(rtp_codec_kind(codec)))
 		return RTP_OUT_TRANSCODE | (g711->payload_type & 0x7f);
 	return RTP_OUT_NONE;
 }
@@ -225,13 +225,13 @@ void rtp_route_make(const struct core_stream_config *from, const struct core_str
 /* Speech that we can decode, and silence that we can fill. */
 static bool is_ours(const struct core_codec *codec)
 {
-	return kind_of(codec) == RTP_KIND_NOISE || (kind_of(codec) != RTP_KIND_EVENT && rtp_codec_find(codec));
+	return rtp_codec_kind(codec) == RTP_KIND_NOISE || (rtp_codec_kind(codec) != RTP_KIND_EVENT && rtp_codec_find(codec));
 }
 
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first)
 {
 	for (uint8_t i = 0; i < from->codec_count; i++) {
-		if (way_of(&from->codecs[i], to) == RTP_OUT_NONE && kind_of(&from->codecs[i]) != RTP_KIND_NOISE &&
+		if (way_of(&from->codecs[i], to) == RTP_OUT_NONE && rtp_codec_kind(&from->codecs[i]) != RTP_KIND_NOISE &&
 		    is_ours(&from->codecs[i]))
 			return true;
 		if (first)
@@ -243,7 +243,7 @@ bool rtp_route_lacks(const struct core_stream_config *from, const struct core_st
 bool rtp_route_lacks_noise(const struct core_stream_config *from, const struct core_stream_config *to)
 {
 	for (uint8_t i = 0; i < from->codec_count; i++) {
-		if (kind_of(&from->codecs[i]) == RTP_KIND_NOISE && way_of(&from->codecs[i], to) == RTP_OUT_NONE)
+		if (rtp_codec_kind(&from->codecs[i]) == RTP_KIND_NOISE && way_of(&from->codecs[i], to) == RTP_OUT_NONE)
 			return true;
 	}
 	return false;

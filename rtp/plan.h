@@ -26,5 +26,8 @@ void rtp_route_close(const struct core_stream_config *from, struct rtp_route *ro
 bool rtp_route_lacks(const struct core_stream_config *from, const struct core_stream_config *to, bool first);
 /* Whether `from` may describe its silence (CN) to `to`, who has not agreed to that and would hear nothing. */
 bool rtp_route_lacks_noise(const struct core_stream_config *from, const struct core_stream_config *to);
+/* The first of it that a modem gets through; NULL: none. */
+const struct core_codec *rtp_config_g711(const struct core_stream_config *config);
+uint8_t rtp_codec_kind(const struct core_codec *codec); /* RTP_KIND_… */
 /* The codec we send: the first, by name. "" when there is none. */
 const char *rtp_config_codec(const struct core_stream_config *config);

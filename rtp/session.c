@@ -10,6 +10,7 @@
 #include "association.h"
 #include "ear.h"
 #include "inband.h"
+#include "line.h"
 #include "mix.h"
 #include "octets.h"
 #include "room.h"
@@ -173,7 +174,9 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 			     packet->payload_bytes);
 	if (session->inband && rtp_kind_is_g711(kind))
 		rtp_inband_hear(session, packet);
-	if (session->play && session->play->kind == CORE_PLAY_ECHO)
+	if (session->line && rtp_kind_is_g711(kind))
+		rtp_line_hear(session, packet, kind);
+	else if (session->play && session->play->kind == CORE_PLAY_ECHO)
 		rtp_relay(session, session, session->play->echo, packet);
 	else if (session->member)
 		rtp_mix_heard(session, packet);
@@ -267,7 +270,9 @@ static void take_udptl(struct rtp_session *session, const uint8_t *data, size_t 
 	rtp_count(&session->counters.packets_in, 1);
 	rtp_count(&session->counters.bytes_in, size);
 	heard_something(session);
-	if (session->peer && session->peer->plan && session->peer->plan->t38)
+	if (session->line)
+		rtp_line_hear_datagram(session, data, size, packet.sequence);
+	else if (session->peer && session->peer->plan && session->peer->plan->t38)
 		rtp_send_datagram(session->peer, data, size);
 }
 

@@ -26,6 +26,7 @@
 #define RTP_KIND_EVENT 4u /* RFC 4733 */
 #define RTP_KIND_NOISE                                                                                                                     \
 	5u /* CN (RFC 3389), agreed on, or by its static number, which many send unasked: for the ear; relayed where speech is */
+#define RTP_TYPE_UDPTL 0u /* a datagram of T.38 counts as a packet of this type, which its plan knows */
 
 static inline bool rtp_kind_is_g711(uint8_t kind)
 {
@@ -197,6 +198,7 @@ struct rtp_digits;
 struct rtp_ear;
 struct rtp_filter;
 struct rtp_inband;
+struct rtp_line;
 struct rtp_mouth;
 struct rtp_mix_member;
 struct rtp_worker;
@@ -240,6 +242,7 @@ struct rtp_session {
 	struct rtp_mouth *mouth;         /* what we say to it as samples; NULL: the relay does all */
 	struct rtp_filter *filter;       /* changes both; NULL: none */
 	struct rtp_inband *inband;       /* listens for keys that are pressed as tones; NULL: there is a better way */
+	struct rtp_line *line;           /* of a fax, which takes what arrives and makes what is sent; NULL: none */
 	struct rtp_injection *injection; /* a plugin speaks into what the mouth says; NULL: none does */
 	uint64_t event_until_us;         /* an event is being relayed to it: the mouth is silent */
 

@@ -11,6 +11,7 @@
 #include "engine_inner.h"
 #include "detection.h"
 #include "estimate.h"
+#include "fax.h"
 #include "filter.h"
 #include "inband.h"
 #include "injection.h"
@@ -157,6 +158,7 @@ void rtp_stream_unlink(struct rtp_stream *stream)
 
 	if (!peer)
 		return;
+	rtp_fax_part(stream);
 	peer->peer = NULL;
 	stream->peer = NULL;
 	(void)rtp_coding_settle(peer, NULL, false);
@@ -176,6 +178,7 @@ static int driver_close(core_stream name)
 	rtp_recorder_leave(stream);
 	rtp_listener_leave(stream);
 	rtp_injection_leave(stream);
+	rtp_fax_leave(stream);
 	rtp_mix_take_out(stream);
 	rtp_stream_unlink(stream);
 	remove_from_group(stream);
@@ -299,6 +302,7 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	rtp_recorder_learn(stream);
 	rtp_listener_learn(stream);
 	rtp_engine_send(command);
+	rtp_fax_settle(stream);
 	if (err == PBX_OK)
 		err = rtp_mix_reconfigured(stream);
 	if (err != PBX_OK || !stream->peer)
@@ -331,7 +335,11 @@ static int driver_connect(core_stream first, core_stream second)
 		return PBX_EINVAL;
 	int err = a->peer == b ? PBX_OK : link_peers(a, b);
 
-	return err == PBX_OK ? send_routes(RTP_CONNECT, a, b) : err;
+	if (err == PBX_OK)
+		err = send_routes(RTP_CONNECT, a, b);
+	if (err == PBX_OK)
+		rtp_fax_settle(a);
+	return err;
 }
 
 int rtp_stream_tell(struct rtp_stream *stream, uint32_t kind, bool held)
@@ -480,4 +488,8 @@ const struct core_media_driver rtp_driver = {
 	.mix_voice = rtp_mix_driver_voice,
 	.set_filter = driver_set_filter,
 	.heed_keys = driver_heed_keys,
+	.fax_begin = rtp_fax_begin,
+	.fax_stop = rtp_fax_stop,
+	.fax_pages = rtp_fax_pages,
+	.fax_ends_at = rtp_fax_ends_at,
 };

@@ -7,6 +7,7 @@
  */
 #include "ear.h"
 #include "injection.h"
+#include "line.h"
 #include "mix.h"
 #include "mouth.h"
 #include "tap.h"
@@ -142,7 +143,11 @@ static void tick(struct rtp_worker *worker)
 	for (; session; session = next) {
 		next = session->wheel_next;
 		take_off_wheel(session);
-		if (rtp_player_step(session) && !session->on_wheel)
+		bool goes_on = rtp_player_step(session);
+
+		if (session->line)
+			rtp_line_step(session);
+		if ((goes_on || session->line) && !session->on_wheel)
 			put_on_wheel(session, worker->tick + ticks_of_frame(session));
 	}
 	rtp_mixes_tick(worker);
@@ -183,7 +188,7 @@ static void join(struct rtp_worker *worker, struct rtp_session *session)
 		session->next->prev = session;
 	worker->sessions = session;
 	watch(worker, session, EPOLL_CTL_ADD);
-	if (session->play || session->digits || session->injection)
+	if (session->play || session->digits || session->injection || session->line)
 		rtp_worker_wind(session);
 }
 
@@ -363,6 +368,12 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	case RTP_INJECT:
 		command->injection = rtp_injection_put(session, command->injection);
 		return true;
+	case RTP_LINE_ENTER:
+		rtp_line_enter(session, command->line);
+		return true;
+	case RTP_LINE_LEAVE:
+		rtp_line_leave(session);
+		return true;
 	case RTP_MIX_BEGIN:
 		rtp_mix_begin(worker, command->mix);
 		return true;
@@ -410,7 +421,7 @@ static void on_commands(struct rtp_worker *worker)
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP ||
-			       command->kind == RTP_INJECT;
+			       command->kind == RTP_INJECT || command->kind == RTP_LINE_LEAVE;
 
 		if (!obey(worker, command))
 			continue;

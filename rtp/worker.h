@@ -33,9 +33,12 @@
 #define RTP_TAP 24u             /* tap: gets copies from now on */
 #define RTP_UNTAP 25u           /* the same tap: no more */
 #define RTP_INJECT 26u          /* injection; comes back with the old one */
+#define RTP_LINE_ENTER 27u      /* session, line */
+#define RTP_LINE_LEAVE 28u      /* the same */
 #define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
 #define RTP_RECORD_COMMANDS 64u /* and above: to the recorder (recorder.c) */
 #define RTP_LISTEN_COMMANDS 96u /* and above: to the listener (listener.c) */
+#define RTP_FAX_COMMANDS 128u   /* and above: to the thread of faxes (fax.c) */
 
 struct rtp_mix;
 struct rtp_mix_member;
@@ -68,6 +71,7 @@ struct rtp_command {
 	struct rtp_filter *filter;
 	struct rtp_inband *inband;
 	struct rtp_injection *injection;
+	struct rtp_line *line;
 };
 
 struct rtp_sound;

@@ -11,6 +11,7 @@
 #include <pbx/codec.h>
 #include <pbx/detect.h>
 #include <pbx/directory.h>
+#include <pbx/fax.h>
 #include <pbx/fetch.h>
 #include <pbx/inject.h>
 #include <pbx/io.h>
@@ -109,6 +110,10 @@ struct abi_mirror {
 	const struct pbx_record_watcher *record_watcher;
 	const struct pbx_record_result *record_result;
 	const struct pbx_record_state *record_state;
+	const struct pbx_faxes *faxes;
+	const struct pbx_fax_spec *fax_spec;
+	const struct pbx_fax_watcher *fax_watcher;
+	const struct pbx_fax_result *fax_result;
 	const struct pbx_taps *taps;
 	const struct pbx_tap_spec *tap_spec;
 	const struct pbx_tap_watcher *tap_watcher;
