@@ -1,8 +1,10 @@
-"""Fax: how two parties turn to T.38 and back, who is refused it, and datagrams that pass as they were sent."""
+"""Fax: how two parties turn to T.38 and back, who is refused it, datagrams that pass as they were sent, and pages that arrive point by point: at an
+inbox, from the PBX, through a gateway."""
 import re
 import socket
 
 import pytest
+from fax_machine import Machine, make_pages, same_pages
 from ports import free_port
 
 IMAGE = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image {port} udptl t38\r\n"
@@ -140,3 +142,85 @@ def test_who_may_not_have_t38_keeps_the_audio(pbx, pair, lines):
     assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
     alice.hangup()
     bob.closed()
+
+
+# ---- pages -----------------------------------------------------------------------------
+
+@pytest.fixture
+def machines(phones):
+    """machines(pbx, number, what, path): a fax machine with an account of that number."""
+    made = []
+
+    def make(pbx, number, what, path, **account):
+        if (pbx, number) not in phones.secrets:
+            phones.secrets[pbx, number] = pbx.account(number, name=f"Fax {number}", **account)
+        made.append(Machine(pbx, number, phones.secrets[pbx, number], what, path))
+        assert made[-1].register().status == 200
+        return made[-1]
+
+    yield make
+    for machine in made:
+        machine.close()
+
+
+def test_a_gateway_between_t38_and_a_modem(pbx, machines, tmp_path):
+    """1002 turns to T.38 when it answers; 1001 has never heard of that and sends by its modem."""
+    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
+    sender, receiver = machines(pbx, "1001", "send", pages), machines(pbx, "1002", "receive", came)
+    invite = sender.ring("1002", sender.session())
+    receiver.answer()
+    answer = sender.receive(lambda message: message.status == 200 and message.get("CSeq") == f"{sender.cseq} INVITE")
+    sender.acknowledge(answer, invite.split()[1])
+    sender._take_part(answer, answer.get("To"))
+    receiver.ask_t38()
+    sender.refuse_t38()
+    assert receiver.answered_t38() == 200
+    assert sender.done()[:3] == (0, 1, "audio")
+    assert receiver.done()[:3] == (0, 1, "t38")
+    assert same_pages(pages, came)
+    sender.hangup()
+    receiver.closed()
+
+
+INBOX = """
+fax:
+  station: "+1 555 0199"
+  inboxes:
+    - { number: "7100", name: Accounts }
+"""
+
+
+@pytest.mark.parametrize("way", ["t38", "audio"])
+def test_an_inbox_receives(make_pbx, machines, tmp_path, way):
+    pbx = make_pbx(settings=INBOX)
+    count = 2 if way == "audio" else 1
+    pages = make_pages(tmp_path / "pages.tif", count)
+    sender = machines(pbx, "1001", "send", pages, t38="auto" if way == "t38" else "off")
+    sender.dial("7100")
+    if way == "t38":
+        sender.agree_t38()
+    assert sender.done() == (0, count, way, "+1 555 0199")
+    fax = pbx.wait_event("fax.received")["data"]
+    assert (fax["inbox"], fax["from"], fax["pages"], fax["t38"], fax["reason"]) == ("7100", "1001", count, way == "t38", "")
+    sender.closed()
+    assert same_pages(pages, next(pbx.directory.rglob(f"{fax['fax_id']}.tif")))
+    assert pbx.http("GET", f"/faxes/{fax['fax_id']}/file", raw=True)[1].startswith("II")
+    pdf = pbx.http("GET", f"/faxes/{fax['fax_id']}/file?format=pdf", raw=True)[1]
+    assert pdf.startswith("%PDF-1.4") and pdf.count("/Type /Page ") == count
+    assert pbx.ctl("fax", "list")[0]["state"] == "received"
+
+
+def test_pages_are_sent(pbx, machines, tmp_path):
+    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
+    receiver = machines(pbx, "1002", "receive", came)
+    status, answer = pbx.http("POST", "/faxes?to=1002&from=7100", pages.read_bytes(), headers={"Content-Type": "image/tiff"})
+    assert status == 201
+    receiver.answer()
+    assert receiver.offer_t38() == 200
+    assert receiver.done()[:3] == (0, 1, "t38")
+    assert pbx.wait_event("fax.sent")["data"]["fax_id"] == answer["id"]
+    receiver.closed()
+    assert same_pages(pages, came)
+    (tmp_path / "text.tif").write_text("no pages")
+    with pytest.raises(Exception, match="it is no TIFF"):
+        pbx.ctl("fax", "send", "1002", str(tmp_path / "text.tif"))

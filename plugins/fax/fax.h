@@ -1,0 +1,115 @@
+/* fax/fax.h - what the plugin's files share. All of it: [loop], but what says otherwise.
+ *
+ *   a number of an inbox is dialled ──▶ receive.c ─┐
+ *                                                   ├──▶ pbx.fax/1 ──▶ rows.c ──▶ requests.c, pages.c
+ *   REST, pbxctl ──▶ requests.c ──▶ send.c ────────┘ */
+#pragma once
+#include <pbx/bus.h>
+#include <pbx/calls.h>
+#include <pbx/fax.h>
+#include <pbx/metrics.h>
+#include <pbx/requests.h>
+#include <pbx/store.h>
+#include <pbx/timers.h>
+
+#define ID_SIZE 27u
+#define NUMBER_SIZE 64u
+#define PATH_SIZE 4096u
+#define REASON_SIZE 128u
+
+#define METRIC_FAXES 0u
+#define METRIC_PAGES 1u
+
+struct inbox_row {
+	const char *number, *name, *station;
+};
+
+struct fax_settings {
+	struct pbx_objects inboxes; /* struct inbox_row */
+	const char *station, *header;
+	bool ecm, t38;
+	uint32_t bit_rate, attempts, retry_s, ring_s, most_mib;
+};
+
+/* A fax that is being received or sent, or waits to be sent. */
+struct job {
+	struct job *next;
+	struct plugin *plugin;
+	bool sends, cancelled, over;
+	uint32_t legs; /* ours whose last word has not come yet */
+	char id[ID_SIZE], inbox[NUMBER_SIZE], from[NUMBER_SIZE], to[NUMBER_SIZE], station[21];
+	char path[PATH_SIZE];
+	uint32_t attempts;
+	pbx_dial dial;
+	pbx_leg leg;
+	pbx_fax fax;
+	pbx_timer timer;
+};
+
+struct plugin {
+	PBX_INSTANCE(struct fax_settings);
+	const struct pbx_calls *calls;
+	const struct pbx_faxes *faxes;
+	const struct pbx_store *store;
+	const struct pbx_requests *requests;
+	const struct pbx_jsons *json;
+	const struct pbx_bus *bus;
+	const struct pbx_timers *timers;
+	const struct pbx_metrics *metrics;
+	const char *folder;
+	struct job *jobs;
+};
+
+/* ---- job.c ---- */
+
+struct job *job_new(struct plugin *plugin, bool sends, const char *id); /* id NULL: a new one. NULL: no memory */
+/* Nothing more will be done for it: it is freed when its legs have said their last word. */
+void job_finish(struct job *job);
+/* The leg is ours from now on, and the job's. */
+int job_control(struct job *job, pbx_leg leg, const struct pbx_controller *controller);
+/* The last word of a leg. False: there is no job any more, it was its last one. */
+bool job_leg_gone(struct job *job, pbx_leg leg);
+struct job *job_find(struct plugin *plugin, const char *id);
+void jobs_free(struct plugin *plugin);
+/* Its leg is answered and ours: pages go over. An error: it has not begun. */
+int job_begin(struct job *job, const struct pbx_fax_watcher *watcher);
+/* One that will not go on: hangs up what there is of its call. */
+void job_hang_up(struct job *job);
+
+/* ---- receive.c, send.c ---- */
+
+void fax_on_dialled(void *self, pbx_leg leg);
+void send_begin(struct job *job);
+int send_resume(struct plugin *plugin); /* what was waiting when we were stopped. PBX_OK, PBX_ENOMEM, PBX_ENOSPC */
+
+/* ---- rows.c ---- */
+
+#define ROW_COLUMNS                                                                                                                        \
+	"id, direction, state, inbox, from_number, to_number, station, pages, bit_rate, ecm, t38, attempts, reason, path, created_at, "    \
+	"finished_at"
+#define ROW_PATH 13u
+
+void row_begin(struct job *job, const char *state);
+void row_end(struct job *job, const char *state, const struct pbx_fax_result *result);
+/* It waits for another attempt. */
+void row_wait(struct job *job, const char *reason);
+struct pbx_json *row_json(const struct plugin *plugin, const struct pbx_rows *rows, uint32_t at);
+/* fax.received, fax.sent or fax.failed. */
+void row_tell(struct job *job, const char *type, const struct pbx_fax_result *result);
+
+/* ---- pages.c: [any] ---- */
+
+/* Whether a file may be faxed: black and white, 1 to 500 pages of a width that fax has. PBX_OK, PBX_EINVAL with a sentence. */
+int pages_check(const char *path, char ret_reason[REASON_SIZE]);
+/* The same pages as a PDF, for a TIFF in T.6 as it was received; owned. PBX_OK, PBX_ENOTSUP (another compression), PBX_EIO, PBX_ENOMEM. */
+int pages_to_pdf(const char *path, char **ret_pdf, size_t *ret_size);
+
+/* ---- requests.c ---- */
+
+void on_list(void *self, pbx_request request);
+void on_show(void *self, pbx_request request);
+void on_file(void *self, pbx_request request);
+void on_send(void *self, pbx_request request);
+void on_send_file(void *self, pbx_request request);
+void on_delete(void *self, pbx_request request);
+void on_inboxes(void *self, pbx_request request);
