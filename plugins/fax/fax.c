@@ -210,7 +210,12 @@ static int fax_start(void *self)
 			return err;
 		}
 	}
-	return send_resume(plugin);
+	return send_start(plugin);
+}
+
+static void fax_drain(void *self)
+{
+	send_drain(self);
 }
 
 static void fax_unload(void *self)
@@ -235,5 +240,6 @@ PBX_PLUGIN(fax)
 	.events = PBX_TABLE(events),
 	.load = fax_load,
 	.start = fax_start,
+	.drain = fax_drain,
 	.unload = fax_unload,
 };

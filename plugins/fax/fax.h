@@ -44,6 +44,7 @@ struct job {
 	pbx_leg leg;
 	pbx_fax fax;
 	pbx_timer timer;
+	int lock_fd; /* of its file, while the fax is ours to send; -1: none */
 };
 
 struct plugin {
@@ -58,6 +59,7 @@ struct plugin {
 	const struct pbx_metrics *metrics;
 	const char *folder;
 	struct job *jobs;
+	bool draining; /* another version of us goes on */
 };
 
 /* ---- job.c ---- */
@@ -79,8 +81,13 @@ void job_hang_up(struct job *job);
 /* ---- receive.c, send.c ---- */
 
 void fax_on_dialled(void *self, pbx_leg leg);
+/* From here on it is ours to send, and nobody else's: an old version of the plugin beside a new one holds what it has begun. PBX_OK, PBX_EBUSY
+ * (somebody has it), PBX_EIO (its file is gone). */
+int send_claim(struct job *job);
 void send_begin(struct job *job);
-int send_resume(struct plugin *plugin); /* what was waiting when we were stopped. PBX_OK, PBX_ENOMEM, PBX_ENOSPC */
+/* Looks for faxes that nobody sends, now and every minute: those of before a restart, or of an older version that has gone. PBX_OK, PBX_ENOMEM. */
+int send_start(struct plugin *plugin);
+void send_drain(struct plugin *plugin); /* what waits is left to others */
 
 /* ---- rows.c ---- */
 

@@ -4,6 +4,7 @@
 #include "fax.h"
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct job *job_new(struct plugin *plugin, bool sends, const char *id)
 {
@@ -13,6 +14,7 @@ struct job *job_new(struct plugin *plugin, bool sends, const char *id)
 		return NULL;
 	job->plugin = plugin;
 	job->sends = sends;
+	job->lock_fd = -1;
 	if (id)
 		(void)snprintf(job->id, sizeof job->id, "%s", id);
 	else
@@ -32,6 +34,8 @@ static void job_free(struct job *job)
 		at = &(*at)->next;
 	*at = job->next;
 	(void)job->plugin->timers->stop(job->timer); /* most have none */
+	if (job->lock_fd >= 0)
+		(void)close(job->lock_fd);
 	free(job);
 }
 
@@ -77,6 +81,8 @@ void jobs_free(struct plugin *plugin)
 		struct job *job = plugin->jobs;
 
 		plugin->jobs = job->next;
+		if (job->lock_fd >= 0)
+			(void)close(job->lock_fd);
 		free(job);
 	}
 }

@@ -239,6 +239,8 @@ static void on_kept(void *self, void *job, int status)
 	struct asked *asked = job;
 	struct job *sent = asked->job;
 
+	if (asked->err == PBX_OK && status == PBX_OK)
+		asked->err = send_claim(sent);
 	if (status != PBX_OK || asked->err != PBX_OK) {
 		if (status == PBX_OK && asked->reason[0])
 			(void)plugin->requests->fail(asked->request, 422, "bad_pages", NULL, "%s", asked->reason);

@@ -2,8 +2,13 @@
  * send - a fax waits, calls, is sent, and tries again where the other side was busy, silent or did not understand
  */
 #include "fax.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+#define LOOK_MS 60000u
 
 static void on_retry(void *self, pbx_timer timer)
 {
@@ -30,6 +35,11 @@ static void try_again(struct job *job, const struct pbx_fax_result *result)
 	struct plugin *plugin = job->plugin;
 
 	job_hang_up(job);
+	if (plugin->draining && !job->cancelled && job->attempts < plugin->settings->attempts) {
+		row_wait(job, result->reason); /* for another version of us */
+		job_finish(job);
+		return;
+	}
 	if (!job->cancelled && job->attempts < plugin->settings->attempts &&
 	    plugin->timers->start(plugin->host, (uint64_t)plugin->settings->retry_s * 1000, 0, on_retry, job, &job->timer) == PBX_OK)
 		row_wait(job, result->reason);
@@ -131,32 +141,80 @@ void send_begin(struct job *job)
 		not_sent(job, "too many calls");
 }
 
-/* ---- after a restart ---- */
+/* ---- whose it is ---- */
 
-static void on_waiting(void *self, const struct pbx_rows *rows)
+int send_claim(struct job *job)
+{
+	int fd = open(job->path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return PBX_EIO;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)close(fd);
+		return PBX_EBUSY;
+	}
+	job->lock_fd = fd;
+	return PBX_OK;
+}
+
+static void take_up(struct plugin *plugin, const struct pbx_rows *rows, uint32_t at)
+{
+	struct job *job = job_find(plugin, pbx_cell_text(rows, at, 0)) ? NULL : job_new(plugin, true, pbx_cell_text(rows, at, 0));
+
+	if (!job)
+		return; /* it is ours already, or there is no memory now */
+	(void)snprintf(job->from, sizeof job->from, "%s", pbx_cell_text(rows, at, 1));
+	(void)snprintf(job->to, sizeof job->to, "%s", pbx_cell_text(rows, at, 2));
+	job->attempts = (uint32_t)pbx_cell_int(rows, at, 3);
+	int err = send_claim(job);
+
+	if (err == PBX_OK)
+		send_begin(job);
+	else if (err == PBX_EBUSY)
+		job_finish(job);
+	else
+		fail(job, &(struct pbx_fax_result){
+				  .size = sizeof(struct pbx_fax_result), .error = PBX_EIO, .reason = "its file is gone", .station = "" });
+}
+
+static void on_unsent(void *self, const struct pbx_rows *rows)
 {
 	struct plugin *plugin = self;
 
-	for (uint32_t at = 0; rows->status == PBX_OK && at < rows->count; at++) {
-		struct job *job = job_new(plugin, true, pbx_cell_text(rows, at, 0));
-
-		if (!job)
-			return;
-		(void)snprintf(job->from, sizeof job->from, "%s", pbx_cell_text(rows, at, 1));
-		(void)snprintf(job->to, sizeof job->to, "%s", pbx_cell_text(rows, at, 2));
-		job->attempts = (uint32_t)pbx_cell_int(rows, at, 3);
-		if (job->attempts > 0)
-			job->attempts--; /* the one that we interrupted does not count */
-		send_begin(job);
-	}
+	for (uint32_t at = 0; rows->status == PBX_OK && at < rows->count && !plugin->draining; at++)
+		take_up(plugin, rows, at);
 }
 
-int send_resume(struct plugin *plugin)
+static void look(struct plugin *plugin)
 {
 	(void)plugin->store->run(plugin->host,
-				 "UPDATE fax_faxes SET state = 'failed', reason = 'the PBX was stopped' WHERE state = 'receiving'", NULL, 0,
-				 NULL, NULL);
-	return plugin->store->run(plugin->host,
-				  "SELECT id, from_number, to_number, attempts FROM fax_faxes WHERE state IN ('sending', 'waiting')", NULL,
-				  0, on_waiting, plugin);
+				 "SELECT id, from_number, to_number, attempts FROM fax_faxes WHERE state IN ('sending', 'waiting')", NULL,
+				 0, on_unsent, plugin); /* not now: the next time */
+}
+
+static void on_look(void *self, pbx_timer timer)
+{
+	struct plugin *plugin = self;
+
+	(void)timer;
+	if (!plugin->draining)
+		look(plugin);
+}
+
+int send_start(struct plugin *plugin)
+{
+	pbx_timer timer;
+
+	look(plugin);
+	return plugin->timers->start(plugin->host, LOOK_MS, LOOK_MS, on_look, plugin, &timer);
+}
+
+void send_drain(struct plugin *plugin)
+{
+	plugin->draining = true;
+	for (struct job *job = plugin->jobs, *next; job; job = next) {
+		next = job->next;
+		if (job->timer.id)
+			job_finish(job);
+	}
 }

@@ -103,6 +103,9 @@ void fake_tapped(struct fake_pbx *pbx, pbx_leg leg, const int16_t *samples, uint
 uint32_t fake_injected(struct fake_pbx *pbx, pbx_leg leg, int16_t *ret_samples, uint32_t count);
 /* This is found at a leg; false: nobody listens for it there (pbx/detect.h). */
 bool fake_detects(struct fake_pbx *pbx, pbx_leg leg, const struct pbx_detected *found);
+/* The fax at a leg (pbx/fax.h) comes to its end: PBX_OK, or an error and its reason; so many pages have gone over. One that receives has written
+ * its path into the file. Fails the test when there is none. */
+void fake_finish_fax(struct fake_pbx *pbx, pbx_leg leg, int32_t error, const char *reason, uint32_t pages);
 
 /* The latest short message to this number (pbx/messages.h), as "FROM: TEXT"; "" when there was none. */
 const char *fake_message(struct fake_pbx *pbx, const char *who);

@@ -37,6 +37,7 @@ struct fake_stream {
 	struct fake_stream *next;
 };
 
+void fake_fax_finish(core_stream stream, int32_t error, const char *reason, uint32_t pages);
 struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none has this port */
 /* What it sends to its peer. name_of tells whose stream a peer is. */
 const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));

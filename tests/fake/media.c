@@ -261,6 +261,7 @@ static int media_close(core_stream handle)
 
 	if (!stream)
 		return PBX_ENOENT;
+	fake_faxes_end(handle);
 	fake_recordings_end(handle);
 	fake_beside_end(handle);
 	fake_stream_disconnect(stream);
@@ -325,6 +326,7 @@ void fake_media_init(void)
 	fake_mixes_init(&driver);
 	fake_recordings_init(&driver);
 	fake_beside_init(&driver);
+	fake_faxes_init(&driver);
 	core_media_set_driver(&driver);
 }
 
@@ -340,5 +342,6 @@ void fake_media_fini(void)
 	fake_mixes_fini();
 	fake_recordings_fini();
 	fake_beside_fini();
+	fake_faxes_fini();
 	core_handles_fini(&handles);
 }

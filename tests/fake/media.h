@@ -38,3 +38,8 @@ void fake_beside_end(core_stream stream); /* of a stream that closes */
 void fake_recordings_init(struct core_media_driver *driver);
 void fake_recordings_fini(void);
 void fake_recordings_end(core_stream stream); /* of a stream that closes */
+
+/* ---- media_fax.c ---- */
+void fake_faxes_init(struct core_media_driver *driver);
+void fake_faxes_fini(void);
+void fake_faxes_end(core_stream stream); /* of a stream that closes */

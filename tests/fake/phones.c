@@ -525,6 +525,12 @@ const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg)
 	return stream ? fake_stream_plays(stream, name_of) : "nothing";
 }
 
+void fake_finish_fax(struct fake_pbx *pbx, pbx_leg leg, int32_t error, const char *reason, uint32_t pages)
+{
+	fake_fax_finish(stream_of(find(leg))->handle, error, reason, pages);
+	fake_settle(pbx);
+}
+
 uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg)
 {
 	(void)pbx;

@@ -1,6 +1,7 @@
 /* tests/rtp/test_udptl.c - datagrams of T.38: what is lost on the way is there all the same, and nonsense is refused */
 #include "../check_main.h"
 #include <rtp/udptl.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What was read, as text: "1 2 3". */
@@ -31,7 +32,7 @@ static size_t say(struct rtp_udptl *udptl, uint8_t fill, size_t bytes, uint8_t *
 START_TEST(three_lost_datagrams_are_in_the_fourth)
 {
 	struct rtp_udptl ours, theirs;
-	struct heard heard = { "" };
+	struct heard heard = { .text = "" };
 	uint8_t data[RTP_UDPTL_BYTES];
 
 	rtp_udptl_init(&ours, 0);
@@ -54,7 +55,7 @@ END_TEST
 START_TEST(what_nothing_repeats_is_lost_and_counted)
 {
 	struct rtp_udptl ours, theirs;
-	struct heard heard = { "" };
+	struct heard heard = { .text = "" };
 	uint8_t data[RTP_UDPTL_BYTES];
 
 	rtp_udptl_init(&ours, 0);
@@ -75,7 +76,7 @@ END_TEST
 START_TEST(numbers_go_round)
 {
 	struct rtp_udptl ours, theirs;
-	struct heard heard = { "" };
+	struct heard heard = { .text = "" };
 	uint8_t data[RTP_UDPTL_BYTES];
 
 	rtp_udptl_init(&ours, 0);
@@ -109,7 +110,7 @@ END_TEST
 START_TEST(parity_mends_one_of_its_packets)
 {
 	struct rtp_udptl theirs;
-	struct heard heard = { "" };
+	struct heard heard = { .text = "" };
 	static const uint8_t zero[] = { 0, 0, 3, 'a', 'b', 'c', 0, 0 }, three[] = { 0, 3, 2, 'y', 'z', 0, 0 };
 	uint8_t fourth[] = { 0, 4, 1, 'q', 0x80, 1, 2, 2, 3, 'a' ^ 'r', 'b' ^ 's', 'c' ^ 't', 2, 'k' ^ 'y', 'l' ^ 'z' };
 
@@ -148,7 +149,7 @@ START_TEST(nonsense_is_refused)
 		{ 12, { 0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2 } }, /* RTP */
 	};
 	struct rtp_udptl udptl;
-	struct heard heard = { "" };
+	struct heard heard = { .text = "" };
 	uint16_t sequence;
 
 	rtp_udptl_init(&udptl, 0);
