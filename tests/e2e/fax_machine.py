@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 
+from ear import PCMU
 from ports import free_range
 from sip_client import SipClient
 from talker import Talker
@@ -29,6 +30,7 @@ class Machine(Talker):
         SipClient.__init__(self, pbx, number, secret)
         self.what, self.path = what, path
         self.rtp_port, self.version, self.towards, self.process = free_range(2), 0, None, None
+        self.kinds, self.kind, self.ptime_ms = (PCMU,), PCMU, 20
 
     def close(self):
         if self.process:
