@@ -51,7 +51,7 @@ def speak(language, words, name, out, scratch):
     command = [word.format(language=language, file=raw) for word in ENGINES.get(language, OTHER_ENGINE).split()]
     subprocess.run(command, input=words, encoding="utf-8", check=True)
     for rate, file in ((16000, out / f"{name}.wav"), (8000, out / "8k" / f"{name}.wav")):
-        subprocess.run(["sox", "-R", str(raw), str(cut), *CUT, "rate", "-m", str(rate)], check=True)
+        subprocess.run(["sox", "-R", str(raw), str(cut), *CUT, "gain", "-6", "rate", "-m", str(rate)], check=True)
         subprocess.run(["sox", "-R", str(cut), str(file), "gain", f"{gain_db(cut):.2f}"], check=True)
 
 

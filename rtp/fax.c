@@ -9,28 +9,22 @@
 #include "engine_inner.h"
 #include "fax_call.h"
 #include "plan.h"
+#include "thread.h"
 
 #include <core/log.h>
 #include <core/loop.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #define TICK_US 20000u
 #define MOST_LATE_US 400000u /* what was missed in a longer stall is not caught up with */
 
 static struct {
 	struct rtp_common *common;
-	pthread_t thread;
-	int wake_fd;
-	struct rtp_queue orders;
-	bool runs; /* the loop's */
+	struct rtp_thread thread;
 	/* The thread's own. */
 	struct rtp_fax *running;
 	uint64_t tick_at_us;
-	bool quit;
 } faxes;
 
 static struct core_handles table;
@@ -46,10 +40,6 @@ static void give_back(struct rtp_fax *fax)
 
 static void obey(struct rtp_fax_order *order)
 {
-	if (order->command.kind == RTP_FAX_QUIT) { /* on the stack of the one who waits for us */
-		faxes.quit = true;
-		return;
-	}
 	if (!rtp_fax_open(order->fax)) {
 		give_back(order->fax);
 		return;
@@ -95,73 +85,44 @@ static int wait_ms(void)
 	return faxes.tick_at_us > now_us ? (int)((faxes.tick_at_us - now_us + 999) / 1000) : 0;
 }
 
-static void *faxes_main(void *argument)
+static int one_round(void)
 {
 	struct rtp_node *node;
 
-	(void)argument;
-	while (!faxes.quit) {
-		struct pollfd ready = { .fd = faxes.wake_fd, .events = POLLIN };
-		uint64_t wakes;
-
-		(void)poll(&ready, 1, wait_ms());
-		(void)!read(faxes.wake_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-		while ((node = rtp_queue_pop(&faxes.orders)))
-			obey((struct rtp_fax_order *)node);
-		tick_when_due();
-	}
-	for (struct rtp_fax *fax = faxes.running, *next; fax; fax = next) {
-		next = fax->next;
-		give_back(fax);
-	}
-	return NULL;
+	while ((node = rtp_thread_take(&faxes.thread)))
+		obey((struct rtp_fax_order *)node);
+	tick_when_due();
+	return wait_ms();
 }
 
 static void to_thread(struct rtp_fax_order *order, uint32_t kind)
 {
-	const uint64_t one = 1;
-
 	order->command.kind = kind;
-	rtp_queue_push(&faxes.orders, &order->command.node);
-	(void)!write(faxes.wake_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	rtp_thread_send(&faxes.thread, &order->command.node);
 }
 
 /* ---- the thread begins and ends ---- [loop] */
 
 void rtp_faxes_start(struct rtp_common *common)
 {
-	memset(&faxes, 0, sizeof faxes);
 	faxes.common = common;
-	rtp_queue_init(&faxes.orders);
+	faxes.running = NULL;
 	core_handles_init(&table, 'F');
 }
 
 static int need_thread(void)
 {
-	if (faxes.runs)
-		return PBX_OK;
-	faxes.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (faxes.wake_fd < 0)
-		return PBX_EIO;
-	if (pthread_create(&faxes.thread, NULL, faxes_main, NULL) != 0) {
-		(void)close(faxes.wake_fd);
-		return PBX_ENOMEM;
-	}
-	(void)pthread_setname_np(faxes.thread, "fax");
-	faxes.runs = true;
-	return PBX_OK;
+	return faxes.thread.runs ? PBX_OK : rtp_thread_start(&faxes.thread, "fax", one_round);
 }
 
 void rtp_faxes_stop(void)
 {
-	struct rtp_fax_order quit = { .fax = NULL };
-
-	if (faxes.runs) {
-		to_thread(&quit, RTP_FAX_QUIT);
-		(void)pthread_join(faxes.thread, NULL);
-		(void)close(faxes.wake_fd);
+	rtp_thread_stop(&faxes.thread);
+	for (struct rtp_fax *fax = faxes.running, *next; fax; fax = next) {
+		next = fax->next;
+		give_back(fax);
 	}
-	faxes.runs = false;
+	faxes.running = NULL;
 }
 
 /* ---- one of them ---- [loop] */

@@ -8,7 +8,6 @@
 
 #define RTP_FAX_START (RTP_FAX_COMMANDS + 0u)
 #define RTP_FAX_OVER (RTP_FAX_COMMANDS + 1u) /* from the thread, which knows nothing of it any more */
-#define RTP_FAX_QUIT (RTP_FAX_COMMANDS + 2u)
 
 #define RTP_FAX_TICK_SAMPLES 160
 #define RTP_FAX_AHEAD 3u /* frames that the thread is ahead of the worker */

@@ -7,14 +7,12 @@
  */
 #include "listener.h"
 #include "engine_inner.h"
+#include "thread.h"
 
 #include <core/log.h>
 #include <core/loop.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #define ROUND_MS 20
 
@@ -22,17 +20,11 @@
 #define LEARN (RTP_LISTEN_COMMANDS + 1u)  /* tongue */
 #define FINISH (RTP_LISTEN_COMMANDS + 2u) /* no more packets come; comes back when it has let go */
 #define NEWS (RTP_LISTEN_COMMANDS + 3u)   /* from the thread */
-#define QUIT (RTP_LISTEN_COMMANDS + 4u)
 
 static struct {
 	struct rtp_common *common;
-	pthread_t thread;
-	int wake_fd;
-	struct rtp_queue commands;
-	bool runs; /* the loop's */
-	/* The thread's own. */
-	struct rtp_listening *running;
-	bool quit;
+	struct rtp_thread thread;
+	struct rtp_listening *running; /* the thread's own */
 } listener;
 
 /* ---- the thread ---- */
@@ -117,24 +109,21 @@ static void obey(struct rtp_listen_command *command)
 	case LEARN:
 		rtp_interpreter_learn(&command->listening->interpreter, command->tongue);
 		break;
-	case FINISH:
+	default:
 		finish(command->listening);
 		break;
-	default:
-		listener.quit = true; /* the command is on the stack of the one who waits for us */
-		return;
 	}
 	give_back(command);
 }
 
 /* Commands come after a look at the taps and before their packets: what a packet's plan means is known by then. */
-static void one_round(void)
+static int one_round(void)
 {
 	struct rtp_node *node;
 
 	for (struct rtp_listening *listening = listener.running; listening; listening = listening->next_running)
 		listening->until = rtp_tap_written(&listening->tap);
-	while ((node = rtp_queue_pop(&listener.commands)))
+	while ((node = rtp_thread_take(&listener.thread)))
 		obey((struct rtp_listen_command *)node);
 	uint64_t now_us = core_now_us();
 
@@ -142,60 +131,27 @@ static void one_round(void)
 		read_tap(listening);
 		hear_until(listening, now_us - listening->late_us);
 	}
-}
-
-static void *listener_main(void *argument)
-{
-	(void)argument;
-	while (!listener.quit) {
-		struct pollfd ready = { .fd = listener.wake_fd, .events = POLLIN };
-		uint64_t wakes;
-
-		(void)poll(&ready, 1, listener.running ? ROUND_MS : -1);
-		(void)!read(listener.wake_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-		one_round();
-	}
-	return NULL;
+	return listener.running ? ROUND_MS : -1;
 }
 
 /* ---- its life ---- [loop] */
 
 static void to_thread(uint32_t kind, struct rtp_listen_command *command)
 {
-	const uint64_t one = 1;
-
 	command->command.kind = kind;
-	rtp_queue_push(&listener.commands, &command->command.node);
-	(void)!write(listener.wake_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	rtp_thread_send(&listener.thread, &command->command.node);
 }
 
 int rtp_listener_start(struct rtp_common *common)
 {
-	memset(&listener, 0, sizeof listener);
 	listener.common = common;
-	rtp_queue_init(&listener.commands);
-	listener.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (listener.wake_fd < 0)
-		return PBX_EIO;
-	if (pthread_create(&listener.thread, NULL, listener_main, NULL) != 0) {
-		(void)close(listener.wake_fd);
-		return PBX_ENOMEM;
-	}
-	(void)pthread_setname_np(listener.thread, "listener");
-	listener.runs = true;
-	return PBX_OK;
+	listener.running = NULL;
+	return rtp_thread_start(&listener.thread, "listener", one_round);
 }
 
 void rtp_listener_stop(void)
 {
-	struct rtp_listen_command quit = { .listening = NULL };
-
-	if (!listener.runs)
-		return;
-	to_thread(QUIT, &quit);
-	(void)pthread_join(listener.thread, NULL);
-	(void)close(listener.wake_fd);
-	listener.runs = false;
+	rtp_thread_stop(&listener.thread);
 }
 
 /* ---- a listening ---- [loop] */

@@ -5,14 +5,12 @@
  * time, so that a slow disk is not heard. What is in a frame is programme.c's story.
  */
 #include "source_inner.h"
+#include "thread.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #define FRAME_US 20000u
 #define WAKE_MS 100
@@ -20,12 +18,9 @@
 #define MOST_BEHIND_US 2000000u /* longer stalls are not made good */
 
 static struct {
-	pthread_t thread;
-	int wake_fd;
-	struct rtp_queue commands;
+	struct rtp_thread thread;
 	struct rtp_common *common;
 	struct rtp_source *sources; /* the thread's own */
-	bool quit;
 	_Atomic uint32_t running;
 	_Atomic uint64_t frames;
 } reader;
@@ -155,10 +150,6 @@ static void change_list(struct rtp_source_command *command)
 
 static void obey(struct rtp_source_command *command)
 {
-	if (command->command.kind == RTP_SOURCE_QUIT) {
-		reader.quit = true;
-		return;
-	}
 	if (command->command.kind == RTP_SOURCE_DROP)
 		drop(command->source);
 	else
@@ -167,23 +158,13 @@ static void obey(struct rtp_source_command *command)
 	reader.common->wake();
 }
 
-static void *reader_main(void *argument)
+static int one_round(void)
 {
-	uint32_t running = 0;
+	struct rtp_node *node;
 
-	(void)argument;
-	while (!reader.quit) {
-		struct pollfd ready = { .fd = reader.wake_fd, .events = POLLIN };
-		uint64_t wakes;
-		struct rtp_node *node;
-
-		(void)poll(&ready, 1, running ? WAKE_MS : -1);
-		(void)!read(reader.wake_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-		while ((node = rtp_queue_pop(&reader.commands)))
-			obey((struct rtp_source_command *)node);
-		running = run_sources();
-	}
-	return NULL;
+	while ((node = rtp_thread_take(&reader.thread)))
+		obey((struct rtp_source_command *)node);
+	return run_sources() ? WAKE_MS : -1;
 }
 
 /* ---- the loop's side ---- */
@@ -192,39 +173,22 @@ int rtp_reader_start(struct rtp_common *common)
 {
 	reader.common = common;
 	reader.sources = NULL;
-	reader.quit = false;
-	rtp_queue_init(&reader.commands);
-	reader.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (reader.wake_fd < 0)
-		return PBX_EIO;
-	if (pthread_create(&reader.thread, NULL, reader_main, NULL) != 0) {
-		(void)close(reader.wake_fd);
-		return PBX_ENOMEM;
-	}
-	(void)pthread_setname_np(reader.thread, "media-reader");
-	return PBX_OK;
+	return rtp_thread_start(&reader.thread, "media-reader", one_round);
 }
 
 void rtp_reader_wake(void)
 {
-	const uint64_t one = 1;
-
-	(void)!write(reader.wake_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	rtp_thread_wake(&reader.thread);
 }
 
 void rtp_reader_send(struct rtp_source_command *command)
 {
-	rtp_queue_push(&reader.commands, &command->command.node);
-	rtp_reader_wake();
+	rtp_thread_send(&reader.thread, &command->command.node);
 }
 
 void rtp_reader_stop(void)
 {
-	struct rtp_source_command quit = { .command.kind = RTP_SOURCE_QUIT };
-
-	rtp_reader_send(&quit);
-	(void)pthread_join(reader.thread, NULL);
-	(void)close(reader.wake_fd);
+	rtp_thread_stop(&reader.thread);
 }
 
 uint32_t rtp_reader_running(void)

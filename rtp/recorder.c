@@ -9,29 +9,22 @@
 #include "recorder.h"
 #include "engine_inner.h"
 #include "recording.h"
+#include "thread.h"
 
 #include <core/log.h>
 #include <core/loop.h>
 #include <math.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #define ROUND_MS 100
 #define SILENCE_CDB (-4500)
 
 static struct {
 	struct rtp_common *common;
-	pthread_t thread;
-	int wake_fd;
-	struct rtp_queue commands;
-	bool runs; /* the loop's */
-	/* The thread's own. */
-	struct rtp_recording *running;
-	bool quit;
+	struct rtp_thread thread;
+	struct rtp_recording *running; /* the thread's own */
 } recorder;
 
 static struct core_handles recordings;
@@ -81,82 +74,46 @@ static void obey(struct rtp_record_command *command)
 	case RTP_RECORD_PAUSE:
 		remember_pause(command);
 		return;
-	case RTP_RECORD_FINISH:
+	default:
 		finish(command);
 		break;
-	default:
-		recorder.quit = true; /* the command is on the stack of the one who waits for us */
-		return;
 	}
 	rtp_recorder_give_back(command);
 }
 
 /* Commands come after a look at the taps and before their packets: what a packet's plan means is known by then. */
-static void one_round(void)
+static int one_round(void)
 {
 	struct rtp_node *node;
 
 	for (struct rtp_recording *recording = recorder.running; recording; recording = recording->next_running)
 		recording->until = rtp_tap_written(&recording->tap);
-	while ((node = rtp_queue_pop(&recorder.commands)))
+	while ((node = rtp_thread_take(&recorder.thread)))
 		obey((struct rtp_record_command *)node);
 	uint64_t now_us = core_now_us();
 
 	for (struct rtp_recording *recording = recorder.running; recording; recording = recording->next_running)
 		rtp_recording_step(recording, now_us);
-}
-
-static void *recorder_main(void *argument)
-{
-	(void)argument;
-	while (!recorder.quit) {
-		struct pollfd ready = { .fd = recorder.wake_fd, .events = POLLIN };
-		uint64_t wakes;
-
-		(void)poll(&ready, 1, recorder.running ? ROUND_MS : -1);
-		(void)!read(recorder.wake_fd, &wakes, sizeof wakes); /* only to make it quiet again */
-		one_round();
-	}
-	return NULL;
+	return recorder.running ? ROUND_MS : -1;
 }
 
 static void to_thread(uint32_t kind, struct rtp_record_command *command)
 {
-	const uint64_t one = 1;
-
 	command->command.kind = kind;
-	rtp_queue_push(&recorder.commands, &command->command.node);
-	(void)!write(recorder.wake_fd, &one, sizeof one); /* fails only when it is awake 2^64 times over */
+	rtp_thread_send(&recorder.thread, &command->command.node);
 }
 
 int rtp_recorder_start(struct rtp_common *common)
 {
-	memset(&recorder, 0, sizeof recorder);
 	recorder.common = common;
-	rtp_queue_init(&recorder.commands);
+	recorder.running = NULL;
 	core_handles_init(&recordings, 'W');
-	recorder.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (recorder.wake_fd < 0)
-		return PBX_EIO;
-	if (pthread_create(&recorder.thread, NULL, recorder_main, NULL) != 0) {
-		(void)close(recorder.wake_fd);
-		return PBX_ENOMEM;
-	}
-	(void)pthread_setname_np(recorder.thread, "recorder");
-	recorder.runs = true;
-	return PBX_OK;
+	return rtp_thread_start(&recorder.thread, "recorder", one_round);
 }
 
 void rtp_recorder_stop(void)
 {
-	struct rtp_record_command quit = { .recording = NULL };
-
-	if (!recorder.runs)
-		return;
-	to_thread(RTP_RECORD_QUIT, &quit);
-	(void)pthread_join(recorder.thread, NULL);
-	(void)close(recorder.wake_fd);
-	recorder.runs = false;
+	rtp_thread_stop(&recorder.thread);
 }
 
 /* ---- the end begins ---- [loop] */

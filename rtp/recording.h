@@ -10,7 +10,6 @@
 #define RTP_RECORD_PAUSE (RTP_RECORD_COMMANDS + 2u)  /* pause: PBX_PAUSE_…, 0: goes on. Comes back when its moment has been written */
 #define RTP_RECORD_FINISH (RTP_RECORD_COMMANDS + 3u) /* no more packets come; comes back when the file is on the disk */
 #define RTP_RECORD_ENDED (RTP_RECORD_COMMANDS + 4u)  /* from the thread: it has ended by itself */
-#define RTP_RECORD_QUIT (RTP_RECORD_COMMANDS + 5u)
 
 struct rtp_recording;
 

@@ -79,7 +79,6 @@ struct rtp_source {
 
 #define RTP_SOURCE_LIST (RTP_SOURCE_COMMANDS + 0u) /* another list; the first one brings the source to the reader */
 #define RTP_SOURCE_DROP (RTP_SOURCE_COMMANDS + 1u)
-#define RTP_SOURCE_QUIT (RTP_SOURCE_COMMANDS + 2u)
 
 struct rtp_source_command {
 	struct rtp_command command;

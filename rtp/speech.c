@@ -170,15 +170,15 @@ static uint64_t look_through(const char *folder, struct kept *ret_oldest)
 
 	ret_oldest->name[0] = '\0';
 	while (dir && (entry = readdir(dir))) {
+		size_t length = strlen(entry->d_name);
 		struct stat file;
 
-		if (entry->d_name[0] == '.' || strlen(entry->d_name) >= sizeof ret_oldest->name ||
-		    fstatat(dirfd(dir), entry->d_name, &file, 0) != 0)
+		if (entry->d_name[0] == '.' || length >= sizeof ret_oldest->name || fstatat(dirfd(dir), entry->d_name, &file, 0) != 0)
 			continue;
 		bytes += (uint64_t)file.st_size;
 		if (ret_oldest->name[0] && !is_before(&file.st_mtim, &ret_oldest->heard))
 			continue;
-		(void)snprintf(ret_oldest->name, sizeof ret_oldest->name, "%s", entry->d_name);
+		memcpy(ret_oldest->name, entry->d_name, length + 1);
 		ret_oldest->bytes = (uint64_t)file.st_size;
 		ret_oldest->heard = file.st_mtim;
 	}
