@@ -310,6 +310,16 @@ static void on_bridge(struct plugin *plugin, const struct pbx_event *event)
 		record_consider(plugin, leg, peer);
 }
 
+static void on_room(struct plugin *plugin, const struct pbx_event *event)
+{
+	const char *leg_id = plugin->json->text(plugin->json->get(event->data, "leg_id"));
+	const char *room = plugin->json->text(plugin->json->get(event->data, "room"));
+	pbx_leg leg;
+
+	if (leg_id && room && room[0] && plugin->calls->find_leg(leg_id, &leg) == PBX_OK)
+		record_consider_room(plugin, leg, room);
+}
+
 static void on_event(void *self, const struct pbx_event *event)
 {
 	struct plugin *plugin = self;
@@ -318,6 +328,8 @@ static void on_event(void *self, const struct pbx_event *event)
 		return;
 	if (strcmp(event->type, "bridge.entered") == 0)
 		on_bridge(plugin, event);
+	else if (strcmp(event->type, "room.entered") == 0)
+		on_room(plugin, event);
 	else
 		record_forget_group(plugin, event->call_id);
 }
@@ -375,7 +387,7 @@ static int recording_start(void *self)
 {
 	struct plugin *plugin = self;
 	pbx_subscription subscription;
-	int err = plugin->bus->subscribe(plugin->host, "bridge.entered,call.ended", on_event, plugin, &subscription);
+	int err = plugin->bus->subscribe(plugin->host, "bridge.entered,room.entered,call.ended", on_event, plugin, &subscription);
 
 	if (err == PBX_OK)
 		err = claim_keys(plugin, plugin->settings->key_record, record_key_record);

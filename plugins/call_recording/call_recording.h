@@ -98,6 +98,8 @@ struct conversation {
 };
 /* PBX_OK, PBX_ENOENT: one of them has gone. */
 int conversation_of(struct plugin *plugin, pbx_leg one, pbx_leg other, struct conversation *ret_conversation);
+/* Of one party with a room of many, which is called as the room is: what it says and hears is the whole conversation. PBX_OK, PBX_ENOENT. */
+int conversation_in_room(struct plugin *plugin, pbx_leg leg, const char *room, struct conversation *ret_conversation);
 /* WISH_…, and whose rule it is ("" none). is_ours: whether a party is ours is asked of the rule: which leg is recorded. */
 uint32_t policy_of(const struct plugin *plugin, const struct conversation *conversation, const char **ret_rule, pbx_leg *ret_leg);
 bool policy_takes_share(uint32_t percent); /* by chance */
@@ -110,7 +112,8 @@ struct active *active_of_call(const struct plugin *plugin, const char *call_id);
 int record_begin(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *trigger, const char *rule,
 		 struct active **ret_active);
 int record_pause(struct active *active, bool on);
-void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other); /* two parties talk now */
+void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other);         /* two parties talk now */
+void record_consider_room(struct plugin *plugin, pbx_leg leg, const char *room); /* a party is in a room of many now */
 int record_on_demand(struct plugin *plugin, pbx_leg leg, const char *trigger, struct active **ret_active);
 void record_forget_group(struct plugin *plugin, const char *call_id);
 void record_hand_over(struct plugin *plugin);

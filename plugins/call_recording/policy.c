@@ -62,6 +62,27 @@ int conversation_of(struct plugin *plugin, pbx_leg one, pbx_leg other, struct co
 	return PBX_OK;
 }
 
+int conversation_in_room(struct plugin *plugin, pbx_leg leg, const char *room, struct conversation *ret_conversation)
+{
+	struct party party;
+	int err = look_at(plugin, leg, &party);
+
+	if (err != PBX_OK)
+		return err;
+	memset(ret_conversation, 0, sizeof *ret_conversation);
+	ret_conversation->caller = ret_conversation->called = leg;
+	ret_conversation->direction = party.peer[0] ? "inbound" : "internal";
+	ret_conversation->caller_is_ours = party.account[0];
+	ret_conversation->called_is_ours = true;
+	memcpy(ret_conversation->call_id, party.call_id, ID_SIZE);
+	memcpy(ret_conversation->other_call_id, party.call_id, ID_SIZE);
+	memcpy(ret_conversation->group_id, party.linked_id, ID_SIZE);
+	(void)snprintf(ret_conversation->trunk, TEXT_SIZE, "%s", party.peer);
+	(void)snprintf(ret_conversation->from, TEXT_SIZE, "%s", party.account[0] ? party.account : party.number);
+	(void)snprintf(ret_conversation->to, TEXT_SIZE, "%s", room);
+	return PBX_OK;
+}
+
 /* "10*" is every number that begins so. */
 static bool fits(const char *pattern, const char *number)
 {

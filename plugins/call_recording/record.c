@@ -182,7 +182,8 @@ static void announce(struct plugin *plugin, const struct conversation *conversat
 	if (!plugin->settings->announce)
 		return;
 	(void)plugin->calls->play(conversation->caller, plugin->settings->announcement); /* a missing prompt is logged by the media */
-	(void)plugin->calls->play(conversation->called, plugin->settings->announcement);
+	if (conversation->called.id != conversation->caller.id)
+		(void)plugin->calls->play(conversation->called, plugin->settings->announcement);
 }
 
 int record_begin(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *trigger, const char *rule,
@@ -195,7 +196,7 @@ int record_begin(struct plugin *plugin, const struct conversation *conversation,
 	if (!active)
 		return PBX_ENOMEM;
 	(void)snprintf(path, sizeof path, "%s/%s", plugin->storage, active->path);
-	bool is_called = leg.id == conversation->called.id;
+	bool is_called = leg.id != conversation->caller.id;
 	const struct pbx_record_spec spec = {
 		.size = sizeof spec,
 		.what = PBX_RECORD_BOTH,
@@ -228,21 +229,33 @@ int record_begin(struct plugin *plugin, const struct conversation *conversation,
 	return PBX_OK;
 }
 
+static void ask_rules(struct plugin *plugin, const struct conversation *conversation)
+{
+	const char *rule;
+	pbx_leg leg;
+	uint32_t wish = policy_of(plugin, conversation, &rule, &leg);
+
+	if (wish == WISH_ALWAYS)
+		(void)record_begin(plugin, conversation, leg, "rule", rule, NULL); /* failing, it was logged */
+	else if (wish == WISH_ON_DEMAND && is_of_group(plugin, conversation))
+		(void)record_begin(plugin, conversation, leg, "transfer", rule, NULL);
+}
+
 void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other)
 {
 	struct conversation conversation;
-	const char *rule;
-	pbx_leg leg;
 
-	if (!plugin->settings->enabled || active_of_leg(plugin, one) || active_of_leg(plugin, other) ||
-	    conversation_of(plugin, one, other, &conversation) != PBX_OK)
-		return;
-	uint32_t wish = policy_of(plugin, &conversation, &rule, &leg);
+	if (plugin->settings->enabled && !active_of_leg(plugin, one) && !active_of_leg(plugin, other) &&
+	    conversation_of(plugin, one, other, &conversation) == PBX_OK)
+		ask_rules(plugin, &conversation);
+}
 
-	if (wish == WISH_ALWAYS)
-		(void)record_begin(plugin, &conversation, leg, "rule", rule, NULL); /* failing, it was logged */
-	else if (wish == WISH_ON_DEMAND && is_of_group(plugin, &conversation))
-		(void)record_begin(plugin, &conversation, leg, "transfer", rule, NULL);
+void record_consider_room(struct plugin *plugin, pbx_leg leg, const char *room)
+{
+	struct conversation conversation;
+
+	if (plugin->settings->enabled && !active_of_leg(plugin, leg) && conversation_in_room(plugin, leg, room, &conversation) == PBX_OK)
+		ask_rules(plugin, &conversation);
 }
 
 /* PBX_EPERM: a rule forbids it. PBX_ESTATE: the leg talks to nobody. PBX_EEXIST: it is recorded. */

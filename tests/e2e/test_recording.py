@@ -148,3 +148,20 @@ def test_wideband_calls_stay_wideband_in_every_format(make_pbx, phones):
         assert levels[0][0] > -25 and levels[1][1] > -25, (codec, form, levels)
         assert levels[0][1] < levels[0][0] - 40 and levels[1][0] < levels[1][1] - 40, (codec, form, levels)
         assert pbx.ctl("recording", "verify", row["id"])["intact"]
+
+
+def test_a_conference_is_recorded_by_the_number_of_its_room(make_pbx, phones):
+    pbx = make_pbx('conference:\n  announce: false\ncall_recording:\n  min_free_mb: 0\n  rules: [{name: board, extensions: ["2000"], record: always}]\n')
+    parties = phones(pbx, "1001", "1002", "1003")
+    for phone in parties:
+        phone.dial("2000").established()
+    pbx.wait_for(lambda: [each["duration_ms"] > 3000 for each in pbx.ctl("recording", "active")] == [True] * 3, "three seconds of each party", 30)
+    for phone in parties:
+        phone.hangup()
+    recordings = {recording["from"]: recording for recording in stored(pbx, 3)}
+    for phone in parties:
+        rate, (said, heard) = channels(file_of(pbx, recordings[phone.number]))
+        all_were_there = slice(-2 * rate, -rate)
+        assert recordings[phone.number]["to"] == "2000" and hears(said[all_were_there], phone.hertz)
+        for other in parties:
+            assert (silent_at if other is phone else hears)(heard[all_were_there], other.hertz)
