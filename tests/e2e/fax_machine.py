@@ -1,15 +1,14 @@
 """A fax machine: SIP of our own (talker.py), modem and T.38 by spandsp in a process of its own (fax_machine.c)."""
-import os
-import pathlib
 import re
 import subprocess
 
 from ear import PCMU
+from pbx import BUILD
 from ports import free_range
 from sip_client import SipClient
 from talker import Talker
 
-PROGRAM = pathlib.Path(os.environ.get("PBX_BUILD", "build")) / "tests" / "e2e" / "fax_machine"
+PROGRAM = BUILD / "tests" / "e2e" / "fax_machine"
 IMAGE = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image {port} udptl t38\r\n"
          "a=T38FaxVersion:0\r\na=T38MaxBitRate:14400\r\na=T38FaxRateManagement:transferredTCF\r\na=T38FaxMaxDatagram:300\r\n")
 

@@ -12,8 +12,8 @@ class Mirror(Talker):
     """kind: its number for the codec. What the other side says comes back to it, so it hears itself as the codec has it."""
 
     def __init__(self, pbx, number, secret, rtpmap, kind, fmtp=""):
-        self.rtpmap, self.kind, self.fmtp = rtpmap, kind, fmtp
         super().__init__(pbx, number, secret, 0)
+        self.rtpmap, self.kind, self.fmtp = rtpmap, kind, fmtp
 
     def _speak(self):
         while not self._closing.is_set():

@@ -1,10 +1,18 @@
 """SIPp with a scenario of ours: exact messages on the wire, where a phone would be too polite."""
+import re
 import subprocess
+import time
 from pathlib import Path
 
 from ports import free_port, free_range
 
 SCENARIOS = Path(__file__).parent / "scenarios"
+
+
+def is_bound(port):
+    """Whether anybody here has the port, on whatever address."""
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("udp", "udp6", "tcp", "tcp6")]
+    return any(line.split()[1].endswith(f":{port:04X}") for table in tables for line in table)
 
 
 class Sipp:
@@ -25,6 +33,19 @@ class Sipp:
             command += ["-au", user, "-ap", secret]
         self.process = subprocess.Popen(command + list(map(str, args)), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
+        if self._answers():
+            self._wait_until_bound()
+
+    def _answers(self):
+        scenario = re.sub("<!--.*?-->", "", (SCENARIOS / f"{self.name}.xml").read_text(), flags=re.S)
+        return re.search("<(recv|send)\\b", scenario)[1] == "recv"
+
+    def _wait_until_bound(self):
+        """A request that comes earlier meets nobody."""
+        deadline = time.monotonic() + 10
+        while self.process.poll() is None and not is_bound(self.port):
+            assert time.monotonic() < deadline, f"{self.name}: SIPp has not taken port {self.port}"
+            time.sleep(0.01)
 
     def join(self, seconds=60):
         _, err = self.process.communicate(timeout=seconds)
