@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 pattern=${1:-}
 jobs=$(nproc)
-units_at_once=$((jobs * 2)) # most of a unit test is waiting
+units_at_once=$((jobs * 3)) # most of a unit test is waiting
 calls_at_once=$((jobs * 5 / 2)) # and more than half of a call: three at once left two cores idle for most of their time
 [ "$calls_at_once" -le 8 ] || calls_at_once=8 # windows of tests/e2e/ports.py
 failed=()
@@ -48,7 +48,7 @@ if [ ${#failed[@]} -eq 0 ]; then
 	fi
 	ring "calls" calls
 	wait
-	[ -n "$pattern" ] || ring "fuzzers" tests/fuzz/run.sh "${FUZZ_SECONDS:-5}"
+	[ -n "$pattern" ] || ring "fuzzers" tests/fuzz/run.sh "${FUZZ_SECONDS:-4}"
 fi
 
 if [ ${#failed[@]} -gt 0 ]; then
