@@ -29,7 +29,8 @@ static bool is_expected(const struct core_leg *leg, uint32_t way)
 {
 	uint8_t direction = way == PBX_FROM_PARTY ? CORE_RECV : CORE_SEND;
 
-	return leg->state == PBX_LEG_ANSWERED && leg->configured && !leg->config.t38.on && leg->config.direction & direction && !leg->holds_us && !leg->held_by_us;
+	return leg->state == PBX_LEG_ANSWERED && leg->configured && !leg->config.t38.on && leg->config.direction & direction &&
+	       !leg->holds_us && !leg->held_by_us;
 }
 
 static uint64_t since(uint64_t at_ms)

@@ -113,8 +113,8 @@ static int send_invite(struct ua_dialog *dialog)
 	dialog->out = nta_outgoing_tcreate(
 		dialog->nta, ua_on_invite_response, dialog, dialog->route && !path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
 		ua_url(dialog->first.target), TAG_IF(path, SIPTAG_ROUTE_STR(path)), SIPTAG_CONTACT_STR(dialog->contact),
-		SIPTAG_MAX_FORWARDS_STR(max_forwards), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent), SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE),
-		SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
+		SIPTAG_MAX_FORWARDS_STR(max_forwards), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
+		SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
 		TAG_IF(dialog->route, TPTAG_MTU(UA_ANY_SIZE)), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());

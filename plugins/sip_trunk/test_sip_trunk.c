@@ -352,10 +352,10 @@ START_TEST(codecs_and_the_rest_are_told_to_signalling)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house();
 
-	run(pbx,
-	    "trunk add line host=line.example port=5080 transport=tcp outbound_proxy=sip:edge.example codec_preferences=G.711a,G.722 "
-	    "allowed_ips=192.0.2.0/24 certificate=line.example trusted=true 'headers=X-Account: 42' show=pai,history srtp=required "
-	    "dtmf=info keep_alive_interval_s=0 session_timers=always session_expires_s=600 sip_dscp=26 rtp_dscp=46 crlf_keepalive_s=25 t38=pass");
+	run(pbx, "trunk add line host=line.example port=5080 transport=tcp outbound_proxy=sip:edge.example codec_preferences=G.711a,G.722 "
+		 "allowed_ips=192.0.2.0/24 certificate=line.example trusted=true 'headers=X-Account: 42' show=pai,history srtp=required "
+		 "dtmf=info keep_alive_interval_s=0 session_timers=always session_expires_s=600 sip_dscp=26 rtp_dscp=46 "
+		 "crlf_keepalive_s=25 t38=pass");
 	const struct pbx_sip_peer *peer = fake_peer(pbx, "line");
 	ck_assert_str_eq(fake_peer_list(pbx, "line", "codecs"), "PCMA,G722");
 	ck_assert_str_eq(fake_peer_list(pbx, "line", "addresses"), "192.0.2.0/24");

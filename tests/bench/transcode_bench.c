@@ -23,8 +23,7 @@
 #define ROUND_MS 3000u
 #define FIFO_SAMPLES (2 * RTP_MOST_FRAME_SAMPLES)
 
-static const char *const usual[] = { "PCMU", "PCMA", "L16/16000",  "G722",        "G726-32", "GSM",
-				     "G729", "iLBC", "speex/8000", "opus",    NULL };
+static const char *const usual[] = { "PCMU", "PCMA", "L16/16000", "G722", "G726-32", "GSM", "G729", "iLBC", "speex/8000", "opus", NULL };
 static uint64_t sent; /* packets, since a path began */
 
 /* The kernel's part is not measured here: packets go nowhere (the linker has sendto lead here). */

@@ -8,8 +8,7 @@
 		.kind = PBX_SAY_PROMPT, .text = (id)                                                                                       \
 	}
 
-static const char *const reasons[] = { "",	"done",	   "terminated", "timeout", "nothing",
-				       "too_few", "invalid", "hangup",	  "stopped" };
+static const char *const reasons[] = { "", "done", "terminated", "timeout", "nothing", "too_few", "invalid", "hangup", "stopped" };
 
 static void on_done(void *self, pbx_leg leg, const struct pbx_collected *collected)
 {
@@ -198,9 +197,9 @@ START_TEST(a_pattern_ends_it_as_soon_as_all_is_clear)
 	ck_assert_str_eq(typed_for(pbx, leg, "[5-7]Z,9N.", "8"), "b:invalid(8) ");
 	ck_assert_str_eq(typed_for(pbx, leg, "[5-7]Z,9N.", "91"), "b:invalid(91) ");
 	ck_assert_str_eq(typed_for(pbx, leg, "[5-7]Z,9N.", "9234#"), "b:terminated(9234) ");
-	ck_assert_str_eq(typed_for(pbx, leg, "[5-7]Z,9N.", "92#"), "b:invalid(92) ");  /* one or more */
+	ck_assert_str_eq(typed_for(pbx, leg, "[5-7]Z,9N.", "92#"), "b:invalid(92) "); /* one or more */
 	ck_assert_str_eq(typed_for(pbx, leg, ".", "0#"), "b:terminated(0) ");
-	ck_assert_str_eq(typed_for(pbx, leg, "1,#", "#"), "b:done(#) ");	       /* it has a place there */
+	ck_assert_str_eq(typed_for(pbx, leg, "1,#", "#"), "b:done(#) "); /* it has a place there */
 	ck_assert_str_eq(typed_for(pbx, leg, "[13*]X", "*7"), "b:done(*7) ");
 }
 END_TEST
