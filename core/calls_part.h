@@ -3,8 +3,8 @@
 #include "calls_inner.h"
 
 #define CORE_CALLS_EVENT_TYPES 20
-#define CORE_CALLS_ROUTES 8
-#define CORE_CALLS_COMMANDS 5
+#define CORE_CALLS_ROUTES 9
+#define CORE_CALLS_COMMANDS 6
 
 extern const struct pbx_event_type core_calls_event_types[CORE_CALLS_EVENT_TYPES];
 extern const struct pbx_route core_calls_routes[CORE_CALLS_ROUTES];

@@ -109,6 +109,45 @@ static void hang_up(void *self, pbx_request request)
 	(void)requests->reply(request, 200, object);
 }
 
+/* The leg that rings and is named, else the asker's own, else the only one. */
+static struct core_leg *ringing_asked(pbx_request request, const struct core_call *call)
+{
+	const char *leg_id = requests->text(request, "leg_id"), *account = requests->own_account(request);
+	struct core_leg *found = NULL;
+
+	for (struct core_leg *leg = call->legs; leg; leg = leg->next) {
+		if (leg->is_caller || leg->state != PBX_LEG_RINGING || (leg_id && strcmp(leg->id, leg_id) != 0) ||
+		    (account[0] && strcmp(leg->account, account) != 0))
+			continue;
+		if (found)
+			return NULL;
+		found = leg;
+	}
+	return found;
+}
+
+static void answer(void *self, pbx_request request)
+{
+	const struct core_call *call = call_asked(request);
+	const struct core_leg *leg = call ? ringing_asked(request, call) : NULL;
+
+	(void)self;
+	if (!call)
+		return;
+	if (!leg) {
+		(void)requests->fail(request, 409, "does_not_ring", "leg_id", "no phone, or more than one, rings here: name its leg");
+		return;
+	}
+	int err = leg->driver->talk ? leg->driver->talk(leg->dialog) : PBX_ENOTSUP;
+	if (err != PBX_OK) {
+		(void)requests->fail(request, 409, err == PBX_ENOTSUP ? "phone_cannot" : "does_not_ring", NULL,
+				     err == PBX_ENOTSUP ? "this phone does not say that it answers when asked (Allow-Events: talk)"
+							: "the phone does not ring any more");
+		return;
+	}
+	(void)requests->reply(request, 202, core_calls_show(call->id));
+}
+
 /* Who holds or transfers: the leg that is named, else the asker's own, else the caller. */
 static struct core_leg *party_asked(pbx_request request, const struct core_call *call)
 {
@@ -347,6 +386,10 @@ static void pick_up(void *self, pbx_request request)
 	{                                                                                                                                  \
 		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that holds; your own, or the caller's, when not given"           \
 	}
+#define RINGING_LEG                                                                                                                        \
+	{                                                                                                                                  \
+		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that rings; your own, or the only one, when not given"           \
+	}
 #define TRANSFER                                                                                                                           \
 	ARGS(ID, { .name = "to", .type = PBX_TYPE_TEXT, .help = "The number that the other party goes to (blind)" },                       \
 	     { .name = "with", .type = PBX_TYPE_TEXT, .help = "Another call of who transfers: the others of both meet (attended)" },       \
@@ -369,6 +412,9 @@ const struct pbx_route core_calls_routes[] = {
 	{ "GET", "/calls/{id}", show, "calls:read", "One call with its legs", 0, ARGS(ID), CALL },
 	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID),
 	  REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }) },
+	{ "POST", "/calls/{id}:answer", answer, "calls:write",
+	  "Let the phone that rings take the call, as if its receiver were lifted (Event: talk); call.answered tells when it has",
+	  PBX_ROUTE_WRITES, ARGS(ID, RINGING_LEG), CALL },
 	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES,
 	  ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
@@ -388,6 +434,7 @@ _Static_assert(sizeof core_calls_routes / sizeof core_calls_routes[0] == CORE_CA
 const struct pbx_command core_calls_commands[] = {
 	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
 	{ "calls legs", show, "A call under way with its legs and how they sound", ARGS(ID), NULL, 0 },
+	{ "calls answer", answer, "Let the phone that rings take the call", ARGS(ID, RINGING_LEG), NULL, 0 },
 	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
 	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },

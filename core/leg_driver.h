@@ -57,6 +57,10 @@ struct core_leg_driver {
 	int (*accept_offer)(void *dialog, const struct core_media_desc *answer);
 	int (*refuse_offer)(void *dialog, uint32_t sip_code);
 
+	/* Asks the phone of an outbound leg that rings to take the call, as if somebody had lifted its receiver. It answers as it would then.
+	 * PBX_OK: it is asked. PBX_ENOTSUP: it does not say that it can. PBX_ESTATE. May be NULL. */
+	int (*talk)(void *dialog);
+
 	/* A digit by INFO, for peers without telephone-event. PBX_OK, PBX_ENOTSUP. */
 	int (*send_digit)(void *dialog, char digit, uint32_t duration_ms);
 	/* Answers a REFER that on_transfer brought: progress 100, 180, 200, 4xx-6xx by NOTIFY sipfrag. */

@@ -231,8 +231,18 @@ int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, c
 		       : PBX_EIO;
 }
 
+static bool has_event(const sip_allow_events_t *allowed, const char *name)
+{
+	for (const msg_param_t *item = allowed ? allowed->k_items : NULL; item && *item; item++)
+		if (strcasecmp(*item, name) == 0)
+			return true;
+	return false;
+}
+
 void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip)
 {
+	if (sip->sip_allow_events)
+		dialog->peer_talks = has_event(sip->sip_allow_events, "talk");
 	if (sip->sip_allow)
 		dialog->peer_updates = sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE);
 }
@@ -414,6 +424,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.peer_dtmf = ua_peer_dtmf,
 	.peer_dscp = ua_peer_media_dscp,
 	.peer_t38 = ua_peer_t38,
+	.talk = ua_talk,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

@@ -29,6 +29,7 @@ struct ua_dialog {
 	nta_reliable_t *reliable; /* our 18x that has no PRACK yet */
 	uint32_t rseq;            /* of the last reliable 18x of theirs; 0: none */
 	bool peer_updates;        /* it takes UPDATE: its Allow says so */
+	bool peer_talks;          /* it can be told to answer: its Allow-Events says "talk" */
 	bool peer_acknowledges;   /* its INVITE says that it knows PRACK */
 	bool peer_demands;        /* its INVITE wants every 18x reliable */
 	bool early_agreed;        /* offer and answer have passed before the 200, so that there may be new ones */
@@ -123,6 +124,7 @@ int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog);
 void ua_cancel(struct ua_dialog *dialog, uint32_t cause);
 int ua_ring(void *dialog, const struct core_media_desc *early);
 int ua_answer(void *dialog, const struct core_media_desc *answer);
+int ua_talk(void *dialog); /* outgoing.c */
 int ua_reject(void *dialog, uint32_t sip_code, uint32_t cause, const char *text);
 int ua_redirect(void *dialog, const char *contact);
 int ua_update(void *dialog, const struct core_media_desc *offer);

@@ -220,6 +220,21 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 	core_leg_on_answered(dialog->leg, &answer);
 }
 
+int ua_talk(void *self)
+{
+	struct ua_dialog *dialog = self;
+
+	if (dialog->inbound || dialog->state != UA_RINGING || dialog->cancelled || !dialog->remote_tag[0])
+		return PBX_ESTATE;
+	if (!dialog->peer_talks)
+		return PBX_ENOTSUP;
+	if (!nta_leg_get_rtag(dialog->nta)) /* no memory: found without one */
+		(void)nta_leg_rtag(dialog->nta, dialog->remote_tag);
+	/* What it says to that nobody needs to know: it answers the call, or rings on. */
+	return ua_dialog_send(dialog, NULL, SIP_METHOD_NOTIFY, NULL, NULL, "Event: talk\nSubscription-State: active\n") ? PBX_OK
+															: PBX_ENOMEM;
+}
+
 /* Best q first; what has the same q stays in order. */
 static uint32_t sort_targets(const sip_contact_t *contacts, const sip_contact_t *ret_sorted[MOST_TARGETS])
 {

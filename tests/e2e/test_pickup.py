@@ -66,3 +66,28 @@ def test_a_pick_up_that_comes_too_late_hangs_up(pbx, phones, talkers):
     carol.closed()
     alice.hangup()
     bob.closed()
+
+
+def test_a_phone_that_rings_is_told_to_answer(pbx, phones, talkers):
+    """By REST, in the dialog that rings (Event: talk), and only when the phone says that it can."""
+    callee, caller = talkers(pbx, "1002"), phones(pbx, "1001")
+    caller.dial("1002")
+    invite = callee.expect("INVITE", 10)
+    callee.reply(invite, 180, "Ringing")
+    pbx.wait_event("call.ringing")
+    call = pbx.ctl("calls", "list")[0]["call_id"]
+    assert pbx.http("POST", f"/calls/{call}:answer")[0] == 409
+    callee.reply(invite, 180, "Ringing", ["Allow-Events: hold, talk"])
+
+    def asked():
+        return pbx.http("POST", f"/calls/{call}:answer")[0] == 202
+    pbx.wait_for(asked, "the second 180 to be heard")
+    notify = callee.expect("NOTIFY")
+    assert (notify.get("Event"), notify.get("Call-ID")) == ("talk", invite.get("Call-ID")) and f"tag={callee.tag}" in notify.get("To")
+    callee.reply(notify, 200, "OK")
+    callee.reply(invite, 200, "OK", body=callee.session())
+    callee.expect("ACK")
+    caller.established()
+    assert pbx.http("POST", f"/calls/{call}:answer")[0] == 409
+    caller.hangup()
+    callee.closed()
