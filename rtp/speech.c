@@ -253,9 +253,12 @@ static int speak_anew(const struct core_speech *speech, struct pbx_diag *diag)
 int rtp_speech_make(const struct core_speech *speech, struct pbx_diag *diag)
 {
 	struct pbx_diag own = { .text = "" };
+	struct timespec heard[2];
 
-	if (utimensat(AT_FDCWD, core_speech_path(speech), NULL, 0) == 0)
-		return PBX_OK; /* and it was heard just now */
+	(void)clock_gettime(CLOCK_REALTIME, &heard[0]); /* finer than a file system's own "now" */
+	heard[1] = heard[0];
+	if (utimensat(AT_FDCWD, core_speech_path(speech), heard, 0) == 0)
+		return PBX_OK;
 	int err = speak_anew(speech, &own);
 	if (err != PBX_OK)
 		core_log(PBX_LOG_ERROR, "prompts", NULL, "not_spoken", "result=%d reason=\"%s\"", err, own.text);

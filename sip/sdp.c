@@ -110,14 +110,17 @@ static uint8_t read_xr(const char *text)
 	return xr;
 }
 
+#define DIGITS "0123456789"
+#define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-!#$%&'*+.^_`{|}~"
+
 static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels,
 		      const char *fmtp)
 {
 	struct core_codec *codec = &desc->codecs[desc->codec_count];
 	unsigned long count = channels ? strtoul(channels, NULL, 10) : 1;
 
-	if (desc->codec_count == CORE_MOST_CODECS || !name || !name[0] || strlen(name) >= sizeof codec->name || clock_hz == 0 ||
-	    clock_hz > 384000 || (fmtp && strlen(fmtp) >= sizeof codec->fmtp))
+	if (desc->codec_count == CORE_MOST_CODECS || !name || !name[0] || strlen(name) >= sizeof codec->name || name[strspn(name, TOKEN)] ||
+	    clock_hz == 0 || clock_hz > 384000 || (fmtp && strlen(fmtp) >= sizeof codec->fmtp))
 		return;
 	memset(codec, 0, sizeof *codec);
 	memcpy(codec->name, name, strlen(name) + 1);
@@ -396,9 +399,6 @@ static int read_session(struct ua_sdp *sdp, const sdp_session_t *session, bool i
 	*ret_desc = desc;
 	return PBX_OK;
 }
-
-#define DIGITS "0123456789"
-#define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-!#$%&'*+.^_`{|}~"
 
 /* Takes one or more of the legal characters off a line. */
 static bool take(const char **at, const char *end, const char *legal)
