@@ -14,21 +14,25 @@
 #include "worker.h"
 
 #include <pbx/calls.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-#define READY_AT_ONCE 128
 #define LOOK_AFTER_MS 100
 #define VOICE_NICE (-10)     /* before the pools that hash passwords and write the database */
 #define CROWDED_PACKETS 1000 /* within LOOK_AFTER_MS: from here on packets are taken by the handful */
 #define REST_US 500          /* what a handful may cost a packet: half of it at the median */
 #define MOST_TICKS_LATE 40   /* what was missed in a longer stall is not caught up with */
 
-/* Low bits of an epoll datum tell which of a session's sockets it is; 0 is the command eventfd, 1 the clock. */
+/* What an epoll datum is besides a session's address, whose low bit tells which of its sockets. */
+enum {
+	FOR_COMMANDS = 0,
+	FOR_CLOCK = 1,
+	FOR_NOBODY = 2 /* a session that left in this round */
+};
+
 #define FOR_RTCP 1u
 
 uint64_t rtp_worker_now_us(void)
@@ -204,11 +208,20 @@ static void part(struct rtp_session *session)
 	rtp_relay_interrupted(peer);
 }
 
+static void forget_ready(struct rtp_worker *worker, const struct rtp_session *session)
+{
+	for (int i = 0; i < worker->ready_count; i++) {
+		if ((worker->ready[i].data.u64 & ~(uint64_t)FOR_RTCP) == (uintptr_t)session)
+			worker->ready[i].data.u64 = FOR_NOBODY;
+	}
+}
+
 static void leave(struct rtp_worker *worker, struct rtp_session *session)
 {
 	part(session);
 	take_off_wheel(session);
 	watch(worker, session, EPOLL_CTL_DEL);
+	forget_ready(worker, session);
 	if (session->prev)
 		session->prev->next = session->next;
 	else
@@ -412,12 +425,10 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	}
 }
 
-static void on_commands(struct rtp_worker *worker)
+static void obey_all(struct rtp_worker *worker)
 {
-	uint64_t wakes;
 	struct rtp_node *node;
 
-	(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP ||
@@ -445,20 +456,24 @@ static void look_after(struct rtp_worker *worker)
 		rtp_session_look_after(session);
 }
 
-/* Commands change what the other events of a round are about (a session may leave), so they come last. */
-static bool on_ready(struct rtp_worker *worker, const struct epoll_event *event)
+static void on_ready(struct rtp_worker *worker, const struct epoll_event *event)
 {
-	if (event->data.u64 == 0)
-		return true;
-	if (event->data.u64 == 1) {
-		on_clock(worker);
-		return false;
-	}
-	struct rtp_session *session = (struct rtp_session *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_RTCP);
+	uint64_t wakes;
 
-	rtp_session_read(session, event->data.u64 & FOR_RTCP);
-	worker->reads++;
-	return false;
+	switch (event->data.u64) {
+	case FOR_NOBODY:
+		return;
+	case FOR_COMMANDS:
+		(void)!read(worker->command_fd, &wakes, sizeof wakes); /* only to make it quiet again: who sends later calls again */
+		obey_all(worker);
+		return;
+	case FOR_CLOCK:
+		on_clock(worker);
+		return;
+	default:
+		rtp_session_read((struct rtp_session *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_RTCP), event->data.u64 & FOR_RTCP);
+		worker->reads++;
+	}
 }
 
 /* A thread that is woken for each packet pays more for waking than for the packet, and its priority lets it wake at once. With
@@ -474,18 +489,14 @@ static void rest(const struct rtp_worker *worker)
 static void *worker_main(void *argument)
 {
 	struct rtp_worker *worker = argument;
-	struct epoll_event ready[READY_AT_ONCE];
 
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), VOICE_NICE); /* of this thread alone; not permitted: no matter */
 	while (!worker->quit) {
-		int count = epoll_wait(worker->epoll_fd, ready, READY_AT_ONCE, worker->sessions ? LOOK_AFTER_MS : -1);
-		bool commands = false;
-
+		worker->ready_count = epoll_wait(worker->epoll_fd, worker->ready, RTP_READY_AT_ONCE, worker->sessions ? LOOK_AFTER_MS : -1);
 		read_clock(worker);
-		for (int i = 0; i < count; i++)
-			commands |= on_ready(worker, &ready[i]);
-		if (commands)
-			on_commands(worker);
+		obey_all(worker); /* called for or not: a packet may answer a message that left after its command was sent */
+		for (int i = 0; i < worker->ready_count; i++)
+			on_ready(worker, &worker->ready[i]);
 		look_after(worker);
 		if (worker->crowded && !worker->quit)
 			rest(worker);
@@ -495,7 +506,7 @@ static void *worker_main(void *argument)
 
 static int open_files(struct rtp_worker *worker)
 {
-	struct epoll_event command = { .events = EPOLLIN, .data.u64 = 0 }, clock = { .events = EPOLLIN, .data.u64 = 1 };
+	struct epoll_event command = { .events = EPOLLIN, .data.u64 = FOR_COMMANDS }, clock = { .events = EPOLLIN, .data.u64 = FOR_CLOCK };
 
 	worker->road_fd = -1;
 	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);

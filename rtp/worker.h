@@ -8,6 +8,7 @@
 #include <core/owner.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 
 #define RTP_JOIN 1u      /* session: becomes the worker's */
 #define RTP_LEAVE 2u     /* session: stops being the worker's, goes to another with all it has */
@@ -133,6 +134,8 @@ struct rtp_common {
 #define RTP_RTCP_OTHER 7u
 #define RTP_RTCP_TYPES 8u
 
+#define RTP_READY_AT_ONCE 128
+
 struct rtp_worker {
 	uint32_t index;
 	struct rtp_common *common;
@@ -147,6 +150,8 @@ struct rtp_worker {
 
 	/* The thread's own. */
 	uint64_t now_us, now_ms;
+	struct epoll_event ready[RTP_READY_AT_ONCE]; /* what this round is about */
+	int ready_count;                             /* -1: interrupted */
 	struct rtp_session *sessions;
 	struct rtp_session *wheel[RTP_WHEEL_SLOTS];
 	struct rtp_mix *mixes;
@@ -163,7 +168,8 @@ struct rtp_worker {
 int rtp_worker_start(struct rtp_worker *worker, uint32_t index, struct rtp_common *common);
 /* [loop] Waits for the thread; what it still has is the caller's again. */
 void rtp_worker_stop(struct rtp_worker *worker);
-/* [loop] Commands are heard once the worker is called, so that all of a callback cost one wake-up. */
+/* [loop] Commands are obeyed before the packets of a worker's round, and it has a round at the latest when it is called: all of a
+ * callback cost one wake-up. */
 void rtp_worker_send(struct rtp_worker *worker, struct rtp_command *command);
 void rtp_worker_call(struct rtp_worker *worker);
 uint64_t rtp_worker_cpu_us(const struct rtp_worker *worker); /* [loop] what the thread has used */

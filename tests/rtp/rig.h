@@ -25,7 +25,7 @@ void rig_stop(void); /* fails the test when a stream, a source or a port is left
 	} while (0)
 void rig_round(void); /* one round, waiting a millisecond at most */
 uint64_t rig_now_ms(void);
-/* Until the worker of a group has done all it was told so far: a packet sent after a command may overtake it. */
+/* Until the worker of a group has done all it was told so far, and its figures and the kernel's part are as of then. */
 void rig_obeyed(uint64_t group);
 
 /* A plugin with codecs of this test's own; NULL: there is none. Change it before rig_start. */

@@ -3,6 +3,7 @@
 #include "rig.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <rtp/g711.h>
 #include <sys/resource.h>
 
@@ -70,6 +71,25 @@ START_TEST(works_over_ipv6_and_between_the_two_worlds)
 	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 3);
 	phone_say(&bob, 4);
 	ck_assert_uint_eq(phone_must_hear(&alice).payload[0], 4);
+	hang_up();
+}
+END_TEST
+
+START_TEST(what_follows_a_command_finds_it_obeyed)
+{
+	struct pollfd at_bob;
+
+	rig_start();
+	phone_init(&alice, AF_INET);
+	phone_init(&bob, AF_INET);
+	phone_call(&alice, 1, "PCMU");
+	phone_call(&bob, 1, "PCMU");
+	core_loop_settle();
+	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
+	phone_say(&alice, 9); /* as a phone does that has our answer before our callback is over: the worker was not called yet */
+	at_bob = (struct pollfd){ .fd = bob.rtp_fd, .events = POLLIN };
+	ck_assert_int_eq(poll(&at_bob, 1, 5000), 1);
+	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 9);
 	hang_up();
 }
 END_TEST
@@ -521,11 +541,11 @@ START_TEST(stale_streams_and_an_empty_range_are_ordinary_answers)
 END_TEST
 
 CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_and_between_the_two_worlds,
-	   loss_and_order_of_the_source_are_kept, payload_types_become_those_of_the_receiver, one_law_is_translated_to_the_other,
-	   frames_are_cut_to_the_receivers_length, a_stranger_is_dropped_and_counted, a_phone_behind_nat_is_learned_after_four_packets,
-	   four_packets_must_follow_one_another, the_address_of_sdp_takes_the_place_of_whoever_came_first,
-	   nothing_is_learned_when_nat_is_off, a_new_offer_moves_the_source_and_the_stream_goes_on,
-	   after_the_next_answer_a_rebound_nat_is_followed, broken_packets_are_counted_and_go_nowhere,
-	   streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
-	   what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
-	   stale_streams_and_an_empty_range_are_ordinary_answers)
+	   what_follows_a_command_finds_it_obeyed, loss_and_order_of_the_source_are_kept, payload_types_become_those_of_the_receiver,
+	   one_law_is_translated_to_the_other, frames_are_cut_to_the_receivers_length, a_stranger_is_dropped_and_counted,
+	   a_phone_behind_nat_is_learned_after_four_packets, four_packets_must_follow_one_another,
+	   the_address_of_sdp_takes_the_place_of_whoever_came_first, nothing_is_learned_when_nat_is_off,
+	   a_new_offer_moves_the_source_and_the_stream_goes_on, after_the_next_answer_a_rebound_nat_is_followed,
+	   broken_packets_are_counted_and_go_nowhere, streams_of_different_workers_meet_without_losing_a_packet,
+	   closing_right_after_a_meeting_is_safe, what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech,
+	   a_held_direction_hears_and_says_nothing, stale_streams_and_an_empty_range_are_ordinary_answers)
