@@ -123,6 +123,8 @@ class Party:
             first = first or self.answers.get(key)
             if first:
                 self.final(text, status, key, first)
+        elif key.endswith("CANCEL") and status == 481 and not self.over and not self.remote:
+            pass                             # it overtook the INVITE, which is still being repeated: so is this
         elif status >= 200:
             self.pending.pop(key, None)
         elif key.endswith("INVITE"):
