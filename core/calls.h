@@ -1,7 +1,8 @@
 /* core/calls.h - calls, legs, dials, bridges and routing inside the daemon; serves "pbx.calls/1", "pbx.route/1", "pbx.media/1", "pbx.rooms/1". All of it: [loop].
  *
  * calls.c     calls: begin, end, limits, draining        leg.c        legs: states, what the driver tells, who decides
- * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers, playing
+ * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers
+ * leg_play.c  what it is played, the keys sent to it       media.c      sources and probes for plugins
  * dial.c      ringing targets, first answer wins           dial_group.c one target: routed, resolved, forwarded
  * bridge.c    two legs talk, hold and music, keys          transfer.c   blind and attended
  * rooms.c     many legs talk, guests in a conversation

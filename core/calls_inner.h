@@ -257,6 +257,10 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 void core_leg_on_update_timer(void *self, pbx_timer timer);                           /* what was put off is tried again */
+void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
+void core_leg_media_fini(void);
+
+/* ---- leg_play.c ---- */
 int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
 /* In the party's language. */
@@ -265,8 +269,6 @@ void core_leg_language(const struct core_leg *leg, char ret_language[16]); /* se
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
 void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */
-void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
-void core_leg_media_fini(void);
 
 /* ---- collect.c ---- */
 int core_collect_begin(struct core_leg *leg, const struct pbx_collect *wish, void *self); /* pbx_calls.collect */

@@ -1,20 +1,16 @@
-/* leg_media.c - a leg and its stream: what is offered and answered, what is played, and what the media workers tell
+/* leg_media.c - a leg and its stream: what is offered and answered, and what the media workers tell of it
  *
  * Here the pure decisions of negotiate.c meet the leg they are for: whose codecs are preferred, which direction the hold flags ask for. */
 #include "calls_inner.h"
 #include "host.h"
 #include "srtp_suites.h"
 #include <pbx/directory.h>
-#include <pbx/music.h>
 #include <stdlib.h>
 
 #define STREAM_BUCKETS 4096u
-#define MOST_KEY_MS 8000u /* longer ones are sent as long as that */
-#define KEY_GAP_MS 50u
 
 const struct core_media_driver *core_media;
 static struct core_leg *by_stream[STREAM_BUCKETS];
-static uint64_t last_tag;
 
 void core_media_set_driver(const struct core_media_driver *driver)
 {
@@ -524,169 +520,7 @@ int core_leg_update(struct core_leg *leg)
 	return PBX_OK;
 }
 
-/* ---- playing ---- */
-
-/* A shared source that is heard already goes on: whoever takes a leg over does not make its music begin again. */
-static bool goes_on(struct core_leg *leg, const struct core_play *play, uint32_t play_for)
-{
-	if (play->kind != CORE_PLAY_SOURCE || !leg->play_tag || !play->source.id || leg->play_source.id != play->source.id)
-		return false;
-	leg->play_inherited = false;
-	leg->play_for = play_for;
-	return true;
-}
-
-static int begin_play(struct core_leg *leg, struct core_play *play, uint32_t play_for)
-{
-	if (!leg->has_stream)
-		return PBX_ESTATE;
-	if (goes_on(leg, play, play_for))
-		return PBX_OK;
-
-	play->tag = ++last_tag;
-	int err = core_media->play(leg->stream, play);
-	if (err != PBX_OK)
-		return err;
-	leg->play_tag = play->tag;
-	leg->play_for = play_for;
-	leg->play_source = play->source;
-	leg->play_inherited = false;
-	return PBX_OK;
-}
-
-int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
-{
-	struct core_play play = { .kind = kind, .text = text, .source = source };
-
-	return begin_play(leg, &play, play_for);
-}
-
-struct language_search {
-	const char *account;
-	char found[16];
-};
-
-static void look_up_language(void *context, const void *table)
-{
-	struct language_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.language);
-}
-
-void core_leg_language(const struct core_leg *leg, char ret_language[16])
-{
-	struct language_search search = { .account = leg->account };
-
-	if (leg->language[0])
-		CORE_TEXT(search.found, leg->language);
-	else if (leg->account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_language, &search);
-	core_text_copy(ret_language, 16, search.found);
-}
-
-int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for)
-{
-	char language[16];
-
-	core_leg_language(leg, language);
-	struct core_play play = { .kind = CORE_PLAY_FILE, .prompts = prompts, .prompt_count = count, .language = language };
-	return begin_play(leg, &play, play_for);
-}
-
-static void stop_inherited(void *context, void *id)
-{
-	struct core_leg *leg = core_leg_find((pbx_leg){ (uint64_t)(uintptr_t)id });
-
-	(void)context;
-	if (leg && leg->play_inherited)
-		core_leg_stop_play(leg);
-}
-
-void core_leg_leave_play(struct core_leg *leg)
-{
-	leg->play_for = 0;
-	leg->play_inherited = leg->play_tag && leg->play_source.id;
-	if (!leg->play_inherited || core_post(core_self(), stop_inherited, NULL, (void *)(uintptr_t)leg->handle.id, NULL) != PBX_OK)
-		core_leg_stop_play(leg);
-}
-
-int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for)
-{
-	const struct pbx_music *music = core_host_service("pbx.music/1", (uint32_t)sizeof *music);
-	pbx_source source;
-
-	if (!music->source || music->source(music->self, music_class, &source) != PBX_OK)
-		return PBX_ENOTSUP;
-	return core_leg_play(leg, CORE_PLAY_SOURCE, NULL, source, play_for);
-}
-
-void core_leg_stop_play(struct core_leg *leg)
-{
-	leg->play_tag = 0;
-	leg->play_for = 0;
-	leg->play_source.id = 0;
-	leg->play_inherited = false;
-	if (leg->has_stream)
-		(void)core_media->stop(leg->stream);
-}
-
-int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms)
-{
-	if (!leg->has_stream)
-		return PBX_ESTATE;
-	if (each_ms > MOST_KEY_MS)
-		each_ms = MOST_KEY_MS;
-
-	int err = core_media->send_digits(leg->stream, digits, each_ms, KEY_GAP_MS);
-	if (err != PBX_ENOTSUP || !leg->driver->send_digit)
-		return err;
-	for (; *digits; digits++) {
-		err = leg->driver->send_digit(leg->dialog, *digits, each_ms);
-		if (err != PBX_OK)
-			return err;
-	}
-	return PBX_OK;
-}
-
 /* ---- what the workers tell ---- */
-
-static void play_is_over(struct core_leg *leg, uint32_t how)
-{
-	uint32_t play_for = leg->play_for;
-
-	leg->play_tag = 0;
-	leg->play_for = 0;
-	leg->play_inherited = false;
-	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
-		if (how != PBX_MEDIA_FAILED)
-			core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
-		return;
-	}
-	if (play_for == CORE_PLAY_FOR_CONTROLLER && how != PBX_MEDIA_STOPPED && leg->charge.owner && leg->controller.media_done)
-		CORE_INTO(leg->charge.owner, leg->controller.media_done(leg->self, leg->handle));
-}
-
-void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
-{
-	struct core_leg *leg = core_leg_of_stream(stream);
-
-	if (!leg || tag == 0)
-		return;
-	if (leg->play_tag == tag)
-		play_is_over(leg, how);
-	core_collect_played(leg, tag, how); /* also of a prompt that something else has replaced */
-}
-
-void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
-{
-	struct core_leg *leg = core_leg_of_stream(stream);
-
-	if (leg)
-		core_leg_media_digit(leg, digit, duration_ms, way);
-}
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)
 {
@@ -740,65 +574,3 @@ void core_leg_media_fini(void)
 	memset(by_stream, 0, sizeof by_stream);
 	core_media = NULL;
 }
-
-/* ---- "pbx.media/1": the driver's own, looked up at call time because it may come later than we ---- */
-
-/* What an older plugin does not know reads as zero. */
-static struct pbx_source_spec whole_spec(const struct pbx_source_spec *spec)
-{
-	struct pbx_source_spec whole = { 0 };
-
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
-	whole.size = sizeof whole;
-	return whole;
-}
-
-static int source_open(struct pbx_host *host, const struct pbx_source_spec *spec, pbx_source *ret_source)
-{
-	const struct pbx_source_spec whole = whole_spec(spec);
-
-	return core_media ? core_media->source_open(host, &whole, ret_source) : PBX_ENOTSUP;
-}
-
-static int source_update(pbx_source source, const struct pbx_source_spec *spec)
-{
-	const struct pbx_source_spec whole = whole_spec(spec);
-
-	return core_media ? core_media->source_update(source, &whole) : PBX_ENOENT;
-}
-
-static int source_close(pbx_source source)
-{
-	return core_media ? core_media->source_close(source) : PBX_ENOENT;
-}
-
-static int source_listeners(pbx_source source, uint32_t *ret_listeners)
-{
-	return core_media ? core_media->source_listeners(source, ret_listeners) : PBX_ENOENT;
-}
-
-static int source_state(pbx_source source, struct pbx_source_state *ret_state)
-{
-	struct pbx_source_state state = { .size = ret_state->size < sizeof state ? ret_state->size : (uint32_t)sizeof state };
-	int err = core_media ? core_media->source_state(source, &state) : PBX_ENOENT;
-
-	if (err == PBX_OK)
-		memcpy(ret_state, &state, state.size);
-	return err;
-}
-
-static int probe(struct pbx_host *host, const char *path, void (*done)(void *self, int result, const struct pbx_file_info *info),
-		 void *self)
-{
-	return core_media ? core_media->probe(host, path, done, self) : PBX_ENOTSUP;
-}
-
-const struct pbx_media core_media_service = {
-	.header = PBX_HEADER(struct pbx_media),
-	.source_open = source_open,
-	.source_update = source_update,
-	.source_close = source_close,
-	.source_listeners = source_listeners,
-	.probe = probe,
-	.source_state = source_state,
-};

@@ -1,0 +1,174 @@
+/* leg_play.c - what a leg is played, in its party's language, and the keys that are sent to it
+ *
+ * Each play has a tag of its own, so that the end of one that has been replaced is not taken for the end of what is heard now. */
+#include "calls_inner.h"
+#include "host.h"
+#include <pbx/directory.h>
+#include <pbx/music.h>
+
+#define MOST_KEY_MS 8000u /* longer ones are sent as long as that */
+#define KEY_GAP_MS 50u
+
+static uint64_t last_tag;
+
+/* A shared source that is heard already goes on: whoever takes a leg over does not make its music begin again. */
+static bool goes_on(struct core_leg *leg, const struct core_play *play, uint32_t play_for)
+{
+	if (play->kind != CORE_PLAY_SOURCE || !leg->play_tag || !play->source.id || leg->play_source.id != play->source.id)
+		return false;
+	leg->play_inherited = false;
+	leg->play_for = play_for;
+	return true;
+}
+
+static int begin_play(struct core_leg *leg, struct core_play *play, uint32_t play_for)
+{
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+	if (goes_on(leg, play, play_for))
+		return PBX_OK;
+
+	play->tag = ++last_tag;
+	int err = core_media->play(leg->stream, play);
+	if (err != PBX_OK)
+		return err;
+	leg->play_tag = play->tag;
+	leg->play_for = play_for;
+	leg->play_source = play->source;
+	leg->play_inherited = false;
+	return PBX_OK;
+}
+
+int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for)
+{
+	struct core_play play = { .kind = kind, .text = text, .source = source };
+
+	return begin_play(leg, &play, play_for);
+}
+
+struct language_search {
+	const char *account;
+	char found[16];
+};
+
+static void look_up_language(void *context, const void *table)
+{
+	struct language_search *search = context;
+	const struct pbx_directory *directory = table;
+	struct pbx_account account = { .size = sizeof account };
+
+	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
+		CORE_TEXT(search->found, account.language);
+}
+
+void core_leg_language(const struct core_leg *leg, char ret_language[16])
+{
+	struct language_search search = { .account = leg->account };
+
+	if (leg->language[0])
+		CORE_TEXT(search.found, leg->language);
+	else if (leg->account[0])
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_language, &search);
+	core_text_copy(ret_language, 16, search.found);
+}
+
+int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for)
+{
+	char language[16];
+
+	core_leg_language(leg, language);
+	struct core_play play = { .kind = CORE_PLAY_FILE, .prompts = prompts, .prompt_count = count, .language = language };
+	return begin_play(leg, &play, play_for);
+}
+
+static void stop_inherited(void *context, void *id)
+{
+	struct core_leg *leg = core_leg_find((pbx_leg){ (uint64_t)(uintptr_t)id });
+
+	(void)context;
+	if (leg && leg->play_inherited)
+		core_leg_stop_play(leg);
+}
+
+void core_leg_leave_play(struct core_leg *leg)
+{
+	leg->play_for = 0;
+	leg->play_inherited = leg->play_tag && leg->play_source.id;
+	if (!leg->play_inherited || core_post(core_self(), stop_inherited, NULL, (void *)(uintptr_t)leg->handle.id, NULL) != PBX_OK)
+		core_leg_stop_play(leg);
+}
+
+int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for)
+{
+	const struct pbx_music *music = core_host_service("pbx.music/1", (uint32_t)sizeof *music);
+	pbx_source source;
+
+	if (!music->source || music->source(music->self, music_class, &source) != PBX_OK)
+		return PBX_ENOTSUP;
+	return core_leg_play(leg, CORE_PLAY_SOURCE, NULL, source, play_for);
+}
+
+void core_leg_stop_play(struct core_leg *leg)
+{
+	leg->play_tag = 0;
+	leg->play_for = 0;
+	leg->play_source.id = 0;
+	leg->play_inherited = false;
+	if (leg->has_stream)
+		(void)core_media->stop(leg->stream);
+}
+
+int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms)
+{
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+	if (each_ms > MOST_KEY_MS)
+		each_ms = MOST_KEY_MS;
+
+	int err = core_media->send_digits(leg->stream, digits, each_ms, KEY_GAP_MS);
+	if (err != PBX_ENOTSUP || !leg->driver->send_digit)
+		return err;
+	for (; *digits; digits++) {
+		err = leg->driver->send_digit(leg->dialog, *digits, each_ms);
+		if (err != PBX_OK)
+			return err;
+	}
+	return PBX_OK;
+}
+
+/* ---- what the workers tell ---- */
+
+static void play_is_over(struct core_leg *leg, uint32_t how)
+{
+	uint32_t play_for = leg->play_for;
+
+	leg->play_tag = 0;
+	leg->play_for = 0;
+	leg->play_inherited = false;
+	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
+		if (how != PBX_MEDIA_FAILED)
+			core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
+		return;
+	}
+	if (play_for == CORE_PLAY_FOR_CONTROLLER && how != PBX_MEDIA_STOPPED && leg->charge.owner && leg->controller.media_done)
+		CORE_INTO(leg->charge.owner, leg->controller.media_done(leg->self, leg->handle));
+}
+
+void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
+{
+	struct core_leg *leg = core_leg_of_stream(stream);
+
+	if (!leg || tag == 0)
+		return;
+	if (leg->play_tag == tag)
+		play_is_over(leg, how);
+	core_collect_played(leg, tag, how); /* also of a prompt that something else has replaced */
+}
+
+void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)
+{
+	struct core_leg *leg = core_leg_of_stream(stream);
+
+	if (leg)
+		core_leg_media_digit(leg, digit, duration_ms, way);
+}
