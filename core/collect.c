@@ -82,6 +82,21 @@ static void core_collect_free(struct core_collect *collect)
 }
 AUTO_FREES(core_collect)
 
+/* ---- what nobody is to hear ---- */
+
+static int mask(const struct core_collect *collect, bool on)
+{
+	bool is_secret = collect->flags & PBX_COLLECT_SECRET && collect->leg->has_stream && core_media->record_mask;
+
+	return is_secret ? core_media->record_mask(collect->leg->stream, on) : PBX_OK;
+}
+
+static void unmask(const struct core_collect *collect)
+{
+	if (mask(collect, false) != PBX_OK)
+		core_log(PBX_LOG_WARN, "calls", collect->leg->call->id, "stays_masked", "leg=%s", collect->leg->id); /* no memory */
+}
+
 /* ---- the end ---- */
 
 static void finish(struct core_leg *leg, uint32_t reason, char terminator)
@@ -100,6 +115,7 @@ static void finish(struct core_leg *leg, uint32_t reason, char terminator)
 	if (leg->play_for == CORE_PLAY_FOR_COLLECT)
 		core_leg_stop_play(leg);
 	(void)core_timer_stop(collect->timer);
+	unmask(collect);
 	CORE_INTO(collect->owner, collect->done(collect->self, leg->handle, &collected));
 	core_collect_free(collect);
 }
@@ -115,6 +131,8 @@ void core_collect_drop(struct core_leg *leg)
 	struct core_collect *collect = leg->collect;
 
 	leg->collect = NULL;
+	if (collect)
+		unmask(collect);
 	core_collect_free(collect);
 }
 
@@ -329,9 +347,13 @@ int core_collect_begin(struct core_leg *leg, const struct pbx_collect *given, vo
 	core_collect_end(leg, PBX_COLLECTED_STOPPED);
 	if (leg->charge.owner != collect->owner || leg->self != controller || leg->collect || leg->state == PBX_LEG_ENDED)
 		return PBX_ENOENT; /* who heard that has done something else with the leg */
-	err = hear(collect, collect->prompt);
-	if (err != PBX_OK)
+	err = mask(collect, true);
+	if (err == PBX_OK)
+		err = hear(collect, collect->prompt);
+	if (err != PBX_OK) {
+		unmask(collect);
 		return err;
+	}
 	leg->collect = TAKE(collect);
 	return PBX_OK;
 }

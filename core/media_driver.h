@@ -229,6 +229,9 @@ struct core_media_driver {
 			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
+	/* What the party says from now on is silence in recordings of the stream, those that begin meanwhile included; off: from a second later on it
+	 * is heard again, for a key that is held may still sound. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
+	int (*record_mask)(core_stream stream, bool on);
 	/* Whether call control wants to hear of keys that come as tones; it does at the beginning. Off: they are listened for only where they must be
 	 * turned into something else on their way. NULL: they always are. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
 	int (*heed_keys)(core_stream stream, bool on);

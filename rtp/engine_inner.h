@@ -32,6 +32,8 @@ struct rtp_stream {
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
 	struct rtp_recording *recordings;
+	bool masked;              /* they do not hear what the party says */
+	uint64_t masked_until_us; /* nor do they before this */
 	struct rtp_listening *listenings;
 	struct rtp_injection *injection;  /* a plugin speaks to it */
 	uint32_t plans;                   /* so far */

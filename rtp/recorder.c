@@ -20,6 +20,7 @@
 
 #define ROUND_MS 100
 #define SILENCE_CDB (-4500)
+#define MASK_TAIL_US 1000000u
 
 static struct {
 	struct rtp_common *common;
@@ -37,14 +38,27 @@ void rtp_recorder_give_back(struct rtp_record_command *command)
 	recorder.common->wake();
 }
 
-static void remember_pause(struct rtp_record_command *command)
+static void remember_turn(struct rtp_record_command *command)
 {
-	struct rtp_record_command **at = &command->recording->pauses;
+	struct rtp_record_command **at = &command->recording->turns;
 
-	while (*at)
+	while (*at && (*at)->at_us <= command->at_us)
 		at = &(*at)->next;
-	command->next = NULL;
+	command->next = *at;
 	*at = command;
+}
+
+/* Who masks anew does not want the end of the mask before. */
+static void forget_unmasking(struct rtp_recording *recording)
+{
+	for (struct rtp_record_command **at = &recording->turns, *turn; (turn = *at);) {
+		if (turn->command.kind != RTP_RECORD_MASK || turn->pause) {
+			at = &turn->next;
+			continue;
+		}
+		*at = turn->next;
+		rtp_recorder_give_back(turn);
+	}
 }
 
 static void finish(struct rtp_record_command *command)
@@ -71,8 +85,13 @@ static void obey(struct rtp_record_command *command)
 	case RTP_RECORD_LEARN:
 		rtp_interpreter_learn(&recording->interpreter, command->tongue);
 		break;
+	case RTP_RECORD_MASK:
+		if (command->pause)
+			forget_unmasking(recording);
+		remember_turn(command);
+		return;
 	case RTP_RECORD_PAUSE:
-		remember_pause(command);
+		remember_turn(command);
 		return;
 	default:
 		finish(command);
@@ -317,6 +336,7 @@ static struct rtp_recording *recording_new(const struct rtp_stream *stream, cons
 	memset(recording, 0, sizeof *recording);
 	take_spec(recording, stream, spec);
 	recording->begins_at_us = core_now_us();
+	recording->masked = stream->masked || recording->begins_at_us < stream->masked_until_us;
 	recording->ended.recording = recording;
 	recording->ended.command.kind = RTP_RECORD_ENDED;
 	recording->id = core_handle_new(&recordings, recording);
@@ -336,6 +356,18 @@ static void use_watcher(struct rtp_recording *recording, struct pbx_host *owner,
 	core_charge_add(owner, &recording->charge, "recording", true, on_owner_stopped);
 }
 
+static int set_mask(struct rtp_recording *recording, bool on, uint64_t at_us)
+{
+	struct rtp_record_command *command = command_new(recording);
+
+	if (!command)
+		return PBX_ENOMEM;
+	command->pause = on;
+	command->at_us = at_us;
+	to_thread(RTP_RECORD_MASK, command);
+	return PBX_OK;
+}
+
 /* To the thread, then to the worker. */
 static int begin(struct rtp_recording *recording, struct rtp_stream *stream)
 {
@@ -345,6 +377,8 @@ static int begin(struct rtp_recording *recording, struct rtp_stream *stream)
 
 	if (err == PBX_OK && stream->configured)
 		err = teach(recording, stream);
+	if (err == PBX_OK && recording->masked && !stream->masked)
+		err = set_mask(recording, false, stream->masked_until_us);
 	if (err != PBX_OK) {
 		free(start);
 		free(tap);
@@ -481,6 +515,20 @@ void rtp_record_key(core_stream name, char key)
 		recording->key = key;
 		begin_ending(recording, PBX_RECORDED_KEY);
 	}
+}
+
+int rtp_record_mask(core_stream name, bool on)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+	int err = stream ? PBX_OK : PBX_ENOENT;
+
+	if (!stream)
+		return err;
+	stream->masked = on;
+	stream->masked_until_us = core_now_us() + (on ? 0 : MASK_TAIL_US);
+	for (struct rtp_recording *recording = stream->recordings; recording && err == PBX_OK; recording = recording->next)
+		err = set_mask(recording, on, stream->masked_until_us);
+	return err;
 }
 
 /* ---- after a crash ---- */

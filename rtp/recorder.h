@@ -24,3 +24,4 @@ int rtp_record_adopt(struct pbx_host *owner, pbx_recording recording, const stru
 int rtp_record_recover_later(struct pbx_host *host, const char *path, void (*done)(void *self, const struct pbx_record_result *result),
 			     void *self);
 void rtp_record_key(core_stream stream, char key);
+int rtp_record_mask(core_stream stream, bool on);

@@ -180,6 +180,8 @@ static void use_block(struct rtp_recording *recording, uint32_t count)
 	rtp_track_take(recording->tracks[RTP_SAYS], says, count);
 	rtp_track_take(recording->tracks[RTP_HEARS], hears, count);
 	recording->at += count;
+	if (recording->masked)
+		memset(says, 0, sizeof says);
 	if (recording->pause) {
 		recording->paused_frames += count;
 		memset(says, 0, sizeof says);
@@ -204,18 +206,24 @@ static void write_samples(struct rtp_recording *recording, uint64_t until)
 		use_block(recording, block_size(recording, until));
 }
 
-/* From pause to pause. */
+static void take_turn(struct rtp_recording *recording, struct rtp_record_command *turn)
+{
+	if (turn->command.kind == RTP_RECORD_MASK)
+		recording->masked = turn->pause;
+	else
+		recording->pause = turn->pause;
+	recording->turns = turn->next;
+	rtp_recorder_give_back(turn);
+}
+
+/* From turn to turn. */
 static void write_until(struct rtp_recording *recording, uint64_t at_us)
 {
 	rtp_track_pass(recording->tracks[RTP_SAYS], at_us);
 	rtp_track_pass(recording->tracks[RTP_HEARS], at_us);
-	while (recording->pauses && recording->pauses->at_us <= at_us) {
-		struct rtp_record_command *pause = recording->pauses;
-
-		write_samples(recording, sample_at(recording, pause->at_us));
-		recording->pause = pause->pause;
-		recording->pauses = pause->next;
-		rtp_recorder_give_back(pause);
+	while (recording->turns && recording->turns->at_us <= at_us) {
+		write_samples(recording, sample_at(recording, recording->turns->at_us));
+		take_turn(recording, recording->turns);
 	}
 	write_samples(recording, sample_at(recording, at_us));
 }
@@ -255,12 +263,8 @@ void rtp_recording_finish(struct rtp_recording *recording, uint64_t at_us)
 	read_tap(recording);
 	if (!recording->over)
 		write_until(recording, at_us);
-	while (recording->pauses) {
-		struct rtp_record_command *pause = recording->pauses;
-
-		recording->pauses = pause->next;
-		rtp_recorder_give_back(pause);
-	}
+	while (recording->turns)
+		take_turn(recording, recording->turns);
 	sum_up(recording);
 	if (recording->file)
 		err = rtp_record_close(recording->file, &recording->result.size_bytes);

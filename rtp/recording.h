@@ -10,6 +10,7 @@
 #define RTP_RECORD_PAUSE (RTP_RECORD_COMMANDS + 2u)  /* pause: PBX_PAUSE_…, 0: goes on. Comes back when its moment has been written */
 #define RTP_RECORD_FINISH (RTP_RECORD_COMMANDS + 3u) /* no more packets come; comes back when the file is on the disk */
 #define RTP_RECORD_ENDED (RTP_RECORD_COMMANDS + 4u)  /* from the thread: it has ended by itself */
+#define RTP_RECORD_MASK (RTP_RECORD_COMMANDS + 5u)   /* pause: what the party says is silence, 0: is heard. Comes back as pauses do */
 
 struct rtp_recording;
 
@@ -19,7 +20,7 @@ struct rtp_record_command {
 	uint64_t at_us;
 	uint32_t pause;
 	struct rtp_tongue *tongue;
-	struct rtp_record_command *next; /* pauses whose moment is to come */
+	struct rtp_record_command *next; /* of the turns whose moment is to come */
 };
 
 struct rtp_recording {
@@ -51,11 +52,11 @@ struct rtp_recording {
 	struct rtp_recording *next_running;
 	struct rtp_track *tracks[2];
 	struct rtp_record_file *file;
-	struct rtp_record_command *pauses;                 /* by time */
+	struct rtp_record_command *turns;                  /* pauses and masks, by time */
 	uint64_t until;                                    /* of the tap, to be read this round */
 	uint64_t at, frames, paused_frames, silent_frames; /* at: sample of the call; frames: of the file */
 	uint32_t pause;
-	bool over;
+	bool masked, over;
 	uint64_t marked_at;
 	double power[2], recent_power[2];
 	uint64_t recent;
@@ -74,5 +75,5 @@ void rtp_recording_open(struct rtp_recording *recording);
 void rtp_recording_step(struct rtp_recording *recording, uint64_t now_us);
 /* All of it up to this instant, and the file is closed. */
 void rtp_recording_finish(struct rtp_recording *recording, uint64_t at_us);
-/* Called by a recording whose pauses' moments have come, and which has ended by itself. */
+/* Called by a recording whose turns' moments have come, and which has ended by itself. */
 void rtp_recorder_give_back(struct rtp_record_command *command);

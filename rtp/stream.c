@@ -469,6 +469,7 @@ const struct core_media_driver rtp_driver = {
 	.record_adopt = rtp_record_adopt,
 	.record_recover = rtp_record_recover_later,
 	.record_key = rtp_record_key,
+	.record_mask = rtp_record_mask,
 	.tap_open = rtp_tapping_open,
 	.tap_close = rtp_tapping_close,
 	.tap_reader = rtp_tapping_reader,

@@ -69,6 +69,7 @@ void pin_ask(struct member *member)
 	static const struct pbx_say wrong = { .kind = PBX_SAY_PROMPT, .text = "invalid_pin" };
 
 	ask(member, &(struct pbx_collect){
+			    .flags = PBX_COLLECT_SECRET,
 			    .prompt = &enter,
 			    .prompt_count = 1,
 			    .invalid = &wrong,

@@ -142,6 +142,7 @@ static void ask(struct asking *asking)
 	static const struct pbx_say prompt = { .kind = PBX_SAY_PROMPT, .text = "enter_pin" };
 	const struct pbx_collect wish = {
 		.size = sizeof wish,
+		.flags = PBX_COLLECT_SECRET,
 		.prompt = &prompt,
 		.prompt_count = 1,
 		.least = LEAST_PIN,

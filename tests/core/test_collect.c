@@ -369,9 +369,48 @@ START_TEST(one_question_follows_another)
 }
 END_TEST
 
+static void ask_for_another_secret(void *self, pbx_leg leg, const struct pbx_collected *collected)
+{
+	struct pbx_collect wish = usual;
+
+	on_done(self, leg, collected);
+	wish.flags = PBX_COLLECT_SECRET;
+	ck_assert_int_eq(calls->collect(leg, &wish, name_a), PBX_OK);
+}
+
+START_TEST(a_secret_is_masked_until_it_is_over_however_it_ends)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct pbx_collect wish = usual;
+	pbx_leg leg = asked(pbx, &wish);
+
+	ck_assert(!fake_is_masked(pbx, leg));
+	wish.flags = PBX_COLLECT_SECRET;
+	wish.done = ask_for_another_secret;
+	ck_assert_int_eq(calls->collect(leg, &wish, name_b), PBX_OK);
+	ck_assert(fake_is_masked(pbx, leg));
+	fake_digits(pbx, leg, "4711#");
+	ck_assert(fake_is_masked(pbx, leg)); /* one question follows another */
+	fake_digits(pbx, leg, "4712#");
+	ck_assert(!fake_is_masked(pbx, leg));
+
+	wish.done = on_done;
+	ck_assert_int_eq(calls->collect(leg, &wish, name_b), PBX_OK);
+	ck_assert_int_eq(calls->stop_collect(leg), PBX_OK);
+	ck_assert(!fake_is_masked(pbx, leg));
+
+	static const struct pbx_say nonsense = { .kind = 99 };
+	wish.prompt = &nonsense;
+	wish.prompt_count = 1;
+	ck_assert_int_ne(calls->collect(leg, &wish, name_b), PBX_OK);
+	ck_assert(!fake_is_masked(pbx, leg));
+}
+END_TEST
+
 CHECK_MAIN("collect", a_key_cuts_the_prompt_and_the_last_one_ends_it, a_terminator_ends_it_and_is_no_key,
 	   time_counts_from_the_end_of_the_prompt_and_then_from_each_key, wrong_answers_and_silences_are_counted_each,
 	   silence_is_a_wrong_answer_unless_it_has_tries_of_its_own, a_pattern_ends_it_as_soon_as_all_is_clear,
 	   what_cannot_be_asked_is_refused, a_prompt_that_is_heard_out_hears_no_keys, music_goes_on_until_a_key,
 	   what_is_played_meanwhile_takes_the_prompt_s_place, a_prompt_that_cannot_be_played_is_a_beep,
-	   the_result_comes_once_whoever_ends_it, it_ends_with_who_is_routed_elsewhere_or_hung_up, one_question_follows_another)
+	   the_result_comes_once_whoever_ends_it, it_ends_with_who_is_routed_elsewhere_or_hung_up, one_question_follows_another,
+	   a_secret_is_masked_until_it_is_over_however_it_ends)

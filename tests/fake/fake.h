@@ -72,6 +72,7 @@ void fake_respond(struct fake_pbx *pbx, const char *peer, const char *method, ui
 
 /* what: "prompt:NAME", "prompt:slot 7 0" of several, or "prompt:/a/path.wav", "tone:busy", "source:NAME", "self", "nothing". */
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what);
+bool fake_is_masked(struct fake_pbx *pbx, pbx_leg leg); /* recordings do not hear what it says */
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg);
 bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
 bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b); /* each hears the other */

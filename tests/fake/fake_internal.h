@@ -20,6 +20,7 @@ struct fake_stream {
 	struct core_addr local;
 	struct core_stream_config config;
 	bool configured, held;
+	bool masked; /* recordings do not hear its party */
 	struct fake_stream *peer;
 	struct fake_mix *mix;
 	struct core_mix_part part; /* in it */

@@ -237,6 +237,16 @@ static void record_key(core_stream stream, char key)
 			recording_end(recording, PBX_RECORDED_KEY);
 }
 
+static int record_mask(core_stream handle, bool on)
+{
+	struct fake_stream *stream = fake_stream_find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	stream->masked = on;
+	return PBX_OK;
+}
+
 void fake_recordings_init(struct core_media_driver *driver)
 {
 	core_handles_init(&table, 'W');
@@ -248,6 +258,7 @@ void fake_recordings_init(struct core_media_driver *driver)
 	driver->record_adopt = record_adopt;
 	driver->record_recover = record_recover;
 	driver->record_key = record_key;
+	driver->record_mask = record_mask;
 }
 
 void fake_recordings_fini(void)

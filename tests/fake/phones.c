@@ -549,6 +549,12 @@ bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what)
 	return !strcmp(hears, what);
 }
 
+bool fake_is_masked(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return stream_of(find(leg))->masked;
+}
+
 bool fake_hears_self(struct fake_pbx *pbx, pbx_leg leg)
 {
 	return fake_hears(pbx, leg, "self");

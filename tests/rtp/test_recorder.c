@@ -333,6 +333,73 @@ START_TEST(a_pause_may_be_cut_out)
 }
 END_TEST
 
+/* The longest stretch of nothing, in samples. */
+static size_t longest_silence(const int16_t *samples)
+{
+	size_t silent = 0, longest = 0;
+
+	for (size_t i = 0; i < frames; i++) {
+		silent = samples[i] == 0 ? silent + 1 : 0;
+		longest = silent > longest ? silent : longest;
+	}
+	return longest;
+}
+
+START_TEST(who_types_a_secret_is_not_heard_until_a_second_later)
+{
+	const struct pbx_record_spec spec = stereo("wav");
+
+	call();
+	ck_assert_int_eq(record(&spec), PBX_OK);
+	talk(300, 8000);
+	uint64_t masked_at_ms = rig_now_ms();
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, true), PBX_OK);
+	talk(200, 8000);
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, false), PBX_OK);
+	talk(100, 8000);
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, true), PBX_OK); /* asked again: the end of before does not count */
+	talk(200, 8000);
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, false), PBX_OK);
+	uint64_t unmasked_at_ms = rig_now_ms();
+	talk(1500, 8000);
+	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	end();
+	read_file(2, 8000);
+	ck_assert_uint_ge(longest_silence(left) + 400, (unmasked_at_ms + 1000 - masked_at_ms) * 8);
+	ck_assert_uint_le(longest_silence(left), (unmasked_at_ms + 1000 - masked_at_ms) * 8 + 800);
+	ck_assert(share_of(left + frames - 1600, 1600, 440) > 0.98);
+	ck_assert_uint_le(longest_silence(right), 800); /* what it hears is no secret */
+	hang_up();
+}
+END_TEST
+
+START_TEST(a_recording_that_begins_meanwhile_does_not_hear_it_either)
+{
+	const struct pbx_record_spec spec = stereo("wav");
+
+	call();
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, true), PBX_OK);
+	ck_assert_int_eq(record(&spec), PBX_OK);
+	talk(500, 8000);
+	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	end();
+	read_file(2, 8000);
+	ck_assert_uint_eq(longest_silence(left), frames);
+	ck_assert_uint_le(longest_silence(right), 800);
+
+	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, false), PBX_OK);
+	(void)unlink(path);
+	ck_assert_int_eq(record(&spec), PBX_OK);
+	talk(1400, 8000);
+	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	end();
+	read_file(2, 8000);
+	ck_assert_uint_ge(longest_silence(left), 7200); /* nor while the last key may still sound */
+	ck_assert_uint_le(longest_silence(left), 8800);
+	hang_up();
+}
+END_TEST
+
 START_TEST(a_message_ends_by_key_by_silence_and_by_length)
 {
 	struct pbx_record_spec spec = { .size = sizeof spec,
@@ -479,4 +546,5 @@ CHECK_MAIN("recorder", each_party_has_a_channel_alone, every_format_is_what_it_s
 	   a_wideband_codec_is_recorded_as_wide_as_it_is, what_the_pbx_plays_is_heard_in_it, a_pause_is_silent_to_the_sample,
 	   a_pause_may_be_cut_out, a_message_ends_by_key_by_silence_and_by_length,
 	   a_recording_ends_with_its_leg_and_goes_on_through_a_new_offer, nothing_is_overwritten_and_bad_wishes_are_refused,
-	   what_a_crash_leaves_is_finished)
+	   what_a_crash_leaves_is_finished, who_types_a_secret_is_not_heard_until_a_second_later,
+	   a_recording_that_begins_meanwhile_does_not_hear_it_either)

@@ -166,6 +166,7 @@ struct pbx_dialler {
 /* What is asked of a party's keys. Copied. A try is over when enough or wrong keys were typed, or none in time; a wrong answer is told so and asked for
  * again, as often as tries allows. Keys come the same by RFC 4733, INFO or tones. */
 #define PBX_COLLECT_HEAR_OUT 1u /* keys stop nothing, and those pressed while a prompt plays do not count */
+#define PBX_COLLECT_SECRET 2u   /* a PIN, a card: what the party says meanwhile and for a second after is silence in recordings of it */
 #define PBX_MOST_COLLECTED 64u  /* keys in one try */
 
 #define PBX_COLLECTED_DONE 1u       /* `most` keys, or a pattern that nothing longer fits */
