@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-const char *const drop_names[DROPS] = { "denied", "rate", "scanner", "malformed" };
+const char *const drop_names[DROPS] = { "denied", "rate", "scanner", "malformed", "country" };
 
 static uint32_t drop(struct sbc *sbc, uint32_t why)
 {
@@ -80,13 +80,31 @@ static bool is_scanner(const struct sbc_settings *settings, const struct pbx_bor
 	return false;
 }
 
+static uint32_t refuse_country(struct sbc *sbc, const struct pbx_border_source *source, const char *method, const char *country)
+{
+	char host[NETWORK_TEXT];
+
+	(void)drop(sbc, DROP_COUNTRY);
+	if (sources_is_news(sbc, source->address)) {
+		network_print_host(source->address, host);
+		pbx_notice(sbc->host, "country_refused", "address=%s country=%s method=%.20s", host, country[0] ? country : "unknown",
+			   method);
+		tell_of(sbc, "sbc.country_refused", source, "country", country);
+	}
+	sources_offend(sbc, source->address, "country", 1);
+	return sbc->settings->drop_silently ? PBX_BORDER_DROP : PBX_BORDER_REFUSE;
+}
+
 static uint32_t on_request(void *self, const struct pbx_border_source *source, const struct pbx_border_request *request)
 {
 	struct sbc *sbc = self;
 	const struct sbc_settings *settings = sbc->settings;
+	char country[COUNTRY_TEXT];
 
 	if (is_trusted(sbc, source))
 		return PBX_BORDER_PASS;
+	if (!country_allows(sbc, source->address, request->method, country))
+		return refuse_country(sbc, source, request->method, country);
 	if (is_scanner(settings, request)) {
 		sources_offend(sbc, source->address, "scanner", settings->ban_after);
 		(void)drop(sbc, DROP_SCANNER);

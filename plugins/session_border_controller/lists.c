@@ -217,6 +217,7 @@ int lists_add(struct sbc *sbc, const struct entry *wanted)
 		if (there->expires_us && (!wanted->expires_us || wanted->expires_us > there->expires_us)) {
 			there->expires_us = wanted->expires_us;
 			keep(sbc, there);
+			kernel_ban(sbc, there);
 		}
 		return PBX_EEXIST;
 	}
@@ -226,8 +227,12 @@ int lists_add(struct sbc *sbc, const struct entry *wanted)
 	if (err != PBX_OK)
 		return err;
 	keep(sbc, wanted);
-	if (wanted->list == LIST_DENY)
-		sbc_review(sbc, &wanted->network);
+	if (wanted->list == LIST_ALLOW) {
+		kernel_tell_all(sbc);
+		return PBX_OK;
+	}
+	kernel_ban(sbc, wanted);
+	sbc_review(sbc, &wanted->network);
 	return PBX_OK;
 }
 
@@ -238,19 +243,26 @@ int lists_remove(struct sbc *sbc, const struct network *network, uint32_t list)
 	if (!entry)
 		return PBX_ENOENT;
 	forget(sbc, entry);
+	kernel_forgive(sbc, entry);
 	entry_drop(&sbc->lists, entry);
+	if (list == LIST_ALLOW)
+		kernel_tell_all(sbc); /* who was let in may be kept out, too */
 	return PBX_OK;
 }
 
 void lists_sweep(struct sbc *sbc)
 {
 	int64_t now_us = sbc->host->wall_us(sbc->host);
+	bool lets_in_less = false;
 
 	for (struct entry *entry = sbc->lists.entries, *next; entry; entry = next) {
 		next = entry->next;
 		if (entry->expires_us && entry->expires_us <= now_us) {
+			lets_in_less |= entry->list == LIST_ALLOW;
 			forget(sbc, entry);
 			entry_drop(&sbc->lists, entry);
 		}
 	}
+	if (lets_in_less) /* bans end in the kernel by themselves */
+		kernel_tell_all(sbc);
 }

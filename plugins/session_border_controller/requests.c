@@ -112,12 +112,14 @@ HANDLER(allow_no_more, remove_from, LIST_ALLOW)
 static void check(void *self, pbx_request request)
 {
 	struct sbc *sbc = self;
+	char country[COUNTRY_TEXT];
 	struct pbx_json *answer;
 	struct network network;
 
 	if (!read_network(sbc, request, &network))
 		return;
 	const struct entry *entry = lists_find(sbc, network.bytes);
+	country_of(sbc, network.bytes, country);
 	answer = sbc->json->new_object();
 	(void)sbc->json->set_text(answer, "ip", sbc->requests->text(request, "ip")); /* no memory shows as a member missing */
 	(void)sbc->json->set_text(answer, "verdict",
@@ -125,6 +127,7 @@ static void check(void *self, pbx_request request)
 				  : !entry                    ? "limited"
 				  : entry->list == LIST_ALLOW ? "allowed"
 							      : "dropped");
+	(void)sbc->json->set_text(answer, "country", country);
 	(void)sbc->json->set(answer, "entry", entry ? describe(sbc, entry) : NULL);
 	(void)sbc->requests->reply(request, 200, answer); /* the asker may have left */
 }
@@ -167,6 +170,8 @@ static void statistics(void *self, pbx_request request)
 	(void)json->set_integer(answer, "rate_limit_violations", (int64_t)sbc->rate_violations);
 	(void)json->set_integer(answer, "bans", (int64_t)sbc->bans);
 	(void)json->set_integer(answer, "blacklist_size", sbc->lists.count[LIST_DENY]);
+	(void)json->set_text(answer, "kernel_bans", sbc->kernel_state);
+	(void)json->set_text(answer, "country_database", sbc->country.state);
 	(void)json->set_integer(answer, "whitelist_size", sbc->lists.count[LIST_ALLOW]);
 	(void)sbc->requests->reply(request, 200, answer); /* the asker may have left */
 }
@@ -189,7 +194,7 @@ static const struct pbx_arg wanted[] = {
 };
 static const struct pbx_field entry_fields[] = {
 	{ "ip", PBX_TYPE_TEXT, "Address or network" },
-	{ "reason", PBX_TYPE_TEXT, "manual; of a ban scanner, rate, malformed or password" },
+	{ "reason", PBX_TYPE_TEXT, "manual; of a ban scanner, rate, malformed, password or country" },
 	{ "note", PBX_TYPE_TEXT, "What whoever added it has noted" },
 	{ "expires_at", PBX_TYPE_TIME, "When it is off the list again, or null" },
 	{ "created_at", PBX_TYPE_TIME, "Since when" },
@@ -198,6 +203,7 @@ static const struct pbx_field entry_fields[] = {
 static const struct pbx_field check_fields[] = {
 	{ "ip", PBX_TYPE_TEXT, "What was asked for" },
 	{ "verdict", PBX_TYPE_TEXT, "allowed (no limits), limited (as everybody), dropped, passed (the border is not guarded)" },
+	{ "country", PBX_TYPE_TEXT, "Where it is, two letters; empty: nobody knows" },
 	{ "entry", PBX_TYPE_OBJECT, "The entry that says so, or null" },
 };
 static const struct pbx_field statistics_fields[] = {
@@ -210,15 +216,18 @@ static const struct pbx_field statistics_fields[] = {
 	{ "max_bandwidth_kbps", PBX_TYPE_INT, "What they may weigh; 0: no limit" },
 	{ "bandwidth_utilization_pct", PBX_TYPE_NUMBER, "The one in terms of the other" },
 	{ "codec_call_counts", PBX_TYPE_OBJECT, "Calls let in by the first codec of their offer" },
-	{ "blocked_requests", PBX_TYPE_INT, "Packets and requests dropped: the sum of the next four" },
+	{ "blocked_requests", PBX_TYPE_INT, "Packets and requests dropped: the sum of the next five" },
 	{ "denied", PBX_TYPE_INT, "Of networks on the blacklist, bans included" },
 	{ "rate", PBX_TYPE_INT, "Beyond a rate limit" },
 	{ "scanner", PBX_TYPE_INT, "Of scanners" },
 	{ "malformed", PBX_TYPE_INT, "No SIP, or broken, or too long" },
+	{ "country", PBX_TYPE_INT, "From countries that are not heard" },
 	{ "rate_limit", PBX_TYPE_INT, "Requests a second of one address" },
 	{ "rate_limit_violations", PBX_TYPE_INT, "Requests beyond it" },
 	{ "bans", PBX_TYPE_INT, "Addresses banned since the start" },
 	{ "blacklist_size", PBX_TYPE_INT, "Entries that keep out, bans included" },
+	{ "kernel_bans", PBX_TYPE_TEXT, "Whether the kernel drops who is banned: off, on, or why it does not" },
+	{ "country_database", PBX_TYPE_TEXT, "Which one tells where addresses are, and of when: off, or why there is none" },
 	{ "whitelist_size", PBX_TYPE_INT, "Entries that let in" },
 };
 

@@ -3,6 +3,8 @@
  *   network.c    addresses and networks as text and bytes
  *   lists.c      who is let in and who is kept out: networks in the store, and in a trie that is asked for each packet
  *   sources.c    what single addresses have done: how many requests a second, how many offences
+ *   kernel.c     bans handed to the kernel, by a helper that may
+ *   country.c    which country an address is in, and who is heard from there
  *   admission.c  how many calls there are, of whom, and what they weigh
  *   security_log.c  offences for fail2ban's filter of another system
  *   guard.c      signalling's questions (pbx/border.h), answered
@@ -11,15 +13,19 @@
 #pragma once
 #include <pbx/border.h>
 #include <pbx/bus.h>
+#include <pbx/io.h>
 #include <pbx/location.h>
 #include <pbx/metrics.h>
 #include <pbx/requests.h>
 #include <pbx/store.h>
 #include <pbx/timers.h>
+#include <maxminddb.h>
 
 struct sbc_settings {
 	bool enabled, drop_silently;
-	const char *malformed, *security_log;
+	const char *malformed, *security_log, *kernel_bans;
+	const char *country_database, *country_guards, *country_unknown;
+	struct pbx_list countries_allowed, countries_denied;
 	uint32_t rate_limit, network_rate_limit;
 	uint32_t ban_after, ban_window_s, ban_seconds;
 	struct pbx_list scanners, emergency_numbers;
@@ -107,6 +113,51 @@ void sources_offend(struct sbc *sbc, const uint8_t address[16], const char *reas
 /* Whether this is the first such event of the address within a minute. */
 bool sources_is_news(struct sbc *sbc, const uint8_t address[16]);
 
+/* ---- kernel.c ------------------------------------------------------------------------- */
+
+struct kernel {
+	int descriptor; /* 0: there is no connection */
+	pbx_io_watch watch;
+	char *text; /* lines on their way */
+	size_t used, size;
+	uint64_t again_at_ms;
+};
+
+/* An entry was added, or its end was moved; one is gone. Nothing happens without a connection. */
+void kernel_ban(struct sbc *sbc, const struct entry *entry);
+void kernel_forgive(struct sbc *sbc, const struct entry *entry);
+void kernel_tell_all(struct sbc *sbc); /* who is let in has changed */
+void kernel_second(struct sbc *sbc);   /* connects, or parts, as is set */
+void kernel_free(struct sbc *sbc);
+
+/* ---- country.c ------------------------------------------------------------------------ */
+
+#define COUNTRY_TEXT 3u
+
+/* A database in memory of our own: who writes over the file, or takes its disk away, does no harm. */
+struct country_database {
+	MMDB_s mmdb;
+	int descriptor;
+};
+
+struct country {
+	struct country_database *database; /* NULL: there is none that can be used */
+	char path[512];                    /* it was read from there, */
+	uint64_t identity[4];              /* and was this file */
+	bool at_work;
+	uint32_t seconds; /* since the file was looked at */
+	char state[200];  /* "off", what it is, or why there is none */
+	uint64_t refused;
+};
+
+/* Two letters, "" where nobody knows. */
+void country_of(const struct sbc *sbc, const uint8_t address[16], char ret_country[COUNTRY_TEXT]);
+/* Whether such a request is heard from there. */
+bool country_allows(const struct sbc *sbc, const uint8_t address[16], const char *method, char ret_country[COUNTRY_TEXT]);
+void country_second(struct sbc *sbc); /* reads the database when it is wanted or has changed */
+void country_free(struct sbc *sbc);
+int country_check(const struct sbc_settings *settings, struct pbx_diag *diag); /* as pbx_plugin.settings_check */
+
 /* ---- admission.c ---------------------------------------------------------------------- */
 
 #define MOST_CODECS 16u
@@ -163,7 +214,8 @@ void security_log_free(struct sbc *sbc);
 #define DROP_RATE 1u
 #define DROP_SCANNER 2u
 #define DROP_MALFORMED 3u
-#define DROPS 4u
+#define DROP_COUNTRY 4u
+#define DROPS 5u
 extern const char *const drop_names[DROPS];
 
 #define METRIC_DROPPED 0u
@@ -183,11 +235,15 @@ struct sbc {
 	const struct pbx_bus *bus;
 	const struct pbx_metrics *metrics;
 	const struct pbx_location *location;
+	const struct pbx_io *io;
 	const struct sbc_calls *successor; /* our own, or after an upgrade the next one's */
 	struct sbc_calls calls_service;
 	struct lists lists;
 	struct sources sources;
 	struct admission admission;
+	struct kernel kernel;
+	char kernel_path[108], kernel_state[200]; /* whose socket; "off", "on", or why it is not */
+	struct country country;
 	uint64_t dropped[DROPS], told[DROPS]; /* ever, and how many of them the metrics know */
 	uint64_t rate_violations, bans;
 	char *log_text; /* lines that wait to be appended */

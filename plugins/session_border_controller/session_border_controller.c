@@ -41,6 +41,22 @@ static const struct pbx_setting settings[] = {
 		 .help = "Absolute path of a file that gets wrong passwords and bans as Asterisk writes them, for fail2ban's filter of "
 			 "that name; "
 			 "empty: none"),
+	PBX_TEXT(struct sbc_settings, kernel_bans, .initial_text = "", .most = 107,
+		 .help = "Socket of pbx-bans, which has the kernel drop who is banned (package warden-pbx-nftables: /run/pbx-bans/socket); "
+			 "empty: "
+			 "pbxd alone drops them"),
+	PBX_TEXT(struct sbc_settings, country_database, .initial_text = "", .most = 500,
+		 .help = "Absolute path of a database of countries in MaxMind's format, such as /var/lib/GeoIP/GeoLite2-Country.mmdb; a "
+			 "new file is "
+			 "taken within a minute; empty: none"),
+	PBX_LIST(struct sbc_settings, countries_allowed,
+		 .help = "Only who is in one of these countries is heard: codes of two letters, as US,CA; empty: everywhere"),
+	PBX_LIST(struct sbc_settings, countries_denied, .help = "Who is in one of these countries is not heard"),
+	PBX_CHOICE(struct sbc_settings, country_guards, .initial_text = "all", .choices = PBX_CHOICES("all", "registrations", "calls"),
+		   .help = "What may not come from other countries: every request outside of calls, registrations alone, or calls alone"),
+	PBX_CHOICE(
+		struct sbc_settings, country_unknown, .initial_text = "pass", .choices = PBX_CHOICES("pass", "drop"),
+		.help = "Public addresses that the database does not know, while countries_allowed names some; private ones always pass"),
 	PBX_UINT(struct sbc_settings, max_calls, .initial = 1000, .least = 0, .most = 1000000, .help = "Calls at a time; 0: no limit"),
 	PBX_UINT(struct sbc_settings, max_cps, .initial = 0, .least = 0, .most = 100000, .help = "New calls a second; 0: no limit"),
 	PBX_UINT(struct sbc_settings, max_bandwidth, .initial = 100000, .least = 0, .most = 100000000, .unit = "kbit/s",
@@ -76,7 +92,7 @@ static const struct pbx_metric metrics[] = {
 
 static const struct pbx_field blocked_fields[] = {
 	{ "address", PBX_TYPE_TEXT, "Who" },
-	{ "reason", PBX_TYPE_TEXT, "scanner, rate, malformed, password" },
+	{ "reason", PBX_TYPE_TEXT, "scanner, rate, malformed, password, country" },
 	{ "for_s", PBX_TYPE_INT, "How long" },
 };
 static const struct pbx_field source_fields[] = {
@@ -87,6 +103,11 @@ static const struct pbx_field malformed_fields[] = {
 	{ "address", PBX_TYPE_TEXT, "Who" },
 	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws, wss" },
 	{ "why", PBX_TYPE_TEXT, "What is wrong with it" },
+};
+static const struct pbx_field country_fields[] = {
+	{ "address", PBX_TYPE_TEXT, "Who" },
+	{ "transport", PBX_TYPE_TEXT, "udp, tcp, tls, ws, wss" },
+	{ "country", PBX_TYPE_TEXT, "Where it is, two letters; empty: nobody knows" },
 };
 static const struct pbx_field rejected_fields[] = {
 	{ "limit", PBX_TYPE_TEXT, "calls, cps, bandwidth, account_calls, account_cps, peer_calls, peer_cps, memory" },
@@ -99,6 +120,8 @@ static const struct pbx_event_type events[] = {
 	{ "sbc.source_blocked", "An address was banned", PBX_TABLE(blocked_fields) },
 	{ "sbc.rate_limited", "An address sends more than it may; once a minute for each", PBX_TABLE(source_fields) },
 	{ "sbc.malformed", "An address sends what is no SIP, or broken; once a minute for each", PBX_TABLE(malformed_fields) },
+	{ "sbc.country_refused", "An address of a country that is not heard sends requests; once a minute for each",
+	  PBX_TABLE(country_fields) },
 	{ "sbc.cac_rejected", "A call was refused by a limit", PBX_TABLE(rejected_fields) },
 };
 
@@ -138,32 +161,34 @@ static void on_second(void *self, pbx_timer timer)
 	sbc->events_left = EVENTS_A_SECOND;
 	lists_sweep(sbc);
 	admission_sweep(sbc);
+	kernel_second(sbc);
+	country_second(sbc);
 	set_gauges(sbc);
 }
 
 /* ---- life ----------------------------------------------------------------------------- */
 
-static int check_settings(const struct sbc_settings *proposed, struct pbx_diag *diag)
+static int sbc_settings_check(const void *proposed, struct pbx_diag *diag)
 {
-	if (!proposed->security_log[0] || proposed->security_log[0] == '/')
-		return PBX_OK;
-	pbx_diag_set(diag, "security_log", "%.200s is no absolute path; write /var/log/pbx/security.log", proposed->security_log);
-	return PBX_EINVAL;
-}
+	const struct sbc_settings *next = proposed;
 
-static int sbc_check(void *self, struct pbx_diag *diag)
-{
-	const struct sbc *sbc = self;
-
-	return check_settings(sbc->settings, diag);
+	if (next->security_log[0] && next->security_log[0] != '/') {
+		pbx_diag_set(diag, "security_log", "%.200s is no absolute path; write /var/log/pbx/security.log", next->security_log);
+		return PBX_EINVAL;
+	}
+	if (next->kernel_bans[0] && next->kernel_bans[0] != '/') {
+		pbx_diag_set(diag, "kernel_bans", "%.100s is no absolute path; write /run/pbx-bans/socket", next->kernel_bans);
+		return PBX_EINVAL;
+	}
+	return country_check(next, diag);
 }
 
 static int sbc_reload(void *self, const void *proposed, struct pbx_diag *diag)
 {
 	const struct sbc_settings *next = proposed;
-	int err = check_settings(next, diag);
 
-	return err == PBX_OK ? sbc_guard(self, next->enabled) : err;
+	(void)diag;
+	return sbc_guard(self, next->enabled);
 }
 
 static int sbc_load(void *self)
@@ -179,8 +204,11 @@ static int sbc_load(void *self)
 	sbc->bus = pbx_bus(host);
 	sbc->metrics = pbx_metrics(host);
 	sbc->location = pbx_location(host);
+	sbc->io = pbx_io(host);
 	sbc->successor = host->service(host, "session_border_controller.calls/1", sizeof *sbc->successor);
 	sbc->events_left = EVENTS_A_SECOND;
+	(void)snprintf(sbc->kernel_state, sizeof sbc->kernel_state, "off");
+	(void)snprintf(sbc->country.state, sizeof sbc->country.state, "off");
 	int err = sources_init(&sbc->sources);
 	if (err == PBX_OK)
 		err = admission_init(&sbc->admission);
@@ -211,10 +239,16 @@ static void sbc_drain(void *self)
 	admission_hand_over(self);
 }
 
+static void sbc_stop(void *self)
+{
+	kernel_free(self);
+}
+
 static void sbc_unload(void *self)
 {
 	struct sbc *sbc = self;
 
+	country_free(sbc);
 	lists_free(&sbc->lists);
 	sources_fini(&sbc->sources);
 	admission_fini(&sbc->admission);
@@ -226,9 +260,9 @@ PBX_PLUGIN(session_border_controller)
 	PBX_PLUGIN_HEADER,
 	.name = "session_border_controller",
 	.version = "1.0.0",
-	.summary = "Guards the border: lists, bans, rates, scanners, how many calls",
+	.summary = "Guards the border: lists, bans, rates, scanners, countries, how many calls",
 	.needs = PBX_NEEDS("pbx.border/1", "pbx.store/1", "pbx.timers/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.metrics/1",
-			   "pbx.location/1", "session_border_controller.calls/1?"),
+			   "pbx.location/1", "pbx.io/1", "session_border_controller.calls/1?"),
 	.offers = PBX_OFFERS("session_border_controller.calls/1"),
 	.instance_size = sizeof(struct sbc),
 	PBX_SETTINGS(struct sbc_settings, settings),
@@ -237,11 +271,12 @@ PBX_PLUGIN(session_border_controller)
 	.commands = PBX_TABLE(sbc_commands),
 	.metrics = PBX_TABLE(metrics),
 	.events = PBX_TABLE(events),
-	.check = sbc_check,
 	.load = sbc_load,
 	.start = sbc_start,
 	.reload = sbc_reload,
 	.drain = sbc_drain,
+	.stop = sbc_stop,
 	.unload = sbc_unload,
 	.offer = sbc_offer,
+	.settings_check = sbc_settings_check,
 };

@@ -3,7 +3,12 @@
 #include "fake.h"
 #include "sbc.h"
 #include <arpa/inet.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #define ON "session_border_controller:\n  enabled: true\n"
 
@@ -460,6 +465,256 @@ START_TEST(accounts_and_peers_have_limits_of_their_own)
 }
 END_TEST
 
+/* ---- countries ------------------------------------------------------------------------ */
+
+/* A database at PBX/NAME: "192.0.2.0/24=US …". */
+static void write_countries(struct fake_pbx *pbx, const char *name, const char *networks)
+{
+	char command[1024];
+
+	(void)snprintf(command, sizeof command, "/usr/bin/python3 " PBX_SOURCE_ROOT "/tests/e2e/countries.py %s/%s %s", fake_dir(pbx), name,
+		       networks);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void set(struct fake_pbx *pbx, const char *option, const char *value, uint32_t status)
+{
+	char line[700];
+
+	(void)snprintf(line, sizeof line, "config set session_border_controller.%s %s", option, value);
+	(void)fake_command(pbx, line);
+	ck_assert_msg(fake_status(pbx) == status, "%s: %u", line, fake_status(pbx));
+}
+
+static void set_database(struct fake_pbx *pbx, const char *name)
+{
+	char path[400];
+
+	(void)snprintf(path, sizeof path, "%s/%s", fake_dir(pbx), name);
+	set(pbx, "country_database", path, 200);
+	fake_pass_ms(pbx, 1100);
+	fake_settle(pbx);
+}
+
+static uint32_t registers(struct fake_pbx *pbx, const char *address, const char *method)
+{
+	struct pbx_border_request request = plain;
+
+	request.method = method;
+	return asks(pbx, address, &request);
+}
+
+START_TEST(only_the_countries_that_are_allowed_are_heard)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	write_countries(pbx, "countries.mmdb", "192.0.2.0/24=US 198.51.100.0/24=KP 2001:db8::/32=CA");
+	set(pbx, "countries_allowed", "US,ca", 422); /* by what? */
+	set_database(pbx, "countries.mmdb");
+	ck_assert_uint_eq(fake_log_count(pbx, "country_database_read"), 1);
+	set(pbx, "countries_allowed", "US,USA", 422);
+	set(pbx, "countries_allowed", "US,ca", 200);
+	ck_assert_uint_eq(asks(pbx, "192.0.2.70", &plain), PBX_BORDER_PASS);
+	ck_assert_uint_eq(asks(pbx, "2001:db8::7", &plain), PBX_BORDER_PASS);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.7", &plain), PBX_BORDER_DROP);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.country_refused"), "country"), "KP");
+	ck_assert_uint_eq(asks(pbx, "203.0.113.7", &plain), PBX_BORDER_PASS); /* nobody knows */
+	set(pbx, "country_unknown", "drop", 200);
+	ck_assert_uint_eq(asks(pbx, "203.0.113.7", &plain), PBX_BORDER_DROP);
+	ck_assert_uint_eq(asks(pbx, "192.168.1.7", &plain), PBX_BORDER_PASS);
+	ck_assert_uint_eq(asks(pbx, "fd00::7", &plain), PBX_BORDER_PASS);
+	(void)fake_command(pbx, "sbc whitelist add 198.51.100.0/25");
+	ck_assert_uint_eq(asks(pbx, "198.51.100.7", &plain), PBX_BORDER_PASS);
+	set(pbx, "drop_silently", "false", 200);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.200", &plain), PBX_BORDER_REFUSE);
+	ck_assert_int_eq(number(pbx, "country"), 3);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/sbc/check/198.51.100.200", NULL), "country"), "KP");
+}
+END_TEST
+
+START_TEST(countries_may_be_refused_for_calls_or_registrations_alone)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("  ban_after: 3\n");
+
+	write_countries(pbx, "countries.mmdb", "198.51.100.0/24=KP");
+	set_database(pbx, "countries.mmdb");
+	set(pbx, "countries_denied", "KP", 200);
+	set(pbx, "country_guards", "calls", 200);
+	ck_assert_uint_eq(registers(pbx, "198.51.100.7", "REGISTER"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(registers(pbx, "198.51.100.7", "INVITE"), PBX_BORDER_DROP);
+	set(pbx, "country_guards", "registrations", 200);
+	ck_assert_uint_eq(registers(pbx, "198.51.100.7", "INVITE"), PBX_BORDER_PASS);
+	ck_assert_uint_eq(registers(pbx, "198.51.100.7", "REGISTER"), PBX_BORDER_DROP);
+	ck_assert_uint_eq(registers(pbx, "203.0.113.7", "REGISTER"), PBX_BORDER_PASS); /* denied are those that are named */
+	ck_assert_uint_eq(packet(pbx, "198.51.100.7"), PBX_BORDER_PASS);
+	(void)registers(pbx, "198.51.100.7", "REGISTER");
+	ck_assert_uint_eq(packet(pbx, "198.51.100.7"), PBX_BORDER_DROP); /* three times is a ban */
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "sbc.source_blocked"), "reason"), "country");
+}
+END_TEST
+
+START_TEST(a_database_that_is_missing_or_broken_refuses_nobody_and_a_new_one_is_taken)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	char path[400];
+
+	set(pbx, "country_database", "countries.mmdb", 422);
+	set_database(pbx, "countries.mmdb");
+	set(pbx, "countries_denied", "KP", 200);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.7", &plain), PBX_BORDER_PASS);
+	ck_assert_uint_eq(fake_log_count(pbx, "country_database_unusable"), 1);
+	ck_assert_uint_eq(fake_log_count(pbx, "No such file"), 1);
+	fake_pass_ms(pbx, 61000);
+	ck_assert_uint_eq(fake_log_count(pbx, "country_database_unusable"), 1); /* said once */
+
+	(void)snprintf(path, sizeof path, "%s/countries.mmdb", fake_dir(pbx));
+	FILE *junk = fopen(path, "w");
+	ck_assert_ptr_nonnull(junk);
+	for (int i = 0; i < 3000; i++)
+		ck_assert_int_ge(fputs("this is no database\n", junk), 0);
+	ck_assert_int_eq(fclose(junk), 0);
+	fake_pass_ms(pbx, 61000);
+	fake_settle(pbx);
+	ck_assert_uint_eq(fake_log_count(pbx, "country_database_unusable"), 2);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.7", &plain), PBX_BORDER_PASS);
+
+	write_countries(pbx, "countries.mmdb", "198.51.100.0/24=KP");
+	fake_pass_ms(pbx, 61000);
+	fake_settle(pbx);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.7", &plain), PBX_BORDER_DROP);
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "sbc status"), "country_database"), "Test-Country of 2023-11-14");
+
+	ck_assert_int_eq(unlink(path), 0); /* the one that was read goes on */
+	fake_pass_ms(pbx, 61000);
+	fake_settle(pbx);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.8", &plain), PBX_BORDER_DROP);
+	ck_assert_uint_eq(fake_log_count(pbx, "country_database_unusable"), 3);
+	(void)fake_command(pbx, "config unset session_border_controller.countries_denied");
+	(void)fake_command(pbx, "config unset session_border_controller.country_database");
+	fake_pass_ms(pbx, 1100);
+	ck_assert_uint_eq(asks(pbx, "198.51.100.9", &plain), PBX_BORDER_PASS);
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "sbc status"), "country_database"), "off");
+}
+END_TEST
+
+/* ---- the kernel's helper -------------------------------------------------------------- */
+
+static int helper_listens(struct fake_pbx *pbx)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%.90s/bans", fake_dir(pbx));
+	(void)unlink(address.sun_path);
+	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(listener, 4), 0);
+	return listener;
+}
+
+static bool is_there_more(int descriptor)
+{
+	struct pollfd wanted = { .fd = descriptor, .events = POLLIN };
+
+	return poll(&wanted, 1, 0) == 1;
+}
+
+/* Everything that was said to it since the last time, as one text. */
+static const char *helper_heard(int client)
+{
+	static char text[4096];
+	size_t used = 0;
+
+	while (is_there_more(client)) {
+		ssize_t got = read(client, text + used, sizeof text - 1 - used);
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	text[used] = '\0';
+	return text;
+}
+
+static void helper_says(struct fake_pbx *pbx, int client, const char *line)
+{
+	ck_assert_int_eq(write(client, line, strlen(line)), (ssize_t)strlen(line));
+	fake_settle(pbx);
+}
+
+START_TEST(the_helper_hears_of_every_ban_and_of_nobody_who_is_let_in)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	int listener = helper_listens(pbx);
+	char path[200];
+
+	(void)snprintf(path, sizeof path, "%s/bans", fake_dir(pbx));
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.1");
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.2 for_s=600");
+	(void)fake_command(pbx, "sbc blacklist add 2001:db8:1:2::/64");
+	(void)fake_command(pbx, "sbc blacklist add 198.51.100.0/24"); /* for us alone */
+	(void)fake_command(pbx, "sbc blacklist add 203.0.113.7");
+	(void)fake_command(pbx, "sbc whitelist add 203.0.113.0/24");
+	set(pbx, "kernel_bans", "bans", 422);
+	set(pbx, "kernel_bans", path, 200);
+	fake_pass_ms(pbx, 1100);
+	int client = accept(listener, NULL, NULL);
+	const char *heard = helper_heard(client);
+	ck_assert_msg(strncmp(heard, "forget\n", 7) == 0, "%s", heard);
+	ck_assert_ptr_nonnull(strstr(heard, "ban 192.0.2.1 0\n"));
+	ck_assert_ptr_nonnull(strstr(heard, "ban 2001:db8:1:2:: 0\n"));
+	ck_assert_msg(strstr(heard, "ban 192.0.2.2 599\n") || strstr(heard, "ban 192.0.2.2 600\n"), "%s", heard);
+	ck_assert_ptr_null(strstr(heard, "198.51.100"));
+	ck_assert_ptr_null(strstr(heard, "203.0.113"));
+	helper_says(pbx, client, "ready\n");
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "sbc status"), "kernel_bans"), "on");
+
+	struct pbx_border_request scanner = plain;
+	scanner.user_agent = "friendly-scanner";
+	(void)asks(pbx, "192.0.2.70", &scanner);
+	ck_assert_str_eq(helper_heard(client), "ban 192.0.2.70 3601\n");
+	(void)fake_command(pbx, "sbc blacklist remove 192.0.2.70");
+	ck_assert_str_eq(helper_heard(client), "forgive 192.0.2.70\n");
+	(void)fake_command(pbx, "sbc whitelist remove 203.0.113.0/24");
+	heard = helper_heard(client);
+	ck_assert_msg(strncmp(heard, "forget\n", 7) == 0 && strstr(heard, "ban 203.0.113.7 0\n"), "%s", heard);
+	helper_says(pbx, client, "failed the set is full\n");
+	ck_assert_uint_eq(fake_log_count(pbx, "kernel_ban_refused"), 1);
+
+	(void)fake_command(pbx, "config unset session_border_controller.kernel_bans");
+	fake_pass_ms(pbx, 1100);
+	ck_assert_str_eq(helper_heard(client), "forget\n"); /* nobody would keep them up to date */
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, "sbc status"), "kernel_bans"), "off");
+	ck_assert_int_eq(close(client) | close(listener), 0);
+}
+END_TEST
+
+START_TEST(a_helper_that_is_not_there_or_goes_is_said_once_and_found_again)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	char path[200];
+
+	(void)snprintf(path, sizeof path, "%s/bans", fake_dir(pbx));
+	set(pbx, "kernel_bans", path, 200);
+	fake_pass_ms(pbx, 31000);
+	ck_assert_uint_eq(fake_log_count(pbx, "kernel_bans_failed"), 1);
+	ck_assert_uint_eq(fake_log_count(pbx, "warden-pbx-nftables"), 1);
+	int listener = helper_listens(pbx);
+	fake_pass_ms(pbx, 11000);
+	int client = accept(listener, NULL, NULL);
+	ck_assert_str_eq(helper_heard(client), "forget\n");
+	helper_says(pbx, client, "ready\n");
+	ck_assert_int_eq(close(client), 0);
+	fake_pass_ms(pbx, 100);
+	fake_settle(pbx);
+	ck_assert_uint_eq(fake_log_count(pbx, "kernel_bans_failed"), 2);
+	(void)fake_command(pbx, "sbc blacklist add 192.0.2.1");
+	ck_assert_uint_eq(packet(pbx, "192.0.2.1"), PBX_BORDER_DROP);
+	fake_pass_ms(pbx, 11000);
+	client = accept(listener, NULL, NULL);
+	ck_assert_str_eq(helper_heard(client), "forget\nban 192.0.2.1 0\n");
+	ck_assert_int_eq(close(client) | close(listener), 0);
+}
+END_TEST
+
 CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_blacklist_keeps_out_and_the_whitelist_goes_before_it,
 	   connections_are_asked_about_again_when_somebody_is_kept_out, what_is_no_address_twice_or_not_there_is_refused,
 	   lists_outlive_a_restart_and_entries_expire, who_asks_too_often_is_not_answered_and_others_are, a_network_has_a_rate_too,
@@ -468,4 +723,7 @@ CHECK_MAIN("session_border_controller", networks_are_read_and_written, the_black
 	   offences_are_written_for_fail2bans_asterisk_filter_and_no_name_ends_a_value, old_offences_are_forgotten,
 	   overlong_requests_are_dropped_or_answered_as_is_set, without_being_enabled_everything_passes,
 	   only_so_many_calls_come_in_and_emergency_calls_always, a_fresh_copy_goes_on_counting, calls_weigh_what_their_codec_needs,
-	   accounts_and_peers_have_limits_of_their_own)
+	   accounts_and_peers_have_limits_of_their_own, only_the_countries_that_are_allowed_are_heard,
+	   countries_may_be_refused_for_calls_or_registrations_alone,
+	   a_database_that_is_missing_or_broken_refuses_nobody_and_a_new_one_is_taken,
+	   the_helper_hears_of_every_ban_and_of_nobody_who_is_let_in, a_helper_that_is_not_there_or_goes_is_said_once_and_found_again)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import websocket
+from countries import write_countries
 from pbx import ROOT
 from sip_client import OFFER, SipClient
 
@@ -135,6 +136,16 @@ def test_a_hundred_requests_a_second_are_answered_and_a_whitelisted_address_has_
     assert pbx.ctl("sbc", "status")["rate_limit_violations"] == 150 - count > 0
     pbx.ctl("sbc", "whitelist", "add", "127.0.0.0/29")
     assert answered() == 150
+
+
+def test_phones_of_other_countries_are_not_heard(make_pbx, client, tmp_path):
+    write_countries(tmp_path / "countries.mmdb", {"127.0.0.16/30": "KP", "127.0.0.20/30": "US"})
+    pbx = make_pbx(GUARDED + f"  country_database: {tmp_path}/countries.mmdb\n  countries_allowed: [US]\n")
+    pbx.wait_for(lambda: pbx.ctl("sbc", "status")["country_database"].startswith("Test-Country of "), "the database")
+    near, far, home = (client(pbx, "1001", "", host=host) for host in ("127.0.0.21", "127.0.0.17", "127.0.0.2"))
+    assert is_heard(pbx, near, home) and is_heard(pbx, home, near) and not is_heard(pbx, far, home)
+    pbx.wait_event("sbc.country_refused", where=lambda data: (data["address"], data["country"]) == ("127.0.0.17", "KP"))
+    assert pbx.ctl("sbc", "check", "127.0.0.17")["country"] == "KP"
 
 
 def test_the_third_of_two_calls_is_503_and_911_is_not(make_pbx, client):

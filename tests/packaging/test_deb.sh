@@ -56,11 +56,11 @@ debs=${1:-$work/dist}
 [ -n "${1:-}" ] || JOBS=${JOBS:-2} "$top/packaging/build-deb.sh" "$debs" || exit 1
 cd "$debs" || exit 1
 files=$work/files
-for deb in warden-pbx_*.deb warden-pbx-plugins_*.deb warden-pbx-codec-g729_*.deb warden-pbx-dev_*.deb; do
+for deb in warden-pbx_*.deb warden-pbx-plugins_*.deb warden-pbx-codec-g729_*.deb warden-pbx-nftables_*.deb warden-pbx-dev_*.deb; do
 	dpkg-deb -x "$deb" "$files" || give_up "$deb cannot be unpacked"
 done
 plugins=$(find "$files" -path '*/pbx/plugins/*.so')
-binaries="$files/usr/sbin/pbxd $files/usr/bin/pbxctl $(find "$files" -name '*.so')"
+binaries="$files/usr/sbin/pbxd $files/usr/bin/pbxctl $(find "$files" -name '*.so' -o -name pbx-bans)"
 
 depends_are_for_running() {
 	local depends
@@ -111,12 +111,19 @@ ok "libraries come from the distribution" only_debians_libraries
 g729_is_apart() {
 	! dpkg-deb -c "$(echo warden-pbx-plugins_*.deb)" | grep codec_g729 && dpkg-deb -f "$(echo warden-pbx-codec-g729_*.deb)" Depends | grep libbcg729
 }
+rights_are_apart() {
+	! dpkg-deb -c "$(echo warden-pbx-plugins_*.deb)" | grep pbx-bans || return 1
+	! grep -rl CAP_NET_ADMIN "$files/usr/lib/systemd" "$files/lib/systemd" 2> /dev/null | grep -v pbx-bans.service
+}
+ok "the right to change the kernel's rules is in a package and a unit of its own" rights_are_apart
 ok "G.729, made with a GPL library, is in a package of its own" g729_is_apart
 ok "programs and plugins are hardened" binaries_are_hardened
 ok "lintian finds no error" lintian --fail-on error --allow-root ./*.changes
 unit=$(find "$files" -name pbxd.service)
 ok "the unit's exposure is at most 2.5" systemd-analyze security --no-pager --offline=yes --threshold=25 "$unit"
 systemd-analyze security --no-pager --offline=yes "$unit" | tail -n 1
+ok "the exposure of the unit that may change the kernel's rules is at most 2.5" systemd-analyze security --no-pager --offline=yes --threshold=25 \
+	"$(find "$files" -name pbx-bans.service)"
 
 # ---- a Debian ------------------------------------------------------------------------------------------------------------------------
 
