@@ -78,6 +78,9 @@ struct core_leg_driver {
 	/* What is to be done about T.38 with it: "off", "pass", "gateway"; "" or "auto" as media.t38 says. May be NULL. */
 	const char *(*peer_t38)(const char *peer);
 
+	/* What SDP says to the peer instead of this address of ours, which is the one that media has told. Its port stays. May be NULL. */
+	void (*media_address)(const void *dialog, struct core_addr *address);
+
 	void (*release)(void *dialog); /* the core forgets it */
 
 	/* How the protocol names the dialog: Call-ID, our tag, theirs; "" for what is not known yet. Borrowed until the callback returns. May be NULL. */
@@ -129,6 +132,9 @@ void core_leg_on_ended(pbx_leg leg, uint32_t sip_code, uint32_t cause, bool by_p
 /* Whether the call of a leg, or one that it came back from, has asked for this number before: if its INVITE came back asking for the same
  * again, nothing would be different the next time (RFC 3261 16.3, RFC 5393). */
 bool core_leg_has_asked_for(pbx_leg leg, const char *number);
+
+/* As core_media_driver.bound; false and AF_UNSPEC without media. */
+bool core_media_bound(int family, struct core_addr *ret_bound);
 
 /* The driver for URIs and accounts. One today. */
 void core_legs_set_driver(const struct core_leg_driver *driver);

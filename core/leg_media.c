@@ -65,6 +65,12 @@ void core_leg_close_stream(struct core_leg *leg)
 	(void)core_media->close(leg->stream);
 }
 
+bool core_media_bound(int family, struct core_addr *ret_bound)
+{
+	memset(ret_bound, 0, sizeof *ret_bound);
+	return core_media && core_media->bound && core_media->bound(family, ret_bound);
+}
+
 /* ---- lists of codecs ---- */
 
 static void list_add(struct core_media_desc *list, const struct core_codec *codec)
@@ -353,11 +359,13 @@ int core_leg_configure(struct core_leg *leg, struct core_stream_config *config)
 	config->dscp = leg->peer[0] && leg->driver->peer_dscp ? leg->driver->peer_dscp(leg->peer) : 0;
 	int err = core_media->configure(leg->stream, config);
 
-	if (err == PBX_OK) {
-		leg->config = *config;
-		leg->configured = true;
-	}
-	return err;
+	if (err != PBX_OK)
+		return err;
+	leg->config = *config;
+	leg->configured = true;
+	if (leg->dialog && leg->driver->media_address) /* for the record */
+		leg->driver->media_address(leg->dialog, &leg->local_addr);
+	return PBX_OK;
 }
 
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer)

@@ -232,6 +232,9 @@ struct core_media_driver {
 	/* What the party says from now on is silence in recordings of the stream, those that begin meanwhile included; off: from a second later on it
 	 * is heard again, for a key that is held may still sound. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
 	int (*record_mask)(core_stream stream, bool on);
+	/* What streams' sockets are bound to: an address of ours, or 0.0.0.0 or :: for all of them. True: what open() says is another's, in front of a NAT. NULL:
+	 * what open() says is for everybody. */
+	bool (*bound)(int family, struct core_addr *ret_bound);
 	/* Whether call control wants to hear of keys that come as tones; it does at the beginning. Off: they are listened for only where they must be
 	 * turned into something else on their way. NULL: they always are. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
 	int (*heed_keys)(core_stream stream, bool on);

@@ -111,6 +111,7 @@ void rtp_sockets_close(struct rtp_session *session);
 void rtp_sockets_mark(const struct rtp_session *session, int family, uint32_t dscp); /* from now on; 0: as media.dscp says */
 /* What SDP shall say: the external address, else the bound one, else the default route's. */
 struct core_addr rtp_sockets_advertised(int family, uint16_t port);
+bool rtp_sockets_bound(int family, struct core_addr *ret_bound);        /* of core_media_driver */
 uint32_t rtp_sockets_ice(core_stream stream, struct core_ice *ret_ice); /* of core_media_driver */
 
 /* ---- mixes.c ---- */

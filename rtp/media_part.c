@@ -401,11 +401,15 @@ static const struct pbx_setting settings[] = {
 	PBX_TEXT(struct rtp_settings, bind, .initial_text = "0.0.0.0", .flags = PBX_SETTING_RESTART,
 		 .help = "IPv4 address that RTP sockets are bound to"),
 	PBX_TEXT(struct rtp_settings, external_ip, .initial_text = "",
-		 .help = "IPv4 address in SDP; empty: the one bound to, or the default route's"),
+		 .help = "IPv4 address in SDP, but for those in sip.local_networks; empty: the one bound to, or the one that is on the way "
+			 "to "
+			 "them"),
 	PBX_TEXT(struct rtp_settings, bind6, .initial_text = "::", .flags = PBX_SETTING_RESTART,
 		 .help = "IPv6 address that RTP sockets are bound to"),
 	PBX_TEXT(struct rtp_settings, external_ip6, .initial_text = "",
-		 .help = "IPv6 address in SDP; empty: the one bound to, or the default route's"),
+		 .help = "IPv6 address in SDP, but for those in sip.local_networks; empty: the one bound to, or the one that is on the way "
+			 "to "
+			 "them"),
 	PBX_UINT(struct rtp_settings, port_min, .initial = 10000, .least = 1024, .most = 65532, .flags = PBX_SETTING_RESTART,
 		 .help = "First port for RTP"),
 	PBX_UINT(struct rtp_settings, port_max, .initial = 20000, .least = 1026, .most = 65535, .flags = PBX_SETTING_RESTART,

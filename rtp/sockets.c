@@ -132,6 +132,14 @@ struct core_addr rtp_sockets_advertised(int family, uint16_t port)
 	return addr;
 }
 
+bool rtp_sockets_bound(int family, struct core_addr *ret_bound)
+{
+	const struct rtp_settings *settings = rtp_engine.settings;
+
+	*ret_bound = addr_of(family, family == AF_INET ? settings->bind : settings->bind6, 0);
+	return *(family == AF_INET ? settings->external_ip : settings->external_ip6) != '\0';
+}
+
 /* ---- ICE: each way in that a stream has ---- */
 
 #define HOST_PREFERENCE 126u /* RFC 8445 5.1.2.2 */

@@ -455,6 +455,7 @@ const struct core_media_driver rtp_driver = {
 	.suites = driver_suites,
 	.fingerprint = driver_fingerprint,
 	.ice = rtp_sockets_ice,
+	.bound = rtp_sockets_bound,
 	.source_open = rtp_source_open,
 	.source_update = rtp_source_update,
 	.source_close = rtp_source_close,

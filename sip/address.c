@@ -206,6 +206,15 @@ bool ua_address_is_private(const struct core_addr *addr)
 	return false;
 }
 
+bool ua_address_same_host(const struct core_addr *a, const struct core_addr *b)
+{
+	uint8_t first[16], second[16];
+
+	ua_address_bytes(a, first);
+	ua_address_bytes(b, second);
+	return memcmp(first, second, sizeof first) == 0;
+}
+
 /* Connecting a UDP socket sends nothing: it only asks the routing table. */
 bool ua_address_towards(const struct core_addr *peer, struct core_addr *ret_local)
 {

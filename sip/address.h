@@ -19,5 +19,6 @@ bool ua_address_in(const struct core_addr *addr, const char *network);
 bool ua_address_is_network(const char *text);
 /* 10/8, 172.16/12, 192.168/16, 127/8, 169.254/16, 100.64/10, fc00::/7, fe80::/10, ::1 */
 bool ua_address_is_private(const struct core_addr *addr);
+bool ua_address_same_host(const struct core_addr *a, const struct core_addr *b);
 /* The address this machine would send from towards a peer. False: no route. */
 bool ua_address_towards(const struct core_addr *peer, struct core_addr *ret_local);

@@ -24,7 +24,7 @@
 
 #define BUCKETS 1024u
 
-static struct ua_connection *connections[BUCKETS], *ours;
+static struct ua_connection *connections[BUCKETS], *kept;
 
 static struct ua_connection **place_of(const tport_t *tport)
 {
@@ -75,27 +75,35 @@ static void mark(const struct ua_connection *connection)
 		ua_socket_mark(connection->socket, connection->end.sa.sa_family, dscp);
 }
 
+static void look_after(struct ua_connection *connection)
+{
+	connection->next_kept = kept;
+	connection->at_kept = &kept;
+	if (kept)
+		kept->at_kept = &connection->next_kept;
+	kept = connection;
+}
+
 static void list(struct ua_connection *connection)
 {
 	struct ua_connection **at = place_of(connection->tport);
 
 	assert(!*at);
 	*at = connection;
-	if (!connection->is_ours)
-		return;
-	connection->next_ours = ours;
-	ours = connection;
+	if (connection->is_ours)
+		look_after(connection);
 }
 
 static void unlist(struct ua_connection **at)
 {
-	struct ua_connection *connection = *at, **our = &ours;
+	struct ua_connection *connection = *at;
 
 	*at = connection->next;
-	while (*our && *our != connection)
-		our = &(*our)->next_ours;
-	if (*our)
-		*our = connection->next_ours;
+	if (!connection->at_kept)
+		return;
+	*connection->at_kept = connection->next_kept;
+	if (connection->next_kept)
+		connection->next_kept->at_kept = connection->at_kept;
 }
 
 PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, int accepted, char const **ret_reason)
@@ -160,9 +168,22 @@ PBX_EXPORT void tport_zap_secondary(tport_t *tport)
 	real(tport);
 }
 
-struct ua_connection *ua_connections_ours(void)
+struct ua_connection *ua_connections_kept(void)
 {
-	return ours;
+	return kept;
+}
+
+void ua_connection_promised(const tport_t *tport, const char *account, uint32_t every_s)
+{
+	struct ua_connection *connection = *place_of(tport);
+
+	if (!connection || connection->is_ours || connection->transport[0] == 'w')
+		return;
+	connection->promised_s = every_s;
+	connection->look_at_ms = 0;
+	(void)snprintf(connection->account, sizeof connection->account, "%s", account);
+	if (!connection->at_kept)
+		look_after(connection);
 }
 
 /* ---- who is not wanted any more ------------------------------------------------------- */

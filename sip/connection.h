@@ -4,8 +4,8 @@
 #include <openssl/types.h>
 
 struct ua_connection {
-	struct ua_connection *next;      /* in its bucket */
-	struct ua_connection *next_ours; /* of those that we have opened */
+	struct ua_connection *next;                 /* in its bucket */
+	struct ua_connection *next_kept, **at_kept; /* of those that flow.c looks after; NULL: it does not */
 	tport_t *tport;
 	int socket;
 	SSL *ssl; /* there until the tport is closed; NULL: TCP */
@@ -15,10 +15,16 @@ struct ua_connection {
 	/* flow.c */
 	uint64_t ping_at_ms;   /* 0: it is not kept alive */
 	uint64_t pinged_at_ms; /* 0: no answer is awaited */
+	uint64_t look_at_ms;   /* no sooner has it been silent for too long */
+	uint32_t promised_s;   /* how often who is there has been told to send something (Flow-Timer); 0: not at all */
+	char account[64];      /* whose registration it was told with */
 };
 
-/* The first of those that we have opened; next_ours goes on. Borrowed: any of them may be gone after the callback. */
-struct ua_connection *ua_connections_ours(void);
+/* The first of those that we have opened, or whose other end has promised to keep them alive; next_kept goes on. Borrowed: any of them may be gone
+ * after the callback. */
+struct ua_connection *ua_connections_kept(void);
+/* An account has registered over a connection and been told to keep it alive. Not for the gateway's: keep-alives of WebSockets end there. */
+void ua_connection_promised(const tport_t *tport, const char *account, uint32_t every_s);
 
 /* Puts those that come from a network (pbx/border.h) to the border's guard again, and ends those that it does not want. */
 void ua_connections_review(const uint8_t address[16], uint32_t bits);

@@ -5,13 +5,16 @@
  * After ENDED nothing is told to the core any more. A BYE is sent and forgotten: nta repeats it and swallows its answer.
  */
 #include "dialog_internal.h"
+#include "address.h"
 #include "agent.h"
 #include "border.h"
 #include "identity.h"
 #include "loop.h"
 #include "peer.h"
 #include "peering.h"
+#include "quirks.h"
 #include "timer.h"
+#include "transport.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -105,6 +108,7 @@ static void dialog_free(struct ua_dialog *dialog)
 	free(dialog->body);
 	free(dialog->route);
 	free(dialog->identity);
+	free(dialog->device);
 	free(dialog->protocol_id);
 	free(dialog->first.target);
 	free(dialog->first.path);
@@ -120,13 +124,56 @@ void ua_dialog_free_when_done(struct ua_dialog *dialog)
 
 /* ---- bodies --------------------------------------------------------------------------- */
 
-/* What may be spoken by its listener. False: nothing of that is in common. */
-static bool pick_codecs(const struct ua_dialog *dialog, struct core_media_desc *desc)
+void ua_dialog_note_device(struct ua_dialog *dialog, const char *user_agent)
 {
+	if (user_agent && !dialog->device && ua_quirk_of(dialog->ua, user_agent))
+		dialog->device = strdup(user_agent); /* without memory it is like any other */
+}
+
+/* What may be spoken by its listener and with its device. False: nothing of that is in common. */
+static bool pick_codecs(struct ua_dialog *dialog, struct core_media_desc *desc)
+{
+	const struct ua_quirk *quirk = dialog->device ? ua_quirk_of(dialog->ua, dialog->device) : NULL;
 	struct ua_manners manners;
 
 	ua_listener_manners(dialog->ua, dialog->listener, &manners);
-	return ua_codecs_pick(manners.codecs, desc);
+	dialog->sdp.skips_static = quirk && quirk->skip_static_rtpmap;
+	if (quirk && quirk->ptime_ms)
+		desc->ptime_ms = (uint16_t)quirk->ptime_ms;
+	return ua_codecs_pick(manners.codecs, desc) && (!quirk || ua_codecs_keep(&quirk->codecs, desc));
+}
+
+static void ua_media_address(const void *object, struct core_addr *address)
+{
+	const struct ua_dialog *dialog = object;
+
+	if (address->sa.sa_family != AF_UNSPEC && dialog->peer.sa.sa_family != AF_UNSPEC)
+		ua_transport_media(dialog->ua, dialog->listener, &dialog->peer, dialog->transport, address);
+}
+
+static void drop_candidate(struct core_ice *ice, uint8_t at)
+{
+	memmove(&ice->candidates[at], &ice->candidates[at + 1], (ice->candidate_count - at - 1u) * sizeof ice->candidates[0]);
+	ice->candidate_count--;
+}
+
+/* Our address as this peer sees it, and in the candidates that have the same one; what two of them would say is said once. */
+static void say_where(const struct ua_dialog *dialog, struct core_media_desc *desc)
+{
+	const struct core_addr told = desc->rtp;
+
+	ua_media_address(dialog, &desc->rtp);
+	if (memcmp(&told, &desc->rtp, sizeof told) == 0)
+		return;
+	for (uint8_t i = 0; i < desc->ice.candidate_count; i++)
+		if (ua_address_same_host(&desc->ice.candidates[i].addr, &told))
+			ua_media_address(dialog, &desc->ice.candidates[i].addr);
+	for (uint8_t i = 1; i < desc->ice.candidate_count; i++)
+		for (uint8_t j = 0; j < i; j++)
+			if (memcmp(&desc->ice.candidates[i].addr, &desc->ice.candidates[j].addr, sizeof told) == 0) {
+				drop_candidate(&desc->ice, i--);
+				break;
+			}
 }
 
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc)
@@ -137,6 +184,7 @@ int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *d
 
 	if (!pick_codecs(dialog, &picked))
 		return PBX_ENOTSUP;
+	say_where(dialog, &picked);
 	int err = ua_sdp_write(&dialog->sdp, &picked, body);
 	if (err != PBX_OK)
 		return err;
@@ -425,6 +473,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.peer_dscp = ua_peer_media_dscp,
 	.peer_t38 = ua_peer_t38,
 	.talk = ua_talk,
+	.media_address = ua_media_address,
 	.release = ua_release,
 	.name_dialog = ua_name_dialog,
 };

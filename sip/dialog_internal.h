@@ -47,6 +47,7 @@ struct ua_dialog {
 	char *body;               /* what we last said of our media */
 	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
 	char *identity;           /* header lines for the next message, or NULL */
+	char *device;             /* User-Agent of a phone that has quirks; NULL: it has none */
 	char *protocol_id;        /* Call-ID; NULL: nobody has answered yet */
 	char remote_tag[64];      /* of the last response or their INVITE; "" before */
 	char contact[160];
@@ -72,6 +73,8 @@ bool ua_dialog_open(struct ua_dialog *dialog, const char *from, const char *to, 
 struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound);
 /* Call-ID and the peer's tag, from their INVITE or a response of theirs. */
 void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id, const char *remote_tag);
+/* The device at the other end, before anything is said or read of media. */
+void ua_dialog_note_device(struct ua_dialog *dialog, const char *user_agent);
 void ua_dialog_free_when_done(struct ua_dialog *dialog);
 /* Writes desc for this dialog; the text is dialog->body. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);

@@ -1,15 +1,20 @@
 /*
- * flow.c - keeps connections that we have opened to peers alive (RFC 5626 4.4.1)
+ * flow.c - connections that are kept alive (RFC 5626): ours to peers by us, phones' by the phones
  *
  * A router or a provider forgets a connection that is silent, and nobody notices before the next call cannot come in. Where a peer wants it
  * (pbx/sip.h: keepalive_ms) two line ends are sent, and one comes back. Anything that arrives is a sign of life: the kernel knows when
- * something did. After ten seconds of silence the connection is shut down, Sofia fails what was under way on it, and whoever registered
+ * something did. After sip.flow_answer_s of silence the connection is shut down, Sofia fails what was under way on it, and whoever registered
  * over it is told to do so anew.
  *
  * Sofia has pings of its own, for TCP alone, and tells nobody when one stays unanswered.
+ *
+ * A phone that registered with outbound has been told how often to send something (Flow-Timer, 4.4). When nothing has come for that and
+ * sip.flow_answer_s, it is not there any more: the connection is closed and what was registered over it ends, so that the next call goes to
+ * another flow of the device, or to where its account says.
  */
 #include "flow.h"
 #include "address.h"
+#include "location.h"
 #include "loop.h"
 #include "peer.h"
 #include "timer.h"
@@ -21,7 +26,6 @@
 #include <sys/socket.h>
 
 #define TICK_MS 1000u
-#define PONG_MS 10000u
 #define GRAIN_MS 20u /* the kernel counts in ticks of its clock */
 #define PING "\r\n\r\n"
 
@@ -71,7 +75,7 @@ static void look_after(struct ua_connection *flow, uint32_t every_ms)
 		flow->ping_at_ms = next_at_ms(every_ms);
 	if (flow->pinged_at_ms && silent_ms <= now_ms - flow->pinged_at_ms + GRAIN_MS)
 		flow->pinged_at_ms = 0;
-	if (flow->pinged_at_ms && now_ms - flow->pinged_at_ms >= PONG_MS) {
+	if (flow->pinged_at_ms && now_ms - flow->pinged_at_ms >= (uint64_t)owner->settings->flow_answer_s * 1000) {
 		(void)shutdown(flow->socket, SHUT_RDWR); /* Sofia finds the end of the stream */
 		return;
 	}
@@ -81,13 +85,47 @@ static void look_after(struct ua_connection *flow, uint32_t every_ms)
 	flow->ping_at_ms = next_at_ms(every_ms);
 }
 
+/* ---- those of phones ------------------------------------------------------------------ */
+
+static void forget_registrations(const struct ua_connection *flow)
+{
+	struct ua_binding *next;
+	char received[80];
+
+	ua_address_print(&flow->end, received, sizeof received);
+	for (struct ua_binding *binding = ua_location_find(flow->account); binding; binding = next) {
+		next = binding->next_of_aor;
+		if (!binding->node && strcmp(binding->received, received) == 0 && strcmp(binding->transport, flow->transport) == 0)
+			ua_location_drop(binding, "flow_failed");
+	}
+}
+
+static void listen_for_phone(struct ua_connection *flow)
+{
+	uint64_t now_ms = core_now_ms(), most_ms = (uint64_t)(flow->promised_s + owner->settings->flow_answer_s) * 1000;
+	uint32_t silent_ms;
+
+	if (now_ms < flow->look_at_ms || !is_established(flow, &silent_ms))
+		return;
+	if (silent_ms < most_ms) {
+		flow->look_at_ms = now_ms + most_ms - silent_ms;
+		return;
+	}
+	flow->promised_s = 0;
+	pbx_notice(owner->host, "phone_flow_silent", "aor=%s transport=%s for_ms=%u", flow->account, flow->transport, silent_ms);
+	forget_registrations(flow);
+	(void)shutdown(flow->socket, SHUT_RDWR);
+}
+
 static void on_tick(void *self, pbx_timer timer)
 {
 	(void)self, (void)timer;
-	for (struct ua_connection *flow = ua_connections_ours(); flow; flow = flow->next_ours) {
-		uint32_t every_ms = ua_peer_keepalive_towards(&flow->end);
+	for (struct ua_connection *flow = ua_connections_kept(); flow; flow = flow->next_kept) {
+		uint32_t every_ms = flow->is_ours ? ua_peer_keepalive_towards(&flow->end) : 0;
 
-		if (every_ms)
+		if (flow->promised_s)
+			listen_for_phone(flow);
+		else if (every_ms)
 			look_after(flow, every_ms);
 		else
 			flow->ping_at_ms = flow->pinged_at_ms = 0;

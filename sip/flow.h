@@ -1,4 +1,4 @@
-/* sip/flow.h - keeps connections that we have opened to peers alive (RFC 5626 4.4.1). [loop] */
+/* sip/flow.h - connections that are kept alive (RFC 5626): ours to peers by us, phones' by the phones. [loop] */
 #pragma once
 #include "connection.h"
 

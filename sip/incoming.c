@@ -238,6 +238,8 @@ void ua_dialog_incoming(struct ua_request *request)
 		return;
 	}
 	dialog->listener = request->listener; /* it has codecs of its own */
+	if (request->sip->sip_user_agent)
+		ua_dialog_note_device(dialog, request->sip->sip_user_agent->g_string);
 	err = ua_dialog_read(dialog, request->sip, false, &offer);
 	if (err == PBX_OK && request->sip->sip_payload && !offer.present)
 		err = PBX_ENOTSUP;

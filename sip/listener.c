@@ -111,6 +111,7 @@ void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manner
 	*ret_manners = (struct ua_manners){
 		.realm = settings->domain,
 		.external_address = settings->external_address,
+		.media_address = "",
 		.nat = "auto",
 		.tls_clients = settings->tls_clients,
 		.certificate = settings->certificate,
@@ -123,6 +124,7 @@ void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manner
 		return;
 	ret_manners->realm = or_else(row->realm, settings->domain);
 	ret_manners->external_address = or_else(row->external_address, settings->external_address);
+	ret_manners->media_address = row->media_address;
 	ret_manners->nat = row->nat;
 	ret_manners->tls_clients = strcmp(row->tls_clients, "inherit") == 0 ? settings->tls_clients : row->tls_clients;
 	if (row->certificate[0]) {
@@ -199,6 +201,14 @@ static bool is_realm(const char *text)
 	return true;
 }
 
+/* Without a port, and no name: phones would have to look it up at each call. */
+static bool is_address(const char *text)
+{
+	struct core_addr addr;
+
+	return ua_address_parse(text, &addr) && ua_address_port(&addr) == 0;
+}
+
 static int check_row(const struct ua_settings *settings, uint32_t index, struct pbx_diag *diag)
 {
 	const struct ua_listener_settings *row = row_at(settings, index);
@@ -214,6 +224,11 @@ static int check_row(const struct ua_settings *settings, uint32_t index, struct 
 	}
 	if (err == PBX_OK && !row->certificate[0] != !row->key[0]) {
 		pbx_diag_set(diag, "listeners", "certificate and key of '%s' go together: set both, or none for those of sip", row->name);
+		err = PBX_EINVAL;
+	}
+	if (err == PBX_OK && row->media_address[0] && !is_address(row->media_address)) {
+		pbx_diag_set(diag, "listeners", "media_address of '%s': '%.60s' is no address: write 203.0.113.7 or 2001:db8::7", row->name,
+			     row->media_address);
 		err = PBX_EINVAL;
 	}
 	if (err == PBX_OK && !is_realm(row->realm)) {

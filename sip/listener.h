@@ -9,7 +9,7 @@
 
 /* How a listener treats those who come to it: in its own words, else in those of sip. Borrowed until the settings change. */
 struct ua_manners {
-	const char *realm, *external_address, *nat, *tls_clients, *certificate, *key;
+	const char *realm, *external_address, *media_address, *nat, *tls_clients, *certificate, *key;
 	const struct pbx_list *allow, *local_networks, *codecs; /* of allow and codecs none: all */
 };
 

@@ -346,13 +346,27 @@ uint32_t ua_location_aors(void)
 	return location.aor_count;
 }
 
-const char *ua_location_listener(const char *name, const char *received)
+static const struct ua_binding *binding_from(const char *name, const char *received)
 {
 	const struct ua_binding *binding = ua_location_find(name);
 
 	while (binding && strcmp(binding->received, received) != 0)
 		binding = binding->next_of_aor;
+	return binding;
+}
+
+const char *ua_location_listener(const char *name, const char *received)
+{
+	const struct ua_binding *binding = binding_from(name, received);
+
 	return binding ? ua_listener_find(binding->listener) : NULL;
+}
+
+const char *ua_location_device(const char *name, const char *received)
+{
+	const struct ua_binding *binding = binding_from(name, received);
+
+	return binding ? binding->user_agent : NULL;
 }
 
 struct ua_binding *ua_location_by_id(const char *id)

@@ -57,6 +57,8 @@ struct ua_binding *ua_location_by_id(const char *id);
 const char *ua_location_aor(const struct ua_binding *binding);
 /* By which listener the device came whose packets come from there, as listener.h has it; NULL: not known, or there is no such listener. */
 const char *ua_location_listener(const char *aor, const char *received);
+/* Its User-Agent, "" when it has said none; NULL: not known. */
+const char *ua_location_device(const char *aor, const char *received);
 /* each for the next of `shares` parts of all bindings, beginning at `from`; where the next call goes on. each may not drop any. */
 uint32_t ua_location_walk(uint32_t from, uint32_t shares, void (*each)(struct ua_binding *binding));
 

@@ -47,6 +47,7 @@ static int find_way(struct ua_dialog *dialog, const struct core_invite *invite, 
 	(void)snprintf(dialog->transport, sizeof dialog->transport, "%s", transport);
 
 	dialog->listener = ua_location_listener(invite->account, invite->received);
+	ua_dialog_note_device(dialog, ua_location_device(invite->account, invite->received));
 	if (ua_transport_is_elsewhere(dialog->ua, dialog->listener, target, invite->received, transport)) {
 		int err = ua_transport_route(dialog->ua, transport, invite->received, route);
 

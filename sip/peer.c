@@ -478,6 +478,33 @@ bool ua_codecs_pick(const struct pbx_list *wanted, struct core_media_desc *desc)
 	return has_speech;
 }
 
+static bool is_wanted(const struct pbx_list *wanted, const char *name)
+{
+	for (uint32_t i = 0; i < wanted->count; i++)
+		if (strcasecmp(wanted->items[i], name) == 0)
+			return true;
+	return false;
+}
+
+bool ua_codecs_keep(const struct pbx_list *wanted, struct core_media_desc *desc)
+{
+	bool has_speech = false;
+	uint8_t count = 0;
+
+	if (wanted->count == 0 || !desc->present || desc->t38.on)
+		return true;
+	for (uint8_t at = 0; at < desc->codec_count; at++) {
+		bool companion = is_companion(&desc->codecs[at]);
+
+		if (!companion && !is_wanted(wanted, desc->codecs[at].name))
+			continue;
+		has_speech = has_speech || !companion;
+		desc->codecs[count++] = desc->codecs[at];
+	}
+	desc->codec_count = count;
+	return has_speech;
+}
+
 void ua_peer_attempted(const struct ua_peer *peer, const struct pbx_sip_attempt *attempt)
 {
 	if (peer->charge.owner && peer->is.attempted)

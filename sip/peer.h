@@ -64,5 +64,7 @@ void ua_peer_leave(struct ua_peer *peer, bool inbound);
 bool ua_peer_pick_codecs(const struct ua_peer *peer, struct core_media_desc *desc);
 /* The same for any list of codecs; an empty one keeps them all. */
 bool ua_codecs_pick(const struct pbx_list *wanted, struct core_media_desc *desc);
+/* The same, but they stay in their order. */
+bool ua_codecs_keep(const struct pbx_list *wanted, struct core_media_desc *desc);
 /* Says what became of a try, when somebody wants to know. */
 void ua_peer_attempted(const struct ua_peer *peer, const struct pbx_sip_attempt *attempt);

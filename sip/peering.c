@@ -37,6 +37,8 @@ struct ua_peering {
 	uint32_t ring_ms, last_code;
 	bool early;
 	char *target, *from, *headers;
+	struct core_media_desc
+		*offer; /* said to each candidate in the words of the listener that it is reached by; NULL: none, or one has taken it */
 	uint32_t max_forwards;
 };
 
@@ -104,6 +106,7 @@ void ua_peering_free(struct ua_dialog *dialog)
 	free(peering->target);
 	free(peering->from);
 	free(peering->headers);
+	free(peering->offer);
 	free(peering);
 	dialog->peering = NULL;
 }
@@ -220,7 +223,8 @@ static bool keep_connection(struct ua_dialog *dialog, const struct ua_candidate 
 	return dialog->route != NULL;
 }
 
-static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *candidate)
+/* PBX_OK, PBX_ENOTSUP (nothing of the offer is spoken by the listener that it goes out by), PBX_ENOMEM, PBX_ENOSPC. */
+static int open_dialog(struct ua_dialog *dialog, const struct ua_candidate *candidate)
 {
 	const struct ua_peering *peering = dialog->peering;
 	const char *token = peering->peer->is.contact_user;
@@ -234,9 +238,10 @@ static bool open_dialog(struct ua_dialog *dialog, const struct ua_candidate *can
 	(void)snprintf(dialog->contact, sizeof dialog->contact, "<sip:%.32s%s%s%s%s>", token, token[0] ? "@" : "", hostport,
 		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport);
 	(void)snprintf(to, sizeof to, "<%s>", peering->target);
-	if (!keep_connection(dialog, candidate))
-		return false;
-	return ua_dialog_open(dialog, peering->from, to, peering->call_id);
+	int err = peering->offer ? ua_dialog_describe_offer(dialog, peering->offer, dialog->transport) : PBX_OK;
+	if (err != PBX_OK)
+		return err;
+	return keep_connection(dialog, candidate) && ua_dialog_open(dialog, peering->from, to, peering->call_id) ? PBX_OK : PBX_ENOMEM;
 }
 
 static void try_next(struct ua_dialog *dialog)
@@ -247,14 +252,17 @@ static void try_next(struct ua_dialog *dialog)
 	for (; peering->at < peering->way.count; peering->at++) {
 		peering->tried_at_ms = core_now_ms();
 		memset(&peering->credentials, 0, sizeof peering->credentials);
-		if (open_dialog(dialog, &peering->way.candidates[peering->at]) && ua_peering_send(dialog) == PBX_OK) {
+		int err = open_dialog(dialog, &peering->way.candidates[peering->at]);
+		if (err == PBX_OK)
+			err = ua_peering_send(dialog);
+		if (err == PBX_OK) {
 			(void)core_timer_start(dialog->ua->host, silence_ms, 0, on_silence, dialog,
 					       &peering->silence); /* without memory Sofia's own timer must do */
 			return;
 		}
 		nta_leg_destroy(dialog->nta);
 		dialog->nta = NULL;
-		peering->last_code = 503;
+		peering->last_code = err == PBX_ENOTSUP ? 488 : 503;
 	}
 	end_unreached(dialog, peering->last_code ? peering->last_code : 503);
 }
@@ -311,16 +319,15 @@ static int prepare(struct ua_dialog *dialog, const struct core_invite *invite)
 	return peering->target && peering->from && peering->headers ? PBX_OK : PBX_ENOMEM;
 }
 
-static int describe(struct ua_dialog *dialog, const struct core_media_desc *offer)
+static int keep_offer(struct ua_peering *peering, const struct core_media_desc *offer)
 {
-	struct core_media_desc picked;
-
 	if (!offer)
 		return PBX_OK;
-	picked = *offer;
-	if (!ua_peer_pick_codecs(dialog->peering->peer, &picked))
-		return PBX_ENOTSUP;
-	return ua_dialog_describe_offer(dialog, &picked, dialog->peering->peer->is.transport);
+	peering->offer = malloc(sizeof *peering->offer);
+	if (!peering->offer)
+		return PBX_ENOMEM;
+	*peering->offer = *offer;
+	return ua_peer_pick_codecs(peering->peer, peering->offer) ? PBX_OK : PBX_ENOTSUP;
 }
 
 int ua_peering_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
@@ -334,7 +341,7 @@ int ua_peering_invite(pbx_leg leg, const struct core_invite *invite, void **ret_
 		return PBX_ENOMEM;
 	int err = peering_new(dialog, peer);
 	if (err == PBX_OK)
-		err = describe(dialog, invite->offer);
+		err = keep_offer(dialog->peering, invite->offer);
 	if (err == PBX_OK)
 		err = prepare(dialog, invite);
 	if (err == PBX_OK) {
@@ -394,6 +401,10 @@ bool ua_peering_took(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t 
 				 : is_own                ? PBX_SIP_TRIED_BROKEN
 				 : status == 503         ? PBX_SIP_TRIED_REFUSED
 							 : PBX_SIP_TRIED_OK);
+	if (status < 300) {
+		free(peering->offer);
+		peering->offer = NULL;
+	}
 	if (dialog->cancelled || status == 422)
 		return false; /* a session timer too short is not the way's fault */
 	if ((status == 401 || status == 407) && !is_own && ua_credentials_take(&peering->credentials, peering->peer, sip)) {

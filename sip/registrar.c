@@ -6,6 +6,7 @@
  * Service-Route (RFC 3608), flows (RFC 5626) and push services (RFC 8599), and is sent when the store has what was changed.
  */
 #include "registrar.h"
+#include "connection.h"
 #include "contact.h"
 #include "gruu.h"
 #include "host.h"
@@ -244,6 +245,12 @@ static bool is_outbound(const sip_t *sip)
 	return supports(sip, "outbound") && sip->sip_contact && ua_contact_read(sip->sip_contact, &contact) == PBX_OK && contact.reg_id > 0;
 }
 
+/* Over a connection that ends here: no proxy keeps it. */
+static bool is_our_flow(const struct ua_answer *answer)
+{
+	return is_outbound(answer->sip) && !answer->sip->sip_via->v_next && !tport_is_dgram(answer->tport);
+}
+
 static size_t list_extensions(const struct ua_answer *answer, char *ret_text, size_t size)
 {
 	const sip_t *sip = answer->sip;
@@ -254,7 +261,7 @@ static size_t list_extensions(const struct ua_answer *answer, char *ret_text, si
 		used += (size_t)snprintf(ret_text + used, size - used, "Path: %s\n", path);
 	if (is_outbound(sip)) {
 		used += (size_t)snprintf(ret_text + used, size - used, "Require: outbound\n");
-		if (!sip->sip_via->v_next && !tport_is_dgram(answer->tport))
+		if (is_our_flow(answer))
 			used += (size_t)snprintf(ret_text + used, size - used, "Flow-Timer: %u\n", answer->ua->settings->flow_timer_s);
 	}
 	return used;
@@ -271,6 +278,8 @@ static void confirm(void *context)
 	used += list_push(answer, headers + used, 512);
 	(void)list_bindings(answer, headers + used, sizeof headers - used);
 	ua_repeat_put(answer->proof, UA_REPEAT_ANSWERED, core_now_ms());
+	if (is_our_flow(answer))
+		ua_connection_promised(answer->tport, answer->account, answer->ua->settings->flow_timer_s);
 	ua_answer_send(answer, headers);
 }
 

@@ -508,11 +508,15 @@ static void PBX_PRINTF(2, 3) put(struct text *text, const char *format, ...)
 	text->used += length > 0 ? (size_t)length : 0; /* beyond size: full, told at the end */
 }
 
-static void put_codec(struct text *text, const struct core_codec *codec)
+#define FIRST_DYNAMIC 96u /* RFC 3551 6 */
+
+static void put_codec(struct text *text, const struct core_codec *codec, bool skips_static)
 {
-	if (codec->channels > 1)
+	bool named = !skips_static || codec->payload_type >= FIRST_DYNAMIC;
+
+	if (named && codec->channels > 1)
 		put(text, "a=rtpmap:%u %s/%u/%u\r\n", codec->payload_type, codec->name, codec->clock_hz, codec->channels);
-	else
+	else if (named)
 		put(text, "a=rtpmap:%u %s/%u\r\n", codec->payload_type, codec->name, codec->clock_hz);
 	if (codec->fmtp[0])
 		put(text, "a=fmtp:%u %s\r\n", codec->payload_type, codec->fmtp);
@@ -568,7 +572,7 @@ static void put_dtls(struct text *text, const struct core_dtls *dtls)
 	put(text, "a=fingerprint:%s\r\na=setup:%s\r\n", fingerprint, ua_sdp_setup_name(dtls->setup));
 }
 
-static void put_audio(struct text *text, const struct core_media_desc *desc, const struct ua_sdp_line *line)
+static void put_audio(struct text *text, const struct core_media_desc *desc, const struct ua_sdp_line *line, bool skips_static)
 {
 	static const char *const directions[] = { "inactive", "sendonly", "recvonly", "sendrecv" };
 
@@ -577,7 +581,7 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 		put(text, " %u", desc->codecs[i].payload_type);
 	put(text, "\r\n");
 	for (uint8_t i = 0; i < desc->codec_count; i++)
-		put_codec(text, &desc->codecs[i]);
+		put_codec(text, &desc->codecs[i], skips_static);
 	for (uint8_t i = 0; i < desc->crypto_count; i++) {
 		char crypto[UA_SDP_CRYPTO_SIZE];
 
@@ -688,7 +692,7 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 		if (i == sdp->audio && desc->present && desc->t38.on)
 			put_t38(&text, desc, &sdp->lines[i]);
 		else if (i == sdp->audio && desc->present && desc->codec_count > 0)
-			put_audio(&text, desc, &sdp->lines[i]);
+			put_audio(&text, desc, &sdp->lines[i], sdp->skips_static);
 		else
 			put_refused(&text, &sdp->lines[i]);
 	}

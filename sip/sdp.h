@@ -20,6 +20,7 @@ struct ua_sdp {
 	uint32_t version;
 	uint64_t body_hash;        /* of what was last written, without o= */
 	uint8_t line_count, audio; /* 0 lines: none yet, an offer of ours will have one */
+	bool skips_static;         /* numbers that RFC 3551 gives need no name: it would trip over it */
 	bool bundled;              /* the audio shares its ports with whatever else (RFC 9143): we say so, for it alone */
 	struct ua_sdp_line lines[UA_MOST_LINES];
 };

@@ -25,6 +25,8 @@
 #include "loop.h"
 #include "metrics.h"
 #include "parts.h"
+#include "quirks.h"
+#include "shown.h"
 #include "passing.h"
 #include "request.h"
 #include "status.h"
@@ -98,43 +100,6 @@ static void on_remove(void *self, pbx_request request)
 		(void)core_requests_service.fail(request, 404, "no_such_registration", "id", "there is no registration %.40s", search.id);
 	else
 		(void)core_requests_service.reply(request, 204, NULL); /* the asker may have left */
-}
-
-/* ---- listeners by command and REST ---------------------------------------------------- */
-
-static void set_list(struct pbx_json *item, const char *name, const struct pbx_list *texts)
-{
-	struct pbx_json *list = core_json_array();
-
-	for (uint32_t i = 0; i < texts->count; i++)
-		(void)core_json_append_text(list, texts->items[i]); /* no memory shows as a member missing, here and below */
-	(void)core_json_set(item, name, list);
-}
-
-static void on_list_listeners(void *self, pbx_request request)
-{
-	const struct ua *ua = self;
-	struct pbx_json *list = core_json_array();
-	const struct ua_socket *opened;
-
-	for (uint32_t i = 0; (opened = ua_socket_at(i)); i++) {
-		struct pbx_json *item = core_json_object();
-		struct ua_manners manners;
-
-		ua_listener_manners(ua, opened->listener, &manners);
-		(void)core_json_set_text(item, "listener", opened->listener);
-		(void)core_json_set_text(item, "transport", opened->transport);
-		(void)core_json_set_text(item, "address", strchr(opened->text, ':') + 1);
-		set_list(item, "allow", manners.allow);
-		(void)core_json_set_text(item, "realm", manners.realm);
-		(void)core_json_set_text(item, "external_address", manners.external_address);
-		(void)core_json_set_text(item, "nat", manners.nat);
-		set_list(item, "codecs", manners.codecs);
-		(void)core_json_set_text(item, "tls_clients", strcmp(opened->transport, "tls") == 0 ? manners.tls_clients : "");
-		(void)core_json_set_integer(item, "refused", (int64_t)opened->refused);
-		(void)core_json_append(list, item);
-	}
-	(void)core_requests_service.reply(request, 200, list); /* the asker may have left */
 }
 
 /* ---- life ----------------------------------------------------------------------------- */
@@ -254,6 +219,8 @@ static int sip_settings_check(const void *proposed, struct pbx_diag *diag)
 {
 	const struct ua_settings *settings = proposed;
 	int err = ua_listeners_check(settings, diag);
+	if (err == PBX_OK)
+		err = ua_quirks_check(settings, diag);
 	if (err != PBX_OK)
 		return err;
 	if (settings->min_expires_s > settings->max_expires_s) {
@@ -336,6 +303,8 @@ static const struct pbx_setting listener_rows[] = {
 		 .help = "Realm under which it asks for passwords; empty: sip.domain"),
 	PBX_TEXT(struct ua_listener_settings, external_address, .initial_text = "", .most = 120,
 		 .help = "Address that those who come by it see us under; empty: sip.external_address"),
+	PBX_TEXT(struct ua_listener_settings, media_address, .initial_text = "", .most = 60,
+		 .help = "Address in SDP for those who come by it and are not of its local_networks; empty: media.external_ip"),
 	PBX_LIST(struct ua_listener_settings, local_networks, .initial_text = "",
 		 .help = "Networks that reach it without NAT; empty: sip.local_networks"),
 	PBX_CHOICE(struct ua_listener_settings, nat, .initial_text = "auto", .choices = PBX_CHOICES("auto", "always", "never"),
@@ -355,17 +324,35 @@ static const struct pbx_setting listener_rows[] = {
 		 .help = "Private key in PEM that belongs to its certificate"),
 };
 
+static const struct pbx_setting quirk_rows[] = {
+	PBX_TEXT(struct ua_quirk, agent, .flags = PBX_SETTING_NEEDED, .most = 120,
+		 .help = "User-Agent of such phones, with * and ? as in file names: Acme-3*"),
+	PBX_BOOL(struct ua_quirk, skip_static_rtpmap, .initial = 0,
+		 .help = "Leave out the lines that name codecs with a number of their own (PCMU, PCMA, G722, G729): the phone goes by "
+			 "numbers"),
+	PBX_LIST(struct ua_quirk, codecs, .initial_text = "",
+		 .help = "Codecs that are spoken with it, whatever it says; empty: all there are"),
+	PBX_UINT(struct ua_quirk, ptime_ms, .initial = 0, .least = 0, .most = 60, .unit = "ms",
+		 .help = "Length of packets, both ways, whatever it says; 0: as agreed"),
+};
+
 static const struct pbx_setting settings[] = {
 	PBX_LIST(struct ua_settings, listen, .initial_text = "udp:0.0.0.0:5060,tcp:0.0.0.0:5060,udp:[::]:5060,tcp:[::]:5060",
 		 .flags = PBX_SETTING_RESTART,
 		 .help = "Where phones reach us, as transport:address:port; transports are udp, tcp and tls (5061 is its port)"),
 	PBX_OBJECTS(struct ua_settings, listeners, .fields = PBX_TABLE(listener_rows), .object_size = sizeof(struct ua_listener_settings),
 		    .help = "Further listeners with a name and their own access list, realm, NAT and codecs"),
+	PBX_OBJECTS(struct ua_settings, phone_quirks, .fields = PBX_TABLE(quirk_rows), .object_size = sizeof(struct ua_quirk),
+		    .help = "Phones that want their SDP otherwise; the first that fits holds, these before those that we bring along "
+			    "(pbxctl phones "
+			    "quirks)"),
 	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
 	PBX_LIST(struct ua_settings, local_networks, .initial_text = "",
-		 .help = "Networks that reach us without NAT and are not told external_address; empty: all private ones"),
+		 .help = "Networks that reach us without NAT and are not told external_address; empty: all private ones. Those that are "
+			 "named here are "
+			 "not told media.external_ip either"),
 	PBX_LIST(struct ua_settings, websocket_allow, .initial_text = "",
 		 .help = "Networks whose browsers may come in over WebSocket; the connection of others is closed unread. Empty: everybody"),
 	PBX_TEXT(struct ua_settings, certificate, .initial_text = "", .flags = PBX_SETTING_RESTART,
@@ -427,8 +414,14 @@ static const struct pbx_setting settings[] = {
 		   .help = "Reliable provisional responses (100rel, RFC 3262): off, where the other side can, or demanded of everybody"),
 	PBX_UINT(struct ua_settings, max_subscriptions, .initial = 500, .least = 1, .most = 100000,
 		 .help = "Lamps and other states that all phones of one account may watch together; more are refused with 403"),
-	PBX_UINT(struct ua_settings, flow_timer_s, .initial = 120, .least = 30, .most = 3600, .unit = "s",
-		 .help = "How often phones with outbound (RFC 5626) are told to keep their connection alive"),
+	PBX_UINT(
+		struct ua_settings, flow_timer_s, .initial = 120, .least = 1, .most = 3600, .unit = "s",
+		.help = "How often phones with outbound (RFC 5626) are told to send something over their TCP or TLS connection, to keep it "
+			"alive"),
+	PBX_UINT(struct ua_settings, flow_answer_s, .initial = 10, .least = 1, .most = 60, .unit = "s",
+		 .help = "How late keep-alives may be: a connection of ours to a provider on which nothing comes back for so long is "
+			 "closed, and "
+			 "a phone's on which nothing has come for flow_timer_s and this"),
 	PBX_TEXT(struct ua_settings, node, .initial_text = "", .most = 31, .flags = PBX_SETTING_RESTART,
 		 .help = "Our name among several pbxd on one database, different on each: they see each other's registrations. Empty: we "
 			 "are alone"),
@@ -522,10 +515,18 @@ static const struct pbx_field listener_fields[] = {
 	{ "allow", PBX_TYPE_LIST, "Networks that may come in; empty: everybody" },
 	{ "realm", PBX_TYPE_TEXT, "Under which it asks for passwords" },
 	{ "external_address", PBX_TYPE_TEXT, "What those outside are told; empty: where it listens" },
+	{ "media_address", PBX_TYPE_TEXT, "Where those outside are to send media; empty: media.external_ip" },
 	{ "nat", PBX_TYPE_TEXT, "auto, always or never" },
 	{ "codecs", PBX_TYPE_LIST, "What is spoken by it; empty: all there are" },
 	{ "tls_clients", PBX_TYPE_TEXT, "Whether clients show a certificate: none, optional, required; empty: no TLS" },
 	{ "refused", PBX_TYPE_INT, "Datagrams and connections of others since the start" },
+};
+static const struct pbx_field quirk_fields[] = {
+	{ "agent", PBX_TYPE_TEXT, "User-Agent of such phones, with * and ?" },
+	{ "skip_static_rtpmap", PBX_TYPE_BOOL, "Codecs with a number of their own are not named" },
+	{ "codecs", PBX_TYPE_LIST, "What is spoken with it; empty: all there are" },
+	{ "ptime_ms", PBX_TYPE_INT, "Length of packets; 0: as agreed" },
+	{ "brought_along", PBX_TYPE_BOOL, "Not of the settings: we know it from models in use" },
 };
 static const struct pbx_arg list_args[] = {
 	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },
@@ -539,10 +540,16 @@ static const struct pbx_arg remove_args[] = {
 static const struct pbx_route routes[] = {
 	{ .method = "GET",
 	  .path = "/listeners",
-	  .handle = on_list_listeners,
+	  .handle = ua_show_listeners,
 	  .scope = "listeners:read",
 	  .summary = "Sockets that SIP comes in by",
 	  .reply = PBX_TABLE(listener_fields) },
+	{ .method = "GET",
+	  .path = "/phone-quirks",
+	  .handle = ua_show_quirks,
+	  .scope = "listeners:read",
+	  .summary = "Phones that want their SDP otherwise than the book says, the first that fits holds; sip.phone_quirks changes them",
+	  .reply = PBX_TABLE(quirk_fields) },
 	{ .method = "GET",
 	  .path = "/registrations",
 	  .handle = on_list,
@@ -560,9 +567,13 @@ static const struct pbx_route routes[] = {
 };
 static const struct pbx_command commands[] = {
 	{ .words = "listeners list",
-	  .handle = on_list_listeners,
+	  .handle = ua_show_listeners,
 	  .help = "Show the sockets that SIP comes in by",
 	  .columns = "listener,transport,address,allow,realm,nat,codecs,tls_clients,refused" },
+	{ .words = "phones quirks",
+	  .handle = ua_show_quirks,
+	  .help = "Show which phones want their SDP otherwise than the book says",
+	  .columns = "agent,skip_static_rtpmap,codecs,ptime_ms,brought_along" },
 	{ .words = "registrations list",
 	  .handle = on_list,
 	  .help = "Show registered phones",

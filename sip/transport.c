@@ -227,6 +227,41 @@ void ua_transport_contact(const struct ua *ua, const char *listener, const struc
 		(void)snprintf(ret_contact, size, "<sip:%s;transport=%s>", hostport, transport[0] == 'w' ? "ws" : transport);
 }
 
+static void take_host(struct core_addr *address, const struct core_addr *host)
+{
+	if (address->sa.sa_family == AF_INET6)
+		address->in6.sin6_addr = host->in6.sin6_addr;
+	else
+		address->in4.sin_addr = host->in4.sin_addr;
+}
+
+/* Where our sockets are, or the address that we have on the way to them: a house may have several networks. False: it is as media has told. */
+static bool find_own(const struct core_addr *peer, struct core_addr *host)
+{
+	if (!is_wildcard(host))
+		return true;
+	return peer->sa.sa_family == host->sa.sa_family && ua_address_towards(peer, host) && !ua_address_in(host, "127.0.0.0/8") &&
+	       !ua_address_in(host, "::1"); /* a proxy on this machine: whoever stands behind it does not */
+}
+
+void ua_transport_media(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
+			struct core_addr *address)
+{
+	bool is_mapped, is_inside;
+	struct core_addr host;
+	struct ua_manners manners;
+
+	ua_listener_manners(ua, listener ? listener : ua_listener_towards(ua, transport, peer), &manners);
+	is_inside = manners.local_networks->count > 0 && is_local(&manners, peer);
+	if (!is_inside && ua_address_parse(manners.media_address, &host) && host.sa.sa_family == address->sa.sa_family) {
+		take_host(address, &host);
+		return;
+	}
+	is_mapped = core_media_bound(address->sa.sa_family, &host);
+	if (host.sa.sa_family == address->sa.sa_family && (is_inside || !is_mapped) && find_own(peer, &host))
+		take_host(address, &host);
+}
+
 const char *ua_transport_ident(const char *listener, const char *transport)
 {
 	return listener && transport[0] != 'w' ? ua_listener_find(listener) : NULL;

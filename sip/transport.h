@@ -17,6 +17,9 @@ void ua_agent_contact(const struct ua *ua, const char *listener, const struct co
 /* The same as a Contact: "<sip:192.0.2.1:5061;transport=tls>". */
 void ua_transport_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport, char *ret_contact,
 			  size_t size);
+/* Where media is to come from such a peer, in place of the address that media has told; the port stays. */
+void ua_transport_media(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
+			struct core_addr *address);
 /* For TPTAG_IDENT: from which listener a request goes out. NULL: whichever Sofia likes. */
 const char *ua_transport_ident(const char *listener, const char *transport);
 /* Whether a device is not where its contact says, but where its packets come from: they came from another host, or over a connection that only

@@ -25,7 +25,8 @@ struct ua_peer;
 
 struct ua_settings {
 	struct pbx_list listen, local_networks, peers, trusted, md5_only_agents;
-	struct pbx_objects listeners; /* struct ua_listener_settings */
+	struct pbx_objects listeners;    /* struct ua_listener_settings */
+	struct pbx_objects phone_quirks; /* struct ua_quirk */
 	struct pbx_list pass_headers, websocket_allow;
 	bool send_p_asserted_identity, send_remote_party_id, send_mac_address, accept_mac_in_invite;
 	const char *refer_from_outside, *refer_elsewhere;
@@ -36,7 +37,7 @@ struct ua_settings {
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	struct pbx_list service_route, push_services;
 	const char *node;
-	uint32_t flow_timer_s;
+	uint32_t flow_timer_s, flow_answer_s;
 	uint32_t flood_rate, flood_burst, packet_rate, packet_burst, dscp, udp_mtu;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t max_subscriptions;
@@ -45,7 +46,7 @@ struct ua_settings {
 
 /* One of sip.listeners: what is empty is as sip says. */
 struct ua_listener_settings {
-	const char *name, *realm, *external_address, *nat, *tls_clients, *certificate, *key;
+	const char *name, *realm, *external_address, *media_address, *nat, *tls_clients, *certificate, *key;
 	struct pbx_list listen, allow, local_networks, codecs;
 };
 

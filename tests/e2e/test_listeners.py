@@ -1,4 +1,4 @@
-"""Several doors: each has its own name, access list, realm, NAT and codecs, and calls go back by the door a phone came by."""
+"""Several doors: each has its own name, access list, realm, NAT, codecs and address of media, and calls go back by the door a phone came by."""
 import re
 import socket
 import ssl
@@ -13,13 +13,14 @@ from test_settings import EX_CONFIG, check, started
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory):
-    """A PBX with three doors: `inside` speaks PCMA alone, `guarded` lets 127.0.0.7 in, `plain` believes Contact."""
+    """A PBX with three doors: `inside` speaks PCMA alone, `guarded` lets 127.0.0.7 in, `plain` believes Contact. Media is behind a NAT for all but 127.0.0.1."""
     from pbx import Pbx
     ports = {name: free_port() for name in ("inside", "guarded", "plain")}
     rows = [f"{{name: inside, listen: ['udp:127.0.0.1:{ports['inside']}'], realm: inside.test, codecs: [PCMA], nat: always}}",
             f"{{name: guarded, listen: ['udp:127.0.0.1:{ports['guarded']}', 'tcp:127.0.0.1:{ports['guarded']}'], allow: [127.0.0.7/32, 10.0.0.0/8]}}",
-            f"{{name: plain, listen: ['udp:127.0.0.1:{ports['plain']}'], nat: never, external_address: pbx.example, local_networks: [192.0.2.0/24]}}"]
-    pbx = Pbx(tmp_path_factory.mktemp("house") / "pbx", f"sip:\n  listeners: [{', '.join(rows)}]\n").start()
+            f"{{name: plain, listen: ['udp:127.0.0.1:{ports['plain']}'], nat: never, external_address: pbx.example, media_address: 198.51.100.9, local_networks: [192.0.2.0/24]}}"]
+    pbx = Pbx(tmp_path_factory.mktemp("house") / "pbx", f"sip:\n  local_networks: [127.0.0.1/32]\n  listeners: [{', '.join(rows)}]\n"
+              "media:\n  external_ip: 198.51.100.1\n").start()
     pbx.doors = ports
     pbx.secrets = {number: pbx.account(number) for number in ("1001", "1002", "1003")}
     yield pbx
@@ -122,6 +123,57 @@ def test_a_door_says_whether_contact_is_believed(house, phone):
         refusal = ["SIP/2.0 486 Busy Here", *kept, "Content-Length: 0", "", ""]
         elsewhere.sendto("\r\n".join(refusal).encode(), ("127.0.0.1", house.doors["plain"]))
         caller.acknowledge(caller.receive(lambda message: message.status == 486), text.split()[1])
+
+
+def told(message):
+    """Where a message asks for media."""
+    return re.search(r"^c=IN IP4 (\S+)", message.body, re.M).group(1)
+
+
+def call(caller, callee, offer=None):
+    """The INVITE that the callee gets, and the 200 of the caller."""
+    text = caller.ring(callee.number, offer)
+    invite = callee.expect("INVITE")
+    callee.reply(invite, 200, "OK", body=OFFER.format(port=free_port()))
+    assert callee.expect("ACK")
+    accepted = caller.receive(lambda message: message.status == 200 and "INVITE" in message.get("CSeq"))
+    caller.acknowledge(accepted, text.split()[1])
+    return invite, accepted
+
+
+def end(house, *phones):
+    house.ctl("calls", "hangup", house.ctl("calls", "list")[0]["call_id"])
+    for one in phones:
+        one.reply(one.expect("BYE"), 200, "OK")
+
+
+def test_media_has_an_address_for_each_door_and_its_own_for_who_is_inside(house, phone):
+    inside, outside, far = phone("1001"), phone("1002", "plain"), phone("1003", host="127.0.0.9")
+    for one in (inside, outside, far):
+        assert one.register().status == 200
+    invite, accepted = call(inside, outside)
+    assert (told(invite), told(accepted)) == ("198.51.100.9", "127.0.0.1")
+    end(house, inside, outside)
+    assert {event["data"]["media_local"].split(":")[0] for event in house.events("leg.ended")[-2:]} == {"127.0.0.1", "198.51.100.9"}
+    invite, accepted = call(outside, far)
+    assert (told(invite), told(accepted)) == ("198.51.100.1", "198.51.100.9")
+    end(house, far, outside)
+
+
+ICE_OFFER = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 UDP/TLS/RTP/SAVPF 8\r\n"
+             "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\na=candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host\r\n"
+             f"a=fingerprint:sha-256 {':'.join(['AB'] * 32)}\r\na=setup:actpass\r\na=rtcp-mux\r\n")
+
+
+@pytest.mark.parametrize("door, addresses", [("plain", ["127.0.0.1", "198.51.100.9"]), (None, ["127.0.0.1"])])
+def test_ice_knows_the_doors_address_beside_our_own(house, phone, door, addresses):
+    """Those inside are told the one that is both only once."""
+    caller, callee = phone("1002", door), phone("1001")
+    assert callee.register().status == 200
+    _, accepted = call(caller, callee, ICE_OFFER)
+    assert re.findall(r"^a=candidate:\S+ 1 \S+ \d+ (\S+)", accepted.body, re.M) == addresses
+    assert told(accepted) == addresses[-1]
+    end(house, caller, callee)
 
 
 # ---- who may knock ------------------------------------------------------------------------
@@ -312,6 +364,7 @@ def test_a_trunk_is_known_by_its_certificate(certified):
     ("{name: a, listen: ['udp:127.0.0.1:5999'], local_networks: [house]}", "local_networks of 'a': 'house'"),
     ("{name: a, listen: ['tcp:127.0.0.1:5999']}, {name: b, listen: ['tls:127.0.0.1:5999']}", "is taken by tcp:127.0.0.1:5999 of 'a'"),
     ("{name: a, listen: ['udp:127.0.0.1:5999'], nat: sometimes}", "one of auto, always, never"),
+    ("{name: a, listen: ['udp:127.0.0.1:5999'], media_address: pbx.example}", "media_address of 'a': 'pbx.example' is no address"),
     ("{name: a, listen: ['udp:127.0.0.1:5999'], realms: x}", "did you mean realm"),
     ("{name: a, listen: ['tls:127.0.0.1:5999'], certificate: /a.pem}", "certificate and key of 'a' go together"),
 ])

@@ -1,6 +1,8 @@
 """What a registrar owes phones beyond one contact: proxies on the way, flows, addresses of one device, preference, push."""
 import re
+import socket
 import uuid
+from urllib.parse import unquote
 
 import pytest
 from sip_client import OFFER, SipClient
@@ -70,6 +72,23 @@ def test_phones_are_told_the_service_route(make_pbx, client):
     assert ", ".join(register(client(pbx, "1001")).all("Service-Route")) == "<sip:edge1.pbx.test;lr>, <sip:edge2.pbx.test:5070;lr>"
 
 
+def test_what_a_push_service_needs_is_kept_over_a_restart(make_pbx, client):
+    """RFC 8599: which services we have is said to who asks, and the parameters come back with each call, perhaps with fewer escapes."""
+    pbx = make_pbx("sip:\n  push_services: [apns, fcm]\n")
+    phone, caller = client(pbx, "1001"), client(pbx, "1003")
+    asks = register(phone, uri_params=";pn-provider")
+    assert asks.all("Feature-Caps") == ['*;+sip.pns="apns"', '*;+sip.pns="fcm"']
+    params = ";pn-provider=fcm;pn-param=project-7;pn-prid=c%3AToken_x-1"
+    answered = register(phone, uri_params=params)
+    assert answered.all("Feature-Caps") == ['*;+sip.pns="fcm"'] and any(unquote(params) in unquote(each) for each in answered.all("Contact"))
+    assert register(phone, uri_params=";pn-provider=unknown;pn-prid=1").all("Feature-Caps") == []
+    assert register(phone, uri_params=params).status == 200
+    pbx.stop()
+    pbx.restart()
+    caller.ring("1001")
+    assert phone.receive(lambda message: message.method == "INVITE" and unquote(params) in unquote(message.start))
+
+
 # ---- flows (RFC 5626) ----------------------------------------------------------------------
 
 def test_one_flow_of_a_device_is_called_and_the_next_when_the_edge_says_it_is_dead(pbx, client):
@@ -89,6 +108,62 @@ def test_one_flow_of_a_device_is_called_and_the_next_when_the_edge_says_it_is_de
     assert caller.receive(lambda message: message.status == 200 and "INVITE" in message.get("CSeq"))
     assert len(pbx.ctl("registrations", "list", "1001")) == 1
     pbx.ctl("calls", "hangup", pbx.ctl("calls", "list")[0]["call_id"])
+
+
+class Flow(SipClient):
+    """The same over a TCP connection."""
+
+    def __init__(self, pbx, number, secret):
+        super().__init__(pbx, number, secret)
+        self.stream, self.buffer = socket.create_connection(("127.0.0.1", pbx.sip_port), 5), b""
+
+    def send(self, data):
+        self.stream.sendall(data.replace("SIP/2.0/UDP ", "SIP/2.0/TCP ").encode())
+
+    def next(self, seconds):
+        self.stream.settimeout(seconds)
+        while b"\r\n\r\n" not in self.buffer.lstrip():
+            data = self.stream.recv(65536)
+            if not data:
+                return None
+            self.buffer += data
+        head, _, rest = self.buffer.lstrip().partition(b"\r\n\r\n")
+        size = int(re.search(rb"(?im)^content-length: *(\d+)", head).group(1))
+        self.buffer = rest[size:]
+        return head + b"\r\n\r\n" + rest[:size]
+
+    def close(self):
+        self.stream.close()
+        super().close()
+
+
+def test_a_flow_over_which_nothing_comes_is_dead(make_pbx):
+    """Who was told Flow-Timer and keeps silent loses connection and registration; who sends empty lines, or was told nothing, stays."""
+    pbx = make_pbx("sip:\n  flow_timer_s: 1\n  flow_answer_s: 1\n")
+    flows = {number: Flow(pbx, number, pbx.account(number)) for number in ("1001", "1002", "1003")}
+    try:
+        for number, flow in flows.items():
+            outbound = number != "1003"
+            answered = register(flow, instance(), params=";reg-id=1" * outbound, headers=["Supported: path, outbound"] * outbound,
+                                uri_params=";transport=tcp")
+            assert answered.status == 200 and answered.all("Flow-Timer") == ["1"] * outbound
+        silent, pinging = flows["1002"].stream, flows["1001"].stream
+        silent.settimeout(0.4)
+        pinging.settimeout(5)
+        for ping in range(20):
+            pinging.sendall(b"\r\n\r\n")
+            assert pinging.recv(16) == b"\r\n"
+            try:
+                assert silent.recv(16) == b""
+                break
+            except socket.timeout:
+                pass
+        assert ping >= 3, "after two seconds"
+        assert pbx.wait_event("registration.removed")["data"]["reason"] == "flow_failed"
+        assert {contact["aor"] for contact in pbx.ctl("registrations", "list")} == {"1001", "1003"}
+    finally:
+        for flow in flows.values():
+            flow.close()
 
 
 def test_a_device_that_declines_is_not_called_again_over_its_other_flow(pbx, client):

@@ -83,7 +83,7 @@ struct pbx_sip_peer {
 	 * peers at one address the older one's word holds, and connections that stand keep theirs. */
 	uint32_t sip_dscp, rtp_dscp;
 	/* Keep-alives of the connections (TCP, TLS) that we have opened to it (RFC 5626 4.4.1): two line ends at least so often, and a
-	 * connection on which nothing comes back for ten seconds is closed. 0: none. */
+	 * connection on which nothing comes back for sip.flow_answer_s is closed. 0: none. */
 	uint32_t keepalive_ms;
 	/* Such a connection, to this address, is over. NULL: nobody wants to know. */
 	void (*flow_failed)(void *self, const char *peer, const char *address);
