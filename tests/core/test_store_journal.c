@@ -172,6 +172,7 @@ START_TEST(what_was_told_safe_survives_a_kill)
 
 	store_fixture_place_on(postgres);
 	uint32_t told = kill_one(postgres, 300);
+	postgres_halt(postgres); /* the killed one halted it, but it is our child: only we can wait for its end */
 	postgres_resume(postgres);
 	store_fixture_run();
 	wait_until(is_through);
