@@ -2,6 +2,7 @@
  *
  * The leg owns the attachment and the media driver does the work; what a plugin has attached goes with the plugin, and with the leg. */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <pbx/audio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,7 @@ static int put(struct pbx_host *host, struct core_leg *leg, const struct pbx_aud
 
 	if (!audio)
 		return PBX_ENOMEM;
-	memcpy(&audio->filter.table, filter, filter->size < sizeof *filter ? filter->size : sizeof *filter);
+	core_copy_overlap(&audio->filter.table, sizeof *filter, filter, filter->size);
 	audio->filter.context = context;
 	audio->filter.owner = host;
 	audio->leg = leg;

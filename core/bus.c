@@ -13,6 +13,7 @@
 #include "json.h"
 #include "log.h"
 #include "loop.h"
+#include "overlap.h"
 
 #define WAITING_MOST 65536u /* events that wait for a number */
 
@@ -140,8 +141,7 @@ static struct pbx_event_type type_at(const struct pbx_table *events, uint32_t at
 {
 	struct pbx_event_type type = { 0 };
 
-	memcpy(&type, (const char *)events->rows + (size_t)at * events->row_size,
-	       events->row_size < sizeof type ? events->row_size : sizeof type);
+	core_copy_overlap(&type, sizeof type, (const char *)events->rows + (size_t)at * events->row_size, events->row_size);
 	return type;
 }
 
@@ -422,8 +422,7 @@ static struct pbx_json *fields_json(const struct pbx_table *fields)
 	for (uint32_t i = 0; i < fields->count && err == PBX_OK; i++) {
 		struct pbx_field field = { 0 };
 
-		memcpy(&field, (const char *)fields->rows + (size_t)i * fields->row_size,
-		       fields->row_size < sizeof field ? fields->row_size : sizeof field);
+		core_copy_overlap(&field, sizeof field, (const char *)fields->rows + (size_t)i * fields->row_size, fields->row_size);
 		err = core_json_append(list, field_json(&field));
 	}
 	if (err == PBX_OK)

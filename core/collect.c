@@ -15,6 +15,7 @@
  * It belongs to the leg's controller. Its owner hears `done` once, when nothing of the collection is left, so that it may begin the next. */
 #include "auto.h"
 #include "calls_inner.h"
+#include "overlap.h"
 #include <stdlib.h>
 
 #define FIRST_MS 10000u
@@ -327,7 +328,7 @@ int core_collect_begin(struct core_leg *leg, const struct pbx_collect *given, vo
 {
 	struct pbx_collect wish = { 0 }; /* what an older plugin does not know reads as zero */
 
-	memcpy(&wish, given, given->size < sizeof wish ? given->size : sizeof wish);
+	core_copy_overlap(&wish, sizeof wish, given, given->size);
 	if (!leg->charge.owner || !leg->has_stream)
 		return PBX_ESTATE;
 

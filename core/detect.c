@@ -1,5 +1,6 @@
 /* core/detect.c - "pbx.detect/1": what the sound of legs means, which the media driver listens for on their streams */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <pbx/detect.h>
 
 /* What an older plugin does not know reads as zero. */
@@ -7,7 +8,7 @@ static struct pbx_detect_spec whole_spec(const struct pbx_detect_spec *spec)
 {
 	struct pbx_detect_spec whole = { 0 };
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	whole.size = sizeof whole;
 	return whole;
 }
@@ -19,7 +20,7 @@ static int detect_start(struct pbx_host *host, pbx_leg handle, const struct pbx_
 	const struct pbx_detect_spec whole = whole_spec(spec);
 	struct pbx_detect_watcher known = { 0 };
 
-	memcpy(&known, watcher, watcher->size < sizeof known ? watcher->size : sizeof known);
+	core_copy_overlap(&known, sizeof known, watcher, watcher->size);
 	if (whole.what == 0 || whole.what & ~PBX_DETECT_ALL || whole.threshold_cdb > 0 || !known.found)
 		return PBX_EINVAL;
 	if (!leg)

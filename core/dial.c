@@ -9,6 +9,7 @@
  * done is told in a posted function, so never before dial() has returned, and exactly once. Routing a leg is a dial too, with one target: the
  * number; its failure refuses the leg. */
 #include "dial_inner.h"
+#include "overlap.h"
 #include <stdlib.h>
 
 static struct core_handles dial_table;
@@ -507,8 +508,7 @@ static void dial_fill(struct core_dial *dial, const struct core_dial_wish *wish)
 	dial->self = wish->self;
 	dial->transferor = wish->transferor;
 	if (wish->dialler)
-		memcpy(&dial->dialler, wish->dialler,
-		       wish->dialler->size < sizeof dial->dialler ? wish->dialler->size : sizeof dial->dialler);
+		core_copy_overlap(&dial->dialler, sizeof dial->dialler, wish->dialler, wish->dialler->size);
 }
 
 /* A dial that nobody is behind makes a call of its own. */

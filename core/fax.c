@@ -1,5 +1,6 @@
 /* core/fax.c - "pbx.fax/1": faxes of legs, which are the media driver's of their streams */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <pbx/fax.h>
 
 static int fax_begin(struct pbx_host *host, pbx_leg handle, const struct pbx_fax_spec *spec, const struct pbx_fax_watcher *watcher,
@@ -8,7 +9,7 @@ static int fax_begin(struct pbx_host *host, pbx_leg handle, const struct pbx_fax
 	struct core_leg *leg = core_leg_alive(handle);
 	struct pbx_fax_spec whole = { 0 }; /* what an older plugin does not know reads as zero */
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	if (!leg)
 		return PBX_ENOENT;
 	if (leg->state != PBX_LEG_ANSWERED || !leg->has_stream || leg->bridge)

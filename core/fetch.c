@@ -17,6 +17,7 @@
 #include "handle.h"
 #include "log.h"
 #include "loop.h"
+#include "overlap.h"
 #include "owner.h"
 #include "settings.h"
 
@@ -431,7 +432,7 @@ static int fetch_start(struct pbx_host *host, const struct pbx_fetch_spec *given
 	assert(given && done);
 	if (core_handles_count(&transfers) >= MOST_TRANSFERS)
 		return PBX_ENOSPC;
-	memcpy(&spec, given, given->size < sizeof spec ? given->size : sizeof spec);
+	core_copy_overlap(&spec, sizeof spec, given, given->size);
 	transfer = calloc(1, sizeof *transfer);
 	if (!transfer)
 		return PBX_ENOMEM;

@@ -5,6 +5,7 @@
 #include "host_internal.h"
 #include "json.h"
 #include "log.h"
+#include "overlap.h"
 #include "settings.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -151,7 +152,7 @@ struct core_instance *core_instance_new(struct core_plugin *plugin, const struct
 
 	if (!instance)
 		return NULL;
-	memcpy(&card, descriptor, descriptor->header.size < sizeof card ? descriptor->header.size : sizeof card);
+	core_copy_overlap(&card, sizeof card, descriptor, descriptor->header.size);
 	instance->card = card;
 	instance->descriptor = descriptor;
 	instance->plugin = plugin;

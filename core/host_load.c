@@ -6,6 +6,7 @@
  * and looked at again. The child inherits our memory but no thread: it calls nothing that waits for one. */
 #include "host_internal.h"
 #include "loop.h"
+#include "overlap.h"
 #include "settings.h"
 #include <pbx/build.h>
 #include <assert.h>
@@ -224,7 +225,7 @@ static void *open_copy(const char *copy, const char *name, const struct pbx_plug
 	if (!descriptor)
 		core_refuse(refusal, PBX_EINVAL, "remove it from the plugin folder", "it exports no symbol pbx_plugin");
 	if (descriptor && core_abi_fits(&descriptor->header, PBX_ABI_MAJOR, PBX_ABI_MINOR, refusal)) {
-		memcpy(&card, descriptor, descriptor->header.size < sizeof card ? descriptor->header.size : sizeof card);
+		core_copy_overlap(&card, sizeof card, descriptor, descriptor->header.size);
 		if (check_card(&card, name, refusal) == PBX_OK) {
 			*ret_descriptor = descriptor;
 			return library;

@@ -1,13 +1,14 @@
 /* core/inject.c - "pbx.inject/1": voices of plugins in legs, which the media driver says into their streams */
 #include "calls_inner.h"
 #include "inject_writer.h"
+#include "overlap.h"
 
 /* What an older plugin does not know reads as zero; what it left open is filled in. */
 static struct pbx_inject_spec whole_spec(const struct pbx_inject_spec *spec)
 {
 	struct pbx_inject_spec whole = { 0 };
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	whole.size = sizeof whole;
 	whole.rate_hz = whole.rate_hz ? whole.rate_hz : 8000;
 	whole.room_ms = whole.room_ms ? whole.room_ms : 5000;
@@ -37,7 +38,7 @@ static int inject_open(struct pbx_host *host, pbx_leg handle, const struct pbx_i
 		return PBX_ENOENT;
 	if (!leg->has_stream)
 		return PBX_ESTATE;
-	memcpy(&known, watcher, watcher->size < sizeof known ? watcher->size : sizeof known);
+	core_copy_overlap(&known, sizeof known, watcher, watcher->size);
 	return core_media->inject_open ? core_media->inject_open(host, leg->stream, handle, &whole, &known, self, ret_injection)
 				       : PBX_ENOTSUP;
 }
@@ -54,7 +55,7 @@ static int inject_writer(pbx_injection injection, struct pbx_inject_writer **ret
 
 static int inject_state(pbx_injection injection, struct pbx_inject_state *ret_state)
 {
-	struct pbx_inject_state state = { .size = ret_state->size < sizeof state ? ret_state->size : (uint32_t)sizeof state };
+	struct pbx_inject_state state = { .size = (uint32_t)core_overlap(ret_state->size, sizeof state) };
 	int err = core_media && core_media->inject_state ? core_media->inject_state(injection, &state) : PBX_ENOENT;
 
 	if (err == PBX_OK)

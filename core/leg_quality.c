@@ -7,6 +7,7 @@
  */
 #include "calls_inner.h"
 #include "calls_part.h"
+#include "overlap.h"
 #include "srtp_suites.h"
 #include "trace_rung.h"
 #include <pbx/quality.h>
@@ -122,7 +123,7 @@ static int quality_look(pbx_leg handle, uint32_t direction, struct pbx_leg_way *
 	if (!leg->has_stream || core_media->stats(leg->stream, &stats) != PBX_OK)
 		return PBX_ESTATE;
 	core_leg_way(leg, &stats, direction, &way);
-	way.size = size < sizeof way ? size : (uint32_t)sizeof way;
+	way.size = (uint32_t)core_overlap(size, sizeof way);
 	memcpy(ret_way, &way, way.size);
 	return PBX_OK;
 }
@@ -165,11 +166,11 @@ static int quality_estimate(const struct pbx_way_figures *figures, struct pbx_wa
 {
 	struct pbx_way_figures asked = { 0 };
 	struct pbx_way_score score = { 0 };
-	uint32_t size = ret_score->size < sizeof score ? ret_score->size : (uint32_t)sizeof score;
+	uint32_t size = (uint32_t)core_overlap(ret_score->size, sizeof score);
 
 	if (!core_media || !core_media->estimate)
 		return PBX_ENOTSUP;
-	memcpy(&asked, figures, figures->size < sizeof asked ? figures->size : sizeof asked);
+	core_copy_overlap(&asked, sizeof asked, figures, figures->size);
 	core_media->estimate(&asked, &score);
 	score.size = size;
 	memcpy(ret_score, &score, size);
@@ -199,8 +200,8 @@ static int quality_score(const struct pbx_leg_way *before, const struct pbx_leg_
 	struct pbx_leg_way first = { 0 }, last = { 0 };
 
 	if (before)
-		memcpy(&first, before, before->size < sizeof first ? before->size : sizeof first);
-	memcpy(&last, now, now->size < sizeof last ? now->size : sizeof last);
+		core_copy_overlap(&first, sizeof first, before, before->size);
+	core_copy_overlap(&last, sizeof last, now, now->size);
 	return core_quality_score(before ? &first : NULL, &last, ret_score);
 }
 

@@ -2,6 +2,7 @@
  *
  * Each verb checks the handle and the state, then leaves the work to the file whose story it is. */
 #include "calls_inner.h"
+#include "overlap.h"
 #include "prompts.h"
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 		return PBX_ENOENT; /* who lost it has ended it, or has sent it elsewhere */
 
 	memset(&leg->controller, 0, sizeof leg->controller);
-	memcpy(&leg->controller, controller, controller->size < sizeof *controller ? controller->size : sizeof *controller);
+	core_copy_overlap(&leg->controller, sizeof *controller, controller, controller->size);
 	leg->self = self;
 	core_charge_add(host, &leg->charge, "leg", true, revoke_leg);
 	core_leg_leave_play(leg);
@@ -384,7 +385,7 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 	if (!leg)
 		return PBX_ENOENT;
 
-	uint32_t size = ret_info->size < sizeof *ret_info ? ret_info->size : (uint32_t)sizeof *ret_info;
+	uint32_t size = (uint32_t)core_overlap(ret_info->size, sizeof *ret_info);
 	struct pbx_leg_info known = {
 		.size = size,
 		.leg = leg->handle,

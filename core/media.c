@@ -2,6 +2,7 @@
  *
  * The driver is looked up at call time because it may come later than we. */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <pbx/media.h>
 
 /* What an older plugin does not know reads as zero. */
@@ -9,7 +10,7 @@ static struct pbx_source_spec whole_spec(const struct pbx_source_spec *spec)
 {
 	struct pbx_source_spec whole = { 0 };
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	whole.size = sizeof whole;
 	return whole;
 }
@@ -40,7 +41,7 @@ static int source_listeners(pbx_source source, uint32_t *ret_listeners)
 
 static int source_state(pbx_source source, struct pbx_source_state *ret_state)
 {
-	struct pbx_source_state state = { .size = ret_state->size < sizeof state ? ret_state->size : (uint32_t)sizeof state };
+	struct pbx_source_state state = { .size = (uint32_t)core_overlap(ret_state->size, sizeof state) };
 	int err = core_media ? core_media->source_state(source, &state) : PBX_ENOENT;
 
 	if (err == PBX_OK)

@@ -3,6 +3,7 @@
  * A family belongs to its name: when an upgraded plugin declares what its predecessor still has, both move the same series, and counters go on.
  * It goes when its last owner does. Series of a family are kept sorted by their labels: there are few, and text comes out in order. */
 #include "metrics.h"
+#include "overlap.h"
 #include "owner.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -233,7 +234,7 @@ static struct pbx_metric read_row(const struct pbx_table *table, uint32_t index)
 	struct pbx_metric metric = { 0 };
 	const char *row = (const char *)table->rows + (size_t)index * table->row_size;
 
-	memcpy(&metric, row, table->row_size < sizeof metric ? table->row_size : sizeof metric);
+	core_copy_overlap(&metric, sizeof metric, row, table->row_size);
 	return metric;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "mwi.h"
 #include "listeners.h"
+#include "overlap.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,7 +104,7 @@ static int state(struct pbx_host *host, const struct pbx_mailbox *given)
 
 	if (!given || given->size > 1024)
 		return PBX_EINVAL;
-	memcpy(&stated, given, given->size < sizeof stated ? given->size : sizeof stated);
+	core_copy_overlap(&stated, sizeof stated, given, given->size);
 	if (!stated.number || !stated.number[0] || strlen(stated.number) >= sizeof mailbox->number ||
 	    stated.new_urgent > stated.new_voice || stated.old_urgent > stated.old_voice)
 		return PBX_EINVAL;

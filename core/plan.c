@@ -4,6 +4,7 @@
  * becomes a few such sequences. Two claims conflict when a number fits both, unless one of them is conditional (accept): then the longest
  * literal beginning is asked first. Reservations are plain numbers (an account's), kept sorted. */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <stdlib.h>
 
 #define MOST_PLACES 32u
@@ -453,7 +454,7 @@ int core_plan_claim(struct pbx_host *host, const struct pbx_claim *given, struct
 	struct pbx_claim wish = { 0 };
 	int err = PBX_EINVAL;
 
-	memcpy(&wish, given, given->size < sizeof wish ? given->size : sizeof wish);
+	core_copy_overlap(&wish, sizeof wish, given, given->size);
 
 	struct parsed *parsed = calloc(1, sizeof *parsed); /* too big for comfort on the stack */
 	if (!parsed)

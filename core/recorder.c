@@ -1,5 +1,6 @@
 /* core/recorder.c - "pbx.recorder/1": recordings of legs, which are the media driver's of their streams */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <pbx/recorder.h>
 
 /* What an older plugin does not know reads as zero. */
@@ -7,7 +8,7 @@ static struct pbx_record_spec whole_spec(const struct pbx_record_spec *spec)
 {
 	struct pbx_record_spec whole = { 0 };
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	whole.size = sizeof whole;
 	return whole;
 }
@@ -42,7 +43,7 @@ static int recorder_stop(pbx_recording recording)
 
 static int recorder_state(pbx_recording recording, struct pbx_record_state *ret_state)
 {
-	struct pbx_record_state state = { .size = ret_state->size < sizeof state ? ret_state->size : (uint32_t)sizeof state };
+	struct pbx_record_state state = { .size = (uint32_t)core_overlap(ret_state->size, sizeof state) };
 	int err = core_media ? core_media->record_state(recording, &state) : PBX_ENOENT;
 
 	if (err == PBX_OK)

@@ -8,6 +8,7 @@
  * holds. A leg leaves by itself when it ends or somebody else decides about it, and its owner hears so. */
 #include "calls_inner.h"
 #include "host.h"
+#include "overlap.h"
 #include "prompts.h"
 #include <stdlib.h>
 
@@ -289,7 +290,7 @@ static void take_watch(const struct pbx_room_watch *watch, struct pbx_room_watch
 {
 	memset(ret_watch, 0, sizeof *ret_watch);
 	if (watch)
-		memcpy(ret_watch, watch, watch->size < sizeof *watch ? watch->size : sizeof *watch);
+		core_copy_overlap(ret_watch, sizeof *watch, watch, watch->size);
 }
 
 static int room_open(struct pbx_host *host, const struct pbx_room_spec *spec, const struct pbx_room_watch *watch, void *self,
@@ -298,7 +299,7 @@ static int room_open(struct pbx_host *host, const struct pbx_room_spec *spec, co
 	struct pbx_room_spec whole = { 0 };
 	struct core_room *room;
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	if (!can_mix())
 		return PBX_ENOTSUP;
 	int err = room_new(++last_tag, !(whole.flags & PBX_ROOM_UNGATED), &room);
@@ -344,7 +345,7 @@ static int take_part(const struct pbx_room_part *part, struct pbx_room_part *ret
 {
 	struct pbx_room_part whole = { 0 };
 
-	memcpy(&whole, part, part->size < sizeof whole ? part->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, part, part->size);
 	if (whole.role > PBX_ROOM_BOTH || whole.talk_gain_cdb > PBX_ROOM_MOST_GAIN_CDB || whole.hear_gain_cdb > PBX_ROOM_MOST_GAIN_CDB)
 		return PBX_EINVAL;
 	if (whole.talk_gain_cdb < LEAST_GAIN_CDB)
@@ -459,7 +460,7 @@ static int room_member(pbx_leg handle, struct pbx_room_member *ret_member)
 		return PBX_ENOENT;
 	struct pbx_room_member member = describe(leg);
 
-	member.size = ret_member->size < sizeof member ? ret_member->size : (uint32_t)sizeof member;
+	member.size = (uint32_t)core_overlap(ret_member->size, sizeof member);
 	memcpy(ret_member, &member, member.size);
 	return PBX_OK;
 }

@@ -4,6 +4,7 @@
  * orders. A hook answers at once, or later within HOOK_LIMIT_MS; who is too late is passed over and named in the log. FORWARD begins again with
  * another number. The chain may change while a walk waits: a walk remembers the place, not the hook. */
 #include "calls_inner.h"
+#include "overlap.h"
 #include <stdlib.h>
 
 #define HOOK_LIMIT_MS 5000u
@@ -199,7 +200,7 @@ static bool take_verdict(struct walk *walk, const struct pbx_route_answer *given
 	struct pbx_route_answer verdict = { 0 };
 	char text[256];
 
-	memcpy(&verdict, given, given->size && given->size < sizeof verdict ? given->size : sizeof verdict);
+	core_copy_overlap(&verdict, sizeof verdict, given, given->size ? given->size : sizeof verdict);
 	bool needs_number = verdict.verdict == PBX_ROUTE_FORWARD || verdict.verdict == PBX_ROUTE_RENUMBER;
 	bool needs_size = verdict.verdict == PBX_ROUTE_TARGETS && verdict.target_count > 0;
 	if ((needs_number && (!verdict.to || !verdict.to[0])) || (needs_size && !verdict.target_size)) {

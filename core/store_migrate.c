@@ -11,6 +11,7 @@
 #include <string.h>
 #include "log.h"
 #include "loop.h"
+#include "overlap.h"
 #include "owner.h"
 #include "store_engine.h"
 
@@ -46,7 +47,7 @@ static struct pbx_migration step_at(const struct migration *migration, uint32_t 
 	struct pbx_migration step = { 0 };
 	const char *row = (const char *)migration->rows.rows + (size_t)at * migration->rows.row_size;
 
-	memcpy(&step, row, migration->rows.row_size < sizeof step ? migration->rows.row_size : sizeof step);
+	core_copy_overlap(&step, sizeof step, row, migration->rows.row_size);
 	return step;
 }
 

@@ -1,5 +1,6 @@
 /* core/tap.c - "pbx.tap/1": what legs say and hear, which the media driver copies from their streams */
 #include "calls_inner.h"
+#include "overlap.h"
 #include "tap_reader.h"
 
 #define MOST_ROOM_MS 20000u
@@ -9,7 +10,7 @@ static struct pbx_tap_spec whole_spec(const struct pbx_tap_spec *spec)
 {
 	struct pbx_tap_spec whole = { 0 };
 
-	memcpy(&whole, spec, spec->size < sizeof whole ? spec->size : sizeof whole);
+	core_copy_overlap(&whole, sizeof whole, spec, spec->size);
 	whole.size = sizeof whole;
 	whole.rate_hz = whole.rate_hz ? whole.rate_hz : 8000;
 	whole.block_ms = whole.block_ms ? whole.block_ms : 20;
@@ -38,7 +39,7 @@ static int tap_open(struct pbx_host *host, pbx_leg handle, const struct pbx_tap_
 		return PBX_ENOENT;
 	if (!leg->has_stream)
 		return PBX_ESTATE;
-	memcpy(&known, watcher, watcher->size < sizeof known ? watcher->size : sizeof known);
+	core_copy_overlap(&known, sizeof known, watcher, watcher->size);
 	return core_media->tap_open ? core_media->tap_open(host, leg->stream, handle, &whole, &known, self, ret_tap) : PBX_ENOTSUP;
 }
 
@@ -54,7 +55,7 @@ static int tap_reader(pbx_tap tap, struct pbx_tap_reader **ret_reader)
 
 static int tap_state(pbx_tap tap, struct pbx_tap_state *ret_state)
 {
-	struct pbx_tap_state state = { .size = ret_state->size < sizeof state ? ret_state->size : (uint32_t)sizeof state };
+	struct pbx_tap_state state = { .size = (uint32_t)core_overlap(ret_state->size, sizeof state) };
 	int err = core_media && core_media->tap_state ? core_media->tap_state(tap, &state) : PBX_ENOENT;
 
 	if (err == PBX_OK)

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <core/host.h>
 #include <core/log.h>
+#include <core/overlap.h>
 #include <core/owner_internal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +73,7 @@ static void add_rows(void *context, struct pbx_host *owner, const void *table)
 		struct rtp_codec *codec = &codecs[codec_count];
 
 		memset(codec, 0, sizeof *codec);
-		memcpy(&codec->row, original, row_size < sizeof codec->row ? row_size : sizeof codec->row);
+		core_copy_overlap(&codec->row, sizeof codec->row, original, row_size);
 		codec->original = original;
 		codec->self = provider->self;
 		codec->owner = owner;

@@ -13,6 +13,7 @@
 
 #include <core/log.h>
 #include <core/loop.h>
+#include <core/overlap.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -330,7 +331,7 @@ int rtp_fax_begin(struct pbx_host *owner, core_stream name, const struct pbx_fax
 	}
 	fax->owner = owner;
 	fax->self = self;
-	memcpy(&fax->watcher, watcher, watcher->size < sizeof fax->watcher ? watcher->size : sizeof fax->watcher);
+	core_copy_overlap(&fax->watcher, sizeof fax->watcher, watcher, watcher->size);
 	core_charge_add(owner, &fax->charge, "fax", false, on_revoked);
 	*ret_fax = (pbx_fax){ fax->id };
 	set_out(fax);

@@ -13,6 +13,7 @@
 
 #include <core/log.h>
 #include <core/loop.h>
+#include <core/overlap.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -352,7 +353,7 @@ static void use_watcher(struct rtp_recording *recording, struct pbx_host *owner,
 	recording->owner = owner;
 	recording->self = self;
 	memset(&recording->watcher, 0, sizeof recording->watcher);
-	memcpy(&recording->watcher, watcher, watcher->size < sizeof *watcher ? watcher->size : sizeof *watcher);
+	core_copy_overlap(&recording->watcher, sizeof *watcher, watcher, watcher->size);
 	core_charge_add(owner, &recording->charge, "recording", true, on_owner_stopped);
 }
 

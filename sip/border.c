@@ -8,6 +8,7 @@
 #include "auth.h"
 #include "connection.h"
 #include "identity.h"
+#include "overlap.h"
 #include "owner.h"
 #include "peer.h"
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static int set_guard(struct pbx_host *host, const struct pbx_border_guard *asked
 		core_charge_add(host, &own->charge, "border guard", false, revoke_guard);
 	}
 	memset(&own->asked, 0, sizeof own->asked);
-	memcpy(&own->asked, asked, asked->size < sizeof own->asked ? asked->size : sizeof own->asked);
+	core_copy_overlap(&own->asked, sizeof own->asked, asked, asked->size);
 	return PBX_OK;
 }
 

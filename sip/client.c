@@ -15,6 +15,7 @@
 #include "dialog_internal.h"
 #include "handle.h"
 #include "loop.h"
+#include "overlap.h"
 #include "timer.h"
 #include "tls.h"
 #include "transport.h"
@@ -340,8 +341,7 @@ static bool keep_request(struct client *client, const struct pbx_sip_request *sa
 	const char *user = is->from_user[0] ? is->from_user : is->user, *domain = is->from_domain[0] ? is->from_domain : is->host;
 	char port[12] = "";
 
-	memset(request, 0, sizeof *request);
-	memcpy(request, said, said->size < sizeof *request ? said->size : sizeof *request);
+	core_copy_overlap(request, sizeof *request, said, said->size);
 	bool is_register = request->method && strcmp(request->method, "REGISTER") == 0;
 	if (is->port)
 		(void)snprintf(port, sizeof port, ":%u", is->port);

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "identity.h"
 #include "loop.h"
+#include "overlap.h"
 #include "peer.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
@@ -169,7 +170,7 @@ int ua_message_send(struct pbx_host *host, const struct pbx_message *given, pbx_
 	struct ua_message *message;
 	char *id;
 
-	memcpy(&wish, given, given->size < sizeof wish ? given->size : sizeof wish);
+	core_copy_overlap(&wish, sizeof wish, given, given->size);
 	wish.id = NULL;
 	if (!wish.to || !wish.to[0] || strlen(wish.to) > 63 || !wish.content_type || !wish.content_type[0] ||
 	    strpbrk(wish.content_type, "\r\n"))

@@ -5,6 +5,7 @@
  * notifier_list.c the same for many at once, notifier_store.c what is kept, publish.c what phones say of themselves.
  */
 #include "notifier_internal.h"
+#include "overlap.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,7 +136,7 @@ static int notifier_package(struct pbx_host *host, const struct pbx_event_packag
 		return PBX_ENOMEM;
 	if (package->charge.owner && strcmp(core_owner_name(package->charge.owner), core_owner_name(host)) != 0)
 		return PBX_EEXIST;
-	memcpy(&offer, offered, offered->size < sizeof offer ? offered->size : sizeof offer);
+	core_copy_overlap(&offer, sizeof offer, offered, offered->size);
 	if (!keep_types(package, &offered->content_types))
 		return PBX_ENOMEM;
 	offer.content_types = package->offer.content_types;

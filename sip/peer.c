@@ -5,6 +5,7 @@
  * up in the order of certainty: the token we registered with, the source address, the certificate. A listed address may carry a port,
  * for two systems behind one address.
  */
+#include "overlap.h"
 #include "peer.h"
 #include "address.h"
 #include "agent.h"
@@ -62,7 +63,7 @@ static struct ua_peer *peer_new(const struct pbx_sip_peer *said)
 
 	if (!peer)
 		return NULL;
-	memcpy(&peer->is, said, said->size < sizeof peer->is ? said->size : sizeof peer->is);
+	core_copy_overlap(&peer->is, sizeof peer->is, said, said->size);
 	const char **const texts[] = { &peer->is.name,        &peer->is.host,         &peer->is.transport,      &peer->is.proxy,
 				       &peer->is.user,        &peer->is.realm,        &peer->is.secret,         &peer->is.from_user,
 				       &peer->is.from_domain, &peer->is.contact_user, &peer->is.certificate,    &peer->is.routes,
@@ -287,7 +288,7 @@ int ua_peer_remove(struct pbx_host *host, const char *name)
 int ua_peer_state(const char *name, struct pbx_sip_peer_state *ret_state)
 {
 	const struct ua_peer *peer = ua_peer_find(name);
-	uint32_t size = ret_state->size < sizeof *ret_state ? ret_state->size : (uint32_t)sizeof *ret_state;
+	uint32_t size = (uint32_t)core_overlap(ret_state->size, sizeof *ret_state);
 
 	if (!peer)
 		return PBX_ENOENT;

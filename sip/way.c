@@ -4,6 +4,7 @@
  * A number is its own answer. A name is put to pbx.sip_resolver/1 when somebody offers it (NAPTR, SRV, their order and their health are
  * its matter), else to the system's resolver, in the pool. Whoever asked may have gone when the answer comes: a search outlives its asker.
  */
+#include "overlap.h"
 #include "way.h"
 #include "address.h"
 #include "contact.h"
@@ -79,8 +80,7 @@ static void on_candidates(void *context, int result, const struct pbx_table *tab
 		struct pbx_sip_candidate candidate = { 0 };
 		struct core_addr addr;
 
-		memcpy(&candidate, (const char *)table->rows + (size_t)i * table->row_size,
-		       table->row_size < sizeof candidate ? table->row_size : sizeof candidate);
+		core_copy_overlap(&candidate, sizeof candidate, (const char *)table->rows + (size_t)i * table->row_size, table->row_size);
 		if (candidate.address && ua_address_parse(candidate.address, &addr))
 			way_add(&search->way, &addr, candidate.port, candidate.transport ? candidate.transport : "",
 				candidate.tls_name ? candidate.tls_name : search->host);
