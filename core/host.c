@@ -1,11 +1,10 @@
 /* core/host.c - the plugins by name, and what an instance is made of
  *
- * Reading on: services.c (tables between owners), host_load.c (from a file to an instance), host_order.c (who comes first), host_life.c (load,
+ * Reading on: services.c (tables between owners), card.c, probe.c and host_load.c (from a file to an instance), host_order.c (who comes first), host_life.c (load,
  * start, stop, unload, upgrade), host_batch.c (all of a folder), host_manage.c (one by name), host_list.c (looking). */
 #include "host_internal.h"
 #include "json.h"
 #include "log.h"
-#include "overlap.h"
 #include "settings.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -80,20 +79,6 @@ const char *core_plugin_state_name(uint32_t state)
 	return names[state < sizeof names / sizeof names[0] ? state : 0];
 }
 
-void core_refuse(struct core_refusal *refusal, int result, const char *cure, const char *format, ...)
-{
-	va_list args;
-
-	refusal->result = result;
-	va_start(args, format);
-	(void)vsnprintf(refusal->reason, sizeof refusal->reason, format, args);
-	va_end(args);
-	(void)snprintf(refusal->cure, sizeof refusal->cure, "%s", cure);
-	for (char *c = refusal->reason; *c; c++)
-		if (*c == '\n' || *c == '"')
-			*c = *c == '"' ? '\'' : ' '; /* it stands quoted, on one line of the log */
-}
-
 void core_plugin_failed(struct core_plugin *plugin, const struct core_refusal *refusal)
 {
 	plugin->state = CORE_PLUGIN_FAILED;
@@ -111,7 +96,7 @@ static const void *host_service(struct pbx_host *host, const char *id, uint32_t 
 }
 
 /* The folder of server.data_dir, from the setting that main declares. */
-static char *base_dir(void)
+char *core_host_base_dir(void)
 {
 	AUTO(json) struct pbx_json *shown = core_settings_show("server.data_dir");
 	const char *path = core_json_text(core_json_get(core_json_at(shown, 0), "value"));
@@ -130,7 +115,7 @@ static bool make_dir(const struct core_instance *instance, const char *path)
 static const char *host_data_dir(struct pbx_host *host)
 {
 	struct core_instance *instance = core_instance_of(host);
-	AUTO(text) char *base = instance->data_dir ? NULL : base_dir();
+	AUTO(text) char *base = instance->data_dir ? NULL : core_host_base_dir();
 	char all[PATH_MAX], own[PATH_MAX];
 
 	if (instance->data_dir || !base)
@@ -148,11 +133,10 @@ struct core_instance *core_instance_new(struct core_plugin *plugin, const struct
 {
 	static uint64_t number;
 	struct core_instance *instance = calloc(1, sizeof *instance);
-	struct pbx_plugin card = { 0 };
+	const struct pbx_plugin card = core_card_of(descriptor);
 
 	if (!instance)
 		return NULL;
-	core_copy_overlap(&card, sizeof card, descriptor, descriptor->header.size);
 	instance->card = card;
 	instance->descriptor = descriptor;
 	instance->plugin = plugin;

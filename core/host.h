@@ -21,6 +21,9 @@ uint64_t core_host_offers(void); /* another number whenever somebody begins or c
 
 /* Takes a linked-in part aboard: its settings must have been declared. started: its name is logged. PBX_OK or the part's error. */
 int core_host_add_part(const struct pbx_plugin *part, void *instance_or_null);
+/* The program that tries plugin files (core/probe.c) and how long it may take. Not said, or NULL: pbx-plugin-probe beside our own program, as
+ * in a build folder, else the installed one, and 5 s. */
+void core_host_use_probe(const char *path, uint32_t within_ms);
 /* Every .so of the search path: check, order by needs, load, start. Those that fail are marked; the rest start. done when all have settled.
  * path: directories, later ones win. disable: names to leave out. */
 int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),

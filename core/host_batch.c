@@ -1,6 +1,6 @@
 /* core/host_batch.c - the plugins of the search path, all at once, and the daemon's own parts before them
  *
- * At start every file is tried in a child of its own, all at the same time; those that came through are put in order and brought up one
+ * At start every file is tried in a process of its own, as many at a time as the pool has threads; those that came through are put in order and brought up one
  * after the other, when the parts are up. One that fails is a line in the log and a reason in `plugin list`, never a failed start. */
 #include "host_internal.h"
 #include "log.h"
@@ -15,7 +15,7 @@
 struct batch {
 	void (*done)(void *context);
 	void *context;
-	struct core_instance **instances; /* came through the child */
+	struct core_instance **instances; /* came through the trial */
 	uint32_t count, room, pending, next, ready;
 	bool ordered;
 };

@@ -3,22 +3,10 @@
  * A plugin is a name; an instance is one loaded copy of its file. There is one instance while all is quiet, and two while an upgrade
  * lasts: the current one, and one that finishes what it began. */
 #pragma once
+#include "card.h"
 #include "host.h"
 #include "json_auto.h"
 #include "owner_internal.h"
-
-/* What PBX_INSTANCE puts at the beginning of every instance's memory. */
-struct core_instance_head {
-	struct pbx_host *host;
-	const void *settings;
-};
-
-/* Why a plugin cannot be, in one sentence, and what to do about it. */
-struct core_refusal {
-	int result; /* PBX_E… */
-	char reason[416];
-	char cure[160];
-};
 
 struct core_plugin;
 struct core_instance;
@@ -75,9 +63,9 @@ struct core_plugin *core_plugin_add(const char *name, const char *file_or_null);
 struct core_instance *core_instance_new(struct core_plugin *plugin, const struct pbx_plugin *descriptor, void *memory_or_null);
 void core_instance_free(struct core_instance *instance); /* library and copy, too */
 const char *core_plugin_state_name(uint32_t state);
+char *core_host_base_dir(void); /* of all plugins' data; owned, NULL: none */
 /* One line in the log, the state and the reason for `plugin list`, an event. */
 void core_plugin_failed(struct core_plugin *plugin, const struct core_refusal *refusal);
-void core_refuse(struct core_refusal *refusal, int result, const char *cure, const char *format, ...) PBX_PRINTF(4, 5);
 
 /* ---- services.c: who offers what to whom ---- */
 /* Offers what the instance's card names. PBX_OK, PBX_ENOMEM, PBX_EINVAL and refusal. */
@@ -95,10 +83,8 @@ const char *core_need_missing(const struct pbx_plugin *card);
 
 /* ---- host_load.c: from a file to an instance ---- */
 #define CORE_PROBE_MS 5000u
-/* Whether a header fits a reader of ABI major.minor; refusal says why not. */
-bool core_abi_fits(const struct pbx_header *header, uint16_t major, uint16_t minor, struct core_refusal *refusal);
-/* Tries a copy of the file in a child process (dlopen, descriptor, settings, check), then loads it here; done follows.
- * PBX_OK, PBX_ENOMEM: then done is not called. */
+/* Has a copy of the file tried by a program of its own (dlopen, descriptor, settings, check; core/probe.c), then loads it here; done
+ * follows. The loop never waits for any of it. PBX_OK, PBX_ENOMEM: then done is not called. */
 int core_load_file(struct core_plugin *plugin, core_life_fn done, void *context);
 void core_load_fini(void); /* removes the folder of copies */
 

@@ -9,10 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define END_WITHIN_MS 6000u /* a child takes 5 s at most */
+#define END_WITHIN_MS 6000u /* a trial takes 5 s at most */
 
 static struct {
-	uint32_t probes; /* children under way */
+	uint32_t probes; /* trials under way */
 	bool stopping;
 	void (*stopped)(void *context);
 	void *stopped_context;

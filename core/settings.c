@@ -179,6 +179,11 @@ struct core_stored *core_stored_copy(bool *ret_no_memory)
 	return copy;
 }
 
+const struct core_stored *core_stored_all(void)
+{
+	return stored;
+}
+
 /* A list or objects may be typed as YAML; every other text is taken as it is. */
 static struct core_node *typed_node(const struct pbx_setting *row, const char *path, const char *value, struct core_problems *problems)
 {
@@ -695,6 +700,18 @@ int core_settings_init(const char *file)
 	if (!files && problems.count) /* told by the first declare; until then there are defaults */
 		files = core_files_read(NULL, &(struct core_problems){ 0 });
 	return files ? PBX_OK : PBX_ENOMEM;
+}
+
+const char *core_settings_directory(void)
+{
+	return files->directory;
+}
+
+void core_settings_adopt(struct core_files *taken_files, struct core_stored *taken_stored)
+{
+	assert(!files);
+	files = taken_files;
+	stored = taken_stored;
 }
 
 void core_settings_fini(void)

@@ -10,6 +10,12 @@
 int core_settings_init(const char *file);
 void core_settings_fini(void);
 
+/* What files and store say of one section, before anything is put in for ${…} and secret://: bytes for another process of ours, owned; they
+ * may hold secrets. NULL: no memory. */
+char *core_settings_pack(const char *section, size_t *ret_length);
+/* In the place of core_settings_init, in that process. PBX_OK, PBX_EINVAL (core_settings_pack has not made this), PBX_ENOMEM. */
+int core_settings_unpack(const char *bytes, size_t length);
+
 /* Declares a section. size: of the structure the rows describe. Declaring a section that a file already fills checks it at once.
  * PBX_OK, PBX_EINVAL and diag ("pbx.yml:12:3: calls.ring_z: unknown setting, did you mean ring_s?"), PBX_EEXIST, PBX_ENOMEM. */
 int core_settings_declare(const char *section, const struct pbx_table *rows, uint32_t size, struct pbx_diag *diag);

@@ -4,6 +4,7 @@
  * settings_text.c   what a scalar says once ${…} and secret:// are put in
  * settings_value.c  one node to one typed value, or a sentence that helps
  * settings_block.c  a whole section's values in one counted block
+ * settings_pack.c   what files and store say of one section, for another process
  * settings_judge.c  whether a section's values fit one another
  * settings.c        sections, what is current, and changes that happen wholly or not at all
  * settings_store.c  values kept in the store, revisions and undo
@@ -88,6 +89,7 @@ struct core_grown {
 /* The text of a scalar with everything put in; into is to be finished in any case. False: problems tells. (settings_text.c) */
 bool core_text_resolve(const struct core_reading *reading, const struct pbx_setting *row, const struct core_node *node, const char *path,
 		       struct core_grown *into);
+bool core_grown_add(struct core_grown *text, const char *bytes, size_t length); /* a zero follows them. false: no memory */
 void core_grown_fini(struct core_grown *text);
 
 /* Reads node as row demands into the structure at base. In what stands in a file ${…} is replaced. False: problems tells. */
@@ -152,6 +154,11 @@ const struct core_section *core_section_find(const char *name);
 int core_setting_find(const char *path, const struct core_section **ret_section, const struct pbx_setting **ret_row, struct pbx_diag *diag);
 const struct core_node *core_setting_pinned(const char *path); /* NULL: no file says it */
 const char *core_setting_stored(const char *path);             /* NULL: not stored */
+const struct core_stored *core_stored_all(void);
+/* Of the main file; "" without one. */
+const char *core_settings_directory(void);
+/* In the place of core_settings_init: what another process had read. Takes both. */
+void core_settings_adopt(struct core_files *taken_files, struct core_stored *taken_stored);
 /* Whether value would do for the setting at path. */
 int core_setting_check(const char *path, const char *value, struct pbx_diag *diag);
 /* Makes other stored values current; takes them, also when it fails. changed: paths that differ now, may be NULL. */

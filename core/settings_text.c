@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool grow(struct core_grown *text, const char *bytes, size_t length)
+bool core_grown_add(struct core_grown *text, const char *bytes, size_t length)
 {
 	if (text->used + length + 1 > text->size) {
 		size_t size = (text->used + length + 1) * 2;
@@ -86,7 +86,7 @@ static bool add_environment(const struct resolving *now, const char *name)
 		core_problem(now->reading->problems, &now->node->place, now->path, "the environment variable %s is not set", name);
 		return false;
 	}
-	if (grow(now->into, value, strlen(value)))
+	if (core_grown_add(now->into, value, strlen(value)))
 		return true;
 	now->reading->problems->no_memory = true;
 	return false;
@@ -105,7 +105,7 @@ static bool add_file(const struct resolving *now, const char *name)
 		core_problem(now->reading->problems, &now->node->place, now->path, "the file %s cannot be read: %s", path, why);
 		return false;
 	}
-	fine = grow(now->into, text, strlen(text));
+	fine = core_grown_add(now->into, text, strlen(text));
 	now->reading->problems->no_memory |= !fine;
 	explicit_bzero(text, strlen(text));
 	free(text);
@@ -135,7 +135,7 @@ static bool add_secret(const struct resolving *now, const char *name)
 			     name, credentials ? "neither " : "not in ", credentials ? "$CREDENTIALS_DIRECTORY nor " : "", own, why);
 		return false;
 	}
-	fine = grow(now->into, text, strlen(text));
+	fine = core_grown_add(now->into, text, strlen(text));
 	now->reading->problems->no_memory |= !fine;
 	explicit_bzero(text, strlen(text));
 	free(text);
@@ -169,14 +169,14 @@ static bool add_all(const struct resolving *now, const char *text)
 		const bool escaped = dollar && dollar > text && dollar[-1] == '$';
 		const char *end;
 
-		if (!grow(now->into, text, escaped ? plain - 1 : plain)) {
+		if (!core_grown_add(now->into, text, escaped ? plain - 1 : plain)) {
 			now->reading->problems->no_memory = true;
 			return false;
 		}
 		if (!dollar)
 			return true;
 		if (escaped) {
-			if (!grow(now->into, "${", 2)) {
+			if (!core_grown_add(now->into, "${", 2)) {
 				now->reading->problems->no_memory = true;
 				return false;
 			}
@@ -201,7 +201,7 @@ bool core_text_resolve(const struct core_reading *reading, const struct pbx_sett
 	const struct resolving now = { reading, node, path, into };
 	const char *text = node->text;
 
-	if (!grow(into, "", 0)) {
+	if (!core_grown_add(into, "", 0)) {
 		reading->problems->no_memory = true;
 		return false;
 	}
@@ -214,7 +214,7 @@ bool core_text_resolve(const struct core_reading *reading, const struct pbx_sett
 	}
 	if (node->place.file)
 		return add_all(&now, text);
-	if (grow(into, text, strlen(text)))
+	if (core_grown_add(into, text, strlen(text)))
 		return true;
 	reading->problems->no_memory = true;
 	return false;

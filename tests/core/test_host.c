@@ -111,6 +111,7 @@ static void set_up(void)
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
 	open_store();
 	ck_assert_int_eq(core_host_init(), PBX_OK);
+	core_host_use_probe(PLUGIN_PROBE, 5000);
 	offer_services();
 	ck_assert_int_eq(core_host_add_part(&core_part, NULL), PBX_OK);
 }
@@ -280,6 +281,7 @@ static const struct {
 	{ "lonely", "needs pbx.nobody/1", "load what offers it" },
 	{ "crasher", "crashed (Segmentation fault) while its check ran", "report it" },
 	{ "explosive", "crashed (Illegal instruction) while it was loaded", "report it" },
+	{ "talker", "ended the process while it was loaded", "report it" },
 	{ "quitter", "ended the process while its check ran", "report it" },
 	{ "refuser", "the licence file is missing 'ask' for one", "README" },
 	{ "load_fails", "its load failed", "logged before" },
@@ -321,6 +323,47 @@ START_TEST(what_is_no_shared_object_is_refused)
 	ck_assert(file && fputs(contents[_i], file) >= 0 && fclose(file) == 0);
 	load_all();
 	ck_assert_str_eq(plugin("text")->refusal.reason, "it is not a shared object");
+}
+END_TEST
+
+START_TEST(a_check_that_hangs_is_given_up_and_nobody_has_waited_for_it)
+{
+	const char *const path[] = { folder };
+	uint64_t begun_us = core_clock_us();
+
+	core_host_use_probe(PLUGIN_PROBE, 2000);
+	install("sleeper");
+	ck_assert_int_eq(core_host_load_all(path, 1, NULL, on_loaded_all, NULL), PBX_OK);
+	core_loop_step();
+	ck_assert_uint_lt(core_clock_us() - begun_us, 1000000); /* it has two seconds: the loop has gone on */
+	core_loop_settle();
+	ck_assert_str_eq(plugin("sleeper")->refusal.reason, "nothing came for 2 seconds while its check ran");
+	ck_assert_ptr_nonnull(strstr(plugin("sleeper")->refusal.cure, "report it"));
+}
+END_TEST
+
+START_TEST(a_probe_that_is_missing_is_named)
+{
+	core_host_use_probe("/nonexistent/pbx-plugin-probe", 5000);
+	install("plain");
+	load_all();
+	ck_assert_str_eq(plugin("plain")->refusal.reason, "it cannot be tried, /nonexistent/pbx-plugin-probe: No such file or directory");
+	ck_assert_ptr_nonnull(strstr(plugin("plain")->refusal.cure, "install the packages"));
+}
+END_TEST
+
+START_TEST(what_is_no_file_is_refused_and_not_waited_for)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof path, "%s/pipe.so", folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	(void)snprintf(path, sizeof path, "%s/folder.so", folder);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	load_all();
+	ck_assert_str_eq(plugin("pipe")->refusal.reason, "it is not a file");
+	ck_assert_str_eq(plugin("folder")->refusal.reason, "it is not a file");
+	ck_assert_int_eq(rmdir(path), 0);
 }
 END_TEST
 
@@ -463,7 +506,7 @@ START_TEST(the_check_sees_the_settings_of_the_file)
 	install_as("good_1", "good");
 	load_all();
 	ck_assert_str_eq(plugin("good")->refusal.reason, "a greeting is not to be 'refuse'");
-	ck_assert_ptr_null(core_settings_get("good")); /* the child's declaration is the child's */
+	ck_assert_ptr_null(core_settings_get("good")); /* the trial's declaration is its own */
 }
 END_TEST
 
@@ -783,6 +826,9 @@ int main(void)
 	tcase_add_checked_fixture(all, set_up, tear_down);
 	tcase_add_loop_test(all, a_bad_plugin_is_one_line_and_the_others_start, 0, sizeof bad_plugins / sizeof bad_plugins[0]);
 	tcase_add_loop_test(all, what_is_no_shared_object_is_refused, 0, 3);
+	tcase_add_test(all, a_check_that_hangs_is_given_up_and_nobody_has_waited_for_it);
+	tcase_add_test(all, a_probe_that_is_missing_is_named);
+	tcase_add_test(all, what_is_no_file_is_refused_and_not_waited_for);
 	tcase_add_test(all, a_file_cut_short_is_refused);
 	tcase_add_test(all, a_circle_is_named_once_for_each_in_it);
 	tcase_add_test(all, what_can_do_without_opens_a_circle);

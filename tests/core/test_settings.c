@@ -9,6 +9,7 @@
 #include "json.h"
 #include "log.h"
 #include "settings.h"
+#include "settings_internal.h"
 
 /* ---- a section with one of everything ------------------------------------------------------------ */
 
@@ -814,6 +815,91 @@ START_TEST(without_memory_a_change_does_not_happen)
 }
 END_TEST
 
+/* ---- handed to another process ------------------------------------------------------------------------------ */
+
+/* As another process would have it: what was packed, and nothing else that was read. */
+static void move_over(void)
+{
+	size_t length;
+	char *bytes = core_settings_pack("lot", &length);
+
+	ck_assert_ptr_nonnull(bytes);
+	core_settings_fini();
+	ck_assert_int_eq(core_settings_unpack(bytes, length), PBX_OK);
+	free(bytes);
+}
+
+START_TEST(what_is_packed_says_the_same_elsewhere)
+{
+	struct pbx_diag diag = { 0 };
+	bool no_memory = false;
+
+	ck_assert_int_eq(setenv("SETTINGS_PORT", "6001", 1), 0);
+	setup("other:\n  label: no\n"
+	      "lot:\n"
+	      "  tls: {port: '${SETTINGS_PORT}'}\n"
+	      "  listen: ['a, b', \"c\\n-3:\"]\n"
+	      "  password: secret://lot\n"
+	      "  mode: linear\n"
+	      "  sources: [{name: x, tags: []}, {name: y, weight: 7}]\n");
+	write_file("secrets.d/lot", "hunter2\n");
+	declare_lot();
+	ck_assert_int_eq(core_stored_apply(core_stored_put(NULL, "lot.range_start", "81", &no_memory), &diag, NULL), PBX_OK);
+	move_over();
+	declare_lot();
+	ck_assert_uint_eq(lot()->tls_port, 6001);
+	ck_assert_str_eq(lot()->listen.items[1], "c\n-3:");
+	ck_assert_str_eq(lot()->password, "hunter2");
+	ck_assert_str_eq(lot()->mode, "linear");
+	ck_assert_uint_eq(lot()->range_start, 81);
+	ck_assert_uint_eq(lot()->sources.count, 2);
+	ck_assert_uint_eq(((const struct source *)lot()->sources.rows)[1].weight, 7);
+	ck_assert_ptr_null(core_setting_pinned("other"));
+	teardown();
+}
+END_TEST
+
+START_TEST(a_mistake_is_told_with_its_place_elsewhere_too)
+{
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  label: a\n");
+	write_file("conf.d/more.yml", "lot:\n  tls:\n    prot: 5\n");
+	core_settings_fini();
+	ck_assert_int_eq(core_settings_init(file), PBX_OK);
+	move_over();
+	ck_assert_int_eq(core_settings_declare("lot", &lot_table, sizeof(struct lot), &diag), PBX_EINVAL);
+	ck_assert_ptr_nonnull(strstr(diag.text, "/conf.d/more.yml:3:5: lot.tls.prot: unknown setting, did you mean tls.port?"));
+	teardown();
+}
+END_TEST
+
+START_TEST(what_was_packed_badly_is_refused)
+{
+	size_t length;
+	char *bytes;
+
+	setup("lot:\n  label: a\n  sources: [{name: x}]\n");
+	bytes = core_settings_pack("lot", &length);
+	core_settings_fini();
+	for (size_t i = 0; i < length; i++) {
+		ck_assert_int_eq(core_settings_unpack(bytes, i), PBX_EINVAL);
+		for (int other = 0; other < 256; other += 51) {
+			char kept = bytes[i];
+
+			bytes[i] = (char)(kept + other);
+			if (core_settings_unpack(bytes, length) == PBX_OK) { /* another letter, another number */
+				(void)core_settings_declare("lot", &lot_table, sizeof(struct lot), &(struct pbx_diag){ 0 });
+				core_settings_fini();
+			}
+			bytes[i] = kept;
+		}
+	}
+	free(bytes);
+	teardown();
+}
+END_TEST
+
 CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type, a_dotted_key_is_a_nested_one,
 	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in,
 	   a_systemd_credential_goes_before_the_file_of_that_name, a_mistake_is_told_with_its_place_and_its_cure,
@@ -825,4 +911,5 @@ CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type
 	   check_tells_every_problem_once_all_are_loaded, what_does_not_fit_in_a_list_of_objects_is_told_at_its_line,
 	   values_that_do_not_fit_one_another_are_told_whenever_they_are_read, show_tells_where_a_value_comes_from_and_no_secret,
 	   diff_tells_what_a_reload_would_change_and_changes_nothing, the_schema_says_what_the_rows_say,
-	   the_manual_has_a_line_for_every_setting, without_memory_a_change_does_not_happen)
+	   the_manual_has_a_line_for_every_setting, what_is_packed_says_the_same_elsewhere, a_mistake_is_told_with_its_place_elsewhere_too,
+	   what_was_packed_badly_is_refused, without_memory_a_change_does_not_happen)

@@ -280,6 +280,7 @@ static void start(void)
 	ck_assert_int_eq(core_metrics_init(), PBX_OK);
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
 	ck_assert_int_eq(core_host_init(), PBX_OK);
+	core_host_use_probe(PLUGIN_PROBE, 10000);
 	ck_assert_int_eq(core_fetch_init(), PBX_OK);
 	ck_assert_int_eq(core_calls_init(), PBX_OK);
 	fake_media_init();

@@ -60,7 +60,7 @@ for deb in warden-pbx_*.deb warden-pbx-plugins_*.deb warden-pbx-codec-g729_*.deb
 	dpkg-deb -x "$deb" "$files" || give_up "$deb cannot be unpacked"
 done
 plugins=$(find "$files" -path '*/pbx/plugins/*.so')
-binaries="$files/usr/sbin/pbxd $files/usr/bin/pbxctl $(find "$files" -name '*.so' -o -name pbx-bans)"
+binaries="$files/usr/sbin/pbxd $files/usr/bin/pbxctl $(find "$files" -name '*.so' -o -name pbx-bans -o -name pbx-plugin-probe)"
 
 depends_are_for_running() {
 	local depends
@@ -174,7 +174,8 @@ runs_as_pbx() { [ "$(machine ps -o user= -p "$(main_pid)")" = pbx ]; }
 is_active() { machine systemctl is-active pbxd && [ "$(machine systemctl show -p NRestarts --value pbxd)" = 0 ]; }
 plugins_run() {
 	machine pbxctl plugin list
-	[ "$(machine pbxctl --json plugin list | grep -c '"state":[[:space:]]*"running"')" -ge 10 ] # five parts of the daemon, five plugins
+	! machine pbxctl --json plugin list | grep -e '"state":[[:space:]]*"\(failed\|disabled\|found\)"' &&
+		[ "$(machine pbxctl --json plugin list | grep -c '"state":[[:space:]]*"running"')" -gt "$(machine sh -c 'ls /usr/lib/*/pbx/plugins/*.so' | wc -l)" ]
 }
 settings_are_private() { [ "$(machine stat -c %U:%G:%a /etc/pbx/pbx.yml)" = root:pbx:640 ]; }
 password_is_told() { grep -q "cat /var/lib/pbx/first-login" "$work/install" && machine test -s /var/lib/pbx/first-login; }

@@ -156,7 +156,9 @@ struct pbx_plugin {
 	struct pbx_table settings, migrations, routes, commands, metrics, events;
 
 	/* Looks at its surroundings without changing anything: is the hardware, the licence, the file there? A refusal
-	 * here (any error, and a sentence in diag) costs nothing. */
+	 * here (any error, and a sentence in diag) costs nothing. It runs in a process of its own, before the daemon loads
+	 * us: settings, name and data_dir are there, functions of services are NULL, post and work answer PBX_ESTATE,
+	 * log lines go nowhere. */
 	int (*check)(void *self, struct pbx_diag *diag);
 	/* Prepares what needs no call: reads tables, opens files. Migrations have run. PBX_ELATER: call host->ready() when done. */
 	int (*load)(void *self);

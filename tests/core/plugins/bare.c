@@ -42,6 +42,14 @@ static int bare_check(void *self, struct pbx_diag *diag)
 	(void)self, (void)diag;
 	_exit(3);
 }
+#elif defined CHECK_HANGS
+static int bare_check(void *self, struct pbx_diag *diag)
+{
+	(void)self, (void)diag;
+	while (pause() < 0)
+		continue;
+	return PBX_OK;
+}
 #elif defined CHECK_REFUSES
 static int bare_check(void *self, struct pbx_diag *diag)
 {
@@ -59,6 +67,16 @@ static int bare_check(void *self, struct pbx_diag *diag)
 static void __attribute__((constructor)) crash(void)
 {
 	(void)raise(SIGILL);
+}
+#endif
+
+#if defined TALKS_WHEN_LOADED
+/* Says on its standard output what the daemon waits to hear, and leaves. */
+static void __attribute__((constructor)) talk(void)
+{
+	(void)puts("good");
+	(void)fflush(NULL);
+	_exit(0);
 }
 #endif
 
