@@ -410,6 +410,17 @@ void core_event_audio(const struct core_leg *leg, const char *type, const char *
 	publish(leg->call, type, data);
 }
 
+void core_event_codec_failed(const struct core_leg *leg, const struct core_codec *codec, bool encodes)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	text(data, "codec", codec->name);
+	text(data, "way", encodes ? "to_party" : "from_party");
+	publish(leg->call, "leg.codec_failed", data);
+}
+
 /* ---- bridges ---- */
 
 void core_event_bridge(const char *type, const struct core_bridge *bridge)
@@ -518,6 +529,9 @@ const struct pbx_event_type core_calls_event_types[] = {
 		 N("heard_mos", "What it heard: by its own account (RTCP XR), else by the E-model")) },
 	{ "leg.audio_missing", "An answered party is not heard, or reports by RTCP that it hears nothing of us", AUDIO },
 	{ "leg.audio_back", "And that is over", AUDIO },
+	{ "leg.codec_failed", "A codec did nothing but fail: another stands in its place, and the party is offered those that are left",
+	  FIELDS(T("leg_id", "Whose"), T("number", "The party"), T("codec", "Which"),
+		 T("way", "from_party: what it sends cannot be decoded; to_party: what it is to hear cannot be encoded")) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

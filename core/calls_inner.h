@@ -93,10 +93,12 @@ struct core_leg {
 	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
 	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
 	bool has_stream, configured, has_keys;
-	bool keys_unheeded; /* the media driver does not listen for them (heed_keys) */
-	bool is_web;        /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
-	bool answer_said;   /* local went out in a 183 or 200 */
-	bool late_offer;    /* our 200 carries an offer: the answer is in the ACK */
+	uint8_t failed_count;
+	struct core_codec *failed; /* amid this leg (leg_codec.c); owned, NULL: none */
+	bool keys_unheeded;        /* the media driver does not listen for them (heed_keys) */
+	bool is_web;               /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */
+	bool answer_said;          /* local went out in a 183 or 200 */
+	bool late_offer;           /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
 	bool fax_asks;             /* it has offered T.38, and its partner is being asked */
 	bool fax_asked;            /* we have offered it T.38 */
@@ -284,7 +286,9 @@ uint32_t core_keys_fit(const char *patterns, const char *keys);
 bool core_keys_are_patterns(const char *patterns);
 
 int core_leg_configure(struct core_leg *leg, struct core_stream_config *config); /* what was agreed on, to its stream */
-void core_leg_fax_policy(const struct core_leg *leg, char ret_says[12]);         /* the account's word or the peer's on T.38; "": none */
+/* leg_codec.c: what has failed amid this leg is taken out of desc. False: no speech would be left, and nothing is. */
+bool core_leg_leave_out_failed(const struct core_leg *leg, struct core_media_desc *desc);
+void core_leg_fax_policy(const struct core_leg *leg, char ret_says[12]); /* the account's word or the peer's on T.38; "": none */
 struct core_codec_policy core_media_policy(void);
 
 /* ---- leg_fax.c ---- */
@@ -434,6 +438,7 @@ void core_event_call_ended(const struct core_call *call);
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
 void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);
+void core_event_codec_failed(const struct core_leg *leg, const struct core_codec *codec, bool encodes);
 /* type leg.audio_missing or leg.audio_back, way from_party or to_party. */
 void core_event_audio(const struct core_leg *leg, const char *type, const char *way, uint64_t for_ms,
 		      const struct core_stream_stats *stats);

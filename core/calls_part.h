@@ -2,7 +2,7 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 20
+#define CORE_CALLS_EVENT_TYPES 21
 #define CORE_CALLS_ROUTES 9
 #define CORE_CALLS_COMMANDS 6
 

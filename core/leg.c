@@ -94,6 +94,7 @@ static void leg_free(struct core_leg *leg)
 	core_handle_free(&core_leg_table, leg->handle.id);
 	core_posts_release(CORE_LATER_OF_LEG);
 	free(leg->headers);
+	free(leg->failed);
 	free(leg);
 }
 

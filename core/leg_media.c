@@ -307,6 +307,7 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 	if (transcode == CORE_TRANSCODE_NEVER && wanted.codec_count > 0)
 		own_count = 0; /* keys are among what is wanted */
 	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
+	(void)core_leg_leave_out_failed(leg, &leg->local); /* nothing else: it is offered all the same */
 	offer_keys(leg);
 	offer_ice(leg);
 	return PBX_OK;
@@ -383,19 +384,21 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 	return core_leg_configure(leg, &config);
 }
 
-static int answer_from_list(const struct core_leg *leg, struct core_media_desc *may, uint8_t direction, struct core_media_desc *ret_answer,
-			    struct core_stream_config *ret_config)
+static int answer_from_list(const struct core_leg *leg, struct core_media_desc *may, bool with_failed, uint8_t direction,
+			    struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	struct core_media_desc offer = leg->remote;
 
 	list_fit(may, &offer);
+	if (!with_failed && !core_leg_leave_out_failed(leg, may))
+		return PBX_ENOTSUP;
 	if (core_media_policy().prefers_own)
 		list_order(&offer, may);
 	return core_answer_make(&offer, may->codecs, may->codec_count, &leg->local_addr, direction, ret_answer, ret_config);
 }
 
-/* Tries lists of what we may answer, the one that avoids transcoding first. */
-static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, uint8_t direction,
+/* Tries lists of what we may answer, the one that avoids transcoding first; with_failed: codecs that have failed on this leg, too. */
+static int answer_from_lists(const struct core_leg *leg, const struct core_leg *other, bool with_failed, uint8_t direction,
 			     struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
 	const struct core_leg *preferred[] = { leg, other, core_bridge_peer(leg) };
@@ -408,7 +411,7 @@ static int answer_from_lists(const struct core_leg *leg, const struct core_leg *
 			continue;
 		list_add_agreed(&may, preferred[i]);
 		list_add_own(&may, false); /* keys work even when the other side has none */
-		int err = answer_from_list(leg, &may, direction, ret_answer, ret_config);
+		int err = answer_from_list(leg, &may, with_failed, direction, ret_answer, ret_config);
 
 		if (err == PBX_OK || (transcode == CORE_TRANSCODE_NEVER && preferred[i] != leg))
 			return err;
@@ -416,7 +419,7 @@ static int answer_from_lists(const struct core_leg *leg, const struct core_leg *
 
 	struct core_media_desc may = { 0 };
 	list_add_own(&may, true);
-	return answer_from_list(leg, &may, direction, ret_answer, ret_config);
+	return answer_from_list(leg, &may, with_failed, direction, ret_answer, ret_config);
 }
 
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated)
@@ -434,7 +437,9 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 
 	struct core_media_desc answer;
 	struct core_stream_config config;
-	err = answer_from_lists(leg, other, direction, &answer, &config);
+	err = answer_from_lists(leg, other, false, direction, &answer, &config);
+	if (err != PBX_OK && leg->failed_count > 0)
+		err = answer_from_lists(leg, other, true, direction, &answer, &config); /* it is that or nothing */
 	need_keys(leg);
 	if (err == PBX_OK)
 		err = core_keys_answer(&leg->keys, config_of(leg), &leg->remote, &answer, &config);

@@ -277,5 +277,7 @@ void core_media_on_first_packet(core_stream stream);
 void core_media_on_mix_speaker(core_stream stream);
 void core_media_on_mix_talking(core_stream stream, bool on);
 void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how);
+/* An encoder (else a decoder) does nothing but fail; something else stands in its place as far as there is something. Told as long as it lasts. */
+void core_media_on_codec_failed(core_stream stream, const struct core_codec *codec, bool encodes);
 void core_media_on_failed(core_stream stream, uint32_t why);                           /* CORE_MEDIA_… */
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */

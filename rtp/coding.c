@@ -3,7 +3,7 @@
  *
  * A stream that is only relayed has neither. It gets an ear when its peer could not take a codec it may speak, or when somebody else
  * listens; a mouth when something is played to it, or its peer is heard by ear. Both are made for what was negotiated: when that
- * changes, or a plugin with one of the codecs goes, others take their place with the next command, and the old ones come back to
+ * changes, a plugin with one of the codecs goes, or a codec fails, others take their place with the next command, and the old ones come back to
  * be freed.
  */
 #include "ear.h"
@@ -17,6 +17,9 @@
 
 #include <string.h>
 #include <strings.h>
+
+#define RENEW_EAR 1u
+#define RENEW_MOUTH 2u
 
 struct needs {
 	bool ear, mouth, inband;
@@ -102,17 +105,17 @@ static int make_ear(struct rtp_stream *stream, uint32_t rates, struct rtp_ear **
 
 static int make_mouth(struct rtp_stream *stream, uint32_t rates, struct rtp_mouth **ret_mouth)
 {
-	int err = rtp_mouth_new(&stream->config, rtp_plan_ptime_ms(&stream->config), rates, on_leaving, (void *)(uintptr_t)stream->id,
-				ret_mouth);
+	int err = rtp_mouth_new(&stream->config, stream->failed, rtp_plan_ptime_ms(&stream->config), rates, on_leaving,
+				(void *)(uintptr_t)stream->id, ret_mouth);
 
 	return err == PBX_ENOTSUP ? PBX_OK : err;
 }
 
 /* What is to be changed, into command. */
-static int fill(struct rtp_stream *stream, const struct needs *needs, bool renews, struct rtp_command *command)
+static int fill(struct rtp_stream *stream, const struct needs *needs, uint32_t renews, struct rtp_command *command)
 {
-	bool other_ear = needs->ear && (!stream->ear || renews || needs->ear_rates & ~stream->ear_rates);
-	bool other_mouth = needs->mouth && (!stream->mouth || renews || needs->mouth_rates & ~stream->mouth_rates);
+	bool other_ear = needs->ear && (!stream->ear || renews & RENEW_EAR || needs->ear_rates & ~stream->ear_rates);
+	bool other_mouth = needs->mouth && (!stream->mouth || renews & RENEW_MOUTH || needs->mouth_rates & ~stream->mouth_rates);
 	int err = PBX_OK;
 
 	if (other_ear)
@@ -137,12 +140,10 @@ static int fill(struct rtp_stream *stream, const struct needs *needs, bool renew
 /* The rate at which the stream's filter works: that of what we send. 0: it has none, or nothing to work on. */
 static uint32_t filter_rate(const struct rtp_stream *stream)
 {
-	const struct rtp_codec *codec = NULL;
-
 	if (!stream->filter_wanted.owner || !stream->configured)
 		return 0;
-	for (uint8_t i = 0; !codec && i < stream->config.codec_count; i++)
-		codec = rtp_codec_find(&stream->config.codecs[i]);
+	const struct rtp_codec *codec = rtp_mouth_codec_of(&stream->config, stream->failed);
+
 	return codec ? codec->row.rate_hz : 0;
 }
 
@@ -175,7 +176,7 @@ static void note(struct rtp_stream *stream, const struct needs *needs, const str
 		stream->filter = command->filter;
 }
 
-static int settle(struct rtp_stream *stream, struct rtp_command *command, bool renews, bool refilters)
+static int settle(struct rtp_stream *stream, struct rtp_command *command, uint32_t renews, bool refilters)
 {
 	struct needs needs = needs_of(stream);
 	struct rtp_command *own = NULL;
@@ -206,12 +207,41 @@ static int settle(struct rtp_stream *stream, struct rtp_command *command, bool r
 
 int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews)
 {
-	return settle(stream, command, renews, false);
+	return settle(stream, command, renews ? RENEW_EAR | RENEW_MOUTH : 0, false);
 }
 
 int rtp_coding_refilter(struct rtp_stream *stream)
 {
-	return settle(stream, NULL, false, true);
+	return settle(stream, NULL, 0, true);
+}
+
+/* Which codec of the configuration it is; one of an older plan is none. */
+static bool find_failing(const struct rtp_stream *stream, const struct rtp_event *event, uint32_t *ret_at)
+{
+	const struct core_stream_config *config = &stream->config;
+	bool found = false;
+
+	for (uint8_t i = 0; !found && event->plan == stream->plans && i < config->codec_count; i++) {
+		uint8_t type = event->encodes ? config->codecs[i].payload_type : config->receive_types[i];
+
+		*ret_at = i;
+		found = (type & 0x7f) == event->type && rtp_codec_find(&config->codecs[i]);
+	}
+	return found;
+}
+
+void rtp_coding_fails(struct rtp_stream *stream, const struct rtp_event *event)
+{
+	uint32_t at = 0;
+
+	if (!find_failing(stream, event, &at))
+		return;
+	struct core_codec codec = stream->config.codecs[at]; /* whoever hears of it may configure the stream anew */
+
+	if (event->encodes)
+		stream->failed |= UINT32_C(1) << at;
+	(void)settle(stream, NULL, event->encodes ? RENEW_MOUTH : RENEW_EAR, false); /* no memory: it is told again */
+	core_media_on_codec_failed((core_stream){ stream->id }, &codec, event->encodes);
 }
 
 bool rtp_coding_is_transcoded(const struct rtp_stream *stream)

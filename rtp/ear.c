@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FAILS_MS 1000u  /* so long a party may send what cannot be decoded */
 #define HEARD_MS 1000u  /* after that the party has fallen silent */
 #define AWAY_US 200000u /* a taker that was away so long does not want what it missed */
 #define USUAL_FRAME_MS 20u
@@ -26,6 +27,7 @@
 struct hearing {
 	struct rtp_coder coder;
 	uint8_t type;
+	uint32_t failing_ms; /* of payloads that it could not decode, one behind the other */
 	struct rtp_resamplers to;
 };
 
@@ -313,6 +315,14 @@ static uint32_t pace(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, 
 	return shorter;
 }
 
+static void note_result(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, bool fails)
+{
+	struct hearing *hearing = &ear->codecs[ear->now];
+
+	rtp_count(fails ? &ear->counts.undecodable : &ear->counts.decoded, 1);
+	hearing->failing_ms = fails ? hearing->failing_ms + samples_in(ear, frame->units) * 1000 / rtp_ear_rate(ear) : 0;
+}
+
 static uint32_t decode(struct rtp_ear *ear, const struct rtp_jitter_frame *frame, int16_t *ret_samples)
 {
 	turn_to(ear, frame->type);
@@ -323,13 +333,12 @@ static uint32_t decode(struct rtp_ear *ear, const struct rtp_jitter_frame *frame
 		coder->row.restart(coder->state);
 	int32_t got = coder->row.decode(coder->state, frame->payload, frame->bytes, ret_samples, most);
 
+	note_result(ear, frame, got < 0 || (uint32_t)got > most);
 	if (got <= 0 || (uint32_t)got > most) {
-		rtp_count(got < 0 ? &ear->counts.undecodable : &ear->counts.decoded, 1);
 		got = (int32_t)samples_in(ear, frame->units);
 		conceal(ear, ret_samples, (uint32_t)got);
 		return (uint32_t)got;
 	}
-	rtp_count(&ear->counts.decoded, 1);
 	uint32_t count = pace(ear, frame, ret_samples, (uint32_t)got);
 
 	(void)rtp_quiet_note(&ear->quiet, ret_samples, count); /* for its floor */
@@ -433,6 +442,18 @@ void rtp_ear_set_filter(struct rtp_ear *ear, struct rtp_filter *to)
 {
 	ear->filter = to;
 	ear->carried = 0;
+}
+
+bool rtp_ear_fails(struct rtp_ear *ear, uint8_t *ret_type)
+{
+	for (uint32_t i = 0; i < ear->codec_count; i++) {
+		if (ear->codecs[i].failing_ms < FAILS_MS)
+			continue;
+		ear->codecs[i].failing_ms = 0;
+		*ret_type = ear->codecs[i].type;
+		return true;
+	}
+	return false;
 }
 
 void rtp_ear_show(const struct rtp_ear *ear, struct rtp_counters *counters)

@@ -36,6 +36,8 @@ const struct rtp_ear_counts *rtp_ear_counts(const struct rtp_ear *ear);
 
 /* All that is heard goes through it; NULL: through none. */
 void rtp_ear_set_filter(struct rtp_ear *ear, struct rtp_filter *filter);
+/* A decoder of its has failed with every payload of a second, which begins anew when that is told. */
+bool rtp_ear_fails(struct rtp_ear *ear, uint8_t *ret_type);
 /* What the jitter buffer has seen, into the session's counters. */
 void rtp_ear_show(const struct rtp_ear *ear, struct rtp_counters *counters);
 

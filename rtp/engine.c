@@ -248,6 +248,9 @@ static void on_event(const struct rtp_event *event)
 	case RTP_EVENT_CONNECTED:
 		stream->learned = event->remote;
 		break;
+	case RTP_EVENT_CODEC:
+		rtp_coding_fails(stream, event);
+		break;
 	case RTP_EVENT_FAILED:
 		on_failed(stream, event->for_ms);
 		break;

@@ -37,6 +37,7 @@ struct rtp_stream {
 	struct rtp_listening *listenings;
 	struct rtp_injection *injection;  /* a plugin speaks to it */
 	uint32_t plans;                   /* so far */
+	uint32_t failed;                  /* bits: codecs of config whose encoder failed */
 	struct core_filter filter_wanted; /* .owner NULL: none */
 	struct rtp_filter *filter;        /* the newest that was given to the worker */
 
@@ -149,6 +150,8 @@ int rtp_mix_driver_voice(core_stream stream, struct core_mix_voice *ret_voice);
 int rtp_coding_settle(struct rtp_stream *stream, struct rtp_command *command, bool renews);
 /* Whether one configuration makes other coders than the other. */
 bool rtp_coding_differs(const struct core_stream_config *a, const struct core_stream_config *b);
+/* A worker tells of an encoder or decoder that fails: another takes its place, of another codec where there is one, and call control hears of it. */
+void rtp_coding_fails(struct rtp_stream *stream, const struct rtp_event *event);
 /* Another filter is wanted: with all that it needs. PBX_OK, PBX_ENOMEM. */
 int rtp_coding_refilter(struct rtp_stream *stream);
 /* What passes between two streams goes by ear and mouth, whether they agree on a codec or not: one of them has a filter, a plugin speaks to one of them, or the settings say

@@ -3,7 +3,8 @@
  *
  * The first packet after anything else carries the marker and a timestamp as much later as time has passed; then each is one packet
  * further, sent or not (DTX), whatever the clock of the wall does. Where the other side takes comfort noise (RFC 3389), and the settings say so, a
- * frame in which nobody speaks is not sent: now and then a packet tells how it sounds.
+ * frame in which nobody speaks is not sent: now and then a packet tells how it sounds. An encoder that fails is told of, and the loop brings
+ * another mouth (coding.c).
  */
 #include "mouth.h"
 #include "comfort.h"
@@ -28,8 +29,9 @@ struct rtp_mouth {
 	uint8_t noise_type;
 	struct rtp_hush hush;
 	struct rtp_resamplers from;
-	uint32_t timestamp; /* of the next packet, while talking */
-	bool paused;        /* there was nothing to say: the next packet begins a talkspurt */
+	uint32_t timestamp;  /* of the next packet, while talking */
+	bool paused;         /* there was nothing to say: the next packet begins a talkspurt */
+	uint32_t failing_ms; /* of frames that its encoder could do nothing with, one behind the other */
 	uint32_t gathered;
 	int16_t gathers[]; /* frame_samples */
 };
@@ -43,16 +45,28 @@ void rtp_mouth_configure(bool hushes)
 	may_hush = hushes;
 }
 
-static const struct rtp_codec *first_known(const struct core_stream_config *config, const struct core_codec **ret_remote)
+/* The next one to try, at first of those that have not failed; *at counts up to twice as many as there are. */
+static const struct rtp_codec *next_known(const struct core_stream_config *config, uint32_t failed, uint32_t *at,
+					  const struct core_codec **ret_remote)
 {
-	for (uint8_t i = 0; i < config->codec_count; i++) {
-		const struct rtp_codec *codec = rtp_codec_find(&config->codecs[i]);
+	const struct rtp_codec *codec = NULL;
+
+	for (; !codec && *at < 2u * config->codec_count; (*at)++) {
+		uint32_t i = *at % config->codec_count;
+		bool again = *at >= config->codec_count, has_failed = failed >> i & 1;
 
 		*ret_remote = &config->codecs[i];
-		if (codec)
-			return codec;
+		codec = has_failed == again ? rtp_codec_find(*ret_remote) : NULL;
 	}
-	return NULL;
+	return codec;
+}
+
+const struct rtp_codec *rtp_mouth_codec_of(const struct core_stream_config *config, uint32_t failed)
+{
+	const struct core_codec *remote;
+	uint32_t at = 0;
+
+	return next_known(config, failed, &at, &remote);
 }
 
 static void note_law(struct rtp_mouth *mouth)
@@ -77,14 +91,9 @@ static void note_noise(struct rtp_mouth *mouth, const struct core_stream_config 
 	}
 }
 
-int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context),
-		  void *context, struct rtp_mouth **ret_mouth)
+static int open_one(const struct core_stream_config *config, const struct rtp_codec *codec, const struct core_codec *remote,
+		    uint32_t ptime_ms, uint32_t rates, void (*on_leaving)(void *context), void *context, struct rtp_mouth **ret_mouth)
 {
-	const struct core_codec *remote = NULL;
-	const struct rtp_codec *codec = first_known(config, &remote);
-
-	if (!codec)
-		return PBX_ENOTSUP;
 	uint32_t made_ms = rtp_codec_ptime(remote, ptime_ms), samples = codec->row.rate_hz / 1000 * made_ms;
 	struct rtp_mouth *mouth = calloc(1, sizeof *mouth + samples * sizeof mouth->gathers[0]);
 
@@ -107,6 +116,19 @@ int rtp_mouth_new(const struct core_stream_config *config, uint32_t ptime_ms, ui
 	note_noise(mouth, config);
 	*ret_mouth = mouth;
 	return PBX_OK;
+}
+
+int rtp_mouth_new(const struct core_stream_config *config, uint32_t failed, uint32_t ptime_ms, uint32_t rates,
+		  void (*on_leaving)(void *context), void *context, struct rtp_mouth **ret_mouth)
+{
+	const struct core_codec *remote;
+	const struct rtp_codec *codec;
+	int err = PBX_ENOTSUP;
+	uint32_t at = 0;
+
+	while (err != PBX_OK && (codec = next_known(config, failed, &at, &remote)))
+		err = open_one(config, codec, remote, ptime_ms, rates, on_leaving, context, ret_mouth);
+	return err;
 }
 
 void rtp_mouth_free(struct rtp_mouth *mouth)
@@ -133,6 +155,15 @@ uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth)
 uint32_t rtp_mouth_ptime_ms(const struct rtp_mouth *mouth)
 {
 	return mouth->ptime_ms;
+}
+
+bool rtp_mouth_fails(struct rtp_mouth *mouth, uint8_t *ret_type)
+{
+	if (mouth->failing_ms < RTP_CODEC_FAILS_MS)
+		return false;
+	mouth->failing_ms = 0;
+	*ret_type = mouth->type;
+	return true;
 }
 
 bool rtp_mouth_law(const struct rtp_mouth *mouth, uint32_t *ret_law)
@@ -215,8 +246,10 @@ static void say_frame(struct rtp_session *session)
 	int32_t bytes = mouth->coder.row.encode(mouth->coder.state, mouth->gathers, mouth->frame_samples, packet + RTP_HEADER_BYTES,
 						PBX_CODEC_MOST_BYTES);
 
-	send_payload(session, packet + RTP_HEADER_BYTES, bytes > 0 && bytes <= (int32_t)PBX_CODEC_MOST_BYTES ? (uint32_t)bytes : 0,
-		     mouth->type);
+	bool fails = bytes < 0 || bytes > (int32_t)PBX_CODEC_MOST_BYTES;
+
+	mouth->failing_ms = fails ? mouth->failing_ms + mouth->ptime_ms : 0;
+	send_payload(session, packet + RTP_HEADER_BYTES, fails ? 0 : (uint32_t)bytes, mouth->type);
 }
 
 static void gather(struct rtp_session *session, const int16_t *samples, uint32_t count)

@@ -12,6 +12,7 @@
 #include "inband.h"
 #include "line.h"
 #include "mix.h"
+#include "mouth.h"
 #include "octets.h"
 #include "room.h"
 #include "tap.h"
@@ -383,10 +384,23 @@ static void look_for_silence(struct rtp_session *session)
 		session->worker, &(struct rtp_event){ .stream = session->stream, .kind = RTP_EVENT_SILENCE, .for_ms = (uint32_t)quiet_ms });
 }
 
+/* A full ring: it is told when it has failed for as long again. */
+static void tell_failing_codecs(struct rtp_session *session)
+{
+	struct rtp_event event = { .stream = session->stream, .kind = RTP_EVENT_CODEC, .plan = session->plan->number };
+
+	if (session->ear && rtp_ear_fails(session->ear, &event.type))
+		(void)rtp_worker_tell(session->worker, &event);
+	event.encodes = true;
+	if (session->mouth && rtp_mouth_fails(session->mouth, &event.type))
+		(void)rtp_worker_tell(session->worker, &event);
+}
+
 void rtp_session_look_after(struct rtp_session *session)
 {
 	if (!session->plan)
 		return;
+	tell_failing_codecs(session);
 	rtp_handover_look_after(session);
 	if (session->changed_source)
 		tell_source(session);

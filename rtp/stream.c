@@ -295,6 +295,8 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 
 	if (config->dscp != stream->config.dscp)
 		rtp_sockets_mark(&stream->session, stream->local.sa.sa_family, config->dscp);
+	if (renews)
+		stream->failed = 0;
 	stream->config = *config;
 	stream->configured = true;
 	err = rtp_coding_settle(stream, command, renews);

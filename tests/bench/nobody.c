@@ -26,6 +26,11 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 	(void)stream, (void)why;
 }
 
+void core_media_on_codec_failed(core_stream stream, const struct core_codec *codec, bool encodes)
+{
+	(void)stream, (void)codec, (void)encodes;
+}
+
 void core_media_on_mix_speaker(core_stream stream)
 {
 	(void)stream;

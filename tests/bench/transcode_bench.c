@@ -168,7 +168,7 @@ static void path_open(struct path *path, const struct coded *in, const struct co
 	rtp_route_make(&configs[1], &configs[0], &path->routes[1]);
 	rates = rtp_codecs_rates(configs[0].codecs, 1);
 	must(rtp_ear_new(&configs[0], 0, NULL, NULL, &path->from.ear) == PBX_OK, "ear");
-	must(rtp_mouth_new(&configs[1], out->ptime_ms, rates, NULL, NULL, &path->to.mouth) == PBX_OK, "mouth");
+	must(rtp_mouth_new(&configs[1], 0, out->ptime_ms, rates, NULL, NULL, &path->to.mouth) == PBX_OK, "mouth");
 }
 
 static void path_close(struct path *path)

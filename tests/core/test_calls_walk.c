@@ -426,7 +426,7 @@ static void talking_party(struct line *line)
 	struct core_media_desc offer = some_offer(), none = { .present = false };
 	const struct core_leg *leg = core_leg_find(line->leg);
 
-	switch (walk_random(9)) {
+	switch (walk_random(10)) {
 	case 0:
 	case 1:
 	case 2:
@@ -455,6 +455,10 @@ static void talking_party(struct line *line)
 	case 8:
 		party_ends(line, 0);
 		break;
+	case 9:
+		if (leg->configured)
+			core_media_on_codec_failed(leg->stream, &leg->config.codecs[walk_random(leg->config.codec_count)], walk_random(2));
+		break;
 	}
 }
 
@@ -470,7 +474,8 @@ static void finish_update(struct line *line)
 		return;
 	if (!leg->late_offer)
 		line->update_waits = false;
-	if (result == PBX_OK && leg->local.direction == (CORE_SEND | CORE_RECV)) /* all was allowed: less is the party's wish */
+	answer.codecs[0] = leg->local.codecs[walk_random(leg->local.codec_count - 1u)]; /* keys are last */
+	if (result == PBX_OK && leg->local.direction == (CORE_SEND | CORE_RECV))        /* all was allowed: less is the party's wish */
 		line->holds = says_hold(&answer);
 	core_leg_on_update_done(line->leg, result, result == PBX_OK ? &answer : NULL);
 }

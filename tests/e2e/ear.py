@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tone import RATE, hears, power_db, silent_at
 
 ETH_P_IP, ETH_P_IPV6, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 0x86dd, 26, 35
-PCMU, PCMA, G722 = 0, 8, 9
+PCMU, PCMA, G722, FRAIL = 0, 8, 9, 98  # FRAIL: of a plugin of ours (frail/)
 
 
 def _from_mu_law(byte):
@@ -30,7 +30,8 @@ def _from_a_law(byte):
     return value if byte & 0x80 else -value
 
 
-DECODE = {PCMU: [_from_mu_law(byte) for byte in range(256)], PCMA: [_from_a_law(byte) for byte in range(256)]}
+DECODE = {PCMU: [_from_mu_law(byte) for byte in range(256)], PCMA: [_from_a_law(byte) for byte in range(256)],
+          FRAIL: [(byte ^ 0x80) - 0x80 << 8 for byte in range(256)]}
 
 
 class WideDecoder:

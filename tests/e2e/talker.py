@@ -7,14 +7,14 @@ import socket
 import threading
 import time
 
-from ear import DECODE, PCMA, PCMU, Listener, open_ear
+from ear import DECODE, FRAIL, PCMA, PCMU, Listener, open_ear
 from ports import free_range
 from sip_client import SipClient
 from tone import RATE
 
 SESSION = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {connection}\r\nt=0 0\r\n"
            "m=audio {port} RTP/AVP {kinds} 101\r\n{maps}a=rtpmap:101 telephone-event/8000\r\n{attribute}")
-NAMES = {PCMU: "PCMU/8000", PCMA: "PCMA/8000", 13: "CN/8000"}
+NAMES = {PCMU: "PCMU/8000", PCMA: "PCMA/8000", 13: "CN/8000", FRAIL: "FRAIL/8000"}
 FRAME = RATE // 50
 
 
@@ -47,6 +47,7 @@ class Talker(SipClient, Listener):
         self.kinds, self.kind, self.ptime_ms = (PCMU,), PCMU, 20
         self.other_line, self.passed_on = None, 0
         self.noise = b""  # a description of it (RFC 3389), which takes the place of a packet
+        self.garbled = False  # what it says begins with an octet that FRAIL cannot decode
         self.loses = 0  # each so many-th packet never arrives
         self.road = None  # road(seq): how late a packet leaves, in seconds; None: it is lost
         self.way = None  # way(seq): seconds that a packet takes to us, None when it is lost; else they arrive at once
@@ -69,6 +70,7 @@ class Talker(SipClient, Listener):
                 frame, at = self.ptime_ms * RATE // 1000, stamp % (RATE // 10)
                 noise, self.noise = self.noise, b""
                 kind, said = (13, noise) if noise else (self.kind, (2 * _tone(self.kind, self.hertz))[at:at + frame])
+                said = b"\x80" + said[1:] if self.garbled else said
                 head = bytes([0x80, kind]) + (seq & 0xffff).to_bytes(2, "big") + stamp.to_bytes(4, "big") + self.rtp_port.to_bytes(4, "big")
                 late = self.road(seq) if self.road and self.towards else 0
                 if late and self._closing.wait(late):

@@ -3,8 +3,8 @@ import math
 import threading
 
 import pytest
-from ear import G722, PCMA, PCMU
-from pbx import Refused
+from ear import FRAIL, G722, PCMA, PCMU
+from pbx import BUILD, Refused
 
 WIDE = {"codecs": "G722/16000/1", "codec_module": "g722.so"}  # baresip counts samples
 
@@ -183,5 +183,53 @@ def test_silence_is_described_to_who_takes_it(make_pbx, talkers, phones):
         samples = bob.listen(0.5)
         return 10 * math.log10(sum(sample * sample for sample in samples) / max(1, len(samples)) / 32768 ** 2 + 1e-12)
     pbx.wait_for(lambda: -51 < noise_db() < -42, "noise at -45 dBov, less what the ear's two samples a sample take of white noise")
+    alice.hangup()
+    bob.closed()
+
+
+def test_a_codec_that_fails_amid_a_call_is_replaced(make_pbx, talkers):
+    """Its encoder breaks after a second (frail.c): the phone is asked to speak something else, and both hear each other again."""
+    pbx = make_pbx("frail:\n  frames: 50\n", plugins=[BUILD / "tests" / "e2e" / "frail"])
+    alice, bob = talkers(pbx, "1001"), talkers(pbx, "1002")
+    alice.kinds, alice.kind = (FRAIL,), FRAIL
+    answering = threading.Thread(target=bob.answer)
+    answering.start()
+    alice.dial("1002")
+    answering.join()
+    assert bob.hears(alice.hertz)
+    asked = alice.expect("INVITE", 10)
+    assert "FRAIL" not in asked.body and "PCMA/8000" in asked.body
+    alice.kinds, alice.kind = (PCMA,), PCMA
+    alice.reply(asked, 200, "OK", body=alice.session())
+    alice.expect("ACK")
+    both_hear(alice, bob)
+    here = alice.ear.mark()
+    alice.listen(0.5)
+    assert {packet.kind for packet in alice.ear.packets[here:]} == {PCMA} and len({packet.ssrc for packet in alice.ear.packets}) == 1
+    told = pbx.wait_event("leg.codec_failed")["data"]
+    assert (told["codec"], told["way"]) == ("FRAIL", "to_party")
+    assert "FRAIL" not in alice.reinvite().body  # its own offer would not bring it back either
+    alice.hangup()
+    bob.closed()
+
+
+def test_what_cannot_be_decoded_any_more_is_asked_for_in_another_codec(make_pbx, talkers):
+    pbx = make_pbx("frail:\n  frames: 1000000\n", plugins=[BUILD / "tests" / "e2e" / "frail"])
+    alice, bob = talkers(pbx, "1001"), talkers(pbx, "1002")
+    alice.kinds, alice.kind = (FRAIL,), FRAIL
+    answering = threading.Thread(target=bob.answer)
+    answering.start()
+    alice.dial("1002")
+    answering.join()
+    both_hear(alice, bob)
+    alice.garbled = True
+    asked = alice.expect("INVITE", 10)
+    assert "FRAIL" not in asked.body
+    alice.kinds, alice.kind, alice.garbled = (PCMU,), PCMU, False
+    alice.reply(asked, 200, "OK", body=alice.session())
+    alice.expect("ACK")
+    both_hear(alice, bob)
+    told = pbx.wait_event("leg.codec_failed")["data"]
+    assert (told["codec"], told["way"]) == ("FRAIL", "from_party")
     alice.hangup()
     bob.closed()

@@ -102,6 +102,14 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 	rig_heard.why = why;
 }
 
+void core_media_on_codec_failed(core_stream stream, const struct core_codec *codec, bool encodes)
+{
+	ck_assert_uint_ne(stream.id, 0);
+	rig_heard.codecs_failed++;
+	rig_heard.failed_encodes = encodes;
+	memcpy(rig_heard.failed_codec, codec->name, sizeof rig_heard.failed_codec);
+}
+
 static void on_ports_low(const struct rtp_ports_count *count)
 {
 	ck_assert_uint_lt(count->free, count->total);

@@ -41,6 +41,9 @@ struct rig_heard {
 	struct core_addr source;
 	int ports_low, failures;
 	uint32_t why; /* CORE_MEDIA_… of the latest failure */
+	int codecs_failed;
+	bool failed_encodes;
+	char failed_codec[20];
 };
 extern struct rig_heard rig_heard;
 
