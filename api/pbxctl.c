@@ -5,7 +5,7 @@
  * a table, or with --json as it is. Help, usage and the shell's completion are made from the daemon's table of commands, so a plugin that
  * was dropped in a minute ago is there too.
  *
- * Exit codes: 0 done, 1 refused, failed, or an answer that says "ok": no, 64 wrong usage (sysexits.h EX_USAGE), 69 the daemon cannot be reached (EX_UNAVAILABLE).
+ * Exit codes: 0 done, 1 refused, failed, or an answer, or a row of one, that says "ok": no, 64 wrong usage (sysexits.h EX_USAGE), 69 the daemon cannot be reached (EX_UNAVAILABLE).
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -106,6 +106,20 @@ static int show_stream(struct session *session, const struct look *look, const c
 	return ended ? EX_OK : EXIT_FAILURE;
 }
 
+static bool says_no(const cJSON *body)
+{
+	const cJSON *rows = cJSON_IsArray(body) ? body : cJSON_GetObjectItemCaseSensitive(body, "items"), *row;
+
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(body, "ok")))
+		return true;
+	cJSON_ArrayForEach(row, rows)
+	{
+		if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(row, "ok")))
+			return true;
+	}
+	return false;
+}
+
 static int show_answer(const struct session *session, const struct look *look, const cJSON *answer, const char *columns)
 {
 	const cJSON *body = cJSON_GetObjectItemCaseSensitive(answer, "body");
@@ -121,7 +135,7 @@ static int show_answer(const struct session *session, const struct look *look, c
 		print_answer(look, body, columns);
 	}
 	/* A check that found something is an answer, and no success. */
-	return cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(body, "ok")) ? EXIT_FAILURE : EX_OK;
+	return says_no(body) ? EXIT_FAILURE : EX_OK;
 }
 
 /* Tables fit the terminal, or COLUMNS; what is piped is whole. */

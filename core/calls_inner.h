@@ -258,7 +258,7 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
-void core_leg_on_update_timer(void *self, pbx_timer timer);                           /* what was put off is tried again */
+void core_leg_on_update_timer(void *self, pbx_timer timer);                        /* what was put off is tried again */
 void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
 void core_leg_media_fini(void);
 

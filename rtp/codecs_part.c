@@ -1,9 +1,11 @@
 /*
  * codecs_part - which codecs there are, and whether they work, for people
  *
- * `pbxctl codec list | test` and /media/codecs. A test takes some tens of milliseconds, so it runs in the pool, one codec after another.
+ * `pbxctl codec list | test` and /media/codecs. A test takes some tens of milliseconds, so it runs in the pool, one codec after another; so do files of somebody else's
+ * (codec_vectors.h), which only who has the control socket may name.
  */
 #include "codec_check.h"
+#include "codec_vectors.h"
 
 #include <core/owner_internal.h>
 #include <core/parts.h>
@@ -105,7 +107,7 @@ static void add_figures(const struct testing *testing, const struct rtp_codec_fi
 	if (!item)
 		return;
 	(void)json->set_text(item, "name", testing->names[testing->at]);
-	(void)json->set_boolean(item, "passed", figures->passed);
+	(void)json->set_boolean(item, "ok", figures->passed);
 	(void)json->set_text(item, "reason", figures->reason);
 	(void)json->set_integer(item, "ptime_ms", figures->ptime_ms);
 	(void)json->set_integer(item, "bytes", figures->bytes);
@@ -162,6 +164,12 @@ static void test_next(struct testing *testing)
 	testing_free(testing);
 }
 
+static void no_such_codec(const struct codecs_part *part, pbx_request request, const char *name)
+{
+	(void)part->requests->fail(request, 404, "no_such_codec", "name", "there is no codec %s: `pbxctl codec list` shows which there are",
+				   name);
+}
+
 static void on_test(void *self, pbx_request request)
 {
 	struct codecs_part *part = self;
@@ -176,12 +184,156 @@ static void on_test(void *self, pbx_request request)
 		free(testing);
 		(void)part->requests->fail(request, 503, "no_memory", NULL, "no memory; try again later");
 	} else if (testing->count == 0) {
-		(void)part->requests->fail(request, 404, "no_such_codec", "name",
-					   "there is no codec %s: `pbxctl codec list` shows which there are", name);
+		no_such_codec(part, request, name);
 		testing_free(testing);
 	} else {
 		test_next(testing);
 	}
+}
+
+/* ---- vectors ---- */
+
+struct vectoring {
+	struct codecs_part *part;
+	pbx_request request;
+	struct pbx_json *list;
+	struct core_codec codec;
+	char folder[RTP_VECTOR_PATH];
+	int found; /* PBX_… of looking for them */
+	struct rtp_vector *vectors;
+	uint32_t count, at;
+	struct rtp_vector_check *check; /* of vectors[at] */
+};
+
+static void vectoring_free(struct vectoring *vectoring)
+{
+	rtp_vector_check_free(vectoring->check);
+	vectoring->part->json->free(vectoring->list);
+	free(vectoring->vectors);
+	free(vectoring);
+}
+
+static void add_vector(const struct vectoring *vectoring)
+{
+	const struct pbx_jsons *json = vectoring->part->json;
+	const char *reason = rtp_vector_check_reason(vectoring->check);
+	struct pbx_json *item = json->new_object();
+
+	if (!item)
+		return;
+	(void)json->set_text(item, "name", vectoring->codec.name);
+	(void)json->set_text(item, "vector", vectoring->vectors[vectoring->at].name);
+	(void)json->set_boolean(item, "ok", !*reason);
+	(void)json->set_text(item, "reason", reason);
+	(void)json->append(vectoring->list, item);
+}
+
+static void vector_next(struct vectoring *vectoring);
+
+static void on_compared(void *self, void *job, int status)
+{
+	struct vectoring *vectoring = job;
+
+	(void)self;
+	if (status != PBX_OK) { /* we are being stopped: requests are answered for us */
+		vectoring_free(vectoring);
+		return;
+	}
+	add_vector(vectoring);
+	rtp_vector_check_free(vectoring->check);
+	vectoring->check = NULL;
+	vectoring->at++;
+	vector_next(vectoring);
+}
+
+static void run_vector(void *job)
+{
+	rtp_vector_check_run(((struct vectoring *)job)->check);
+}
+
+static void vector_next(struct vectoring *vectoring)
+{
+	struct codecs_part *part = vectoring->part;
+
+	if (vectoring->at == vectoring->count) {
+		(void)part->requests->reply(vectoring->request, 200, vectoring->list);
+		vectoring->list = NULL; /* taken */
+		vectoring_free(vectoring);
+		return;
+	}
+	int err = rtp_vector_check_new(&vectoring->codec, &vectoring->vectors[vectoring->at], &vectoring->check);
+
+	if (err == PBX_OK)
+		err = part->host->work(part->host, run_vector, on_compared, vectoring);
+	if (err == PBX_OK)
+		return;
+	(void)part->requests->fail(vectoring->request, 503, "not_tested", "name",
+				   "%s cannot be opened so: its plugin has gone, it takes no such fmtp, or there is no memory",
+				   vectoring->codec.name);
+	vectoring_free(vectoring);
+}
+
+static void look_for_vectors(void *job)
+{
+	struct vectoring *vectoring = job;
+
+	vectoring->found = rtp_vectors_find(vectoring->folder, &vectoring->vectors, &vectoring->count);
+}
+
+static void on_looked(void *self, void *job, int status)
+{
+	struct vectoring *vectoring = job;
+
+	(void)self;
+	if (status == PBX_OK && vectoring->found == PBX_OK) {
+		vector_next(vectoring);
+		return;
+	}
+	if (status == PBX_OK)
+		(void)vectoring->part->requests->fail(
+			vectoring->request, 422, "no_vectors", "vectors",
+			"%s has no vectors that pbxd can read: NAME.in and NAME.bit for an encoder, NAME.bit and NAME.out for a decoder",
+			vectoring->folder);
+	vectoring_free(vectoring);
+}
+
+static void test_vectors(struct codecs_part *part, pbx_request request, const char *name, const char *folder)
+{
+	const char *fmtp = part->requests->text(request, "fmtp");
+	struct testing named = { .count = 0 };
+	struct vectoring *vectoring = calloc(1, sizeof *vectoring);
+	int err = vectoring ? PBX_OK : PBX_ENOMEM;
+
+	rtp_codecs_each(add_wanted, (void *[]){ &named, (void *)(uintptr_t)name });
+	if (err == PBX_OK && named.count != 1) {
+		no_such_codec(part, request, name);
+		free(vectoring);
+		return;
+	}
+	if (err == PBX_OK) {
+		*vectoring =
+			(struct vectoring){ .part = part, .request = request, .list = part->json->new_array(), .codec = named.codecs[0] };
+		(void)snprintf(vectoring->folder, sizeof vectoring->folder, "%s", folder);
+		(void)snprintf(vectoring->codec.fmtp, sizeof vectoring->codec.fmtp, "%s", fmtp ? fmtp : "");
+		err = vectoring->list ? part->host->work(part->host, look_for_vectors, on_looked, vectoring) : PBX_ENOMEM;
+	}
+	if (err == PBX_OK)
+		return;
+	(void)part->requests->fail(request, 503, "no_memory", NULL, "no memory; try again later");
+	free(vectoring);
+}
+
+static void on_test_command(void *self, pbx_request request)
+{
+	struct codecs_part *part = self;
+	const char *name = part->requests->text(request, "name"), *folder = part->requests->text(request, "vectors");
+
+	if (!folder)
+		on_test(self, request);
+	else if (name)
+		test_vectors(part, request, name, folder);
+	else
+		(void)part->requests->fail(request, 422, "no_codec", "name", "vectors are of one codec: name it");
 }
 
 /* ---- the card ---- */
@@ -191,6 +343,21 @@ static const struct pbx_arg test_args[] = {
 	  .type = PBX_TYPE_TEXT,
 	  .most = 47,
 	  .help = "The codec, as `codec list` names it: G722, L16/16000; left out: all" },
+};
+
+static const struct pbx_arg command_args[] = {
+	{ .name = "name",
+	  .type = PBX_TYPE_TEXT,
+	  .most = 47,
+	  .help = "The codec, as `codec list` names it: G722, L16/16000; left out: all" },
+	{ .name = "vectors",
+	  .type = PBX_TYPE_TEXT,
+	  .least = 1,
+	  .most = RTP_VECTOR_PATH - 1,
+	  .help = "A folder of test sequences: NAME.in (samples, 16 bit little-endian), NAME.bit (octets as in RTP, or ITU-T G.192), "
+		  "NAME.out or NAME.pst "
+		  "(samples again); all is compared to the last bit" },
+	{ .name = "fmtp", .type = PBX_TYPE_TEXT, .most = 99, .help = "Parameters of the codec for those: annexb=no, mode=20" },
 };
 
 static const struct pbx_field list_fields[] = {
@@ -207,7 +374,7 @@ static const struct pbx_field list_fields[] = {
 
 static const struct pbx_field test_fields[] = {
 	{ "name", PBX_TYPE_TEXT, "The codec" },
-	{ "passed", PBX_TYPE_BOOL, "It does what it should" },
+	{ "ok", PBX_TYPE_BOOL, "It does what it should" },
 	{ "reason", PBX_TYPE_TEXT, "Why it does not; empty: it does" },
 	{ "ptime_ms", PBX_TYPE_INT, "Of a packet" },
 	{ "bytes", PBX_TYPE_INT, "Octets of a packet, on average" },
@@ -241,10 +408,11 @@ static const struct pbx_command commands[] = {
 	  .help = "Shows codecs that there are, best first",
 	  .columns = "name,plugin,offered,payload_type,clock_hz,rate_hz,bits_per_s,least_ptime_ms,most_ptime_ms" },
 	{ .words = "codec test",
-	  .handle = on_test,
-	  .help = "Passes a tone, a loud tone and silence through codecs and measures what comes back",
-	  .args = PBX_TABLE(test_args),
-	  .columns = "name,passed,ptime_ms,bytes,snr_db,gain_db,loud_db,silence_dbfs,encode_ms,decode_ms,reason" },
+	  .handle = on_test_command,
+	  .help = "Passes a tone, a loud tone and silence through codecs and measures what comes back, or compares one with a folder of "
+		  "test sequences",
+	  .args = PBX_TABLE(command_args),
+	  .columns = "name,vector,ok,ptime_ms,bytes,snr_db,gain_db,loud_db,silence_dbfs,encode_ms,decode_ms,reason" },
 };
 
 static int codecs_start(void *self)

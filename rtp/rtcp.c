@@ -6,7 +6,8 @@
  * between half and one and a half of that, divided by e - 3/2 as 6.3.1 asks; the first after half the time. With two members the share of bandwidth that
  * 6.2 allows to RTCP is never the tighter limit, and there is no group whose growth would have to be reconsidered.
  *
- * What is heard may be a compound or a single packet (RFC 5506). One bad length makes all of it malformed.
+ * What is heard may be a compound or a single packet (RFC 5506). One bad length makes all of it malformed. Feedback (RFC 4585), which browsers send
+ * unasked, is counted: sound is neither sent again nor refreshed.
  */
 #include "octets.h"
 #include "worker.h"
@@ -19,12 +20,15 @@
 #define RR 201u
 #define SDES 202u
 #define BYE 203u
+#define TRANSPORT_FEEDBACK 205u /* RFC 4585 6.1 */
+#define PAYLOAD_FEEDBACK 206u
 #define XR 207u
 #define LEAST_TYPE 192u /* what shares a port with RTP (RFC 5761 4) */
 #define MOST_TYPE 223u
 #define BLOCK_BYTES 24u
 #define SR_BYTES 28u
 #define RR_BYTES 8u
+#define FEEDBACK_BYTES 12u
 #define INTERVAL_MS 5000u
 #define COMPENSATION 1.21828
 #define NTP_EPOCH_S 2208988800u /* 1900 to 1970 */
@@ -122,6 +126,9 @@ static bool take_packet(struct rtp_session *session, const uint8_t *packet, size
 	case BYE:
 		telling->bye = true;
 		return size >= 4 + 4u * (packet[0] & 31u);
+	case TRANSPORT_FEEDBACK:
+	case PAYLOAD_FEEDBACK:
+		return size >= FEEDBACK_BYTES;
 	case XR:
 		return rtp_xr_receive(session, packet, size);
 	default:

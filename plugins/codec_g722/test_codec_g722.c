@@ -117,5 +117,15 @@ START_TEST(a_decoder_that_restarts_is_as_a_fresh_one)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_g722");
+	struct codec codec = codec_named("G722", 16000);
+
+	codec_speaks_at_every_ptime(&codec, "", 1004, 40);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_g722", octets_and_samples_are_ffmpegs, tones_come_back_as_the_card_says, silence_is_not_heard_and_nothing_wraps,
-	   a_decoder_that_restarts_is_as_a_fresh_one)
+	   a_decoder_that_restarts_is_as_a_fresh_one, packets_of_10_to_60_ms_come_back)

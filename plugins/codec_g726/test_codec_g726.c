@@ -238,6 +238,23 @@ START_TEST(phones_that_pack_the_other_way_are_understood)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	static const struct {
+		const char *name;
+		double snr_db;
+	} codecs[] = { { "G726-16", 20 }, { "G726-24", 25 }, { "G726-32", 34 }, { "AAL2-G726-40", 37 } };
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_g726");
+
+	for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
+		struct codec codec = codec_named(codecs[i].name, 8000);
+
+		codec_speaks_at_every_ptime(&codec, "", 1004, codecs[i].snr_db);
+	}
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_g726", each_rate_comes_back_as_good_as_it_can, the_loudest_tone_is_not_torn,
 	   ffmpeg_understands_the_packing_that_the_name_says, libsndfile_understands_24_32_and_40, packets_have_the_length_the_rate_says,
-	   a_law_survives_going_through_again_and_again, phones_that_pack_the_other_way_are_understood)
+	   a_law_survives_going_through_again_and_again, phones_that_pack_the_other_way_are_understood, packets_of_10_to_60_ms_come_back)

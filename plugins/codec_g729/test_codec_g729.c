@@ -221,6 +221,17 @@ START_TEST(what_is_no_g729_is_refused)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_g729");
+	struct codec codec = codec_named("G729", 8000);
+
+	codec_speaks_at_every_ptime(&codec, "annexb=no", 1004, 14);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_g729", tones_keep_their_pitch_and_level, ffmpeg_hears_the_same, who_says_no_to_pauses_gets_none,
 	   a_variant_without_b_says_no_itself, in_silence_little_is_sent, pauses_are_described_and_heard_as_noise,
-	   speech_that_begins_within_a_packet_makes_a_packet_of_speech, loss_makes_no_holes, what_is_no_g729_is_refused)
+	   speech_that_begins_within_a_packet_makes_a_packet_of_speech, loss_makes_no_holes, what_is_no_g729_is_refused,
+	   packets_of_10_to_60_ms_come_back)

@@ -101,5 +101,15 @@ START_TEST(what_is_no_gsm_is_refused)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_gsm");
+	struct codec codec = codec_named("GSM", 8000);
+
+	codec_speaks_at_every_ptime(&codec, "", 1004, 15);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_gsm", a_tone_comes_back_in_packets_of_one_to_three_frames, ffmpeg_and_spandsp_decode_to_the_same_samples,
-	   what_spandsp_encodes_is_understood, what_is_no_gsm_is_refused)
+	   what_spandsp_encodes_is_understood, what_is_no_gsm_is_refused, packets_of_10_to_60_ms_come_back)

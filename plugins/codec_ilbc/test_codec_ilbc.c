@@ -233,6 +233,18 @@ START_TEST(modes_that_are_none_are_refused)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with_settings("codec_ilbc", "codec_ilbc:\n  mode: 20\n");
+	struct codec codec = codec_named("iLBC", 8000);
+
+	codec_speaks_at_every_ptime(&codec, "mode=20", 1004, 24); /* 20, 40, 60 */
+	codec_speaks_at_every_ptime(&codec, "mode=30", 1004, 24); /* 30, 60 */
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_ilbc", tones_come_back, ffmpeg_understands_our_frames, the_longer_frame_of_the_two_sides_is_used,
 	   payloads_have_whole_frames, whatever_frames_say_is_decoded_or_concealed, frames_are_read_as_they_were_written,
-	   loss_does_less_harm_than_to_a_law, silence_and_full_scale_do_no_harm, modes_that_are_none_are_refused)
+	   loss_does_less_harm_than_to_a_law, silence_and_full_scale_do_no_harm, modes_that_are_none_are_refused,
+	   packets_of_10_to_60_ms_come_back)

@@ -271,8 +271,18 @@ START_TEST(streams_are_handed_on_where_the_other_side_takes_them)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	struct codec codec;
+	AUTO(fake_pbx) struct fake_pbx *pbx = house(&codec, "");
+
+	codec_speaks_at_every_ptime(&codec, "", 1000, 18);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_opus", is_opus_48000_2_in_sdp_and_asks_for_repair, settings_that_opus_cannot_do_are_refused, a_tone_comes_back,
 	   every_rate_of_samples_works, ffmpeg_hears_the_same, we_send_what_the_other_side_likes, quiet_is_not_sent_to_who_asks,
 	   what_is_lost_is_repaired_from_the_next_packet, the_rate_falls_when_much_is_lost_and_rises_again,
 	   packets_are_as_long_as_opus_can_make_them, packets_of_120_ms_and_of_nobody_are_taken,
-	   streams_are_handed_on_where_the_other_side_takes_them)
+	   streams_are_handed_on_where_the_other_side_takes_them, packets_of_10_to_60_ms_come_back)

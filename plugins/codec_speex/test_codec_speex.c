@@ -260,7 +260,17 @@ START_TEST(broken_payloads_are_refused_without_a_word_on_standard_error)
 }
 END_TEST
 
+START_TEST(packets_of_10_to_60_ms_come_back)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = fake_pbx_with("codec_speex");
+	struct codec codec = codec_named("speex", 8000);
+
+	codec_speaks_at_every_ptime(&codec, "", 1000, 11);
+	ck_assert_ptr_nonnull(pbx);
+}
+END_TEST
+
 CHECK_MAIN("codec_speex", tones_come_back_in_every_band, ffmpeg_hears_the_same, offers_are_narrow_unless_more_is_wanted,
 	   the_rate_is_what_quality_says_and_varies_for_who_agrees, only_modes_that_the_other_side_lists_are_sent,
 	   pauses_are_not_sent_to_who_makes_noise_of_its_own, loss_makes_no_holes, frames_are_counted_in_every_quality_and_band,
-	   broken_payloads_are_refused_without_a_word_on_standard_error)
+	   broken_payloads_are_refused_without_a_word_on_standard_error, packets_of_10_to_60_ms_come_back)

@@ -1,5 +1,6 @@
 """Each codec against µ-law on the other leg: tones heard on both ends, as clean as the codec lets them be. FFmpeg judges what is on the wire."""
 import struct
+import subprocess
 
 import pytest
 from mirror import Mirror, judged, ogg
@@ -16,6 +17,10 @@ def payloads(listener, since=0):
     """Of the latest second of talk, in the order of their numbers."""
     packets = sorted(listener.ear.packets[since:], key=lambda packet: packet.seq)
     return [packet.payload for packet in packets]
+
+
+def ffmpeg(*words):
+    subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", *map(str, words)], check=True, timeout=20)
 
 
 def talk_for(pbx, seconds, *listeners):
@@ -52,13 +57,29 @@ def test_codecs_test_themselves(pbx):
     assert {"opus", "G722", "PCMA", "PCMU", "G726-32", "GSM", "G729", "iLBC", "speex/8000", "L16/16000"} <= set(names)
     tested = pbx.ctl("codec", "test")
     assert [codec["name"] for codec in tested] == names
-    assert all(codec["passed"] and codec["snr_db"] > 15 and codec["encode_ms"] > 0 for codec in tested), tested
+    assert all(codec["ok"] and codec["snr_db"] > 15 and codec["encode_ms"] > 0 for codec in tested), tested
     only, = pbx.ctl("codec", "test", "g722")
     assert 44 < only["snr_db"] < 50 and only["bytes"] == 160
     with pytest.raises(Refused, match="codec list"):
         pbx.ctl("codec", "test", "g723")
     assert pbx.http("GET", "/media/codecs")[1][0]["plugin"] == "codec_opus"
-    assert pbx.http("POST", "/media/codecs:test", {"name": "PCMU"})[1][0]["passed"]
+    assert pbx.http("POST", "/media/codecs:test", {"name": "PCMU"})[1][0]["ok"]
+
+
+def test_a_codec_is_compared_with_another_implementation(pbx, tmp_path):
+    """Vectors of FFmpeg: octets and samples are the same, and one that is not is told, by the exit status too."""
+    sound, octets = tmp_path / "speech.in", tmp_path / "SPEECH.BIT"
+    ffmpeg("-f", "lavfi", "-i", "sine=440:duration=2,volume=0.4", "-ar", "16000", "-ac", "1", "-f", "s16le", sound)
+    ffmpeg("-f", "s16le", "-ar", "16000", "-ac", "1", "-i", sound, "-c:a", "g722", "-f", "g722", octets)
+    ffmpeg("-f", "g722", "-i", octets, "-f", "s16le", tmp_path / "speech.out")
+    tmp_path.chmod(0o755)
+    tested = pbx.ctl("codec", "test", "G722", str(tmp_path))
+    assert [(row["vector"], row["ok"], row["reason"]) for row in tested] == [("speech.out", True, ""), ("SPEECH.BIT", True, "")]
+    octets.write_bytes(octets.read_bytes()[:1000] + b"\x55" + octets.read_bytes()[1001:])
+    with pytest.raises(Refused, match="octets differ, from number 1000 on"):
+        pbx.ctl("codec", "test", "G722", str(tmp_path))
+    with pytest.raises(Refused, match="has no vectors"):
+        pbx.ctl("codec", "test", "G722", str(tmp_path / "nothing"))
 
 
 def test_codecs_that_no_phone_has(make_pbx, phones, tmp_path):

@@ -84,7 +84,7 @@ static void fuzz_media_init(struct fuzz_media *media)
 	}
 }
 
-static void fuzz_media_pass_ms(struct fuzz_media *media, uint32_t ms)
+static inline void fuzz_media_pass_ms(struct fuzz_media *media, uint32_t ms)
 {
 	struct rtp_event event;
 

@@ -207,6 +207,41 @@ double codec_tone_snr(const struct codec *codec, const char *fmtp, uint32_t ptim
 	return snr;
 }
 
+/* As rtp_codec_ptime has it: whole frames, not longer than wanted where there are such. */
+static uint32_t ptime_for(const struct codec *codec, const char *fmtp, uint32_t wanted_ms)
+{
+	const struct pbx_codec *row = codec->row;
+	const char *said = codec_offer(codec);
+	uint32_t frame_ms = row->frame_us > 1000 ? row->frame_us / 1000 : 1;
+
+	if (row->ptime)
+		return row->ptime(codec->self, row, said ? said : "", fmtp, wanted_ms);
+	wanted_ms -= wanted_ms % frame_ms;
+	return wanted_ms < row->least_ptime_ms ? row->least_ptime_ms : wanted_ms;
+}
+
+void codec_speaks_at_every_ptime(const struct codec *codec, const char *fmtp, double hz, double least_snr_db)
+{
+	uint32_t before_ms = 0, lengths = 0;
+
+	for (uint32_t wanted_ms = 10; wanted_ms <= 60; wanted_ms += 10) {
+		uint32_t ms = ptime_for(codec, fmtp, wanted_ms);
+		double gain_db;
+
+		ck_assert_uint_le(ms, 60);
+		ck_assert_msg(ms <= wanted_ms || lengths <= 1, "%s: %u ms where %u are wanted", codec->row->name, ms, wanted_ms);
+		if (ms == before_ms)
+			continue;
+		before_ms = ms;
+		lengths++;
+		double snr_db = codec_tone_snr(codec, fmtp, ms, hz, &gain_db);
+
+		ck_assert_msg(snr_db >= least_snr_db, "%s in packets of %u ms: %.1f dB", codec->row->name, ms, snr_db);
+		ck_assert_msg(gain_db > -2 && gain_db < 2, "%s in packets of %u ms: %.1f dB louder", codec->row->name, ms, gain_db);
+	}
+	ck_assert_uint_ge(lengths, 2);
+}
+
 void codec_survives_noise(const struct codec *codec, const char *fmtp)
 {
 	uint32_t size = codec->row->rate_hz / 1000 * PBX_CODEC_MOST_PTIME_MS;

@@ -39,5 +39,7 @@ uint32_t codec_round_trip(const struct codec *codec, const char *fmtp, uint32_t 
 			  int16_t *ret_samples);
 /* Of a tone at -12 dBFS, there and back: sound_tone_snr. */
 double codec_tone_snr(const struct codec *codec, const char *fmtp, uint32_t ptime_ms, double hz, double *ret_gain_db);
+/* The same with every packet time that negotiation could ask it for, 10 to 60 ms; each must come back as clean. */
+void codec_speaks_at_every_ptime(const struct codec *codec, const char *fmtp, double hz, double least_snr_db);
 /* Twenty thousand payloads that nobody made: nothing written beyond size, no sanitizer's word. */
 void codec_survives_noise(const struct codec *codec, const char *fmtp);

@@ -2,6 +2,7 @@
 #include "../check_main.h"
 #include "rig.h"
 #include <rtp/codec_check.h>
+#include <rtp/codec_vectors.h>
 #include <rtp/g711.h>
 
 static struct rtp_codec_figures figures_of(const char *name, uint32_t clock_hz)
@@ -118,4 +119,119 @@ START_TEST(those_that_are_broken_do_not_and_the_reason_is_told)
 }
 END_TEST
 
-CHECK_MAIN("codec_check", the_cores_own_pass, those_that_are_broken_do_not_and_the_reason_is_told)
+/* ---- vectors ---- */
+
+static char folder[64];
+
+static void write_file(const char *name, const void *data, size_t size)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof path, "%s/%s", folder, name);
+	FILE *file = fopen(path, "wb");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_uint_eq(fwrite(data, 1, size, file), size);
+	ck_assert_int_eq(fclose(file), 0);
+}
+
+/* What is said of each vector of the folder, in turn. */
+static uint32_t try_vectors(const char *codec_name, char ret_reasons[][120], char ret_names[][64])
+{
+	struct core_codec codec = { .clock_hz = 8000, .channels = 1 };
+	struct rtp_vector *vectors = NULL;
+	uint32_t count = 0;
+
+	(void)snprintf(codec.name, sizeof codec.name, "%s", codec_name);
+	ck_assert_int_eq(rtp_vectors_find(folder, &vectors, &count), PBX_OK);
+	for (uint32_t i = 0; i < count; i++) {
+		struct rtp_vector_check *check;
+
+		ck_assert_int_eq(rtp_vector_check_new(&codec, &vectors[i], &check), PBX_OK);
+		rtp_vector_check_run(check);
+		(void)snprintf(ret_reasons[i], 120, "%s", rtp_vector_check_reason(check));
+		(void)snprintf(ret_names[i], 64, "%s", vectors[i].name);
+		rtp_vector_check_free(check);
+	}
+	free(vectors);
+	return count;
+}
+
+START_TEST(files_say_what_a_codec_should_do)
+{
+	int16_t samples[800];
+	uint8_t octets[800];
+	char reasons[4][120], names[4][64];
+
+	(void)snprintf(folder, sizeof folder, "/tmp/vectors-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	rtp_g711_init();
+	for (uint32_t i = 0; i < 800; i++) {
+		octets[i] = rtp_g711_encode(RTP_LAW_MU, (int16_t)(i * 2654435761u >> 16));
+		samples[i] = rtp_g711_decode(RTP_LAW_MU, octets[i]);
+	}
+	write_file("Tone.IN", samples, sizeof samples);
+	write_file("tone.bit", octets, sizeof octets);
+	write_file("tone.out", samples, sizeof samples - 20); /* the last packet is cut off */
+	write_file("alone.in", samples, sizeof samples);
+	write_file("notes.txt", "in", 2);
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_str_eq(names[0], "tone.bit");
+	ck_assert_str_eq(reasons[0], "");
+	ck_assert_str_eq(names[1], "tone.out");
+	ck_assert_str_eq(reasons[1], "");
+
+	octets[123] ^= 1;
+	write_file("tone.bit", octets, sizeof octets);
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_str_eq(reasons[0], "1 of 800 octets differ, from number 123 on");
+	ck_assert_str_eq(reasons[1], "1 of 790 samples differ, from number 123 on");
+
+	write_file("tone.bit", octets, 100);
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_str_eq(reasons[0], "it makes 800 octets, the file has 100");
+	rtp_codecs_fini();
+}
+END_TEST
+
+START_TEST(the_itus_words_are_read)
+{
+	static uint16_t words[3 * (2 + 640)];
+	int16_t samples[240];
+	char reasons[4][120], names[4][64];
+
+	(void)snprintf(folder, sizeof folder, "/tmp/vectors-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	rtp_g711_init();
+	for (uint32_t i = 0; i < 240; i++) {
+		uint8_t octet = rtp_g711_encode(RTP_LAW_MU, (int16_t)(i * 2654435761u >> 16));
+		uint16_t *frame = words + i / 80 * 642;
+
+		frame[0] = 0x6b21;
+		frame[1] = 640;
+		for (uint32_t bit = 0; bit < 8; bit++)
+			frame[2 + i % 80 * 8 + bit] = octet >> (7 - bit) & 1 ? 0x81 : 0x7f;
+		samples[i] = rtp_g711_decode(RTP_LAW_MU, octet);
+	}
+	write_file("speech.in", samples, sizeof samples);
+	write_file("speech.bit", words, sizeof words);
+	write_file("speech.pst", samples, sizeof samples);
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_str_eq(names[0], "speech.pst");
+	ck_assert_str_eq(reasons[0], "");
+	ck_assert_str_eq(names[1], "speech.bit");
+	ck_assert_str_eq(reasons[1], "");
+	write_file("speech.bit", words, sizeof words - 2); /* the third frame is no whole one */
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_str_eq(reasons[0], "");
+	ck_assert_str_eq(reasons[1], "");
+	words[642] = 0x6b20; /* lost */
+	write_file("speech.bit", words, sizeof words);
+	ck_assert_uint_eq(try_vectors("PCMU", reasons, names), 2);
+	ck_assert_ptr_nonnull(strstr(reasons[0], "of 240 samples differ, from number 80 on"));
+	rtp_codecs_fini();
+}
+END_TEST
+
+CHECK_MAIN("codec_check", the_cores_own_pass, those_that_are_broken_do_not_and_the_reason_is_told, files_say_what_a_codec_should_do,
+	   the_itus_words_are_read)

@@ -1,5 +1,6 @@
 /* tests/rtp/test_jitter.c - a sender, a network that is as uneven as we like, and a listener whose clock moves only when told */
 #include "../check_main.h"
+#include <core/auto.h>
 #include <rtp/jitter.h>
 #include <string.h>
 
@@ -62,11 +63,14 @@ static struct line *line_with(const struct rtp_jitter_config *config)
 	return line;
 }
 
+/* Whatever happens on the way, nothing is heard twice or before its turn. */
 static void line_free(struct line *line)
 {
+	ck_assert_uint_eq(line->out_of_order, 0);
 	rtp_jitter_free(line->jitter);
 	free(line);
 }
+AUTO_FREES(line)
 
 static struct rtp_jitter_stats stats_of(const struct line *line)
 {
@@ -74,6 +78,13 @@ static struct rtp_jitter_stats stats_of(const struct line *line)
 
 	rtp_jitter_stats(line->jitter, &stats);
 	return stats;
+}
+
+static void check_all_heard(const struct line *line)
+{
+	struct rtp_jitter_stats stats = stats_of(line);
+
+	ck_assert_uint_eq(stats.lost + stats.late + stats.discarded, 0);
 }
 
 /* ---- chance, the same each time ---- */
@@ -226,7 +237,7 @@ static void say_nothing_for(struct line *line, uint32_t ms)
 
 START_TEST(an_even_stream_is_played_without_a_hole_and_soon)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 	struct rtp_jitter_stats stats;
 
 	say_for(line, 60000, 40000);
@@ -238,15 +249,13 @@ START_TEST(an_even_stream_is_played_without_a_hole_and_soon)
 	ck_assert_uint_eq(stats.lost + stats.late + stats.duplicates + stats.discarded + stats.resyncs, 0);
 	ck_assert_uint_eq(line->heard[RTP_JITTER_LOST - 1] + line->heard[RTP_JITTER_WAIT - 1], 0);
 	ck_assert_uint_eq(stats.concealed_us, 0);
-	ck_assert_uint_eq(line->out_of_order, 0);
 	ck_assert_uint_ge(line->newest_heard, 2995);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(delays_of_60_ms_give_or_take_30_lose_next_to_nothing)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 	uint64_t targets_us = 0;
 
 	for (uint32_t i = 0; i < 3000; i++) {
@@ -260,14 +269,12 @@ START_TEST(delays_of_60_ms_give_or_take_30_lose_next_to_nothing)
 	ck_assert_uint_ge(targets_us / 2500, 80000); /* the percentile of 500 of them scatters by some 4 ms */
 	ck_assert_uint_le(targets_us / 2500, 140000);
 	ck_assert_uint_lt(stats.late + stats.lost, 15); /* 0.5 % */
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(what_is_lost_is_concealed_and_no_more)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 	uint32_t lost = 0;
 
 	say_for(line, 2000, 40000);
@@ -288,13 +295,12 @@ START_TEST(what_is_lost_is_concealed_and_no_more)
 	ck_assert_uint_ge(stats.concealed_us, lost * FRAME_US - 600000); /* of two minutes, give or take half a percent */
 	ck_assert_uint_le(stats.concealed_us, lost * FRAME_US + 600000);
 	ck_assert_uint_le(line->silent_us, 100000); /* before the first packet */
-	line_free(line);
 }
 END_TEST
 
 START_TEST(the_packet_behind_a_hole_is_shown_for_its_redundancy)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (uint32_t i = 0; i < 1000; i++) { /* uneven enough that the next one is here in time */
 		if (i % 20 == 19)
@@ -303,29 +309,25 @@ START_TEST(the_packet_behind_a_hole_is_shown_for_its_redundancy)
 			say(line, i % 3 * 10000);
 	}
 	ck_assert_uint_ge(line->recoverable, 45);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(packets_that_overtake_each_other_are_played_in_order)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (uint32_t i = 0; i < 3000; i++)
 		say(line, chance(line) < 0.1 ? 40000 + 2 * FRAME_US + 1000 : 40000);
 	struct rtp_jitter_stats stats = stats_of(line);
 
-	ck_assert_uint_eq(stats.lost, 0);
-	ck_assert_uint_eq(stats.late, 0);
-	ck_assert_uint_eq(line->out_of_order, 0);
+	check_all_heard(line);
 	ck_assert_uint_ge(stats.played, 2990);
-	line_free(line);
 }
 END_TEST
 
 static void drift_for_ten_minutes(double sender_us)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 	struct rtp_jitter_stats before, stats;
 
 	line->sender_us = sender_us;
@@ -338,10 +340,9 @@ static void drift_for_ten_minutes(double sender_us)
 	}
 	stats = stats_of(line);
 	ck_assert_uint_eq(stats.resyncs, 0);
-	ck_assert_uint_eq(stats.lost + stats.late + stats.discarded, 0);
+	check_all_heard(line);
 	ck_assert_uint_eq(stats.concealed_us, before.concealed_us);
 	ck_assert_uint_le(stats.delay_us, 60000);
-	line_free(line);
 }
 
 START_TEST(a_sender_whose_clock_is_fast_is_hurried_after)
@@ -358,7 +359,7 @@ END_TEST
 
 START_TEST(timestamps_that_leap_by_an_hour_are_followed)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 3000, 40000);
 	line->timestamp += 3600u * 8000;
@@ -370,8 +371,6 @@ START_TEST(timestamps_that_leap_by_an_hour_are_followed)
 	ck_assert_uint_eq(stats_of(line).resyncs, 1);
 	say_for(line, 5000, 40000);
 	ck_assert_uint_eq(stats_of(line).resyncs, 1);
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
@@ -379,7 +378,7 @@ END_TEST
 
 START_TEST(one_packet_with_a_mad_timestamp_changes_nothing)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 2000, 40000);
 	for (int i = 0; i < 10; i++) {
@@ -395,13 +394,12 @@ START_TEST(one_packet_with_a_mad_timestamp_changes_nothing)
 	ck_assert_uint_eq(stats.resyncs, 0);
 	ck_assert_uint_eq(stats.discarded, 10);
 	ck_assert_uint_eq(stats.lost, 10);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(another_ssrc_goes_on_where_the_one_before_was)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 2000, 40000);
 	line->ssrc = 0x777;
@@ -411,16 +409,15 @@ START_TEST(another_ssrc_goes_on_where_the_one_before_was)
 	struct rtp_jitter_stats stats = stats_of(line);
 
 	ck_assert_uint_eq(stats.resyncs, 1);
-	ck_assert_uint_eq(stats.lost + stats.late + stats.discarded, 0);
+	check_all_heard(line);
 	ck_assert_uint_eq(stats.concealed_us, 0);
 	ck_assert_uint_ge(line->newest_heard, 195);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_sequence_that_stays_behind_is_believed_after_a_hundred_packets)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 2000, 40000);
 	line->sequence = (uint16_t)(line->sequence - 20);
@@ -431,13 +428,12 @@ START_TEST(a_sequence_that_stays_behind_is_believed_after_a_hundred_packets)
 	line->sequence = (uint16_t)(line->sequence - 30000);
 	say_for(line, 200, 40000);
 	ck_assert_uint_eq(stats_of(line).resyncs, 1);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(duplicates_are_played_once)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (uint32_t i = 0; i < 500; i++) {
 		struct packet soon = next_packet(line, 41000), late = next_packet(line, 300000);
@@ -448,15 +444,14 @@ START_TEST(duplicates_are_played_once)
 	}
 	struct rtp_jitter_stats stats = stats_of(line);
 
-	ck_assert_uint_eq(line->out_of_order, 0);
 	ck_assert_uint_ge(stats.played + stats.duplicates + 3, stats.received);
 	ck_assert_uint_eq(stats.late + stats.lost, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(late_is_told_from_lost)
 {
+	AUTO(line)
 	struct line *line = line_with(&(struct rtp_jitter_config){
 		.clock_hz = 8000, .frame_units = FRAME_UNITS, .slot_bytes = 8, .initial_ms = 40, .least_ms = 20, .most_ms = 200 });
 
@@ -467,7 +462,6 @@ START_TEST(late_is_told_from_lost)
 	ck_assert_uint_eq(stats.late, 10);
 	ck_assert_uint_eq(stats.lost, 0);
 	ck_assert_uint_eq(stats.target_us, 40000); /* not adaptive */
-	line_free(line);
 }
 END_TEST
 
@@ -475,7 +469,7 @@ END_TEST
 
 START_TEST(silence_is_no_loss)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (int i = 0; i < 10; i++) {
 		say_for(line, 1000, 40000);
@@ -487,13 +481,12 @@ START_TEST(silence_is_no_loss)
 	ck_assert_uint_eq(stats.played, 500);
 	/* Nobody said that it would begin: a hole is concealed until the listener gives up. */
 	ck_assert_uint_le(stats.concealed_us, 10 * 200000);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(silence_that_was_announced_is_not_concealed)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (int i = 0; i < 10; i++) {
 		say_for(line, 1000, 40000);
@@ -507,13 +500,12 @@ START_TEST(silence_that_was_announced_is_not_concealed)
 	ck_assert_uint_eq(stats_of(line).concealed_us, 0);
 	ck_assert_uint_eq(line->heard[RTP_JITTER_WAIT - 1] + line->heard[RTP_JITTER_LOST - 1], 0);
 	ck_assert_uint_eq(stats_of(line).played, 510);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_key_press_is_neither_heard_nor_missed)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (int i = 0; i < 10; i++) {
 		say_for(line, 1000, 40000);
@@ -534,13 +526,12 @@ START_TEST(a_key_press_is_neither_heard_nor_missed)
 	ck_assert_uint_eq(stats.played, 500);
 	ck_assert_uint_le(stats.concealed_us, 10 * 20000);
 	ck_assert_uint_ge(line->silent_us, 9 * 150000);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_phone_whose_timestamps_stand_still_on_hold_is_heard_at_once)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 2000, 40000);
 	uint32_t timestamp = line->timestamp, before = line->number;
@@ -549,7 +540,6 @@ START_TEST(a_phone_whose_timestamps_stand_still_on_hold_is_heard_at_once)
 	line->timestamp = timestamp;
 	say_for(line, 200, 40000);
 	ck_assert_uint_ge(line->newest_heard, before + 4);
-	line_free(line);
 }
 END_TEST
 
@@ -557,7 +547,7 @@ END_TEST
 
 START_TEST(a_stall_makes_a_delay_that_goes_away_again)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 12000, 40000);
 	for (uint32_t left_us = 600000; left_us > 0; left_us -= FRAME_US)
@@ -567,14 +557,12 @@ START_TEST(a_stall_makes_a_delay_that_goes_away_again)
 	ck_assert_uint_ge(stats_of(line).discarded, 10);
 	say_for(line, 25000, 40000);
 	ck_assert_uint_le(stats_of(line).delay_us, 60000);
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_longer_way_is_heard_and_a_shorter_one_too)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 12000, 40000);
 	say_for(line, 12000, 340000);
@@ -586,14 +574,12 @@ START_TEST(a_longer_way_is_heard_and_a_shorter_one_too)
 	say_for(line, 12000, 40000);
 	stats = stats_of(line);
 	ck_assert_uint_le(stats.delay_us, 60000);
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(falls_by_at_most_a_frame_a_second)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	for (uint32_t i = 0; i < 1000; i++)
 		say(line, i % 2 ? 40000 : 150000);
@@ -605,13 +591,12 @@ START_TEST(falls_by_at_most_a_frame_a_second)
 		second_ago_us = stats_of(line).delay_us;
 	}
 	ck_assert_uint_le(second_ago_us, 60000);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_listener_who_cannot_stretch_is_served_as_well)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	line->obedient = false;
 	for (uint32_t i = 0; i < 3000; i++)
@@ -619,14 +604,12 @@ START_TEST(a_listener_who_cannot_stretch_is_served_as_well)
 	struct rtp_jitter_stats stats = stats_of(line);
 
 	ck_assert_uint_lt(stats.late + stats.lost, 30);
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_stream_that_was_heard_before_does_not_pause)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	rtp_jitter_go_on(line->jitter);
 	line->due_us = line->sent_at_us + 45000; /* five milliseconds after the first one */
@@ -635,40 +618,35 @@ START_TEST(a_stream_that_was_heard_before_does_not_pause)
 	ck_assert_uint_eq(line->silent_us + line->waited_us, 0);
 	say_for(line, 1000, 40000);
 	ck_assert_uint_ge(stats_of(line).delay_us, 40000); /* it has lengthened */
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(who_takes_nothing_for_a_minute_gets_the_newest)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 1000, 40000);
 	line->due_us += 60 * SECOND_US;
 	say_for(line, 60000, 40000);
 	say_for(line, 200, 40000);
 	ck_assert_uint_ge(line->newest_heard + 15, line->number);
-	ck_assert_uint_eq(line->out_of_order, 0);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(a_payload_that_is_too_long_is_refused)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 	uint8_t payload[9] = { 0 };
 	struct rtp_jitter_packet packet = { .ssrc = 1, .payload = payload, .bytes = sizeof payload, .units = FRAME_UNITS };
 
 	rtp_jitter_put(line->jitter, &packet, 1);
 	ck_assert_uint_eq(stats_of(line).discarded, 1);
-	line_free(line);
 }
 END_TEST
 
 START_TEST(another_clock_begins_anew)
 {
-	struct line *line = line_with(&usual);
+	AUTO(line) struct line *line = line_with(&usual);
 
 	say_for(line, 2000, 40000);
 	say_nothing_for(line, 60);
@@ -677,7 +655,6 @@ START_TEST(another_clock_begins_anew)
 	say_for(line, 2000, 40000);
 	ck_assert_uint_ge(line->newest_heard, 195);
 	ck_assert_uint_eq(stats_of(line).resyncs, 0);
-	line_free(line);
 }
 END_TEST
 

@@ -296,6 +296,39 @@ START_TEST(the_address_of_sdp_takes_the_place_of_whoever_came_first)
 }
 END_TEST
 
+/* A socket on another address of this house. */
+static void move_to(struct phone *phone, const char *address)
+{
+	struct sockaddr_in other = { .sin_family = AF_INET };
+
+	ck_assert_int_eq(inet_pton(AF_INET, address, &other.sin_addr), 1);
+	(void)close(phone->rtp_fd);
+	phone->rtp_fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	ck_assert_int_eq(bind(phone->rtp_fd, (struct sockaddr *)&other, sizeof other), 0);
+}
+
+START_TEST(where_nat_is_strict_another_port_is_learned_and_another_host_is_not)
+{
+	struct phone moved;
+
+	rig_settings.nat = "strict";
+	call("PCMU", "PCMU");
+	phone_init(&moved, AF_INET);
+	move_to(&moved, "127.0.0.2");
+	moved.pbx = alice.pbx;
+	for (int i = 0; i < 10; i++)
+		phone_say(&moved, 1);
+	rig_until(rig_stats(alice.stream).foreign == 10);
+	ck_assert_int_eq(phone_forget(&bob), 0);
+	move_to(&moved, "127.0.0.1");
+	for (int i = 0; i < 4; i++)
+		phone_say(&moved, 9);
+	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 9);
+	phone_fini(&moved);
+	hang_up();
+}
+END_TEST
+
 START_TEST(nothing_is_learned_when_nat_is_off)
 {
 	struct phone natted;
@@ -544,8 +577,9 @@ CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_an
 	   what_follows_a_command_finds_it_obeyed, loss_and_order_of_the_source_are_kept, payload_types_become_those_of_the_receiver,
 	   one_law_is_translated_to_the_other, frames_are_cut_to_the_receivers_length, a_stranger_is_dropped_and_counted,
 	   a_phone_behind_nat_is_learned_after_four_packets, four_packets_must_follow_one_another,
-	   the_address_of_sdp_takes_the_place_of_whoever_came_first, nothing_is_learned_when_nat_is_off,
-	   a_new_offer_moves_the_source_and_the_stream_goes_on, after_the_next_answer_a_rebound_nat_is_followed,
-	   broken_packets_are_counted_and_go_nowhere, streams_of_different_workers_meet_without_losing_a_packet,
-	   closing_right_after_a_meeting_is_safe, what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech,
-	   a_held_direction_hears_and_says_nothing, stale_streams_and_an_empty_range_are_ordinary_answers)
+	   the_address_of_sdp_takes_the_place_of_whoever_came_first, where_nat_is_strict_another_port_is_learned_and_another_host_is_not,
+	   nothing_is_learned_when_nat_is_off, a_new_offer_moves_the_source_and_the_stream_goes_on,
+	   after_the_next_answer_a_rebound_nat_is_followed, broken_packets_are_counted_and_go_nowhere,
+	   streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
+	   what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
+	   stale_streams_and_an_empty_range_are_ordinary_answers)

@@ -430,7 +430,37 @@ START_TEST(what_is_not_as_it_should_be_counts_as_malformed)
 }
 END_TEST
 
+/* What browsers send beside reports (RFC 4585, 5104): of sound there is nothing to be sent again and no picture to refresh. */
+START_TEST(feedback_is_taken_for_what_it_is_and_needs_no_answer)
+{
+	static const uint8_t nack[] = { 0x81, 205, 0, 3, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 0, 0 };
+	static const uint8_t transport[] = { 0x8f, 205, 0, 5, 1, 2, 3, 4, 5, 6, 7, 8, 0, 1, 0, 1, 0, 0, 1, 0, 0x20, 1, 4, 0 };
+	static const uint8_t pli[] = { 0x81, 206, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8 };
+	static const uint8_t remb[] = { 0x8f, 206, 0, 5, 1, 2, 3, 4, 0, 0, 0, 0, 'R', 'E', 'M', 'B', 1, 2, 3, 4, 5, 6, 7, 8 };
+	static const uint8_t no_media[] = { 0x81, 206, 0, 1, 1, 2, 3, 4 }; /* of whom it speaks is missing */
+	static const uint8_t behind_report[] = { 0x80, 201, 0, 1, 1, 2, 3, 4, 0x81, 206, 0, 2, 1, 2, 3, 4, 5, 6, 7, 8 };
+
+	call(false);
+	send_rtcp(nack, sizeof nack);
+	send_rtcp(transport, sizeof transport);
+	send_rtcp(pli, sizeof pli);
+	send_rtcp(remb, sizeof remb);
+	send_rtcp(no_media, sizeof no_media);
+	send_rtcp(behind_report, sizeof behind_report);
+	rig_until(rig_stats(alice.stream).reports_in == 5);
+	ck_assert_uint_eq(rig_stats(alice.stream).malformed, 1);
+	struct rtp_totals totals;
+
+	rtp_engine_totals(&totals);
+	ck_assert_uint_eq(totals.rtcp_in[RTP_RTCP_FEEDBACK], 5);
+	ck_assert_uint_eq(totals.rtcp_out[RTP_RTCP_FEEDBACK], 0);
+	phone_fini(&alice);
+	rig_stop();
+}
+END_TEST
+
 CHECK_MAIN("rtcp", a_receiver_report_counts_what_was_lost, a_sender_report_counts_what_was_sent_and_goodbye_is_said,
 	   the_round_trip_is_found_from_the_peers_report, muxed_reports_share_the_port_of_rtp, broken_reports_are_counted,
 	   who_asks_for_it_is_told_by_xr_how_it_arrives, what_is_overtaken_is_not_lost, a_phone_that_only_listens_learns_the_round_trip,
-	   the_peers_own_figures_are_taken, a_peer_that_reports_and_hears_nothing_is_deaf, what_is_not_as_it_should_be_counts_as_malformed)
+	   the_peers_own_figures_are_taken, a_peer_that_reports_and_hears_nothing_is_deaf, what_is_not_as_it_should_be_counts_as_malformed,
+	   feedback_is_taken_for_what_it_is_and_needs_no_answer)

@@ -280,6 +280,32 @@ START_TEST(plain_forged_and_repeated_packets_are_dropped_and_counted)
 }
 END_TEST
 
+START_TEST(reports_of_an_encrypted_leg_are_encrypted_and_others_are_not_read)
+{
+	static const uint8_t plain[] = { 0x80, 201, 0, 1, 1, 2, 3, 4, 0x81, 202, 0, 2, 1, 2, 3, 4, 0, 0, 0, 0 };
+	struct packet report = { .size = 0 };
+	struct core_addr to;
+	ssize_t got;
+
+	call();
+	to = alice.pbx;
+	to.in4.sin_port = htons((uint16_t)(ntohs(to.in4.sin_port) + 1));
+	ck_assert_int_eq(sendto(alice.rtcp_fd, plain, sizeof plain, 0, &to.sa, sizeof to.in4), (ssize_t)sizeof plain);
+	rig_until(rig_stats(alice.stream).forged == 1);
+	ck_assert_uint_eq(rig_stats(alice.stream).reports_in, 0);
+	alice_says(1);
+	rig_until((got = recv(alice.rtcp_fd, report.data, sizeof report.data, MSG_DONTWAIT)) > 0);
+	report.size = (size_t)got;
+	ck_assert_uint_eq(report.data[1], 201);
+	ck_assert_uint_eq(report.data[got - 14] & 0x80, 0x80); /* E, before the index and the tag of ten octets */
+	struct packet sealed = report;
+	ck_assert(rtp_guard_unprotect(alice_hears, true, report.data, &report.size));
+	ck_assert_uint_eq(report.data[8 + 24 + 1], 202);                             /* RR with a block, then who we are, */
+	ck_assert_int_ne(memcmp(sealed.data + 8 + 24, report.data + 8 + 24, 20), 0); /* which nobody else can read */
+	hang_up();
+}
+END_TEST
+
 START_TEST(who_has_the_key_is_followed_from_port_to_port)
 {
 	struct heard_packet packet;
@@ -340,4 +366,5 @@ END_TEST
 CHECK_MAIN("srtp", what_one_guard_hides_another_with_its_key_shows, a_flipped_bit_anywhere_a_repetition_and_another_key_are_refused,
 	   the_roll_over_of_the_sequence_is_followed, a_suite_that_does_not_exist_has_no_guard,
 	   an_encrypted_leg_and_a_plain_one_hear_each_other, plain_forged_and_repeated_packets_are_dropped_and_counted,
-	   who_has_the_key_is_followed_from_port_to_port, the_same_key_again_goes_on_and_a_new_one_replaces_it)
+	   reports_of_an_encrypted_leg_are_encrypted_and_others_are_not_read, who_has_the_key_is_followed_from_port_to_port,
+	   the_same_key_again_goes_on_and_a_new_one_replaces_it)
