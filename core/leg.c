@@ -235,7 +235,7 @@ void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool 
 	if (leg->branch)
 		core_dial_leg_over(leg);
 	if (other)
-		core_leg_end(other, 0, cause == PBX_CAUSE_TIMER ? PBX_CAUSE_TIMER : PBX_CAUSE_NORMAL, false, "peer");
+		core_leg_end(other, 0, by_peer || cause == PBX_CAUSE_TIMER ? cause : PBX_CAUSE_NORMAL, false, "peer");
 	core_calls_later(say_last_word, leg->handle.id);
 }
 

@@ -139,6 +139,8 @@ static int answer(pbx_leg handle)
 		return PBX_ENOENT;
 
 	int err = core_leg_answer(leg, NULL);
+	if (err == PBX_ENOTSUP && is_waiting(leg)) /* the same offer will not do better later */
+		core_leg_refuse(leg, 488, PBX_CAUSE_NOT_ACCEPTABLE, NULL);
 	if (err == PBX_OK && leg->is_caller)
 		core_call_answered(leg->call, leg, leg->call->to_number, leg->call->to_name);
 	return err;

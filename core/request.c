@@ -5,6 +5,7 @@
  * fit a path the one that is more literal from the left wins. */
 #include "request_internal.h"
 #include "calls.h"
+#include "listeners.h"
 #include "log.h"
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 
 static struct core_route *routes;
 static struct core_command *commands;
+static struct core_listener *askers; /* who want to know who asks */
 
 const struct core_route *core_routes(void)
 {
@@ -245,6 +247,13 @@ static const struct core_route *find_route(const char *method, const char *path,
 	return ret_match->route;
 }
 
+typedef void (*asked_fn)(void *self, const char *account);
+
+int core_requests_on_asked(struct pbx_host *host, asked_fn asked, void *self)
+{
+	return core_listeners_add(&askers, host, "listener of requests", (core_listener_fn)asked, self);
+}
+
 /* ---- a request's way ------------------------------------------------------------------ */
 
 static void no_route(const struct core_request *request, const char *method, const char *path, struct core_problem *problem)
@@ -331,6 +340,8 @@ void core_request_http(const struct core_asker *asker, const struct core_http_re
 		core_request_refuse(request, &problem);
 		return;
 	}
+	if (request->own_account[0])
+		CORE_LISTENERS_TELL(askers, asked_fn, asker->own_account);
 	request->is_audited = (route->row.flags & PBX_ROUTE_WRITES) != 0;
 	request->needs_condition = http->needs_condition;
 	if (core_request_hold(request, route->owner, route->row.handle))

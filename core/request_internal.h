@@ -112,6 +112,8 @@ bool core_etag_is_listed(const char *list, const char *etag);
 /* SHA-256 of all pieces; "" when there is no memory. */
 void core_hash_hex(const char *const *pieces, const size_t *sizes, size_t count, char ret_hex[65]);
 
+int core_requests_on_asked(struct pbx_host *host, void (*asked)(void *self, const char *account), void *self); /* of pbx_requests */
+
 /* ---- requests under way (request_reply.c, request_bind.c) --------------------------------------------- */
 
 struct core_request {

@@ -575,4 +575,5 @@ const struct pbx_requests core_requests_service = {
 	.add_header = add_header,
 	.write = write_piece,
 	.end = end,
+	.on_asked = core_requests_on_asked,
 };

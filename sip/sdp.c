@@ -285,7 +285,10 @@ static void read_line(const sdp_media_t *media, struct ua_sdp_line *line)
 	if (mid && mid->a_value && strlen(mid->a_value) < sizeof line->mid)
 		(void)snprintf(line->mid, sizeof line->mid, "%s", mid->a_value);
 	(void)snprintf(line->media, sizeof line->media, "%s", media->m_type_name ? media->m_type_name : "audio");
-	(void)snprintf(line->proto, sizeof line->proto, "%s", media->m_proto_name ? media->m_proto_name : "RTP/AVP");
+	(void)snprintf(line->proto, sizeof line->proto, "%s",
+		       media->m_proto == sdp_proto_udp ? "udp" /* Sofia has it in capitals */
+		       : media->m_proto_name           ? media->m_proto_name
+						       : "RTP/AVP");
 	if (media->m_rtpmaps)
 		(void)snprintf(line->format, sizeof line->format, "%u", media->m_rtpmaps->rm_pt);
 	else

@@ -3,7 +3,8 @@
  *
  *   do not disturb > in a call > in a meeting > chosen (REST, *30) > published by a phone > not registered > idle for long > idle > available
  *
- * What ends falls back to the next that still holds. Activity is a call of one's own, a message sent, a phone that registers anew, PUBLISH and a choice; a registration that
+ * What ends falls back to the next that still holds. Activity is a call of one's own, a message sent, a phone that registers anew, PUBLISH, a choice and whatever one
+ * asks by REST; a registration that
  * is merely refreshed is none, or nobody would ever be away.
  */
 #include "presence.h"
@@ -300,6 +301,15 @@ static void on_message(void *self, const struct pbx_event *event)
 		person_is_active(person);
 }
 
+/* By REST, so in a page of ours: they are at their desk. */
+static void on_asked(void *self, const char *account)
+{
+	struct person *person = person_find(self, account);
+
+	if (person)
+		person_is_active(person);
+}
+
 static void meet(void *context, const struct pbx_account *account)
 {
 	people_call_changed(context, account->number, false);
@@ -316,6 +326,8 @@ int people_start(struct presence *presence)
 					       &subscription);
 	if (err == PBX_OK)
 		err = presence->bus->subscribe(presence->host, "message.received", on_message, presence, &subscription);
+	if (err == PBX_OK && presence->requests->on_asked)
+		err = presence->requests->on_asked(presence->host, on_asked, presence);
 	if (err == PBX_OK && presence->directory->each)
 		presence->directory->each(presence->directory->self, meet, presence);
 	return err;

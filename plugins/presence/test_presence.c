@@ -170,6 +170,11 @@ START_TEST(who_does_nothing_is_away_and_then_offline)
 	ck_assert(says(fake_document(pbx, "presence", "1003", "1001", NULL), "<rpid:away/>"));
 	fake_hangup(pbx, fake_dial(pbx, "1001", "1002"));
 	ck_assert_str_eq(status(pbx, "1001"), "available");
+	fake_pass_ms(pbx, 61000);
+	ck_assert_str_eq(status(pbx, "1001"), "away");
+	(void)fake_http_as(pbx, "alice", "presence:read", "1001", "GET", "/presence", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	ck_assert_str_eq(status(pbx, "1001"), "available");
 	fake_pass_ms(pbx, 121000);
 	ck_assert_str_eq(status(pbx, "1001"), "offline");
 }

@@ -177,7 +177,9 @@ class SipClient:
         tag = f";tag={self.tag}" if ";tag=" not in request.get("To") else ""
         lines = [f"SIP/2.0 {status} {phrase}", *(f"Via: {via}" for via in request.all("Via")), f"From: {request.get('From')}",
                  f"To: {request.get('To')}{tag}", f"Call-ID: {request.get('Call-ID')}", f"CSeq: {request.get('CSeq')}",
-                 f"Contact: <sip:{self.number}@{self.host}:{self.port}>", *headers]
+                 *headers]
+        if not any(line.lower().startswith("contact") for line in headers):
+            lines.append(f"Contact: <sip:{self.number}@{self.host}:{self.port}>")
         if body:
             lines.append("Content-Type: application/sdp")
         self.send("\r\n".join(lines + [f"Content-Length: {len(body)}", "", ""]) + body)

@@ -36,8 +36,8 @@ def _tone(kind, hertz):
 class Talker(SipClient, Listener):
     """It offers `kinds` (numbers of NAMES) and speaks `kind`, in packets of ptime_ms; both may change amid a call."""
 
-    def __init__(self, pbx, number, secret, hertz):
-        super().__init__(pbx, number, secret)
+    def __init__(self, pbx, number, secret, hertz, **more):
+        super().__init__(pbx, number, secret, **more)
         self.hertz = hertz
         self.rtp_port = free_range(2)
         self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -231,7 +231,9 @@ struct pbx_calls {
 
 	int (*ring)(pbx_leg leg);     /* 180 to an inbound leg */
 	int (*progress)(pbx_leg leg); /* 183 with media: the caller may hear us before the answer */
-	int (*answer)(pbx_leg leg);   /* 200; answered is called when the media is up. Already answered: PBX_OK, nothing happens */
+	/* 200; answered is called when the media is up. Already answered: PBX_OK, nothing happens. PBX_ENOTSUP: we speak nothing of what it
+	 * offered, it has been refused with 488 */
+	int (*answer)(pbx_leg leg);
 	/* 300-699 to an unanswered inbound leg. In dialled() also for a leg that was answered before and is being sent to us: who transferred it
 	 * is told the code and keeps it. */
 	int (*reject)(pbx_leg leg, uint32_t sip_code);

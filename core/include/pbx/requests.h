@@ -48,6 +48,10 @@ struct pbx_requests {
 	/* A header of the answer that follows (HTTP; others do not see it). With Content-Range, begin answers 206: it is a part (RFC 9110
 	 * 15.3.7). PBX_OK, PBX_ENOENT. */
 	int (*add_header)(pbx_request request, const char *name, const char *value);
+
+	/* From now on asked(self, account) with each HTTP request of somebody who is limited to an account (own_account), before it is handled:
+	 * they are at their desk. Charged to host. PBX_OK, PBX_ENOMEM. */
+	int (*on_asked)(struct pbx_host *host, void (*asked)(void *self, const char *account), void *self);
 };
 
 static inline const struct pbx_requests *pbx_requests(struct pbx_host *host)
