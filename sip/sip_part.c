@@ -30,6 +30,7 @@
 #include "passing.h"
 #include "request.h"
 #include "status.h"
+#include "stream.h"
 #include "tap.h"
 #include <string.h>
 
@@ -207,6 +208,11 @@ static int sip_start(void *self)
 		return err;
 	if (!ua_tap_is_in_place())
 		pbx_warn(ua->host, "trace_not_in_place", "reason=\"tport_log_msg is another's\" effect=\"no trace of calls\"");
+	if (!ua_stream_is_limited())
+		pbx_error(ua->host, "stream_not_limited",
+			  "reason=\"this build of Sofia-SIP does not call our msg_next\" effect=\"strangers can end the process over TCP\" "
+			  "cure=\"listen "
+			  "on udp alone\"");
 	ua_part = ua;
 	ua_clients_init();
 	core_legs_set_driver(&ua_leg_driver);

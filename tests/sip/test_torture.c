@@ -9,6 +9,7 @@
 #include "loop.h"
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -274,6 +275,57 @@ START_TEST(so_is_it_over_tcp)
 }
 END_TEST
 
+/* The bytes that the agent takes before it has closed the connection, at most so many. */
+static size_t taken_over_tcp(const char *head, size_t filler_bytes)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig->port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char filler[16384];
+	size_t taken = 0;
+
+	memset(filler, 'x', sizeof filler);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+	(void)send(fd, head, strlen(head), MSG_NOSIGNAL);
+	for (unsigned idle = 0; taken < filler_bytes && idle < 200; idle++) {
+		ssize_t sent = send(fd, filler, sizeof filler, MSG_NOSIGNAL | MSG_DONTWAIT);
+		core_loop_step();
+		if (sent < 0 && errno != EAGAIN)
+			break;
+		if (sent > 0) {
+			taken += (size_t)sent;
+			idle = 0;
+		}
+	}
+	close(fd);
+	core_loop_step();
+	return taken;
+}
+
+#define FIRST                                                                                                                              \
+	"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK-first\r\nFrom: <sip:x@y>;tag=1\r\nTo: <sip:x@y>\r\n" \
+	"Call-ID: first\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+#define SECOND                                                                                                                             \
+	"MESSAGE sip:x@y SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:1;branch=z9hG4bK-second\r\nFrom: <sip:x@y>;tag=1\r\nTo: <sip:x@y>\r\n"      \
+	"Call-ID: second\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n"
+
+/* Sofia's limit holds for the first message of a connection alone; a length near 2^32 behind it ended the process. */
+START_TEST(the_second_message_in_a_segment_is_limited_as_the_first)
+{
+	static const char *const lengths[] = { "4294967295", "4294967294", "4294966000", "2147483648", "2147483647", "100000000", "65537" };
+	char text[1024];
+
+	for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+		int length = snprintf(text, sizeof text, FIRST SECOND "Content-Length: %s\r\n\r\nhello", lengths[i]);
+		send_over_tcp(text, (size_t)length);
+		expect_alive();
+		ck_assert_uint_lt(taken_over_tcp(text, 16u << 20), 12u << 20); /* what the kernel buffers, and a little */
+	}
+	ck_assert_uint_lt(taken_over_tcp(SECOND "X: ", 16u << 20), 12u << 20);
+	ck_assert_uint_lt(taken_over_tcp(FIRST SECOND "X: ", 16u << 20), 12u << 20);
+	expect_alive();
+}
+END_TEST
+
 static void cut(const char *bytes, size_t size)
 {
 	for (size_t i = 1; i < 16; i++)
@@ -324,6 +376,7 @@ int main(int argc, char **argv)
 	tcase_add_test(cases, each_message_of_the_documents_gets_the_answer_they_ask_for);
 	tcase_add_test(cases, every_message_of_the_torture_set_is_survived);
 	tcase_add_test(cases, so_is_it_over_tcp);
+	tcase_add_test(cases, the_second_message_in_a_segment_is_limited_as_the_first);
 	tcase_add_test(cases, cut_anywhere_they_are_survived);
 	tcase_add_test(cases, changed_at_random_they_are_survived);
 	suite_add_tcase(suite, cases);
