@@ -1,7 +1,7 @@
 /*
  * connection.c - connections of TCP and TLS: those that others have opened to us, and ours
  *
- * Three functions of Sofia's are wrapped: it asks for room for a connection, names it when it knows where it leads, and lets go of one that is
+ * Functions of Sofia's are wrapped: it asks for room for a connection, names it when it knows where it leads, and lets go of one that is
  * over. Packets on it are marked as its peer wants (pbx/sip.h), and flow.c keeps ours alive where it does. Who may not come in, because the listener does not name them or the border's guard does not want them, is shown out before a byte is read. Who is
  * there already is shown out when the guard asks for it: the socket is shut down, so that Sofia finds the end of the stream and closes it as
  * it does when the peer hangs up. A WebSocket is the gateway's connection to our door; core/flows.h tells who is behind it.
@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "flows.h"
 #include "listener.h"
+#include "loop.h"
 #include "peer.h"
 #include "socket.h"
 #include "tls.h"
@@ -126,6 +127,7 @@ PBX_EXPORT tport_t *tport_alloc_secondary(tport_primary_t *primary, int socket, 
 	connection->socket = socket;
 	connection->ssl = ua_tls_latest(socket);
 	connection->is_ours = !accepted;
+	connection->opened_at_ms = core_now_ms();
 	if (!connection->tport) {
 		free(connection);
 		return NULL;
@@ -166,6 +168,30 @@ PBX_EXPORT void tport_zap_secondary(tport_t *tport)
 		free(connection);
 	}
 	real(tport);
+}
+
+struct ua_connection *ua_connection_find(const tport_t *tport)
+{
+	return *place_of(tport);
+}
+
+static struct ua_connection *find_unwanted(uint32_t bucket, bool (*fn)(const struct ua_connection *connection))
+{
+	for (struct ua_connection *connection = connections[bucket]; connection; connection = connection->next)
+		if (!connection->is_ours && !connection->is_closing && fn(connection))
+			return connection;
+	return NULL;
+}
+
+void ua_connections_close(uint32_t part, uint32_t parts, bool (*fn)(const struct ua_connection *connection))
+{
+	struct ua_connection *connection;
+
+	for (uint32_t bucket = part; bucket < BUCKETS; bucket += parts)
+		while ((connection = find_unwanted(bucket, fn))) {
+			connection->is_closing = true;
+			(void)tport_shutdown(connection->tport, 2); /* it, and its neighbours, may be gone after this */
+		}
 }
 
 struct ua_connection *ua_connections_kept(void)

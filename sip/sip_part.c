@@ -17,6 +17,7 @@
 #include "host.h"
 #include "json.h"
 #include "keepalive.h"
+#include "lingering.h"
 #include "probe.h"
 #include "location.h"
 #include "notifier.h"
@@ -189,6 +190,8 @@ static int sip_start(void *self)
 	if (err == PBX_OK)
 		err = ua_flows_start(ua);
 	if (err == PBX_OK)
+		err = ua_lingering_start(ua);
+	if (err == PBX_OK)
 		err = ua_notifier_start(ua);
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
@@ -275,6 +278,7 @@ static void sip_stop(void *self)
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
 	ua_flows_stop();
+	ua_lingering_stop();
 	ua_notifier_stop();
 	ua_location_nodes_stop();
 	ua_probe_stop();
@@ -428,6 +432,9 @@ static const struct pbx_setting settings[] = {
 		 .help = "How late keep-alives may be: a connection of ours to a provider on which nothing comes back for so long is "
 			 "closed, and "
 			 "a phone's on which nothing has come for flow_timer_s and this"),
+	PBX_UINT(struct ua_settings, first_message_s, .initial = 60, .least = 0, .most = 86400, .unit = "s",
+		 .help = "Connections of TCP, TLS and WebSockets on which no whole message has come for so long after they were opened are "
+			 "closed; 0: never"),
 	PBX_TEXT(struct ua_settings, node, .initial_text = "", .most = 31, .flags = PBX_SETTING_RESTART,
 		 .help = "Our name among several pbxd on one database, different on each: they see each other's registrations. Empty: we "
 			 "are alone"),

@@ -9,6 +9,7 @@
 #include "tap.h"
 #include "address.h"
 #include "flows.h"
+#include "lingering.h"
 #include "loop.h"
 #include "trace.h"
 #include <dlfcn.h>
@@ -108,6 +109,9 @@ void tport_log_msg(tport_t *tport, msg_t *msg, const char *what, const char *via
 
 	(void)via, (void)now; /* "via" or "from", and the clock of the transport */
 	seen++;
+	bool came = strncmp(what, "recv", 4) == 0;
+	if (came && tport_is_secondary(tport))
+		ua_lingering_heard(tport);
 	count = count > (isize_t)MOST_PARTS ? (isize_t)MOST_PARTS : count;
 	for (isize_t i = 0; i < count; i++)
 		bytes[i] = (struct iovec){ .iov_base = parts[i].mv_base, .iov_len = parts[i].mv_len };
@@ -117,7 +121,7 @@ void tport_log_msg(tport_t *tport, msg_t *msg, const char *what, const char *via
 		peer = flow.client;
 		transport = flow.transport;
 	}
-	core_trace_capture(strncmp(what, "recv", 4) != 0, transport, &local, &peer, bytes, (uint32_t)count);
+	core_trace_capture(!came, transport, &local, &peer, bytes, (uint32_t)count);
 }
 
 /* ---- the check ------------------------------------------------------------------------ */

@@ -37,7 +37,7 @@ struct ua_settings {
 	uint32_t min_expires_s, max_expires_s, default_expires_s, max_contacts, keepalive_s;
 	struct pbx_list service_route, push_services;
 	const char *node;
-	uint32_t flow_timer_s, flow_answer_s;
+	uint32_t flow_timer_s, flow_answer_s, first_message_s;
 	uint32_t flood_rate, flood_burst, packet_rate, packet_burst, dscp, udp_mtu;
 	uint32_t session_expires_s, min_se_s;
 	uint32_t max_subscriptions;

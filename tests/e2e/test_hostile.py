@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from pbx import ROOT
@@ -52,6 +53,34 @@ def test_the_messages_of_rfc_4475_and_worse_over_udp_and_tcp(pbx, client):
     for junk in (b"", b"\0" * 2000, b"\r\n\r\n", b"A" * 60000, bytes(range(256)) * 20, b"INVITE sip:1002@pbx.test SIP/2.0\r\n\r\n"):
         phone.send(junk)
     assert_well(pbx, phone)
+
+
+def test_connections_that_nobody_needs_are_closed(make_pbx, client):
+    """What came over them was no SIP, so that Sofia stopped reading; or nothing comes at all. A phone's stays."""
+    pbx = make_pbx("sip:\n  first_message_s: 2")
+    phone = client(pbx, "1001", register=False)
+
+    def ours():
+        rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[1].endswith(f":{pbx.sip_port:04X}") and row[3] in ("01", "08") for row in rows)  # established, the other side has closed
+
+    def connect(text=b""):
+        made = socket.create_connection(("127.0.0.1", pbx.sip_port), 5)
+        made.sendall(text)
+        return made
+
+    good = phone.text("OPTIONS", f"sip:127.0.0.1:{pbx.sip_port}").replace("/UDP", "/TCP").encode()
+    with connect(good) as stays:
+        assert stays.recv(4096).startswith(b"SIP/2.0 ")
+        waiting = [connect(), connect(good[:50])]
+        for bad in (b"OPTIONS sip:@ SIP/2.0", b"OPTIONS  SIP/2.0", b"OPTIONS sip:x SIP/2.\x87"):
+            connect(good.replace(good.split(b"\r\n")[0], bad)).close()
+        pbx.wait_for(lambda: ours() == 1, "all connections but one to be closed", seconds=25)
+        assert all(made.recv(100) == b"" for made in waiting)
+        stays.sendall(good.replace(b"z9hG4bK", b"z9hG4bKagain"))
+        assert stays.recv(4096).startswith(b"SIP/2.0 ")
+        for made in waiting:
+            made.close()
 
 
 def test_methods_nobody_knows_and_methods_we_do_not_take(pbx, client):

@@ -196,6 +196,24 @@ def test_silent_providers_are_nobody_elses_matter(make_pbx):
             each.close()
 
 
+def test_a_trunk_that_is_down_is_told_and_comes_back(make_pbx):
+    pbx = make_pbx(QUIET)
+    provider, phone = SipClient(pbx, "acct", host="127.0.0.2"), SipClient(pbx, "1001", pbx.account("1001"))
+    try:
+        trunk(pbx, "carrier", provider.port, keep_alive_interval_s=1)
+        everything_out(pbx)
+        for status in (200, 503, 503, 503):
+            provider.reply(provider.expect("OPTIONS"), status, "As it is")
+        assert pbx.wait_event("trunk.down")["data"]["trunk_id"] == "carrier"
+        refused = phone.invite("12125551212")
+        assert refused.status == 503 and "Q.850" in refused.get("Reason") and "cause=38" in refused.get("Reason")
+        last = pbx.last_seq()
+        provider.reply(provider.expect("OPTIONS"), 200, "OK")
+        assert pbx.wait_event("trunk.up", after=last)["data"]["trunk_id"] == "carrier"
+    finally:
+        phone.close(), provider.close()
+
+
 def test_a_route_with_a_pin_wants_it_typed(make_pbx, phones, sipp):
     pbx = make_pbx(QUIET)
     far = provider(sipp, pbx, "trunk_486")
