@@ -36,7 +36,8 @@ struct sound {
 };
 
 struct known_tone {
-	const struct rtp_tone *tone;
+	const char *name; /* static */
+	struct rtp_tone tone;
 	uint32_t steps;
 	uint32_t sounds[RTP_TONE_STEPS]; /* NONE: a pause */
 	uint32_t steady_ms;              /* 0: it has a cadence */
@@ -87,26 +88,16 @@ static uint32_t add_sound(struct rtp_tones *tones, const struct rtp_tone_step *s
 	return i;
 }
 
-static void add_tone(struct rtp_tones *tones, const struct rtp_tone *tone)
+static void add_tone(struct rtp_tones *tones, const char *name, const struct rtp_tone *tone)
 {
 	struct known_tone *known = &tones->tones[tones->tone_count++];
 
-	known->tone = tone;
+	known->name = name;
+	known->tone = *tone;
 	while (known->steps < RTP_TONE_STEPS && tone->steps[known->steps].ms) {
 		known->sounds[known->steps] = add_sound(tones, &tone->steps[known->steps]);
 		known->steps++;
 	}
-}
-
-static bool is_wanted(const char *name)
-{
-	static const char *const wanted[] = { "dial", "ringback", "busy", "congestion", "sit" };
-
-	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
-		if (strcmp(name, wanted[i]) == 0)
-			return true;
-	}
-	return false;
 }
 
 /* A steady tone is longer than any pulse that sounds the same. */
@@ -115,14 +106,14 @@ static void find_steady(struct rtp_tones *tones)
 	for (uint32_t i = 0; i < tones->tone_count; i++) {
 		struct known_tone *steady = &tones->tones[i];
 
-		if (!rtp_tone_is_steady(steady->tone))
+		if (!rtp_tone_is_steady(&steady->tone))
 			continue;
 		steady->steady_ms = LEAST_STEADY_MS;
 		for (uint32_t j = 0; j < tones->tone_count; j++) {
 			const struct known_tone *other = &tones->tones[j];
 
-			for (uint32_t step = 0; !rtp_tone_is_steady(other->tone) && step < other->steps; step++) {
-				uint32_t most_ms = other->tone->steps[step].ms * 3u / 2;
+			for (uint32_t step = 0; !rtp_tone_is_steady(&other->tone) && step < other->steps; step++) {
+				uint32_t most_ms = other->tone.steps[step].ms * 3u / 2;
 
 				if (other->sounds[step] == steady->sounds[0] && most_ms > steady->steady_ms)
 					steady->steady_ms = most_ms;
@@ -133,17 +124,18 @@ static void find_steady(struct rtp_tones *tones)
 
 int rtp_tones_new(const char *country, struct rtp_tones **ret_tones)
 {
+	static const char *const wanted[] = { "dial", "ringback", "busy", "congestion", "sit" };
+
 	if (!rtp_tones_has(country))
 		return PBX_EINVAL;
 	struct rtp_tones *tones = calloc(1, sizeof *tones);
-	const struct rtp_tone *tone;
+	struct rtp_tone tone;
 
 	if (!tones)
 		return PBX_ENOMEM;
-	for (size_t i = 0; tones->tone_count < MOST_TONES && (tone = rtp_tone_at(country, i)); i++) {
-		if (is_wanted(tone->name))
-			add_tone(tones, tone);
-	}
+	for (size_t name = 0; name < sizeof wanted / sizeof wanted[0]; name++)
+		for (size_t i = 0; tones->tone_count < MOST_TONES && rtp_tone_at(country, wanted[name], i, &tone); i++)
+			add_tone(tones, wanted[name], &tone);
 	find_steady(tones);
 	tones->history[0].sound = tones->next.sound = NONE;
 	*ret_tones = tones;
@@ -237,19 +229,19 @@ static double power_of_tone(const struct rtp_tones *tones)
 /* How long the segments have been that fit its cadence, with its step `last` as the one that has just ended; 0: too few fit. */
 static uint32_t heard_of(const struct rtp_tones *tones, const struct known_tone *known, uint32_t last)
 {
-	uint32_t ms = 0, fitting = 0, needed = known->tone->ends ? known->steps : 3;
+	uint32_t ms = 0, fitting = 0, needed = known->tone.ends ? known->steps : 3;
 	double power = power_of_tone(tones);
 
 	for (; fitting + 1 < HISTORY && fitting < known->steps + 1; fitting++) {
 		uint32_t step = (last + (known->steps + 1) * known->steps - fitting) % known->steps;
 		const struct segment *segment = &tones->history[1 + fitting];
 
-		if (!fits(segment, known->sounds[step], known->tone->steps[step].ms, power))
+		if (!fits(segment, known->sounds[step], known->tone.steps[step].ms, power))
 			break;
-		if (!known->tone->ends && known->tone->steps[step].ms >= LONG_MS)
+		if (!known->tone.ends && known->tone.steps[step].ms >= LONG_MS)
 			needed = 2;
 		ms += segment->ms;
-		if (known->tone->ends && step == 0) {
+		if (known->tone.ends && step == 0) {
 			fitting++;
 			break;
 		}
@@ -274,10 +266,10 @@ static void look_back(struct rtp_tones *tones, uint64_t ended_ms, rtp_found_fn f
 		const struct known_tone *known = &tones->tones[i];
 
 		for (uint32_t step = 0; !known->steady_ms && step < known->steps; step++) {
-			uint32_t heard_ms = known->tone->ends && step + 1 < known->steps ? 0 : heard_of(tones, known, step);
+			uint32_t heard_ms = known->tone.ends && step + 1 < known->steps ? 0 : heard_of(tones, known, step);
 
 			if (heard_ms) {
-				tell(tones, known->tone->name, heard_ms, ended_ms, found, context);
+				tell(tones, known->name, heard_ms, ended_ms, found, context);
 				return;
 			}
 		}
@@ -294,7 +286,7 @@ static void look_at_newest(struct rtp_tones *tones, uint64_t now_ms, rtp_found_f
 		const struct known_tone *known = &tones->tones[i];
 
 		if (known->steady_ms && known->sounds[0] == newest->sound && newest->ms >= known->steady_ms && newest->share >= LEAST_SHARE)
-			tell(tones, known->tone->name, newest->ms, now_ms, found, context);
+			tell(tones, known->name, newest->ms, now_ms, found, context);
 	}
 }
 

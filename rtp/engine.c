@@ -363,16 +363,13 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 	err = rtp_codecs_check(&settings->codecs, diag);
 	if (err != PBX_OK)
 		return err;
-	if (!rtp_tones_has(settings->country)) {
-		pbx_diag_set(diag, "country", "no tones are known for '%s'", settings->country);
-		return PBX_EINVAL;
-	}
-	return PBX_OK;
+	return rtp_tones_check(&settings->tones, settings->country, diag);
 }
 
 static void take_settings(const struct rtp_settings *settings)
 {
 	rtp_engine.settings = settings;
+	rtp_tones_use(&settings->tones);
 	rtp_ear_configure(&settings->jitter_buffer);
 	rtp_mouth_configure(settings->dtx);
 	rtp_codecs_add_noise(settings->dtx);

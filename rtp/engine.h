@@ -20,6 +20,7 @@ struct rtp_settings {
 	uint32_t consent_s;
 	struct rtp_jitter_settings jitter_buffer;
 	const char *country;
+	struct pbx_list tones;
 	const char *kernel_relay;
 };
 

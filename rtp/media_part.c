@@ -476,7 +476,12 @@ static const struct pbx_setting settings[] = {
 		 .help = "As long as 97 of 100 packets need; off: initial_length_ms"),
 	PBX_BOOL(struct rtp_settings, jitter_buffer.passthrough, .initial = 0,
 		 .help = "Also between legs that could be relayed: they are decoded, and leave evenly; calls that begin from then on"),
-	PBX_TEXT(struct rtp_settings, country, .initial_text = "us", .help = "Whose call progress tones: us, uk, de, fr, it"),
+	PBX_TEXT(struct rtp_settings, country, .initial_text = "us",
+		 .help = "Whose call progress tones, as two letters: us, uk, de, fr, in, jp and forty others of ITU-T E.180"),
+	PBX_LIST(struct rtp_settings, tones, .initial_text = "",
+		 .help = "Tones of your own, before those we know: COUNTRY NAME CADENCE, as ie busy 425/500 0/500; names are dial, "
+			 "ringback, "
+			 "busy, congestion, waiting, sit; a cadence is Hz/ms, two frequencies with +, ! before it: once"),
 };
 
 /* ---- life ---- */

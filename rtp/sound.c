@@ -331,9 +331,12 @@ struct rtp_sound *rtp_sound_speak(struct core_speech *speech)
 
 struct rtp_sound *rtp_sound_tone(const char *country, const char *name)
 {
-	char key[64];
+	const char *cadence = rtp_tone_cadence(country, name);
+	char key[1024];
 
-	(void)snprintf(key, sizeof key, "tone:%s/%s", country, name); /* no path: those are absolute */
+	if (!cadence || strlen(cadence) > sizeof key - 6)
+		return NULL;
+	(void)snprintf(key, sizeof key, "tone:%s", cadence); /* no path: those are absolute */
 	struct rtp_sound *sound = find_kept(key);
 
 	if (sound) {
@@ -343,7 +346,7 @@ struct rtp_sound *rtp_sound_tone(const char *country, const char *name)
 	sound = sound_new(key);
 	if (!sound)
 		return NULL;
-	sound->result = rtp_tone_render(country, name, &sound->first, &sound->repeats);
+	sound->result = rtp_tone_render(cadence, &sound->first, &sound->repeats);
 	if (sound->result != PBX_OK) {
 		sound_free(sound);
 		return NULL;

@@ -53,7 +53,7 @@ struct rtp_sound_block *rtp_sound_block_new(void);
 /* ---- tones.c ---- */
 
 /* Fills a fresh chain of blocks. PBX_OK, PBX_ENOENT (no such tone), PBX_ENOMEM. */
-int rtp_tone_render(const char *country, const char *name, struct rtp_sound_block **ret_first, bool *ret_repeats);
+int rtp_tone_render(const char *cadence, struct rtp_sound_block **ret_first, bool *ret_repeats);
 
 /* stream.c: called by sound.c. */
 void rtp_stream_sound_ready(struct rtp_play *play);

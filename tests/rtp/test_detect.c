@@ -5,6 +5,8 @@
 #include <math.h>
 #include <rtp/detect.h>
 #include <rtp/g711.h>
+#include <rtp/sound.h>
+#include <rtp/tones.h>
 #include <sndfile.h>
 #include <spandsp.h>
 #include <stdlib.h>
@@ -517,6 +519,78 @@ START_TEST(there_are_no_tones_of_nowhere)
 }
 END_TEST
 
+/* A dozen seconds of a row of the table, as it is played. */
+static void hear_row(const char *cadence)
+{
+	struct rtp_sound_block *first = NULL;
+	bool repeats = false;
+
+	ck_assert_int_eq(rtp_tone_render(cadence, &first, &repeats), PBX_OK);
+	silence(700);
+	do
+		for (struct rtp_sound_block *block = first; block; block = atomic_load(&block->next))
+			hear(block->narrow, atomic_load(&block->used));
+	while (repeats && now_ms() < 13000);
+	silence(700);
+	for (struct rtp_sound_block *block = first, *next; block; block = next) {
+		next = atomic_load(&block->next);
+		free(block);
+	}
+}
+
+/* Where a country has one cadence for two things, the first of these is told. */
+static const char *told_as(const char *country, const char *name)
+{
+	static const char *const names[] = { "dial", "ringback", "busy", "congestion" };
+
+	for (size_t i = 0; i < 4; i++)
+		if (strcmp(rtp_tone_cadence(country, names[i]), rtp_tone_cadence(country, name)) == 0)
+			return names[i];
+	return name;
+}
+
+START_TEST(whatever_the_table_has_is_known_when_it_is_heard)
+{
+	const struct rtp_tone_row *row = &rtp_tone_rows[_i];
+	const struct pbx_detect_spec spec = { .size = sizeof spec, .what = PBX_DETECT_TONES };
+	struct rtp_tone tone;
+
+	ck_assert(rtp_tone_at(row->country[0] ? row->country : "us", row->name, 0, &tone));
+	if (!row->country[0] || strcmp(row->name, "waiting") == 0 || strcmp(row->name, "stutter") == 0 || strcmp(row->name, "sit") == 0)
+		return; /* they are for people */
+	begin_with(&spec, row->country);
+	hear_row(row->cadence);
+	ck_assert_msg(count == 1, "%s %s: %d found%s%s", row->country, row->name, count, count ? ", first " : "",
+		      count ? found[0].name : "");
+	ck_assert_str_eq(found[0].name, told_as(row->country, row->name));
+	end();
+}
+END_TEST
+
+START_TEST(a_site_has_tones_of_its_own)
+{
+	static const char *const rows[] = { "ie dial 425", "ie busy 425/500 0/500", "de busy 600/100 0/900" };
+	static const char *const bad[] = { "ie busy", "ie busy 425/500 0", "germany busy 425", "ie busy 9000/100 0/100",
+					   "ie busy 425/500,0/500" };
+	const struct pbx_list own = { rows, 3 };
+	struct pbx_diag diag = { 0 };
+
+	ck_assert(!rtp_tones_has("ie"));
+	ck_assert_int_eq(rtp_tones_check(&own, "ie", &diag), PBX_OK);
+	rtp_tones_use(&own);
+	ck_assert_str_eq(rtp_tone_cadence("ie", "busy"), "425/500 0/500");
+	ck_assert_str_eq(rtp_tone_cadence("ie", "beep"), "!1000/500");
+	ck_assert_str_eq(rtp_tone_cadence("de", "busy"), "600/100 0/900");
+	ck_assert_str_eq(rtp_tone_cadence("gb", "busy"), "400/375 0/375");
+	rtp_tones_use(NULL);
+	ck_assert_str_eq(rtp_tone_cadence("de", "busy"), "425/480 0/480");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		ck_assert_int_eq(rtp_tones_check(&(struct pbx_list){ &bad[i], 1 }, "us", &diag), PBX_EINVAL);
+	ck_assert_int_eq(rtp_tones_check(&(struct pbx_list){ NULL, 0 }, "ie", &diag), PBX_EINVAL);
+	ck_assert_ptr_nonnull(strstr(diag.text, "media.tones"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("detect");
@@ -524,6 +598,8 @@ int main(void)
 
 	tcase_set_timeout(all, 60);
 	tcase_add_loop_test(all, each_country_s_tones_are_told_apart_by_their_cadence, 0, (int)(sizeof network / sizeof network[0]));
+	tcase_add_loop_test(all, whatever_the_table_has_is_known_when_it_is_heard, 0, (int)rtp_tone_row_count);
+	tcase_add_test(all, a_site_has_tones_of_its_own);
 	tcase_add_test(all, special_information_tones_are_known);
 	tcase_add_test(all, another_tone_is_told_when_it_follows);
 	tcase_add_test(all, fax_machines_are_known_by_what_they_send);

@@ -48,7 +48,7 @@ struct pbx_detect_spec {
 	uint32_t size;
 	uint32_t what;         /* PBX_DETECT_…, or-ed */
 	bool hears;            /* what is sent to the party instead of what it says */
-	const char *country;   /* of the tones: "us", "uk", "de", "fr", "it"; NULL: the setting media.country */
+	const char *country;   /* of the tones, as media.country knows them ("us", "uk", "de"); NULL: that setting */
 	uint32_t most_ms;      /* over() follows; 0: no limit */
 	uint32_t voice_ms;     /* 300 */
 	uint32_t silence_ms;   /* 2000 */
