@@ -139,6 +139,8 @@ void core_bridge_settle(struct core_bridge *bridge)
 		(void)core_media->disconnect(a->stream);
 		bridge->connected = false;
 	}
+	if (bridge->connected)
+		core_fax_listen(bridge);
 	settle_music(a, b);
 	settle_music(b, a);
 	settle_keys(a);

@@ -5,6 +5,7 @@
  * Memory: a leg, dial or call that is over stays at its address until a posted function has said the last word about it, so code may hold a
  * pointer until it returns to the loop, and checks `state` or `over` after every call that leaves this folder. */
 #pragma once
+#include <pbx/detect.h>
 #include "calls.h"
 #include "handle.h"
 #include "log.h"
@@ -100,10 +101,12 @@ struct core_leg {
 	bool answer_said;          /* local went out in a 183 or 200 */
 	bool late_offer;           /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
-	bool fax_asks;             /* it has offered T.38, and its partner is being asked */
-	bool fax_asked;            /* we have offered it T.38 */
-	bool fax_due;              /* and shall do so again: it was busy */
-	struct core_addr fax_from; /* of that offer */
+	bool fax_asks;               /* it has offered T.38, and its partner is being asked */
+	bool fax_asked;              /* we have offered it T.38 */
+	bool fax_due;                /* and shall do so again: it was busy */
+	bool fax_calls;              /* it is a fax machine, which has called (CNG) */
+	pbx_detection fax_detection; /* that listens for one; 0: none */
+	struct core_addr fax_from;   /* of that offer */
 	struct core_t38 fax_wish;
 	pbx_timer update_timer;
 	uint64_t play_tag;      /* of what plays now; 0: nothing that anybody waits for */
@@ -294,8 +297,12 @@ struct core_codec_policy core_media_policy(void);
 /* ---- leg_fax.c ---- */
 void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer);               /* of T.38: it is answered, now or later */
 void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer); /* to ours */
-void core_fax_alone(struct core_leg *leg); /* the partner whom we asked on its behalf has gone */
-void core_fax_back(struct core_leg *leg);  /* it speaks again: so is its partner to do */
+/* The answer to an offer of nothing but T.38, which a leg begins with; other: who it will talk to, or NULL. Into leg->local, and its stream turns.
+ * PBX_ENOTSUP (it may not have T.38, or other does not speak G.711). */
+int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other);
+void core_fax_listen(struct core_bridge *bridge); /* its parties talk: fax machines are listened for, where that is wanted */
+void core_fax_alone(struct core_leg *leg);        /* the partner whom we asked on its behalf has gone */
+void core_fax_back(struct core_leg *leg);         /* it speaks again: so is its partner to do */
 /* Offers T.38 to who may have it, at once or when an exchange that is under way is over. PBX_OK, PBX_ENOTSUP, PBX_ESTATE, PBX_ENOMEM. */
 int core_fax_ask(struct core_leg *leg);
 

@@ -280,6 +280,8 @@ void core_leg_answered_now(struct core_leg *leg)
 
 static bool has_speech(const struct core_media_desc *offer)
 {
+	if (offer->t38.on)
+		return true; /* of a fax: who it is for decides */
 	for (uint8_t i = 0; i < offer->codec_count; i++)
 		if (strcasecmp(offer->codecs[i].name, "telephone-event") != 0 && strcasecmp(offer->codecs[i].name, "CN") != 0)
 			return true;

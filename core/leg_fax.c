@@ -8,6 +8,9 @@
  *    that one may not, or says no, and speaks G.711       a gateway stands between them, where the settings want one
  *    else                                                 488, and both stay with audio
  *
+ * A machine that never asks is heard, where media.fax_detect wants that: then we ask who may have a gateway. A call may also begin with T.38 and nothing
+ * else: what does not end here is translated.
+ *
  * The way back is an ordinary offer of audio, after which the other leg is offered audio, too. Nobody knows T.38 with encryption: an encrypted leg
  * stays with audio. */
 #include "calls_inner.h"
@@ -180,7 +183,8 @@ void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer
 void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer)
 {
 	struct core_leg *partner = core_bridge_peer(leg);
-	bool agreed = result == PBX_OK && answer && answer->present && answer->t38.on && turn(leg, answer, false) == PBX_OK;
+	bool translates = partner && !partner->fax_asks && !partner->config.t38.on; /* we asked because a machine was heard */
+	bool agreed = result == PBX_OK && answer && answer->present && answer->t38.on && turn(leg, answer, translates) == PBX_OK;
 
 	leg->fax_asked = false;
 	if (agreed)
@@ -195,8 +199,87 @@ void core_fax_on_answer(struct core_leg *leg, int result, const struct core_medi
 		translate(partner, leg, &offer);
 }
 
+/* ---- a leg begins with T.38 ---- */
+
+int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other)
+{
+	uint32_t policy = policy_of(leg);
+	const struct core_t38 says = our_t38(&leg->remote.t38);
+	const struct core_media_desc offer = leg->remote;
+
+	if (policy == CORE_FAX_OFF || (other && (policy != CORE_FAX_GATEWAY || !speaks_g711(other))))
+		return PBX_ENOTSUP;
+	int err = turn(leg, &offer, other != NULL);
+
+	if (err == PBX_OK)
+		leg->local = describe(leg, &says);
+	return err;
+}
+
+/* ---- a machine is heard ---- */
+
+static bool wants_gateway(const struct core_leg *leg)
+{
+	const struct core_leg *partner = core_bridge_peer(leg);
+
+	return partner && may_have_t38(leg) && policy_of(leg) == CORE_FAX_GATEWAY && !leg->config.t38.on && speaks_g711(partner);
+}
+
+/* CED alone may be a modem's: a machine that called was heard before, or T.30 begins (preamble). */
+static void on_heard(void *self, pbx_detection detection, const struct pbx_detected *found)
+{
+	struct core_leg *leg = self, *partner = core_bridge_peer(leg);
+
+	(void)detection;
+	if (!partner)
+		return;
+	if (strcmp(found->name, "cng") == 0) {
+		leg->fax_calls = true;
+		return;
+	}
+	if (strcmp(found->name, "ced") == 0 && !partner->fax_calls)
+		return;
+	core_log(PBX_LOG_INFO, "calls", leg->call->id, "fax_heard", "leg=%s sound=%s", leg->id, found->name);
+	if (wants_gateway(partner))
+		(void)core_fax_ask(partner); /* refused: it stays with audio */
+	else if (wants_gateway(leg))
+		(void)core_fax_ask(leg);
+}
+
+static void on_heard_no_more(void *self, pbx_detection detection, uint32_t how)
+{
+	struct core_leg *leg = self;
+
+	(void)detection, (void)how;
+	leg->fax_detection.id = 0;
+}
+
+static void listen_to(struct core_leg *leg)
+{
+	const struct pbx_detect_spec spec = { .size = sizeof spec, .what = PBX_DETECT_FAX };
+	const struct pbx_detect_watcher watcher = { .size = sizeof watcher, .found = on_heard, .over = on_heard_no_more };
+
+	if (!leg->fax_detection.id &&
+	    core_media->detect_start(core_self(), leg->stream, &spec, &watcher, leg, &leg->fax_detection) != PBX_OK)
+		core_log(PBX_LOG_WARN, "calls", leg->call->id, "fax_not_heard", "leg=%s", leg->id); /* no memory */
+}
+
+void core_fax_listen(struct core_bridge *bridge)
+{
+	struct core_leg *a = bridge->legs[0], *b = bridge->legs[1];
+
+	if (!core_media_policy().hears_faxes || !core_media->detect_start || (!wants_gateway(a) && !wants_gateway(b)))
+		return;
+	listen_to(a);
+	listen_to(b);
+}
+
 void core_fax_alone(struct core_leg *leg)
 {
+	if (leg->fax_detection.id)
+		(void)core_media->detect_stop(leg->fax_detection);
+	leg->fax_detection.id = 0;
+	leg->fax_calls = false;
 	if (leg->fax_asks)
 		refuse(leg);
 }

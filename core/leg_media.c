@@ -435,6 +435,9 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 		return core_leg_make_offer(leg, other, direction);
 	}
 
+	if (leg->remote.t38.on)
+		return core_fax_answer_first(leg, other);
+
 	struct core_media_desc answer;
 	struct core_stream_config config;
 	err = answer_from_lists(leg, other, false, direction, &answer, &config);

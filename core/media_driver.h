@@ -108,6 +108,7 @@ struct core_codec_policy {
 	uint32_t transcode;
 	bool prefers_own; /* in answers: our order, not the offer's */
 	uint32_t t38;     /* CORE_FAX_…, for whom nobody says otherwise */
+	bool hears_faxes; /* a gateway begins when a fax machine is heard, too */
 };
 
 /* What a stream plays to its peer. */

@@ -18,11 +18,12 @@
 #define MOST_TONES 12u
 #define MOST_SOUNDS 16u
 #define MOST_HERTZ 20u
-#define HISTORY 6u
+#define HISTORY 9u
 #define NONE UINT32_MAX           /* no sound of ours */
 #define LEAST_POWER (80.0 * 80.0) /* -49 dBFS */
 #define EDGE_SHARE 0.5            /* half of the window is tone: edges are where they were, 25 ms later */
 #define LEAST_SHARE 0.75          /* and somewhere in a segment there is nothing else */
+#define LEAST_SWINGING_SHARE 0.6  /* the rest is beside it */
 #define LEAST_PART 0.15           /* of a sound of two, for each */
 #define LEAST_SEGMENT_MS 30u
 #define TOLERANCE_MS 45u /* or a quarter */
@@ -163,12 +164,23 @@ static double share_at(const struct rtp_tones *tones, double hz, double power)
 	return 2 * (last * last + before * before - turn * last * before) / (WINDOW * power * WINDOW);
 }
 
-static double share_of(const struct sound *sound, const double *shares)
+/* One tone that lies between two looks like both of them while the window is not full of it. */
+static bool is_one_between(const struct rtp_tones *tones, const struct sound *sound, const double *shares)
 {
-	double first = shares[sound->first], second = sound->second == NONE ? first : shares[sound->second];
-	double sum = sound->second == NONE ? first : first + second;
+	for (uint32_t i = 0; i < tones->hertz_count; i++)
+		if (tones->hertz[i] > tones->hertz[sound->first] && tones->hertz[i] < tones->hertz[sound->second] &&
+		    shares[i] > fmax(shares[sound->first], shares[sound->second]))
+			return true;
+	return false;
+}
 
-	return fmin(first, second) >= LEAST_PART * sum ? sum : 0;
+static double share_of(const struct rtp_tones *tones, const struct sound *sound, const double *shares)
+{
+	if (sound->second == NONE)
+		return shares[sound->first];
+	double first = shares[sound->first], second = shares[sound->second], sum = first + second;
+
+	return fmin(first, second) >= LEAST_PART * sum && !is_one_between(tones, sound, shares) ? sum : 0;
 }
 
 /* The sound of the window; power: its mean square. */
@@ -183,7 +195,7 @@ static uint32_t sound_of(const struct rtp_tones *tones, double power, double *re
 	for (uint32_t i = 0; i < tones->hertz_count; i++)
 		shares[i] = share_at(tones, tones->hertz[i], power);
 	for (uint32_t i = 0; i < tones->sound_count; i++) {
-		double share = share_of(&tones->sounds[i], shares);
+		double share = share_of(tones, &tones->sounds[i], shares);
 
 		if (share >= EDGE_SHARE && share > *ret_share) {
 			best = i;
@@ -232,8 +244,8 @@ static uint32_t heard_of(const struct rtp_tones *tones, const struct known_tone 
 	uint32_t ms = 0, fitting = 0, needed = known->tone.ends ? known->steps : 3;
 	double power = power_of_tone(tones);
 
-	for (; fitting + 1 < HISTORY && fitting < known->steps + 1; fitting++) {
-		uint32_t step = (last + (known->steps + 1) * known->steps - fitting) % known->steps;
+	for (; fitting + 1 < HISTORY; fitting++) {
+		uint32_t step = (last + HISTORY * known->steps - fitting) % known->steps;
 		const struct segment *segment = &tones->history[1 + fitting];
 
 		if (!fits(segment, known->sounds[step], known->tone.steps[step].ms, power))
@@ -246,6 +258,8 @@ static uint32_t heard_of(const struct rtp_tones *tones, const struct known_tone 
 			break;
 		}
 	}
+	if (fitting && tones->history[fitting].sound == NONE) /* a silence before it says nothing */
+		ms -= tones->history[fitting--].ms;
 	return fitting >= needed ? ms : 0;
 }
 
@@ -259,21 +273,36 @@ static void tell(struct rtp_tones *tones, const char *name, uint32_t for_ms, uin
 		      .what = PBX_DETECT_TONES, .name = name, .began_ms = ended_ms > for_ms ? ended_ms - for_ms : 0, .for_ms = for_ms });
 }
 
-/* A segment has ended, at that time. */
+/* How long it has been heard, whichever of its steps has just ended; 0: it is not it. */
+static uint32_t longest_of(const struct rtp_tones *tones, const struct known_tone *known)
+{
+	uint32_t longest_ms = 0;
+
+	for (uint32_t step = known->tone.ends ? known->steps - 1 : 0; step < known->steps; step++) {
+		uint32_t heard_ms = heard_of(tones, known, step);
+
+		longest_ms = heard_ms > longest_ms ? heard_ms : longest_ms;
+	}
+	return longest_ms;
+}
+
+/* A segment has ended, at that time. A cadence may be a part of another: the one of which most was heard is it. */
 static void look_back(struct rtp_tones *tones, uint64_t ended_ms, rtp_found_fn found, void *context)
 {
+	const struct known_tone *best = NULL;
+	uint32_t best_ms = 0;
+
 	for (uint32_t i = 0; i < tones->tone_count; i++) {
 		const struct known_tone *known = &tones->tones[i];
+		uint32_t heard_ms = known->steady_ms ? 0 : longest_of(tones, known);
 
-		for (uint32_t step = 0; !known->steady_ms && step < known->steps; step++) {
-			uint32_t heard_ms = known->tone.ends && step + 1 < known->steps ? 0 : heard_of(tones, known, step);
-
-			if (heard_ms) {
-				tell(tones, known->name, heard_ms, ended_ms, found, context);
-				return;
-			}
+		if (heard_ms > best_ms) {
+			best = known;
+			best_ms = heard_ms;
 		}
 	}
+	if (best)
+		tell(tones, best->name, best_ms, ended_ms, found, context);
 }
 
 static void look_at_newest(struct rtp_tones *tones, uint64_t now_ms, rtp_found_fn found, void *context)
@@ -285,7 +314,8 @@ static void look_at_newest(struct rtp_tones *tones, uint64_t now_ms, rtp_found_f
 	for (uint32_t i = 0; newest->sound != NONE && i < tones->tone_count; i++) {
 		const struct known_tone *known = &tones->tones[i];
 
-		if (known->steady_ms && known->sounds[0] == newest->sound && newest->ms >= known->steady_ms && newest->share >= LEAST_SHARE)
+		if (known->steady_ms && known->sounds[0] == newest->sound && newest->ms >= known->steady_ms &&
+		    newest->share >= (known->tone.steps[0].swings_hz ? LEAST_SWINGING_SHARE : LEAST_SHARE))
 			tell(tones, known->name, newest->ms, now_ms, found, context);
 	}
 }

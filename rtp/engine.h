@@ -15,6 +15,7 @@ struct rtp_settings {
 	struct pbx_list srtp_suites;
 	struct pbx_list codecs;
 	const char *transcode, *prefer, *t38;
+	bool fax_detect;
 	bool dtx;
 	const char *ice;
 	uint32_t consent_s;

@@ -39,6 +39,14 @@ static void give_back(struct rtp_fax *fax)
 	faxes.common->wake();
 }
 
+void rtp_fax_tell_page(struct rtp_fax *fax)
+{
+	if (atomic_exchange(&fax->page_told, true))
+		return; /* it sees this one, too */
+	rtp_queue_push(&faxes.common->returns, &fax->page.command.node);
+	faxes.common->wake();
+}
+
 static void obey(struct rtp_fax_order *order)
 {
 	if (!rtp_fax_open(order->fax)) {
@@ -147,8 +155,9 @@ static struct rtp_fax *fax_new(struct rtp_stream *first, struct rtp_stream *seco
 	fax->line_count = second ? 2 : 1;
 	fax->streams[0] = first;
 	fax->streams[1] = second;
-	fax->start.fax = fax->over.fax = fax;
+	fax->start.fax = fax->over.fax = fax->page.fax = fax;
 	fax->over.command.kind = RTP_FAX_OVER;
+	fax->page.command.kind = RTP_FAX_PAGE;
 	for (uint32_t i = 0; i < fax->line_count; i++) {
 		rtp_line_init(&fax->lines[i], fax);
 		set_line(&fax->lines[i], &fax->streams[i]->config);
@@ -214,10 +223,21 @@ static void tell_done(struct rtp_fax *fax)
 		CORE_INTO(owner, fax->watcher.done(fax->self, (pbx_fax){ fax->id }, &fax->result));
 }
 
+static void tell_page(struct rtp_fax *fax)
+{
+	atomic_store(&fax->page_told, false);
+	if (fax->owner && fax->watcher.page)
+		CORE_INTO(fax->owner, fax->watcher.page(fax->self, (pbx_fax){ fax->id }, rtp_read(&fax->pages)));
+}
+
 void rtp_fax_returned(struct rtp_command *command)
 {
 	struct rtp_fax *fax = ((struct rtp_fax_order *)command)->fax;
 
+	if (command->kind == RTP_FAX_PAGE) {
+		tell_page(fax);
+		return;
+	}
 	fax->is_over = true;
 	end(fax);
 	tell_done(fax);

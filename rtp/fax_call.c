@@ -56,7 +56,11 @@ static void on_page(struct rtp_fax *fax, t30_state_t *t30)
 	t30_stats_t stats;
 
 	t30_get_transfer_statistics(t30, &stats);
-	rtp_write(&fax->pages, (uint32_t)(fax->spec.what == PBX_FAX_SEND ? stats.pages_tx : stats.pages_rx));
+	uint32_t pages = (uint32_t)(fax->spec.what == PBX_FAX_SEND ? stats.pages_tx : stats.pages_rx), before = rtp_read(&fax->pages);
+
+	rtp_write(&fax->pages, pages);
+	if (pages > before)
+		rtp_fax_tell_page(fax);
 }
 
 static int on_phase_d(t30_state_t *t30, void *context, int result)

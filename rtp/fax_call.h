@@ -8,6 +8,7 @@
 
 #define RTP_FAX_START (RTP_FAX_COMMANDS + 0u)
 #define RTP_FAX_OVER (RTP_FAX_COMMANDS + 1u) /* from the thread, which knows nothing of it any more */
+#define RTP_FAX_PAGE (RTP_FAX_COMMANDS + 2u) /* from the thread: there are more pages; before OVER */
 
 #define RTP_FAX_TICK_SAMPLES 160
 #define RTP_FAX_AHEAD 3u /* frames that the thread is ahead of the worker */
@@ -27,6 +28,7 @@ struct rtp_fax {
 	char path[4096], station[21], header[51];
 	_Atomic bool stops; /* the loop wants its end */
 	_Atomic uint32_t pages;
+	_Atomic bool page_told; /* .page is on its way to the loop */
 
 	/* [loop] */
 	uint64_t id;                   /* 0: a gateway */
@@ -38,7 +40,7 @@ struct rtp_fax {
 	struct pbx_host *owner; /* NULL: nobody wants to know the end */
 	struct pbx_fax_watcher watcher;
 	void *self;
-	struct rtp_fax_order start, over;
+	struct rtp_fax_order start, over, page;
 
 	/* The thread's. */
 	struct rtp_fax *next;
@@ -61,7 +63,8 @@ static inline bool rtp_fax_is_gateway(const struct rtp_fax *fax)
 
 /* ---- fax_call.c: the thread's ---- */
 
-bool rtp_fax_open(struct rtp_fax *fax); /* false: no memory */
+void rtp_fax_tell_page(struct rtp_fax *fax); /* fax.c: the loop is to look at .pages */
+bool rtp_fax_open(struct rtp_fax *fax);      /* false: no memory */
 /* 20 ms of it. False: it is over. */
 bool rtp_fax_tick(struct rtp_fax *fax);
 void rtp_fax_close(struct rtp_fax *fax); /* what came of it is in .result */

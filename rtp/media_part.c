@@ -455,6 +455,10 @@ static const struct pbx_setting settings[] = {
 	PBX_CHOICE(struct rtp_settings, t38, .initial_text = "gateway", .choices = PBX_CHOICES("off", "pass", "gateway"),
 		   .help = "Fax by T.38: no (off), where both parties take it (pass), to and from G.711 where one does not, too (gateway). "
 			   "Accounts and trunks may say otherwise"),
+	PBX_BOOL(struct rtp_settings, fax_detect, .initial = 0,
+		 .help = "Listen for fax machines in calls with who may have a gateway (t38: gateway), and offer it T.38 when one answers; "
+			 "off: a "
+			 "gateway begins when a party asks for T.38. Such calls are not relayed by the kernel"),
 	PBX_CHOICE(
 		struct rtp_settings, ice, .initial_text = "full", .choices = PBX_CHOICES("off", "lite", "full"),
 		.help = "How peers that speak ICE are found: not (off), by answering them (lite: for a server that everybody reaches), by "

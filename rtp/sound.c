@@ -6,6 +6,7 @@
  * limit; a file that has changed meanwhile is decoded again.
  */
 #include "sound.h"
+#include "tones.h"
 #include "decoder.h"
 #include "speech.h"
 

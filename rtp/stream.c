@@ -433,6 +433,7 @@ static void driver_codec_policy(struct core_codec_policy *ret_policy)
 							       : strcmp(transcode, "always") == 0 ? CORE_TRANSCODE_ALWAYS
 												  : CORE_TRANSCODE_AUTO,
 						  .prefers_own = strcmp(rtp_engine.settings->prefer, "local") == 0,
+						  .hears_faxes = rtp_engine.settings->fax_detect,
 						  .t38 = strcmp(rtp_engine.settings->t38, "off") == 0    ? CORE_FAX_OFF
 							 : strcmp(rtp_engine.settings->t38, "pass") == 0 ? CORE_FAX_PASS
 													 : CORE_FAX_GATEWAY };

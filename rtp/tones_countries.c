@@ -54,7 +54,7 @@ const struct rtp_tone_row rtp_tone_rows[] = {
 	{ "au", "dial", "413+438" },
 	{ "au", "ringback", "413+438/400 0/200 413+438/400 0/2000" },
 	{ "au", "busy", "425/375 0/375" },
-	{ "au", "congestion", "425/375 0/375 420/375 0/375" },
+	{ "au", "congestion", "425/375 0/375" }, /* every other one softer */
 	{ "au", "waiting", "425/200 0/200 425/200 0/4400" },
 
 	{ "be", "dial", "425" },

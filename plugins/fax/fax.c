@@ -5,6 +5,7 @@
  * events, requests.c what people ask. Modems and T.38 are the core's (pbx/fax.h).
  */
 #include "fax.h"
+#include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
 
@@ -16,7 +17,7 @@ static const struct pbx_setting inbox_rows[] = {
 
 static const struct pbx_setting settings[] = {
 	PBX_OBJECTS(struct fax_settings, inboxes, .fields = PBX_TABLE(inbox_rows), .object_size = sizeof(struct inbox_row),
-		    .flags = PBX_SETTING_RESTART, .help = "Numbers that receive faxes"),
+		    .help = "Numbers that receive faxes"),
 	PBX_TEXT(struct fax_settings, station, .initial_text = "", .most = 20,
 		 .help = "Our number as the other machine shows it: digits, blanks, +"),
 	PBX_TEXT(struct fax_settings, header, .initial_text = "", .most = 50,
@@ -69,6 +70,7 @@ static const struct pbx_field event_fields[] = {
 	{ "reason", PBX_TYPE_TEXT, "What went wrong; empty: nothing" },
 };
 static const struct pbx_event_type events[] = {
+	{ "fax.page", "A page has gone over, while the fax lasts; .pages so far", PBX_TABLE(event_fields) },
 	{ "fax.received", "Pages have come; with a reason, not all of them", PBX_TABLE(event_fields) },
 	{ "fax.sent", "All pages have arrived", PBX_TABLE(event_fields) },
 	{ "fax.failed", "A fax was not received, or is given up", PBX_TABLE(event_fields) },
@@ -143,7 +145,7 @@ static const struct pbx_arg send_file_args[] = {
 	  .flags = PBX_ARG_REQUIRED,
 	  .least = 2,
 	  .most = 4000,
-	  .help = "Path of a TIFF that pbxd may read" },
+	  .help = "Path of a TIFF or PDF that pbxd may read" },
 	FROM_ARG(0),
 };
 
@@ -157,7 +159,7 @@ static const struct pbx_route routes[] = {
 	ROUTE("GET", "/faxes/inboxes", on_inboxes, "fax:read", "Numbers that receive faxes", .reply = PBX_TABLE(inbox_fields)),
 	ROUTE("GET", "/faxes/{id}", on_show, "fax:read", "One fax", .args = PBX_TABLE(id_args), .reply = PBX_TABLE(row_fields)),
 	ROUTE("GET", "/faxes/{id}/file", on_file, "fax:read", "Its pages", .args = PBX_TABLE(file_args)),
-	ROUTE("POST", "/faxes", on_send, "fax:write", "Send the pages of a TIFF, which is the body", .args = PBX_TABLE(send_args),
+	ROUTE("POST", "/faxes", on_send, "fax:write", "Send the pages of a TIFF or PDF, which is the body", .args = PBX_TABLE(send_args),
 	      .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY, .reply = PBX_TABLE(sent_fields)),
 	ROUTE("DELETE", "/faxes/{id}", on_delete, "fax:write", "Delete a fax and its pages; one that is under way is given up",
 	      .args = PBX_TABLE(id_args), .flags = PBX_ROUTE_WRITES),
@@ -171,7 +173,7 @@ static const struct pbx_command commands[] = {
 	  .columns = "id,direction,state,from,to,pages,t38,reason" },
 	{ .words = "fax show", .handle = on_show, .help = "One fax", .args = PBX_TABLE(id_args) },
 	{ .words = "fax inboxes", .handle = on_inboxes, .help = "Numbers that receive faxes", .columns = "number,name,station" },
-	{ .words = "fax send", .handle = on_send_file, .help = "Send the pages of a TIFF", .args = PBX_TABLE(send_file_args) },
+	{ .words = "fax send", .handle = on_send_file, .help = "Send the pages of a TIFF or PDF", .args = PBX_TABLE(send_file_args) },
 	{ .words = "fax delete", .handle = on_delete, .help = "Delete a fax and its pages", .args = PBX_TABLE(id_args) },
 };
 
@@ -199,18 +201,22 @@ static int fax_load(void *self)
 static int fax_start(void *self)
 {
 	struct plugin *plugin = self;
-	const struct pbx_objects *inboxes = &plugin->settings->inboxes;
+	struct pbx_diag diag = { 0 };
+	int err = inboxes_claim(plugin, &plugin->settings->inboxes, &diag);
 
-	for (uint32_t at = 0; at < inboxes->count; at++) {
-		const struct inbox_row *inbox = (const struct inbox_row *)((const char *)inboxes->rows + (size_t)at * inboxes->row_size);
-		int err = plugin->calls->claim(plugin->host, inbox->number, fax_on_dialled, plugin);
-
-		if (err != PBX_OK) {
-			pbx_error(plugin->host, "inbox_not_claimed", "number=%s result=%d", inbox->number, err);
-			return err;
-		}
+	if (err != PBX_OK) {
+		pbx_error(plugin->host, "inbox_not_claimed", "result=%d reason=\"%s\"", err, diag.text);
+		return err;
 	}
 	return send_start(plugin);
+}
+
+/* A number whose inbox has gone stays ours and is answered with 404 until the plugin is started anew. */
+static int fax_reload(void *self, const void *proposed, struct pbx_diag *diag)
+{
+	const struct fax_settings *wanted = proposed;
+
+	return inboxes_claim(self, &wanted->inboxes, diag);
 }
 
 static void fax_drain(void *self)
@@ -220,7 +226,13 @@ static void fax_drain(void *self)
 
 static void fax_unload(void *self)
 {
-	jobs_free(self);
+	struct plugin *plugin = self;
+
+	jobs_free(plugin);
+	for (struct claimed *claimed = plugin->claimed, *next; claimed; claimed = next) {
+		next = claimed->next;
+		free(claimed);
+	}
 }
 
 PBX_PLUGIN(fax)
@@ -240,6 +252,7 @@ PBX_PLUGIN(fax)
 	.events = PBX_TABLE(events),
 	.load = fax_load,
 	.start = fax_start,
+	.reload = fax_reload,
 	.drain = fax_drain,
 	.unload = fax_unload,
 };

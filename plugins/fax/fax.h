@@ -16,6 +16,7 @@
 #define NUMBER_SIZE 64u
 #define PATH_SIZE 4096u
 #define REASON_SIZE 128u
+#define MOST_PAGES 500
 
 #define METRIC_FAXES 0u
 #define METRIC_PAGES 1u
@@ -47,6 +48,12 @@ struct job {
 	int lock_fd; /* of its file, while the fax is ours to send; -1: none */
 };
 
+/* A number that is ours until the plugin stops, whether there is an inbox for it now or not. */
+struct claimed {
+	struct claimed *next;
+	char number[NUMBER_SIZE];
+};
+
 struct plugin {
 	PBX_INSTANCE(struct fax_settings);
 	const struct pbx_calls *calls;
@@ -59,6 +66,7 @@ struct plugin {
 	const struct pbx_metrics *metrics;
 	const char *folder;
 	struct job *jobs;
+	struct claimed *claimed;
 	bool draining; /* another version of us goes on */
 };
 
@@ -75,12 +83,15 @@ struct job *job_find(struct plugin *plugin, const char *id);
 void jobs_free(struct plugin *plugin);
 /* Its leg is answered and ours: pages go over. An error: it has not begun. */
 int job_begin(struct job *job, const struct pbx_fax_watcher *watcher);
+void job_on_page(void *self, pbx_fax fax, uint32_t pages); /* of both watchers */
 /* One that will not go on: hangs up what there is of its call. */
 void job_hang_up(struct job *job);
 
 /* ---- receive.c, send.c ---- */
 
 void fax_on_dialled(void *self, pbx_leg leg);
+/* Takes the numbers of these inboxes that are not ours yet. PBX_OK, PBX_EEXIST and so on with a sentence: somebody else has one. */
+int inboxes_claim(struct plugin *plugin, const struct pbx_objects *inboxes, struct pbx_diag *diag);
 /* From here on it is ours to send, and nobody else's: an old version of the plugin beside a new one holds what it has begun. PBX_OK, PBX_EBUSY
  * (somebody has it), PBX_EIO (its file is gone). */
 int send_claim(struct job *job);
@@ -104,10 +115,15 @@ struct pbx_json *row_json(const struct plugin *plugin, const struct pbx_rows *ro
 /* fax.received, fax.sent or fax.failed. */
 void row_tell(struct job *job, const char *type, const struct pbx_fax_result *result);
 
-/* ---- pages.c: [any] ---- */
+/* Pages have gone over while it lasts: its row and fax.page. */
+void row_page(struct job *job, uint32_t pages);
+
+/* ---- pages.c, convert.c: [any] ---- */
 
 /* Whether a file may be faxed: black and white, 1 to 500 pages of a width that fax has. PBX_OK, PBX_EINVAL with a sentence. */
 int pages_check(const char *path, char ret_reason[REASON_SIZE]);
+/* Fax pages of a PDF. PBX_OK, PBX_EINVAL with a sentence, PBX_ENOTSUP with one (nobody here can). [work] */
+int convert_pdf(const char *pdf, const char *tiff, char ret_reason[REASON_SIZE]);
 /* The same pages as a PDF, for a TIFF in T.6 as it was received; owned. PBX_OK, PBX_ENOTSUP (another compression), PBX_EIO, PBX_ENOMEM. */
 int pages_to_pdf(const char *path, char **ret_pdf, size_t *ret_size);
 

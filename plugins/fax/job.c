@@ -103,6 +103,12 @@ int job_begin(struct job *job, const struct pbx_fax_watcher *watcher)
 	return plugin->faxes->begin(plugin->host, job->leg, &spec, watcher, job, &job->fax);
 }
 
+void job_on_page(void *self, pbx_fax fax, uint32_t pages)
+{
+	(void)fax;
+	row_page(self, pages);
+}
+
 void job_hang_up(struct job *job)
 {
 	if (job->leg.id)

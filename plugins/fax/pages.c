@@ -9,7 +9,6 @@
 #include <string.h>
 #include <tiffio.h>
 
-#define MOST_PAGES 500
 #define POINTS_PER_INCH 72.0
 
 /* ---- may it be sent ---- */

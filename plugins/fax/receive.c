@@ -2,6 +2,7 @@
  * receive - a number of an inbox is dialled: we answer, and take the pages
  */
 #include "fax.h"
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ static void on_done(void *self, pbx_fax fax, const struct pbx_fax_result *result
 	over(self, result);
 }
 
-static const struct pbx_fax_watcher watcher = { .size = sizeof watcher, .done = on_done };
+static const struct pbx_fax_watcher watcher = { .size = sizeof watcher, .done = on_done, .page = job_on_page };
 
 static void not_begun(struct job *job, const char *reason)
 {
@@ -82,6 +83,45 @@ static const struct inbox_row *inbox_of(const struct plugin *plugin, const char 
 	return NULL;
 }
 
+static bool is_claimed(const struct plugin *plugin, const char *number)
+{
+	const struct claimed *claimed = plugin->claimed;
+
+	while (claimed && strcmp(claimed->number, number) != 0)
+		claimed = claimed->next;
+	return claimed;
+}
+
+static int claim(struct plugin *plugin, const char *number)
+{
+	struct claimed *claimed = calloc(1, sizeof *claimed);
+	int err = claimed ? plugin->calls->claim(plugin->host, number, fax_on_dialled, plugin) : PBX_ENOMEM;
+
+	if (err != PBX_OK) {
+		free(claimed);
+		return err;
+	}
+	(void)snprintf(claimed->number, sizeof claimed->number, "%s", number);
+	claimed->next = plugin->claimed;
+	plugin->claimed = claimed;
+	return PBX_OK;
+}
+
+int inboxes_claim(struct plugin *plugin, const struct pbx_objects *inboxes, struct pbx_diag *diag)
+{
+	for (uint32_t at = 0; at < inboxes->count; at++) {
+		const struct inbox_row *inbox = (const struct inbox_row *)((const char *)inboxes->rows + (size_t)at * inboxes->row_size);
+		int err = is_claimed(plugin, inbox->number) ? PBX_OK : claim(plugin, inbox->number);
+
+		if (err == PBX_OK)
+			continue;
+		pbx_diag_set(diag, "inboxes", "%s cannot be an inbox: %s", inbox->number,
+			     err == PBX_ENOMEM ? "there is no memory" : "another feature answers that number");
+		return err;
+	}
+	return PBX_OK;
+}
+
 void fax_on_dialled(void *self, pbx_leg leg)
 {
 	struct plugin *plugin = self;
@@ -92,10 +132,15 @@ void fax_on_dialled(void *self, pbx_leg leg)
 		return; /* it gets 500 */
 	const struct inbox_row *inbox = inbox_of(plugin, info.dialled);
 
+	if (!inbox) { /* taken out of the settings since we began */
+		job_finish(job);
+		(void)plugin->calls->hangup(leg, PBX_CAUSE_NOT_FOUND);
+		return;
+	}
 	(void)snprintf(job->inbox, sizeof job->inbox, "%s", info.dialled);
 	(void)snprintf(job->from, sizeof job->from, "%s", info.number);
 	(void)snprintf(job->to, sizeof job->to, "%s", info.dialled);
-	if (inbox && inbox->station[0])
+	if (inbox->station[0])
 		(void)snprintf(job->station, sizeof job->station, "%s", inbox->station);
 	if (job_control(job, leg, &controller) != PBX_OK) {
 		job_finish(job);

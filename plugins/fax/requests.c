@@ -217,6 +217,24 @@ static int write_whole(const char *path, const char *data, size_t size)
 	return good ? PBX_OK : errno == ENOSPC ? PBX_ENOSPC : PBX_EIO;
 }
 
+static bool is_pdf(const struct asked *asked)
+{
+	return asked->size > 5 && memcmp(asked->data, "%PDF-", 5) == 0;
+}
+
+static int keep_pdf(struct asked *asked)
+{
+	char pdf[PATH_SIZE + 4];
+
+	(void)snprintf(pdf, sizeof pdf, "%s.pdf", asked->path);
+	int err = write_whole(pdf, asked->data, asked->size);
+
+	if (err == PBX_OK)
+		err = convert_pdf(pdf, asked->path, asked->reason);
+	(void)unlink(pdf); /* or it has never been there */
+	return err;
+}
+
 static void keep_file(void *job) /* [work] */
 {
 	struct asked *asked = job;
@@ -226,7 +244,7 @@ static void keep_file(void *job) /* [work] */
 		(void)snprintf(asked->reason, sizeof asked->reason, "there is no such file, or pbxd may not read it");
 		return;
 	}
-	asked->err = write_whole(asked->path, asked->data, asked->size);
+	asked->err = is_pdf(asked) ? keep_pdf(asked) : write_whole(asked->path, asked->data, asked->size);
 	if (asked->err == PBX_OK)
 		asked->err = pages_check(asked->path, asked->reason);
 	if (asked->err != PBX_OK)
@@ -242,7 +260,9 @@ static void on_kept(void *self, void *job, int status)
 	if (asked->err == PBX_OK && status == PBX_OK)
 		asked->err = send_claim(sent);
 	if (status != PBX_OK || asked->err != PBX_OK) {
-		if (status == PBX_OK && asked->reason[0])
+		if (status == PBX_OK && asked->err == PBX_ENOTSUP)
+			(void)plugin->requests->fail(asked->request, 503, "no_ghostscript", NULL, "%s", asked->reason);
+		else if (status == PBX_OK && asked->reason[0])
 			(void)plugin->requests->fail(asked->request, 422, "bad_pages", NULL, "%s", asked->reason);
 		else if (status == PBX_OK)
 			(void)plugin->requests->fail(asked->request, 503, "disk", NULL, "the file cannot be kept: is the disk full?");
@@ -298,7 +318,7 @@ void on_send(void *self, pbx_request request)
 	const char *body = plugin->requests->raw(request, &size);
 
 	if (!body || size == 0)
-		(void)plugin->requests->fail(request, 400, "no_pages", NULL, "the body is to be a TIFF of fax pages");
+		(void)plugin->requests->fail(request, 400, "no_pages", NULL, "the body is to be a TIFF of fax pages, or a PDF");
 	else if (size > (size_t)plugin->settings->most_mib << 20)
 		(void)plugin->requests->fail(request, 413, "too_long", NULL, "a file may have %u MiB (fax.most_mib)",
 					     plugin->settings->most_mib);

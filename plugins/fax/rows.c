@@ -91,3 +91,13 @@ void row_tell(struct job *job, const char *type, const struct pbx_fax_result *re
 	(void)json->set_text(data, "reason", result->reason);
 	(void)plugin->bus->publish(plugin->host, type, (pbx_call){ 0 }, data); /* the event log says itself what it cannot store */
 }
+
+void row_page(struct job *job, uint32_t pages)
+{
+	struct plugin *plugin = job->plugin;
+	const struct pbx_fax_result so_far = { .size = sizeof so_far, .reason = "", .station = "", .pages = pages };
+	const struct pbx_value values[] = { pbx_v_text(job->id), PBX_V_INT(pages) };
+
+	(void)plugin->store->record(plugin->host, "UPDATE fax_faxes SET pages = $2 WHERE id = $1", values, 2, NULL, NULL);
+	row_tell(job, "fax.page", &so_far);
+}

@@ -73,7 +73,7 @@ static void on_done(void *self, pbx_fax fax, const struct pbx_fax_result *result
 	job_finish(job);
 }
 
-static const struct pbx_fax_watcher watcher = { .size = sizeof watcher, .done = on_done };
+static const struct pbx_fax_watcher watcher = { .size = sizeof watcher, .done = on_done, .page = job_on_page };
 
 static void on_ended(void *self, pbx_leg leg, uint32_t cause)
 {

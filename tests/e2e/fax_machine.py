@@ -51,6 +51,24 @@ class Machine(Talker):
         self.process.stdin.write(f"t38 {port}\n")
         self.process.stdin.flush()
 
+    def begin_by_t38(self, number):
+        """Calls with an offer of nothing but T.38."""
+        self.called = self.ring(number, self.image()).split()[1]
+
+    def begun_by_t38(self):
+        answer = self.receive(lambda message: message.status >= 200 and message.get("CSeq") == f"{self.cseq} INVITE")
+        self.acknowledge(answer, self.called)
+        assert answer.status == 200 and "m=image" in answer.body, answer.start
+        self._take_part(answer, answer.get("To"))
+        self._turn(answer)
+
+    def dial_by_t38(self, number):
+        self.begin_by_t38(number)
+        self.begun_by_t38()
+
+    def dial_refused(self, number):
+        return self.invite(number, self.session()).status
+
     def ask_t38(self):
         """Offers T.38 and does not wait for the answer."""
         self.cseq += 1

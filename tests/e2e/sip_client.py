@@ -28,7 +28,7 @@ class Message:
         return next(iter(self.all(name)), default)
 
     def rtp_port(self):
-        return int(re.search(r"^m=audio (\d+)", self.body, re.M).group(1))
+        return int(re.search(r"^m=(?:audio|image) (\d+)", self.body, re.M).group(1))
 
 
 def answer_to(challenge, method, uri, user, secret, nc=1):

@@ -1,7 +1,9 @@
 """Fax: how two parties turn to T.38 and back, who is refused it, datagrams that pass as they were sent, and pages that arrive point by point: at an
 inbox, from the PBX, through a gateway."""
+import json
 import re
 import socket
+import subprocess
 
 import pytest
 from fax_machine import Machine, make_pages, same_pages
@@ -163,20 +165,38 @@ def machines(phones):
         machine.close()
 
 
-def test_a_gateway_between_t38_and_a_modem(pbx, machines, tmp_path):
-    """1002 turns to T.38 when it answers; 1001 has never heard of that and sends by its modem."""
-    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
-    sender, receiver = machines(pbx, "1001", "send", pages), machines(pbx, "1002", "receive", came)
-    invite = sender.ring("1002", sender.session())
+def connect(sender, receiver, number):
+    """A call between two machines, of which neither has asked for T.38 yet."""
+    invite = sender.ring(number, sender.session())
     receiver.answer()
     answer = sender.receive(lambda message: message.status == 200 and message.get("CSeq") == f"{sender.cseq} INVITE")
     sender.acknowledge(answer, invite.split()[1])
     sender._take_part(answer, answer.get("To"))
+
+
+def test_a_gateway_between_t38_and_a_modem(pbx, machines, tmp_path):
+    """1002 turns to T.38 when it answers; 1001 has never heard of that and sends by its modem."""
+    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
+    sender, receiver = machines(pbx, "1001", "send", pages), machines(pbx, "1002", "receive", came)
+    connect(sender, receiver, "1002")
     receiver.ask_t38()
     sender.refuse_t38()
     assert receiver.answered_t38() == 200
     assert sender.done()[:3] == (0, 1, "audio")
     assert receiver.done()[:3] == (0, 1, "t38")
+    assert same_pages(pages, came)
+    sender.hangup()
+    receiver.closed()
+
+
+def test_a_gateway_where_nobody_asks_but_a_machine_is_heard(make_pbx, machines, tmp_path):
+    pbx = make_pbx(settings="media:\n  fax_detect: true\n")
+    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
+    sender, receiver = machines(pbx, "1001", "send", pages), machines(pbx, "1002", "receive", came, t38="off")
+    connect(sender, receiver, "1002")
+    sender.agree_t38()
+    assert sender.done()[:3] == (0, 1, "t38")
+    assert receiver.done()[:3] == (0, 1, "audio")
     assert same_pages(pages, came)
     sender.hangup()
     receiver.closed()
@@ -190,18 +210,22 @@ fax:
 """
 
 
-@pytest.mark.parametrize("way", ["t38", "audio"])
+@pytest.mark.parametrize("way", ["t38", "audio", "t38 alone"])
 def test_an_inbox_receives(make_pbx, machines, tmp_path, way):
     pbx = make_pbx(settings=INBOX)
     count = 2 if way == "audio" else 1
     pages = make_pages(tmp_path / "pages.tif", count)
-    sender = machines(pbx, "1001", "send", pages, t38="auto" if way == "t38" else "off")
-    sender.dial("7100")
+    sender = machines(pbx, "1001", "send", pages, t38="off" if way == "audio" else "auto")
+    if way == "t38 alone":
+        sender.dial_by_t38("7100")
+    else:
+        sender.dial("7100")
     if way == "t38":
         sender.agree_t38()
-    assert sender.done() == (0, count, way, "+1 555 0199")
+    assert sender.done() == (0, count, way.split()[0], "+1 555 0199")
     fax = pbx.wait_event("fax.received")["data"]
-    assert (fax["inbox"], fax["from"], fax["pages"], fax["t38"], fax["reason"]) == ("7100", "1001", count, way == "t38", "")
+    assert (fax["inbox"], fax["from"], fax["pages"], fax["t38"], fax["reason"]) == ("7100", "1001", count, way != "audio", "")
+    assert [event["data"]["pages"] for event in pbx.events("fax.page")] == list(range(1, count + 1))
     sender.closed()
     assert same_pages(pages, next(pbx.directory.rglob(f"{fax['fax_id']}.tif")))
     assert pbx.http("GET", f"/faxes/{fax['fax_id']}/file", raw=True)[1].startswith("II")
@@ -224,3 +248,42 @@ def test_pages_are_sent(pbx, machines, tmp_path):
     (tmp_path / "text.tif").write_text("no pages")
     with pytest.raises(Exception, match="it is no TIFF"):
         pbx.ctl("fax", "send", "1002", str(tmp_path / "text.tif"))
+
+
+def test_a_call_that_begins_with_t38_is_translated(pbx, machines, tmp_path):
+    pages, came = make_pages(tmp_path / "pages.tif"), tmp_path / "came.tif"
+    sender, receiver = machines(pbx, "1001", "send", pages), machines(pbx, "1002", "receive", came)
+    sender.begin_by_t38("1002")
+    receiver.answer()
+    sender.begun_by_t38()
+    assert sender.done()[:3] == (0, 1, "t38")
+    assert receiver.done()[:3] == (0, 1, "audio")
+    assert same_pages(pages, came)
+    sender.hangup()
+    receiver.closed()
+
+
+def test_a_pdf_becomes_pages(pbx, tmp_path):
+    document = tmp_path / "letter.pdf"
+    subprocess.run(["gs", "-q", "-dBATCH", "-dNOPAUSE", "-sDEVICE=pdfwrite", f"-sOutputFile={document}", "-c",
+                    "/Helvetica findfont 90 scalefont setfont 72 400 moveto (Hello) show showpage showpage"], check=True)
+    status, fax = pbx.http("POST", "/faxes?to=1009&from=7100", document.read_bytes(), headers={"Content-Type": "application/pdf"})
+    assert status == 201
+    pages = next(pbx.directory.rglob(f"{fax['id']}.tif"))
+    shown = subprocess.run(["tiffinfo", pages], capture_output=True, text=True, check=True).stdout
+    assert shown.count("Image Width: 1728 Image Length: 2292") == 2 and "CCITT Group 4" in shown
+    assert pbx.http("DELETE", f"/faxes/{fax['id']}")[0] == 204
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 and nothing")
+    with pytest.raises(Exception, match="it is a PDF that cannot be read"):
+        pbx.ctl("fax", "send", "1002", str(tmp_path / "broken.pdf"))
+
+
+def test_an_inbox_is_added_and_taken_away_without_a_restart(pbx, machines, tmp_path):
+    sender = machines(pbx, "1001", "send", make_pages(tmp_path / "pages.tif"))
+    for number, other in (("7200", "7300"), ("7300", "7200")):
+        pbx.ctl("config", "set", "fax.inboxes", json.dumps([{"number": number, "name": "Sales"}]))
+        assert [inbox["number"] for inbox in pbx.ctl("fax", "inboxes")] == [number]
+        assert sender.dial_refused(other) == 404
+        sender.dial(number)
+        sender.hangup()
+        assert pbx.wait_event("fax.failed", where=lambda data, inbox=number: data["inbox"] == inbox)

@@ -531,7 +531,7 @@ static void hear_row(const char *cadence)
 		for (struct rtp_sound_block *block = first; block; block = atomic_load(&block->next))
 			hear(block->narrow, atomic_load(&block->used));
 	while (repeats && now_ms() < 13000);
-	silence(700);
+	silence(2000);
 	for (struct rtp_sound_block *block = first, *next; block; block = next) {
 		next = atomic_load(&block->next);
 		free(block);
@@ -560,9 +560,9 @@ START_TEST(whatever_the_table_has_is_known_when_it_is_heard)
 		return; /* they are for people */
 	begin_with(&spec, row->country);
 	hear_row(row->cadence);
-	ck_assert_msg(count == 1, "%s %s: %d found%s%s", row->country, row->name, count, count ? ", first " : "",
-		      count ? found[0].name : "");
-	ck_assert_str_eq(found[0].name, told_as(row->country, row->name));
+	ck_assert_msg(count == 1 || (count == 2 && strcmp(row->country, "es") == 0), /* Spain: the same until its pause comes */
+		      "%s %s: %d found%s%s", row->country, row->name, count, count ? ", first " : "", count ? found[0].name : "");
+	ck_assert_str_eq(found[count - 1].name, told_as(row->country, row->name));
 	end();
 }
 END_TEST

@@ -294,7 +294,8 @@ struct pbx_calls {
 
 	/* ---- saying: as play, but several prompts, numbers, dates… one after the other as one sound (pbx/prompts.h) ------- */
 
-	/* In the party's language; media_done when the last one is over. Also PBX_EINVAL: there are no words for a part, or no such prompt. */
+	/* In the party's language; media_done when the last one is over. Also PBX_EINVAL: there are no words for a part, or no such prompt;
+	 * PBX_ENOTSUP: a PBX_SAY_TEXT, and no engine speaks the language. */
 	int (*say)(pbx_leg leg, const struct pbx_say *parts, uint32_t count);
 	/* What this party is spoken to in, over its account's language; NULL: back to that. PBX_OK, PBX_ENOENT. */
 	int (*set_language)(pbx_leg leg, const char *language);
@@ -325,7 +326,7 @@ struct pbx_calls {
 	/* Asks a controlled leg for keys; until that is over, digit of its controller is not called, nor media_done for what is heard. Plays as
 	 * play and say do, so either of them takes the prompt's place: time counts from then. PBX_OK, PBX_ENOENT, PBX_ESTATE (nobody controls it,
 	 * or it hears nothing yet), PBX_EINVAL (done is missing, a pattern is none, least is over most, or there are no words for a part),
-	 * PBX_ENOMEM; done is not called then. */
+	 * PBX_ENOTSUP (a PBX_SAY_TEXT, and no engine speaks the language), PBX_ENOMEM; done is not called then. */
 	int (*collect)(pbx_leg leg, const struct pbx_collect *wish, void *self);
 	/* Ends it and what it plays: done says STOPPED before this returns. PBX_OK, PBX_ENOENT (it has ended), PBX_ESTATE (nothing is collected). */
 	int (*stop_collect)(pbx_leg leg);

@@ -45,6 +45,8 @@ struct pbx_fax_watcher {
 	uint32_t size;
 	void (*done)(void *self, pbx_fax fax,
 		     const struct pbx_fax_result *result); /* once, last. The leg is still there, and ours to hang up */
+	/* So many pages have gone over, all of them counted; done follows. NULL: nobody asks. */
+	void (*page)(void *self, pbx_fax fax, uint32_t pages);
 };
 
 struct pbx_faxes {
