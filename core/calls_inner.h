@@ -95,6 +95,7 @@ struct core_leg {
 	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
 	bool has_stream, configured, has_keys;
 	uint8_t failed_count;
+	bool failed_stays;         /* its party takes nothing else: it is offered and answered all the same */
 	struct core_codec *failed; /* amid this leg (leg_codec.c); owned, NULL: none */
 	bool keys_unheeded;        /* the media driver does not listen for them (heed_keys) */
 	bool is_web;               /* it is reached over a WebSocket: a browser, which takes nothing but DTLS and ICE */

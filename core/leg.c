@@ -537,7 +537,9 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 		else if (result == PBX_EBUSY)
 			leg->update_due = true;
 		else if (result == PBX_OK && answer)
-			(void)take_answer(leg, answer); /* refused by the peer: what was agreed before stays */
+			(void)take_answer(leg, answer);
+		else /* refused by the peer: what was agreed before stays */
+			leg->failed_stays = true;
 	}
 	if (leg->bridge)
 		core_bridge_settle(leg->bridge);

@@ -1,8 +1,8 @@
 /* leg_codec.c - a codec that fails amid a call is not spoken on that leg again
  *
  * Media has put another encoder in its place already, of another codec where the two sides had agreed on several. Here the leg forgets it: its party
- * is offered everything else anew, and neither our offers nor our answers on this leg have it from then on. Where nothing else is left it stays, for
- * a relay may still pass it on. Other legs are not concerned: what was wrong may have been this one's stream. */
+ * is offered everything else anew, and neither our offers nor our answers on this leg have it from then on. Where nothing else is left, or the party
+ * refuses, it stays, for a relay may still pass it on. Other legs are not concerned: what was wrong may have been this one's stream. */
 #include "calls_inner.h"
 #include <stdlib.h>
 #include <strings.h>
@@ -25,7 +25,7 @@ bool core_leg_leave_out_failed(const struct core_leg *leg, struct core_media_des
 	struct core_media_desc kept = *desc;
 	bool has_speech = false;
 
-	if (leg->failed_count == 0)
+	if (leg->failed_count == 0 || leg->failed_stays)
 		return true;
 	kept.codec_count = 0;
 	for (uint8_t i = 0; i < desc->codec_count; i++) {

@@ -38,7 +38,8 @@ static bool share_a_name(const char *a, const char *b)
 
 static int is_file(const struct dirent *entry)
 {
-	return is_kind(entry->d_name, "in") || is_kind(entry->d_name, "bit") || is_kind(entry->d_name, "out") || is_kind(entry->d_name, "pst");
+	return is_kind(entry->d_name, "in") || is_kind(entry->d_name, "bit") || is_kind(entry->d_name, "out") ||
+	       is_kind(entry->d_name, "pst");
 }
 
 static bool is_pair(const char *from, const char *expected, bool encodes)
@@ -60,7 +61,8 @@ static bool fill(struct rtp_vector *vector, const char *folder, const char *from
 	return from_size < (int)sizeof vector->from && expected_size < (int)sizeof vector->expected;
 }
 
-static uint32_t add_vectors_from(struct rtp_vector *vectors, uint32_t count, const char *folder, struct dirent **files, int file_count, int from)
+static uint32_t add_vectors_from(struct rtp_vector *vectors, uint32_t count, const char *folder, struct dirent **files, int file_count,
+				 int from)
 {
 	for (uint32_t encodes = 0; encodes < 2; encodes++) {
 		for (int i = 0; i < file_count && count < RTP_MOST_VECTORS; i++) {
@@ -198,7 +200,8 @@ static bool next_frame(struct bytes *bytes, uint8_t ret_payload[PBX_CODEC_MOST_B
 	return true;
 }
 
-static bool next_payload(const struct rtp_vector_check *check, struct bytes *bytes, uint8_t ret_payload[PBX_CODEC_MOST_BYTES], uint32_t *ret_bytes)
+static bool next_payload(const struct rtp_vector_check *check, struct bytes *bytes, uint8_t ret_payload[PBX_CODEC_MOST_BYTES],
+			 uint32_t *ret_bytes)
 {
 	uint32_t usual = check->coder.row.bits_per_s / 1000 * check->ptime_ms / 8;
 

@@ -77,6 +77,7 @@ static void add_rows(void *context, struct pbx_host *owner, const void *table)
 		codec->original = original;
 		codec->self = provider->self;
 		codec->owner = owner;
+		codec->licence = provider->licence;
 		if (is_usable(&codec->row) && !is_known(&codec->row))
 			codec_count++;
 	}

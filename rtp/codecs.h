@@ -16,6 +16,7 @@ struct rtp_codec {
 	void *self;
 	struct pbx_host *owner; /* NULL: the core */
 	bool offered;           /* by us; else taken when others offer it */
+	const char *licence;    /* as in struct pbx_codecs; NULL: the daemon's own, or freer */
 };
 
 /* ---- [loop] ---- */

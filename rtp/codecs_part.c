@@ -40,6 +40,7 @@ static void add_codec(void *context, const struct rtp_codec *codec)
 	(void)part->json->set_text(item, "name", name);
 	(void)part->json->set_text(item, "plugin", owner_of(codec));
 	(void)part->json->set_boolean(item, "offered", codec->offered);
+	(void)part->json->set_text(item, "licence", codec->licence ? codec->licence : "");
 	(void)part->json->set_integer(item, "payload_type", row->payload_type);
 	(void)part->json->set_integer(item, "clock_hz", row->clock_hz);
 	(void)part->json->set_integer(item, "rate_hz", row->rate_hz);
@@ -364,6 +365,7 @@ static const struct pbx_field list_fields[] = {
 	{ "name", PBX_TYPE_TEXT, "As media.codecs takes it" },
 	{ "plugin", PBX_TYPE_TEXT, "Whose it is" },
 	{ "offered", PBX_TYPE_BOOL, "We offer it; else it is taken when others do" },
+	{ "licence", PBX_TYPE_TEXT, "Of its library, where that asks more than the daemon's; empty: it does not" },
 	{ "payload_type", PBX_TYPE_INT, "Its number in our offers, unless that is taken" },
 	{ "clock_hz", PBX_TYPE_INT, "Of RTP timestamps" },
 	{ "rate_hz", PBX_TYPE_INT, "Of samples" },
@@ -406,7 +408,7 @@ static const struct pbx_command commands[] = {
 	{ .words = "codec list",
 	  .handle = on_list,
 	  .help = "Shows codecs that there are, best first",
-	  .columns = "name,plugin,offered,payload_type,clock_hz,rate_hz,bits_per_s,least_ptime_ms,most_ptime_ms" },
+	  .columns = "name,plugin,offered,payload_type,clock_hz,rate_hz,bits_per_s,least_ptime_ms,most_ptime_ms,licence" },
 	{ .words = "codec test",
 	  .handle = on_test_command,
 	  .help = "Passes a tone, a loud tone and silence through codecs and measures what comes back, or compares one with a folder of "

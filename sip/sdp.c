@@ -122,6 +122,8 @@ static void add_codec(struct core_media_desc *desc, uint8_t type, const char *na
 	if (desc->codec_count == CORE_MOST_CODECS || !name || !name[0] || strlen(name) >= sizeof codec->name || name[strspn(name, TOKEN)] ||
 	    clock_hz == 0 || clock_hz > 384000 || (fmtp && strlen(fmtp) >= sizeof codec->fmtp))
 		return;
+	if (strcasecmp(name, "G721") == 0)
+		name = "G726-32"; /* what Sofia knows as 2: G.721 has become G.726 (RFC 3551 6) */
 	memset(codec, 0, sizeof *codec);
 	memcpy(codec->name, name, strlen(name) + 1);
 	if (fmtp)

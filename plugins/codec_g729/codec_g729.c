@@ -211,7 +211,8 @@ static int g729_load(void *self)
 	};
 	g729->offered = (struct pbx_codecs){ .header = PBX_HEADER(struct pbx_codecs),
 					     .self = g729,
-					     .codecs = { &g729->codec, 1, sizeof g729->codec } };
+					     .codecs = { &g729->codec, 1, sizeof g729->codec },
+					     .licence = "GPL-3.0-or-later" };
 	return PBX_OK;
 }
 

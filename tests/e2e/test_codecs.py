@@ -54,6 +54,7 @@ def test_real_phones(make_pbx, phones, tmp_path):
 def test_codecs_test_themselves(pbx):
     """`codec test`: every codec there is, with figures that can be; the library that somebody has put in the place of ours would show."""
     names = [codec["name"] for codec in pbx.ctl("codec", "list")]
+    assert {codec["name"]: codec["licence"] for codec in pbx.ctl("codec", "list") if codec["licence"]} == {"G729": "GPL-3.0-or-later"}
     assert {"opus", "G722", "PCMA", "PCMU", "G726-32", "GSM", "G729", "iLBC", "speex/8000", "L16/16000"} <= set(names)
     tested = pbx.ctl("codec", "test")
     assert [codec["name"] for codec in tested] == names

@@ -89,6 +89,8 @@ struct pbx_codecs {
 	struct pbx_header header;
 	void *self;
 	struct pbx_table codecs; /* struct pbx_codec; rows and texts live as long as the instance, and do not change */
+	const char
+		*licence; /* of the library behind them, where it asks more than the daemon's own: "GPL-3.0-or-later"; NULL: it does not */
 };
 
 #ifdef __cplusplus
