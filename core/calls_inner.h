@@ -66,6 +66,16 @@ struct core_audio_watch {
 	bool missing; /* and told */
 };
 
+#define CORE_MOST_HISTORY 5u
+
+struct core_history {
+	uint32_t count;
+	struct {
+		char number[64];
+		uint32_t reason;
+	} entries[CORE_MOST_HISTORY]; /* newest first */
+};
+
 struct core_leg {
 	pbx_leg handle;
 	struct core_call *call;
@@ -80,8 +90,9 @@ struct core_leg {
 	uint32_t max_forwards, forwarded;
 	bool withheld; /* the party does not want to be shown: number is "", who it is stands in asserted_ */
 	char asserted_number[64], asserted_name[128];
-	char *headers;     /* of its INVITE, for those that are sent on its behalf; owned, NULL: none */
-	pbx_leg came_from; /* whose INVITE came back to us as this one */
+	struct core_history *history; /* by whom it was sent here before; owned, NULL: nobody */
+	char *headers;                /* of its INVITE, for those that are sent on its behalf; owned, NULL: none */
+	pbx_leg came_from;            /* whose INVITE came back to us as this one */
 
 	const struct core_leg_driver *driver;
 	void *dialog;
@@ -325,7 +336,7 @@ int core_dial_cancel(pbx_dial dial);
 const struct core_call *core_dial_call(pbx_dial dial); /* NULL: stale */
 void core_dial_leg_ringing(struct core_leg *leg, bool early_media);
 void core_dial_leg_answered(struct core_leg *leg);
-void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, uint32_t count);
+void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, uint32_t count, uint32_t reason);
 void core_dial_leg_over(struct core_leg *leg);
 void core_dial_from_gone(struct core_leg *from, const struct pbx_host *but); /* cancels its dials, but those of one host */
 uint32_t core_dial_count(void);

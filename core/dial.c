@@ -341,9 +341,9 @@ void core_dial_leg_answered(struct core_leg *leg)
 	core_dial_finish(dial, PBX_DIALLED_ANSWERED, &ok, leg);
 }
 
-void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, uint32_t count)
+void core_dial_leg_redirected(struct core_leg *leg, const char *const *targets, uint32_t count, uint32_t reason)
 {
-	core_group_redirect(leg->branch, targets, count);
+	core_group_redirect(leg->branch, targets, count, reason);
 }
 
 void core_dial_leg_over(struct core_leg *leg)

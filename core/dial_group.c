@@ -280,18 +280,30 @@ static void say_caller(const struct core_branch *branch, struct core_invite *inv
 	invite->from_name = withheld ? "" : name;
 }
 
+#define MOST_DIVERSIONS (CORE_MOST_FORWARDS + 1 + CORE_MOST_HISTORY)
+
+/* Who has sent the call on, newest first: ours, and whoever did so before it came to us. How many. */
+static uint32_t list_diversions(const struct core_group *group, struct core_diversion ret_diversions[MOST_DIVERSIONS])
+{
+	const struct core_history *history = group->dial->from ? group->dial->from->history : NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = group->forwarded; i > 0; i--)
+		ret_diversions[count++] = (struct core_diversion){ group->diversions[i - 1].number, group->diversions[i - 1].reason };
+	for (uint32_t i = 0; history && i < history->count; i++)
+		ret_diversions[count++] = (struct core_diversion){ history->entries[i].number, history->entries[i].reason };
+	return count;
+}
+
 static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 {
 	struct core_group *group = branch->group;
 	struct core_dial *dial = group->dial;
 	const struct core_leg_driver *driver = core_leg_driver();
-	struct core_diversion diversions[CORE_MOST_FORWARDS + 1];
+	struct core_diversion diversions[MOST_DIVERSIONS];
 
 	if (!driver)
 		return PBX_ESTATE;
-	for (uint32_t i = 0; i < group->forwarded; i++)
-		diversions[i] = (struct core_diversion){ group->diversions[group->forwarded - 1 - i].number,
-							 group->diversions[group->forwarded - 1 - i].reason };
 
 	leg->is_web = strcasecmp(branch->transport, "wss") == 0 || strcasecmp(branch->transport, "ws") == 0;
 	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
@@ -312,7 +324,7 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.call_id = dial->call->id,
 		.max_forwards = max_forwards,
 		.diversions = diversions,
-		.diversion_count = group->forwarded,
+		.diversion_count = list_diversions(group, diversions),
 		.offer = &leg->local,
 		.peer = branch->peer,
 		.referred_by = dial->from ? dial->from->referred_by : "",
@@ -757,7 +769,7 @@ static void group_check(struct core_group *group)
 	group_over(group);
 }
 
-void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count)
+void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count, uint32_t reason)
 {
 	struct core_group *group = branch->group;
 
@@ -766,7 +778,7 @@ void core_group_redirect(struct core_branch *branch, const char *const *targets,
 		return;
 	}
 	core_event_call_forwarded(group->dial->call, branch->leg->number, targets[0], "302");
-	add_diversion(group, branch->leg->number, PBX_FORWARD_UNCONDITIONAL);
+	add_diversion(group, branch->leg->number, reason);
 	for (uint32_t i = 0; i < count; i++) {
 		char user[64];
 

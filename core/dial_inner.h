@@ -96,4 +96,4 @@ bool core_group_may_fail_over(const struct core_group *group, uint32_t sip_code)
 void core_group_branchless(struct core_group *group, uint32_t sip_code, uint32_t cause); /* over before anything rang */
 void core_group_free(struct core_group *group);
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final);
-void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count);
+void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count, uint32_t reason);

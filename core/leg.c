@@ -94,6 +94,7 @@ static void leg_free(struct core_leg *leg)
 	core_handle_free(&core_leg_table, leg->handle.id);
 	core_posts_release(CORE_LATER_OF_LEG);
 	free(leg->headers);
+	free(leg->history);
 	free(leg->failed);
 	free(leg);
 }
@@ -288,6 +289,21 @@ static bool has_speech(const struct core_media_desc *offer)
 	return false;
 }
 
+/* Without memory nobody is told: the call matters more. */
+static struct core_history *history_new(const struct core_incoming *incoming)
+{
+	struct core_history *history = incoming->diversion_count > 0 ? malloc(sizeof *history) : NULL;
+
+	if (!history)
+		return NULL;
+	history->count = incoming->diversion_count < CORE_MOST_HISTORY ? incoming->diversion_count : CORE_MOST_HISTORY;
+	for (uint32_t i = 0; i < history->count; i++) {
+		CORE_TEXT(history->entries[i].number, incoming->diversions[i].number);
+		history->entries[i].reason = incoming->diversions[i].reason;
+	}
+	return history;
+}
+
 static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 {
 	CORE_TEXT(leg->number, incoming->from_number);
@@ -305,6 +321,7 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	CORE_TEXT(leg->asserted_name, incoming->asserted_name);
 	CORE_TEXT(leg->referred_by, incoming->referred_by);
 	leg->came_from = incoming->came_from;
+	leg->history = history_new(incoming);
 	if (incoming->headers && incoming->headers[0])
 		leg->headers = strdup(incoming->headers); /* without memory nobody is told: the call matters more */
 	if (incoming->offer)
@@ -421,14 +438,14 @@ void core_leg_on_answered(pbx_leg handle, const struct core_media_desc *answer)
 		core_leg_watch(leg);
 }
 
-void core_leg_on_redirected(pbx_leg handle, const char *const *targets, uint32_t count)
+void core_leg_on_redirected(pbx_leg handle, const char *const *targets, uint32_t count, uint32_t reason)
 {
 	struct core_leg *leg = core_leg_alive(handle);
 
 	if (!leg || leg->state == PBX_LEG_ANSWERED)
 		return;
 	if (leg->branch)
-		core_dial_leg_redirected(leg, targets, count);
+		core_dial_leg_redirected(leg, targets, count, reason);
 	core_leg_end(leg, 302, PBX_CAUSE_NORMAL, true, "redirected");
 }
 

@@ -92,11 +92,13 @@ struct core_incoming {
 	const char *dialled;  /* user part of the Request-URI, unescaped */
 	const char *instance; /* a GRUU was dialled (RFC 5627): the device of that account alone; "" for all */
 	const char *from_number, *from_name;
-	const char *account;                 /* authenticated; "" for a configured peer or none */
-	const char *device;                  /* User-Agent */
-	const char *address;                 /* source, "192.0.2.7:5060" */
-	const char *protocol_id;             /* SIP Call-ID: for logs and records */
-	uint32_t max_forwards, forwarded;    /* how many Diversion/History-Info entries came */
+	const char *account;                     /* authenticated; "" for a configured peer or none */
+	const char *device;                      /* User-Agent */
+	const char *address;                     /* source, "192.0.2.7:5060" */
+	const char *protocol_id;                 /* SIP Call-ID: for logs and records */
+	uint32_t max_forwards, forwarded;        /* how many Diversion/History-Info entries came */
+	const struct core_diversion *diversions; /* those of them that can be told on, newest first */
+	uint32_t diversion_count;
 	const struct core_media_desc *offer; /* present false: no SDP, a late offer: we offer in our 200 */
 	pbx_leg replaces;                    /* of Replaces (RFC 3891): whose place it takes, instead of being routed */
 	bool early_only;                     /* only while that one rings */
@@ -116,8 +118,8 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 
 void core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early); /* 18x; early NULL without SDP */
 void core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answer);
-void core_leg_on_redirected(pbx_leg leg, const char *const *targets,
-			    uint32_t count); /* 3xx: URIs, best first. on_ended is not called as well */
+/* 3xx: URIs, best first; reason: PBX_FORWARD_…. on_ended is not called as well. */
+void core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count, uint32_t reason);
 void core_leg_on_offer(pbx_leg leg,
 		       const struct core_media_desc *offer); /* the core answers by accept_offer or refuse_offer, at once or later */
 void core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);

@@ -10,6 +10,7 @@
 #include "border.h"
 #include "caller.h"
 #include "gruu.h"
+#include "history.h"
 #include "identity.h"
 #include "passing.h"
 #include "peering.h"
@@ -152,6 +153,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 {
 	const sip_t *sip = request->sip;
 	char dialled[64], instance[UA_MOST_INSTANCE] = "", *headers = ua_passing_read(request);
+	struct ua_history history = { .count = 0 };
 	struct ua_caller caller;
 	pbx_leg leg = { 0 };
 	int err;
@@ -162,6 +164,8 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	else if (gruu == UA_GRUU_DEAD)
 		(void)snprintf(dialled, sizeof dialled, "tgruu"); /* a number that nobody has */
 	ua_caller_read(request, &caller);
+	if (request->from_peer || ua_request_is_trusted(request)) /* of others it is a tale */
+		ua_history_read(sip, &history);
 	const struct core_incoming incoming = {
 		.dialled = dialled,
 		.instance = instance,
@@ -179,6 +183,8 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 		.protocol_id = sip->sip_call_id->i_id,
 		.max_forwards = sip->sip_max_forwards ? (uint32_t)sip->sip_max_forwards->mf_count : 70,
 		.forwarded = ua_identity_forwarded(sip),
+		.diversions = history.entries,
+		.diversion_count = history.count,
 		.offer = offer,
 		.replaces = replaces,
 		.peer = request->peer ? request->peer->is.name : "",

@@ -10,6 +10,7 @@
 #include "agent.h"
 #include "caller.h"
 #include "gruu.h"
+#include "history.h"
 #include "identity.h"
 #include "location.h"
 #include "peering.h"
@@ -272,7 +273,7 @@ static void on_redirected(struct ua_dialog *dialog, const sip_t *sip)
 	dialog->busy = true;
 	dialog->leg = (pbx_leg){ 0 };
 	ua_dialog_let_go(dialog);
-	core_leg_on_redirected(leg, targets, count);
+	core_leg_on_redirected(leg, targets, count, ua_history_reason(sip));
 	dialog->busy = false;
 	ua_dialog_free_when_done(dialog);
 }

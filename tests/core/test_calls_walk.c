@@ -411,7 +411,7 @@ static void called_party(struct line *line)
 		break;
 	case 7:
 		line->state = PBX_LEG_ENDED;
-		core_leg_on_redirected(line->leg, contacts, 1 + walk_random(2));
+		core_leg_on_redirected(line->leg, contacts, 1 + walk_random(2), PBX_FORWARD_UNCONDITIONAL);
 		break;
 	}
 }

@@ -280,7 +280,7 @@ START_TEST(a_phone_that_redirects_is_followed_through_routing)
 	pbx_leg caller = fake_dial(pbx, "1001", "1002"), callee = fake_leg(pbx, "1002");
 	const char *targets[] = { "sip:1003@pbx.example.org" };
 
-	core_leg_on_redirected(callee, targets, 1);
+	core_leg_on_redirected(callee, targets, 1, PBX_FORWARD_BUSY);
 	fake_settle(pbx);
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.forwarded"), "reason"), "302");
 	fake_answer(pbx, fake_leg(pbx, "1003"));

@@ -78,16 +78,17 @@ def test_a_call_without_an_offer_gets_ours(pbx, talkers):
     alice.closed()
 
 
-def test_a_phone_that_sends_its_call_elsewhere_is_named_there(pbx, talkers):
+@pytest.mark.parametrize("said, reason, cause", [([], "unconditional", 302), (['Diversion: "Bob" <sip:1002@pbx.test>;reason=user-busy'], "user-busy", 486)])
+def test_a_phone_that_sends_its_call_elsewhere_is_named_there(pbx, talkers, said, reason, cause):
     """302: the next phone learns by whom and why, in both spellings (RFC 5806, RFC 7044)."""
     alice, bob, carol = talkers(pbx, "1001", "1002", "1003")
     text = begin(alice, "1002")
     moved = bob.expect("INVITE")
-    bob.reply(moved, 302, "Moved Temporarily", ["Contact: <sip:1003@pbx.test>"])
+    bob.reply(moved, 302, "Moved Temporarily", ["Contact: <sip:1003@pbx.test>", *said])
     assert bob.expect("ACK")
     invite = carol.expect("INVITE")
-    assert re.match(r"<sip:1002@[^>]+>;reason=unconditional", invite.get("Diversion"))
-    assert re.match(r"<sip:1002@[^>]+Reason=SIP%3Bcause%3D302>;index=1", invite.get("History-Info"))
+    assert re.match(rf"<sip:1002@[^>]+>;reason={reason}", invite.get("Diversion"))
+    assert re.match(rf"<sip:1002@[^>]+Reason=SIP%3Bcause%3D{cause}>;index=1", invite.get("History-Info"))
     assert "sip:1001@" in invite.get("From")
     carol.reply(invite, 486, "Busy Here")
     assert carol.expect("ACK")
@@ -137,6 +138,35 @@ def answered(phone):
     phone.thread = threading.Thread(target=phone.answer)
     phone.thread.start()
     return phone
+
+
+def diversions(message):
+    return [re.match(r"<sip:([^@]+)@[^>]+>;reason=([^;]+)", value).groups() for value in message.all("Diversion")]
+
+
+@pytest.mark.parametrize("lines, told", [
+    (["Diversion: <sip:+13125550002@carrier.test>;reason=no-answer, <sip:13125550001@carrier.test>;reason=\"user-busy\";counter=2",
+      "Diversion: <sip:13125550000@carrier.test>;privacy=full;reason=unconditional"], [("+13125550002", "no-answer"), ("13125550001", "user-busy")]),
+    (["History-Info: <sip:13125550001@carrier.test?Reason=SIP%3Bcause%3D486>;index=1, <sip:13125550002@carrier.test?Reason=SIP%3Bcause%3D302>;index=1.1",
+      "History-Info: <sip:12125550100@carrier.test>;index=1.1.1"], [("13125550002", "unconditional"), ("13125550001", "user-busy")]),
+    (["Diversion: <<<", "History-Info: ;;"], [])])
+def test_who_sent_a_call_on_before_it_came_to_us_is_told_to_the_next(carrier, talkers, lines, told):
+    """And before them who did so here. What a phone tells of that is believed of nobody."""
+    pbx, far = carrier
+    alice, bob = talkers(pbx, "1001", "1002")
+    pbx.http("PUT", "/extensions/1001/forwarding", {"always": "1002"})
+    far.send(far.text("INVITE", "sip:12125550100@pbx.test", lines, body=far.session()))
+    invite = bob.expect("INVITE")
+    assert diversions(invite) == [("1001", "unconditional"), *told]
+    bob.reply(invite, 486, "Busy Here")
+    assert bob.expect("ACK")
+    far.acknowledge(response(far, 486), "sip:12125550100@pbx.test")
+    text = begin(bob, "1001", lines)
+    invite = bob.expect("INVITE")
+    assert diversions(invite) == [("1001", "unconditional")]
+    bob.reply(invite, 486, "Busy Here")
+    assert bob.expect("ACK")
+    bob.acknowledge(response(bob, 486), text.split()[1])
 
 
 def test_a_providers_party_is_transferred_to_a_phone_and_a_phones_to_a_provider(carrier, talkers):

@@ -1,6 +1,7 @@
 /* tests/fuzz/fuzz_identity.c - what an INVITE of ours says of its caller, whatever the names and numbers are: Diversion, History-Info, P-Asserted-Identity,
- * Remote-Party-ID, Referred-By. No text becomes a line of its own, and Sofia reads each line again */
+ * Remote-Party-ID, Referred-By. No text becomes a line of its own, and Sofia reads each line again. And what others say of those who sent a call on */
 #include "caller.h"
+#include "history.h"
 #include "identity.h"
 #include "passing.h"
 #include <assert.h>
@@ -33,6 +34,24 @@ static void check_address(su_home_t *home, const char *address)
 	const sip_from_t *read = sip_from_make(home, address);
 
 	assert(read && read->a_url->url_host && !read->a_next);
+}
+
+/* What others say of those who sent a call on: numbers that fit, reasons that there are. */
+static void read_history(const char *name, const char *value)
+{
+	sip_unknown_t header[1];
+	sip_t sip[1] = { 0 };
+	struct ua_history history;
+
+	sip_unknown_init(header);
+	header->un_name = name;
+	header->un_value = value;
+	sip->sip_unknown = header;
+	ua_history_read(sip, &history);
+	for (uint32_t i = 0; i < history.count; i++)
+		assert(history.entries[i].number[0] && history.entries[i].reason >= PBX_FORWARD_UNCONDITIONAL &&
+		       history.entries[i].reason <= PBX_FORWARD_DND);
+	assert(ua_history_reason(sip) <= PBX_FORWARD_DND);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -71,6 +90,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_address(home, from);
 		check_lines(lines);
 	}
+	(void)snprintf(text, sizeof text, "%.*s", (int)size, (const char *)data);
+	read_history("Diversion", text);
+	read_history("History-Info", text);
 	su_home_deinit(home);
 	return 0;
 }

@@ -26,7 +26,7 @@ struct rig_core rig_core;
 int __wrap_core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg);
 void __wrap_core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early);
 void __wrap_core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answer);
-void __wrap_core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count);
+void __wrap_core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count, uint32_t reason);
 void __wrap_core_leg_on_offer(pbx_leg leg, const struct core_media_desc *offer);
 void __wrap_core_leg_on_update_done(pbx_leg leg, int result, const struct core_media_desc *answer);
 void __wrap_core_leg_on_digit(pbx_leg leg, char digit, uint32_t duration_ms);
@@ -57,11 +57,11 @@ void __wrap_core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answ
 		rig_core.answered(answer);
 }
 
-void __wrap_core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count)
+void __wrap_core_leg_on_redirected(pbx_leg leg, const char *const *targets, uint32_t count, uint32_t reason)
 {
 	ck_assert_uint_ne(leg.id, 0);
 	if (rig_core.redirected)
-		rig_core.redirected(targets, count);
+		rig_core.redirected(targets, count, reason);
 }
 
 void __wrap_core_leg_on_offer(pbx_leg leg, const struct core_media_desc *offer)

@@ -22,7 +22,7 @@ struct rig_core {
 	int (*incoming)(void *dialog, const struct core_incoming *incoming);
 	void (*ringing)(uint32_t sip_code, const struct core_media_desc *early);
 	void (*answered)(const struct core_media_desc *answer);
-	void (*redirected)(const char *const *targets, uint32_t count);
+	void (*redirected)(const char *const *targets, uint32_t count, uint32_t reason);
 	void (*offer)(const struct core_media_desc *offer);
 	void (*update_done)(int result, const struct core_media_desc *answer);
 	void (*digit)(char digit, uint32_t duration_ms);

@@ -2,6 +2,7 @@
 #include "rig.h"
 #include "dialog.h"
 #include "loop.h"
+#include <pbx/route.h>
 #include <arpa/inet.h>
 #include <string.h>
 
@@ -55,9 +56,10 @@ static void on_answered(const struct core_media_desc *answer)
 	answered = true;
 }
 
-static void on_redirected(const char *const *targets, uint32_t count)
+static void on_redirected(const char *const *targets, uint32_t count, uint32_t reason)
 {
 	ck_assert_uint_ge(count, 1);
+	ck_assert_uint_eq(reason, PBX_FORWARD_UNCONDITIONAL);
 	(void)snprintf(target, sizeof target, "%s", targets[0]);
 }
 
