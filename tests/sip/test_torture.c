@@ -326,6 +326,30 @@ START_TEST(the_second_message_in_a_segment_is_limited_as_the_first)
 }
 END_TEST
 
+/* What is lost on the way is found by the sanitizer. */
+START_TEST(more_than_a_message_may_hold_behind_a_body_is_not_kept)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(rig->port) };
+	static const char begun[] = SECOND "Content-Length: 400\r\n\r\nhello";
+	static char rest[300000];
+
+	for (unsigned i = 0; i < 10; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+		(void)send(fd, begun, strlen(begun), MSG_NOSIGNAL);
+		for (unsigned j = 0; j < 3; j++)
+			core_loop_step();
+		(void)send(fd, rest, sizeof rest, MSG_NOSIGNAL | MSG_DONTWAIT); /* all that the kernel takes at once */
+		for (unsigned j = 0; j < 3; j++)
+			core_loop_step();
+		close(fd);
+		core_loop_step();
+	}
+	expect_alive();
+}
+END_TEST
+
 static void cut(const char *bytes, size_t size)
 {
 	for (size_t i = 1; i < 16; i++)
@@ -377,6 +401,7 @@ int main(int argc, char **argv)
 	tcase_add_test(cases, every_message_of_the_torture_set_is_survived);
 	tcase_add_test(cases, so_is_it_over_tcp);
 	tcase_add_test(cases, the_second_message_in_a_segment_is_limited_as_the_first);
+	tcase_add_test(cases, more_than_a_message_may_hold_behind_a_body_is_not_kept);
 	tcase_add_test(cases, cut_anywhere_they_are_survived);
 	tcase_add_test(cases, changed_at_random_they_are_survived);
 	suite_add_tcase(suite, cases);
