@@ -14,23 +14,43 @@
 #define PARTS 8u
 #define HALVED_MS 5000u /* so long an answer may take to be written */
 
-int tport_shutdown0(tport_t *tport, int how); /* Sofia's own, from a header that is not installed */
+/* Sofia's own, from headers that are not installed. */
+int tport_shutdown0(tport_t *tport, int how);
+int tport_stall(tport_t *tport);
 
 static struct ua *owner;
 static pbx_timer tick;
 static uint32_t part;
 
-/* how 0: it reads no more, 1: it writes no more, 2: it is over. */
+static void is_halved(const tport_t *tport)
+{
+	struct ua_connection *connection = ua_connection_find(tport);
+
+	if (connection && !connection->halved_at_ms)
+		connection->halved_at_ms = core_now_ms();
+}
+
+/* The other side writes no more (how 0), or there was an answer to be the last (1); 2: it is over. */
 PBX_EXPORT int tport_shutdown0(tport_t *tport, int how)
 {
 	static int (*real)(tport_t *, int);
-	struct ua_connection *connection = ua_connection_find(tport);
 
 	if (!real)
 		real = (int (*)(tport_t *, int))dlsym(RTLD_NEXT, "tport_shutdown0");
-	if (connection && how < 2 && !connection->halved_at_ms)
-		connection->halved_at_ms = core_now_ms();
+	if (how < 2)
+		is_halved(tport);
 	return real(tport, how);
+}
+
+/* What came was no SIP, or too much of it: no more is read. */
+PBX_EXPORT int tport_stall(tport_t *tport)
+{
+	static int (*real)(tport_t *);
+
+	if (!real)
+		real = (int (*)(tport_t *))dlsym(RTLD_NEXT, "tport_stall");
+	is_halved(tport);
+	return real(tport);
 }
 
 void ua_lingering_heard(const tport_t *tport)
