@@ -384,6 +384,15 @@ static void take_settings(const struct rtp_settings *settings)
 }
 
 /* Where the kernel will not, workers relay: no reason to bother anybody. */
+static void on_kernel_started(void *context, int result, const struct pbx_diag *diag)
+{
+	(void)context;
+	if (result == PBX_OK)
+		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_started", "interfaces=%u", rtp_kernel_interfaces());
+	else
+		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_not_started", "reason=\"%s\"", diag->text);
+}
+
 static void start_kernel(const struct rtp_settings *settings)
 {
 	struct rtp_kernel_wish wish = { .port_min = (uint16_t)settings->port_min, .port_max = (uint16_t)settings->port_max };
@@ -391,10 +400,9 @@ static void start_kernel(const struct rtp_settings *settings)
 
 	if (!settings->kernel_relay || strcmp(settings->kernel_relay, "off") == 0)
 		return;
-	if (rtp_kernel_start(&wish, &diag) == PBX_OK)
-		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_started", "interfaces=%u", rtp_kernel_interfaces());
-	else
-		core_log(PBX_LOG_INFO, RTP_OWNER, NULL, "kernel_relay_not_started", "reason=\"%s\"", diag.text);
+	int err = rtp_kernel_start(&wish, on_kernel_started, NULL, &diag);
+	if (err != PBX_OK)
+		on_kernel_started(NULL, err, &diag);
 }
 
 static int start_workers(uint32_t count)

@@ -7,17 +7,22 @@
  * On each interface the program hangs by a link (tcx), which the kernel cuts when we die, however that happens. Kernels before
  * 6.6 have filters only, which stay: the next start puts its own in the place of what was left, and until then no flow is on
  * for longer than a second after its worker's last breath.
+ *
+ * Loading has taken ten seconds where several did so at once, and every look at an interface waits for the kernel's one lock of all networks. So both
+ * are jobs of the pool, one at a time; the loop sees the flows when they are there.
  */
 #include "kernel.h"
 
 #include <core/log.h>
 #include <core/loop.h>
+#include <core/owner.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netpacket/packet.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +50,8 @@ struct attached {
 	bool wanted;
 };
 
+/* Whoever has the lock has this: a job, or rtp_kernel_stop. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct kernel {
 	struct kernel_relay_bpf *program;
 	struct rtp_flow *flows;
@@ -53,13 +60,23 @@ static struct kernel {
 	bool by_filter;
 	struct attached attached[MOST_INTERFACES];
 	uint32_t attached_count;
+} kernel;
+
+/* What the loop has of it. */
+static struct {
+	struct rtp_flow *flows; /* NULL: not there yet */
+	uint32_t first_port, flow_count;
 	int news_fd;
-	bool follows; /* news and gathering are open */
-} kernel = { .news_fd = -1 };
+	bool follows;    /* news and gathering are open */
+	bool is_looking; /* a job looks at the interfaces */
+	bool look_again; /* there have been news since */
+} door = { .news_fd = -1 };
 
 static uv_poll_t news;
 static uv_timer_t gathering;
 static _Atomic uint32_t generation; /* goes on rising whoever is started next */
+static _Atomic uint32_t interfaces; /* as many as it is on */
+static _Atomic uint64_t life;       /* another one after each stop: jobs of an earlier one do nothing */
 
 uint32_t rtp_kernel_generation(void)
 {
@@ -68,14 +85,14 @@ uint32_t rtp_kernel_generation(void)
 
 uint32_t rtp_kernel_interfaces(void)
 {
-	return kernel.attached_count;
+	return atomic_load_explicit(&interfaces, memory_order_relaxed);
 }
 
 struct rtp_flow *rtp_kernel_place(uint16_t port)
 {
-	uint32_t at = (port - kernel.first_port) / 2;
+	uint32_t at = (port - door.first_port) / 2;
 
-	return kernel.flows && port >= kernel.first_port && at < kernel.flow_count ? &kernel.flows[at] : NULL;
+	return door.flows && port >= door.first_port && at < door.flow_count ? &door.flows[at] : NULL;
 }
 
 /* ---- on interfaces ---- */
@@ -176,46 +193,11 @@ static void look_at_interfaces(void)
 		if (!kernel.attached[i - 1].wanted)
 			detach(&kernel.attached[i - 1]);
 	}
+	atomic_store_explicit(&interfaces, kernel.attached_count, memory_order_relaxed);
 	atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
 }
 
-/* ---- news of interfaces, addresses, routes ---- */
-
-static void on_gathered(uv_timer_t *timer)
-{
-	(void)timer;
-	look_at_interfaces();
-}
-
-static void on_news(uv_poll_t *poll, int status, int events)
-{
-	char text[8192];
-
-	(void)poll, (void)status, (void)events;
-	while (recv(kernel.news_fd, text, sizeof text, MSG_DONTWAIT) > 0 || errno == ENOBUFS)
-		continue; /* whatever it was */
-	if (!uv_is_active((uv_handle_t *)&gathering))
-		(void)uv_timer_start(&gathering, on_gathered, GATHER_MS, 0);
-}
-
-static int follow_news(void)
-{
-	struct sockaddr_nl groups = { .nl_family = AF_NETLINK,
-				      .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-						   RTMGRP_IPV6_ROUTE };
-
-	kernel.news_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (kernel.news_fd < 0 || bind(kernel.news_fd, (struct sockaddr *)&groups, sizeof groups) < 0)
-		return PBX_EIO;
-	if (uv_poll_init(core_loop_uv(), &news, kernel.news_fd) != 0)
-		return PBX_EIO;
-	(void)uv_timer_init(core_loop_uv(), &gathering);
-	kernel.follows = true;
-	(void)uv_poll_start(&news, UV_READABLE, on_news); /* fails only on a handle that is closing */
-	return PBX_OK;
-}
-
-/* ---- life ---- */
+/* ---- loading ---- */
 
 static int say(struct pbx_diag *diag, int why)
 {
@@ -257,45 +239,203 @@ static int no_print(enum libbpf_print_level level, const char *format, va_list a
 	return 0;
 }
 
-int rtp_kernel_start(const struct rtp_kernel_wish *wish, struct pbx_diag *diag)
-{
-	kernel = (struct kernel){ .first_port = wish->port_min + (wish->port_min & 1u), .by_filter = wish->by_filter, .news_fd = -1 };
-	kernel.flow_count = (wish->port_max - kernel.first_port) / 2u + 1u;
-	(void)libbpf_set_print(no_print);
-	int err = load(diag);
+/* ---- jobs ---- */
 
-	if (err == PBX_OK)
-		err = map_flows(diag);
-	if (err == PBX_OK && follow_news() != PBX_OK)
-		err = say(diag, errno);
-	if (err != PBX_OK) {
-		rtp_kernel_stop();
-		return err;
+struct job {
+	uint64_t life;
+	struct rtp_kernel_wish wish;
+	int result;
+	struct pbx_diag diag;
+	rtp_kernel_done_fn done;
+	void *context;
+};
+
+static bool is_alive(const struct job *job)
+{
+	return job->life == atomic_load(&life);
+}
+
+static void let_go(void)
+{
+	while (kernel.attached_count > 0)
+		detach(&kernel.attached[kernel.attached_count - 1]);
+	if (kernel.flows)
+		(void)munmap(kernel.flows, kernel.flows_bytes);
+	kernel_relay_bpf__destroy(kernel.program);
+	kernel = (struct kernel){ 0 };
+	atomic_store_explicit(&interfaces, 0, memory_order_relaxed);
+}
+
+/* [work] */
+static void run_start(void *data)
+{
+	struct job *job = data;
+	const struct rtp_kernel_wish *wish = &job->wish;
+
+	(void)pthread_mutex_lock(&lock);
+	if (is_alive(job)) {
+		kernel = (struct kernel){ .first_port = wish->port_min + (wish->port_min & 1u), .by_filter = wish->by_filter };
+		kernel.flow_count = (wish->port_max - kernel.first_port) / 2u + 1u;
+		(void)libbpf_set_print(no_print);
+		job->result = load(&job->diag);
+		if (job->result == PBX_OK)
+			job->result = map_flows(&job->diag);
+		if (job->result == PBX_OK)
+			look_at_interfaces();
+		else
+			let_go();
 	}
-	look_at_interfaces();
+	(void)pthread_mutex_unlock(&lock);
+}
+
+/* [work] */
+static void run_look(void *data)
+{
+	(void)pthread_mutex_lock(&lock);
+	if (is_alive(data) && kernel.program)
+		look_at_interfaces();
+	(void)pthread_mutex_unlock(&lock);
+}
+
+static struct job *job_new(void)
+{
+	struct job *job = calloc(1, sizeof *job);
+
+	if (job)
+		job->life = atomic_load(&life);
+	return job;
+}
+
+/* ---- news of interfaces, addresses, routes ---- */
+
+static void look(void);
+
+static void on_looked(void *context, void *data, int status)
+{
+	struct job *job = data;
+	bool alive = is_alive(job);
+
+	(void)context, (void)status;
+	free(job);
+	if (!alive)
+		return;
+	door.is_looking = false;
+	if (door.look_again)
+		look();
+}
+
+static void look(void)
+{
+	struct job *job = door.is_looking ? NULL : job_new();
+
+	door.look_again = !job || core_work(core_self(), run_look, on_looked, NULL, job) != PBX_OK;
+	if (!door.look_again)
+		door.is_looking = true;
+	else if (!door.is_looking)
+		free(job); /* no memory: the next news come */
+}
+
+static void on_gathered(uv_timer_t *timer)
+{
+	(void)timer;
+	look();
+}
+
+static void on_news(uv_poll_t *poll, int status, int events)
+{
+	char text[8192];
+
+	(void)poll, (void)status, (void)events;
+	while (recv(door.news_fd, text, sizeof text, MSG_DONTWAIT) > 0 || errno == ENOBUFS)
+		continue; /* whatever it was */
+	if (!uv_is_active((uv_handle_t *)&gathering))
+		(void)uv_timer_start(&gathering, on_gathered, GATHER_MS, 0);
+}
+
+static int follow_news(void)
+{
+	struct sockaddr_nl groups = { .nl_family = AF_NETLINK,
+				      .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+						   RTMGRP_IPV6_ROUTE };
+
+	door.news_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (door.news_fd < 0 || bind(door.news_fd, (struct sockaddr *)&groups, sizeof groups) < 0)
+		return PBX_EIO;
+	if (uv_poll_init(core_loop_uv(), &news, door.news_fd) != 0)
+		return PBX_EIO;
+	(void)uv_timer_init(core_loop_uv(), &gathering);
+	door.follows = true;
+	(void)uv_poll_start(&news, UV_READABLE, on_news); /* fails only on a handle that is closing */
 	return PBX_OK;
 }
 
 static void stop_news(void)
 {
-	if (kernel.follows) {
+	if (door.follows) {
 		uv_close((uv_handle_t *)&news, NULL);
 		uv_close((uv_handle_t *)&gathering, NULL);
 	}
-	kernel.follows = false;
-	if (kernel.news_fd >= 0)
-		(void)close(kernel.news_fd);
-	kernel.news_fd = -1;
+	door.follows = false;
+	if (door.news_fd >= 0)
+		(void)close(door.news_fd);
+	door.news_fd = -1;
+}
+
+/* ---- life ---- */
+
+/* Nobody else has the lock: no job looks before the flows are there, and none is under way. */
+static void open_door(void)
+{
+	door.flows = kernel.flows;
+	door.first_port = kernel.first_port;
+	door.flow_count = kernel.flow_count;
+	if (door.look_again)
+		look();
+}
+
+static void on_started(void *context, void *data, int status)
+{
+	struct job *job = data;
+
+	(void)context;
+	if (status == PBX_OK && is_alive(job)) {
+		if (job->result == PBX_OK)
+			open_door();
+		else
+			stop_news();
+		job->done(job->context, job->result, &job->diag);
+	}
+	free(job);
+}
+
+int rtp_kernel_start(const struct rtp_kernel_wish *wish, rtp_kernel_done_fn done, void *context, struct pbx_diag *diag)
+{
+	struct job *job = job_new();
+
+	/* From before the first look, so that no change falls in between. */
+	int err = !job ? PBX_ENOMEM : follow_news() != PBX_OK ? say(diag, errno) : PBX_OK;
+	if (err == PBX_OK) {
+		job->wish = *wish;
+		job->done = done;
+		job->context = context;
+		err = core_work(core_self(), run_start, on_started, NULL, job);
+	}
+	if (err == PBX_OK)
+		return PBX_OK;
+	if (err == PBX_ENOMEM)
+		pbx_diag_set(diag, "kernel_relay", "out of memory");
+	free(job);
+	stop_news();
+	return err;
 }
 
 void rtp_kernel_stop(void)
 {
 	stop_news();
-	while (kernel.attached_count > 0)
-		detach(&kernel.attached[kernel.attached_count - 1]);
-	if (kernel.flows)
-		(void)munmap(kernel.flows, kernel.flows_bytes);
-	kernel.flows = NULL;
-	kernel_relay_bpf__destroy(kernel.program);
-	kernel.program = NULL;
+	atomic_fetch_add(&life, 1);
+	door.flows = NULL;
+	door.is_looking = door.look_again = false;
+	(void)pthread_mutex_lock(&lock); /* a job that has begun is waited for */
+	let_go();
+	(void)pthread_mutex_unlock(&lock);
 }

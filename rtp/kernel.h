@@ -10,12 +10,15 @@ struct rtp_kernel_wish {
 	bool by_filter;              /* even where there are links: as kernels before 6.6 have it */
 };
 
-/* [loop] PBX_OK; PBX_ENOTSUP (built without), PBX_EPERM (no CAP_BPF and CAP_NET_ADMIN), PBX_EIO (this kernel does not take it), PBX_ENOMEM:
- * then diag says what is missing. Calls go on without. */
-int rtp_kernel_start(const struct rtp_kernel_wish *wish, struct pbx_diag *diag);
-/* [loop] All flows are off before. */
+/* PBX_OK; PBX_EPERM (no CAP_BPF and CAP_NET_ADMIN), PBX_EIO (this kernel does not take it), PBX_ENOMEM: then diag says what is missing. [loop] */
+typedef void (*rtp_kernel_done_fn)(void *context, int result, const struct pbx_diag *diag);
+
+/* [loop] Has it loaded in the pool; done follows, unless it is stopped before. PBX_OK; else done does not follow: PBX_ENOTSUP (built without), PBX_EIO,
+ * PBX_ENOMEM, and diag. Calls go on without. */
+int rtp_kernel_start(const struct rtp_kernel_wish *wish, rtp_kernel_done_fn done, void *context, struct pbx_diag *diag);
+/* [loop] All flows are off before. Waits for a job that has begun. */
 void rtp_kernel_stop(void);
-/* [loop] The place of the stream that has this port. NULL: the program is not loaded. */
+/* [loop] The place of the stream that has this port. NULL: the program is not loaded, or not yet. */
 struct rtp_flow *rtp_kernel_place(uint16_t port);
 /* [loop] How many interfaces it is on. */
 uint32_t rtp_kernel_interfaces(void);

@@ -1,9 +1,9 @@
 /* kernel_none - built without libbpf: every packet goes by a worker */
 #include "kernel.h"
 
-int rtp_kernel_start(const struct rtp_kernel_wish *wish, struct pbx_diag *diag)
+int rtp_kernel_start(const struct rtp_kernel_wish *wish, rtp_kernel_done_fn done, void *context, struct pbx_diag *diag)
 {
-	(void)wish;
+	(void)wish, (void)done, (void)context;
 	pbx_diag_set(diag, "kernel_relay", "built without libbpf");
 	return PBX_ENOTSUP;
 }

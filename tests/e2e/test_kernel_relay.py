@@ -43,6 +43,7 @@ def test_a_call_in_the_kernel_is_held_resumed_and_recorded_truly(house, make_pbx
         assert not any(stream["by_kernel"] for stream in pbx.ctl("media", "streams"))
         return
     pbx = make_pbx(f"media:\n  bind: 0.0.0.0\n  external_ip: {HALL}\n")
+    pbx.wait_for(lambda: "kernel_relay_" in pbx.log(), "the word whether the kernel relays")  # calls from then on may go by it
     alice, bob = (RoomTalker(pbx, number, pbx.account(number), hertz, room)
                   for number, hertz, room in zip(("1001", "1002"), (440, 660), house.rooms))
     assert alice.register().status == bob.register().status == 200

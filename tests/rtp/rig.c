@@ -167,6 +167,7 @@ void rig_start(void)
 	memset(&rig_heard, 0, sizeof rig_heard);
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
 	ck_assert_msg(rtp_engine_start(&rig_settings, &observer, &diag) == PBX_OK, "%s: %s", diag.field, diag.text);
+	core_loop_settle(); /* a program for the kernel is loaded in the pool */
 }
 
 void rig_stop(void)

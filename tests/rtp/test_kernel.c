@@ -145,16 +145,29 @@ START_TEST(so_do_those_over_ipv6)
 }
 END_TEST
 
-/* As on a kernel before 6.6. No stream is open. */
-static void change_to_filters(void)
+static void on_started(void *context, int result, const struct pbx_diag *diag)
+{
+	(void)context;
+	ck_assert_msg(result == PBX_OK, "%s", diag->text);
+}
+
+/* As kernels before 6.6 have it. */
+static void start_with_filters(void)
 {
 	struct rtp_kernel_wish wish = { .by_filter = true,
 					.port_min = (uint16_t)rig_settings.port_min,
 					.port_max = (uint16_t)rig_settings.port_max };
 
+	ck_assert_int_eq(rtp_kernel_start(&wish, on_started, NULL, NULL), PBX_OK);
+	core_loop_settle();
+}
+
+/* No stream is open. */
+static void change_to_filters(void)
+{
 	rtp_kernel_stop();
 	core_loop_settle();
-	ck_assert_int_eq(rtp_kernel_start(&wish, NULL), PBX_OK);
+	start_with_filters();
 }
 
 /* Those of ours that stand at its door. */
@@ -600,12 +613,8 @@ START_TEST(nor_where_there_are_only_filters)
 	if (!permitted)
 		return;
 	ck_assert_int_eq(filters_in_hall(), 1); /* the dead one's: the next to want its place takes it */
-	struct rtp_kernel_wish wish = { .by_filter = true,
-					.port_min = (uint16_t)rig_settings.port_min,
-					.port_max = (uint16_t)rig_settings.port_max };
-
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
-	ck_assert_int_eq(rtp_kernel_start(&wish, NULL), PBX_OK);
+	start_with_filters();
 	ck_assert_int_eq(filters_in_hall(), 1);
 	rtp_kernel_stop();
 	core_loop_fini();
@@ -619,13 +628,43 @@ START_TEST(two_capabilities_are_enough)
 	struct __user_cap_data_struct few[2] = { { .effective = 1u << CAP_NET_ADMIN, .permitted = 1u << CAP_NET_ADMIN },
 						 { .effective = CAP_TO_MASK(CAP_BPF), .permitted = CAP_TO_MASK(CAP_BPF) } };
 
+	int status = 0;
+
 	if (not_here())
 		return;
 	rig_stop();
-	ck_assert_int_eq((int)syscall(SYS_capset, &header, few), 0);
-	rig_start();
-	ck_assert_uint_eq(rtp_kernel_interfaces(), 2);
+	pid_t pid = fork(); /* threads of its own have what it has */
+
+	if (pid == 0) {
+		if ((int)syscall(SYS_capset, &header, few) != 0)
+			_exit(2);
+		rig_start();
+		_exit(rtp_kernel_interfaces() == 2 ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+START_TEST(stopped_while_it_is_loaded_it_leaves_nothing)
+{
+	struct pbx_diag diag = { 0 };
+	struct rtp_observer observer = { 0 };
+
+	if (not_here())
+		return;
 	rig_stop();
+	ck_assert_int_eq(core_loop_init(false), PBX_OK);
+	for (int rounds = 0; rounds < 6; rounds++) { /* before the job has begun, while it runs, and when it is done and not told */
+		ck_assert_int_eq(rtp_engine_start(&rig_settings, &observer, &diag), PBX_OK);
+		(void)usleep((useconds_t)rounds * 1000);
+		rtp_engine_stop();
+		ck_assert_uint_eq(rtp_kernel_interfaces(), 0);
+		ck_assert_ptr_null(rtp_kernel_place((uint16_t)rig_settings.port_min));
+		core_loop_settle();
+		ck_assert_uint_eq(rtp_kernel_interfaces(), 0);
+	}
+	core_loop_fini();
 }
 END_TEST
 
@@ -643,4 +682,5 @@ CHECK_MAIN("kernel", established_calls_go_by_the_kernel, so_do_those_over_ipv6, 
 	   hold_and_resume_fall_back_and_return, another_source_is_foreign_and_another_ssrc_begins_anew,
 	   other_sizes_and_extensions_go_by_the_worker, silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent,
 	   nothing_goes_on_after_a_sudden_death, nor_where_there_are_only_filters, packets_follow_a_route_that_changes,
-	   interfaces_come_and_go, two_capabilities_are_enough, an_ordinary_user_relays_as_before)
+	   interfaces_come_and_go, two_capabilities_are_enough, stopped_while_it_is_loaded_it_leaves_nothing,
+	   an_ordinary_user_relays_as_before)
