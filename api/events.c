@@ -1,9 +1,10 @@
 /*
  * events.c - the events of the bus as a stream (text/event-stream)
  *
- * A client that comes back with Last-Event-ID gets what it missed, from the log, then what happens, without gap or double. So a stream is
- * either live, or it catches up: it reads the log page by page while what happens meanwhile is kept. When the log has reached what was kept,
- * that is sent, and the stream is live. A client that reads too slowly falls behind in the log instead of in our memory.
+ * A client is told of what is safely in the log, so that no crash takes back what it knows. One that comes back with Last-Event-ID gets
+ * what it missed, from the log, then what happens, without gap or double. So a stream is either live, or it catches up: it reads the log
+ * page by page while what happens meanwhile is kept. When the log has reached what was kept, that is sent, and the stream is live. A
+ * client that reads too slowly falls behind in the log instead of in our memory.
  *
  *     catching up --(log read up to what is kept; that sent)--> live
  *     live --(client too slow)--> blocked --(it has read)--> catching up
@@ -327,7 +328,7 @@ void api_on_events(void *self, pbx_request request)
 		api_fail_later(api, request, 503, "no_memory", 5, "out of memory, try again later");
 		return;
 	}
-	if (api->bus->subscribe(api->host, stream->topics, on_event, stream, &stream->subscription) != PBX_OK) {
+	if (core_bus_subscribe_stored(api->host, stream->topics, on_event, stream, &stream->subscription) != PBX_OK) {
 		stream_free(stream);
 		(void)api->requests->fail(request, 422, "not_a_pattern", "topics", "expected event types as call.*,registration.added");
 		return;

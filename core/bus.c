@@ -213,16 +213,22 @@ bool bus_wants(struct bus_subscription *subscription, const struct bus_event *ev
 	return *wants == BUS_WANTED;
 }
 
-static void deliver(struct bus_event *event)
+static void deliver(struct bus_event *event, bool stored)
 {
 	struct bus_subscription *subscription;
 	uint32_t at = 0;
 
 	while ((subscription = core_handles_next(&bus.subscriptions, &at))) {
-		if (subscription->follower || event->ordinal <= subscription->since || !bus_wants(subscription, event))
+		if (subscription->follower || subscription->stored != stored || event->ordinal <= subscription->since ||
+		    !bus_wants(subscription, event))
 			continue;
 		CORE_INTO(subscription->owner, subscription->fn(subscription->self, &event->event));
 	}
+}
+
+void bus_tell_stored(struct bus_event *event)
+{
+	deliver(event, true);
 }
 
 /* What had been published when this round began; the rest has its own. */
@@ -241,7 +247,7 @@ static void on_drain(void *context, void *data)
 			bus.last = NULL;
 		event->next = NULL;
 		bus.waiting--;
-		deliver(event);
+		deliver(event, false);
 		bus_log_append(event);
 	}
 	bus_log_flush();
@@ -380,6 +386,15 @@ static int subscribe(struct pbx_host *host, const char *pattern, pbx_event_fn fn
 
 	if (err == PBX_OK)
 		*ret_subscription = (pbx_subscription){ subscription->id };
+	return err;
+}
+
+int core_bus_subscribe_stored(struct pbx_host *host, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription)
+{
+	int err = subscribe(host, pattern, fn, self, ret_subscription);
+
+	if (err == PBX_OK)
+		bus_subscription_find(*ret_subscription)->stored = true;
 	return err;
 }
 

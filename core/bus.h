@@ -32,6 +32,10 @@ void core_bus_set_call_ids(bool (*find)(pbx_call call, const char **ret_call_id,
  * returns when the store takes no more questions. */
 void core_bus_prune(int64_t before_wall_us, void (*done)(void *context, int result, int64_t forgotten), void *context);
 
+/* As pbx_bus.subscribe, and hears of an event when it is safe in the log: for whoever tells others outside, who must not know of what a crash
+ * can take back, its number with it. PBX_OK, PBX_EINVAL, PBX_ENOMEM. */
+int core_bus_subscribe_stored(struct pbx_host *host, const char *pattern, pbx_event_fn fn, void *self, pbx_subscription *ret_subscription);
+
 struct core_bus_stats {
 	int64_t last_seq, stored_seq;
 	uint64_t published;

@@ -45,6 +45,7 @@ struct bus_subscription {
 	pbx_event_fn fn;
 	void *self;
 	uint64_t since;                /* ordinal: only what is published later */
+	bool stored;                   /* hears of what is safe */
 	struct bus_follower *follower; /* NULL: only hears what happens */
 };
 
@@ -54,6 +55,7 @@ int bus_subscription_add(struct pbx_host *owner, const char *pattern, pbx_event_
 void bus_subscription_remove(struct bus_subscription *subscription);
 struct bus_subscription *bus_subscription_find(pbx_subscription subscription);
 bool bus_wants(struct bus_subscription *subscription, const struct bus_event *event);
+void bus_tell_stored(struct bus_event *event); /* it is safe: who waited for that hears of it */
 
 /* Numbers have been found: what waited goes out. */
 void bus_release(void);

@@ -96,7 +96,7 @@ static void batch_free(struct batch *batch)
 	free(batch);
 }
 
-/* What is safe stays at hand for followers. */
+/* What is safe is told, and stays at hand for followers. */
 static void remember(struct batch *batch)
 {
 	for (uint32_t i = 0; i < batch->count; i++) {
@@ -105,6 +105,7 @@ static void remember(struct batch *batch)
 		bus_event_unref(*place);
 		*place = bus_event_ref(batch->events[i]);
 		events.stored_seq = batch->events[i]->event.seq;
+		bus_tell_stored(batch->events[i]);
 	}
 }
 

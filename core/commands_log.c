@@ -222,7 +222,7 @@ void core_events_stream(void *self, pbx_request request)
 	(void)self;
 	if (!pattern)
 		core_reply_object(request, NULL);
-	if (stream && core_bus_service.subscribe(core_part_host(), pattern, on_streamed_event, stream, &stream->subscription) != PBX_OK) {
+	if (stream && core_bus_subscribe_stored(core_part_host(), pattern, on_streamed_event, stream, &stream->subscription) != PBX_OK) {
 		write_line(stream, "{\"error\":\"types: expected patterns as call.*, separated by commas\"}");
 		on_stream_revoked(&stream->charge);
 	}

@@ -108,6 +108,40 @@ START_TEST(hears_what_matches_in_order_after_the_current_callback)
 }
 END_TEST
 
+/* What it hears of is in the table already. */
+static void hear_stored(void *self, const struct pbx_event *event)
+{
+	struct core_bus_stats stats;
+
+	core_bus_stats(&stats);
+	ck_assert_int_ge(stats.stored_seq, event->seq);
+	hear(self, event);
+}
+
+START_TEST(who_tells_others_hears_of_what_is_safe_in_the_log)
+{
+	pbx_subscription subscription;
+
+	start(_i);
+	publish("call.started"); /* before it subscribes, and not stored yet */
+	ck_assert_int_eq(core_bus_subscribe_stored(&plugin.host, "call.*,leg.*", hear_stored, NULL, &subscription), PBX_OK);
+	ck_assert_int_eq(core_bus_subscribe_stored(&plugin.host, "Call", hear_stored, NULL, &subscription), PBX_EINVAL);
+	publish("call.parked");
+	core_loop_settle();
+	for (int i = 0; i < 100; i++) /* more than a statement takes */
+		publish("leg.started");
+	core_loop_settle();
+	ck_assert_ptr_eq(strstr(heard, "2:call.parked 3:leg.started 4:leg.started "), heard);
+	ck_assert_ptr_nonnull(strstr(heard, " 101:leg.started 102:leg.started "));
+	ck_assert_int_eq(core_bus_service.unsubscribe(subscription), PBX_OK);
+	heard[0] = '\0';
+	publish("leg.started");
+	core_loop_settle();
+	ck_assert_str_eq(heard, "");
+	stop();
+}
+END_TEST
+
 START_TEST(writes_every_event_down_with_its_data)
 {
 	struct pbx_json *data = core_json_object();
@@ -316,8 +350,8 @@ START_TEST(may_end_before_the_store_does)
 }
 END_TEST
 
-STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, writes_every_event_down_with_its_data,
-	   only_what_is_declared_may_be_published, patterns_are_checked, subscribers_may_come_and_go_while_they_are_told,
-	   a_stopped_owner_hears_nothing_more, what_is_published_before_the_numbers_are_known_waits_for_them,
-	   many_events_have_numbers_without_a_gap_over_restarts, forgetting_keeps_the_last_so_that_numbers_go_on,
-	   replay_looks_back_from_a_number, may_end_before_the_store_does)
+STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, who_tells_others_hears_of_what_is_safe_in_the_log,
+	   writes_every_event_down_with_its_data, only_what_is_declared_may_be_published, patterns_are_checked,
+	   subscribers_may_come_and_go_while_they_are_told, a_stopped_owner_hears_nothing_more,
+	   what_is_published_before_the_numbers_are_known_waits_for_them, many_events_have_numbers_without_a_gap_over_restarts,
+	   forgetting_keeps_the_last_so_that_numbers_go_on, replay_looks_back_from_a_number, may_end_before_the_store_does)

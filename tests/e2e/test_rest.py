@@ -244,6 +244,26 @@ def test_a_stream_goes_on_after_kill_minus_nine_without_gap_or_double(house, sip
     stream.close()
 
 
+def test_what_a_stream_has_told_is_in_the_log_after_a_power_cut(house, sipp):
+    callers = Callers(house, sipp)
+    stream = Stream(house, "*")
+    callee = sipp(house, "uas_answers", calls=200, port=callers.callee_port)
+    caller = sipp(house, "uac_calls", calls=200, keys={"number": "1001"}, user="1001", secret=callers.secret, args=["-r", 40, "-d", 50])
+    told = stream.take(300)
+    house.kill()
+    try:
+        while True:
+            told += stream.take(1)
+    except (AssertionError, OSError, http.client.HTTPException):
+        pass  # what was on its way has arrived
+    stream.close()
+    caller.stop()
+    callee.stop()
+    house.restart()
+    logged = {event["seq"]: event["id"] for event in house.events("*")}
+    assert [event for event in told if logged.get(event["seq"]) != event["id"]] == []
+
+
 def test_records_page_filter_and_export(house, sipp):
     callers = Callers(house, sipp)
     callers.call(5)
