@@ -234,7 +234,8 @@ void api_dispatch(void *context, void *data)
 	else if (strcmp(path, "/metrics") == 0)
 		dispatch_metrics(exchange);
 	else
-		exchange_problem(exchange, 404, "not_found", "there is no such resource; the API is below " API_BASE);
+		exchange_problem(exchange, 404, "not_found",
+				 "there is no such resource; the API is below " API_BASE ", described in " API_BASE "/openapi.json");
 	exchange_unref(exchange);
 }
 

@@ -1,6 +1,7 @@
 /*
  * pbxctl_help.c - the daemon's table of commands: help, usage, and what the shell may offer next
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -119,6 +120,15 @@ void print_usage(FILE *out)
 		    out);
 }
 
+/* What must be said in its place: " NAME…". */
+static void print_capitals(const char *name, const char *more)
+{
+	(void)putchar(' ');
+	for (; *name; name++)
+		(void)putchar(toupper((unsigned char)*name));
+	(void)fputs(more, stdout);
+}
+
 static void print_command(const cJSON *command)
 {
 	const cJSON *arg;
@@ -127,7 +137,12 @@ static void print_command(const cJSON *command)
 	cJSON_ArrayForEach(arg, args_of(command))
 	{
 		bool rest = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(arg, "rest"));
-		(void)printf(is_required(arg) ? " %s%s" : " [--%s%s]", text_in(arg, "name"), rest ? "…" : is_required(arg) ? "" : " …");
+		bool flag = strcmp(text_in(arg, "type"), "boolean") == 0;
+
+		if (is_required(arg))
+			print_capitals(text_in(arg, "name"), rest ? "…" : "");
+		else
+			(void)printf(flag ? " [--%s]" : " [%s=…]", text_in(arg, "name"));
 	}
 	(void)printf("\n\n%s\n", text_in(command, "help"));
 	cJSON_ArrayForEach(arg, args_of(command))

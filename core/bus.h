@@ -25,6 +25,8 @@ int core_bus_read_call(struct pbx_host *owner, const char *call_id, pbx_rows_fn 
 /* Calls with an event `begins` behind seq and none of type `ends`: rows of call_id. The same results. */
 int core_bus_read_unended(struct pbx_host *owner, int64_t seq, const char *begins, const char *ends, pbx_rows_fn done, void *self);
 
+bool bus_pattern_is_good(const char *pattern); /* whether subscribe takes it */
+
 /* How the ids of a call are found: core/calls sets it. Borrowed texts; false: there is no such call. */
 void core_bus_set_call_ids(bool (*find)(pbx_call call, const char **ret_call_id, const char **ret_linked_id));
 

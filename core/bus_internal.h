@@ -28,7 +28,6 @@ struct bus_event *bus_event_new(const struct bus_texts *texts, struct pbx_json *
 struct bus_event *bus_event_ref(struct bus_event *event);
 void bus_event_unref(struct bus_event *event);
 
-bool bus_pattern_is_good(const char *pattern);
 bool bus_pattern_matches(const char *pattern, const char *type);
 
 /* ---- subscriptions (bus.c) ---- */

@@ -217,15 +217,19 @@ void core_events_stream(void *self, pbx_request request)
 {
 	const char *asked = requests->text(request, "types");
 	AUTO(text) char *pattern = strdup(asked ? asked : "*");
-	struct stream *stream = pattern ? stream_begin(request) : NULL;
 
 	(void)self;
-	if (!pattern)
-		core_reply_object(request, NULL);
-	if (stream && core_bus_subscribe_stored(core_part_host(), pattern, on_streamed_event, stream, &stream->subscription) != PBX_OK) {
-		write_line(stream, "{\"error\":\"types: expected patterns as call.*, separated by commas\"}");
-		on_stream_revoked(&stream->charge);
+	if (pattern && !bus_pattern_is_good(pattern)) {
+		(void)requests->fail(request, 422, "not_a_pattern", "types", "types: expected patterns as call.*, separated by commas");
+		return;
 	}
+	if (!pattern) {
+		core_reply_object(request, NULL);
+		return;
+	}
+	struct stream *stream = stream_begin(request);
+	if (stream && core_bus_subscribe_stored(core_part_host(), pattern, on_streamed_event, stream, &stream->subscription) != PBX_OK)
+		on_stream_revoked(&stream->charge);
 }
 
 struct listing {

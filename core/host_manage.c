@@ -4,6 +4,7 @@
 #include "host_internal.h"
 #include "log.h"
 #include "loop.h"
+#include "request_internal.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,10 +104,25 @@ static bool is_refused(struct errand *errand, const struct core_plugin *plugin)
 	if (plugin && plugin->is_busy)
 		errand_end(errand, PBX_EBUSY, "%s: is being loaded or unloaded, try again", errand->name);
 	else if (plugin && !plugin->file)
-		errand_end(errand, PBX_EPERM, "%s: is a part of the daemon", errand->name);
+		errand_end(errand, PBX_EPERM, "%s: is a part of the daemon, which comes and goes with pbxd", errand->name);
 	else
 		return false;
 	return true;
+}
+
+static void refuse_absent(struct errand *errand, const struct core_plugin *plugin)
+{
+	struct core_nearest nearest = { .text = errand->name };
+
+	for (const struct core_plugin *other = core_plugins(); other; other = other->next)
+		if (other->current && other->file)
+			core_nearest_consider(&nearest, other->name);
+	if (plugin)
+		errand_end(errand, PBX_ENOENT, "%s: is not running, `pbxctl plugin load` starts it", errand->name);
+	else if (nearest.word[0])
+		errand_end(errand, PBX_ENOENT, "%s: there is no such plugin, did you mean %s?", errand->name, nearest.word);
+	else
+		errand_end(errand, PBX_ENOENT, "%s: there is no such plugin, `pbxctl plugin list` shows those there are", errand->name);
 }
 
 static void run_load(struct errand *errand)
@@ -128,7 +144,7 @@ static void run_reload(struct errand *errand)
 	if (is_refused(errand, plugin))
 		return;
 	if (!plugin || !plugin->current)
-		errand_end(errand, PBX_ENOENT, "%s: is not running", errand->name);
+		refuse_absent(errand, plugin);
 	else
 		errand_load_file(errand);
 }
@@ -168,7 +184,7 @@ static void run_unload(struct errand *errand)
 	if (is_refused(errand, plugin))
 		return;
 	if (!plugin || !plugin->current) {
-		errand_end(errand, PBX_ENOENT, "%s: is not running", errand->name);
+		refuse_absent(errand, plugin);
 		return;
 	}
 	const char *dependent = find_dependent(plugin);

@@ -252,8 +252,9 @@ static void check_range(const struct pbx_arg *arg, const char *in, int64_t value
 
 static void wrong_type(const struct pbx_arg *arg, const char *in, struct core_problem *problem)
 {
-	core_problem_add(problem, 400, "wrong_type", in, arg->name, "%s: expected %s%s", arg->name,
-			 strchr("aeiou", core_arg_type_name(arg->type)[0]) ? "an " : "a ", core_arg_type_name(arg->type));
+	core_problem_add(problem, 400, "wrong_type", in, arg->name, "%s: expected %s%s%s", arg->name,
+			 strchr("aeiou", core_arg_type_name(arg->type)[0]) ? "an " : "a ", core_arg_type_name(arg->type),
+			 arg->type == PBX_TYPE_TIME ? ", such as 2026-03-01 or 2026-03-01T08:00:00Z" : "");
 }
 
 static int parse_integer(const char *text, int64_t *ret_value)

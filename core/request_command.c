@@ -57,15 +57,25 @@ static void join(const char *const *words, uint32_t count, char *ret_line, size_
 }
 
 /* "plugin" alone begins many commands: says how it can go on. */
+/* What may follow the words of the line, each once, in order of the alphabet. */
 static void list_below(const char *line, char *ret_text, size_t size)
 {
 	size_t length = strlen(line), at = 0;
+	const char *last = "";
 
 	ret_text[0] = '\0';
-	for (const struct core_command *command = core_commands(); command && at < size; command = command->next) {
-		if (strncmp(command->row.words, line, length) != 0 || command->row.words[length] != ' ')
-			continue;
-		int written = snprintf(ret_text + at, size - at, "%s%s", at ? ", " : "", command->row.words + length + 1);
+	for (const char *next; at < size; last = next) {
+		next = NULL;
+		for (const struct core_command *command = core_commands(); command; command = command->next) {
+			const char *rest = command->row.words + length + 1;
+
+			if (strncmp(command->row.words, line, length) == 0 && command->row.words[length] == ' ' && strcmp(rest, last) > 0 &&
+			    (!next || strcmp(rest, next) < 0))
+				next = rest;
+		}
+		if (!next)
+			return;
+		int written = snprintf(ret_text + at, size - at, "%s%s", at ? ", " : "", next);
 		at += written > 0 ? (size_t)written : 0;
 	}
 }
@@ -258,7 +268,15 @@ static int bind_word(struct line *line, bool *names_ended)
 	return bind_positional(line);
 }
 
-/* "usage: route explain FROM TO [--at TIME]" */
+/* In capitals; the rest of the words with three dots. */
+static void name_placeholder(const struct pbx_arg *arg, char *ret_text, size_t size)
+{
+	(void)snprintf(ret_text, size, "%s%s", arg->name, arg->flags & PBX_ARG_REST ? "…" : "");
+	for (char *c = ret_text; *c; c++)
+		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
+}
+
+/* "usage: pbxctl route explain FROM TO [at=…]": what must be said in its place, what may be said by its name. */
 static void add_usage(const struct core_command *command, struct core_problem *problem)
 {
 	const struct pbx_table *args = &command->row.args;
@@ -266,12 +284,16 @@ static void add_usage(const struct core_command *command, struct core_problem *p
 
 	for (uint32_t i = 0; i <= args->count && at < sizeof problem->detail; i++) {
 		struct pbx_arg arg = i ? core_arg_at(args, i - 1) : (struct pbx_arg){ 0 };
-		const char *format = !i                             ? "; usage: %s%s"
-				     : arg.flags & PBX_ARG_REQUIRED ? " %s%s"
-				     : arg.type == PBX_TYPE_BOOL    ? " [--%s]%s"
-								    : " [%s%s]";
-		int written = snprintf(problem->detail + at, sizeof problem->detail - at, format, i ? arg.name : command->row.words,
-				       i && arg.flags & PBX_ARG_REST ? "…" : "");
+		const char *name = i ? arg.name : command->row.words;
+		const char *format = !i ? "; usage: pbxctl %s" : arg.type == PBX_TYPE_BOOL ? " [--%s]" : " [%s=…]";
+		char placeholder[64];
+
+		if (i && arg.flags & PBX_ARG_REQUIRED) {
+			name_placeholder(&arg, placeholder, sizeof placeholder);
+			name = placeholder;
+			format = " %s";
+		}
+		int written = snprintf(problem->detail + at, sizeof problem->detail - at, format, name);
 
 		at += written > 0 ? (size_t)written : 0;
 	}

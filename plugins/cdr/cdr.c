@@ -233,6 +233,7 @@ static const struct pbx_command commands[] = {
 	  .help = "Call records, newest first",
 	  .args = PBX_TABLE(list_args),
 	  .columns = COLUMNS },
+	{ .words = "cdr tail", .handle = cdr_on_tail, .help = "Records as calls end, until Ctrl-C" },
 	{ .words = "cdr show", .handle = cdr_on_show, .help = "One record", .args = PBX_TABLE(id_arg) },
 	{ .words = "cdr events",
 	  .handle = cdr_on_events,
@@ -339,6 +340,7 @@ static void cdr_stop(void *self)
 {
 	struct cdr *cdr = self;
 
+	tails_end(cdr);
 	outputs_stop(cdr->outputs);
 }
 

@@ -102,6 +102,7 @@ struct cdr {
 	struct place place;
 	int64_t seen_seq; /* the last event that was made into records */
 	struct open_call *open[CDR_BUCKETS];
+	struct tail *tails; /* who watches */
 };
 
 #define METRIC_RECORDS 0u
@@ -136,6 +137,11 @@ void place_safe(struct cdr *cdr, int64_t seq); /* its row is safe, or it needs n
 void place_await(struct cdr *cdr, int64_t seq, const char *call_id);
 void place_told(struct cdr *cdr, const char *call_id);
 int place_start(struct cdr *cdr);
+
+/* ---- tail.c: records for who watches ---- */
+void cdr_on_tail(void *self, pbx_request request);
+void tails_tell(struct cdr *cdr, const struct pbx_json *record);
+void tails_end(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];

@@ -64,6 +64,7 @@ static void on_created(void *self, const struct pbx_event *event)
 	const char *call_id = cdr->json->text(cdr->json->get(event->data, "call_id"));
 
 	place_told(cdr, call_id ? call_id : "");
+	tails_tell(cdr, event->data);
 	if (++cdr->place.shown % ACKNOWLEDGE_EVERY == 0)
 		(void)cdr->bus->acknowledge(cdr->place.follower, event->seq);
 }

@@ -801,7 +801,7 @@ def test_the_reference_and_the_schema_have_every_setting_of_every_owner(pbx):
 
 def test_pbxctl_helps_and_completes_from_the_daemons_table(pbx):
     assert "user passwd" in pbxctl(pbx, "help").stdout
-    assert "usage: pbxctl user add name scopes" in pbxctl(pbx, "user", "add", "--help").stdout
+    assert "usage: pbxctl user add NAME SCOPES" in pbxctl(pbx, "user", "add", "--help").stdout
     assert "passwd" in pbxctl(pbx, "__complete", "user", "").stdout.split()
     assert "admin" in pbxctl(pbx, "__complete", "user", "passwd", "").stdout.split()
     script = pbxctl(pbx, "completion", "bash").stdout

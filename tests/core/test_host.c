@@ -738,8 +738,8 @@ static const struct {
 	uint32_t status;
 	const char *says;
 } refusals[] = {
-	{ "plugin reload nothing", 404, "nothing: is not running" },
-	{ "plugin unload nothing", 404, "nothing: is not running" },
+	{ "plugin reload nothing", 404, "nothing: there is no such plugin, `pbxctl plugin list` shows" },
+	{ "plugin unload plane", 404, "plane: there is no such plugin, did you mean plain?" },
 	{ "plugin load nothing", 404, "no folder of plugins.path has nothing.so" },
 	{ "plugin load plain", 409, "is running already" },
 	{ "plugin unload core", 403, "is a part of the daemon" },

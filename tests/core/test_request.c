@@ -445,7 +445,7 @@ static const struct {
 	uint32_t status;
 	const char *says;
 } bad_lines[] = {
-	{ "book add", 400, "title: is missing; usage: book add title" },
+	{ "book add", 400, "title: is missing; usage: pbxctl book add TITLE" },
 	{ "book add Emma essay", 400, "is not one of novel, poem" },
 	{ "book add Emma --pags 3", 400, "did you mean --pages?" },
 	{ "book add Emma --pages", 400, "needs a value" },

@@ -170,6 +170,26 @@ def test_a_record_with_its_legs_events_and_notes(pbx_on_each, sipp):
     assert pbx.http("GET", "/cdr/01AAAAAAAAAAAAAAAAAAAAAAAA-1")[0] == 404
 
 
+def test_records_are_watched_as_calls_end(make_pbx, sipp):
+    pbx = make_pbx()
+    watch = [str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "--json", "cdr", "tail"]
+    watching, leaving = (subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) for _ in range(2))
+    try:
+        callers = Callers(pbx, sipp)
+        callers.call()
+        first = json.loads(leaving.stdout.readline())
+        assert (first["from_number"], first["to_number"], first["disposition"]) == ("1001", "1002", "answered")
+        leaving.kill()
+        callers.call()
+        told = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        assert [(record["id"], record["billsec_ms"]) for record in told] == [(record["id"], record["billsec_ms"]) for record in closed_records(pbx, 2)[::-1]]
+        pbx.ctl("plugin", "reload", "cdr")  # whoever watched the old copy is let go
+        assert watching.communicate(timeout=20)[0] == "" and watching.returncode == 0
+    finally:
+        watching.kill()
+        leaving.kill()
+
+
 def test_a_transfer_makes_two_records(pbx, talk, phones):
     """Acceptance 2: no second is counted twice."""
     alice, bob = talk(pbx, "1001", "1002")
