@@ -1,4 +1,4 @@
-"""Starts that come to nothing: a port that is taken, a signal before all is up. Whatever had begun is given back, and the daemon says what was wrong."""
+"""Starts that come to nothing, what systemd hears, and stops: whatever had begun is given back, calls may end, and the daemon says what was wrong."""
 import os
 import signal
 import socket
@@ -47,3 +47,63 @@ def test_a_signal_while_it_starts_is_obeyed_at_every_step(make_pbx):
         process.send_signal(signal.SIGTERM)
         log.append(process.communicate(timeout=60)[0])
         assert process.returncode == 0, f"after {lines} lines: {process.returncode}\n{''.join(log)[-6000:]}"
+
+
+class Systemd:
+    """The receiving end of sd_notify(3)."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(30)
+
+    def hears(self, word):
+        """Everything that was said before it, as words."""
+        said = []
+        while True:
+            said.append(self.socket.recv(4096).decode().splitlines()[0])
+            if said[-1] == word:
+                return said[:-1]
+
+
+def test_systemd_hears_of_the_start_the_watchdog_a_reload_and_the_stop(make_pbx, tmp_path):
+    pbx = make_pbx(start=False)
+    pbx.write_settings()
+    systemd = Systemd(tmp_path / "notify")
+    environment = dict(CLEAN, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="300000")
+    process = subprocess.Popen([str(BUILD / "pbxd"), "--config", str(pbx.config)], env=environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert systemd.hears("READY=1") == []
+        for _ in range(3):
+            assert systemd.hears("WATCHDOG=1") == []
+        process.send_signal(signal.SIGHUP)
+        assert set(systemd.hears("RELOADING=1")) <= {"WATCHDOG=1"}
+        assert systemd.hears("READY=1") == []
+        process.send_signal(signal.SIGTERM)
+        assert set(systemd.hears("STOPPING=1")) <= {"WATCHDOG=1"}
+        log = process.communicate(timeout=60)[0]
+        assert process.returncode == 0, log[-6000:]
+    finally:
+        process.kill()
+        systemd.socket.close()
+
+
+def test_a_stop_takes_no_new_call_and_lets_those_in_progress_end(make_pbx, talk, talkers):
+    pbx = make_pbx()
+    alice, bob = talk(pbx, "1001", "1002")
+    carol = talkers(pbx, "1003")
+    assert alice.hears(bob.hertz)
+    pbx.process.send_signal(signal.SIGTERM)
+    pbx.wait_for(lambda: "stopping" in pbx.log(), "the stop to begin")
+    assert pbx.ctl("status")["calls"]["draining"] is True
+    assert pbx.http("GET", "//readyz")[0] == 503
+    assert carol.invite("1001").status == 503
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    assert pbx.process.poll() is None
+    alice.hangup()
+    bob.closed()
+    assert pbx.process.wait(20) == 0  # long before server.shutdown_drain_s is over
+    pbx.restart()
+    record, = [one for one in pbx.ctl("cdr", "list") if one["to_number"] == "1002"]
+    assert record["disposition"] == "answered" and record["hangup_by"] == "caller"
