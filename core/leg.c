@@ -555,8 +555,8 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 			leg->update_due = true;
 		else if (result == PBX_OK && answer)
 			(void)take_answer(leg, answer);
-		else /* refused by the peer: what was agreed before stays */
-			leg->failed_stays = true;
+		else
+			leg->failed_stays = leg->failed_count > 0; /* refused by the peer: what was agreed before stays */
 	}
 	if (leg->bridge)
 		core_bridge_settle(leg->bridge);

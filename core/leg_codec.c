@@ -22,11 +22,12 @@ static bool is_speech(const struct core_codec *codec)
 
 bool core_leg_leave_out_failed(const struct core_leg *leg, struct core_media_desc *desc)
 {
-	struct core_media_desc kept = *desc;
 	bool has_speech = false;
 
 	if (leg->failed_count == 0 || leg->failed_stays)
 		return true;
+	struct core_media_desc kept = *desc;
+
 	kept.codec_count = 0;
 	for (uint8_t i = 0; i < desc->codec_count; i++) {
 		if (has_failed(leg, &desc->codecs[i]))

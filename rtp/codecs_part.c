@@ -5,6 +5,7 @@
  * (codec_vectors.h), which only who has the control socket may name.
  */
 #include "codec_check.h"
+#include "codec_file.h"
 #include "codec_vectors.h"
 
 #include <core/owner_internal.h>
@@ -337,6 +338,88 @@ static void on_test_command(void *self, pbx_request request)
 		(void)part->requests->fail(request, 422, "no_codec", "name", "vectors are of one codec: name it");
 }
 
+/* ---- a file ---- */
+
+struct converting {
+	struct codecs_part *part;
+	pbx_request request;
+	struct rtp_codec_file *file;
+};
+
+static void converting_free(struct converting *converting)
+{
+	rtp_codec_file_free(converting->file);
+	free(converting);
+}
+
+static void say_converted(const struct converting *converting, const struct rtp_codec_file_result *result)
+{
+	const struct pbx_jsons *json = converting->part->json;
+	struct pbx_json *answer = json->new_object();
+
+	if (answer) {
+		(void)json->set_integer(answer, "packets", (int64_t)result->packets);
+		(void)json->set_integer(answer, "octets", (int64_t)result->octets);
+		(void)json->set_integer(answer, "ms", (int64_t)result->ms);
+	}
+	(void)converting->part->requests->reply(converting->request, 200, answer); /* an asker who has gone misses nothing */
+}
+
+static void on_converted(void *self, void *job, int status)
+{
+	struct converting *converting = job;
+	const struct rtp_codec_file_result *result = rtp_codec_file_result(converting->file);
+	bool from = result->error == PBX_ENOENT || result->error == PBX_EINVAL || result->error == PBX_ENOMEM;
+
+	(void)self;
+	if (status == PBX_OK && result->error == PBX_OK)
+		say_converted(converting, result);
+	else if (status == PBX_OK) /* else we are being stopped: requests are answered for us */
+		(void)converting->part->requests->fail(
+			converting->request, 422, "not_converted", from ? "from" : "to", "%s",
+			result->error == PBX_EEXIST ? "what to write is there already: name another file"
+			: result->error == PBX_EIO
+				? "pbxd cannot write there: name a file in a folder that it may write to, its data folder for one"
+			: result->error == PBX_ENOTSUP ? "the codec fails: `codec test` tells more"
+						       : "what to read is not there, or no sound that pbxd can read");
+	converting_free(converting);
+}
+
+static void run_file(void *job)
+{
+	rtp_codec_file_run(((struct converting *)job)->file);
+}
+
+static void on_transcode(void *self, pbx_request request)
+{
+	struct codecs_part *part = self;
+	const char *name = part->requests->text(request, "name"), *fmtp = part->requests->text(request, "fmtp");
+	struct testing named = { .count = 0 };
+	struct converting *converting = calloc(1, sizeof *converting);
+	int err = converting ? PBX_OK : PBX_ENOMEM;
+
+	rtp_codecs_each(add_wanted, (void *[]){ &named, (void *)(uintptr_t)name });
+	if (err == PBX_OK && named.count != 1) {
+		no_such_codec(part, request, name);
+		free(converting);
+		return;
+	}
+	if (err == PBX_OK) {
+		*converting = (struct converting){ .part = part, .request = request };
+		(void)snprintf(named.codecs[0].fmtp, sizeof named.codecs[0].fmtp, "%s", fmtp ? fmtp : "");
+		err = rtp_codec_file_new(&named.codecs[0], part->requests->text(request, "from"), part->requests->text(request, "to"),
+					 &converting->file);
+	}
+	if (err == PBX_OK)
+		err = part->host->work(part->host, run_file, on_converted, converting);
+	if (err == PBX_OK)
+		return;
+	(void)part->requests->fail(request, 503, "not_converted", "name",
+				   "%s cannot be opened so: its plugin has gone, it takes no such fmtp, or there is no memory", name);
+	if (converting)
+		converting_free(converting);
+}
+
 /* ---- the card ---- */
 
 static const struct pbx_arg test_args[] = {
@@ -359,6 +442,24 @@ static const struct pbx_arg command_args[] = {
 		  "NAME.out or NAME.pst "
 		  "(samples again); all is compared to the last bit" },
 	{ .name = "fmtp", .type = PBX_TYPE_TEXT, .most = 99, .help = "Parameters of the codec for those: annexb=no, mode=20" },
+};
+
+static const struct pbx_arg transcode_args[] = {
+	{ .name = "name", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 47, .help = "The codec, as `codec list` names it" },
+	{ .name = "from",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .least = 1,
+	  .most = RTP_CODEC_FILE_PATH - 1,
+	  .help = "A sound file that pbxd can read: WAV, FLAC, Ogg, MP3" },
+	{ .name = "to",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .least = 1,
+	  .most = RTP_CODEC_FILE_PATH - 1,
+	  .help = "What to write, which must not be there yet: the octets of its packets, one behind the other, as FFmpeg reads G.722, "
+		  "G.729 or GSM" },
+	{ .name = "fmtp", .type = PBX_TYPE_TEXT, .most = 99, .help = "Parameters of the codec: annexb=no, mode=20" },
 };
 
 static const struct pbx_field list_fields[] = {
@@ -409,6 +510,11 @@ static const struct pbx_command commands[] = {
 	  .handle = on_list,
 	  .help = "Shows codecs that there are, best first",
 	  .columns = "name,plugin,offered,payload_type,clock_hz,rate_hz,bits_per_s,least_ptime_ms,most_ptime_ms,licence" },
+	{ .words = "codec transcode",
+	  .handle = on_transcode,
+	  .help = "Encodes a sound file, so that another program can be asked what is in it",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(transcode_args) },
 	{ .words = "codec test",
 	  .handle = on_test_command,
 	  .help = "Passes a tone, a loud tone and silence through codecs and measures what comes back, or compares one with a folder of "

@@ -83,6 +83,19 @@ def test_a_codec_is_compared_with_another_implementation(pbx, tmp_path):
         pbx.ctl("codec", "test", "G722", str(tmp_path / "nothing"))
 
 
+def test_what_a_codec_makes_of_a_file_another_program_reads(pbx, tmp_path):
+    tone, made = tmp_path / "tone.flac", tmp_path / "tone.g722"
+    ffmpeg("-f", "lavfi", "-i", "sine=1000:duration=2,volume=0.4", "-ar", "44100", "-ac", "1", tone)
+    assert pbx.ctl("codec", "transcode", "G722", tone, made) == {"packets": 100, "octets": 16000, "ms": 2000}
+    assert snr_db(judged(tmp_path, made.read_bytes(), ["-f", "g722"])[4000:12000], 1000) >= 30
+    with pytest.raises(Refused, match="there already"):
+        pbx.ctl("codec", "transcode", "G722", tone, made)
+    with pytest.raises(Refused, match="no sound"):
+        pbx.ctl("codec", "transcode", "G722", made, tmp_path / "other")
+    with pytest.raises(Refused, match="cannot write"):
+        pbx.ctl("codec", "transcode", "G722", tone, tmp_path / "nowhere" / "tone")
+
+
 def test_codecs_that_no_phone_has(make_pbx, phones, tmp_path):
     """A mirror sends back what it gets: bob hears himself as the codec has him."""
     cases = [("G729/8000", 18, "annexb=no", 14, 20, lambda found: (b"".join(found), ["-f", "g729"])),
