@@ -38,6 +38,8 @@ bool core_prompts_languages(const char *language, bool (*use)(void *context, con
 
 /* ---- files ---- */
 
+static const char *const endings[] = { ".wav", ".flac", ".ogg", ".mp3" };
+
 struct search {
 	const char *id;
 	uint32_t rate_hz;
@@ -46,9 +48,26 @@ struct search {
 	bool too_long;
 };
 
-static bool is_id(const char *text)
+bool core_prompts_is_id(const char *text)
 {
 	return *text && strlen(text) < CORE_MOST_PROMPT_ID && text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-_")] == '\0';
+}
+
+bool core_prompts_is_language(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length >= 2 && length < CORE_MOST_LANGUAGE && text[strcspn(text, "/.")] == '\0' && text[0] != '-';
+}
+
+const char *core_prompts_default_language(void)
+{
+	return default_language;
+}
+
+const char *core_prompts_own_folder(void)
+{
+	return folder_count > 0 ? folders[0] : NULL;
 }
 
 static bool is_there(struct search *search, const char *folder, const char *language, const char *ending)
@@ -61,7 +80,6 @@ static bool is_there(struct search *search, const char *folder, const char *lang
 
 static bool look_in(void *context, const char *language)
 {
-	static const char *const endings[] = { ".wav", ".flac", ".ogg", ".mp3" };
 	struct search *search = context;
 	char narrow[CORE_MOST_LANGUAGE + 4];
 
@@ -85,7 +103,7 @@ int core_prompts_find(const char *language, const char *text, uint32_t rate_hz, 
 
 	if (*text == '/')
 		(void)snprintf(path, sizeof path, "%s", text);
-	else if (!is_id(text))
+	else if (!core_prompts_is_id(text))
 		return PBX_EINVAL;
 	else if (!core_prompts_languages(language, look_in, &search))
 		return search.too_long ? PBX_ENOSPC : PBX_ENOENT;
@@ -95,6 +113,71 @@ int core_prompts_find(const char *language, const char *text, uint32_t rate_hz, 
 		return PBX_ENOSPC;
 	memcpy(ret_path, path, strlen(path) + 1);
 	return PBX_OK;
+}
+
+/* ---- all of them ---- */
+
+struct listed {
+	char id[CORE_MOST_PROMPT_ID];
+};
+
+static int by_id(const void *a, const void *b)
+{
+	return strcmp(((const struct listed *)a)->id, ((const struct listed *)b)->id);
+}
+
+/* The id of a file that is a prompt's; false: it is none. */
+static bool id_of(const char *file, struct listed *ret_listed)
+{
+	const char *ending = strrchr(file, '.');
+	size_t length = ending ? (size_t)(ending - file) : 0;
+
+	for (size_t e = 0; ending && e < sizeof endings / sizeof endings[0]; e++) {
+		if (strcmp(ending, endings[e]) != 0 || length >= sizeof ret_listed->id)
+			continue;
+		memcpy(ret_listed->id, file, length);
+		ret_listed->id[length] = '\0';
+		return core_prompts_is_id(ret_listed->id);
+	}
+	return false;
+}
+
+static void list_folder(const char *folder, const char *language, struct listed **list, size_t *count)
+{
+	char path[4096];
+	int length = snprintf(path, sizeof path, "%s/%s", folder, language);
+	DIR *dir = length > 0 && (size_t)length < sizeof path ? opendir(path) : NULL;
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		struct listed one, *more = id_of(entry->d_name, &one) ? realloc(*list, (*count + 1) * sizeof one) : NULL;
+
+		if (!more)
+			continue;
+		*list = more;
+		more[(*count)++] = one;
+	}
+	if (dir)
+		(void)closedir(dir);
+}
+
+void core_prompts_each(const char *language, void (*each)(void *context, const char *id, const char *path, bool is_own), void *context)
+{
+	struct listed *list = NULL;
+	size_t count = 0;
+
+	for (uint32_t f = 0; core_prompts_is_language(language) && f < folder_count; f++)
+		list_folder(folders[f], language, &list, &count);
+	if (list)
+		qsort(list, count, sizeof *list, by_id);
+	for (size_t i = 0; i < count; i++) {
+		char path[4096];
+		struct search search = { .id = list[i].id, .rate_hz = UINT32_MAX, .path = path, .size = sizeof path };
+
+		if ((i == 0 || strcmp(list[i].id, list[i - 1].id) != 0) && look_in(&search, language))
+			each(context, list[i].id, path, strncmp(path, folders[0], strlen(folders[0])) == 0);
+	}
+	free(list);
 }
 
 /* ---- settings ---- */
@@ -148,7 +231,7 @@ void core_prompts_fini(void)
 
 static int find(const char *language, const char *id, uint32_t rate_hz, char *ret_path, uint32_t size)
 {
-	return is_id(id) ? core_prompts_find(language, id, rate_hz, ret_path, size) : PBX_EINVAL;
+	return core_prompts_is_id(id) ? core_prompts_find(language, id, rate_hz, ret_path, size) : PBX_EINVAL;
 }
 
 const struct pbx_prompts core_prompts_service = {

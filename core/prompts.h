@@ -1,6 +1,7 @@
 /* core/prompts.h - prompts inside the daemon: folders, files, rules of languages; serves "pbx.prompts/1". All of it: [loop].
  *
- * prompts.c  which file      say.c  which prompts, one after the other      say_rules.c  rules read from a file      prompts_part.c  settings, command */
+ * prompts.c  which file      say.c  which prompts, one after the other      say_rules.c  rules read from a file      prompts_part.c  settings, routes, commands
+ * prompts_site.c  a site's own, put in place and taken away */
 #pragma once
 #include <pbx/prompts.h>
 
@@ -15,6 +16,13 @@ void core_prompts_fini(void);
 int core_prompts_find(const char *language, const char *text, uint32_t rate_hz, char *ret_path, uint32_t size);
 int core_prompts_compose(const char *language, const struct pbx_say *parts, uint32_t count, void (*each)(void *context, const char *id),
 			 void *context);
+
+bool core_prompts_is_id(const char *text);
+bool core_prompts_is_language(const char *text); /* a folder's name */
+const char *core_prompts_default_language(void);
+const char *core_prompts_own_folder(void); /* the first of them, where a site's own lie; NULL: there is none */
+/* Each prompt of a language, as it would be heard there, by id; nothing of the languages that it falls back to. */
+void core_prompts_each(const char *language, void (*each)(void *context, const char *id, const char *path, bool is_own), void *context);
 
 /* Calls use(context, language) for de-AT, de, the default and en, each once, until it says true. */
 bool core_prompts_languages(const char *language, bool (*use)(void *context, const char *language), void *context);

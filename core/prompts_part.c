@@ -1,5 +1,5 @@
 /* prompts_part.c - prompts' card: where their files are, which language is spoken, which file a prompt is played from, and who speaks free text */
-#include "prompts.h"
+#include "prompts_site.h"
 #include "json.h"
 #include "parts.h"
 #include "request.h"
@@ -61,6 +61,13 @@ static const struct pbx_arg find_args[] = {
 	  .help = "In which language; left out: that of prompts.language" },
 };
 
+static struct pbx_host *host;
+
+struct pbx_host *core_prompts_host(void)
+{
+	return host;
+}
+
 /* ---- speaking ---- */
 
 static void on_spoken(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag)
@@ -68,9 +75,12 @@ static void on_spoken(void *self, struct core_speech *speech, int result, const 
 	const struct pbx_requests *requests = &core_requests_service;
 	const struct pbx_jsons *json = &core_json_service;
 	pbx_request request = { (uint64_t)(uintptr_t)self };
-	struct pbx_json *answer = result == PBX_OK ? json->new_object() : NULL;
+	const char *file = requests->text(request, "file");
+	struct pbx_json *answer = result == PBX_OK && !file ? json->new_object() : NULL;
 
-	if (answer) {
+	if (result == PBX_OK && file) {
+		core_prompts_copy(request, core_speech_path(speech), file);
+	} else if (answer) {
 		(void)json->set_text(answer, "file", core_speech_path(speech));
 		(void)requests->reply(request, 200, answer);
 	} else {
@@ -106,6 +116,99 @@ static const struct pbx_arg say_args[] = {
 	  .type = PBX_TYPE_TEXT,
 	  .most = CORE_MOST_LANGUAGE - 1,
 	  .help = "In which language; left out: that of prompts.language" },
+	{ .name = "file",
+	  .type = PBX_TYPE_TEXT,
+	  .most = 4000,
+	  .help = "Where the sound is to be put, if anywhere else; pbxd may write there" },
+};
+
+#define LANGUAGE(where, flags_)                                                                                                            \
+	{                                                                                                                                  \
+		.name = "language", .type = PBX_TYPE_TEXT, .flags = (flags_) | (where), .least = 2, .most = CORE_MOST_LANGUAGE - 1,        \
+		.help = "In which language; left out: that of prompts.language"                                                            \
+	}
+#define PROMPT(help_)                                                                                                                      \
+	{                                                                                                                                  \
+		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = CORE_MOST_PROMPT_ID - 1,               \
+		.help = "The prompt, as slot_empty" help_                                                                                  \
+	}
+#define TEXT                                                                                                                               \
+	{                                                                                                                                  \
+		.name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = PBX_MOST_TEXT,                       \
+		.help = "What is to be said"                                                                                               \
+	}
+static const struct pbx_arg list_args[] = { LANGUAGE(PBX_ARG_QUERY, 0) };
+static const struct pbx_arg route_args[] = { LANGUAGE(0, PBX_ARG_REQUIRED), PROMPT("") };
+static const struct pbx_arg speak_route_args[] = { LANGUAGE(0, PBX_ARG_REQUIRED), PROMPT(""), TEXT };
+static const struct pbx_arg put_args[] = {
+	PROMPT("; one of your own may have any id"),
+	{ .name = "file",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .least = 2,
+	  .most = 4000,
+	  .help = "Path of a sound file that pbxd may read" },
+	LANGUAGE(0, 0),
+};
+static const struct pbx_arg speak_args[] = { PROMPT("; one of your own may have any id"), TEXT, LANGUAGE(0, 0) };
+static const struct pbx_arg restore_args[] = { PROMPT(""), LANGUAGE(0, 0) };
+
+static const struct pbx_field listed_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "The prompt" },
+	{ "file", PBX_TYPE_TEXT, "What is heard" },
+	{ "own", PBX_TYPE_BOOL, "It is this site's own" },
+};
+static const struct pbx_field changed_fields[] = {
+	{ "id", PBX_TYPE_TEXT, "The prompt" },
+	{ "language", PBX_TYPE_TEXT, "In which language" },
+	{ "file", PBX_TYPE_TEXT, "What is heard from now on" },
+};
+static const struct pbx_route routes[] = {
+	{ .method = "GET",
+	  .path = "/prompts",
+	  .handle = core_prompts_on_list,
+	  .scope = "prompts:read",
+	  .summary = "Prompts of a language, and what is heard for each",
+	  .args = PBX_TABLE(list_args),
+	  .reply = PBX_TABLE(listed_fields) },
+	{ .method = "GET",
+	  .path = "/prompts/{language}/{id}/audio",
+	  .handle = core_prompts_on_audio,
+	  .scope = "prompts:read",
+	  .summary = "The sound file that is heard",
+	  .args = PBX_TABLE(route_args) },
+	{ .method = "PUT",
+	  .path = "/prompts/{language}/{id}",
+	  .handle = core_prompts_on_put,
+	  .scope = "prompts:write",
+	  .summary = "Put a recording of your own in its place: the body is a sound file. It is cut and levelled",
+	  .flags = PBX_ROUTE_WRITES | PBX_ROUTE_RAW_BODY,
+	  .args = PBX_TABLE(route_args),
+	  .reply = PBX_TABLE(changed_fields) },
+	{ .method = "POST",
+	  .path = "/prompts/{language}/{id}/speak",
+	  .handle = core_prompts_on_speak,
+	  .scope = "prompts:write",
+	  .summary = "Have a text spoken in its place",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(speak_route_args),
+	  .reply = PBX_TABLE(changed_fields) },
+	{ .method = "DELETE",
+	  .path = "/prompts/{language}/{id}",
+	  .handle = core_prompts_on_restore,
+	  .scope = "prompts:write",
+	  .summary = "Take your own away: what was delivered is heard again",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(route_args) },
+};
+
+static const struct pbx_field event_fields[] = {
+	{ "language", PBX_TYPE_TEXT, "In which language" },
+	{ "prompt", PBX_TYPE_TEXT, "Its id" },
+	{ "how", PBX_TYPE_TEXT, "recorded, spoken, restored" },
+};
+static const struct pbx_event_type events[] = {
+	{ "prompt.changed", "This site hears another recording of a prompt from now on", PBX_TABLE(event_fields) },
 };
 
 static const struct pbx_command commands[] = {
@@ -119,6 +222,23 @@ static const struct pbx_command commands[] = {
 	  .help = "Has a text spoken and shows the sound file of it, as a call would hear it",
 	  .args = PBX_TABLE(say_args),
 	  .columns = "file" },
+	{ .words = "prompts list",
+	  .handle = core_prompts_on_list,
+	  .help = "Prompts of a language, and what is heard for each",
+	  .args = PBX_TABLE(list_args),
+	  .columns = "id,own,file" },
+	{ .words = "prompts put",
+	  .handle = core_prompts_on_put,
+	  .help = "Puts a recording of your own in the place of a prompt",
+	  .args = PBX_TABLE(put_args) },
+	{ .words = "prompts speak",
+	  .handle = core_prompts_on_speak,
+	  .help = "Has a text spoken in the place of a prompt",
+	  .args = PBX_TABLE(speak_args) },
+	{ .words = "prompts restore",
+	  .handle = core_prompts_on_restore,
+	  .help = "Takes your own away: what was delivered is heard again",
+	  .args = PBX_TABLE(restore_args) },
 };
 
 /* ---- life ---- */
@@ -138,6 +258,7 @@ static int prompts_start(void *self)
 {
 	const struct prompts_part *part = self;
 
+	host = part->host;
 	return use(part, part->settings);
 }
 
@@ -169,7 +290,9 @@ const struct pbx_plugin prompts_part = {
 	.needs = PBX_NEEDS("pbx.json/1", "pbx.requests/1"),
 	.instance_size = sizeof(struct prompts_part),
 	PBX_SETTINGS(struct prompts_settings, settings),
+	.routes = PBX_TABLE(routes),
 	.commands = PBX_TABLE(commands),
+	.events = PBX_TABLE(events),
 	.settings_check = prompts_check,
 	.start = prompts_start,
 	.reload = prompts_reload,

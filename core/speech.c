@@ -46,10 +46,21 @@ static struct {
 } settings;
 
 static core_speak_fn maker;
+static core_shape_fn shaper;
 
 void core_speech_set_maker(core_speak_fn speak)
 {
 	maker = speak;
+}
+
+void core_speech_set_shaper(core_shape_fn shape)
+{
+	shaper = shape;
+}
+
+core_shape_fn core_speech_shaper(void)
+{
+	return shaper;
 }
 
 core_speak_fn core_speech_maker(void)

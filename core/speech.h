@@ -29,6 +29,12 @@ typedef int (*core_speak_fn)(struct pbx_host *owner, struct core_speech *speech,
 void core_speech_set_maker(core_speak_fn speak);
 core_speak_fn core_speech_maker(void);
 
+/* Who cuts a sound file to the words, makes it as loud as every prompt and writes it as one. PBX_OK, PBX_EINVAL (from is no sound, or nothing is heard in it; diag tells), PBX_EIO,
+ * PBX_ENOMEM. [work] */
+typedef int (*core_shape_fn)(const char *from, const char *to, struct pbx_diag *diag);
+void core_speech_set_shaper(core_shape_fn shape);
+core_shape_fn core_speech_shaper(void); /* [any]; NULL: nobody */
+
 /* ---- [any], also in the pool, for one thread at a time ---- */
 const char *core_speech_path(const struct core_speech *speech);    /* where it is kept */
 const char *core_speech_folder(const struct core_speech *speech);  /* of such files */

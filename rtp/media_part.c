@@ -509,6 +509,7 @@ static int media_start(void *self)
 	}
 	core_media_set_driver(&rtp_driver);
 	core_speech_set_maker(rtp_speech_speak);
+	core_speech_set_shaper(rtp_speech_shape_file);
 	return PBX_OK;
 }
 

@@ -148,6 +148,36 @@ static int write_sound(const char *path, const int16_t *samples, size_t count)
 	return fclose(file) == 0 && written ? PBX_OK : PBX_EIO;
 }
 
+/* As core_shape_fn, and PBX_ENOENT: from is no sound. */
+static int shape_file(const char *from, const char *to, struct pbx_diag *diag)
+{
+	int16_t *samples = NULL;
+	size_t count = 0;
+	int err = read_sound(from, &samples, &count);
+
+	if (err == PBX_EIO) {
+		pbx_diag_set(diag, "file", "it is no sound file that can be read: WAV, FLAC, Ogg and MP3 can");
+		return PBX_ENOENT;
+	}
+	if (err != PBX_OK)
+		return err;
+	if (count == MOST_SAMPLES || !rtp_speech_shape(samples, &count)) {
+		pbx_diag_set(diag, "file", count == MOST_SAMPLES ? "it is longer than three minutes" : "nothing is heard in it");
+		err = PBX_EINVAL;
+	} else if ((err = write_sound(to, samples, count)) != PBX_OK) {
+		pbx_diag_set(diag, "prompts.folders", "%s: %s", to, strerror(errno));
+	}
+	free(samples);
+	return err;
+}
+
+int rtp_speech_shape_file(const char *from, const char *to, struct pbx_diag *diag)
+{
+	int err = shape_file(from, to, diag);
+
+	return err == PBX_ENOENT ? PBX_EINVAL : err;
+}
+
 /* ---- the folder's limit ---- */
 
 struct kept {
@@ -207,22 +237,15 @@ static void forget_oldest(const struct core_speech *speech)
 /* Has it spoken into raw, and shaped into made. */
 static int speak(const struct core_speech *speech, const char *raw, const char *made, struct pbx_diag *diag)
 {
-	int16_t *samples = NULL;
-	size_t count = 0;
 	int err = core_speech_run(speech, raw, diag);
 
 	if (err == PBX_OK)
-		err = read_sound(raw, &samples, &count);
-	if (err == PBX_EIO && !diag->text[0])
+		err = shape_file(raw, made, diag);
+	if (err == PBX_ENOENT)
 		pbx_diag_set(diag, "prompts.speech", "the engine wrote no sound file");
-	if (err == PBX_OK && !rtp_speech_shape(samples, &count)) {
+	if (err == PBX_EINVAL)
 		pbx_diag_set(diag, "text", "the engine says nothing for it");
-		err = PBX_EIO;
-	}
-	if (err == PBX_OK && (err = write_sound(made, samples, count)) != PBX_OK)
-		pbx_diag_set(diag, "prompts.speech", "%s: %s", made, strerror(errno));
-	free(samples);
-	return err;
+	return err == PBX_ENOENT || err == PBX_EINVAL ? PBX_EIO : err;
 }
 
 static int speak_anew(const struct core_speech *speech, struct pbx_diag *diag)

@@ -6,6 +6,9 @@
  * PBX_OK, PBX_EIO, PBX_ETIMEOUT, PBX_ENOMEM; diag may be NULL. */
 int rtp_speech_make(const struct core_speech *speech, struct pbx_diag *diag);
 
+/* As core_shape_fn. */
+int rtp_speech_shape_file(const char *from, const char *to, struct pbx_diag *diag);
+
 /* As core_speak_fn. [loop] */
 int rtp_speech_speak(struct pbx_host *owner, struct core_speech *speech, core_spoken_fn done, void *self);
 

@@ -1,6 +1,7 @@
 """Prompts: as the build speaks them, and as a site replaces them."""
 import array
 import math
+import subprocess
 import wave
 
 import pytest
@@ -45,3 +46,31 @@ def test_a_site_s_own_recording_wins_and_languages_fall_back(pbx):
     assert pbx.ctl("prompts", "find", "hundred", "language=de-AT")["file"] == str(PROMPTS / "de" / "hundred.wav")
     with pytest.raises(Refused, match="no folder of prompts.folders has a file"):
         pbx.ctl("prompts", "find", "no_such")
+
+
+def test_a_site_changes_its_prompts_by_rest_and_pbxctl(pbx, tmp_path):
+    recording, words = tmp_path / "own.flac", tmp_path / "said.wav"
+    subprocess.run(["sox", "-n", "-r", "44100", "-c", "2", recording, "synth", "1.5", "sine", "440", "vol", "0.02", "pad", "0.5", "0.5"], check=True)
+    delivered, own = SPOKEN / "slot_empty.wav", pbx.directory / "data" / "sounds" / "de" / "slot_empty.wav"
+    status, answer = pbx.http("PUT", "/prompts/de/slot_empty", recording.read_bytes(), headers={"Content-Type": "audio/flac"})
+    assert (status, answer["file"]) == (200, str(own))
+    with wave.open(str(own)) as sound:
+        assert (sound.getframerate(), sound.getnchannels()) == (16000, 1) and 1.5 < sound.getnframes() / 16000 < 1.6
+    assert -18.2 < speech_level_db(own)[0] < -17.8
+    listed = {prompt["id"]: prompt for prompt in pbx.http("GET", "/prompts?language=de")[1]["items"]}
+    assert len(listed) > 100 and listed["slot_empty"] == {"id": "slot_empty", "file": str(own), "own": True} and not listed["hundred"]["own"]
+    assert pbx.http("GET", "/prompts/de/slot_empty/audio", raw=True)[1].startswith("RIFF")
+
+    assert pbx.http("POST", "/prompts/de/slot_empty/speak", {"text": "Niemand da"})[0] == 200
+    assert -18.5 < speech_level_db(own)[0] < -17.5
+    assert pbx.http("DELETE", "/prompts/de/slot_empty")[0] == 204
+    assert pbx.http("DELETE", "/prompts/de/slot_empty")[0] == 404
+    assert pbx.ctl("prompts", "find", "slot_empty", "language=de")["file"] == str(PROMPTS / "de" / "slot_empty.wav")
+    assert [event["data"]["how"] for event in pbx.events("prompt.changed")] == ["recorded", "spoken", "restored"]
+
+    assert pbx.http("PUT", "/prompts/de/slot_empty", b"no sound at all", headers={"Content-Type": "audio/wav"})[0] == 415
+    assert pbx.http("PUT", "/prompts/de/Slot", delivered.read_bytes(), headers={"Content-Type": "audio/wav"})[0] == 422
+    pbx.ctl("prompts", "put", "welcome_here", str(delivered), "language=en")
+    assert pbx.ctl("prompts", "find", "welcome_here")["file"] == str(own.parent.parent / "en" / "welcome_here.wav")
+    assert pbx.ctl("prompts", "say", "Good morning", f"file={words}")["file"] == str(words)
+    assert -18.5 < speech_level_db(words)[0] < -17.5
