@@ -345,7 +345,11 @@ static const void *recording_offer(void *self, const char *id)
 {
 	struct plugin *plugin = self;
 
-	(void)id; /* there is but one */
+	if (strcmp(id, "pbx.recordings/1") == 0) {
+		plugin->recordings = record_service;
+		plugin->recordings.self = plugin;
+		return &plugin->recordings;
+	}
 	plugin->service = (struct takers){ .header = PBX_HEADER(struct takers), .self = self, .take = take_active };
 	return &plugin->service;
 }
@@ -421,7 +425,7 @@ PBX_PLUGIN(call_recording)
 	.summary = "Calls as sound files: by rule, by key, by request",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.recorder/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.metrics/1",
 			   "pbx.secrets/1", "call_recording.active/1?"),
-	.offers = PBX_OFFERS("call_recording.active/1"),
+	.offers = PBX_OFFERS("pbx.recordings/1", "call_recording.active/1"),
 	.instance_size = sizeof(struct plugin),
 	PBX_SETTINGS(struct recording_settings, settings),
 	.migrations = PBX_TABLE(migrations),

@@ -10,6 +10,7 @@
 #include <pbx/calls.h>
 #include <pbx/metrics.h>
 #include <pbx/recorder.h>
+#include <pbx/recordings.h>
 #include <pbx/requests.h>
 #include <pbx/secrets.h>
 #include <pbx/store.h>
@@ -81,6 +82,7 @@ struct plugin {
 	const struct pbx_secrets *secrets;
 	const struct takers *successor;
 	struct takers service;
+	struct pbx_recordings recordings;
 	char storage[PATH_SIZE];
 	struct active *active;
 	struct group *groups;
@@ -95,6 +97,7 @@ struct conversation {
 	char from[TEXT_SIZE], to[TEXT_SIZE], trunk[TEXT_SIZE];
 	const char *direction; /* internal, inbound, outbound */
 	bool caller_is_ours, called_is_ours;
+	bool is_mixed; /* all of it in one channel */
 };
 /* PBX_OK, PBX_ENOENT: one of them has gone. */
 int conversation_of(struct plugin *plugin, pbx_leg one, pbx_leg other, struct conversation *ret_conversation);
@@ -115,6 +118,7 @@ int record_pause(struct active *active, bool on);
 void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other);         /* two parties talk now */
 void record_consider_room(struct plugin *plugin, pbx_leg leg, const char *room); /* a party is in a room of many now */
 int record_on_demand(struct plugin *plugin, pbx_leg leg, const char *trigger, struct active **ret_active);
+extern const struct pbx_recordings record_service; /* without self */
 void record_forget_group(struct plugin *plugin, const char *call_id);
 void record_hand_over(struct plugin *plugin);
 int record_take(struct plugin *plugin, const struct active *given);

@@ -200,7 +200,8 @@ int record_begin(struct plugin *plugin, const struct conversation *conversation,
 	const struct pbx_record_spec spec = {
 		.size = sizeof spec,
 		.what = PBX_RECORD_BOTH,
-		.flags = (settings->stereo ? PBX_RECORD_STEREO : 0) | (is_called ? PBX_RECORD_SWAPPED : 0), /* the caller is on the left */
+		.flags = (settings->stereo && !conversation->is_mixed ? PBX_RECORD_STEREO : 0) |
+			 (is_called ? PBX_RECORD_SWAPPED : 0), /* the caller is on the left */
 		.path = path,
 		.format = settings->format,
 		.rate_hz = (uint32_t)strtoul(settings->rate, NULL, 10), /* "auto": 0 */
@@ -275,6 +276,45 @@ int record_on_demand(struct plugin *plugin, pbx_leg leg, const char *trigger, st
 		return PBX_EPERM;
 	return record_begin(plugin, &conversation, leg, trigger, rule, ret_active);
 }
+
+/* ---- "pbx.recordings/1" ---- */
+
+static int begin_room(void *self, pbx_leg leg, const char *room, const char *group, const char *reason)
+{
+	struct plugin *plugin = self;
+	struct conversation conversation;
+	const char *rule;
+	pbx_leg recorded;
+
+	if (!plugin->settings->enabled)
+		return PBX_EPERM;
+	if (active_of_leg(plugin, leg))
+		return PBX_EEXIST;
+	int err = conversation_in_room(plugin, leg, room, &conversation);
+
+	if (err != PBX_OK)
+		return err;
+	if (policy_of(plugin, &conversation, &rule, &recorded) == WISH_NEVER && rule[0])
+		return PBX_EPERM;
+	conversation.is_mixed = true;
+	if (group)
+		(void)snprintf(conversation.group_id, sizeof conversation.group_id, "%s", group);
+	return record_begin(plugin, &conversation, leg, reason, rule, NULL);
+}
+
+static int end_recording(void *self, pbx_leg leg)
+{
+	const struct plugin *plugin = self;
+	const struct active *active = active_of_leg(plugin, leg);
+
+	if (!active)
+		return PBX_ENOENT;
+	return active->by_rule ? PBX_EPERM : plugin->recorder->stop(active->recording);
+}
+
+const struct pbx_recordings record_service = { .header = PBX_HEADER(struct pbx_recordings),
+					       .begin_room = begin_room,
+					       .end = end_recording };
 
 /* ---- while it lasts ---- */
 

@@ -30,6 +30,7 @@ static const struct pbx_setting room_rows[] = {
 	ROOM_BOOL(moh_when_alone, 1, "Music for who is alone"),
 	ROOM_BOOL(announce_count, 0, "Who comes in hears how many are there"),
 	ROOM_BOOL(announce, 1, "A tone when somebody comes or goes"),
+	ROOM_BOOL(record, 0, "Its conferences are recorded from the first who comes to the last who goes (plugin call_recording)"),
 };
 
 static const struct pbx_setting settings[] = {
@@ -136,6 +137,7 @@ static int conference_load(void *self)
 	conference->rooms = pbx_rooms(host);
 	conference->routing = pbx_routing(host);
 	conference->store = pbx_store(host);
+	conference->recordings = pbx_recordings(host);
 	conference->requests = pbx_requests(host);
 	conference->json = pbx_jsons(host);
 	conference->bus = pbx_bus(host);
@@ -210,7 +212,7 @@ PBX_PLUGIN(conference)
 	.version = "1.0.0",
 	.summary = "Dial a room number and talk with everyone in it",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.rooms/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1",
-			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "pbx.notifier/1", "conference.rooms/1?"),
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "pbx.notifier/1", "pbx.recordings/1?", "conference.rooms/1?"),
 	.offers = PBX_OFFERS("conference.rooms/1"),
 	.instance_size = sizeof(struct conference),
 	PBX_SETTINGS(struct conference_settings, settings),

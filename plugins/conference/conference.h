@@ -13,6 +13,7 @@
 #include <pbx/metrics.h>
 #include <pbx/notifier.h>
 #include <pbx/prompts.h>
+#include <pbx/recordings.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
 #include <pbx/route.h>
@@ -33,7 +34,7 @@ enum member_state { MEMBER_PIN, MEMBER_INVITED, MEMBER_WAITING, MEMBER_COUNT, ME
 struct room_row {
 	const char *number, *name, *pin, *moderator_pin, *language, *music_class;
 	uint32_t max_participants, max_duration_s;
-	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce;
+	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record;
 };
 
 struct conference_settings {
@@ -47,7 +48,7 @@ struct conference_settings {
 struct rules {
 	char number[NUMBER_TEXT], name[64], pin[PIN_MOST + 1], moderator_pin[PIN_MOST + 1], language[16], music_class[41];
 	uint32_t max_participants, max_duration_s; /* 0: without a limit of time */
-	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce;
+	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record;
 };
 
 struct conference;
@@ -62,6 +63,7 @@ struct member {
 	bool moderator, muted, deaf, talking;
 	int32_t talk_cdb, hear_cdb;
 	int64_t joined_wall_us; /* 0: not yet */
+	int64_t star_wall_us;   /* when it typed * last */
 	const char *reason;     /* why it leaves: "left", "kicked", "ended", "refused", "transferred" */
 	pbx_leg replaces;       /* invited by this one's transfer: hung up when it has come */
 };
@@ -73,7 +75,8 @@ struct room {
 	enum room_origin origin;
 	bool gone; /* taken out of the settings or the store while in use */
 	struct member *members;
-	bool locked, all_muted;
+	bool locked, all_muted, recording;
+	pbx_leg recorded; /* whose leg carries that; none: a rule's */
 	/* The session; session "" while nobody is in. */
 	pbx_room mix;
 	char session[27];
@@ -112,6 +115,8 @@ struct carried_room {
 	uint32_t peak;
 	const struct carried_member *members;
 	uint32_t member_count;
+	bool recording;
+	pbx_leg recorded;
 };
 struct conference_rooms {
 	struct pbx_header header;
@@ -133,6 +138,7 @@ struct conference {
 	const struct pbx_metrics *metrics;
 	const struct pbx_secrets *secrets;
 	const struct pbx_notifier *notifier;
+	const struct pbx_recordings *recordings;  /* functions are NULL while nobody keeps any */
 	const struct conference_rooms *successor; /* our own, or after an upgrade the next one's */
 	struct conference_rooms rooms_service;
 	struct room *first;
@@ -181,6 +187,11 @@ void pin_ask(struct member *member);
 void invitation_ask(struct member *member);
 void member_admit(struct member *member);
 
+/* ---- record.c ---- */
+/* Tells the room. PBX_OK, PBX_ESTATE (nobody is in), PBX_ENOTSUP (nobody keeps recordings), PBX_EPERM (they are forbidden), PBX_ENOMEM. */
+int room_record(struct room *room, bool on);
+void room_record_goes_on(struct room *room, pbx_leg without); /* that one is in no more */
+
 /* ---- invite.c ---- */
 int invite(struct room *room, const char *number, bool confirm, bool moderator, pbx_leg replaces);
 void invitations_cancel(struct conference *conference);
@@ -198,7 +209,7 @@ int roster_start(struct conference *conference); /* PBX_OK, PBX_EEXIST, PBX_ENOM
 void roster_changed(const struct room *room);
 
 /* ---- requests.c ---- */
-#define CONFERENCE_ROUTES 19
-#define CONFERENCE_COMMANDS 12
+#define CONFERENCE_ROUTES 20
+#define CONFERENCE_COMMANDS 13
 extern const struct pbx_route conference_routes[CONFERENCE_ROUTES];
 extern const struct pbx_command conference_commands[CONFERENCE_COMMANDS];

@@ -4,6 +4,8 @@
 #include "conference.h"
 #include <string.h>
 
+#define STAR_US 3000000 /* * and 5 are one within this time */
+
 /* ---- at the door -------------------------------------------------------------------------- */
 
 static bool is_pin(const struct conference *conference, const char *typed, const char *pin)
@@ -148,8 +150,32 @@ static void moderate(struct member *member, char digit)
 	}
 }
 
+/* "*" alone tells what the keys are; "*5" begins to record, or ends. */
+static bool is_star_five(struct member *member, char digit)
+{
+	int64_t now_us = member->room->conference->host->wall_us(member->room->conference->host);
+	bool is_it = digit == '5' && member->star_wall_us && now_us - member->star_wall_us < STAR_US;
+
+	member->star_wall_us = digit == '*' ? now_us : 0;
+	return is_it;
+}
+
+static void toggle_recording(struct member *member)
+{
+	if (!member->moderator)
+		hear(member, "not_allowed");
+	else if (room_record(member->room, !member->room->recording) != PBX_OK)
+		hear(member, "invalid");
+	else
+		(void)member->room->conference->calls->stop_media(member->leg); /* the help: the room is told */
+}
+
 void keys_typed(struct member *member, char digit)
 {
+	if (is_star_five(member, digit)) {
+		toggle_recording(member);
+		return;
+	}
 	if (is_moderators(digit)) {
 		if (member->moderator)
 			moderate(member, digit);

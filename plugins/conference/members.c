@@ -142,7 +142,8 @@ static void session_end(struct room *room)
 	room->session[0] = room->speaker[0] = '\0';
 	room->mix = (pbx_room){ 0 };
 	room->limit = (pbx_timer){ 0 };
-	room->locked = false;
+	room->locked = room->recording = false;
+	room->recorded = (pbx_leg){ 0 };
 }
 
 /* ---- in, and out again ------------------------------------------------------------------- */
@@ -170,6 +171,8 @@ static void come_in(struct member *member)
 		room->peak = room_in(room);
 	tell_joined(member);
 	settle_music(room);
+	if (room->rules.record)
+		(void)room_record(room, true); /* failing, it was logged */
 	if (member->replaces.id)
 		(void)conference->calls->hangup(member->replaces, PBX_CAUSE_NORMAL);
 	member->replaces = (pbx_leg){ 0 };
@@ -224,10 +227,11 @@ void member_send_off(struct member *member, const char *prompt, const char *reas
 		return;
 	member->state = MEMBER_LEAVING;
 	member->reason = reason;
-	if (was_in)
+	if (was_in) {
 		(void)conference->rooms->remove(member->leg);
-	if (was_in)
+		room_record_goes_on(member->room, member->leg);
 		settle_music(member->room);
+	}
 	(void)conference->calls->set_timeout(member->leg, LEAVING_MS);
 	if (!prompt || conference->calls->play(member->leg, prompt) != PBX_OK)
 		(void)conference->calls->hangup(member->leg, PBX_CAUSE_NORMAL);
@@ -276,6 +280,7 @@ static void gone(struct member *member, const char *reason)
 	member->state = MEMBER_LEAVING;
 	if (was_in)
 		tell_left(member);
+	room_record_goes_on(room, member->leg);
 	member_free(member);
 	if (was_in) {
 		beep(room);
@@ -552,6 +557,8 @@ int members_take(struct conference *conference, const struct carried_room *carri
 	COPY(room->session, carried->session);
 	room->started_wall_us = carried->started_wall_us;
 	room->peak = carried->peak;
+	room->recording = carried->recording;
+	room->recorded = carried->recorded;
 	int err = room->mix.id ? conference->rooms->adopt(conference->host, room->mix, &conference_watch, conference) : PBX_OK;
 
 	if (err != PBX_OK)
@@ -586,6 +593,8 @@ static void hand_over(struct room *room)
 		.session = room->session,
 		.started_wall_us = room->started_wall_us,
 		.peak = room->peak,
+		.recording = room->recording,
+		.recorded = room->recorded,
 	};
 	uint32_t count = 0;
 

@@ -60,10 +60,12 @@ static struct pbx_json *describe(const struct room *room)
 	(void)json->set_boolean(object, "moh_when_alone", rules->moh_when_alone);
 	(void)json->set_boolean(object, "announce", rules->announce);
 	(void)json->set_boolean(object, "announce_count", rules->announce_count);
+	(void)json->set_boolean(object, "record", rules->record);
 	(void)json->set_text(object, "language", rules->language);
 	(void)json->set_text(object, "music_class", rules->music_class);
 	(void)json->set_boolean(object, "active", room->session[0]);
 	(void)json->set_boolean(object, "locked", room->locked);
+	(void)json->set_boolean(object, "recording", room->recording);
 	(void)json->set_integer(object, "participants", room_in(room));
 	(void)json->set_text(object, "conference_id", room->session[0] ? room->session : NULL);
 	(void)json->set_time(object, "started_at", room->session[0] ? room->started_wall_us : 0);
@@ -177,6 +179,7 @@ static bool take_rules(struct conference *conference, pbx_request request, struc
 		{ "moh_when_alone", &rules->moh_when_alone },
 		{ "announce", &rules->announce },
 		{ "announce_count", &rules->announce_count },
+		{ "record", &rules->record },
 	};
 
 	(void)take_text(conference, request, "name", rules->name, sizeof rules->name);
@@ -405,6 +408,29 @@ static void on_unlock(void *self, pbx_request request)
 	set_locked(self, request, false);
 }
 
+static void on_record(void *self, pbx_request request)
+{
+	struct conference *conference = self;
+	struct room *room = run_room(conference, request);
+
+	if (!room)
+		return;
+	int err = room_record(room, conference->requests->boolean(request, "on", false));
+
+	if (err == PBX_OK)
+		(void)conference->requests->reply(request, 200, describe(room));
+	else if (err == PBX_ESTATE)
+		(void)conference->requests->fail(request, 409, "not_active", "room", "nobody is in room %s", room->rules.number);
+	else if (err == PBX_EPERM)
+		(void)conference->requests->fail(request, 409, "not_recorded", NULL,
+						 "the settings of call_recording allow no recording of room %s (enabled, rules)",
+						 room->rules.number);
+	else
+		(void)conference->requests->fail(request, 503, "not_recorded", NULL, "%s",
+						 err == PBX_ENOTSUP ? "the plugin call_recording does not run"
+								    : "the recording does not begin now");
+}
+
 static void mute_all(struct conference *conference, pbx_request request, bool muted)
 {
 	struct room *room = run_room(conference, request);
@@ -495,13 +521,17 @@ static void on_play(void *self, pbx_request request)
 		FLAG_ARG("end_when_moderator_leaves", "Ends when the last moderator leaves"),                                              \
 		FLAG_ARG("start_muted", "Who comes in is muted"), FLAG_ARG("moh_when_alone", "Music for who is alone"),                    \
 		FLAG_ARG("announce", "A tone when somebody comes or goes"),                                                                \
-		FLAG_ARG("announce_count", "Who comes in hears how many are there"),                                                       \
+		FLAG_ARG("announce_count", "Who comes in hears how many are there"), FLAG_ARG("record", "Conferences are recorded"),       \
 		{ .name = "language", .type = PBX_TYPE_TEXT, .most = 15, .help = "Of what is said" },                                      \
 	{                                                                                                                                  \
 		.name = "music_class", .type = PBX_TYPE_TEXT, .most = 40, .help = "Of the music"                                           \
 	}
 
 static const struct pbx_arg room_args[] = { ROOM_ARG };
+static const struct pbx_arg record_args[] = {
+	ROOM_ARG,
+	{ .name = "on", .type = PBX_TYPE_BOOL, .flags = PBX_ARG_REQUIRED, .help = "Begin to record, or end it" },
+};
 static const struct pbx_arg rules_args[] = { ROOM_ARG, RULE_ARGS };
 static const struct pbx_arg member_args[] = { ROOM_ARG, PARTICIPANT_ARG };
 static const struct pbx_arg volume_args[] = {
@@ -531,6 +561,7 @@ static const struct pbx_field room_fields[] = {
 	{ "max_duration_s", PBX_TYPE_INT, "Ends after so long; 0: never" },
 	{ "active", PBX_TYPE_BOOL, "Somebody is in" },
 	{ "locked", PBX_TYPE_BOOL, "Only moderators come in" },
+	{ "recording", PBX_TYPE_BOOL, "The conference is being recorded" },
 	{ "participants", PBX_TYPE_INT, "How many are in" },
 	{ "conference_id", PBX_TYPE_TEXT, "Of this conference, while it lasts" },
 	{ "started_at", PBX_TYPE_TIME, "Since when" },
@@ -577,6 +608,7 @@ const struct pbx_route conference_routes[CONFERENCE_ROUTES] = {
 	WRITES("DELETE", "/{room}", on_delete, room_args, room_fields, "Take a room away, and end its conference"),
 	WRITES("POST", "/{room}/lock", on_lock, room_args, room_fields, "Let only moderators in from now on"),
 	WRITES("POST", "/{room}/unlock", on_unlock, room_args, room_fields, "Let everybody in"),
+	WRITES("POST", "/{room}/record", on_record, record_args, room_fields, "Record the conference, or end that; everybody is told"),
 	WRITES("POST", "/{room}/mute-all", on_mute_all, room_args, room_fields, "Mute all but moderators"),
 	WRITES("POST", "/{room}/unmute-all", on_unmute_all, room_args, room_fields, "Unmute them"),
 	WRITES("POST", "/{room}/end", on_end, room_args, room_fields, "End the conference"),
@@ -605,6 +637,7 @@ const struct pbx_command conference_commands[CONFERENCE_COMMANDS] = {
 	COMMAND("remove", on_delete, room_args, "Take a room away, and end its conference", NULL),
 	COMMAND("lock", on_lock, room_args, "Let only moderators in from now on", ROOM_COLUMNS),
 	COMMAND("unlock", on_unlock, room_args, "Let everybody in", ROOM_COLUMNS),
+	COMMAND("record", on_record, record_args, "Record a conference, or end that", ROOM_COLUMNS),
 	COMMAND("mute", on_mute, member_args, "Mute one", MEMBER_COLUMNS),
 	COMMAND("unmute", on_unmute, member_args, "Unmute one", MEMBER_COLUMNS),
 	COMMAND("kick", on_kick, member_args, "Remove one", NULL),

@@ -186,6 +186,7 @@ static struct rules rules_of_row(const struct conference_settings *settings, con
 	rules.moh_when_alone = row->moh_when_alone;
 	rules.announce_count = row->announce_count;
 	rules.announce = row->announce;
+	rules.record = row->record;
 	return rules;
 }
 
@@ -228,6 +229,7 @@ int rooms_take_settings(struct conference *conference, const struct conference_s
 #define FLAGS_MUSIC 8
 #define FLAGS_COUNT 16
 #define FLAGS_ANNOUNCE 32
+#define FLAGS_RECORD 64
 
 static void open_pin(const struct conference *conference, const char *sealed, const char *number, char ret_pin[PIN_MOST + 1])
 {
@@ -255,6 +257,7 @@ static void load_row(struct conference *conference, const struct pbx_rows *rows,
 	rules.moh_when_alone = flags & FLAGS_MUSIC;
 	rules.announce_count = flags & FLAGS_COUNT;
 	rules.announce = flags & FLAGS_ANNOUNCE;
+	rules.record = flags & FLAGS_RECORD;
 	if (!room_find(conference, rules.number)) /* the settings' own wins */
 		(void)room_new(conference, &rules, ROOM_STORED);
 }
@@ -287,7 +290,8 @@ int room_store(struct room *room)
 	char *moderator_pin = rules->moderator_pin[0] ? conference->secrets->seal(rules->moderator_pin, rules->number) : NULL;
 	int64_t flags = (rules->wait_for_moderator ? FLAGS_WAIT : 0) | (rules->end_when_moderator_leaves ? FLAGS_END : 0) |
 			(rules->start_muted ? FLAGS_MUTED : 0) | (rules->moh_when_alone ? FLAGS_MUSIC : 0) |
-			(rules->announce_count ? FLAGS_COUNT : 0) | (rules->announce ? FLAGS_ANNOUNCE : 0);
+			(rules->announce_count ? FLAGS_COUNT : 0) | (rules->announce ? FLAGS_ANNOUNCE : 0) |
+			(rules->record ? FLAGS_RECORD : 0);
 	const struct pbx_value params[] = {
 		pbx_v_text(rules->number),
 		pbx_v_text(rules->name),

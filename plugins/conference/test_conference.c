@@ -310,6 +310,63 @@ START_TEST(moderators_lock_eject_and_mute_everybody)
 }
 END_TEST
 
+START_TEST(a_moderator_records_the_room_and_everybody_is_told)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = fake_pbx_with_settings(
+		"conference,call_recording", "conference:\n  rooms: [{number: \"2000\", moderator_pin: \"9999\", announce: false}]\n");
+	const char *group;
+
+	fake_registered(pbx, "1001");
+	fake_registered(pbx, "1002");
+	pbx_leg boss = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000");
+	types(pbx, boss, "9999#");
+	types(pbx, b, "#");
+	types(pbx, b, "*5");
+	ck_assert(fake_hears(pbx, b, "prompt:not_allowed"));
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.started"), 0);
+	fake_finish_prompt(pbx, b);
+	types(pbx, boss, "*5");
+	ck_assert(fake_hears(pbx, b, "prompt:conference_recorded"));
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "recording.started"), "to"), "2000");
+	group = strdup(fake_json(pbx, fake_event(pbx, "recording.started"), "group_id"));
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/conferences/2000", NULL), "recording"), "true");
+
+	fake_hangup(pbx, boss); /* it was recorded by its line */
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.started"), 2);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "recording.started"), "group_id"), group);
+	free((char *)group);
+	(void)fake_http(pbx, "POST", "/conferences/2000/record", "{\"on\": false}");
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	ck_assert(fake_hears(pbx, b, "prompt:conference_not_recorded"));
+	fake_hangup(pbx, b);
+	(void)fake_http(pbx, "POST", "/conferences/2000/record", "{\"on\": true}");
+	ck_assert_uint_eq(fake_status(pbx), 409);
+}
+END_TEST
+
+START_TEST(nothing_is_recorded_where_nobody_keeps_it)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx =
+		house("conference:\n  rooms: [{number: \"2000\", moderator_pin: \"9999\", announce: false, record: true}]\n");
+	pbx_leg boss = fake_dial(pbx, "1001", "2000");
+
+	types(pbx, boss, "9999#");
+	types(pbx, boss, "*");
+	ck_assert(fake_hears(pbx, boss, "prompt:conference_menu_moderator"));
+	types(pbx, boss, "5");
+	ck_assert(fake_hears(pbx, boss, "prompt:invalid"));
+	fake_pass_ms(pbx, 5000);
+	types(pbx, boss, "*");
+	fake_pass_ms(pbx, 5000);
+	types(pbx, boss, "5"); /* so late it is a key of its own */
+	ck_assert(fake_hears(pbx, boss, "prompt:conference_all_muted"));
+	(void)fake_http(pbx, "POST", "/conferences/2000/record", "{\"on\": true}");
+	ck_assert_uint_eq(fake_status(pbx), 503);
+}
+END_TEST
+
 START_TEST(who_watches_a_room_sees_who_comes_is_muted_and_goes)
 {
 	AUTO(fake_pbx)
@@ -535,4 +592,5 @@ CHECK_MAIN("conference", whoever_dials_a_number_talks_with_everybody_who_did, wh
 	   rest_mutes_kicks_locks_and_plays, a_user_sees_its_own_conferences_and_runs_those_it_moderates,
 	   who_is_invited_comes_in_by_pressing_one, a_call_is_transferred_into_a_room_and_a_member_into_another_place,
 	   an_attended_transfer_puts_its_partner_into_the_room, a_conference_goes_on_while_the_plugin_is_replaced,
-	   who_watches_a_room_sees_who_comes_is_muted_and_goes)
+	   who_watches_a_room_sees_who_comes_is_muted_and_goes, a_moderator_records_the_room_and_everybody_is_told,
+	   nothing_is_recorded_where_nobody_keeps_it)

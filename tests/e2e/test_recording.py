@@ -165,3 +165,26 @@ def test_a_conference_is_recorded_by_the_number_of_its_room(make_pbx, phones):
         assert recordings[phone.number]["to"] == "2000" and hears(said[all_were_there], phone.hertz)
         for other in parties:
             assert (silent_at if other is phone else hears)(heard[all_were_there], other.hertz)
+
+
+def test_a_room_is_recorded_whole_whoever_leaves_first(make_pbx, phones):
+    pbx = make_pbx('conference:\n  announce: false\n  rooms: [{number: "2000", record: true}]\ncall_recording:\n  min_free_mb: 0\n  min_duration_s: 0\n')
+
+    def kept(count):
+        return pbx.wait_for(lambda: len(rows := [row for row in pbx.ctl("recording", "list") if row["outcome"] == "stored"]) == count and rows, f"{count} parts")
+
+    first, second, third = parties = phones(pbx, "1001", "1002", "1003")
+    for phone in parties:
+        phone.dial("2000").established()
+    assert len(pbx.ctl("recording", "active")) == 1
+    record_for(pbx, pbx.ctl("recording", "active")[0]["duration_ms"] + 4000)
+    first.hangup()
+    row, = kept(1)
+    rate, (said,) = channels(file_of(pbx, row))
+    for phone in parties:
+        assert hears(said[-2 * rate:-rate], phone.hertz)
+    assert len(pbx.wait_for(lambda: pbx.ctl("recording", "active"), "the next part")) == 1
+    assert pbx.http("POST", "/conferences/2000/record", {"on": False})[1]["recording"] is False
+    assert len({(part["to"], pbx.ctl("recording", "show", part["id"])["group_id"]) for part in kept(2)}) == 1
+    for phone in (second, third):
+        phone.hangup()

@@ -29,6 +29,7 @@
 #include <pbx/prompts.h>
 #include <pbx/quality.h>
 #include <pbx/recorder.h>
+#include <pbx/recordings.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
 #include <pbx/route.h>
@@ -106,6 +107,7 @@ struct abi_mirror {
 	const struct pbx_audio *audio;
 	const struct pbx_audio_filter *audio_filter;
 	const struct pbx_recorder *recorder;
+	const struct pbx_recordings *recordings;
 	const struct pbx_record_spec *record_spec;
 	const struct pbx_record_watcher *record_watcher;
 	const struct pbx_record_result *record_result;
