@@ -280,6 +280,20 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 	publish(leg->call, type, data);
 }
 
+void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
+{
+	static const char *const methods[] = {
+		[CORE_DIGITS_EVENTS] = "rfc4733", [CORE_DIGITS_TONES] = "inband", [CORE_DIGITS_INFO] = "info"
+	};
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "digit", (char[]){ digit, '\0' });
+	integer(data, "duration_ms", duration_ms);
+	text(data, "method", methods[way]);
+	publish(leg->call, "dtmf.received", data);
+}
+
 static void address(struct pbx_json *object, const char *name, const struct core_addr *addr)
 {
 	char said[64] = "";
@@ -532,6 +546,9 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "leg.codec_failed", "A codec did nothing but fail: another stands in its place, and the party is offered those that are left",
 	  FIELDS(T("leg_id", "Whose"), T("number", "The party"), T("codec", "Which"),
 		 T("way", "from_party: what it sends cannot be decoded; to_party: what it is to hear cannot be encoded")) },
+	{ "dtmf.received", "A party has pressed a key outside of a conversation, and not in answer to a question for a PIN",
+	  FIELDS(T("leg_id", "The leg"), T("digit", "0 to 9, *, #, A to D"), I("duration_ms", "How long; 0: nobody knows yet"),
+		 T("method", "rfc4733, info or inband")) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

@@ -291,6 +291,7 @@ void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop 
 int core_collect_begin(struct core_leg *leg, const struct pbx_collect *wish, void *self); /* pbx_calls.collect */
 bool core_collect_digit(struct core_leg *leg, char digit);                                /* false: nobody collects */
 void core_collect_played(struct core_leg *leg, uint64_t tag, uint32_t how);               /* what had this tag is over */
+bool core_collect_is_secret(const struct core_leg *leg);                                  /* a PIN is being typed */
 void core_collect_end(struct core_leg *leg, uint32_t reason);                             /* tells so, if anything is collected */
 void core_collect_drop(struct core_leg *leg);                                             /* without a word */
 
@@ -454,6 +455,7 @@ void core_event_hold(const struct core_leg *by, const struct core_leg *held, boo
 void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result);
 void core_event_call_linked(const struct core_call *call, const struct core_call *other);
 void core_event_call_ended(const struct core_call *call);
+void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way); /* CORE_DIGITS_… */
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
 void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);

@@ -2,9 +2,9 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 21
-#define CORE_CALLS_ROUTES 9
-#define CORE_CALLS_COMMANDS 6
+#define CORE_CALLS_EVENT_TYPES 22
+#define CORE_CALLS_ROUTES 10
+#define CORE_CALLS_COMMANDS 7
 
 extern const struct pbx_event_type core_calls_event_types[CORE_CALLS_EVENT_TYPES];
 extern const struct pbx_route core_calls_routes[CORE_CALLS_ROUTES];

@@ -203,6 +203,29 @@ static void resume(void *self, pbx_request request)
 	hold_or_resume(request, false);
 }
 
+static void send_digits(void *self, pbx_request request)
+{
+	const struct core_call *call = call_asked(request);
+	const char *digits = requests->text(request, "digits");
+	struct core_leg *leg = call ? party_asked(request, call) : NULL;
+
+	(void)self;
+	if (!call)
+		return;
+	if (digits[strspn(digits, "0123456789*#ABCD")] != '\0') {
+		(void)requests->fail(request, 422, "no_keys", "digits", "keys are 0 to 9, *, #, A to D");
+		return;
+	}
+	int err = leg ? core_leg_send_digits(leg, digits, (uint32_t)requests->integer(request, "duration_ms", CORE_KEY_MS)) : PBX_ENOENT;
+
+	if (err == PBX_OK)
+		(void)requests->reply(request, 202, core_calls_show(call->id));
+	else
+		(void)requests->fail(request, 409, "not_sent", leg ? "digits" : "leg_id",
+				     leg ? "this party takes no keys now, or too many wait already"
+					 : "nobody of this call has answered under that id");
+}
+
 /* ---- transfer: as though the party's phone had asked for it (REFER) ---- */
 
 /* The same party in another call. */
@@ -390,6 +413,16 @@ static void pick_up(void *self, pbx_request request)
 	{                                                                                                                                  \
 		.name = "leg_id", .type = PBX_TYPE_TEXT, .help = "The leg that rings; your own, or the only one, when not given"           \
 	}
+#define KEYS                                                                                                                               \
+	ARGS(ID,                                                                                                                           \
+	     { .name = "digits",                                                                                                           \
+	       .type = PBX_TYPE_TEXT,                                                                                                      \
+	       .flags = PBX_ARG_REQUIRED,                                                                                                  \
+	       .least = 1,                                                                                                                 \
+	       .most = 32,                                                                                                                 \
+	       .help = "Keys, one after the other" },                                                                                      \
+	     { .name = "leg_id", .type = PBX_TYPE_TEXT, .help = "Who hears them; your own leg, or the caller's, when not given" },         \
+	     { .name = "duration_ms", .type = PBX_TYPE_INT, .least = 70, .most = 5000, .help = "How long each is pressed" })
 #define TRANSFER                                                                                                                           \
 	ARGS(ID, { .name = "to", .type = PBX_TYPE_TEXT, .help = "The number that the other party goes to (blind)" },                       \
 	     { .name = "with", .type = PBX_TYPE_TEXT, .help = "Another call of who transfers: the others of both meet (attended)" },       \
@@ -418,6 +451,8 @@ const struct pbx_route core_calls_routes[] = {
 	{ "POST", "/calls/{id}:hold", hold, "calls:write", "The holder's line falls silent, the other party hears music", PBX_ROUTE_WRITES,
 	  ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
+	{ "POST", "/calls/{id}:digits", send_digits, "calls:write", "Press keys: a party gets them the way it understands",
+	  PBX_ROUTE_WRITES, KEYS, CALL },
 	{ "POST", "/calls/{id}:transfer", transfer, "calls:write",
 	  "Send who talks with a party elsewhere; if nobody takes it the two talk again. call.transfer tells the outcome", PBX_ROUTE_WRITES,
 	  TRANSFER, CALL },
@@ -435,6 +470,7 @@ const struct pbx_command core_calls_commands[] = {
 	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
 	{ "calls legs", show, "A call under way with its legs and how they sound", ARGS(ID), NULL, 0 },
 	{ "calls answer", answer, "Let the phone that rings take the call", ARGS(ID, RINGING_LEG), NULL, 0 },
+	{ "calls digits", send_digits, "Press keys: a party gets them the way it understands", KEYS, NULL, 0 },
 	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
 	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },

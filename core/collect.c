@@ -98,6 +98,11 @@ static void unmask(const struct core_collect *collect)
 		core_log(PBX_LOG_WARN, "calls", collect->leg->call->id, "stays_masked", "leg=%s", collect->leg->id); /* no memory */
 }
 
+bool core_collect_is_secret(const struct core_leg *leg)
+{
+	return leg->collect && leg->collect->flags & PBX_COLLECT_SECRET;
+}
+
 /* ---- the end ---- */
 
 static void finish(struct core_leg *leg, uint32_t reason, char terminator)

@@ -577,8 +577,16 @@ static bool is_again(struct core_leg *leg, char digit, uint32_t way)
 	return false;
 }
 
-static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms)
+/* In a conversation keys are its parties' own; what a secret is asked for is nobody's. */
+static void tell_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
 {
+	if (!leg->bridge && !core_collect_is_secret(leg))
+		core_event_digit(leg, digit, duration_ms, way);
+}
+
+static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
+{
+	tell_digit(leg, digit, duration_ms, way);
 	if (leg->has_stream && core_media->record_key)
 		core_media->record_key(leg->stream, digit);
 	if (leg->bridge && core_bridge_digit(leg, digit))
@@ -601,7 +609,7 @@ void core_leg_on_digit(pbx_leg handle, char digit, uint32_t duration_ms)
 	struct core_leg *peer = core_bridge_peer(leg);
 	if (peer)
 		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms);
-	leg_digit(leg, digit, duration_ms);
+	leg_digit(leg, digit, duration_ms, CORE_DIGITS_INFO);
 }
 
 /* What one presses the other gets in the sound, or in the packets that are relayed to it. Nobody relays them while there are guests. */
@@ -618,5 +626,5 @@ void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms
 		return;
 	if (peer && peer->configured && !is_carried(leg, peer, way))
 		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms ? duration_ms : CORE_KEY_MS);
-	leg_digit(leg, digit, duration_ms);
+	leg_digit(leg, digit, duration_ms, way);
 }

@@ -390,9 +390,12 @@ START_TEST(a_secret_is_masked_until_it_is_over_however_it_ends)
 	ck_assert_int_eq(calls->collect(leg, &wish, name_b), PBX_OK);
 	ck_assert(fake_is_masked(pbx, leg));
 	fake_digits(pbx, leg, "4711#");
+	ck_assert_uint_eq(fake_event_count(pbx, "dtmf.received"), 0);
 	ck_assert(fake_is_masked(pbx, leg)); /* one question follows another */
 	fake_digits(pbx, leg, "4712#");
 	ck_assert(!fake_is_masked(pbx, leg));
+	fake_digits(pbx, leg, "5");
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "dtmf.received"), "digit"), "5");
 
 	wish.done = on_done;
 	ck_assert_int_eq(calls->collect(leg, &wish, name_b), PBX_OK);

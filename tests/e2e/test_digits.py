@@ -61,3 +61,15 @@ def test_a_phone_that_presses_in_two_ways_at_once_presses_once(pbx, parties):
     pbx.wait_for(lambda: len(callee.ear.packets) > mark + 25, "half a second more")
     assert "".join(key for key, _ in callee.events()) == KEYS
     caller.hangup()
+
+
+def test_keys_are_pressed_by_request(pbx, parties):
+    caller, callee = parties("info", "events")
+    leg, = (leg for leg in pbx.ctl("calls", "legs", pbx.ctl("calls", "list")[0]["call_id"])["legs"] if leg["number"] == callee.number)
+    call = f"/calls/{leg['leg_id'].rsplit('-', 1)[0]}:digits"
+    assert pbx.http("POST", call, {"digits": "12#", "leg_id": leg["leg_id"], "duration_ms": 120})[0] == 202
+    pbx.wait_for(lambda: len(callee.events()) >= 3, f"keys: {callee.events()}")
+    assert "".join(key for key, _ in callee.events()) == "12#" and all(100 <= length <= 140 for _, length in callee.events())
+    assert pbx.http("POST", call, {"digits": "12x"})[0] == 422
+    assert not pbx.events("dtmf.received")  # keys of a conversation are nobody else's
+    caller.hangup()
