@@ -27,6 +27,7 @@ static uint32_t *seed; /* in memory the parent sees too: Check runs the test in 
 static pbx_dial dials[256];
 static uint32_t dials_begun, dials_done;
 static uint32_t controls_taken, controls_over;
+static uint32_t collects_begun, collects_done;
 static const struct pbx_rooms *const rooms = &core_rooms_service;
 static pbx_room some_rooms[2]; /* of this walk */
 
@@ -284,11 +285,44 @@ static void meddle_with_rooms(pbx_leg leg)
 	}
 }
 
+static bool on_typed(void *self, pbx_leg leg, const char *keys)
+{
+	(void)self, (void)leg;
+	ck_assert_uint_le(strlen(keys), 3);
+	return chance(50);
+}
+
+static void on_collected(void *self, pbx_leg leg, const struct pbx_collected *collected)
+{
+	ck_assert_uint_ne(collected->reason, 0);
+	collects_done++;
+	on_any(self, leg);
+}
+
+static void collect(pbx_leg leg)
+{
+	static const struct pbx_say prompt = { .kind = PBX_SAY_PROMPT, .text = "prompt" };
+	const struct pbx_collect wish = { .size = sizeof wish,
+					  .flags = walk_random(4),
+					  .prompt = &prompt,
+					  .prompt_count = walk_random(2),
+					  .most = 3,
+					  .first_ms = 1000 * walk_random(3),
+					  .tries = walk_random(3),
+					  .silences = walk_random(3),
+					  .patterns = chance(30) ? "1,2X,*" : NULL,
+					  .accept = chance(50) ? on_typed : NULL,
+					  .done = on_collected };
+
+	collects_begun++; /* what it takes the place of is told before it has begun */
+	collects_begun -= calls->collect(leg, &wish, NULL) != PBX_OK;
+}
+
 static void meddle(pbx_leg leg)
 {
 	pbx_bridge bridge;
 
-	switch (walk_random(20)) {
+	switch (walk_random(24)) {
 	default:
 		meddle_with_rooms(leg);
 		break;
@@ -334,6 +368,14 @@ static void meddle(pbx_leg leg)
 		break;
 	case 14:
 		begin_dial(chance(80) ? leg : (pbx_leg){ 0 });
+		break;
+	case 16:
+	case 17:
+	case 18:
+		collect(leg);
+		break;
+	case 19:
+		(void)calls->stop_collect(leg);
 		break;
 	case 15:
 		(void)calls->bridge(host, leg, some_leg(), &bridge);
@@ -595,6 +637,7 @@ static void check_leg(const struct core_leg *leg)
 	ck_assert_msg(cared_for || leg->lonely.id, "a leg is forgotten");
 	ck_assert_msg(leg->state != PBX_LEG_ANSWERED || leg->has_stream, "an answered leg has no stream");
 	ck_assert_msg(!leg->has_stream || fake_stream_is_open(leg->stream), "a leg has a closed stream");
+	ck_assert_msg(!leg->collect || leg->charge.owner, "nobody waits for the keys of a leg");
 	ck_assert_msg(leg->state != PBX_LEG_ANSWERED || leg->holds_us == line->holds, "who holds is not known");
 	for (const struct core_dial *dial = leg->dials; dial; dial = dial->next_of_from)
 		ck_assert(dial->from == leg && !dial->over);
@@ -709,6 +752,7 @@ static void walk(void)
 		      stats.calls, stats.legs, stats.bridges, stats.dials);
 	ck_assert_uint_eq(dials_begun, dials_done);
 	ck_assert_uint_eq(controls_taken, controls_over);
+	ck_assert_uint_eq(collects_begun, collects_done);
 	for (uint32_t i = 0; i < seen_count && !was_short; i++)
 		ck_assert_msg(seen[i].started == seen[i].ended && seen[i].held == 0, "%s: %u starts, %u ends", seen[i].id, seen[i].started,
 			      seen[i].ended);
@@ -717,7 +761,7 @@ static void walk(void)
 		some_rooms[i].id = 0;
 	}
 	fake_drivers_forget();
-	dials_begun = dials_done = controls_taken = controls_over = seen_count = 0;
+	dials_begun = dials_done = controls_taken = controls_over = collects_begun = collects_done = seen_count = 0;
 	memset(seen, 0, sizeof seen);
 	was_short = false;
 }

@@ -57,7 +57,7 @@ def test_a_site_changes_its_prompts_by_rest_and_pbxctl(pbx, tmp_path):
     with wave.open(str(own)) as sound:
         assert (sound.getframerate(), sound.getnchannels()) == (16000, 1) and 1.5 < sound.getnframes() / 16000 < 1.6
     assert -18.2 < speech_level_db(own)[0] < -17.8
-    listed = {prompt["id"]: prompt for prompt in pbx.http("GET", "/prompts?language=de")[1]["items"]}
+    listed = {prompt["id"]: prompt for prompt in pbx.http("GET", "/prompts?language=de")[1]}
     assert len(listed) > 100 and listed["slot_empty"] == {"id": "slot_empty", "file": str(own), "own": True} and not listed["hundred"]["own"]
     assert pbx.http("GET", "/prompts/de/slot_empty/audio", raw=True)[1].startswith("RIFF")
 
