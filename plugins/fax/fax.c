@@ -57,17 +57,18 @@ static const struct pbx_metric metrics[] = {
 			   .labels = "direction" },
 };
 
+#define WHO_FIELDS                                                                                                                         \
+	{ "inbox", PBX_TYPE_TEXT, "The number that received it" }, { "from", PBX_TYPE_TEXT, "Who called" },                                \
+		{ "to", PBX_TYPE_TEXT, "Who was called" }, { "station", PBX_TYPE_TEXT, "How the other machine calls itself" },             \
+		{ "pages", PBX_TYPE_INT, "Pages that have arrived" }, { "bit_rate", PBX_TYPE_INT, "How fast, in bit/s" },                  \
+		{ "t38", PBX_TYPE_BOOL, "It went by T.38" },                                                                               \
+	{                                                                                                                                  \
+		"reason", PBX_TYPE_TEXT, "What went wrong; empty: nothing"                                                                 \
+	}
 static const struct pbx_field event_fields[] = {
 	{ "fax_id", PBX_TYPE_TEXT, "Which fax" },
 	{ "direction", PBX_TYPE_TEXT, "in or out" },
-	{ "inbox", PBX_TYPE_TEXT, "The number that received it" },
-	{ "from", PBX_TYPE_TEXT, "Who called" },
-	{ "to", PBX_TYPE_TEXT, "Who was called" },
-	{ "station", PBX_TYPE_TEXT, "How the other machine calls itself" },
-	{ "pages", PBX_TYPE_INT, "Pages that have arrived" },
-	{ "bit_rate", PBX_TYPE_INT, "How fast, in bit/s" },
-	{ "t38", PBX_TYPE_BOOL, "It went by T.38" },
-	{ "reason", PBX_TYPE_TEXT, "What went wrong; empty: nothing" },
+	WHO_FIELDS,
 };
 static const struct pbx_event_type events[] = {
 	{ "fax.page", "A page has gone over, while the fax lasts; .pages so far", PBX_TABLE(event_fields) },
@@ -82,16 +83,9 @@ static const struct pbx_field row_fields[] = {
 	{ "id", PBX_TYPE_TEXT, "The fax" },
 	{ "direction", PBX_TYPE_TEXT, "in or out" },
 	{ "state", PBX_TYPE_TEXT, "receiving, received, incomplete; sending, waiting (for another attempt), sent, cancelled; failed" },
-	{ "inbox", PBX_TYPE_TEXT, "The number that received it" },
-	{ "from", PBX_TYPE_TEXT, "Who called" },
-	{ "to", PBX_TYPE_TEXT, "Who was called" },
-	{ "station", PBX_TYPE_TEXT, "How the other machine calls itself" },
-	{ "pages", PBX_TYPE_INT, "Pages that have arrived" },
-	{ "bit_rate", PBX_TYPE_INT, "How fast, in bit/s" },
+	WHO_FIELDS,
 	{ "ecm", PBX_TYPE_BOOL, "Errors were corrected" },
-	{ "t38", PBX_TYPE_BOOL, "It went by T.38" },
 	{ "attempts", PBX_TYPE_INT, "How often it was sent" },
-	{ "reason", PBX_TYPE_TEXT, "What went wrong; empty: nothing" },
 	{ "created_at", PBX_TYPE_TEXT, "When it began" },
 	{ "finished_at", PBX_TYPE_TEXT, "When it was over" },
 };
