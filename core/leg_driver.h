@@ -69,6 +69,9 @@ struct core_leg_driver {
 	/* What the peer should see of the other party (connected line): P-Asserted-Identity in the next message. May be NULL. */
 	void (*set_identity)(void *dialog, const char *number, const char *name);
 
+	/* Whether we are the focus of a conference to the peer (RFC 4579). May be NULL. */
+	void (*set_focus)(void *dialog, bool on);
+
 	/* What is to be done about SRTP with a peer of pbx/sip.h: "off", "optional", "required"; "" as media.srtp says. May be NULL. */
 	const char *(*peer_srtp)(const char *peer);
 	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto" as agreed. May be NULL. */

@@ -553,6 +553,18 @@ static int set_transfer(pbx_leg handle, bool may)
 	return PBX_OK;
 }
 
+static int set_focus(pbx_leg handle, bool on)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (!leg->driver->set_focus)
+		return PBX_ENOTSUP;
+	leg->driver->set_focus(leg->dialog, on);
+	return PBX_OK;
+}
+
 static int collect(pbx_leg handle, const struct pbx_collect *wish, void *self)
 {
 	struct core_leg *leg = core_leg_alive(handle);
@@ -621,4 +633,5 @@ const struct pbx_calls core_calls_service = {
 	.set_transfer = set_transfer,
 	.collect = collect,
 	.stop_collect = stop_collect,
+	.set_focus = set_focus,
 };

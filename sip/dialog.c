@@ -436,6 +436,19 @@ static void ua_set_identity(void *object, const char *number, const char *name)
 	free(was);
 }
 
+#define FOCUS ";isfocus"
+
+static void ua_set_focus(void *object, bool on)
+{
+	struct ua_dialog *dialog = object;
+	char *end = strstr(dialog->contact, FOCUS);
+
+	if (end && !on)
+		*end = '\0';
+	else if (!end && on && strlen(dialog->contact) + sizeof FOCUS <= sizeof dialog->contact)
+		strcat(dialog->contact, FOCUS);
+}
+
 void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id, const char *remote_tag)
 {
 	if (!dialog->protocol_id)
@@ -472,6 +485,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.peer_dtmf = ua_peer_dtmf,
 	.peer_dscp = ua_peer_media_dscp,
 	.peer_t38 = ua_peer_t38,
+	.set_focus = ua_set_focus,
 	.talk = ua_talk,
 	.media_address = ua_media_address,
 	.release = ua_release,

@@ -352,10 +352,13 @@ static void on_timeout(void *self, pbx_leg leg)
 
 static void on_lost(void *self, pbx_leg leg)
 {
+	const struct pbx_calls *calls = ((const struct conference *)self)->calls;
 	struct member *member = member_of(self, leg);
 
-	if (member)
+	if (member) {
 		gone(member, "transferred");
+		(void)calls->set_focus(leg, false);
+	}
 }
 
 static void on_ended(void *self, pbx_leg leg, uint32_t cause)
@@ -424,6 +427,7 @@ static int member_new(struct room *room, const struct pbx_leg_info *info, enum m
 		return err;
 	}
 	(void)conference->calls->set_language(member->leg, room->rules.language[0] ? room->rules.language : NULL);
+	(void)conference->calls->set_focus(member->leg, true); /* or its phone is not told */
 	*ret_member = member;
 	return PBX_OK;
 }

@@ -51,7 +51,7 @@ class Talker(SipClient, Listener):
         self.loses = 0  # each so many-th packet never arrives
         self.road = None  # road(seq): how late a packet leaves, in seconds; None: it is lost
         self.way = None  # way(seq): seconds that a packet takes to us, None when it is lost; else they arrive at once
-        self.remote = self.remote_tag = self.target = self.answered_with = ""
+        self.remote = self.remote_tag = self.contact = self.target = self.answered_with = ""
         self._closing = threading.Event()
         self._voice = threading.Thread(target=self._speak, daemon=True)
         self._voice.start()
@@ -126,7 +126,8 @@ class Talker(SipClient, Listener):
     def _take_part(self, message, remote):
         self.remote = re.search(r"<([^>]+)>", remote).group(1)
         self.remote_tag = re.search(r";tag=([^;]+)", remote).group(1)
-        self.target = re.search(r"<([^>]+)>", message.get("Contact")).group(1)
+        self.contact = message.get("Contact")
+        self.target = re.search(r"<([^>]+)>", self.contact).group(1)
         self.towards = ("127.0.0.1", message.rtp_port())
 
     def inside(self, method, headers=(), **more):

@@ -171,6 +171,7 @@ def test_a_phone_makes_three_of_its_two_calls_while_somebody_watches(make_pbx, t
         for line in lines:
             assert line.refer("2001")[-1] == 200
         alice.dial("2001")
+        assert alice.contact.endswith(">;isfocus") and not any("isfocus" in line.contact for line in lines)  # RFC 4579
         seen, versions = {}, [0]
         while len(seen) < 3:
             version, seen = roster(watch.notify())

@@ -330,6 +330,12 @@ struct pbx_calls {
 	int (*collect)(pbx_leg leg, const struct pbx_collect *wish, void *self);
 	/* Ends it and what it plays: done says STOPPED before this returns. PBX_OK, PBX_ENOENT (it has ended), PBX_ESTATE (nothing is collected). */
 	int (*stop_collect)(pbx_leg leg);
+
+	/* ---- conferences ----------------------------------------------------------------- */
+
+	/* From its next message on the party is told whether we are the focus of a conference (RFC 4579 5.1: isfocus in Contact); before answer() in the
+	 * answer. PBX_OK, PBX_ENOENT, PBX_ENOTSUP (its signalling has no word for that). */
+	int (*set_focus)(pbx_leg leg, bool on);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")
