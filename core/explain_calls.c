@@ -207,6 +207,11 @@ static bool cancelled_early(struct core_case *about)
 	return strcmp(about->hangup_by, "caller") == 0;
 }
 
+static bool ended_by_us(struct core_case *about)
+{
+	return !about->answered && strcmp(about->hangup_by, "system") == 0 && ended_as(about, "cancelled");
+}
+
 /* ---- our own decisions ---------------------------------------------------------------- */
 
 static bool forward_loop(struct core_case *about)
@@ -504,6 +509,8 @@ const struct core_rule core_call_rules[] = {
 	{ "cancelled_in_silence", CORE_FAILED, cancelled_in_silence,
 	  "{from} hung up after {duration}, while {who} had not even said that it rings" },
 	{ "cancelled_early", CORE_FAILED, cancelled_early, "{from} hung up after {duration}, before any phone rang" },
+	{ "ended_by_us", CORE_FAILED, ended_by_us,
+	  "The PBX ended the call of {from} to {to} after {duration}, before it was answered, as an operator or a feature asked it to" },
 	/* our own decisions */
 	{ "unknown_number", CORE_FAILED, unknown_number,
 	  "Nobody has the number {refused}, which {who} dialled: no extension, feature or route takes it" },

@@ -105,6 +105,8 @@ static const struct scenario {
 	{ "cancelled_in_silence", "while trunk carrier had not even said that it rings",
 	  STARTED DIALLED_OUT GONE("C-2", "487", "us", "") ENDED("cancelled", "487", "cancelled", "caller"), "" },
 	{ "cancelled_early", "before any phone rang", STARTED ENDED("cancelled", "487", "cancelled", "caller"), "" },
+	{ "ended_by_us", "ended the call of 1001 to 1002 after 12.0 s, before it was answered",
+	  STARTED CALLED RANG ENDED("cancelled", "487", "cancelled", "system"), "" },
 	{ "unknown_number", "Nobody has the number 1999, which 1001's phone (Snom at 198.51.100.7:5060) dialled",
 	  STARTED REFUSED("1999", "core", "404", "nobody has this number") GONE("C-1", "404", "us", "") FAILED("404", "not_found"), "" },
 	{ "too_many_calls", "1002 has as many calls as it may have",
