@@ -481,6 +481,7 @@ static struct import *import_new(struct extensions *extensions, pbx_request requ
 		import_free(import);
 		return NULL;
 	}
+	csv_set_blk_size(&import->parser, READ_AT_ONCE); /* a field of megabytes is copied with each growth, of 128 bytes by itself */
 	if (size)
 		memcpy(import->text, text, size);
 	import->size = size;
