@@ -115,9 +115,11 @@ static void settle_keys(struct core_leg *leg)
 /* No codec in common, and none we could turn into another: offer b what a speaks. */
 static void unify_codecs(const struct core_leg *a, struct core_leg *b)
 {
-	if (b->updating || b->late_offer || core_leg_make_offer(b, a, CORE_SEND | CORE_RECV) != PBX_OK)
+	struct core_media_desc offer;
+
+	if (b->updating || b->late_offer || core_leg_make_offer(b, a, CORE_SEND | CORE_RECV, &offer) != PBX_OK)
 		return;
-	if (b->driver->update(b->dialog, &b->local) == PBX_OK)
+	if (b->driver->update(b->dialog, &offer) == PBX_OK)
 		b->updating = true;
 }
 

@@ -298,7 +298,7 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_text(object, "endpoint", leg->endpoint);
 	(void)json->set_text(object, "device", leg->withheld ? "" : leg->device);
 	(void)json->set_text(object, "address", leg->withheld ? "" : leg->address);
-	(void)json->set_text(object, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	(void)json->set_text(object, "codec", core_leg_config(leg).codecs[0].name);
 	(void)json->set_boolean(object, "transcoded", is_transcoded(leg));
 	(void)json->set_boolean(object, "on_hold", leg->holds_us || leg->held_by_us);
 	struct pbx_json *audio = core_leg_audio_json(leg);

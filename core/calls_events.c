@@ -306,7 +306,9 @@ static void address(struct pbx_json *object, const char *name, const struct core
 /* What became of its audio: how much, how well, and where it came from beside where its SDP said. */
 static void media(struct pbx_json *data, const struct core_leg *leg, const struct core_stream_stats *stats)
 {
-	text(data, "codec", leg->configured ? leg->config.codecs[0].name : "");
+	const struct core_media_desc remote = core_leg_remote(leg);
+
+	text(data, "codec", core_leg_config(leg).codecs[0].name);
 	boolean(data, "transcoded", stats->transcoded);
 	integer(data, "packets_in", stats->packets_in);
 	integer(data, "packets_out", stats->packets_out);
@@ -315,7 +317,7 @@ static void media(struct pbx_json *data, const struct core_leg *leg, const struc
 		(void)json->set_number(data, "jitter_ms", stats->jitter_us / 1000.0);
 	integer(data, "foreign", stats->foreign);
 	address(data, "media_local", leg->local_addr.sa.sa_family ? &leg->local_addr : NULL);
-	address(data, "media_told", leg->remote.present ? &leg->remote.rtp : NULL);
+	address(data, "media_told", remote.present ? &remote.rtp : NULL);
 	address(data, "media_from", stats->packets_in ? &stats->remote : NULL);
 }
 
@@ -384,8 +386,9 @@ static struct pbx_json *leg_so_far(const struct core_leg *leg, const struct core
 
 void core_event_leg_ended(const struct core_leg *leg)
 {
-	static const struct core_stream_stats none = { 0 };
-	struct pbx_json *data = leg_so_far(leg, leg->has_stats ? &leg->stats : &none);
+	struct core_stream_stats stats;
+	core_rest_read(leg->stats, &stats, sizeof stats);
+	struct pbx_json *data = leg_so_far(leg, &stats);
 
 	integer(data, "sip_code", leg->end_sip_code);
 	integer(data, "q850_cause", leg->end_cause);

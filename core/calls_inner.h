@@ -12,6 +12,7 @@
 #include "loop.h"
 #include "owner.h"
 #include "prompts.h"
+#include "rest.h"
 #include "timer.h"
 #include <pbx/json.h>
 #include <pbx/rooms.h>
@@ -100,10 +101,11 @@ struct core_leg {
 	core_stream stream;
 	struct core_leg *next_by_stream;
 	struct core_addr local_addr;
-	struct core_media_desc remote, local; /* what each side said last */
-	struct core_stream_config config;
-	struct core_keys keys; /* what we do about SRTP here; see core_keys_make() */
-	struct core_ice ice;   /* what we are in ICE here, once somebody has asked for it */
+	/* At rest, see the functions below: */
+	struct core_rest *remote, *local; /* what each side said last: core_media_desc */
+	struct core_rest *config;         /* core_stream_config */
+	struct core_rest *keys;           /* what we do about SRTP here: core_keys, of core_keys_make() */
+	struct core_rest *ice;            /* what we are in ICE here, once somebody has asked for it: core_ice */
 	bool has_stream, configured, has_keys;
 	uint8_t failed_count;
 	bool failed_stays;         /* its party takes nothing else: it is offered and answered all the same */
@@ -121,13 +123,12 @@ struct core_leg {
 	struct core_addr fax_from;   /* of that offer */
 	struct core_t38 fax_wish;
 	pbx_timer update_timer;
-	uint64_t play_tag;      /* of what plays now; 0: nothing that anybody waits for */
-	uint32_t play_for;      /* CORE_PLAY_FOR_… */
-	pbx_source play_source; /* of what plays now; 0: no shared source */
-	bool play_inherited;    /* of a controller that has left: stops at the end of this round unless the new one wants the same */
-	struct core_stream_stats stats;
-	bool has_stats;
-	struct core_audio *audio;                     /* who changes what is said and heard here (audio.c); NULL: nobody */
+	uint64_t play_tag;        /* of what plays now; 0: nothing that anybody waits for */
+	uint32_t play_for;        /* CORE_PLAY_FOR_… */
+	pbx_source play_source;   /* of what plays now; 0: no shared source */
+	bool play_inherited;      /* of a controller that has left: stops at the end of this round unless the new one wants the same */
+	struct core_rest *stats;  /* core_stream_stats, when it is closed */
+	struct core_audio *audio; /* who changes what is said and heard here (audio.c); NULL: nobody */
 	struct core_audio_watch audio_from, audio_to; /* of its party, to it */
 	pbx_timer audio_timer;                        /* while it is answered */
 
@@ -170,6 +171,31 @@ struct core_leg {
 	bool ended_by_peer;
 	char end_text[64];
 };
+
+/* What a leg remembers of its media; all zero while nothing has been said or agreed on. */
+static inline struct core_media_desc core_leg_remote(const struct core_leg *leg)
+{
+	struct core_media_desc remote;
+
+	core_rest_read(leg->remote, &remote, sizeof remote);
+	return remote;
+}
+
+static inline struct core_media_desc core_leg_local(const struct core_leg *leg)
+{
+	struct core_media_desc local;
+
+	core_rest_read(leg->local, &local, sizeof local);
+	return local;
+}
+
+static inline struct core_stream_config core_leg_config(const struct core_leg *leg)
+{
+	struct core_stream_config config;
+
+	core_rest_read(leg->config, &config, sizeof config);
+	return config;
+}
 
 #define CORE_PLAY_FOR_CONTROLLER 1u
 #define CORE_PLAY_FOR_HOLD 2u
@@ -267,10 +293,14 @@ void core_audio_leg_ends(struct core_leg *leg); /* audio.c: its stream is about 
 /* Fresh keys for a leg of this account or peer ("" for none), as their policy and the media driver's suites are. is_web: our offers are for a
  * browser. */
 void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, bool is_web, struct core_keys *ret_keys);
-int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction); /* into leg->local */
+/* Our offer; remembered as what it was told. */
+int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, struct core_media_desc *ret_offer);
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer);
-/* The answer to leg->remote into leg->local, preferring what other agreed to; or our offer when there was none. Opens and configures the stream. */
-int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated);
+/* The answer to what the leg has said, preferring what other agreed to; or our offer when there was none. Opens and configures the stream; the
+ * answer is remembered. */
+int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated,
+			 struct core_media_desc *ret_answer);
+void core_leg_forget_media(struct core_leg *leg);
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 void core_leg_on_update_timer(void *self, pbx_timer timer);                        /* what was put off is tried again */
@@ -310,9 +340,9 @@ struct core_codec_policy core_media_policy(void);
 /* ---- leg_fax.c ---- */
 void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer);               /* of T.38: it is answered, now or later */
 void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer); /* to ours */
-/* The answer to an offer of nothing but T.38, which a leg begins with; other: who it will talk to, or NULL. Into leg->local, and its stream turns.
+/* The answer to an offer of nothing but T.38, which a leg begins with; other: who it will talk to, or NULL. Its stream turns.
  * PBX_ENOTSUP (it may not have T.38, or other does not speak G.711). */
-int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other);
+int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other, struct core_media_desc *ret_answer);
 void core_fax_listen(struct core_bridge *bridge); /* its parties talk: fax machines are listened for, where that is wanted */
 void core_fax_alone(struct core_leg *leg);        /* the partner whom we asked on its behalf has gone */
 void core_fax_back(struct core_leg *leg);         /* it speaks again: so is its partner to do */

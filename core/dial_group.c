@@ -306,9 +306,10 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		return PBX_ESTATE;
 
 	leg->is_web = strcasecmp(branch->transport, "wss") == 0 || strcasecmp(branch->transport, "ws") == 0;
+	struct core_media_desc offer;
 	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
 	if (err == PBX_OK)
-		err = core_leg_make_offer(leg, dial->from, CORE_SEND | CORE_RECV);
+		err = core_leg_make_offer(leg, dial->from, CORE_SEND | CORE_RECV, &offer);
 	if (err != PBX_OK)
 		return err;
 
@@ -325,7 +326,7 @@ static int branch_invite(struct core_branch *branch, struct core_leg *leg)
 		.max_forwards = max_forwards,
 		.diversions = diversions,
 		.diversion_count = list_diversions(group, diversions),
-		.offer = &leg->local,
+		.offer = &offer,
 		.peer = branch->peer,
 		.referred_by = dial->from ? dial->from->referred_by : "",
 		.headers = dial->from && dial->from->headers ? dial->from->headers : "",

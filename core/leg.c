@@ -93,6 +93,7 @@ static void leg_free(struct core_leg *leg)
 	core_leg_unindex(leg);
 	core_handle_free(&core_leg_table, leg->handle.id);
 	core_posts_release(CORE_LATER_OF_LEG);
+	core_leg_forget_media(leg);
 	free(leg->headers);
 	free(leg->history);
 	free(leg->failed);
@@ -324,8 +325,6 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	leg->history = history_new(incoming);
 	if (incoming->headers && incoming->headers[0])
 		leg->headers = strdup(incoming->headers); /* without memory nobody is told: the call matters more */
-	if (incoming->offer)
-		leg->remote = *incoming->offer;
 }
 
 static void call_fill(struct core_call *call, const struct core_leg *leg)
@@ -376,12 +375,19 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 		core_call_drop(call);
 		return err;
 	}
+	err = core_rest_keep(&leg->keys, &keys, sizeof keys);
+	if (err == PBX_OK && incoming->offer)
+		err = core_rest_keep(&leg->remote, incoming->offer, sizeof *incoming->offer);
+	if (err != PBX_OK) {
+		leg_free(leg);
+		core_call_drop(call);
+		return err;
+	}
 	leg->is_caller = true;
 	leg_fill(leg, incoming);
 	call_fill(call, leg);
 	leg->driver = driver;
 	leg->dialog = dialog;
-	leg->keys = keys;
 	leg->has_keys = true;
 	leg->arriving = true;
 	*ret_leg = leg->handle;
@@ -473,10 +479,11 @@ static uint8_t our_direction(const struct core_leg *leg)
 /* A re-INVITE or UPDATE without media: we offer, the answer comes with the ACK. */
 static void offer_late(struct core_leg *leg)
 {
-	int err = core_leg_make_offer(leg, leg, our_direction(leg));
+	struct core_media_desc offer;
+	int err = core_leg_make_offer(leg, leg, our_direction(leg), &offer);
 
 	if (err == PBX_OK)
-		err = leg->driver->accept_offer(leg->dialog, &leg->local);
+		err = leg->driver->accept_offer(leg->dialog, &offer);
 	if (err == PBX_OK)
 		leg->late_offer = true;
 	else
@@ -502,16 +509,19 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 		return;
 	}
 
-	struct core_media_desc before = leg->remote;
+	const struct core_media_desc before = core_leg_remote(leg);
 	bool was = leg->holds_us || leg->held_by_us;
-	leg->remote = *offer;
-	if (core_leg_make_answer(leg, NULL, our_direction(leg), true) != PBX_OK) {
-		leg->remote = before;
+	struct core_media_desc answer;
+	int err = core_rest_keep(&leg->remote, offer, sizeof *offer);
+	if (err == PBX_OK)
+		err = core_leg_make_answer(leg, NULL, our_direction(leg), true, &answer);
+	if (err != PBX_OK) {
+		(void)core_rest_keep(&leg->remote, &before, sizeof before); /* it had its place there */
 		(void)leg->driver->refuse_offer(leg->dialog, 488);
 		return;
 	}
 	core_leg_note_hold(leg, offer);
-	(void)leg->driver->accept_offer(leg->dialog, &leg->local); /* a dialog that is gone tells so by on_ended */
+	(void)leg->driver->accept_offer(leg->dialog, &answer); /* a dialog that is gone tells so by on_ended */
 	if (leg->state == PBX_LEG_ANSWERED)
 		core_hold_changed(leg, was);
 	core_fax_back(leg);
@@ -524,7 +534,7 @@ static int take_answer(struct core_leg *leg, const struct core_media_desc *answe
 	bool was = leg->holds_us || leg->held_by_us;
 	int err = answer ? core_leg_take_answer(leg, answer) : PBX_EINVAL;
 
-	if (err != PBX_OK || leg->local.direction != (CORE_SEND | CORE_RECV))
+	if (err != PBX_OK || core_leg_local(leg).direction != (CORE_SEND | CORE_RECV))
 		return err;
 	core_leg_note_hold(leg, answer);
 	if (leg->state == PBX_LEG_ANSWERED)
@@ -615,7 +625,9 @@ void core_leg_on_digit(pbx_leg handle, char digit, uint32_t duration_ms)
 /* What one presses the other gets in the sound, or in the packets that are relayed to it. Nobody relays them while there are guests. */
 static bool is_carried(const struct core_leg *leg, const struct core_leg *peer, uint32_t way)
 {
-	return !leg->bridge->room && peer->config.digits == way && (way == CORE_DIGITS_TONES || peer->config.dtmf_type);
+	const struct core_stream_config config = core_leg_config(peer);
+
+	return !leg->bridge->room && config.digits == way && (way == CORE_DIGITS_TONES || config.dtmf_type);
 }
 
 void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)

@@ -35,21 +35,25 @@ static uint32_t policy_of(const struct core_leg *leg)
 					      : core_media_policy().t38;
 }
 
-static bool is_encrypted(const struct core_leg *leg)
+static bool is_encrypted(const struct core_stream_config *config)
 {
-	return leg->config.send_crypto.suite != CORE_SRTP_NONE || leg->config.own_dtls.hash != CORE_HASH_NONE;
+	return config->send_crypto.suite != CORE_SRTP_NONE || config->own_dtls.hash != CORE_HASH_NONE;
 }
 
 static bool may_have_t38(const struct core_leg *leg)
 {
-	return leg->state == PBX_LEG_ANSWERED && leg->configured && !is_encrypted(leg) && !core_ice_is_on(&leg->config.own_ice) &&
+	const struct core_stream_config config = core_leg_config(leg);
+
+	return leg->state == PBX_LEG_ANSWERED && leg->configured && !is_encrypted(&config) && !core_ice_is_on(&config.own_ice) &&
 	       policy_of(leg) != CORE_FAX_OFF;
 }
 
 static bool speaks_g711(const struct core_leg *leg)
 {
-	for (uint8_t i = 0; leg->configured && i < leg->config.codec_count; i++)
-		if (strcasecmp(leg->config.codecs[i].name, "PCMU") == 0 || strcasecmp(leg->config.codecs[i].name, "PCMA") == 0)
+	const struct core_stream_config config = core_leg_config(leg);
+
+	for (uint8_t i = 0; i < config.codec_count; i++)
+		if (strcasecmp(config.codecs[i].name, "PCMU") == 0 || strcasecmp(config.codecs[i].name, "PCMA") == 0)
 			return true;
 	return false;
 }
@@ -88,12 +92,16 @@ static int turn(struct core_leg *leg, const struct core_media_desc *said, bool t
 					     .renegotiated = true,
 					     .t38 = said->t38,
 					     .translates = translates };
-	int err = core_leg_configure(leg, &config);
+	const struct core_media_desc before = core_leg_remote(leg);
+	int err = core_rest_keep(&leg->remote, said, sizeof *said);
 
-	if (err == PBX_OK) {
-		leg->remote = *said;
+	if (err != PBX_OK)
+		return err;
+	err = core_leg_configure(leg, &config);
+	if (err == PBX_OK)
 		core_log(PBX_LOG_INFO, "calls", leg->call->id, "fax_t38", "leg=%s gateway=%d", leg->id, translates);
-	}
+	else
+		(void)core_rest_keep(&leg->remote, &before, sizeof before); /* it had its place there */
 	return err;
 }
 
@@ -105,6 +113,12 @@ static void refuse(struct core_leg *leg)
 	(void)leg->driver->refuse_offer(leg->dialog, 488); /* a dialog that is gone tells so by on_ended */
 }
 
+/* What it was told, for the next time that it asks. */
+static void remember(struct core_leg *leg, const struct core_media_desc *said)
+{
+	(void)core_rest_keep(&leg->local, said, sizeof *said); /* no memory: it will be told what we can */
+}
+
 /* offer: the party's; says: what it is told. */
 static void agree(struct core_leg *leg, const struct core_media_desc *offer, const struct core_t38 *says, bool translates)
 {
@@ -113,8 +127,9 @@ static void agree(struct core_leg *leg, const struct core_media_desc *offer, con
 		refuse(leg);
 		return;
 	}
-	leg->local = describe(leg, says);
-	(void)leg->driver->accept_offer(leg->dialog, &leg->local);
+	const struct core_media_desc answer = describe(leg, says);
+	remember(leg, &answer);
+	(void)leg->driver->accept_offer(leg->dialog, &answer);
 }
 
 static void agree_alone(struct core_leg *leg, const struct core_media_desc *offer, bool translates)
@@ -155,10 +170,10 @@ void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer
 {
 	struct core_leg *partner = core_bridge_peer(leg);
 
-	if (leg->config.t38.on) { /* once more, or with another address */
-		const struct core_t38 says = leg->local.t38.on ? leg->local.t38 : our_t38(&offer->t38);
+	if (core_leg_config(leg).t38.on) { /* once more, or with another address */
+		const struct core_t38 said = core_leg_local(leg).t38, says = said.on ? said : our_t38(&offer->t38);
 
-		agree(leg, offer, &says, leg->config.translates);
+		agree(leg, offer, &says, core_leg_config(leg).translates);
 		return;
 	}
 	if (leg->fax_asks || !may_have_t38(leg) || (!partner && !ends_here(leg))) {
@@ -183,12 +198,15 @@ void core_fax_on_offer(struct core_leg *leg, const struct core_media_desc *offer
 void core_fax_on_answer(struct core_leg *leg, int result, const struct core_media_desc *answer)
 {
 	struct core_leg *partner = core_bridge_peer(leg);
-	bool translates = partner && !partner->fax_asks && !partner->config.t38.on; /* we asked because a machine was heard */
+	bool translates = partner && !partner->fax_asks && !core_leg_config(partner).t38.on; /* we asked because a machine was heard */
 	bool agreed = result == PBX_OK && answer && answer->present && answer->t38.on && turn(leg, answer, translates) == PBX_OK;
 
 	leg->fax_asked = false;
-	if (agreed)
-		leg->local = describe(leg, partner && partner->fax_asks ? &partner->fax_wish : &answer->t38);
+	if (agreed) {
+		const struct core_media_desc said = describe(leg, partner && partner->fax_asks ? &partner->fax_wish : &answer->t38);
+
+		remember(leg, &said);
+	}
 	if (!partner || !partner->fax_asks)
 		return;
 	const struct core_media_desc offer = offer_of(partner);
@@ -201,19 +219,20 @@ void core_fax_on_answer(struct core_leg *leg, int result, const struct core_medi
 
 /* ---- a leg begins with T.38 ---- */
 
-int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other)
+int core_fax_answer_first(struct core_leg *leg, const struct core_leg *other, struct core_media_desc *ret_answer)
 {
 	uint32_t policy = policy_of(leg);
-	const struct core_t38 says = our_t38(&leg->remote.t38);
-	const struct core_media_desc offer = leg->remote;
+	const struct core_media_desc offer = core_leg_remote(leg);
+	const struct core_t38 says = our_t38(&offer.t38);
 
 	if (policy == CORE_FAX_OFF || (other && (policy != CORE_FAX_GATEWAY || !speaks_g711(other))))
 		return PBX_ENOTSUP;
 	int err = turn(leg, &offer, other != NULL);
 
-	if (err == PBX_OK)
-		leg->local = describe(leg, &says);
-	return err;
+	if (err != PBX_OK)
+		return err;
+	*ret_answer = describe(leg, &says);
+	return core_rest_keep(&leg->local, ret_answer, sizeof *ret_answer);
 }
 
 /* ---- a machine is heard ---- */
@@ -222,7 +241,7 @@ static bool wants_gateway(const struct core_leg *leg)
 {
 	const struct core_leg *partner = core_bridge_peer(leg);
 
-	return partner && may_have_t38(leg) && policy_of(leg) == CORE_FAX_GATEWAY && !leg->config.t38.on && speaks_g711(partner);
+	return partner && may_have_t38(leg) && policy_of(leg) == CORE_FAX_GATEWAY && !core_leg_config(leg).t38.on && speaks_g711(partner);
 }
 
 /* CED alone may be a modem's: a machine that called was heard before, or T.30 begins (preamble). */
@@ -288,7 +307,10 @@ void core_fax_back(struct core_leg *leg)
 {
 	struct core_leg *partner = core_bridge_peer(leg);
 
-	if (!leg->config.t38.on && partner && partner->config.t38.on && !partner->config.translates && !partner->fax_asks)
+	if (!partner || partner->fax_asks || core_leg_config(leg).t38.on)
+		return;
+	const struct core_stream_config config = core_leg_config(partner);
+	if (config.t38.on && !config.translates)
 		(void)core_leg_update(partner); /* refused: it hears nothing, and hangs up */
 }
 
@@ -306,7 +328,7 @@ int core_fax_ask(struct core_leg *leg)
 	const struct core_t38 wish = our_t38(NULL);
 
 	leg->fax_due = false;
-	if (leg->config.t38.on)
+	if (core_leg_config(leg).t38.on)
 		return PBX_OK;
 	int err = may_have_t38(leg) ? ask(leg, &wish) : PBX_ENOTSUP;
 

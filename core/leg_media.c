@@ -54,7 +54,9 @@ void core_leg_close_stream(struct core_leg *leg)
 	if (!leg->has_stream)
 		return;
 	core_audio_leg_ends(leg);
-	leg->has_stats = core_media->stats(leg->stream, &leg->stats) == PBX_OK;
+	struct core_stream_stats stats;
+	if (core_media->stats(leg->stream, &stats) == PBX_OK)
+		(void)core_rest_keep(&leg->stats, &stats, sizeof stats); /* no memory: its end tells no figures */
 
 	struct core_leg **at = bucket_of(leg->stream);
 	while (*at != leg)
@@ -85,11 +87,13 @@ static void list_add(struct core_media_desc *list, const struct core_codec *code
 /* What a leg has agreed to speak, with its keys. */
 static void list_add_agreed(struct core_media_desc *list, const struct core_leg *leg)
 {
-	for (uint8_t i = 0; i < leg->config.codec_count; i++)
-		list_add(list, &leg->config.codecs[i]);
-	if (leg->config.dtmf_type) {
+	const struct core_stream_config config = core_leg_config(leg);
+
+	for (uint8_t i = 0; i < config.codec_count; i++)
+		list_add(list, &config.codecs[i]);
+	if (config.dtmf_type) {
 		struct core_codec events = {
-			.name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = leg->config.dtmf_type, .fmtp = "0-16"
+			.name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = config.dtmf_type, .fmtp = "0-16"
 		};
 		list_add(list, &events);
 	}
@@ -229,66 +233,93 @@ void core_keys_make(const struct core_leg_driver *driver, const char *account, c
 }
 
 /* Made once and kept as long as the leg lasts: who hears the same key again goes on without a gap. */
-static void need_keys(struct core_leg *leg)
+static int need_keys(struct core_leg *leg, struct core_keys *ret_keys)
 {
-	if (!leg->has_keys)
-		core_keys_make(core_leg_driver(), leg->account, leg->peer, leg->is_web, &leg->keys);
-	leg->has_keys = true;
+	if (leg->has_keys) {
+		core_rest_read(leg->keys, ret_keys, sizeof *ret_keys);
+		return PBX_OK;
+	}
+	core_keys_make(core_leg_driver(), leg->account, leg->peer, leg->is_web, ret_keys);
+	int err = core_rest_keep(&leg->keys, ret_keys, sizeof *ret_keys);
+	leg->has_keys = err == PBX_OK;
+	return err;
 }
 
-/* What a new offer says about SRTP: our wishes at first, and then what has been agreed on. */
-static void offer_keys(struct core_leg *leg)
+/* What a later offer says about SRTP: what has been agreed on. */
+static struct core_keys keys_agreed(const struct core_leg *leg, const struct core_stream_config *config)
 {
-	struct core_keys agreed = { .required = leg->remote.secure, .count = leg->config.send_crypto.suite != CORE_SRTP_NONE };
-
-	need_keys(leg);
-	agreed.own[0] = leg->config.send_crypto;
-	agreed.dtls = leg->config.own_dtls;
-	agreed.offers_dtls = agreed.dtls.hash != CORE_HASH_NONE;
-	core_keys_offer(leg->configured ? &agreed : &leg->keys, &leg->local);
+	return (struct core_keys){ .required = core_leg_remote(leg).secure,
+				   .offers_dtls = config->own_dtls.hash != CORE_HASH_NONE,
+				   .count = config->send_crypto.suite != CORE_SRTP_NONE,
+				   .dtls = config->own_dtls,
+				   .own = { config->send_crypto } };
 }
 
 /* ---- ICE ---- */
 
-static const struct core_stream_config *config_of(const struct core_leg *leg)
-{
-	return leg->configured ? &leg->config : NULL;
-}
-
 /* Our name and where we may be reached. A peer with a new name has begun ICE anew, and so do we (RFC 8445 9). */
-static void need_ice(struct core_leg *leg)
+static int need_ice(struct core_leg *leg, const struct core_stream_config *config, const struct core_media_desc *remote,
+		    struct core_ice *ret_ice)
 {
-	bool restarts = core_ice_is_on(&leg->config.peer_ice.name) && !core_ice_same(&leg->config.peer_ice.name, &leg->remote.ice.name);
+	bool restarts = core_ice_is_on(&config->peer_ice.name) && !core_ice_same(&config->peer_ice.name, &remote->ice.name);
 
-	if (core_ice_is_on(&leg->ice.name) && !restarts)
-		return;
-	memset(&leg->ice, 0, sizeof leg->ice);
-	if (!core_media->ice)
-		return;
+	core_rest_read(leg->ice, ret_ice, sizeof *ret_ice);
+	if (core_ice_is_on(&ret_ice->name) && !restarts)
+		return PBX_OK;
+	memset(ret_ice, 0, sizeof *ret_ice);
+	if (core_media->ice) {
+		uint32_t role = core_media->ice(leg->stream, ret_ice);
 
-	uint32_t role = core_media->ice(leg->stream, &leg->ice);
-	leg->ice.lite = role == CORE_ICE_LITE;
-	leg->ice.trickle = role == CORE_ICE_FULL;
-	if (role != CORE_ICE_OFF)
-		core_ice_name_make(&leg->ice.name);
+		ret_ice->lite = role == CORE_ICE_LITE;
+		ret_ice->trickle = role == CORE_ICE_FULL;
+		if (role != CORE_ICE_OFF)
+			core_ice_name_make(&ret_ice->name);
+	}
+	return core_rest_keep(&leg->ice, ret_ice, sizeof *ret_ice);
 }
 
 /* At first to who wants DTLS, and then as it was agreed on. One port is enough for them. */
-static void offer_ice(struct core_leg *leg)
+static int offer_ice(struct core_leg *leg, const struct core_stream_config *config, bool wants_dtls, struct core_media_desc *offer)
 {
-	leg->local.rtcp_mux = leg->configured ? leg->config.rtcp_mux : leg->keys.offers_dtls;
-	if (leg->configured ? !core_ice_is_on(&leg->config.own_ice) : !leg->keys.offers_dtls)
-		return;
-	if (!leg->configured)
-		need_ice(leg);
-	core_ice_offer(&leg->ice, leg->is_web || (leg->configured && leg->config.rtcp_mux), &leg->local);
+	struct core_ice ice;
+
+	offer->rtcp_mux = leg->configured ? config->rtcp_mux : wants_dtls;
+	if (leg->configured ? !core_ice_is_on(&config->own_ice) : !wants_dtls)
+		return PBX_OK;
+	if (leg->configured) {
+		core_rest_read(leg->ice, &ice, sizeof ice);
+	} else {
+		const struct core_media_desc remote = core_leg_remote(leg);
+		int err = need_ice(leg, config, &remote, &ice);
+
+		if (err != PBX_OK)
+			return err;
+	}
+	core_ice_offer(&ice, leg->is_web || (leg->configured && config->rtcp_mux), offer);
+	return PBX_OK;
 }
 
 /* ---- offer and answer ---- */
 
-int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction)
+/* What goes with the codecs: keys, and where else we may be reached. */
+static int offer_rest(struct core_leg *leg, struct core_media_desc *offer)
 {
-	int err = core_leg_open_stream(leg, leg->remote.rtp.sa.sa_family);
+	const struct core_stream_config config = core_leg_config(leg);
+	struct core_keys keys;
+	int err = need_keys(leg, &keys);
+
+	if (err != PBX_OK)
+		return err;
+	bool wants_dtls = keys.offers_dtls;
+	if (leg->configured)
+		keys = keys_agreed(leg, &config);
+	core_keys_offer(&keys, offer);
+	return offer_ice(leg, &config, wants_dtls, offer);
+}
+
+int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, struct core_media_desc *ret_offer)
+{
+	int err = core_leg_open_stream(leg, core_leg_remote(leg).rtp.sa.sa_family);
 
 	if (err != PBX_OK)
 		return err;
@@ -302,15 +333,14 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 		wanted.present = false;
 	else if (other && other->configured)
 		list_add_agreed(&wanted, other);
-	else if (other && other->remote.present)
-		wanted = other->remote;
+	else if (other && core_leg_remote(other).present)
+		wanted = core_leg_remote(other);
 	if (transcode == CORE_TRANSCODE_NEVER && wanted.codec_count > 0)
 		own_count = 0; /* keys are among what is wanted */
-	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, &leg->local);
-	(void)core_leg_leave_out_failed(leg, &leg->local); /* nothing else: it is offered all the same */
-	offer_keys(leg);
-	offer_ice(leg);
-	return PBX_OK;
+	core_offer_make(&wanted, own, own_count, &leg->local_addr, direction, ret_offer);
+	(void)core_leg_leave_out_failed(leg, ret_offer); /* nothing else: it is offered all the same */
+	err = offer_rest(leg, ret_offer);
+	return err == PBX_OK ? core_rest_keep(&leg->local, ret_offer, sizeof *ret_offer) : err;
 }
 
 /* ---- keys ---- */
@@ -358,11 +388,16 @@ int core_leg_configure(struct core_leg *leg, struct core_stream_config *config)
 {
 	config->digits = choose_key_way(leg, config);
 	config->dscp = leg->peer[0] && leg->driver->peer_dscp ? leg->driver->peer_dscp(leg->peer) : 0;
-	int err = core_media->configure(leg->stream, config);
+	const struct core_stream_config before = core_leg_config(leg);
+	int err = core_rest_keep(&leg->config, config, sizeof *config);
 
 	if (err != PBX_OK)
 		return err;
-	leg->config = *config;
+	err = core_media->configure(leg->stream, config);
+	if (err != PBX_OK) {
+		(void)core_rest_keep(&leg->config, &before, sizeof before); /* it had its place there */
+		return err;
+	}
 	leg->configured = true;
 	if (leg->dialog && leg->driver->media_address) /* for the record */
 		leg->driver->media_address(leg->dialog, &leg->local_addr);
@@ -371,23 +406,26 @@ int core_leg_configure(struct core_leg *leg, struct core_stream_config *config)
 
 int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *answer)
 {
+	const struct core_media_desc offer = core_leg_local(leg);
+	const struct core_stream_config before = core_leg_config(leg);
 	struct core_stream_config config;
-	int err = core_answer_apply(&leg->local, answer, &config);
+	int err = core_answer_apply(&offer, answer, &config);
 
 	if (err == PBX_OK)
-		err = core_keys_agree(&leg->local, answer, &config);
+		err = core_keys_agree(&offer, answer, &config);
+	if (err == PBX_OK)
+		err = core_rest_keep(&leg->remote, answer, sizeof *answer);
 	if (err != PBX_OK)
 		return err;
-	core_ice_agree(config_of(leg), &leg->local, answer, &config);
+	core_ice_agree(leg->configured ? &before : NULL, &offer, answer, &config);
 	config.renegotiated = leg->configured;
-	leg->remote = *answer;
 	return core_leg_configure(leg, &config);
 }
 
 static int answer_from_list(const struct core_leg *leg, struct core_media_desc *may, bool with_failed, uint8_t direction,
 			    struct core_media_desc *ret_answer, struct core_stream_config *ret_config)
 {
-	struct core_media_desc offer = leg->remote;
+	struct core_media_desc offer = core_leg_remote(leg);
 
 	list_fit(may, &offer);
 	if (!with_failed && !core_leg_leave_out_failed(leg, may))
@@ -422,49 +460,80 @@ static int answer_from_lists(const struct core_leg *leg, const struct core_leg *
 	return answer_from_list(leg, &may, with_failed, direction, ret_answer, ret_config);
 }
 
-int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated)
+/* What goes with the codecs of our answer, as in an offer. */
+static int answer_rest(struct core_leg *leg, const struct core_media_desc *remote, struct core_media_desc *answer,
+		       struct core_stream_config *config)
 {
-	if (leg->answer_said && !renegotiated)
-		return PBX_OK; /* the 200 repeats what the 183 said */
+	const struct core_stream_config was = core_leg_config(leg), *before = leg->configured ? &was : NULL;
+	struct core_keys keys;
+	struct core_ice ice;
+	int err = need_keys(leg, &keys);
 
-	int err = core_leg_open_stream(leg, leg->remote.rtp.sa.sa_family);
-	if (err != PBX_OK)
-		return err;
-	if (!leg->remote.present) {
-		leg->late_offer = true;
-		return core_leg_make_offer(leg, other, direction);
-	}
-
-	if (leg->remote.t38.on)
-		return core_fax_answer_first(leg, other);
-
-	struct core_media_desc answer;
-	struct core_stream_config config;
-	err = answer_from_lists(leg, other, false, direction, &answer, &config);
-	if (err != PBX_OK && leg->failed_count > 0)
-		err = answer_from_lists(leg, other, true, direction, &answer, &config); /* it is that or nothing */
-	need_keys(leg);
 	if (err == PBX_OK)
-		err = core_keys_answer(&leg->keys, config_of(leg), &leg->remote, &answer, &config);
+		err = core_keys_answer(&keys, before, remote, answer, config);
+	if (err != PBX_OK || !core_ice_is_on(&remote->ice.name))
+		return err;
+	err = need_ice(leg, &was, remote, &ice);
+	if (err == PBX_OK)
+		core_ice_answer(&ice, before, remote, answer, config);
+	return err;
+}
+
+int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated,
+			 struct core_media_desc *ret_answer)
+{
+	if (leg->answer_said && !renegotiated) {
+		*ret_answer = core_leg_local(leg); /* the 200 repeats what the 183 said */
+		return PBX_OK;
+	}
+
+	const struct core_media_desc remote = core_leg_remote(leg);
+	int err = core_leg_open_stream(leg, remote.rtp.sa.sa_family);
 	if (err != PBX_OK)
 		return err;
-	if (core_ice_is_on(&leg->remote.ice.name)) {
-		need_ice(leg);
-		core_ice_answer(&leg->ice, config_of(leg), &leg->remote, &answer, &config);
+	if (!remote.present) {
+		leg->late_offer = true;
+		return core_leg_make_offer(leg, other, direction, ret_answer);
 	}
+	if (remote.t38.on)
+		return core_fax_answer_first(leg, other, ret_answer);
+
+	struct core_stream_config config;
+	err = answer_from_lists(leg, other, false, direction, ret_answer, &config);
+	if (err != PBX_OK && leg->failed_count > 0)
+		err = answer_from_lists(leg, other, true, direction, ret_answer, &config); /* it is that or nothing */
+	if (err == PBX_OK)
+		err = answer_rest(leg, &remote, ret_answer, &config);
+	if (err == PBX_OK)
+		err = core_rest_keep(&leg->local, ret_answer, sizeof *ret_answer);
+	if (err != PBX_OK)
+		return err;
 	config.renegotiated = renegotiated;
-	leg->local = answer;
 	return core_leg_configure(leg, &config);
+}
+
+void core_leg_forget_media(struct core_leg *leg)
+{
+	core_rest_drop(&leg->remote);
+	core_rest_drop(&leg->local);
+	core_rest_drop(&leg->config);
+	core_rest_drop(&leg->keys);
+	core_rest_drop(&leg->ice);
+	core_rest_drop(&leg->stats);
 }
 
 void core_leg_on_candidates(pbx_leg handle, const struct core_ice *more)
 {
 	struct core_leg *leg = core_leg_alive(handle);
 
-	if (!leg || !leg->configured || !core_ice_is_on(&leg->config.own_ice) || !core_ice_add(&leg->config.peer_ice, more))
+	if (!leg || !leg->configured)
 		return;
-	leg->config.renegotiated = false;
-	(void)core_media->configure(leg->stream, &leg->config); /* no memory: it is one way less */
+	struct core_stream_config config = core_leg_config(leg);
+	if (!core_ice_is_on(&config.own_ice) || !core_ice_add(&config.peer_ice, more))
+		return;
+	config.renegotiated = false;
+	if (core_rest_keep(&leg->config, &config, sizeof config) == PBX_OK)
+		(void)core_media->configure(leg->stream, &config); /* no memory here or there: it is one way less */
 }
 
 /* ---- the peer holds ---- */
@@ -520,16 +589,17 @@ int core_leg_update(struct core_leg *leg)
 		return PBX_OK;
 	}
 
-	struct core_media_desc before = leg->local;
-	int err = core_leg_make_offer(leg, leg, leg->held_by_us ? 0 : CORE_SEND | CORE_RECV);
+	const struct core_media_desc before = core_leg_local(leg);
+	struct core_media_desc offer;
+	int err = core_leg_make_offer(leg, leg, leg->held_by_us ? 0 : CORE_SEND | CORE_RECV, &offer);
 	if (err == PBX_OK)
-		err = leg->driver->update(leg->dialog, &leg->local);
+		err = leg->driver->update(leg->dialog, &offer);
 	if (err == PBX_OK) {
 		leg->updating = true;
 		leg->update_due = false;
 		return PBX_OK;
 	}
-	leg->local = before;
+	(void)core_rest_keep(&leg->local, &before, sizeof before); /* it had its place there */
 	if (err != PBX_EBUSY)
 		return err;
 	core_leg_update_later(leg, CORE_UPDATE_RETRY_MS);

@@ -30,8 +30,10 @@ static bool is_expected(const struct core_leg *leg, uint32_t way)
 {
 	uint8_t direction = way == PBX_FROM_PARTY ? CORE_RECV : CORE_SEND;
 
-	return leg->state == PBX_LEG_ANSWERED && leg->configured && !leg->config.t38.on && leg->config.direction & direction &&
-	       !leg->holds_us && !leg->held_by_us;
+	if (leg->state != PBX_LEG_ANSWERED || !leg->configured || leg->holds_us || leg->held_by_us)
+		return false;
+	const struct core_stream_config config = core_leg_config(leg);
+	return !config.t38.on && config.direction & direction;
 }
 
 static uint64_t since(uint64_t at_ms)
@@ -217,10 +219,12 @@ const struct pbx_quality core_quality_service = {
 /* Codecs whose senders may stop while nobody speaks. */
 static bool may_fall_silent(const struct core_leg *leg)
 {
-	for (uint8_t i = 0; i < leg->config.codec_count; i++)
-		if (core_codec_is_noise(&leg->config.codecs[i]))
+	const struct core_stream_config config = core_leg_config(leg);
+
+	for (uint8_t i = 0; i < config.codec_count; i++)
+		if (core_codec_is_noise(&config.codecs[i]))
 			return true;
-	return strcasecmp(leg->config.codecs[0].name, "G729") == 0 || strcasecmp(leg->config.codecs[0].name, "speex") == 0;
+	return strcasecmp(config.codecs[0].name, "G729") == 0 || strcasecmp(config.codecs[0].name, "speex") == 0;
 }
 
 static void tell(struct core_leg *leg, struct core_audio_watch *watch, const char *way, bool is_missing,

@@ -86,12 +86,14 @@ static int ring(pbx_leg handle)
 
 int core_leg_progress(struct core_leg *leg, const struct core_leg *other)
 {
-	if (!is_waiting(leg) || !leg->remote.present)
+	struct core_media_desc answer;
+
+	if (!is_waiting(leg) || !core_leg_remote(leg).present)
 		return PBX_ESTATE; /* without an offer there is nothing to answer early */
 
-	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
+	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false, &answer);
 	if (err == PBX_OK)
-		err = leg->driver->ring(leg->dialog, &leg->local);
+		err = leg->driver->ring(leg->dialog, &answer);
 	if (err == PBX_OK) {
 		leg->answer_said = true;
 		core_leg_rings(leg);
@@ -121,9 +123,10 @@ int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
 
 	if (other)
 		core_leg_tell_identity(leg, other); /* the 200 says who has answered */
-	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false);
+	struct core_media_desc answer;
+	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false, &answer);
 	if (err == PBX_OK)
-		err = leg->driver->answer(leg->dialog, &leg->local);
+		err = leg->driver->answer(leg->dialog, &answer);
 	if (err != PBX_OK)
 		return err;
 	leg->answer_said = true;

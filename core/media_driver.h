@@ -26,10 +26,9 @@ typedef struct core_stream {
 struct core_stream_config {
 	struct core_addr rtp, rtcp; /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
 	bool rtcp_mux;
-	uint8_t xr;          /* CORE_XR_… that the peer wants to be told */
-	uint8_t direction;   /* ours: CORE_SEND we may send, CORE_RECV we accept */
-	uint8_t codec_count; /* what may arrive, first is what we send; payload types as the peer numbers them for sending to it */
-	struct core_codec codecs[CORE_MOST_CODECS];
+	uint8_t xr;        /* CORE_XR_… that the peer wants to be told */
+	uint8_t direction; /* ours: CORE_SEND we may send, CORE_RECV we accept */
+	uint8_t codec_count;
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
 	uint8_t digits;                          /* CORE_DIGITS_…: the way of keys to it; tones are listened to as well */
@@ -47,6 +46,8 @@ struct core_stream_config {
 	 * with T.38 gets the datagrams as they are, and one with audio nothing. */
 	struct core_t38 t38;
 	bool translates;
+	/* What may arrive, first is what we send; payload types as the peer numbers them for sending to it. Last, so that a copy can be as long as it. */
+	struct core_codec codecs[CORE_MOST_CODECS];
 };
 
 /* The peer's own judgement: VoIP metrics of RTCP XR (RFC 3611 4.7), scaled as there. */

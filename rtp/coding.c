@@ -48,16 +48,16 @@ bool rtp_coding_carries(const struct rtp_stream *a, const struct rtp_stream *b)
 	return a->filter_wanted.owner || b->filter_wanted.owner || a->injection || b->injection ||
 	       rtp_engine.settings->jitter_buffer.passthrough ||
 	       (a->configured && b->configured &&
-		(rtp_route_lacks_noise(&a->config, &b->config) || rtp_route_lacks_noise(&b->config, &a->config)));
+		(rtp_route_lacks_noise(a->config, b->config) || rtp_route_lacks_noise(b->config, a->config)));
 }
 
 /* Its keys are tones, and somebody wants to hear of them or gets them another way. */
 static bool needs_inband(const struct rtp_stream *stream)
 {
 	const struct rtp_stream *peer = stream->peer;
-	bool converted = stream->room || (peer && peer->configured && peer->config.digits != CORE_DIGITS_TONES);
+	bool converted = stream->room || (peer && peer->configured && peer->config->digits != CORE_DIGITS_TONES);
 
-	return stream->config.digits == CORE_DIGITS_TONES && (!stream->keys_unheeded || converted || rtp_recorder_wants_keys(stream));
+	return stream->config->digits == CORE_DIGITS_TONES && (!stream->keys_unheeded || converted || rtp_recorder_wants_keys(stream));
 }
 
 static struct needs needs_of(const struct rtp_stream *stream)
@@ -76,10 +76,10 @@ static struct needs needs_of(const struct rtp_stream *stream)
 		return needs;
 	bool carries = rtp_coding_carries(stream, peer);
 
-	needs.ear = needs.ear || carries || rtp_route_lacks(&stream->config, &peer->config, false);
-	if (carries || rtp_route_lacks(&peer->config, &stream->config, false)) {
+	needs.ear = needs.ear || carries || rtp_route_lacks(stream->config, peer->config, false);
+	if (carries || rtp_route_lacks(peer->config, stream->config, false)) {
 		needs.mouth = true;
-		needs.mouth_rates |= rtp_codecs_rates(peer->config.codecs, peer->config.codec_count);
+		needs.mouth_rates |= rtp_codecs_rates(peer->config->codecs, peer->config->codec_count);
 	}
 	return needs;
 }
@@ -96,7 +96,7 @@ static void on_leaving(void *context)
 /* None of its codecs is ours: then it has none, which is no error. */
 static int make_ear(struct rtp_stream *stream, uint32_t rates, struct rtp_ear **ret_ear)
 {
-	int err = rtp_ear_new(&stream->config, rates, on_leaving, (void *)(uintptr_t)stream->id, ret_ear);
+	int err = rtp_ear_new(stream->config, rates, on_leaving, (void *)(uintptr_t)stream->id, ret_ear);
 
 	if (err == PBX_OK && rtp_read(&stream->session.counters.packets_in) > 0)
 		rtp_ear_go_on(*ret_ear);
@@ -105,7 +105,7 @@ static int make_ear(struct rtp_stream *stream, uint32_t rates, struct rtp_ear **
 
 static int make_mouth(struct rtp_stream *stream, uint32_t rates, struct rtp_mouth **ret_mouth)
 {
-	int err = rtp_mouth_new(&stream->config, stream->failed, rtp_plan_ptime_ms(&stream->config), rates, on_leaving,
+	int err = rtp_mouth_new(stream->config, stream->failed, rtp_plan_ptime_ms(stream->config), rates, on_leaving,
 				(void *)(uintptr_t)stream->id, ret_mouth);
 
 	return err == PBX_ENOTSUP ? PBX_OK : err;
@@ -142,7 +142,7 @@ static uint32_t filter_rate(const struct rtp_stream *stream)
 {
 	if (!stream->filter_wanted.owner || !stream->configured)
 		return 0;
-	const struct rtp_codec *codec = rtp_mouth_codec_of(&stream->config, stream->failed);
+	const struct rtp_codec *codec = rtp_mouth_codec_of(stream->config, stream->failed);
 
 	return codec ? codec->row.rate_hz : 0;
 }
@@ -218,7 +218,7 @@ int rtp_coding_refilter(struct rtp_stream *stream)
 /* Which codec of the configuration it is; one of an older plan is none. */
 static bool find_failing(const struct rtp_stream *stream, const struct rtp_event *event, uint32_t *ret_at)
 {
-	const struct core_stream_config *config = &stream->config;
+	const struct core_stream_config *config = stream->config;
 	bool found = false;
 
 	for (uint8_t i = 0; !found && event->plan == stream->plans && i < config->codec_count; i++) {
@@ -236,7 +236,7 @@ void rtp_coding_fails(struct rtp_stream *stream, const struct rtp_event *event)
 
 	if (!find_failing(stream, event, &at))
 		return;
-	struct core_codec codec = stream->config.codecs[at]; /* whoever hears of it may configure the stream anew */
+	struct core_codec codec = stream->config->codecs[at]; /* whoever hears of it may configure the stream anew */
 
 	if (event->encodes)
 		stream->failed |= UINT32_C(1) << at;
@@ -249,5 +249,5 @@ bool rtp_coding_is_transcoded(const struct rtp_stream *stream)
 	const struct rtp_stream *peer = stream->peer;
 
 	return peer && stream->configured && peer->configured &&
-	       (rtp_route_lacks(&stream->config, &peer->config, true) || rtp_route_lacks(&peer->config, &stream->config, true));
+	       (rtp_route_lacks(stream->config, peer->config, true) || rtp_route_lacks(peer->config, stream->config, true));
 }

@@ -17,7 +17,8 @@ struct rtp_stream {
 	uint16_t port;
 	bool configured, held;
 	struct core_addr local, learned; /* learned: AF_UNSPEC while SDP's is good */
-	struct core_stream_config config;
+	const struct core_stream_config
+		*config; /* as long as its list of codecs: config_copy() in stream.c; all zero before it is configured */
 	struct rtp_stream *peer;
 	struct rtp_play *playing;  /* the newest that was sent to the worker and has not come back */
 	struct rtp_play *awaiting; /* waits for its sound to be read */

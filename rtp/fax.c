@@ -160,7 +160,7 @@ static struct rtp_fax *fax_new(struct rtp_stream *first, struct rtp_stream *seco
 	fax->page.command.kind = RTP_FAX_PAGE;
 	for (uint32_t i = 0; i < fax->line_count; i++) {
 		rtp_line_init(&fax->lines[i], fax);
-		set_line(&fax->lines[i], &fax->streams[i]->config);
+		set_line(&fax->lines[i], fax->streams[i]->config);
 	}
 	return fax;
 }
@@ -263,8 +263,8 @@ static bool wants_gateway(const struct rtp_stream *stream)
 {
 	const struct rtp_stream *peer = stream->peer;
 
-	return peer && stream->configured && peer->configured && stream->config.t38.on && stream->config.translates &&
-	       rtp_config_g711(&peer->config);
+	return peer && stream->configured && peer->configured && stream->config->t38.on && stream->config->translates &&
+	       rtp_config_g711(peer->config);
 }
 
 static void begin_gateway(struct rtp_stream *stream)
@@ -288,7 +288,7 @@ void rtp_fax_settle(struct rtp_stream *stream)
 		fax = NULL;
 	}
 	for (uint32_t i = 0; fax && i < fax->line_count; i++)
-		set_line(&fax->lines[i], &fax->streams[i]->config);
+		set_line(&fax->lines[i], fax->streams[i]->config);
 	if (by_t38 && !by_t38->fax && !by_t38->peer->fax)
 		begin_gateway(by_t38);
 }
@@ -330,7 +330,7 @@ int rtp_fax_begin(struct pbx_host *owner, core_stream name, const struct pbx_fax
 		return PBX_ENOENT;
 	if (stream->fax)
 		return PBX_ESTATE;
-	if (!stream->configured || (!stream->config.t38.on && !rtp_config_g711(&stream->config)))
+	if (!stream->configured || (!stream->config->t38.on && !rtp_config_g711(stream->config)))
 		return PBX_ENOTSUP;
 	int err = need_thread();
 

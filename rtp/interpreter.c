@@ -72,7 +72,7 @@ static struct rtp_speech *find_voice(struct rtp_interpreter *interpreter, uint8_
 
 struct rtp_tongue *rtp_tongue_make(struct rtp_interpreter *interpreter, const struct rtp_stream *stream)
 {
-	const struct core_stream_config *config = &stream->config;
+	const struct core_stream_config *config = stream->config;
 	struct rtp_tongue *tongue = calloc(1, sizeof *tongue);
 
 	if (!tongue)

@@ -129,7 +129,8 @@ void rtp_mix_ended(struct rtp_mix *mix)
 
 static uint32_t rate_of(const struct rtp_stream *stream)
 {
-	const struct rtp_codec *codec = stream->configured && stream->config.codec_count ? rtp_codec_find(&stream->config.codecs[0]) : NULL;
+	const struct rtp_codec *codec =
+		stream->configured && stream->config->codec_count ? rtp_codec_find(&stream->config->codecs[0]) : NULL;
 
 	if (!codec || codec->row.rate_hz <= NARROW_HZ)
 		return NARROW_HZ;

@@ -303,7 +303,7 @@ static bool is_good(const struct pbx_record_spec *spec)
 /* What is sent to it is the first; what it sends is as a rule the same. */
 static bool is_wideband(const struct rtp_stream *stream)
 {
-	const struct rtp_codec *codec = stream->config.codec_count ? rtp_codec_find(&stream->config.codecs[0]) : NULL;
+	const struct rtp_codec *codec = stream->config->codec_count ? rtp_codec_find(&stream->config->codecs[0]) : NULL;
 
 	return codec && codec->row.rate_hz > 8000;
 }

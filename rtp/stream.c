@@ -71,6 +71,27 @@ static void remove_from_group(struct rtp_stream *stream)
 
 /* ---- open and close ---- */
 
+static const struct core_stream_config unconfigured;
+
+static void stream_forget(struct rtp_stream *stream)
+{
+	if (stream->config != &unconfigured)
+		free((void *)(uintptr_t)stream->config);
+	stream->config = &unconfigured;
+}
+
+/* A configuration has room for 24 codecs of 128 octets and most have one or two, so only those are kept: it is never to be copied as a whole. NULL: no
+ * memory. */
+static struct core_stream_config *config_copy(const struct core_stream_config *config)
+{
+	size_t size = offsetof(struct core_stream_config, codecs) + config->codec_count * sizeof config->codecs[0];
+	struct core_stream_config *copy = malloc(size);
+
+	if (copy)
+		memcpy(copy, config, size);
+	return copy;
+}
+
 static void stream_free(struct rtp_stream *stream)
 {
 	if (!stream)
@@ -82,6 +103,7 @@ static void stream_free(struct rtp_stream *stream)
 	rtp_filter_free(stream->session.filter);
 	rtp_inband_free(stream->session.inband);
 	free(stream->session.route);
+	stream_forget(stream);
 	free(stream);
 }
 
@@ -94,6 +116,7 @@ static struct rtp_stream *stream_new(uint64_t group)
 		return NULL;
 	arc4random_buf(random, sizeof random); /* once: each call of it is one of the kernel */
 	stream->group = group;
+	stream->config = &unconfigured;
 	stream->session.rtp_fd = stream->session.rtcp_fd = -1;
 	stream->session.sender = (struct rtp_sender){ .ssrc = random[0] ? random[0] : 1,          /* 0 means "any" to libsrtp2 */
 						      .sequence = (uint16_t)(random[1] & 0x7fff), /* lower half: RFC 3711 3.3.1 */
@@ -202,7 +225,7 @@ void rtp_stream_closed(struct rtp_stream *stream)
 
 const struct core_stream_config *rtp_stream_config(const struct rtp_stream *stream)
 {
-	return stream->configured ? &stream->config : NULL;
+	return stream->configured ? stream->config : NULL;
 }
 
 /* Both ways between two streams, as they are configured now. */
@@ -271,10 +294,13 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 		return PBX_EINVAL;
 	struct rtp_command *command = rtp_command_new(RTP_CONFIGURE, stream);
 
+	struct core_stream_config *kept = config_copy(config);
+
 	if (command)
 		command->plan = calloc(1, sizeof *command->plan);
-	if (!command || !command->plan) {
+	if (!command || !command->plan || !kept) {
 		rtp_command_free(command);
+		free(kept);
 		return PBX_ENOMEM;
 	}
 	rtp_plan_make(config, rtp_engine.nat, command->plan);
@@ -287,17 +313,19 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 					 driver_suites(suites, CORE_MOST_CRYPTOS, &policy));
 	if (err != PBX_OK) {
 		rtp_command_free(command);
+		free(kept);
 		return err;
 	}
-	if (!stream->configured || !rtp_addr_same(&stream->config.rtp, &config->rtp))
+	if (!stream->configured || !rtp_addr_same(&stream->config->rtp, &config->rtp))
 		stream->learned = (struct core_addr){ 0 };
-	bool renews = stream->configured && rtp_coding_differs(&stream->config, config);
+	bool renews = stream->configured && rtp_coding_differs(stream->config, config);
 
-	if (config->dscp != stream->config.dscp)
+	if (config->dscp != stream->config->dscp)
 		rtp_sockets_mark(&stream->session, stream->local.sa.sa_family, config->dscp);
 	if (renews)
 		stream->failed = 0;
-	stream->config = *config;
+	stream_forget(stream);
+	stream->config = kept;
 	stream->configured = true;
 	err = rtp_coding_settle(stream, command, renews);
 	command->plan->number = ++stream->plans;

@@ -244,9 +244,9 @@ int rtp_stream_send_digits(core_stream name, const char *digits, uint32_t each_m
 		return PBX_EINVAL;
 	if (!stream->configured)
 		return PBX_ENOTSUP;
-	bool by_tone = stream->config.digits == CORE_DIGITS_TONES;
+	bool by_tone = stream->config->digits == CORE_DIGITS_TONES;
 
-	if (!by_tone && (stream->config.digits != CORE_DIGITS_EVENTS || stream->config.dtmf_type == 0))
+	if (!by_tone && (stream->config->digits != CORE_DIGITS_EVENTS || stream->config->dtmf_type == 0))
 		return PBX_ENOTSUP;
 	struct rtp_digits *command = calloc(1, sizeof *command + count + 1);
 

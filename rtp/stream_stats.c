@@ -47,7 +47,7 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.foreign = rtp_read(&counters->foreign),
 		.malformed = rtp_read(&counters->malformed),
 		.forged = rtp_read(&counters->forged),
-		.suite = (uint8_t)(stream->config.peer_dtls.hash ? rtp_read(&counters->suite) : stream->config.send_crypto.suite),
+		.suite = (uint8_t)(stream->config->peer_dtls.hash ? rtp_read(&counters->suite) : stream->config->send_crypto.suite),
 		.transcoded = stream->transcoded,
 		.late = rtp_read(&counters->late),
 		.dropped = rtp_session_dropped(&stream->session),
@@ -60,7 +60,7 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.round_trip_us = rtp_read(&counters->round_trip_us),
 		.local = stream->local,
 		.worker = stream->worker,
-		.remote = stream->learned.sa.sa_family != AF_UNSPEC ? stream->learned : stream->config.rtp,
+		.remote = stream->learned.sa.sa_family != AF_UNSPEC ? stream->learned : stream->config->rtp,
 		.receive_ssrc = rtp_read(&counters->receive_ssrc),
 		.send_ssrc = stream->session.sender.ssrc,
 		.last_packet_at_ms = rtp_read(&counters->last_packet_at_ms),
@@ -73,8 +73,8 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.bursts = rtp_read(&counters->bursts),
 		.burst_lost = rtp_read(&counters->burst_lost),
 		.burst_packets = rtp_read(&counters->burst_packets),
-		.clock_hz = stream->config.codec_count ? stream->config.codecs[0].clock_hz : 0,
-		.ptime_ms = stream->config.ptime_ms,
+		.clock_hz = stream->config->codec_count ? stream->config->codecs[0].clock_hz : 0,
+		.ptime_ms = stream->config->ptime_ms,
 		.reports_in = rtp_read(&counters->reports_in),
 		.reports_out = rtp_read(&counters->reports_out),
 		.reported_at_ms = rtp_read(&counters->reported_at_ms),
@@ -85,6 +85,6 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.peer_deaf = rtp_read(&counters->peer_deaf),
 	};
 	read_voip(counters, &ret_stats->peer_voip);
-	(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", rtp_config_codec(&stream->config));
+	(void)snprintf(ret_stats->codec, sizeof ret_stats->codec, "%s", rtp_config_codec(stream->config));
 	return PBX_OK;
 }

@@ -224,9 +224,9 @@ START_TEST(the_caller_is_answered_with_what_the_callee_chose)
 	core_leg_on_answered(callee, &answer);
 	fake_settle(pbx);
 	const struct core_leg *leg = core_leg_find(caller);
-	ck_assert_uint_eq(leg->config.codec_count, 1);
-	ck_assert_str_eq(leg->config.codecs[0].name, "PCMA");
-	ck_assert_uint_eq(leg->config.dtmf_type, 101); /* keys work although the callee has none */
+	ck_assert_uint_eq(core_leg_config(leg).codec_count, 1);
+	ck_assert_str_eq(core_leg_config(leg).codecs[0].name, "PCMA");
+	ck_assert_uint_eq(core_leg_config(leg).dtmf_type, 101); /* keys work although the callee has none */
 	fake_hangup(pbx, caller);
 }
 END_TEST
@@ -243,8 +243,8 @@ START_TEST(early_media_is_heard_before_the_answer_and_the_answer_repeats_what_wa
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.ringing"), "early_media"), "true");
 	core_leg_on_answered(callee, &answer);
 	fake_settle(pbx);
-	ck_assert_str_eq(core_leg_find(caller)->config.codecs[0].name, "PCMA");
-	ck_assert_str_eq(core_leg_find(callee)->config.codecs[0].name, "PCMU");
+	ck_assert_str_eq(core_leg_config(core_leg_find(caller)).codecs[0].name, "PCMA");
+	ck_assert_str_eq(core_leg_config(core_leg_find(callee)).codecs[0].name, "PCMU");
 	ck_assert(fake_hears_leg(pbx, caller, callee));
 	fake_hangup(pbx, caller);
 }
@@ -273,8 +273,8 @@ START_TEST(a_phone_that_moves_its_media_is_followed)
 	core_leg_on_offer(caller, &offer);
 	fake_settle(pbx);
 	const struct core_leg *leg = core_leg_find(caller);
-	ck_assert_uint_eq(ntohs(leg->config.rtp.in4.sin_port), 7777);
-	ck_assert(leg->config.renegotiated);
+	ck_assert_uint_eq(ntohs(core_leg_config(leg).rtp.in4.sin_port), 7777);
+	ck_assert(core_leg_config(leg).renegotiated);
 	ck_assert(fake_talk(pbx, caller, callee));
 	ck_assert_uint_eq(fake_event_count(pbx, "call.hold"), 0);
 	fake_hangup(pbx, caller);

@@ -498,8 +498,11 @@ static void talking_party(struct line *line)
 		party_ends(line, 0);
 		break;
 	case 9:
-		if (leg->configured)
-			core_media_on_codec_failed(leg->stream, &leg->config.codecs[walk_random(leg->config.codec_count)], walk_random(2));
+		if (leg->configured) {
+			const struct core_stream_config config = core_leg_config(leg);
+
+			core_media_on_codec_failed(leg->stream, &config.codecs[walk_random(config.codec_count)], walk_random(2));
+		}
 		break;
 	}
 }
@@ -516,8 +519,9 @@ static void finish_update(struct line *line)
 		return;
 	if (!leg->late_offer)
 		line->update_waits = false;
-	answer.codecs[0] = leg->local.codecs[walk_random(leg->local.codec_count - 1u)]; /* keys are last */
-	if (result == PBX_OK && leg->local.direction == (CORE_SEND | CORE_RECV))        /* all was allowed: less is the party's wish */
+	const struct core_media_desc offered = core_leg_local(leg);
+	answer.codecs[0] = offered.codecs[walk_random(offered.codec_count - 1u)]; /* keys are last */
+	if (result == PBX_OK && offered.direction == (CORE_SEND | CORE_RECV))     /* all was allowed: less is the party's wish */
 		line->holds = says_hold(&answer);
 	core_leg_on_update_done(line->leg, result, result == PBX_OK ? &answer : NULL);
 }

@@ -276,8 +276,10 @@ END_TEST
 
 static void speak_by_tones(struct phone *phone)
 {
-	struct core_stream_config config = rtp_stream_find(phone->stream)->config;
+	const struct core_stream_config *now = rtp_stream_find(phone->stream)->config;
+	struct core_stream_config config = { 0 };
 
+	memcpy(&config, now, offsetof(struct core_stream_config, codecs) + now->codec_count * sizeof now->codecs[0]);
 	config.digits = CORE_DIGITS_TONES;
 	ck_assert_int_eq(rtp_driver.configure(phone->stream, &config), PBX_OK);
 }
