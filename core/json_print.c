@@ -46,14 +46,30 @@ static void put_char(struct text *text, char c)
 	put(text, &c, 1);
 }
 
-/* How many bytes can stand in a text as they are; the end cannot. */
-static size_t plain_length(const char *string)
-{
-	const char *end = string;
+#define EACH(byte) (UINT64_MAX / 255 * (byte))
 
-	while ((unsigned char)*end >= 0x20 && *end != '"' && *end != '\\')
-		end++;
-	return (size_t)(end - string);
+/* Whether one of eight bytes is a control character, a quotation mark or a backslash: the top bit of a byte says so. A byte behind one of them may be
+ * taken for one, too. */
+static bool has_special(uint64_t eight)
+{
+	uint64_t quotes = eight ^ EACH('"'), slashes = eight ^ EACH('\\');
+
+	return (((eight - EACH(0x20)) & ~eight) | ((quotes - EACH(1)) & ~quotes) | ((slashes - EACH(1)) & ~slashes)) & EACH(0x80);
+}
+
+/* How many of the bytes can stand in a text as they are. Most texts are plain to their end: eight at a time. */
+static size_t plain_length(const char *bytes, size_t count)
+{
+	size_t at = 0;
+
+	for (uint64_t eight; count - at >= sizeof eight; at += sizeof eight) {
+		memcpy(&eight, bytes + at, sizeof eight);
+		if (has_special(eight))
+			break;
+	}
+	while (at < count && (unsigned char)bytes[at] >= 0x20 && bytes[at] != '"' && bytes[at] != '\\')
+		at++;
+	return at;
 }
 
 static void put_escape(struct text *text, unsigned char c)
@@ -77,7 +93,7 @@ static void put_quoted(struct text *text, const char *string)
 	if (!make_room(text, left + 2))
 		return;
 	text->bytes[text->used++] = '"';
-	while ((plain = plain_length(at)) < left) {
+	while ((plain = plain_length(at, left)) < left) {
 		put(text, at, plain);
 		put_escape(text, (unsigned char)at[plain]);
 		at += plain + 1;

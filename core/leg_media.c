@@ -3,6 +3,7 @@
  * Here the pure decisions of negotiate.c meet the leg they are for: whose codecs are preferred, which direction the hold flags ask for. */
 #include "calls_inner.h"
 #include "host.h"
+#include "random.h"
 #include "srtp_suites.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
@@ -223,7 +224,7 @@ void core_keys_make(const struct core_leg_driver *driver, const char *account, c
 		keys.count = count;
 	if (keys.count > 0 && core_media->fingerprint && core_media->fingerprint(&keys.dtls))
 		keys.offers_dtls = by_dtls || is_web;
-	arc4random_buf(random, keys.count * sizeof random[0]); /* once: each call of it is one of the kernel */
+	core_random(random, keys.count * sizeof random[0]);
 	for (uint8_t i = 0; i < keys.count; i++) {
 		keys.own[i].suite = suites[i];
 		memcpy(keys.own[i].key, random[i], core_srtp_key_bytes(suites[i]));

@@ -3,6 +3,7 @@
  * Both sides have to speak ICE, or the stream goes where the media line says. Two sides that only answer checks would wait for each other:
  * they do without, too. The ways themselves are found by the media workers. */
 #include "calls.h"
+#include "random.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,7 @@ static void random_text(char *ret_text, size_t characters)
 	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"; /* ice-char, RFC 8839 5.4 */
 	uint8_t random[PWD_CHARACTERS];
 
-	arc4random_buf(random, characters);
+	core_random(random, characters);
 	for (size_t i = 0; i < characters; i++)
 		ret_text[i] = alphabet[random[i] & 63];
 	ret_text[characters] = '\0';

@@ -3,31 +3,14 @@
  * Within a millisecond, and while the wall clock stands behind what was given out already, the random part counts up, so that
  * ids of one process always rise. */
 #include "loop.h"
+#include "random.h"
 #include <assert.h>
 #include <string.h>
-#include <sys/random.h>
 
 static struct {
 	uint64_t ms;
 	uint8_t random[10];
 } last;
-
-/* A system call brings the bytes of many ids. */
-static void fill_random(void)
-{
-	static uint8_t pool[250];
-	static size_t used = sizeof pool;
-
-	if (used == sizeof pool) {
-		ssize_t got = getrandom(pool, sizeof pool, 0);
-
-		assert(got == (ssize_t)sizeof pool); /* up to 256 bytes never come short once the generator is seeded */
-		(void)got;
-		used = 0;
-	}
-	memcpy(last.random, pool + used, sizeof last.random);
-	used += sizeof last.random;
-}
 
 /* The next number; past the end of this millisecond's numbers the next millisecond begins. */
 static void count_up(void)
@@ -46,7 +29,7 @@ void core_ulid(char ret_id[27])
 	core_assert_loop();
 	if (now_ms > last.ms) {
 		last.ms = now_ms;
-		fill_random();
+		core_random(last.random, sizeof last.random);
 	} else {
 		count_up();
 	}

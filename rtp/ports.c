@@ -7,6 +7,7 @@
 #include "ports.h"
 
 #include <assert.h>
+#include <core/random.h>
 #include <pbx/abi.h>
 #include <stdlib.h>
 
@@ -70,7 +71,7 @@ int rtp_ports_take(struct rtp_ports *ports, uint64_t now_ms, uint16_t *ret_port)
 	if (ports->free_count == 0)
 		return PBX_ENOSPC;
 
-	uint32_t drawn = arc4random_uniform(ports->free_count);
+	uint32_t drawn = core_random_below(ports->free_count);
 
 	*ret_port = ports->bag[drawn];
 	ports->bag[drawn] = ports->bag[--ports->free_count];

@@ -24,6 +24,7 @@
 #include "tapping.h"
 
 #include <core/loop.h>
+#include <core/random.h>
 #include <core/srtp_suites.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,7 @@ static struct rtp_stream *stream_new(uint64_t group)
 
 	if (!stream)
 		return NULL;
-	arc4random_buf(random, sizeof random); /* once: each call of it is one of the kernel */
+	core_random(random, sizeof random);
 	stream->group = group;
 	stream->config = &unconfigured;
 	stream->session.rtp_fd = stream->session.rtcp_fd = -1;

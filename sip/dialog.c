@@ -13,6 +13,7 @@
 #include "peer.h"
 #include "peering.h"
 #include "quirks.h"
+#include "random.h"
 #include "timer.h"
 #include "transport.h"
 #include <stdlib.h>
@@ -59,7 +60,7 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	dialog->inbound = inbound;
 	dialog->state = UA_NEW;
 	/* A session id need only differ from the last one; small: some phones keep it in 32 bits. */
-	ua_sdp_init(&dialog->sdp, (arc4random() & 0x7fffffff) + 1);
+	ua_sdp_init(&dialog->sdp, core_random_below(0x7fffffff) + 1);
 	dialog->next = ua->dialogs;
 	dialog->at = &ua->dialogs;
 	if (ua->dialogs)
@@ -73,7 +74,7 @@ void ua_dialog_make_call_id(char ret_id[33])
 {
 	uint32_t words[4];
 
-	arc4random_buf(words, sizeof words);
+	core_random(words, sizeof words);
 	(void)snprintf(ret_id, 33, "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
 }
 

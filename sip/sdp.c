@@ -9,6 +9,7 @@
 #include "sdp_crypto.h"
 #include "sdp_ice.h"
 #include <arpa/inet.h>
+#include <assert.h>
 #include <pbx/abi.h>
 #include <sofia-sip/sdp.h>
 #include <stdarg.h>
@@ -500,17 +501,45 @@ struct text {
 	size_t used, size;
 };
 
+static void put_bytes(struct text *text, const char *bytes, size_t count)
+{
+	if (text->used + count < text->size)
+		memcpy(text->at + text->used, bytes, count);
+	text->used += count; /* beyond size: full, told at the end */
+}
+
+static void put_number(struct text *text, uint32_t number)
+{
+	char digits[10], *at = digits + sizeof digits;
+
+	do
+		*--at = (char)('0' + number % 10);
+	while (number /= 10);
+	put_bytes(text, at, (size_t)(digits + sizeof digits - at));
+}
+
+/* Of printf's words only %s and %u, which are all that SDP needs: a call has some thirty of these, and printf's own way took most of the time. */
 static void PBX_PRINTF(2, 3) put(struct text *text, const char *format, ...)
 {
 	va_list args;
-	int length;
 
-	if (text->used >= text->size)
-		return;
 	va_start(args, format);
-	length = vsnprintf(text->at + text->used, text->size - text->used, format, args);
+	for (const char *word; text->used < text->size && *format; format = word) {
+		word = strchrnul(format, '%');
+		put_bytes(text, format, (size_t)(word - format));
+		if (!*word)
+			break;
+		if (word[1] == 's') {
+			const char *string = va_arg(args, const char *);
+
+			put_bytes(text, string, strlen(string));
+		} else {
+			assert(word[1] == 'u');
+			put_number(text, va_arg(args, uint32_t));
+		}
+		word += 2;
+	}
 	va_end(args);
-	text->used += length > 0 ? (size_t)length : 0; /* beyond size: full, told at the end */
 }
 
 #define FIRST_DYNAMIC 96u /* RFC 3551 6 */
@@ -703,6 +732,7 @@ int ua_sdp_write(struct ua_sdp *sdp, const struct core_media_desc *desc, char re
 	}
 	if (text.used >= text.size)
 		return PBX_ENOSPC;
+	rest[text.used] = '\0';
 
 	uint64_t hash = hash_of(rest);
 	uint32_t version = sdp->version + (hash != sdp->body_hash ? 1 : 0);

@@ -53,6 +53,35 @@ START_TEST(what_is_read_is_printed_again)
 }
 END_TEST
 
+/* Eight bytes are looked at together: each byte there is, at each place among plain ones and behind another special one. */
+START_TEST(every_byte_is_escaped_wherever_it_stands)
+{
+	for (unsigned int byte = 1; byte < 0x80; byte++)
+		for (size_t length = 1; length < 20; length++)
+			for (size_t at = 0; at < length; at++) {
+				char text[20] = "", wanted[64], escape[8] = { (char)byte };
+				const char *letter = strchr("\bb\tt\nn\ff\rr", (int)byte);
+
+				memset(text, 'a', length);
+				text[at] = (char)byte;
+				if (byte == '"' || byte == '\\')
+					(void)snprintf(escape, sizeof escape, "\\%c", (char)byte);
+				else if (byte < 0x20 && letter)
+					(void)snprintf(escape, sizeof escape, "\\%c", letter[1]);
+				else if (byte < 0x20)
+					(void)snprintf(escape, sizeof escape, "\\u%04x", byte);
+				(void)snprintf(wanted, sizeof wanted, "\"%.*s%s%.*s\"", (int)at, text, escape, (int)(length - at - 1),
+					       text + at + 1);
+
+				struct pbx_json *one = core_json_new_text(text);
+				char *printed = core_json_print(one);
+				ck_assert_str_eq(printed, wanted);
+				core_json_free_text(printed);
+				core_json_free(one);
+			}
+}
+END_TEST
+
 START_TEST(whole_numbers_keep_every_digit)
 {
 	static const char *const numbers[] = { "9007199254740991", "-9007199254740991", "1795363200123456",
@@ -286,8 +315,8 @@ START_TEST(without_memory_nothing_is_lost_and_nothing_breaks)
 }
 END_TEST
 
-CHECK_MAIN("json", what_is_read_is_printed_again, whole_numbers_keep_every_digit, fractions_come_back_as_the_same_number,
-	   what_is_not_json_is_refused_with_line_and_column, sixty_four_levels_are_enough, only_the_given_length_is_read,
-	   lookups_chain_through_what_is_not_there, a_member_of_that_name_is_replaced, bytes_that_are_not_utf8_are_replaced,
-	   times_are_rfc_3339_with_milliseconds, a_copy_is_another_tree_that_says_the_same,
+CHECK_MAIN("json", what_is_read_is_printed_again, every_byte_is_escaped_wherever_it_stands, whole_numbers_keep_every_digit,
+	   fractions_come_back_as_the_same_number, what_is_not_json_is_refused_with_line_and_column, sixty_four_levels_are_enough,
+	   only_the_given_length_is_read, lookups_chain_through_what_is_not_there, a_member_of_that_name_is_replaced,
+	   bytes_that_are_not_utf8_are_replaced, times_are_rfc_3339_with_milliseconds, a_copy_is_another_tree_that_says_the_same,
 	   without_memory_nothing_is_lost_and_nothing_breaks)
