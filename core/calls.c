@@ -295,7 +295,7 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	(void)json->set_text(object, "number", leg->number);
 	(void)json->set_text(object, "name", leg->name);
 	(void)json->set_text(object, "account", leg->withheld ? "" : leg->account);
-	(void)json->set_text(object, "endpoint", leg->endpoint);
+	(void)json->set_text(object, "endpoint", leg->endpoint ? leg->endpoint : "");
 	(void)json->set_text(object, "device", leg->withheld ? "" : leg->device);
 	(void)json->set_text(object, "address", leg->withheld ? "" : leg->address);
 	(void)json->set_text(object, "codec", core_leg_config(leg).codecs[0].name);

@@ -269,7 +269,7 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 		text(data, "direction", leg->direction == PBX_INBOUND ? "inbound" : "outbound");
 		text(data, "number", leg->number);
 		text(data, "name", leg->name);
-		text(data, "endpoint", leg->endpoint);
+		text(data, "endpoint", leg->endpoint ? leg->endpoint : "");
 		if (leg->direction == PBX_OUTBOUND)
 			text(data, "shown", leg->shown);
 		text(data, "account", leg->account);

@@ -85,15 +85,16 @@ struct core_leg {
 	bool is_caller;
 	struct core_leg *next_by_account, **by_account; /* calls_index.c */
 	char account[64], id[40];
-	char number[64], name[128], dialled[128], endpoint[256], device[128], address[64], instance[128], peer[64];
+	char number[64], name[128], dialled[128], device[128], address[64], instance[128], peer[64];
 	char shown[64]; /* outbound: the number that it is shown */
 	char music_class[64], argument[64], referred_by[64], language[16];
 	uint32_t max_forwards, forwarded;
-	bool withheld; /* the party does not want to be shown: number is "", who it is stands in asserted_ */
-	char asserted_number[64], asserted_name[128];
-	struct core_history *history; /* by whom it was sent here before; owned, NULL: nobody */
-	char *headers;                /* of its INVITE, for those that are sent on its behalf; owned, NULL: none */
-	pbx_leg came_from;            /* whose INVITE came back to us as this one */
+	bool withheld;                         /* the party does not want to be shown: number is "", who it is stands in asserted_ */
+	char *asserted_number, *asserted_name; /* owned; NULL: "" */
+	char *endpoint;                        /* outbound: where it was called; owned, NULL: "" */
+	struct core_history *history;          /* by whom it was sent here before; owned, NULL: nobody */
+	char *headers;                         /* of its INVITE, for those that are sent on its behalf; owned, NULL: none */
+	pbx_leg came_from;                     /* whose INVITE came back to us as this one */
 
 	const struct core_leg_driver *driver;
 	void *dialog;

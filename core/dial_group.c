@@ -253,7 +253,8 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 	core_leg_set_account(leg, branch->account);
 	CORE_TEXT(leg->peer, branch->peer);
 	CORE_TEXT(leg->shown, is_withheld(branch) ? "" : caller_number_of(branch));
-	CORE_TEXT(leg->endpoint, branch->uri);
+	free(leg->endpoint);
+	leg->endpoint = strdup(branch->uri); /* no memory: nobody is told */
 	CORE_TEXT(leg->address, branch->received);
 }
 
@@ -270,8 +271,8 @@ static void say_caller(const struct core_branch *branch, struct core_invite *inv
 	bool withheld = is_withheld(branch);
 
 	if (dial->from && dial->from->withheld && !number[0]) {
-		number = dial->from->asserted_number;
-		name = dial->from->asserted_name;
+		number = dial->from->asserted_number ? dial->from->asserted_number : "";
+		name = dial->from->asserted_name ? dial->from->asserted_name : "";
 	}
 	invite->flags = (branch->flags & ~PBX_TARGET_WITHHELD) | (withheld ? PBX_TARGET_WITHHELD : 0u);
 	invite->asserted_number = number;

@@ -95,6 +95,9 @@ static void leg_free(struct core_leg *leg)
 	core_posts_release(CORE_LATER_OF_LEG);
 	core_leg_forget_media(leg);
 	free(leg->headers);
+	free(leg->asserted_number);
+	free(leg->asserted_name);
+	free(leg->endpoint);
 	free(leg->history);
 	free(leg->failed);
 	free(leg);
@@ -305,6 +308,12 @@ static struct core_history *history_new(const struct core_incoming *incoming)
 	return history;
 }
 
+/* Few have one. Without memory nobody is told: the call matters more. */
+static char *text_of_party(const char *text)
+{
+	return text && text[0] ? strdup(text) : NULL;
+}
+
 static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 {
 	CORE_TEXT(leg->number, incoming->from_number);
@@ -318,8 +327,8 @@ static void leg_fill(struct core_leg *leg, const struct core_incoming *incoming)
 	leg->max_forwards = incoming->max_forwards;
 	leg->forwarded = incoming->forwarded;
 	leg->withheld = incoming->withheld;
-	CORE_TEXT(leg->asserted_number, incoming->asserted_number);
-	CORE_TEXT(leg->asserted_name, incoming->asserted_name);
+	leg->asserted_number = text_of_party(incoming->asserted_number);
+	leg->asserted_name = text_of_party(incoming->asserted_name);
 	CORE_TEXT(leg->referred_by, incoming->referred_by);
 	leg->came_from = incoming->came_from;
 	leg->history = history_new(incoming);

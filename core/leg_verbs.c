@@ -404,7 +404,7 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.name = leg->name,
 		.dialled = leg->dialled,
 		.account = leg->account,
-		.endpoint = leg->endpoint,
+		.endpoint = leg->endpoint ? leg->endpoint : "",
 		.holds_us = leg->holds_us,
 		.held_by_us = leg->held_by_us,
 		.bridge = leg->bridge ? leg->bridge->handle : (pbx_bridge){ 0 },
@@ -420,7 +420,7 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.local_tag = "",
 		.remote_tag = "",
 		.withheld = leg->withheld,
-		.asserted_number = leg->asserted_number,
+		.asserted_number = leg->asserted_number ? leg->asserted_number : "",
 	};
 	if (leg->dialog && leg->driver->name_dialog && !leg->driver_knows && leg->state != PBX_LEG_ENDED)
 		leg->driver->name_dialog(leg->dialog, &known.protocol_id, &known.local_tag, &known.remote_tag);

@@ -59,11 +59,11 @@ struct rtp_plan {
 	const struct rtp_cost *cost;                  /* what the E-model knows of the first codec */
 	uint32_t number;                              /* of the stream's plans: what a tap's packets are named after */
 	struct rtp_guard *send_guard, *receive_guard; /* owned; NULL: plain RTP */
+	bool keeps_ice, keeps_dtls;                   /* the same names, the same certificates as in the plan before */
 	bool keeps_send, keeps_receive; /* its keys are the plan's before: the guards come from there, with all they remember */
 	bool protects, proved;          /* by DTLS: no packet without guards, which come when the handshake is done (proved) */
 	struct rtp_ice *ice;            /* owned; NULL: the peer is where SDP says */
 	struct rtp_dtls *dtls;          /* owned; NULL: no DTLS, or the plan's before goes on */
-	bool keeps_ice, keeps_dtls;     /* the same names, the same certificates as in the plan before */
 };
 
 #define RTP_OUT_NONE 0xffu      /* the receiver cannot take it */
