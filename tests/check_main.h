@@ -3,6 +3,18 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* What main() is to return. The suite is gone. */
+static inline int check_run(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 #define CHECK_MAIN(name, ...)                                                                                                              \
 	int main(void)                                                                                                                     \
 	{                                                                                                                                  \
@@ -13,9 +25,5 @@
 			tcase_add_test(all, tests[i]);                                                                                     \
 		tcase_set_timeout(all, 60);                                                                                                \
 		suite_add_tcase(suite, all);                                                                                               \
-		SRunner *runner = srunner_create(suite);                                                                                   \
-		srunner_run_all(runner, CK_ENV);                                                                                           \
-		int failed = srunner_ntests_failed(runner);                                                                                \
-		srunner_free(runner);                                                                                                      \
-		return failed ? EXIT_FAILURE : EXIT_SUCCESS;                                                                               \
+		return check_run(suite);                                                                                                   \
 	}

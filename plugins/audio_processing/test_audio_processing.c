@@ -401,11 +401,5 @@ int main(void)
 	tcase_add_loop_test(all, a_fax_is_left_alone_within_200_ms, 0, 2);
 	tcase_set_timeout(all, 120);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* tests/core/store_fixture.c - a loop with a store in it */
+#include "../check_main.h"
 #include "store_fixture.h"
 #include <poll.h>
 #include <stdlib.h>
@@ -247,15 +248,11 @@ int store_fixture_main(const char *name, const TTest *const *tests, size_t count
 
 	Suite *suite = suite_create(name);
 	TCase *all = tcase_create(name);
-	SRunner *runner = srunner_create(suite);
 
 	for (size_t i = 0; i < count; i++)
 		tcase_add_loop_test(all, tests[i], first_engine, ENGINE_POSTGRES + 1);
 	tcase_add_unchecked_fixture(all, start_server, stop_server);
 	tcase_set_timeout(all, 60);
 	suite_add_tcase(suite, all);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

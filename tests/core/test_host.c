@@ -1,4 +1,5 @@
 /* tests/core/test_host.c - real plugins, good ones and bad ones, in a host whose clock moves when told */
+#include "../check_main.h"
 #include "asking.h"
 #include "bus.h"
 #include "host_internal.h"
@@ -857,9 +858,5 @@ int main(void)
 	tcase_add_test(all, state_and_time_are_in_the_metrics);
 	suite_add_tcase(suite, all);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* tests/core/test_request.c - routes, commands, their arguments, and the one answer each request gets */
+#include "../check_main.h"
 #include "asking.h"
 #include "log.h"
 #include "loop.h"
@@ -551,9 +552,5 @@ int main(void)
 	tcase_add_test(all, openapi_says_what_the_rows_say);
 	suite_add_tcase(suite, all);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -1,6 +1,7 @@
 /* tests/core/test_request_no_memory.c - requests when memory runs out: each allocation fails in turn
  *
  * Whoever asks gets one answer whatever fails: the one there would have been, or that there is no memory. Nothing is left of the request. */
+#include "../check_main.h"
 #include "../failing_memory.h"
 #include "json.h"
 #include "log.h"
@@ -184,13 +185,9 @@ int main(void)
 {
 	Suite *suite = suite_create("request_no_memory");
 	TCase *all = tcase_create("request_no_memory");
-	SRunner *runner = srunner_create(suite);
 
 	tcase_add_loop_test(all, whoever_asks_gets_one_answer_whatever_fails, 0, sizeof questions / sizeof questions[0]);
 	tcase_set_timeout(all, 60);
 	suite_add_tcase(suite, all);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* tests/core/test_request_rest.c - what REST promises of every route: ETags, pieces of lists, changes that take turns */
+#include "../check_main.h"
 #include "asking.h"
 #include "log.h"
 #include "loop.h"
@@ -372,9 +373,5 @@ int main(void)
 	tcase_add_loop_test(all, what_cannot_be_shown_so_is_refused, 0, sizeof bad_queries / sizeof bad_queries[0]);
 	suite_add_tcase(suite, all);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

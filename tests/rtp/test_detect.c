@@ -614,11 +614,5 @@ int main(void)
 	tcase_add_test(all, speech_is_no_tone_no_beep_and_no_fax);
 	tcase_add_test(all, there_are_no_tones_of_nowhere);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -353,11 +353,5 @@ int main(void)
 		tcase_add_test(all, once[i]);
 	tcase_set_timeout(all, 60);
 	suite_add_tcase(suite, all);
-	SRunner *runner = srunner_create(suite);
-
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* test_dialog - calls both ways, message by message: what goes over the wire and what the core hears of it */
+#include "../check_main.h"
 #include "rig.h"
 #include "dialog.h"
 #include "loop.h"
@@ -816,9 +817,5 @@ int main(void)
 	tcase_add_test(cases, an_answer_that_is_never_acknowledged_ends_the_call);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

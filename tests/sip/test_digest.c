@@ -1,4 +1,5 @@
 /* test_digest - the vectors of the RFCs, nonces that prove themselves, and what the guard counts */
+#include "../check_main.h"
 #include "address.h"
 #include "digest.h"
 #include "guard.h"
@@ -252,9 +253,5 @@ int main(void)
 	tcase_add_test(cases, addresses_and_networks_are_told_apart);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* test_identity - who calls: what is believed, what is shown, and what of a caller's INVITE goes on */
+#include "../check_main.h"
 #include "rig.h"
 #include "contact.h"
 #include "dialog.h"
@@ -491,9 +492,5 @@ int main(void)
 	tcase_add_test(cases, what_is_ours_to_write_cannot_be_passed_on);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

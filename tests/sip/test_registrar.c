@@ -1,4 +1,5 @@
 /* test_registrar - REGISTER over a real socket: who may, what is kept, what is answered */
+#include "../check_main.h"
 #include "rig.h"
 #include "location.h"
 #include "loop.h"
@@ -447,9 +448,5 @@ int main(void)
 	tcase_add_test(cases, a_flood_is_dropped);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

@@ -3,6 +3,7 @@
  *
  * A table of offers, well-formed, odd and broken; every answer is put through a validator that shares no code with the writer.
  */
+#include "../check_main.h"
 #include "sdp.h"
 #include <arpa/inet.h>
 #include <check.h>
@@ -394,9 +395,5 @@ int main(void)
 	tcase_add_test(cases, every_truncation_of_an_offer_is_survived);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

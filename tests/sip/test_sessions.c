@@ -1,4 +1,5 @@
 /* test_sessions - what keeps a call honest over time: session timers (RFC 4028), reliable provisional responses (RFC 3262), UPDATE (RFC 3311) */
+#include "../check_main.h"
 #include "rig.h"
 #include "dialog.h"
 #include "loop.h"
@@ -447,9 +448,5 @@ int main(void)
 	tcase_add_test(reliable, the_phone_is_told_when_its_partner_changes);
 	suite_add_tcase(suite, reliable);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }

@@ -4,6 +4,7 @@
  * Each message of the two documents gets the answer that tests/torture/answers says; and whatever is sent, whole, cut short or with bytes
  * changed by a generator with a fixed seed, the agent must neither fall nor stop answering, and must hold nothing afterwards.
  */
+#include "../check_main.h"
 #include "rig.h"
 #include "dialog.h"
 #include "loop.h"
@@ -406,9 +407,5 @@ int main(int argc, char **argv)
 	tcase_add_test(cases, changed_at_random_they_are_survived);
 	suite_add_tcase(suite, cases);
 
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return check_run(suite);
 }
