@@ -20,12 +20,11 @@
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
+#include "shim/shim.h"
 #include "sip_door.h"
 
 #define KEEP_ALIVE_MS 5000u
 #define MOST_OPTIONS 38
-
-extern const char api_shim_ssl[], api_shim_crypto[];
 
 /* ---- where to listen -------------------------------------------------------------------- */
 

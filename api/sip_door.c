@@ -7,6 +7,7 @@
  */
 #include "sip_door.h"
 #include "flows.h"
+#include "shim/shim.h"
 #include "sip_frames.h"
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -15,9 +16,10 @@
 #include <unistd.h>
 
 #define MOST_MESSAGE 65536u
-#define STATUS_TOO_LARGE "\x03\xf1" /* 1009 */
-#define STATUS_GOING "\x03\xe9"     /* 1001 */
-#define STATUS_NO_SIP "\x03\xea"    /* 1002 */
+#define MOST_FRAME ((size_t)4 * MOST_MESSAGE) /* what CivetWeb may gather before it shows it; too much is told, this is cut off */
+#define STATUS_TOO_LARGE "\x03\xf1"           /* 1009 */
+#define STATUS_GOING "\x03\xe9"               /* 1001 */
+#define STATUS_NO_SIP "\x03\xea"              /* 1002 */
 
 struct sip_client {
 	struct api_server *server;
@@ -173,6 +175,7 @@ static int on_frame(struct mg_connection *connection, int bits, char *data, size
 	int kind = bits & 0x0f;
 
 	(void)context;
+	api_shim_allow(MOST_FRAME);
 	if (!client || kind == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE)
 		return 0;
 	if (kind != MG_WEBSOCKET_OPCODE_TEXT && kind != MG_WEBSOCKET_OPCODE_BINARY && kind != MG_WEBSOCKET_OPCODE_CONTINUATION)
@@ -213,6 +216,7 @@ static void on_ready(struct mg_connection *connection, void *context)
 	const struct mg_request_info *info = mg_get_request_info(connection);
 	struct sip_client *client = calloc(1, sizeof *client);
 
+	api_shim_allow(MOST_FRAME);
 	mg_set_user_connection_data(connection, client);
 	if (!client)
 		return; /* the first frame ends it */
@@ -236,6 +240,7 @@ static void on_close(const struct mg_connection *connection, void *context)
 {
 	struct sip_client *client = mg_get_user_connection_data(connection);
 
+	api_shim_allow(SIZE_MAX);
 	leave_place(context);
 	if (!client)
 		return;

@@ -8,27 +8,55 @@
  *
  * CivetWeb reads a WebSocket in one thread and lets others write to it, which OpenSSL does not allow for one SSL: reading and writing have a
  * lock here. Both are short, as its sockets do not block. Everybody else in the process finds these two first as well, and loses nothing.
+ *
+ * It also believes what a frame of a WebSocket says of its length, and buffers a gigabyte for whoever sends one before it tells anybody. So a thread can
+ * be given an allowance of octets, here and in recv(), which it reads where there is no TLS: beyond it the connection looks broken.
  */
+#include "shim.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #undef SSL_get_peer_certificate
 
-__attribute__((visibility("default"))) X509 *SSL_get_peer_certificate(const SSL *ssl);
+API_SHIM_EXPORT X509 *SSL_get_peer_certificate(const SSL *ssl);
 
 X509 *SSL_get_peer_certificate(const SSL *ssl)
 {
 	return SSL_get1_peer_certificate(ssl);
 }
 
-__attribute__((visibility("default"))) int SSL_read(SSL *ssl, void *buffer, int size);
-__attribute__((visibility("default"))) int SSL_write(SSL *ssl, const void *buffer, int size);
+API_SHIM_EXPORT int SSL_read(SSL *ssl, void *buffer, int size);
+API_SHIM_EXPORT int SSL_write(SSL *ssl, const void *buffer, int size);
+
+API_SHIM_EXPORT ssize_t recv(int socket, void *buffer, size_t size, int flags);
 
 static int (*real_read)(SSL *ssl, void *buffer, int size);
 static int (*real_write)(SSL *ssl, const void *buffer, int size);
+static ssize_t (*real_recv)(int socket, void *buffer, size_t size, int flags);
 static int lock_index = -1;
+static _Thread_local size_t allowance = SIZE_MAX;
+
+void api_shim_allow(size_t octets)
+{
+	allowance = octets;
+}
+
+static ssize_t within_allowance(ssize_t got)
+{
+	if (got <= 0 || allowance == SIZE_MAX)
+		return got;
+	if ((size_t)got > allowance) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	allowance -= (size_t)got;
+	return got;
+}
 
 static void make_lock(void *parent, void *data, CRYPTO_EX_DATA *more, int index, long number, void *pointer)
 {
@@ -53,6 +81,7 @@ __attribute__((constructor)) static void find_real_ones(void)
 {
 	real_read = (int (*)(SSL *, void *, int))dlsym(RTLD_NEXT, "SSL_read");
 	real_write = (int (*)(SSL *, const void *, int))dlsym(RTLD_NEXT, "SSL_write");
+	real_recv = (ssize_t(*)(int, void *, size_t, int))dlsym(RTLD_NEXT, "recv");
 	lock_index = SSL_get_ex_new_index(0, NULL, make_lock, NULL, free_lock);
 }
 
@@ -65,7 +94,12 @@ int SSL_read(SSL *ssl, void *buffer, int size)
 	int got = real_read(ssl, buffer, size);
 	if (lock)
 		(void)pthread_mutex_unlock(lock);
-	return got;
+	return (int)within_allowance(got);
+}
+
+ssize_t recv(int socket, void *buffer, size_t size, int flags)
+{
+	return within_allowance(real_recv(socket, buffer, size, flags));
 }
 
 int SSL_write(SSL *ssl, const void *buffer, int size)
@@ -80,6 +114,4 @@ int SSL_write(SSL *ssl, const void *buffer, int size)
 	return sent;
 }
 
-/* Something for the daemon to refer to, so that a linker that leaves out needless libraries keeps this one. */
-__attribute__((visibility("default"))) extern const char api_shim_ssl[];
 const char api_shim_ssl[] = "libssl.so for CivetWeb";

@@ -202,6 +202,22 @@ def test_many_frames_make_one_message_and_pings_are_answered(pbx, web_phone):
     assert page.receive(lambda message: message.status).status in (200, 407)
 
 
+@pytest.mark.parametrize("octets, told", [(100_000, True), (1 << 30, False)], ids=["some", "a gigabyte"])
+def test_a_frame_that_is_too_long_is_not_gathered(pbx, web_phone, octets, told):
+    page = web_phone(pbx)
+    head = websocket.ABNF.create_frame(b"", websocket.ABNF.OPCODE_BINARY).format()[:1] + b"\xff" + octets.to_bytes(8, "big") + bytes(4)
+    page.web.sock.settimeout(5)
+    with pytest.raises((websocket.WebSocketException, OSError)) as ended:
+        page.web.sock.sendall(head)
+        for sent in range(0, min(octets, 64_000_000), 10_000):
+            page.web.sock.sendall(bytes(10_000))
+        code, data = page.web.recv_data()
+        raise websocket.WebSocketConnectionClosedException(f"closed with {int.from_bytes(data[:2], 'big')}" if code == 8 else "it goes on")
+    assert not isinstance(ended.value, TimeoutError) and "goes on" not in str(ended.value)
+    assert ("1009" in str(ended.value)) is told
+    assert web_phone(pbx).ask("OPTIONS", "sip:pbx.test").status
+
+
 def test_browsers_come_in_from_networks_that_may(pbx, web_phone):
     page = web_phone(pbx)
     pbx.ctl("config", "set", "sip.websocket_allow", "10.0.0.0/8")
