@@ -179,6 +179,7 @@ static int fax_load(void *self)
 	struct pbx_host *host = plugin->host;
 
 	plugin->calls = pbx_calls(host);
+	plugin->routing = pbx_routing(host);
 	plugin->faxes = pbx_faxes(host);
 	plugin->store = pbx_store(host);
 	plugin->requests = pbx_requests(host);
@@ -205,12 +206,16 @@ static int fax_start(void *self)
 	return send_start(plugin);
 }
 
-/* A number whose inbox has gone stays ours and is answered with 404 until the plugin is started anew. */
+/* Somebody else may still refuse these settings: numbers that are no inbox any more are given back when it is decided. */
 static int fax_reload(void *self, const void *proposed, struct pbx_diag *diag)
 {
+	struct plugin *plugin = self;
 	const struct fax_settings *wanted = proposed;
+	int err = inboxes_claim(plugin, &wanted->inboxes, diag);
 
-	return inboxes_claim(self, &wanted->inboxes, diag);
+	if (err == PBX_OK)
+		err = plugin->host->post(plugin->host, inboxes_give_back, NULL, NULL);
+	return err;
 }
 
 static void fax_drain(void *self)
@@ -235,7 +240,7 @@ PBX_PLUGIN(fax)
 	.name = "fax",
 	.version = "1.0.0",
 	.summary = "Numbers that receive faxes, and faxes that are sent",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.fax/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.fax/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
 			   "pbx.metrics/1"),
 	.instance_size = sizeof(struct plugin),
 	PBX_SETTINGS(struct fax_settings, settings),

@@ -9,6 +9,7 @@
 #include <pbx/fax.h>
 #include <pbx/metrics.h>
 #include <pbx/requests.h>
+#include <pbx/route.h>
 #include <pbx/store.h>
 #include <pbx/timers.h>
 
@@ -57,6 +58,7 @@ struct claimed {
 struct plugin {
 	PBX_INSTANCE(struct fax_settings);
 	const struct pbx_calls *calls;
+	const struct pbx_routing *routing;
 	const struct pbx_faxes *faxes;
 	const struct pbx_store *store;
 	const struct pbx_requests *requests;
@@ -92,6 +94,7 @@ void job_hang_up(struct job *job);
 void fax_on_dialled(void *self, pbx_leg leg);
 /* Takes the numbers of these inboxes that are not ours yet. PBX_OK, PBX_EEXIST and so on with a sentence: somebody else has one. */
 int inboxes_claim(struct plugin *plugin, const struct pbx_objects *inboxes, struct pbx_diag *diag);
+void inboxes_give_back(void *self, void *data); /* those that the settings do not name any more; posted, data NULL */
 /* From here on it is ours to send, and nobody else's: an old version of the plugin beside a new one holds what it has begun. PBX_OK, PBX_EBUSY
  * (somebody has it), PBX_EIO (its file is gone). */
 int send_claim(struct job *job);

@@ -122,6 +122,22 @@ int inboxes_claim(struct plugin *plugin, const struct pbx_objects *inboxes, stru
 	return PBX_OK;
 }
 
+void inboxes_give_back(void *self, void *data)
+{
+	struct plugin *plugin = self;
+
+	(void)data;
+	for (struct claimed **place = &plugin->claimed, *claimed; (claimed = *place);) {
+		if (inbox_of(plugin, claimed->number)) {
+			place = &claimed->next;
+			continue;
+		}
+		(void)plugin->routing->unclaim(plugin->host, claimed->number);
+		*place = claimed->next;
+		free(claimed);
+	}
+}
+
 void fax_on_dialled(void *self, pbx_leg leg)
 {
 	struct plugin *plugin = self;

@@ -287,3 +287,6 @@ def test_an_inbox_is_added_and_taken_away_without_a_restart(pbx, machines, tmp_p
         sender.dial(number)
         sender.hangup()
         assert pbx.wait_event("fax.failed", where=lambda data, inbox=number: data["inbox"] == inbox)
+        assert pbx.http("POST", "/extensions", {"number": number})[0] == 409
+        assert pbx.http("POST", "/extensions", {"number": other})[0] == 201, "what is no inbox any more is free"
+        assert pbx.http("DELETE", f"/extensions/{other}")[0] in (200, 204)
