@@ -227,10 +227,9 @@ static void on_written(void *context, void *job, int status)
 		writing->error = ECANCELED;
 	journal.writing = NULL;
 	after_write(writing);
-	if (!writing->error) {
+	if (!writing->error)
 		write_next();
-		store_journal_replay();
-	}
+	store_journal_replay(); /* what did not fit may go to an engine that has come back meanwhile */
 	writing_free(writing);
 }
 

@@ -1,6 +1,7 @@
 /* tests/core/test_store_journal.c - records are not lost while the database is away, nor when we are killed */
 #include <dirent.h>
 #include <fcntl.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "owner.h"
 #include "store.h"
 #include "store_fixture.h"
+#include "timer.h"
 
 static uint32_t safe, not_safe;
 
@@ -352,6 +354,66 @@ START_TEST(a_full_disk_is_waited_out)
 }
 END_TEST
 
+static sem_t pool_opens;
+static bool is_time;
+
+static void wait_in_pool(void *job)
+{
+	(void)job;
+	while (sem_wait(&pool_opens) != 0)
+		;
+}
+
+static void on_waited(void *context, void *job, int status)
+{
+	(void)context, (void)job, (void)status;
+}
+
+static void on_time(void *self, pbx_timer timer)
+{
+	(void)self, (void)timer;
+	is_time = true;
+}
+
+static bool time_has_come(void)
+{
+	return is_time;
+}
+
+static bool is_up(void)
+{
+	return core_store_is_up();
+}
+
+START_TEST(a_database_that_is_back_amid_a_write_to_a_full_disk_gets_all)
+{
+	const uint32_t jobs = 64; /* more than the pool has threads */
+	struct postgres *postgres = postgres_start();
+	pbx_timer timer;
+
+	store_fixture_start_on(postgres);
+	make_table();
+	halt(postgres);
+	allow_files_of(262144);
+	record_long(1, 100);
+	wait_until(is_full);
+	ck_assert_int_eq(sem_init(&pool_opens, 0, 0), 0);
+	for (uint32_t i = 0; i < jobs; i++)
+		ck_assert_int_eq(core_work(core_self(), wait_in_pool, on_waited, NULL, &pool_opens), PBX_OK);
+	is_time = false;
+	ck_assert_int_eq(core_timer_start(core_self(), 1200, 0, on_time, NULL, &timer), PBX_OK);
+	wait_until(time_has_come); /* the disk has been tried again: that waits for the pool */
+	postgres_resume(postgres);
+	wait_until(is_up);
+	for (uint32_t i = 0; i < jobs; i++)
+		(void)sem_post(&pool_opens);
+	wait_until(is_through);
+	ck_assert_str_eq(ask("SELECT COUNT(*), MAX(id) FROM records"), "100|100");
+	allow_files_of(RLIM_INFINITY);
+	store_fixture_stop();
+}
+END_TEST
+
 START_TEST(closing_leaves_in_the_journal_what_could_not_be_written)
 {
 	struct postgres *postgres = postgres_start();
@@ -412,4 +474,5 @@ END_TEST
 POSTGRES_MAIN("store_journal", a_server_that_comes_later_is_waited_for, records_made_while_the_server_is_down_arrive_once_and_in_order,
 	      what_was_told_safe_survives_a_kill, a_torn_end_is_cut_and_the_rest_arrives, a_second_outage_after_a_restart_loses_nothing,
 	      damage_in_the_middle_is_never_sent, a_record_that_is_refused_does_not_hold_up_the_others, a_full_disk_is_waited_out,
-	      closing_leaves_in_the_journal_what_could_not_be_written, a_server_that_stops_answering_is_missed)
+	      a_database_that_is_back_amid_a_write_to_a_full_disk_gets_all, closing_leaves_in_the_journal_what_could_not_be_written,
+	      a_server_that_stops_answering_is_missed)

@@ -144,7 +144,7 @@ def test_a_webhook_of_the_settings_shows_its_certificate_too(make_pbx, servers, 
     (request,) = sink.wait(lambda requests: requests, "an event")
     assert (("commonName", "warden"),) in request["certificate"]["subject"]
     assert [event["data"]["aor"] for event in pbx.events("registration.added")] == ["1003", "1004"]
-    assert [delivery["http_code"] for delivery in pbx.ctl("webhook", "deliveries", "crm")] == [200]
+    pbx.wait_for(lambda: [delivery["http_code"] for delivery in pbx.ctl("webhook", "deliveries", "crm")] == [200], "the delivery to be noted")
     pbx.config.unlink()  # it has the key in the clear, as its owner wants it
     nowhere_in_the_clear(pbx, key.splitlines()[1])
 
