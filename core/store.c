@@ -196,11 +196,11 @@ void store_finish(struct store_job *job)
 
 void store_resubmit(struct store_job *job)
 {
-	job->replayed = true;
+	store_rows_clear(&job->result);
 	if (store.state == UP)
 		store.engine->submit(job);
 	else
-		fail_soon(job, PBX_EIO, "the database is away");
+		store_journal_add(job);
 }
 
 static void on_answers(uv_async_t *async)

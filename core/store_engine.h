@@ -120,7 +120,7 @@ int store_ask_apart(struct pbx_host *owner, struct store_job *taken, pbx_rows_fn
 int store_read_apart(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self);
 /* The job is done with, for good: its owner is told. The journal calls it for a record it has taken over. */
 void store_settle(struct store_job *job);
-/* The journal gives a record back to the engine without having written it. */
+/* The journal gives a record back to the engine without having written it; if that cannot take it either, it is the journal's again. */
 void store_resubmit(struct store_job *job);
 /* The engine is up and the journal has been replayed: what the tables say is the whole truth. fn(context) is called once when that is so; it is
  * forgotten when the store is closed. */

@@ -47,6 +47,7 @@ static struct {
 	off_t end;
 	uint64_t stored, bytes; /* on disk, not sent yet */
 	bool disk_full, timing;
+	bool asked_for; /* a file was being written when records could have been sent */
 	pbx_timer timer;
 } journal;
 
@@ -69,7 +70,8 @@ bool store_journal_is_closing(void)
 
 bool store_journal_is_writing(void)
 {
-	return journal.writing != NULL;
+	journal.asked_for = journal.writing != NULL;
+	return journal.asked_for;
 }
 
 const char *store_journal_dir(void)
@@ -88,7 +90,8 @@ static void on_timer(void *self, pbx_timer timer)
 	(void)timer;
 	journal.timing = false;
 	write_next();
-	store_journal_replay();
+	if (!journal.writing)
+		store_journal_replay();
 }
 
 void store_journal_try_later(void)
@@ -229,7 +232,8 @@ static void on_written(void *context, void *job, int status)
 	after_write(writing);
 	if (!writing->error)
 		write_next();
-	store_journal_replay(); /* what did not fit may go to an engine that has come back meanwhile */
+	if (!writing->error || journal.stored || journal.asked_for) /* else only what did not fit is left, and nothing has changed */
+		store_journal_replay();
 	writing_free(writing);
 }
 
@@ -289,7 +293,9 @@ void store_journal_add(struct store_job *job)
 	}
 	store_queue_put(&journal.waiting, job);
 	journal.waiting_bytes += size;
-	if (!journal.disk_full)
+	if (journal.disk_full)
+		store_journal_try_later();
+	else
 		write_next();
 }
 
@@ -312,8 +318,10 @@ static void drained(void)
 		for (struct store_job *job; (job = store_queue_take(&waiting));)
 			store_resubmit(job);
 	}
-	if (store_journal_is_empty())
+	if (store_journal_is_empty()) {
+		journal.disk_full = false; /* nobody waits for it */
 		store_is_whole();
+	}
 }
 
 bool store_journal_offers(uint64_t file)
