@@ -68,10 +68,11 @@ bool store_journal_is_closing(void)
 	return journal.closing;
 }
 
-bool store_journal_is_writing(void)
+bool store_journal_puts_off(void)
 {
-	journal.asked_for = journal.writing != NULL;
-	return journal.asked_for;
+	if (journal.writing)
+		journal.asked_for = true;
+	return journal.writing;
 }
 
 const char *store_journal_dir(void)
@@ -232,7 +233,9 @@ static void on_written(void *context, void *job, int status)
 	after_write(writing);
 	if (!writing->error)
 		write_next();
-	if (!writing->error || journal.stored || journal.asked_for) /* else only what did not fit is left, and nothing has changed */
+	bool due = !writing->error || journal.stored || journal.asked_for;
+	journal.asked_for = false;
+	if (due) /* else only what did not fit is left, and nothing has changed */
 		store_journal_replay();
 	writing_free(writing);
 }

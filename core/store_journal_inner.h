@@ -7,8 +7,9 @@
 const char *store_journal_dir(void);
 void store_journal_path(char *ret_path, size_t size, uint64_t file); /* of the file with this number */
 bool store_journal_is_closing(void);
-bool store_journal_is_writing(void); /* then store_journal_replay() is called again when that is over */
-void store_journal_try_later(void);  /* writing and sending, in a second */
+/* Whether a file is being written, so that nothing can be sent: store_journal_replay() is called again when that is over. */
+bool store_journal_puts_off(void);
+void store_journal_try_later(void); /* writing and sending, in a second */
 /* So many records on disk have reached the engine. */
 void store_journal_sent(uint32_t records, size_t bytes);
 /* Whether a file is there to be sent; if so, nothing is written to it any more. No: everything has been sent, and those who wait for that are told. */

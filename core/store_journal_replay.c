@@ -273,7 +273,7 @@ static void send_group(void)
 
 void store_journal_replay(void)
 {
-	if (replay.on || store_journal_is_closing() || store_journal_is_writing() || !core_store_is_up())
+	if (replay.on || store_journal_is_closing() || store_journal_puts_off() || !core_store_is_up())
 		return;
 	if (!store_journal_offers(replay.file))
 		return;
