@@ -42,7 +42,7 @@ tsan: ## media tests under the thread sanitizer
 	@$(NEEDS) build unit
 	@meson setup build-tsan -Db_sanitize=thread -Db_lundef=false >/dev/null
 	@ninja -C build-tsan -j $(JOBS) --quiet
-	@meson test -C build-tsan --no-rebuild --print-errorlogs --suite media
+	@TSAN_OPTIONS=die_after_fork=0 meson test -C build-tsan --no-rebuild --print-errorlogs --suite media # rtp_kernel forks, with threads there
 
 bench: ## CPU per call, packet and registration, as ratios to a bare loop
 	@$(NEEDS) build run bench
@@ -72,10 +72,12 @@ format-check: ## complain about what `make format` would change
 	@$(NEEDS) lint
 	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
 
-lint: ## clang's warnings over the whole tree, as errors
+lint: ## clang's warnings over the whole tree, as errors; and the daemon without anything it can do without
 	@$(NEEDS) build unit lint
 	@CC=clang-14 meson setup build-clang --werror >/dev/null
 	@ninja -C build-clang -j $(JOBS) --quiet
+	@CC=clang-14 meson setup build-bare --werror -Dauto_features=disabled -Dtests=false -Doptimization=0 >/dev/null
+	@ninja -C build-bare -j $(JOBS) --quiet pbxd
 
 coverage: ## what no test has entered: build-coverage/meson-logs/coveragereport
 	@$(NEEDS) build unit coverage

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "crowd.h"
 #include "parts.h"
 #include "log.h"
 #include "settings.h"
@@ -25,13 +26,17 @@ static const struct pbx_setting settings[] = {
 	PBX_TEXT(struct api_settings, static_dir, .initial_text = "", .flags = PBX_SETTING_RESTART,
 		 .help = "Folder of files served at /, for a web console"),
 	PBX_UINT(struct api_settings, threads, .initial = 32, .least = 4, .most = 512, .flags = PBX_SETTING_RESTART,
-		 .help = "Connections served at a time; half of them may be event streams"),
+		 .help = "Connections served at a time, others wait; half of them may be event streams"),
 	PBX_UINT(struct api_settings, sip_clients, .initial = 64, .least = 0, .most = 1000, .flags = PBX_SETTING_RESTART,
 		 .help = "Browsers that may be connected as phones, by SIP over WebSocket at /sip; 0: none"),
+	PBX_UINT(struct api_settings, sip_greeting_s, .initial = 30, .least = 1, .most = 3600, .unit = "s", .flags = PBX_SETTING_RESTART,
+		 .help = "A browser that by then has neither registered nor begun a call, a message or a subscription is shown out"),
 	PBX_LIST(struct api_settings, sip_origins, .initial_text = "", .flags = PBX_SETTING_RESTART,
 		 .help = "Other web sites whose pages may connect to /sip, as https://phone.example; our own pages may"),
 	PBX_UINT(struct api_settings, max_body_bytes, .initial = 10485760, .least = 1024, .most = 1073741824, .unit = "bytes",
 		 .flags = PBX_SETTING_RESTART, .help = "Largest body of a request"),
+	PBX_UINT(struct api_settings, max_json_bytes, .initial = 131072, .least = 1024, .most = 1073741824, .unit = "bytes",
+		 .help = "Largest body that is JSON; files (music, prompts, imports) may be as large as max_body_bytes"),
 	PBX_UINT(struct api_settings, requests_per_minute, .initial = 120, .least = 1, .most = 1000000,
 		 .help = "Requests of one token, or of one address without a token, in the long run"),
 	PBX_UINT(struct api_settings, requests_burst, .initial = 30, .least = 1, .most = 1000000,
@@ -73,12 +78,19 @@ static struct pbx_json *tell_status(void *self)
 {
 	const struct api *api = self;
 	struct pbx_json *json = core_json_object(), *listeners = core_json_array();
+	struct crowd_counts counts;
 	char url[128];
 
 	(void)snprintf(url, sizeof url, "%s://%s", api->settings->plain_http ? "http" : "https", api->listening);
 	(void)core_json_append_text(listeners, url); /* without memory it is not shown */
 	(void)core_json_set(json, "listeners", listeners);
 	(void)core_json_set_integer(json, "streams", api->stream_count);
+	if (api->server) {
+		api_server_count(api, &counts);
+		(void)core_json_set_integer(json, "connections", counts.threads);
+		(void)core_json_set_integer(json, "waiting", counts.waiting);
+		(void)core_json_set_integer(json, "sent_away", (int64_t)counts.sent_away);
+	}
 	(void)core_json_set_boolean(json, "ready", api->users_ready);
 	return json;
 }

@@ -32,7 +32,7 @@
 struct api_settings {
 	const char *listen, *certificate, *key, *static_dir;
 	bool plain_http, require_if_match;
-	uint32_t threads, sip_clients, max_body_bytes, requests_per_minute, requests_burst, session_s;
+	uint32_t threads, sip_clients, sip_greeting_s, max_body_bytes, max_json_bytes, requests_per_minute, requests_burst, session_s;
 	struct pbx_list user_scopes, sip_origins;
 };
 
@@ -61,6 +61,9 @@ struct api {
 int api_server_check(const struct api_settings *settings, struct pbx_diag *diag);
 /* PBX_OK, PBX_ENOMEM, PBX_EIO; diag tells why. */
 int api_server_start(struct api *api, struct pbx_diag *diag);
+/* How many are connected. */
+struct crowd_counts;
+void api_server_count(const struct api *api, struct crowd_counts *ret_counts);
 /* Answers 503 to whoever waits; the HTTP threads end without us, in the pool. */
 void api_server_stop(struct api *api);
 

@@ -163,6 +163,7 @@ static void run(struct api_exchange *exchange, const struct api_bearer *bearer)
 		.header_count = exchange->header_count,
 		.body = exchange->body,
 		.body_size = exchange->body_size,
+		.most_json = api->settings->max_json_bytes,
 		.needs_condition = api->settings->require_if_match,
 	};
 

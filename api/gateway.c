@@ -191,6 +191,7 @@ static bool read_body(const struct api_server *server, struct mg_connection *con
 		return false;
 	}
 
+	crowd_tell(server->crowd, connection, CROWD_SENDS);
 	exchange->body = malloc(room + 1);
 	if (!exchange->body) {
 		refuse_body(connection, exchange, 503, "no_memory", "out of memory, try again later");
@@ -205,6 +206,7 @@ static bool read_body(const struct api_server *server, struct mg_connection *con
 		refuse_body(connection, exchange, 413, "too_large", "the body is larger than api.max_body_bytes");
 		return false;
 	}
+	crowd_tell(server->crowd, connection, CROWD_SERVED);
 	exchange->body_size = (size_t)size;
 	exchange->body[size] = '\0';
 	return true;
@@ -258,11 +260,11 @@ static void serve(struct api_server *server, struct mg_connection *connection, s
 	struct visit visit = { .exchange = exchange };
 	struct exchange_answer answer;
 	bool is_health = strcmp(exchange->path, "/healthz") == 0;
-	bool welcome = visit_begin(server, &visit);
+	bool welcome = visit_begin(server, &visit), is_read = welcome && read_body(server, connection, exchange);
 
 	if (!welcome)
 		exchange_end(exchange);
-	else if (read_body(server, connection, exchange))
+	else if (is_read)
 		tell_loop(server, api_dispatch, exchange);
 
 	if (exchange_wait(exchange, is_health ? HEALTH_TIMEOUT_MS : ANSWER_TIMEOUT_MS, &answer) != PBX_OK) {
@@ -270,8 +272,10 @@ static void serve(struct api_server *server, struct mg_connection *connection, s
 		(void)exchange_wait(exchange, 0, &answer); /* it is there now */
 	}
 	write_answer(server, connection, exchange, &answer);
-	if (answer.status == 413)
+	if (answer.status == 413 && !is_read) {
+		crowd_tell(server->crowd, connection, CROWD_SENDS);
 		swallow_body(connection);
+	}
 	if (exchange_leave(exchange))
 		tell_loop(server, api_dispatch_gone, exchange);
 	if (welcome)

@@ -6,6 +6,7 @@
 #include <civetweb.h>
 
 #include "api.h"
+#include "crowd.h"
 #include "exchange.h"
 
 #define READ_TIMEOUT_MS 10000u /* for a request's head, and for each further piece of its body */
@@ -19,15 +20,17 @@ struct visit {
 struct api_server {
 	struct api *api;
 	struct mg_context *civetweb;
+	struct crowd *crowd;
 	const char *shims[2]; /* holds on to the objects that CivetWeb will look for */
 	pthread_t starter;    /* the loop's thread, */
 	struct pbx_diag diag; /* and what went wrong while it started us */
 	uint32_t max_body_bytes;
 	bool serves_files;
 	char sip_origins[1024]; /* separated by blanks */
-	uint32_t most_sip_clients;
-	uint32_t sip_clients;       /* under the lock */
-	struct sockaddr_in address; /* where it listens */
+	uint32_t most_sip_clients, sip_greeting_s;
+	uint32_t sip_clients;             /* under the lock */
+	struct sip_client *sip_strangers; /* likewise: those of them that have not registered or called yet */
+	struct sockaddr_in address;       /* where it listens */
 	pthread_mutex_t lock;
 	struct visit *visits; /* under the lock */
 	bool stopping;        /* under the lock */

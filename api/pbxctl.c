@@ -120,6 +120,13 @@ static bool says_no(const cJSON *body)
 	return false;
 }
 
+static bool is_empty_list(const cJSON *body)
+{
+	const cJSON *rows = cJSON_IsArray(body) ? body : cJSON_GetObjectItemCaseSensitive(body, "items");
+
+	return cJSON_IsArray(rows) && !rows->child && !cJSON_HasObjectItem(body, "sentence");
+}
+
 static int show_answer(const struct session *session, const struct look *look, const cJSON *answer, const char *columns)
 {
 	const cJSON *body = cJSON_GetObjectItemCaseSensitive(answer, "body");
@@ -133,6 +140,8 @@ static int show_answer(const struct session *session, const struct look *look, c
 		cJSON_free(json);
 	} else {
 		print_answer(look, body, columns);
+		if (is_empty_list(body)) /* beside the table's head, so that a script counts no row */
+			(void)fputs("there are none\n", stderr);
 	}
 	/* A check that found something is an answer, and no success. */
 	return says_no(body) ? EXIT_FAILURE : EX_OK;
@@ -151,8 +160,13 @@ static int width_of_output(void)
 
 static int refuse_terminal(void)
 {
-	(void)fputs("pbxctl: this is a file, not for a terminal: write > NAME.pcap behind the command\n", stderr);
+	(void)fputs("pbxctl: this is a file, not for a terminal: write > NAME behind the command\n", stderr);
 	return EX_USAGE;
+}
+
+static bool is_file(const char *kind)
+{
+	return strstr(kind, "pcap") || strstr(kind, "zip") || strncmp(kind, "audio/", 6) == 0;
 }
 
 static int run(struct session *session, const char *const *words, int count)
@@ -160,7 +174,7 @@ static int run(struct session *session, const char *const *words, int count)
 	const struct look look = { .out = stdout, .colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .width = width_of_output() };
 	int matched, code = session_open(session);
 
-	if (code == EX_OK)
+	if (code == EX_OK && !session->json) /* which columns a table has stands in it; a script pays for no table */
 		code = fetch_commands(session);
 	if (code != EX_OK)
 		return code;
@@ -170,7 +184,7 @@ static int run(struct session *session, const char *const *words, int count)
 	cJSON *answer = hear(session);
 	if (status_of(answer) < 200 || status_of(answer) >= 300)
 		code = complain(session, answer);
-	else if (strstr(text_in(answer, "stream"), "pcap") && isatty(STDOUT_FILENO))
+	else if (is_file(text_in(answer, "stream")) && isatty(STDOUT_FILENO))
 		code = refuse_terminal();
 	else if (*text_in(answer, "stream"))
 		code = show_stream(session, &look, text_in(answer, "stream"));

@@ -82,18 +82,24 @@ const cJSON *find_command(const cJSON *commands, const char *const *words, int c
 	return best;
 }
 
-/* Whether a command begins with all of the words. */
-static bool begins_with(const cJSON *command, const char *const *words, int count)
+/* Whether a command begins with all of the words, of which the last need not be finished when `partly`. */
+static bool begins(const cJSON *command, const char *const *words, int count, bool partly)
 {
 	const char *at = text_in(command, "words");
 
 	for (int i = 0; i < count; i++) {
-		size_t length = strcspn(at, " ");
-		if (strlen(words[i]) != length || strncmp(words[i], at, length) != 0)
+		size_t length = strcspn(at, " "), typed = strlen(words[i]);
+		bool may_be_short = partly && i + 1 == count && typed < length;
+		if ((typed != length && !may_be_short) || strncmp(words[i], at, typed) != 0)
 			return false;
 		at += length + (at[length] == ' ');
 	}
 	return true;
+}
+
+static bool begins_with(const cJSON *command, const char *const *words, int count)
+{
+	return begins(command, words, count, false);
 }
 
 static const cJSON *args_of(const cJSON *command)
@@ -132,6 +138,7 @@ static void print_capitals(const char *name, const char *more)
 static void print_command(const cJSON *command)
 {
 	const cJSON *arg;
+	bool has_optional = false;
 
 	(void)printf("usage: pbxctl %s", text_in(command, "words"));
 	cJSON_ArrayForEach(arg, args_of(command))
@@ -143,6 +150,7 @@ static void print_command(const cJSON *command)
 			print_capitals(text_in(arg, "name"), rest ? "…" : "");
 		else
 			(void)printf(flag ? " [--%s]" : " [%s=…]", text_in(arg, "name"));
+		has_optional = has_optional || !is_required(arg);
 	}
 	(void)printf("\n\n%s\n", text_in(command, "help"));
 	cJSON_ArrayForEach(arg, args_of(command))
@@ -154,6 +162,9 @@ static void print_command(const cJSON *command)
 			printf("%s%s", choice == choices->child ? " (" : ", ", choice->valuestring ? choice->valuestring : "");
 		(void)puts(choices && choices->child ? ")" : "");
 	}
+	if (has_optional)
+		(void)puts("\nWhat stands in brackets may be left out. It is given by its name, as name=VALUE or --name VALUE, or in this "
+			   "order without.");
 }
 
 /* The same for programs: {"items": […]}, as the daemon lists them. */
@@ -178,15 +189,28 @@ static int print_help_json(const struct session *session, const char *const *wor
 	return code;
 }
 
+static bool is_begun(const struct session *session, const char *const *words, int count)
+{
+	const cJSON *command;
+
+	cJSON_ArrayForEach(command, session->commands)
+	{
+		if (begins_with(command, words, count))
+			return true;
+	}
+	return false;
+}
+
 /* Every command that begins with the words; alone it is shown in full. */
 static int print_help(const struct session *session, const char *const *words, int count)
 {
 	const cJSON *command, *only = NULL;
 	int found = 0, width = 0;
+	bool partly = !is_begun(session, words, count); /* `help cal` is meant for `calls` */
 
 	cJSON_ArrayForEach(command, session->commands)
 	{
-		if (!begins_with(command, words, count))
+		if (!begins(command, words, count, partly))
 			continue;
 		found++;
 		only = command;
@@ -203,7 +227,7 @@ static int print_help(const struct session *session, const char *const *words, i
 	}
 	cJSON_ArrayForEach(command, session->commands)
 	{
-		if (begins_with(command, words, count))
+		if (begins(command, words, count, partly))
 			(void)printf("  %-*s  %s\n", width, text_in(command, "words"), text_in(command, "help"));
 	}
 	return EX_OK;

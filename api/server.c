@@ -108,17 +108,54 @@ static int on_ssl(void *context, void *user)
 	return err == PBX_OK ? 1 : -1;
 }
 
+static void *on_thread(const struct mg_context *context, int type)
+{
+	const struct api_server *server = mg_get_user_data(context);
+
+	if (type == 0) /* the master */
+		crowd_receive(server->crowd);
+	return NULL;
+}
+
+static const struct api_server *server_of(const struct mg_connection *connection)
+{
+	return mg_get_user_data(mg_get_context(connection));
+}
+
+static int on_request(struct mg_connection *connection)
+{
+	crowd_tell(server_of(connection)->crowd, connection, CROWD_SERVED);
+	return 0; /* CivetWeb goes on */
+}
+
+static void on_answered(const struct mg_connection *connection, int status)
+{
+	(void)status;
+	crowd_tell(server_of(connection)->crowd, connection, CROWD_RESTS);
+}
+
+static void on_close(const struct mg_connection *connection)
+{
+	crowd_leave(server_of(connection)->crowd, connection);
+}
+
 /* ---- start and stop --------------------------------------------------------------------- */
 
 static void server_free(struct api_server *server)
 {
+	crowd_free(server->crowd);
 	(void)pthread_mutex_destroy(&server->lock);
 	free(server);
 }
 
 static struct mg_context *civetweb_start(struct api_server *server, const struct api_settings *settings, const struct listen *listen)
 {
-	const struct mg_callbacks callbacks = { .log_message = on_message, .init_ssl = on_ssl };
+	const struct mg_callbacks callbacks = { .log_message = on_message,
+						.init_ssl = on_ssl,
+						.init_thread = on_thread,
+						.begin_request = on_request,
+						.end_request = on_answered,
+						.connection_close = on_close };
 	char port[96], threads[16], timeout[16], keep_alive[16];
 	const char *options[MOST_OPTIONS] = {
 		"listening_ports",
@@ -190,11 +227,17 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	server->max_body_bytes = api->settings->max_body_bytes;
 	server->serves_files = *api->settings->static_dir != '\0';
 	server->most_sip_clients = api->settings->sip_clients;
+	server->sip_greeting_s = api->settings->sip_greeting_s;
 	for (uint32_t i = 0, used = 0; i < api->settings->sip_origins.count && used < sizeof server->sip_origins; i++)
 		used += (uint32_t)snprintf(server->sip_origins + used, sizeof server->sip_origins - used, "%s%s", i ? " " : "",
 					   api->settings->sip_origins.items[i]);
 	(void)pthread_mutex_init(&server->lock, NULL);
 
+	server->crowd = crowd_new(api->settings->threads + api->settings->sip_clients, !api->settings->plain_http);
+	if (!server->crowd) {
+		server_free(server);
+		return PBX_ENOMEM;
+	}
 	server->civetweb = civetweb_start(server, api->settings, &listen);
 	if (!server->civetweb) {
 		*diag = server->diag;
@@ -211,6 +254,11 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	(void)inet_pton(AF_INET, listen.host, &server->address.sin_addr); /* it was read before */
 	api->server = server;
 	return PBX_OK;
+}
+
+void api_server_count(const struct api *api, struct crowd_counts *ret_counts)
+{
+	crowd_count(api->server->crowd, ret_counts);
 }
 
 /* CivetWeb's acceptor looks at its stop flag when somebody knocks, or every two seconds. */

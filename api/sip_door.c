@@ -3,13 +3,16 @@
  *
  * A browser's frames become a TCP connection of its own to the SIP part, on this machine, and back. Two threads serve a client: CivetWeb's
  * reads frames, the other one reads the connection. Who the client really is stands in core/flows.h before the first byte arrives.
- * A page of another origin is refused, as it would act with what the browser knows of its user.
+ * A page of another origin is refused, as it would act with what the browser knows of its user. Places are few: whoever has not registered or called after
+ * a while has to leave, and those who have not yet may be so many of one address only.
  */
 #include "sip_door.h"
 #include "flows.h"
 #include "shim/shim.h"
 #include "sip_frames.h"
+#include "loop.h"
 #include <arpa/inet.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,12 +23,19 @@
 #define STATUS_TOO_LARGE "\x03\xf1"           /* 1009 */
 #define STATUS_GOING "\x03\xe9"               /* 1001 */
 #define STATUS_NO_SIP "\x03\xea"              /* 1002 */
+#define STATUS_NOBODY "\x03\xf0"              /* 1008 */
+#define SHARES 4u                             /* of the places strangers of one address have one */
+#define KEY_LENGTH 24u                        /* of Sec-WebSocket-Key (RFC 6455 4.1) */
 
 struct sip_client {
+	struct sip_client *next, **at; /* among the strangers, under the server's lock; at NULL: it is none any more */
 	struct api_server *server;
 	struct mg_connection *connection;
+	struct in_addr address;
+	uint64_t known_by_us; /* when it must be somebody */
+	bool is_known;        /* the pump's */
 	struct core_flow flow;
-	int socket;
+	int socket; /* -1: it has none */
 	pthread_t pump;
 	size_t gathered; /* of a message that comes in several frames */
 	char frame[MOST_MESSAGE], message[MOST_MESSAGE + 64];
@@ -51,20 +61,68 @@ static bool is_welcome(const char *origins, const char *origin, const char *host
 	return false;
 }
 
-static bool take_place(struct api_server *server)
+static uint32_t strangers_of(const struct api_server *server, struct in_addr address)
 {
-	(void)pthread_mutex_lock(&server->lock);
-	bool taken = !server->stopping && server->sip_clients < server->most_sip_clients;
-	server->sip_clients += taken;
-	(void)pthread_mutex_unlock(&server->lock);
-	return taken;
+	uint32_t count = 0;
+
+	for (const struct sip_client *client = server->sip_strangers; client; client = client->next)
+		count += client->address.s_addr == address.s_addr;
+	return count;
 }
 
-static void leave_place(struct api_server *server)
+static void stranger_add(struct api_server *server, struct sip_client *client)
 {
+	client->next = server->sip_strangers;
+	client->at = &server->sip_strangers;
+	if (client->next)
+		client->next->at = &client->next;
+	server->sip_strangers = client;
+}
+
+static void stranger_remove(struct sip_client *client)
+{
+	if (!client->at)
+		return;
+	*client->at = client->next;
+	if (client->next)
+		client->next->at = client->at;
+	client->at = NULL;
+}
+
+/* NULL: it may come in. Else why not, as a status of HTTP. */
+static const char *take_place(struct api_server *server, struct sip_client *client)
+{
+	const char *refused = NULL;
+
 	(void)pthread_mutex_lock(&server->lock);
+	if (server->stopping || server->sip_clients >= server->most_sip_clients)
+		refused = "503 Service Unavailable";
+	else if (strangers_of(server, client->address) >= (server->most_sip_clients + SHARES - 1) / SHARES)
+		refused = "429 Too Many Requests";
+	if (!refused) {
+		server->sip_clients++;
+		stranger_add(server, client);
+	}
+	(void)pthread_mutex_unlock(&server->lock);
+	return refused;
+}
+
+static void leave_place(struct sip_client *client)
+{
+	struct api_server *server = client->server;
+
+	(void)pthread_mutex_lock(&server->lock);
+	stranger_remove(client);
 	server->sip_clients--;
 	(void)pthread_mutex_unlock(&server->lock);
+}
+
+static void become_known(struct sip_client *client)
+{
+	client->is_known = true;
+	(void)pthread_mutex_lock(&client->server->lock);
+	stranger_remove(client);
+	(void)pthread_mutex_unlock(&client->server->lock);
 }
 
 /* CivetWeb's own function for this leaves out the head before a WebSocket stands. */
@@ -75,22 +133,46 @@ static void turn_away(struct mg_connection *connection, const char *status, cons
 			status, strlen(detail), detail); /* who does not read has left */
 }
 
+/* It has a place from here on, or NULL. */
+static struct sip_client *client_new(struct api_server *server, struct mg_connection *connection)
+{
+	const struct mg_request_info *info = mg_get_request_info(connection);
+	struct sip_client *client = calloc(1, sizeof *client);
+	const char *refused = "503 Service Unavailable";
+
+	if (client) {
+		client->server = server;
+		client->connection = connection;
+		client->socket = -1;
+		client->known_by_us = core_now_us() + server->sip_greeting_s * UINT64_C(1000000);
+		(void)inet_pton(AF_INET, info->remote_addr, &client->address); /* Debian's CivetWeb speaks IPv4 alone */
+		refused = core_flows_door() == 0 ? refused : take_place(server, client);
+	}
+	if (!refused)
+		return client;
+	free(client);
+	turn_away(connection, refused,
+		  refused[0] == '4' ? "as many clients of this address as may be have not registered yet"
+				    : "no room for another client, see the setting api.sip_clients");
+	return NULL;
+}
+
 /* 0 lets it in. */
 static int on_connect(const struct mg_connection *asking, void *context)
 {
 	struct mg_connection *connection = (struct mg_connection *)asking; /* CivetWeb's own functions that answer want it so */
 	struct api_server *server = context;
-	const char *origin = mg_get_header(asking, "Origin");
+	const char *origin = mg_get_header(asking, "Origin"), *key = mg_get_header(asking, "Sec-WebSocket-Key");
 
-	if (!mg_get_request_info(asking)->acceptedWebSocketSubprotocol)
+	if (!key || strlen(key) != KEY_LENGTH) /* CivetWeb would refuse it after we have given it a place, and never tell */
+		turn_away(connection, "400 Bad Request", "Sec-WebSocket-Key has 24 characters (RFC 6455 4.1)");
+	else if (!mg_get_request_info(asking)->acceptedWebSocketSubprotocol)
 		turn_away(connection, "400 Bad Request", "the WebSocket subprotocol here is \"sip\"");
 	else if (!is_welcome(server->sip_origins, origin, mg_get_header(asking, "Host")))
 		turn_away(connection, "403 Forbidden", "pages of this origin may not: see the setting api.sip_origins");
-	else if (core_flows_door() == 0 || !take_place(server))
-		turn_away(connection, "503 Service Unavailable", "no room for another client, see the setting api.sip_clients");
 	else
-		return 0;
-	return 1;
+		mg_set_user_connection_data(connection, client_new(server, connection));
+	return mg_get_user_connection_data(asking) ? 0 : 1;
 }
 
 /* ---- from the PBX to the client --------------------------------------------------------- */
@@ -105,6 +187,8 @@ static bool send_message(struct sip_client *client, const char *message, size_t 
 		made = sip_frame_convert(message, size, strcmp(client->flow.transport, "wss") == 0 ? "WSS" : "WS", frame, sizeof frame);
 	if (made < 0)
 		return false;
+	if (!client->is_known && sip_frame_welcomes(message, size))
+		become_known(client);
 	return mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_TEXT, is_pong ? message : frame, (size_t)made) > 0;
 }
 
@@ -122,16 +206,35 @@ static ssize_t send_complete(struct sip_client *client, char *stream, size_t siz
 	return (ssize_t)size;
 }
 
+/* Something comes from the PBX, or the end. False: this one is nobody, and its time is over. */
+static bool may_stay(const struct sip_client *client)
+{
+	struct pollfd waits = { .fd = client->socket, .events = POLLIN };
+	uint64_t now_us;
+
+	while (!client->is_known) {
+		now_us = core_now_us();
+		if (now_us >= client->known_by_us)
+			return false;
+		if (poll(&waits, 1, (int)((client->known_by_us - now_us) / 1000) + 1) > 0)
+			return true;
+	}
+	return true;
+}
+
 static void *pump(void *context)
 {
 	struct sip_client *client = context;
 	char stream[MOST_MESSAGE];
 	ssize_t size = 0, got;
+	bool stays = true;
 
-	while (size >= 0 && (size_t)size < sizeof stream &&
+	while (size >= 0 && (size_t)size < sizeof stream && (stays = may_stay(client)) &&
 	       (got = recv(client->socket, stream + size, sizeof stream - (size_t)size, 0)) > 0)
 		size = send_complete(client, stream, (size_t)(size + got));
-	(void)mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, STATUS_GOING, 2); /* or it has gone */
+	(void)mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, stays ? STATUS_GOING : STATUS_NOBODY,
+				 2);                              /* or it has gone */
+	crowd_dismiss(client->server->crowd, client->connection); /* whoever does not heed that would keep its place */
 	return NULL;
 }
 
@@ -176,7 +279,7 @@ static int on_frame(struct mg_connection *connection, int bits, char *data, size
 
 	(void)context;
 	api_shim_allow(MOST_FRAME);
-	if (!client || kind == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE)
+	if (client->socket < 0 || kind == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE)
 		return 0;
 	if (kind != MG_WEBSOCKET_OPCODE_TEXT && kind != MG_WEBSOCKET_OPCODE_BINARY && kind != MG_WEBSOCKET_OPCODE_CONTINUATION)
 		return 1;
@@ -212,27 +315,20 @@ static bool connect_to_door(struct sip_client *client)
 
 static void on_ready(struct mg_connection *connection, void *context)
 {
-	struct api_server *server = context;
 	const struct mg_request_info *info = mg_get_request_info(connection);
-	struct sip_client *client = calloc(1, sizeof *client);
+	struct sip_client *client = mg_get_user_connection_data(connection);
 
+	(void)context;
 	api_shim_allow(MOST_FRAME);
-	mg_set_user_connection_data(connection, client);
-	if (!client)
-		return; /* the first frame ends it */
-	client->server = server;
-	client->connection = connection;
-	client->socket = -1;
 	client->flow.client.in4.sin_family = AF_INET;
 	client->flow.client.in4.sin_port = htons((uint16_t)info->remote_port);
-	(void)inet_pton(AF_INET, info->remote_addr, &client->flow.client.in4.sin_addr); /* Debian's CivetWeb speaks IPv4 alone */
+	client->flow.client.in4.sin_addr = client->address;
 	(void)strcpy(client->flow.transport, info->is_ssl ? "wss" : "ws");
 	if (connect_to_door(client))
 		return;
 	if (client->socket >= 0)
 		(void)close(client->socket);
-	free(client);
-	mg_set_user_connection_data(connection, NULL);
+	client->socket = -1; /* the next frame ends it */
 	(void)mg_websocket_write(connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, STATUS_GOING, 2);
 }
 
@@ -240,14 +336,15 @@ static void on_close(const struct mg_connection *connection, void *context)
 {
 	struct sip_client *client = mg_get_user_connection_data(connection);
 
+	(void)context;
 	api_shim_allow(SIZE_MAX);
-	leave_place(context);
-	if (!client)
-		return;
-	(void)shutdown(client->socket, SHUT_RDWR); /* the pump wakes up */
-	(void)pthread_join(client->pump, NULL);
-	core_flow_remove(client->flow.port);
-	(void)close(client->socket);
+	if (client->socket >= 0) {
+		(void)shutdown(client->socket, SHUT_RDWR); /* the pump wakes up */
+		(void)pthread_join(client->pump, NULL);
+		core_flow_remove(client->flow.port);
+		(void)close(client->socket);
+	}
+	leave_place(client);
 	free(client);
 }
 

@@ -5,7 +5,6 @@
  * refuses another name.
  */
 #include "sip_frames.h"
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +72,20 @@ ssize_t sip_frame_measure(const char *stream, size_t size)
 		return -1;
 	size_t whole = (size_t)(end - stream) + length;
 	return whole <= size ? (ssize_t)whole : 0;
+}
+
+bool sip_frame_welcomes(const char *message, size_t size)
+{
+	static const char answer[] = "SIP/2.0 ";
+	size_t length = sizeof answer - 1;
+
+	if (!head_end(message, size))
+		return false;
+	if (strncmp(message, answer, length) != 0)
+		return true;
+	unsigned long status = strtoul(message + length, NULL, 10);
+
+	return status > 100 && status < 300;
 }
 
 /* "SIP/2.0/TCP host": the name between the second slash and the blank. */

@@ -105,17 +105,22 @@ void api_on_users(void *self, pbx_request request)
 		ask_store(change, "SELECT " USER_COLUMNS " FROM users ORDER BY name LIMIT 500", NULL, 0, on_users);
 }
 
-static void on_user(void *context, const struct pbx_rows *rows)
+/* Whether the user who is asked about is there; else that has been said. */
+static bool is_found(const struct change *change, const struct pbx_rows *rows)
 {
-	AUTO(change) struct change *change = context;
-	const struct pbx_requests *requests = change->api->requests;
-
 	if (rows->status != PBX_OK)
 		store_away(change);
 	else if (rows->count == 0)
-		(void)requests->fail(change->request, 404, "not_found", "name", "there is no user %s", change->name);
-	else
-		(void)requests->reply(change->request, 200, user_json(rows, 0));
+		(void)change->api->requests->fail(change->request, 404, "not_found", "name", "there is no user %s", change->name);
+	return rows->status == PBX_OK && rows->count > 0;
+}
+
+static void on_user(void *context, const struct pbx_rows *rows)
+{
+	AUTO(change) struct change *change = context;
+
+	if (is_found(change, rows))
+		(void)change->api->requests->reply(change->request, 200, user_json(rows, 0));
 }
 
 void api_on_user(void *self, pbx_request request)
@@ -296,14 +301,12 @@ static bool outranks(const struct change *change, const char *scopes)
 static void on_target(void *context, const struct pbx_rows *rows)
 {
 	AUTO(change) struct change *change = context;
-	const struct pbx_requests *requests = change->api->requests;
 
-	if (rows->status != PBX_OK)
-		store_away(change);
-	else if (rows->count == 0)
-		(void)requests->fail(change->request, 404, "not_found", "name", "there is no user %s", change->name);
-	else if (!outranks(change, pbx_cell_text(rows, 0, 0)))
-		(void)requests->fail(change->request, 403, "not_permitted", NULL, "%s has scopes that you have not got", change->name);
+	if (!is_found(change, rows))
+		return;
+	if (!outranks(change, pbx_cell_text(rows, 0, 0)))
+		(void)change->api->requests->fail(change->request, 403, "not_permitted", NULL, "%s has scopes that you have not got",
+						  change->name);
 	else
 		change->act(TAKE(change));
 }

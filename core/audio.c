@@ -13,7 +13,7 @@ struct core_audio {
 	struct core_filter filter;
 };
 
-/* The leg is without it from here on. Its memory stays until core_audio_free. */
+/* The leg is without it from here on. Its memory stays, for whoever calls to free. */
 static void unhook(struct core_audio *audio)
 {
 	core_charge_remove(&audio->charge);

@@ -17,16 +17,19 @@
 
 #define WAITING_MOST 65536u /* events that wait for a number */
 
-/* One owner's .events, and the numbers of their types. */
+/* One owner's .events: the names of their types, and their numbers. */
 struct declared {
 	struct declared *next;
 	struct pbx_host *owner;
 	struct pbx_table events;
-	uint32_t types[];
+	struct {
+		const char *name;
+		uint32_t number;
+	} types[];
 };
 
 static struct {
-	bool open, draining_posted;
+	bool open;
 	struct declared *declared;
 	char *types[BUS_TYPES]; /* by number, from 1; a type keeps its number while we run */
 	uint32_t type_count;
@@ -34,6 +37,7 @@ static struct {
 	struct bus_event *first, *last; /* not delivered yet */
 	uint32_t waiting;
 	uint64_t published;
+	struct core_post_node drain;
 	bool (*call_ids)(pbx_call call, const char **ret_call_id, const char **ret_linked_id);
 } bus;
 
@@ -159,18 +163,39 @@ static uint32_t type_number(const char *name)
 	return ++bus.type_count;
 }
 
-int core_bus_declare(struct pbx_host *owner, const struct pbx_table *events)
+/* Who has declared an event of that name; those of the same name are versions of one plugin. NULL: nobody. */
+static const char *declared_by(const struct pbx_host *owner, const char *name)
+{
+	for (const struct declared *declared = bus.declared; declared; declared = declared->next)
+		for (uint32_t i = 0; i < declared->events.count; i++)
+			if (strcmp(core_owner_name(declared->owner), core_owner_name(owner)) != 0 &&
+			    strcmp(type_at(&declared->events, i).name, name) == 0)
+				return core_owner_name(declared->owner);
+	return NULL;
+}
+
+int core_bus_declare(struct pbx_host *owner, const struct pbx_table *events, struct pbx_diag *diag)
 {
 	if (events->count == 0)
 		return PBX_OK;
 
+	for (uint32_t i = 0; i < events->count; i++) {
+		const char *name = type_at(events, i).name, *other = declared_by(owner, name);
+
+		if (other) {
+			pbx_diag_set(diag, NULL, "its event \"%s\" is declared by %s already", name, other);
+			return PBX_EEXIST;
+		}
+	}
 	struct declared *declared = calloc(1, sizeof *declared + events->count * sizeof declared->types[0]);
 
 	if (!declared)
 		return PBX_ENOMEM;
 	*declared = (struct declared){ .next = bus.declared, .owner = owner, .events = *events };
-	for (uint32_t i = 0; i < events->count; i++)
-		declared->types[i] = type_number(type_at(events, i).name);
+	for (uint32_t i = 0; i < events->count; i++) {
+		declared->types[i].name = type_at(events, i).name;
+		declared->types[i].number = type_number(declared->types[i].name);
+	}
 	bus.declared = declared;
 	return PBX_OK;
 }
@@ -193,8 +218,8 @@ static bool may_publish(const struct pbx_host *owner, const char *name, uint32_t
 {
 	for (const struct declared *declared = bus.declared; declared; declared = declared->next)
 		for (uint32_t i = 0; declared->owner == owner && i < declared->events.count; i++)
-			if (strcmp(type_at(&declared->events, i).name, name) == 0) {
-				*ret_type = declared->types[i];
+			if (strcmp(declared->types[i].name, name) == 0) {
+				*ret_type = declared->types[i].number;
 				return true;
 			}
 	return false;
@@ -213,17 +238,20 @@ bool bus_wants(struct bus_subscription *subscription, const struct bus_event *ev
 	return *wants == BUS_WANTED;
 }
 
-static void deliver(struct bus_event *event, bool stored)
+static bool hears(struct bus_subscription *subscription, const struct bus_event *event, bool stored)
+{
+	return !subscription->follower && subscription->stored == stored && bus_wants(subscription, event);
+}
+
+/* Who is told may subscribe and unsubscribe: who has come wants only what is published later. */
+static void deliver(const struct bus_event *event, bool stored)
 {
 	struct bus_subscription *subscription;
 	uint32_t at = 0;
 
-	while ((subscription = core_handles_next(&bus.subscriptions, &at))) {
-		if (subscription->follower || subscription->stored != stored || event->ordinal <= subscription->since ||
-		    !bus_wants(subscription, event))
-			continue;
-		CORE_INTO(subscription->owner, subscription->fn(subscription->self, &event->event));
-	}
+	while ((subscription = core_handles_next(&bus.subscriptions, &at)))
+		if (event->ordinal > subscription->since && hears(subscription, event, stored))
+			CORE_INTO(subscription->owner, subscription->fn(subscription->self, &event->event));
 }
 
 void bus_tell_stored(struct bus_event *event)
@@ -232,13 +260,11 @@ void bus_tell_stored(struct bus_event *event)
 }
 
 /* What had been published when this round began; the rest has its own. */
-static void on_drain(void *context, void *data)
+static void on_drain(void *context)
 {
 	uint64_t until = bus.published;
 
 	(void)context;
-	(void)data;
-	bus.draining_posted = false;
 	while (bus.first && bus.first->ordinal <= until) {
 		struct bus_event *event = bus.first;
 
@@ -253,24 +279,13 @@ static void on_drain(void *context, void *data)
 	bus_log_flush();
 }
 
-static int post_drain(void)
-{
-	if (bus.draining_posted)
-		return PBX_OK;
-
-	int err = core_post(core_self(), on_drain, NULL, NULL, NULL);
-
-	bus.draining_posted = err == PBX_OK;
-	return err;
-}
-
 void bus_release(void)
 {
 	for (struct bus_event *event = bus.first; event; event = event->next)
 		if (event->event.seq == 0)
 			event->event.seq = bus_log_next_seq();
 	if (bus.first)
-		(void)post_drain(); /* no memory: the next event posts it */
+		core_post_node(core_self(), &bus.drain, on_drain, NULL);
 }
 
 static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
@@ -290,18 +305,18 @@ static int publish(struct pbx_host *owner, const char *type, const char *call_id
 	bool full = bus_log_is_full() || bus.waiting >= WAITING_MOST;
 	struct bus_event *event = full ? NULL : bus_event_new(&texts, taken);
 
-	if (!event || (bus_log_has_numbers() && post_drain() != PBX_OK)) {
+	if (!event) {
 		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "event_lost", "type=%s", type);
-		if (event)
-			bus_event_unref(event);
-		else
-			core_json_free(taken);
+		core_json_free(taken);
 		return PBX_ENOMEM;
 	}
 
 	event->type = number;
 	event->ordinal = ++bus.published;
-	event->event.seq = bus_log_has_numbers() ? bus_log_next_seq() : 0;
+	if (bus_log_has_numbers()) {
+		event->event.seq = bus_log_next_seq();
+		core_post_node(core_self(), &bus.drain, on_drain, NULL);
+	}
 	event->event.at_ms = core_now_ms();
 	event->event.wall_us = wall_us;
 	if (bus.last)
@@ -324,11 +339,6 @@ int core_bus_publish_at(struct pbx_host *owner, const char *type, const char *ca
 {
 	core_assert_loop();
 	return publish(owner, type, call_id ? call_id : "", linked_id ? linked_id : "", wall_us, taken);
-}
-
-uint64_t bus_published(void)
-{
-	return bus.published;
 }
 
 /* ---- subscriptions ---- */
@@ -510,6 +520,7 @@ void core_bus_fini(void)
 
 	if (!bus.open)
 		return;
+	core_unpost(&bus.drain);
 	while ((subscription = core_handles_next(&bus.subscriptions, &at)))
 		bus_subscription_remove(subscription);
 	for (struct bus_event *event; (event = bus.first);) {

@@ -9,8 +9,8 @@ void core_bus_flush(void);
 void core_bus_fini(void); /* best after core_store_fini: what is not written then never will be */
 /* Finds the last number and the followers' positions; events published before wait for it. */
 void core_bus_attach_store(void (*done)(void *context, int result), void *context);
-/* Types an owner may publish. The host calls it with each descriptor's table. */
-int core_bus_declare(struct pbx_host *owner, const struct pbx_table *events);
+/* Types an owner may publish. The host calls it with each descriptor's table. PBX_OK, PBX_EEXIST (diag names who has one), PBX_ENOMEM. */
+int core_bus_declare(struct pbx_host *owner, const struct pbx_table *events, struct pbx_diag *diag);
 void core_bus_undeclare(struct pbx_host *owner);
 
 /* As pbx_bus.publish, for the daemon's parts, with ids as text ("" for none). */

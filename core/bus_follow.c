@@ -36,7 +36,8 @@ struct bus_follower {
 
 static struct {
 	struct bus_follower *followers;
-	bool posted, pumping, waits_for_store;
+	bool pumping, waits_for_store;
+	struct core_post_node waking;
 	pbx_timer again;
 	bool timing;
 } follow;
@@ -270,11 +271,9 @@ static void pump(struct bus_follower *follower)
 }
 
 /* Callbacks may follow and forget: a name that is forgotten stays in the list until we are through. */
-static void on_wake(void *context, void *data)
+static void on_wake(void *context)
 {
 	(void)context;
-	(void)data;
-	follow.posted = false;
 	follow.pumping = true;
 	for (struct bus_follower *follower = follow.followers; follower; follower = follower->next) {
 		if (follower->forgotten || !follower->subscription)
@@ -288,10 +287,7 @@ static void on_wake(void *context, void *data)
 
 static void wake(void)
 {
-	if (!follow.posted)
-		follow.posted = core_post(core_self(), on_wake, NULL, NULL, NULL) == PBX_OK;
-	if (!follow.posted)
-		wake_later();
+	core_post_node(core_self(), &follow.waking, on_wake, NULL);
 }
 
 static void on_again(void *self, pbx_timer timer)
@@ -467,6 +463,7 @@ void bus_follow_fini(void)
 {
 	if (follow.timing)
 		(void)core_timer_stop(follow.again);
+	core_unpost(&follow.waking);
 	for (struct bus_follower *follower; (follower = follow.followers);) {
 		follow.followers = follower->next;
 		follower->orphaned = follower->saving;

@@ -58,7 +58,6 @@ void bus_tell_stored(struct bus_event *event); /* it is safe: who waited for tha
 
 /* Numbers have been found: what waited goes out. */
 void bus_release(void);
-uint64_t bus_published(void);
 
 /* ---- the log (bus_log.c) ---- */
 

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 #define LIMIT_INITIAL 1000u
+#define MOST_BEYOND 64u   /* calls that are looked at, or are emergencies, beyond calls.limit */
+#define MOST_UNPROVEN 60u /* a minute, of all addresses together */
 #define RING_S_INITIAL 30u
 #define MAX_DURATION_S_INITIAL 7200u
 
@@ -36,6 +38,7 @@ static struct {
 	void (*idle)(void *context);
 	void *context;
 	pbx_timer deadline;
+	struct core_post_node idle_already;
 } draining;
 
 /* ---- what the other files ask for ---- */
@@ -61,11 +64,6 @@ struct core_handles *core_calls_table(void)
 	return &call_table;
 }
 
-void core_calls_later(void (*fn)(void *context, void *id), uint64_t id)
-{
-	core_post_reserved(fn, NULL, (void *)(uintptr_t)id);
-}
-
 /* ---- life of a call ---- */
 
 struct core_call *core_call_find(pbx_call call)
@@ -73,13 +71,14 @@ struct core_call *core_call_find(pbx_call call)
 	return core_handle_find(&call_table, call.id);
 }
 
-int core_call_new(struct core_call **ret_call)
+int core_call_new(bool incoming, struct core_call **ret_call)
 {
-	uint32_t limit = core_calls_settings()->limit;
+	uint32_t limit = core_calls_settings()->limit, count = core_handles_count(&call_table);
+	bool is_beyond = limit && count >= limit;
 
 	if (draining.on)
 		return PBX_ESTATE;
-	if (limit && core_handles_count(&call_table) >= limit)
+	if (is_beyond && (!incoming || count >= limit + MOST_BEYOND))
 		return PBX_ENOSPC;
 
 	struct core_call *call = calloc(1, sizeof *call);
@@ -91,6 +90,7 @@ int core_call_new(struct core_call **ret_call)
 		free(call);
 		return PBX_ENOMEM;
 	}
+	call->is_beyond_limit = is_beyond;
 	core_ulid(call->id);
 	core_call_index(call);
 	CORE_TEXT(call->linked_id, call->id);
@@ -137,6 +137,42 @@ void core_call_check(struct core_call *call)
 	core_event_call_ended(call);
 	call_free(call);
 	tell_idle();
+}
+
+/* The lockout lets each address try some times. Who has many addresses, or says so, does not fill the disk. */
+static bool is_recorded(void)
+{
+	static uint64_t minute;
+	static uint32_t count;
+	uint64_t now = core_now_ms() / 60000;
+
+	if (now != minute) {
+		minute = now;
+		count = 0;
+	}
+	if (count == MOST_UNPROVEN)
+		core_log(PBX_LOG_WARN, "calls", NULL, "wrong_passwords_unrecorded",
+			 "records=%u for_s=60 cure=\"pbx_sip_auth_total counts them all\"", count);
+	return ++count <= MOST_UNPROVEN;
+}
+
+void core_call_on_unproven(const struct core_unproven *unproven)
+{
+	if (!is_recorded())
+		return;
+	struct core_call call = { .direction = "inbound",
+				  .started_at_ms = core_now_ms(),
+				  .sip_code = unproven->sip_code,
+				  .cause = core_cause_from_sip(unproven->sip_code),
+				  .hangup_by = "system" };
+
+	core_ulid(call.id);
+	CORE_TEXT(call.linked_id, call.id);
+	CORE_TEXT(call.from_number, unproven->from);
+	CORE_TEXT(call.dialled, unproven->dialled);
+	CORE_TEXT(call.to_number, unproven->dialled);
+	core_event_call_unproven(&call, unproven->device, unproven->address);
+	core_event_call_ended(&call);
 }
 
 void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool early_media)
@@ -241,10 +277,9 @@ static void on_drain_deadline(void *self, pbx_timer timer)
 	}
 }
 
-static void idle_already(void *context, void *data)
+static void idle_already(void *context)
 {
 	(void)context;
-	(void)data;
 	tell_idle();
 }
 
@@ -254,8 +289,7 @@ void core_calls_drain(uint64_t deadline_ms, void (*idle)(void *context), void *c
 	draining.idle = idle;
 	draining.context = context;
 	(void)core_timer_start(core_self(), deadline_ms, 0, on_drain_deadline, NULL, &draining.deadline);
-	if (core_post(core_self(), idle_already, NULL, NULL, NULL) != PBX_OK)
-		tell_idle();
+	core_post_node(core_self(), &draining.idle_already, idle_already, NULL);
 }
 
 bool core_calls_draining(void)
@@ -378,6 +412,13 @@ static bool call_ids(pbx_call handle, const char **ret_call_id, const char **ret
 	return true;
 }
 
+static const char *name_of(pbx_call handle)
+{
+	const struct core_call *call = core_call_find(handle);
+
+	return call ? call->id : NULL;
+}
+
 int core_calls_init(void)
 {
 	core_handles_init(&call_table, 'C');
@@ -390,6 +431,7 @@ int core_calls_init(void)
 	memset(&draining, 0, sizeof draining);
 
 	core_bus_set_call_ids(call_ids);
+	core_log_set_namer(name_of);
 	return PBX_OK;
 }
 
@@ -407,6 +449,7 @@ void core_calls_fini(void)
 	while ((call = core_handles_next(&call_table, &at)))
 		call_free(call);
 	core_handles_fini(&call_table);
+	core_unpost(&draining.idle_already);
 	core_route_fini();
 	core_plan_fini();
 	core_leg_media_fini();

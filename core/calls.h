@@ -3,12 +3,14 @@
  * calls.c     calls: begin, end, limits, draining        leg.c        legs: states, what the driver tells, who decides
  * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers
  * leg_play.c  what it is played, the keys sent to it       media.c      sources and probes for plugins
+ * leg_digits.c the keys that its party presses
  * dial.c      ringing targets, first answer wins           dial_group.c one target: routed, resolved, forwarded
+ *                                                          dial_branch.c one device of it
  * bridge.c    two legs talk, hold and music, keys          transfer.c   blind and attended
  * rooms.c     many legs talk, guests in a conversation
  * route.c     the chain of hooks                           plan.c       the number plan: patterns, claims, conflicts
  * negotiate.c offer and answer in terms of media_desc.h    cause.c      Q.850 and SIP
- * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands; settings and metrics
+ * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands (calls_playback.c: what plays); settings and metrics
  * calls_open.c, calls_recover.c  which calls last, written down; after a crash, their ends */
 #pragma once
 #include <pbx/rooms.h>
@@ -51,6 +53,7 @@ extern const struct pbx_quality core_quality_service;
 extern const struct pbx_recorder core_recorder_service;
 extern const struct pbx_faxes core_faxes_service;
 extern const struct pbx_taps core_taps_service;
+extern const struct pbx_forks core_forks_service;
 extern const struct pbx_injections core_injections_service;
 extern const struct pbx_detector core_detector_service;
 
@@ -122,4 +125,5 @@ bool core_ice_add(struct core_ice *ice, const struct core_ice *more);
 
 bool core_codec_same(const struct core_codec *a,
 		     const struct core_codec *b);         /* name, clock, channels: never by number (fmtp: codec's own) */
+bool core_codec_is_ours(const struct core_codec *codec);  /* one that we speak, or that goes with speech (keys, noise) */
 bool core_codec_is_noise(const struct core_codec *codec); /* CN: comfort noise (RFC 3389) */

@@ -2,11 +2,11 @@
  *
  * Records of calls are made from these events and nothing else. Durations come from the monotonic clock. A bridge says bridge.entered
  * once for each of its legs, under that leg's call, and bridge.left likewise. The legs of an unanswered call have no talk_ms. */
+#include "address_text.h"
 #include "bus.h"
 #include "calls_inner.h"
 #include "calls_part.h"
 #include "json.h"
-#include "trace_rung.h"
 
 static const struct pbx_jsons *const json = &core_json_service;
 
@@ -134,17 +134,29 @@ const char *core_forward_name(uint32_t reason)
 
 /* ---- calls ---- */
 
-void core_event_call_started(const struct core_call *call, const struct core_leg *leg)
+static struct pbx_json *beginning(const struct core_call *call, const char *leg_id, const char *device, const char *address)
 {
 	struct pbx_json *data = json->new_object();
 
-	text(data, "leg_id", leg ? leg->id : "");
+	text(data, "leg_id", leg_id);
 	text(data, "direction", call->direction);
 	child(data, "from", party(call->from_number, call->from_name, call->from_account));
 	child(data, "to", party(call->to_number, NULL, NULL));
 	text(data, "dialled", call->dialled);
-	text(data, "device", leg ? leg->device : "");
-	text(data, "address", leg ? leg->address : "");
+	text(data, "device", device);
+	text(data, "address", address);
+	return data;
+}
+
+void core_event_call_unproven(const struct core_call *call, const char *device, const char *address)
+{
+	publish(call, "call.started", beginning(call, "", device, address));
+}
+
+void core_event_call_started(const struct core_call *call, const struct core_leg *leg)
+{
+	struct pbx_json *data = leg ? beginning(call, leg->id, leg->device, leg->address) : beginning(call, "", "", "");
+
 	if (leg && leg->peer[0])
 		text(data, "trunk_id", leg->peer);
 	if (leg && leg->withheld)
@@ -215,6 +227,19 @@ void core_event_hold(const struct core_leg *by, const struct core_leg *held, boo
 	publish(by->call, on ? "call.hold" : "call.resume", data);
 }
 
+void core_event_record_wish(const struct core_leg *leg)
+{
+	static const char *const words[] = { [CORE_RECORD_OFF] = "off",
+					     [CORE_RECORD_ON] = "on",
+					     [CORE_RECORD_PAUSED] = "pause",
+					     [CORE_RECORD_AS_YOU_LIKE] = "nopreference" };
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "wish", words[leg->record_wish]);
+	publish(leg->call, "call.record_wish", data);
+}
+
 void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result)
 {
 	struct pbx_json *data = json->new_object();
@@ -280,18 +305,38 @@ void core_event_leg(const char *type, const struct core_leg *leg)
 	publish(leg->call, type, data);
 }
 
-void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
+static const char *const key_methods[] = { [CORE_DIGITS_EVENTS] = "rfc4733", [CORE_DIGITS_TONES] = "inband", [CORE_DIGITS_INFO] = "info" };
+
+static struct pbx_json *key(const struct core_leg *leg, char digit, uint32_t way)
 {
-	static const char *const methods[] = {
-		[CORE_DIGITS_EVENTS] = "rfc4733", [CORE_DIGITS_TONES] = "inband", [CORE_DIGITS_INFO] = "info"
-	};
 	struct pbx_json *data = json->new_object();
 
 	text(data, "leg_id", leg->id);
 	text(data, "digit", (char[]){ digit, '\0' });
+	text(data, "method", key_methods[way]);
+	return data;
+}
+
+void core_event_digit_down(const struct core_leg *leg, char digit, uint32_t way)
+{
+	publish(leg->call, "dtmf.start", key(leg, digit, way));
+}
+
+void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
+{
+	struct pbx_json *data = key(leg, digit, way);
+
 	integer(data, "duration_ms", duration_ms);
-	text(data, "method", methods[way]);
 	publish(leg->call, "dtmf.received", data);
+}
+
+void core_event_flash(const struct core_leg *leg, uint32_t way)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "method", key_methods[way]);
+	publish(leg->call, "dtmf.flash", data);
 }
 
 static void address(struct pbx_json *object, const char *name, const struct core_addr *addr)
@@ -299,8 +344,23 @@ static void address(struct pbx_json *object, const char *name, const struct core
 	char said[64] = "";
 
 	if (addr && addr->sa.sa_family != AF_UNSPEC)
-		core_trace_address(addr, said);
+		core_address_print(addr, said, sizeof said);
 	text(object, name, said);
+}
+
+void core_event_media(const struct core_leg *leg, const struct core_stream_stats *stats)
+{
+	const struct core_media_desc remote = core_leg_remote(leg);
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	text(data, "codec", core_leg_config(leg).codecs[0].name);
+	integer(data, "after_ms", leg->answered_at_ms ? core_now_ms() - leg->answered_at_ms : 0);
+	address(data, "media_local", leg->local_addr.sa.sa_family ? &leg->local_addr : NULL);
+	address(data, "media_told", remote.present ? &remote.rtp : NULL);
+	address(data, "media_from", &stats->remote);
+	publish(leg->call, "media.started", data);
 }
 
 /* What became of its audio: how much, how well, and where it came from beside where its SDP said. */
@@ -510,6 +570,8 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "call.hold", "A party is put on hold", FIELDS(T("by", "Leg that holds"), T("held", "Leg that is held")) },
 	{ "call.resume", "A party is taken off hold",
 	  FIELDS(T("by", "Leg that held"), T("held", "Leg that was held"), I("hold_ms", "For how long")) },
+	{ "call.record_wish", "A phone has changed its mind about being recorded (RFC 7866 a=recordpref)",
+	  FIELDS(T("leg_id", "Its leg"), T("wish", "on, off, pause, nopreference")) },
 	{ "call.transfer", "A transfer has ended well or not",
 	  FIELDS(T("leg_id", "The leg that was moved"), T("transfer_type", "blind or attended"),
 		 T("transferor", "Number of who asked for it"), T("target", "Number it went to"), T("result", "ok or failed")) },
@@ -549,9 +611,17 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "leg.codec_failed", "A codec did nothing but fail: another stands in its place, and the party is offered those that are left",
 	  FIELDS(T("leg_id", "Whose"), T("number", "The party"), T("codec", "Which"),
 		 T("way", "from_party: what it sends cannot be decoded; to_party: what it is to hear cannot be encoded")) },
+	{ "dtmf.start", "A party presses a key; dtmf.received follows at its end. Where calls.digit_starts is set",
+	  FIELDS(T("leg_id", "The leg"), T("digit", "0 to 9, *, #, A to D"), T("method", "rfc4733, info or inband")) },
 	{ "dtmf.received", "A party has pressed a key outside of a conversation, and not in answer to a question for a PIN",
 	  FIELDS(T("leg_id", "The leg"), T("digit", "0 to 9, *, #, A to D"), I("duration_ms", "How long; 0: nobody knows yet"),
 		 T("method", "rfc4733, info or inband")) },
+	{ "dtmf.flash", "A party has pressed its hook for a moment, in a conversation or not",
+	  FIELDS(T("leg_id", "The leg"), T("method", "rfc4733 or info")) },
+	{ "media.started", "The first packet of a party has come; where calls.media_started is set",
+	  FIELDS(T("leg_id", "The leg"), T("number", "The party"), T("codec", "What we send"),
+		 I("after_ms", "Since the answer; 0: before it"), T("media_local", "Our address for its RTP"),
+		 T("media_told", "Where its SDP asked for RTP"), T("media_from", "Where the packet came from")) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

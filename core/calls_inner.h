@@ -25,6 +25,7 @@
 #define CORE_UPDATE_RETRY_MS 2100u /* re-INVITE glare, RFC 3261 14.1 */
 #define CORE_KEYS_GAP_MS 3000u     /* a longer pause begins a key sequence anew */
 #define CORE_MOST_KEYS 8u
+#define CORE_FLASH_MS 100u
 #define CORE_KEY_MS 100u      /* how long a key is pressed when nobody says how long */
 #define CORE_SAME_KEY_MS 500u /* what a phone that presses keys in two ways needs for the second at most */
 
@@ -36,6 +37,7 @@ struct core_bridge;
 
 struct core_calls_settings {
 	uint32_t limit, ring_s, max_duration_s, no_audio_s;
+	bool media_started, digit_starts;
 	const char *country, *moh_mode;
 	struct pbx_list moh_phones;
 };
@@ -54,6 +56,7 @@ struct core_call {
 	int64_t started_wall_us;
 	uint64_t hold_ms;
 	uint32_t sip_code, cause;
+	bool is_beyond_limit;  /* taken in to see whether it is an emergency; if not, routing's verdict is refused with 503 */
 	bool callee_said;      /* sip_code is the callee's own answer, not ours */
 	const char *hangup_by; /* "caller", "callee", "system"; NULL: not known yet */
 	const char *reason;    /* in words for call.ended; NULL: derived from sip_code and cause */
@@ -116,6 +119,8 @@ struct core_leg {
 	bool answer_said;          /* local went out in a 183 or 200 */
 	bool late_offer;           /* our 200 carries an offer: the answer is in the ACK */
 	bool updating, update_due;
+	bool again_due;              /* core_leg_say_again, and it could not be then */
+	uint8_t record_wish;         /* CORE_RECORD_…; 0: none yet */
 	bool fax_asks;               /* it has offered T.38, and its partner is being asked */
 	bool fax_asked;              /* we have offered it T.38 */
 	bool fax_due;                /* and shall do so again: it was busy */
@@ -124,19 +129,17 @@ struct core_leg {
 	struct core_addr fax_from;   /* of that offer */
 	struct core_t38 fax_wish;
 	pbx_timer update_timer;
-	uint64_t play_tag;        /* of what plays now; 0: nothing that anybody waits for */
-	uint32_t play_for;        /* CORE_PLAY_FOR_… */
-	pbx_source play_source;   /* of what plays now; 0: no shared source */
-	bool play_inherited;      /* of a controller that has left: stops at the end of this round unless the new one wants the same */
-	struct core_rest *stats;  /* core_stream_stats, when it is closed */
-	struct core_audio *audio; /* who changes what is said and heard here (audio.c); NULL: nobody */
+	uint64_t play_tag;                            /* of what plays now; 0: nothing that anybody waits for */
+	uint32_t play_for;                            /* CORE_PLAY_FOR_… */
+	pbx_source play_source;                       /* of what plays now; 0: no shared source */
+	struct core_rest *stats;                      /* core_stream_stats, when it is closed */
+	struct core_audio *audio;                     /* who changes what is said and heard here (audio.c); NULL: nobody */
 	struct core_audio_watch audio_from, audio_to; /* of its party, to it */
 	pbx_timer audio_timer;                        /* while it is answered */
 
 	struct pbx_controller controller;
 	void *self;
 	struct core_charge charge; /* .owner is the controller's host; NULL: no plugin decides about this leg */
-	bool answered_due;
 	pbx_timer timeout, lonely;
 	struct core_collect *collect; /* that its keys go to (collect.c); NULL: they go to the controller */
 
@@ -165,7 +168,12 @@ struct core_leg {
 	uint64_t typed_at_ms;
 	char key; /* that it typed last, how (CORE_DIGITS_…), and when that was heard */
 	uint8_t key_way;
+	char key_down; /* whose beginning was told, and whose end was not yet; 0: none */
 	uint64_t key_at_ms;
+
+	/* What is due when the present callback is over: the controller hears that it is answered; what a controller has left playing stops,
+	 * unless the next one wants the same; its end is told, and it is freed. */
+	struct core_post_node answered, inherited, last_word;
 
 	uint64_t started_at_ms, ringing_at_ms, answered_at_ms;
 	uint32_t end_sip_code, end_cause;
@@ -221,12 +229,9 @@ struct pbx_host *core_calls_host(void); /* whom our events, metrics and timers a
 void core_calls_set_part(struct pbx_host *host,
 			 const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
 const struct core_calls_settings *core_calls_settings(void);
-/* Runs fn(NULL, id) when the present callback is over. Never fails: each leg and each dial has reserved as much as it needs. */
-#define CORE_LATER_OF_LEG 2u  /* answered, the last word */
-#define CORE_LATER_OF_DIAL 2u /* begin, done */
-void core_calls_later(void (*fn)(void *context, void *id), uint64_t id);
-int core_call_new(struct core_call **ret_call); /* PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining) */
-void core_call_drop(struct core_call *call);    /* one that never had a leg: no event tells of it */
+/* incoming: who calls may have an emergency, so some are taken in beyond calls.limit. PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining). */
+int core_call_new(bool incoming, struct core_call **ret_call);
+void core_call_drop(struct core_call *call); /* one that never had a leg: no event tells of it */
 struct core_call *core_call_find(pbx_call call);
 void core_call_check(struct core_call *call); /* ends and frees it when nothing is left of it */
 void core_call_ringing(struct core_call *call, const struct core_leg *leg, bool early_media);
@@ -253,6 +258,8 @@ extern struct core_handles core_leg_table;
 int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **ret_leg);
 struct core_leg *core_leg_find(pbx_leg leg);  /* living or saying its last word; NULL */
 struct core_leg *core_leg_alive(pbx_leg leg); /* NULL when ended */
+/* For who works on what it says and hears. PBX_OK, PBX_ENOENT (ended), PBX_ESTATE (it has no media yet). */
+int core_leg_with_stream(pbx_leg handle, const struct core_leg **ret_leg);
 void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool by_peer,
 		  const char *text); /* tells the driver unless by_peer */
 void core_leg_answered_now(struct core_leg *leg);
@@ -265,6 +272,7 @@ void core_leg_watch(struct core_leg *leg); /* hangs it up after a while unless s
 void core_legs_fini(void);
 const struct core_leg_driver *core_leg_driver(void);
 void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way);
+void core_leg_key_down(struct core_leg *leg, char digit, uint32_t way); /* it begins */
 
 /* The prompts of what is said, in order. */
 struct core_spoken {
@@ -304,23 +312,32 @@ int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uin
 void core_leg_forget_media(struct core_leg *leg);
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
+/* What was said last once more as an offer, with what the driver has to say besides; as soon as may be, and not amid a fax. */
+void core_leg_say_again(struct core_leg *leg);
+/* What a party says of being recorded; told when it says another thing amid a call. */
+void core_leg_note_wish(struct core_leg *leg, const struct core_media_desc *said);
 void core_leg_on_update_timer(void *self, pbx_timer timer);                        /* what was put off is tried again */
 void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
 void core_leg_media_fini(void);
 
 /* ---- leg_play.c ---- */
 int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */
+int core_leg_send_flash(struct core_leg *leg);                                        /* likewise; PBX_ENOTSUP: it does not */
 int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_source source, uint32_t play_for);
 /* In the party's language. */
 int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for);
 void core_leg_language(const struct core_leg *leg, char ret_language[16]); /* set for it, or its account's; "": the default */
 int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t play_for);
 void core_leg_stop_play(struct core_leg *leg);
+/* As core_media_driver.steer and played_so_far; PBX_ESTATE also when it hears nothing. */
+int core_leg_steer(struct core_leg *leg, uint32_t how, int32_t amount);
+int core_leg_played_so_far(const struct core_leg *leg, struct pbx_media_state *ret_state);
 void core_leg_leave_play(struct core_leg *leg); /* another decides: sounds stop now, a shared source when nobody asks for it at once */
 
 /* ---- collect.c ---- */
 int core_collect_begin(struct core_leg *leg, const struct pbx_collect *wish, void *self); /* pbx_calls.collect */
 bool core_collect_digit(struct core_leg *leg, char digit);                                /* false: nobody collects */
+void core_collect_key_down(struct core_leg *leg);                                         /* its prompt falls silent at once */
 void core_collect_played(struct core_leg *leg, uint64_t tag, uint32_t how);               /* what had this tag is over */
 bool core_collect_is_secret(const struct core_leg *leg);                                  /* a PIN is being typed */
 void core_collect_end(struct core_leg *leg, uint32_t reason);                             /* tells so, if anything is collected */
@@ -477,16 +494,21 @@ int core_quality_score(const struct pbx_leg_way *before, const struct pbx_leg_wa
 		       struct pbx_way_score *ret_score); /* as pbx_quality.score */
 
 /* ---- calls_events.c ---- */
+void core_event_call_unproven(const struct core_call *call, const char *device, const char *address); /* call.started of what is none */
 void core_event_call_started(const struct core_call *call, const struct core_leg *leg);
 void core_event_call_ringing(const struct core_call *call, const struct core_leg *leg, bool early_media);
 void core_event_call_answered(const struct core_call *call, const struct core_leg *leg, const char *number, const char *name);
 void core_event_call_forwarded(const struct core_call *call, const char *from, const char *to, const char *reason);
 void core_event_call_refused(const struct core_call *call, const char *number, const char *owner, uint32_t sip_code, const char *why);
 void core_event_hold(const struct core_leg *by, const struct core_leg *held, bool on, uint64_t hold_ms);
+void core_event_record_wish(const struct core_leg *leg); /* a phone has changed its mind */
 void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result);
 void core_event_call_linked(const struct core_call *call, const struct core_call *other);
 void core_event_call_ended(const struct core_call *call);
 void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way); /* CORE_DIGITS_… */
+void core_event_digit_down(const struct core_leg *leg, char digit, uint32_t way);
+void core_event_flash(const struct core_leg *leg, uint32_t way);
+void core_event_media(const struct core_leg *leg, const struct core_stream_stats *stats); /* it has begun */
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
 void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);

@@ -9,13 +9,18 @@ struct calls_part {
 
 static const struct pbx_setting settings[] = {
 	PBX_UINT(struct core_calls_settings, limit, .initial = 1000, .least = 0, .most = 100000,
-		 .help = "Calls at once, 0 for no limit; more get 503"),
+		 .help = "Calls at once, 0 for no limit; more get 503, but for emergency numbers"),
 	PBX_UINT(struct core_calls_settings, ring_s, .initial = 30, .least = 5, .most = 600, .unit = "s",
 		 .help = "How long a phone rings when nothing else is said"),
 	PBX_UINT(struct core_calls_settings, max_duration_s, .initial = 7200, .least = 0, .most = 604800, .unit = "s",
 		 .help = "An answered call is ended after so long, 0 for never"),
 	PBX_UINT(struct core_calls_settings, no_audio_s, .initial = 4, .least = 0, .most = 3600, .unit = "s",
 		 .help = "When nothing is heard of an answered party for so long, leg.audio_missing is published; 0: never"),
+	PBX_BOOL(struct core_calls_settings, media_started, .initial = 0,
+		 .help = "media.started tells the first packet of each leg: two more events a call, for who wants to see media begin"),
+	PBX_BOOL(struct core_calls_settings, digit_starts, .initial = 0,
+		 .help = "dtmf.start tells the beginning of each key outside of conversations: two events a key, for who acts before it is "
+			 "let go"),
 	PBX_TEXT(struct core_calls_settings, country, .initial_text = "us", .least = 2, .most = 2,
 		 .help = "Whose tones are heard, ISO 3166 in small letters"),
 	PBX_CHOICE(struct core_calls_settings, moh_mode, .initial_text = "local", .choices = PBX_CHOICES("local", "phone_uri", "off"),

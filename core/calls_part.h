@@ -2,13 +2,17 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 22
-#define CORE_CALLS_ROUTES 10
-#define CORE_CALLS_COMMANDS 7
+#define CORE_CALLS_EVENT_TYPES 26
+#define CORE_CALLS_ROUTES 12
+#define CORE_CALLS_COMMANDS 8
 
 extern const struct pbx_event_type core_calls_event_types[CORE_CALLS_EVENT_TYPES];
 extern const struct pbx_route core_calls_routes[CORE_CALLS_ROUTES];
 extern const struct pbx_command core_calls_commands[CORE_CALLS_COMMANDS];
+
+/* Whom a request is about: the leg it names, else the asker's own, else the caller's, if that has answered; NULL: it has been refused. */
+struct core_leg *core_calls_party_asked(pbx_request request);
+void core_calls_playback(void *self, pbx_request request);
 
 /* The metric families move here; before the part has started, nothing happens. */
 void core_metric_post_dial(uint64_t ms);

@@ -36,11 +36,13 @@ static bool is_in(const struct core_call *call, const char *account)
 static struct core_call *call_named(pbx_request request, const char *name)
 {
 	const char *id = requests->text(request, name);
-	struct core_call *call = id ? call_by_id(id) : NULL;
+	char call_id[CORE_ULID_SIZE];
+	struct core_call *call = id ? call_by_id(core_ulid_of(id, call_id)) : NULL;
 
 	if (call && is_in(call, requests->own_account(request)))
 		return call;
-	(void)requests->fail(request, 404, "no_such_call", name, "there is no call %s", id ? id : "");
+	(void)requests->fail(request, 404, "no_such_call", name, "there is no call %s under way; `calls show` knows those that are over",
+			     id ? id : "");
 	return NULL;
 }
 
@@ -165,6 +167,16 @@ static struct core_leg *party_asked(pbx_request request, const struct core_call 
 			fallback = leg;
 	}
 	return fallback;
+}
+
+struct core_leg *core_calls_party_asked(pbx_request request)
+{
+	const struct core_call *call = call_asked(request);
+	struct core_leg *leg = call ? party_asked(request, call) : NULL;
+
+	if (call && !leg)
+		(void)requests->fail(request, 409, "not_answered", "leg_id", "nobody of this call has answered under that id");
+	return leg;
 }
 
 static void hold_or_resume(pbx_request request, bool on)
@@ -403,7 +415,8 @@ static void pick_up(void *self, pbx_request request)
 #define REPLY(...) PBX_TABLE(((const struct pbx_field[]){ __VA_ARGS__ }))
 #define ID                                                                                                                                 \
 	{                                                                                                                                  \
-		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The call's id", .completes = "call"               \
+		.name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "The call's id, or that of a leg of it",           \
+		.completes = "call"                                                                                                        \
 	}
 #define LEG                                                                                                                                \
 	{                                                                                                                                  \
@@ -423,6 +436,27 @@ static void pick_up(void *self, pbx_request request)
 	       .help = "Keys, one after the other" },                                                                                      \
 	     { .name = "leg_id", .type = PBX_TYPE_TEXT, .help = "Who hears them; your own leg, or the caller's, when not given" },         \
 	     { .name = "duration_ms", .type = PBX_TYPE_INT, .least = 70, .most = 5000, .help = "How long each is pressed" })
+#define HEARER(where)                                                                                                                      \
+	{                                                                                                                                  \
+		.name = "leg_id", .type = PBX_TYPE_TEXT, .flags = (where),                                                                 \
+		.help = "Who hears it; your own leg, or the caller's, when not given"                                                      \
+	}
+#define STEERING                                                                                                                           \
+	ARGS(ID, HEARER(0),                                                                                                                \
+	     { .name = "action",                                                                                                           \
+	       .type = PBX_TYPE_CHOICE,                                                                                                    \
+	       .choices = PBX_CHOICES("pause", "resume"),                                                                                  \
+	       .help = "Silence, or on from there" },                                                                                      \
+	     { .name = "seek_ms",                                                                                                          \
+	       .type = PBX_TYPE_INT,                                                                                                       \
+	       .least = -86400000,                                                                                                         \
+	       .most = 86400000,                                                                                                           \
+	       .help = "So far on, or back when negative; beyond the end it is over" },                                                    \
+	     { .name = "gain_db",                                                                                                          \
+	       .type = PBX_TYPE_INT,                                                                                                       \
+	       .least = -40,                                                                                                               \
+	       .most = 20,                                                                                                                 \
+	       .help = "Louder or softer than it is by itself, until it is over" })
 #define TRANSFER                                                                                                                           \
 	ARGS(ID, { .name = "to", .type = PBX_TYPE_TEXT, .help = "The number that the other party goes to (blind)" },                       \
 	     { .name = "with", .type = PBX_TYPE_TEXT, .help = "Another call of who transfers: the others of both meet (attended)" },       \
@@ -433,6 +467,11 @@ static void pick_up(void *self, pbx_request request)
 	}
 #define HELD                                                                                                                               \
 	REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
+#define PLAYBACK                                                                                                                           \
+	REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who hears it" },                                       \
+	      { "position_ms", PBX_TYPE_INT, "How far it has come" },                                                                      \
+	      { "length_ms", PBX_TYPE_INT, "In all; not there while it is still being read" }, { "paused", PBX_TYPE_BOOL, "Silent now" },  \
+	      { "gain_db", PBX_TYPE_NUMBER, "Louder or softer than by itself" })
 #define CALL                                                                                                                               \
 	REPLY({ "call_id", PBX_TYPE_TEXT, "ULID" }, { "linked_id", PBX_TYPE_TEXT, "Shared by calls that have met" },                       \
 	      { "state", PBX_TYPE_TEXT, "new, ringing, answered" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },         \
@@ -453,6 +492,10 @@ const struct pbx_route core_calls_routes[] = {
 	{ "POST", "/calls/{id}:resume", resume, "calls:write", "Talk again", PBX_ROUTE_WRITES, ARGS(ID, LEG), HELD },
 	{ "POST", "/calls/{id}:digits", send_digits, "calls:write", "Press keys: a party gets them the way it understands",
 	  PBX_ROUTE_WRITES, KEYS, CALL },
+	{ "GET", "/calls/{id}/playback", core_calls_playback, "calls:read",
+	  "How far what a party hears has come: a file, a saying, a question", 0, ARGS(ID, HEARER(PBX_ARG_QUERY)), PLAYBACK },
+	{ "POST", "/calls/{id}/playback", core_calls_playback, "calls:write",
+	  "Pause, resume, seek what a party hears, make it louder or softer", PBX_ROUTE_WRITES, STEERING, PLAYBACK },
 	{ "POST", "/calls/{id}:transfer", transfer, "calls:write",
 	  "Send who talks with a party elsewhere; if nobody takes it the two talk again. call.transfer tells the outcome", PBX_ROUTE_WRITES,
 	  TRANSFER, CALL },
@@ -472,6 +515,8 @@ const struct pbx_command core_calls_commands[] = {
 	{ "calls answer", answer, "Let the phone that rings take the call", ARGS(ID, RINGING_LEG), NULL, 0 },
 	{ "calls digits", send_digits, "Press keys: a party gets them the way it understands", KEYS, NULL, 0 },
 	{ "calls pickup", pick_up, "Ring a number, and when it answers give it a call that rings elsewhere", ARGS(ID, PICKER), NULL, 0 },
+	{ "calls playback", core_calls_playback, "What a party hears: how far it has come; pause, resume, seek, louder, softer", STEERING,
+	  NULL, 0 },
 	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },
 };

@@ -37,6 +37,15 @@ void core_refuse(struct core_refusal *refusal, int result, const char *cure, con
 			*c = *c == '"' ? '\'' : ' '; /* it stands quoted, on one line of the log */
 }
 
+const char *core_result_name(int result)
+{
+	static const char *const names[] = { "PBX_OK",       "PBX_EINVAL", "PBX_ENOMEM", "PBX_ENOENT",   "PBX_EEXIST",
+					     "PBX_ENOSPC",   "PBX_EBUSY",  "PBX_EPERM",  "PBX_ESTATE",   "PBX_ENOTSUP",
+					     "PBX_ETIMEOUT", "PBX_EIO",    "PBX_ELATER", "PBX_EVERSION", "PBX_ECANCELLED" };
+
+	return result <= 0 && (size_t) - (int64_t)result < sizeof names / sizeof names[0] ? names[-result] : "a number that is no PBX_E…";
+}
+
 /* ---- the file ------------------------------------------------------------------------- */
 
 int core_card_check_file(const char *path, struct core_refusal *refusal)
@@ -130,9 +139,14 @@ static int check_card(const struct pbx_plugin *card, const char *name, struct co
 {
 	const char *wrong = NULL;
 
-	if (!is_name(card->name) || strcmp(card->name, name) != 0) {
+	if (!is_name(card->name)) {
+		core_refuse(refusal, PBX_EINVAL, "choose a name of small letters, digits and _", "the plugin's name \"%.64s\" is none",
+			    card->name ? card->name : "");
+		return PBX_EINVAL;
+	}
+	if (strcmp(card->name, name) != 0) {
 		core_refuse(refusal, PBX_EINVAL, "name the file after the plugin", "it is called %.64s.so but is the plugin \"%.64s\"",
-			    name, card->name ? card->name : "");
+			    name, card->name);
 		return PBX_EINVAL;
 	}
 	if (!card->version || !card->summary)
@@ -149,7 +163,10 @@ static int check_card(const struct pbx_plugin *card, const char *name, struct co
 		wrong = "it has settings but no settings_size";
 	if (wrong)
 		core_refuse(refusal, PBX_EINVAL, "build it again with this version's headers", "%s", wrong);
-	return wrong ? PBX_EINVAL : check_drafts(card, refusal);
+	if (wrong)
+		return PBX_EINVAL;
+	int err = check_drafts(card, refusal);
+	return err == PBX_OK ? core_card_check_tables(card, refusal) : err;
 }
 
 /* dlerror() begins with the path of the copy, which says nothing to anybody. */
@@ -172,7 +189,8 @@ void *core_card_open(const char *path, const char *name, const struct pbx_plugin
 	}
 	const struct pbx_plugin *descriptor = dlsym(library, "pbx_plugin");
 	if (!descriptor)
-		core_refuse(refusal, PBX_EINVAL, "remove it from the plugin folder", "it exports no symbol pbx_plugin");
+		core_refuse(refusal, PBX_EINVAL, "remove it from the plugin folder, or build it with PBX_PLUGIN in its source",
+			    "it exports no symbol pbx_plugin");
 	if (descriptor && core_abi_fits(&descriptor->header, PBX_ABI_MAJOR, PBX_ABI_MINOR, refusal)) {
 		const struct pbx_plugin card = core_card_of(descriptor);
 

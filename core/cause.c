@@ -26,7 +26,7 @@ static const struct {
 	{ 38, 503 },
 	{ PBX_CAUSE_FAILURE, 500 },
 	{ 42, 503 },
-	{ 47, 503 },
+	{ CORE_CAUSE_NO_RESOURCE, 503 },
 	{ 55, 403 },
 	{ 57, 403 },
 	{ 58, 503 },
@@ -86,6 +86,19 @@ uint32_t core_cause_to_sip(uint32_t cause)
 		if (to_sip[i].cause == cause)
 			return to_sip[i].sip_code;
 	return 500;
+}
+
+uint32_t core_cause_of(int err)
+{
+	switch (err) {
+	case PBX_ENOTSUP:
+		return PBX_CAUSE_NOT_ACCEPTABLE;
+	case PBX_ENOSPC:
+	case PBX_ENOMEM:
+		return CORE_CAUSE_NO_RESOURCE;
+	default:
+		return PBX_CAUSE_FAILURE;
+	}
 }
 
 uint32_t core_cause_from_sip(uint32_t sip_code)

@@ -271,6 +271,26 @@ static void key_typed(struct core_collect *collect, char key)
 	}
 }
 
+/* What plays stops for a key. False: nothing played, or it is heard out. */
+static bool fall_silent(struct core_collect *collect)
+{
+	struct core_leg *leg = collect->leg;
+
+	if (collect->flags & PBX_COLLECT_HEAR_OUT || (leg->play_for != CORE_PLAY_FOR_COLLECT && leg->play_for != CORE_PLAY_FOR_CONTROLLER))
+		return false;
+	core_leg_stop_play(leg);
+	collect->play_tag = 0;
+	return true;
+}
+
+void core_collect_key_down(struct core_leg *leg)
+{
+	struct core_collect *collect = leg->collect;
+
+	if (collect && leg->state != PBX_LEG_ENDED && fall_silent(collect))
+		wait_for_key(collect, collect->typed[0] ? collect->next_ms : collect->first_ms);
+}
+
 bool core_collect_digit(struct core_leg *leg, char digit)
 {
 	struct core_collect *collect = leg->collect;
@@ -279,9 +299,7 @@ bool core_collect_digit(struct core_leg *leg, char digit)
 		return collect != NULL;
 	if (collect->flags & PBX_COLLECT_HEAR_OUT && collect->play_tag)
 		return true;
-	if (!(collect->flags & PBX_COLLECT_HEAR_OUT) &&
-	    (leg->play_for == CORE_PLAY_FOR_COLLECT || leg->play_for == CORE_PLAY_FOR_CONTROLLER))
-		core_leg_stop_play(leg);
+	(void)fall_silent(collect);
 	collect->play_tag = 0;
 	key_typed(collect, digit);
 	return true;

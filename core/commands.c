@@ -441,7 +441,7 @@ static int part_start(void *self)
 
 	part_host = part->host;
 	core_status_begin();
-	int err = core_bus_declare(core_self(), &own);
+	int err = core_bus_declare(core_self(), &own, NULL);
 	return err == PBX_OK ? core_metrics_on_scrape(part->host, on_scrape, part) : err;
 }
 

@@ -121,6 +121,7 @@ struct recent {
 	pbx_request request;
 	struct core_log_reader *reader;
 	struct pbx_json *lines;
+	struct core_post_node read;
 };
 
 static void on_recent_line(void *context, const char *line)
@@ -134,11 +135,10 @@ static void on_recent_line(void *context, const char *line)
 		core_json_free(json);
 }
 
-static void on_recent_read(void *context, void *data)
+static void on_recent_read(void *context)
 {
 	struct recent *recent = context;
 
-	(void)data;
 	core_log_unfollow(recent->reader);
 	core_reply_items(recent->request, recent->lines);
 	free(recent);
@@ -155,9 +155,10 @@ void core_log_recent(void *self, pbx_request request)
 		recent->lines = core_json_array();
 		recent->reader = core_log_follow((uint32_t)requests->integer(request, "count", 50), level_of(request),
 						 requests->text(request, "owner"), on_recent_line, recent);
-		if (recent->reader && core_post(core_self(), on_recent_read, recent, NULL, NULL) == PBX_OK)
+		if (recent->reader) {
+			core_post_node(core_self(), &recent->read, on_recent_read, recent);
 			return;
-		core_log_unfollow(recent->reader);
+		}
 		core_json_free(recent->lines);
 	}
 	free(recent);

@@ -264,7 +264,8 @@ static void on_begin(void *context, const char *content_type)
 	char line[128];
 
 	client->streaming = true;
-	client->binary = strstr(content_type, "pcap") || strncmp(content_type, "application/octet-stream", 24) == 0;
+	client->binary = strstr(content_type, "pcap") || strncmp(content_type, "application/octet-stream", 24) == 0 ||
+			 strncmp(content_type, "application/zip", 15) == 0 || strncmp(content_type, "audio/", 6) == 0;
 	(void)snprintf(line, sizeof line, "{\"status\":200,\"stream\":\"%.64s\"}", content_type);
 	client_send(client, line, "", 0, "");
 }

@@ -16,17 +16,16 @@ static struct pbx_detect_spec whole_spec(const struct pbx_detect_spec *spec)
 static int detect_start(struct pbx_host *host, pbx_leg handle, const struct pbx_detect_spec *spec, const struct pbx_detect_watcher *watcher,
 			void *self, pbx_detection *ret_detection)
 {
-	const struct core_leg *leg = core_leg_alive(handle);
+	const struct core_leg *leg;
+	int err = core_leg_with_stream(handle, &leg);
 	const struct pbx_detect_spec whole = whole_spec(spec);
 	struct pbx_detect_watcher known = { 0 };
 
 	core_copy_overlap(&known, sizeof known, watcher, watcher->size);
 	if (whole.what == 0 || whole.what & ~PBX_DETECT_ALL || whole.threshold_cdb > 0 || !known.found)
 		return PBX_EINVAL;
-	if (!leg)
-		return PBX_ENOENT;
-	if (!leg->has_stream)
-		return PBX_ESTATE;
+	if (err != PBX_OK)
+		return err;
 	return core_media->detect_start ? core_media->detect_start(host, leg->stream, &whole, &known, self, ret_detection) : PBX_ENOTSUP;
 }
 

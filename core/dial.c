@@ -178,21 +178,18 @@ static void dial_free(struct core_dial *dial)
 		core_group_free(group);
 	}
 	core_handle_free(&dial_table, dial->handle.id);
-	core_posts_release(CORE_LATER_OF_DIAL);
+	core_unpost(&dial->beginning);
+	core_unpost(&dial->done);
 	free(dial);
 	call->dials--;
 }
 
-static void tell_done(void *context, void *id)
+static void tell_done(void *context)
 {
-	struct core_dial *dial = core_handle_find(&dial_table, (uint64_t)(uintptr_t)id);
-
-	(void)context;
-	if (!dial)
-		return;
-
+	struct core_dial *dial = context;
 	struct core_call *call = dial->call;
 	pbx_leg winner = dial->result.winner;
+
 	if (dial->host && dial->dialler.done)
 		CORE_INTO(dial->host, dial->dialler.done(dial->self, dial->handle, &dial->result));
 	dial_free(dial);
@@ -235,8 +232,7 @@ static void answered(struct core_dial *dial, struct core_leg *from, struct core_
 	dial->result.outcome = PBX_DIALLED_FAILED;
 	dial->result.winner = (pbx_leg){ 0 };
 	core_leg_end(winner, 0, PBX_CAUSE_NOT_ACCEPTABLE, false, "cannot connect");
-	core_leg_refuse(from, err == PBX_ENOTSUP ? 488 : 500, err == PBX_ENOTSUP ? PBX_CAUSE_NOT_ACCEPTABLE : PBX_CAUSE_FAILURE,
-			"cannot connect");
+	core_leg_refuse(from, core_cause_to_sip(core_cause_of(err)), core_cause_of(err), "cannot connect");
 }
 
 /* Routing found nobody who answers: the party hears why. */
@@ -289,7 +285,7 @@ void core_dial_finish(struct core_dial *dial, uint32_t outcome, const struct cor
 		dial->from = NULL;
 	}
 
-	core_calls_later(tell_done, dial->handle.id);
+	core_post_node(core_self(), &dial->done, tell_done, dial);
 	if (winner)
 		answered(dial, from, winner, group);
 	else if (dial->is_routing && outcome == PBX_DIALLED_CANCELLED && dial->transferor.id)
@@ -461,12 +457,11 @@ static void on_ring_timer(void *self, pbx_timer timer)
 	core_dial_finish(self, PBX_DIALLED_NO_ANSWER, &no_answer, NULL);
 }
 
-static void begin(void *context, void *id)
+static void begin(void *context)
 {
-	struct core_dial *dial = core_handle_find(&dial_table, (uint64_t)(uintptr_t)id);
+	struct core_dial *dial = context;
 
-	(void)context;
-	if (!dial || dial->over)
+	if (dial->over)
 		return;
 	if (dial->ring_ms)
 		(void)core_timer_start(core_self(), dial->ring_ms, 0, on_ring_timer, dial, &dial->ring);
@@ -520,7 +515,7 @@ static int call_for(const struct core_dial_wish *wish, struct core_call **ret_ca
 	}
 
 	struct core_call *call;
-	int err = core_call_new(&call);
+	int err = core_call_new(false, &call);
 	if (err != PBX_OK)
 		return err == PBX_ESTATE ? PBX_ENOSPC : err;
 
@@ -546,9 +541,7 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 	if (!dial)
 		return PBX_ENOMEM;
 	dial->handle.id = core_handle_new(&dial_table, dial);
-	int err = dial->handle.id ? core_posts_reserve(CORE_LATER_OF_DIAL) : PBX_ENOMEM;
-	if (err == PBX_OK && (err = call_for(wish, &dial->call)) != PBX_OK)
-		core_posts_release(CORE_LATER_OF_DIAL);
+	int err = dial->handle.id ? call_for(wish, &dial->call) : PBX_ENOMEM;
 	if (err != PBX_OK) {
 		core_handle_free(&dial_table, dial->handle.id);
 		free(dial);
@@ -576,7 +569,7 @@ int core_dial_start(const struct core_dial_wish *wish, pbx_dial *ret_dial)
 		dial->call->answer_at_bridge = wish->answer_at_bridge;
 		core_event_call_started(dial->call, NULL);
 	}
-	core_calls_later(begin, dial->handle.id);
+	core_post_node(core_self(), &dial->beginning, begin, dial);
 	*ret_dial = dial->handle;
 	return PBX_OK;
 }

@@ -63,57 +63,8 @@ static void note(struct core_group *group, uint32_t sip_code, uint32_t cause, bo
 		group->best = final;
 }
 
-/* ---- branches ---- */
+/* ---- a device is over ---- */
 
-static struct core_branch *branch_add(struct core_group *group, const char *uri, const struct pbx_dial_target *target)
-{
-	if (group->dial->branch_count == CORE_MOST_BRANCHES)
-		return NULL;
-
-	struct core_branch *branch = calloc(1, sizeof *branch);
-	if (!branch)
-		return NULL;
-	branch->group = group;
-	branch->delay_ms = target->delay_ms;
-	branch->ring_ms = target->ring_ms;
-	branch->flags = target->flags;
-	branch->has_caller = target->caller_number != NULL;
-	CORE_TEXT(branch->uri, uri);
-	CORE_TEXT(branch->peer, target->peer);
-	CORE_TEXT(branch->caller_number, target->caller_number);
-	CORE_TEXT(branch->caller_name, target->caller_name);
-
-	struct core_branch **at = &group->branches;
-	while (*at)
-		at = &(*at)->next;
-	*at = branch;
-	group->dial->branch_count++;
-	return branch;
-}
-
-static void branch_quiet(struct core_branch *branch)
-{
-	(void)core_timer_stop(branch->delay);
-	(void)core_timer_stop(branch->ring);
-	branch->delay = branch->ring = (pbx_timer){ 0 };
-	branch->over = true;
-}
-
-/* Ends its leg; the leg says no more to us. */
-static void branch_stop(struct core_branch *branch, uint32_t cause)
-{
-	struct core_leg *leg = branch->leg;
-
-	branch_quiet(branch);
-	branch->leg = NULL;
-	if (!leg)
-		return;
-	core_dial_drop_early(branch->group->dial, leg);
-	leg->branch = NULL;
-	core_leg_end(leg, 0, cause, false, cause == PBX_CAUSE_ANSWERED_ELSEWHERE ? "answered elsewhere" : NULL);
-}
-
-static void branch_start(struct core_branch *branch);
 static void start_ready(struct core_group *group);
 
 /* A target by turns is over: the next one's turn has come, or with FAILOVER nobody's, when the callee has decided. */
@@ -125,64 +76,22 @@ static void next_in_order(struct core_group *group, uint32_t sip_code)
 		if (branch->over || branch->spare)
 			continue;
 		if (!goes_on) {
-			branch_quiet(branch);
+			core_branch_quiet(branch);
 			continue;
 		}
 		if (!branch->started)
-			branch_start(branch);
+			core_branch_start(branch);
 		return;
 	}
-}
-
-static bool is_same_device(const struct core_branch *a, const struct core_branch *b)
-{
-	return a->reg_id && b->reg_id && strcmp(a->instance, b->instance) == 0 && strcmp(a->account, b->account) == 0;
-}
-
-static struct core_branch *spare_of(const struct core_branch *branch)
-{
-	struct core_branch *other = branch->group->branches;
-
-	while (other && (!other->spare || other->over || !is_same_device(branch, other)))
-		other = other->next;
-	return other;
-}
-
-/* What tells that nobody is at the other end of a flow (RFC 5626 5.3, 11.5), not that somebody is and does not want. */
-static bool tells_of_dead_flow(uint32_t sip_code)
-{
-	return sip_code == 430 || sip_code == 408 || sip_code == 503;
-}
-
-/* A device whose flow is dead is tried by another one of its flows; one that has spoken needs no other. False: there is none. */
-static bool try_other_flow(struct core_branch *branch, uint32_t sip_code)
-{
-	struct core_branch *spare;
-
-	if (sip_code == 430) {
-		const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
-
-		if (location->flow_failed && branch->contact_id[0])
-			(void)location->flow_failed(branch->contact_id); /* it may be gone already */
-	}
-	while ((spare = spare_of(branch))) {
-		spare->spare = false;
-		if (tells_of_dead_flow(sip_code)) {
-			branch_start(spare);
-			return true;
-		}
-		branch_quiet(spare);
-	}
-	return false;
 }
 
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final)
 {
 	struct core_group *group = branch->group;
 
-	branch_quiet(branch);
+	core_branch_quiet(branch);
 	branch->leg = NULL;
-	if (try_other_flow(branch, final->sip_code))
+	if (core_branch_try_other_flow(branch, final->sip_code))
 		return;
 	if (final->sip_code == 430) /* no endpoint is to hear of flows (RFC 5626 11.5): nobody is there */
 		note(group, 480, core_cause_from_sip(480), false);
@@ -197,191 +106,16 @@ void core_group_branch_over(struct core_branch *branch, const struct core_final 
 	group_check(group);
 }
 
-static void on_branch_ring_timer(void *self, pbx_timer timer)
-{
-	struct core_branch *branch = self;
-
-	(void)timer;
-	branch_stop(branch, PBX_CAUSE_NO_ANSWER);
-	note(branch->group, 480, PBX_CAUSE_NO_ANSWER, false);
-	(void)try_other_flow(branch, 480); /* it rang: there is nothing to try */
-	if (branch->group->strategy > PBX_DIAL_ALL)
-		next_in_order(branch->group, 480);
-	group_check(branch->group);
-}
-
-/* The user part of "sip:1001@192.0.2.1;…". */
-static void uri_user(const char *uri, char ret_user[64])
-{
-	const char *begin = strchr(uri, ':');
-	size_t length;
-
-	begin = begin ? begin + 1 : uri;
-	length = strcspn(begin, "@;?>");
-	if (begin[length] != '@' && begin != uri)
-		length = 0; /* only a bare number is a user without a host */
-	if (length > 63)
-		length = 63;
-	memcpy(ret_user, begin, length);
-	ret_user[length] = '\0';
-}
-
-static const char *caller_number_of(const struct core_branch *branch)
-{
-	return branch->has_caller ? branch->caller_number : branch->group->dial->caller_number;
-}
-
-/* Who calls for help is to be called back. */
-static bool is_withheld(const struct core_branch *branch)
-{
-	const struct core_leg *from = branch->group->dial->from;
-
-	return !(branch->flags & PBX_TARGET_EMERGENCY) && (branch->flags & PBX_TARGET_WITHHELD || (from && from->withheld));
-}
-
-static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
-{
-	const struct core_group *group = branch->group;
-
-	if (group->owner_number[0])
-		CORE_TEXT(leg->number, group->owner_number);
-	else if (branch->account[0])
-		CORE_TEXT(leg->number, branch->account);
-	else
-		uri_user(branch->uri, leg->number);
-	CORE_TEXT(leg->name, group->owner_name);
-	core_leg_set_account(leg, branch->account);
-	CORE_TEXT(leg->peer, branch->peer);
-	CORE_TEXT(leg->shown, is_withheld(branch) ? "" : caller_number_of(branch));
-	free(leg->endpoint);
-	leg->endpoint = strdup(branch->uri); /* no memory: nobody is told */
-	CORE_TEXT(leg->address, branch->received);
-}
-
-static bool speaks_ipv6(const struct core_branch *branch)
-{
-	return branch->received[0] ? branch->received[0] == '[' : strchr(branch->uri, '[') != NULL;
-}
-
-/* Who calls, as the callee may know it (RFC 3323). */
-static void say_caller(const struct core_branch *branch, struct core_invite *invite)
-{
-	const struct core_dial *dial = branch->group->dial;
-	const char *number = caller_number_of(branch), *name = branch->has_caller ? branch->caller_name : dial->caller_name;
-	bool withheld = is_withheld(branch);
-
-	if (dial->from && dial->from->withheld && !number[0]) {
-		number = dial->from->asserted_number ? dial->from->asserted_number : "";
-		name = dial->from->asserted_name ? dial->from->asserted_name : "";
-	}
-	invite->flags = (branch->flags & ~PBX_TARGET_WITHHELD) | (withheld ? PBX_TARGET_WITHHELD : 0u);
-	invite->asserted_number = number;
-	invite->asserted_name = name;
-	invite->from_number = withheld ? "" : number;
-	invite->from_name = withheld ? "" : name;
-}
-
-#define MOST_DIVERSIONS (CORE_MOST_FORWARDS + 1 + CORE_MOST_HISTORY)
-
-/* Who has sent the call on, newest first: ours, and whoever did so before it came to us. How many. */
-static uint32_t list_diversions(const struct core_group *group, struct core_diversion ret_diversions[MOST_DIVERSIONS])
-{
-	const struct core_history *history = group->dial->from ? group->dial->from->history : NULL;
-	uint32_t count = 0;
-
-	for (uint32_t i = group->forwarded; i > 0; i--)
-		ret_diversions[count++] = (struct core_diversion){ group->diversions[i - 1].number, group->diversions[i - 1].reason };
-	for (uint32_t i = 0; history && i < history->count; i++)
-		ret_diversions[count++] = (struct core_diversion){ history->entries[i].number, history->entries[i].reason };
-	return count;
-}
-
-static int branch_invite(struct core_branch *branch, struct core_leg *leg)
+void core_group_branch_late(struct core_branch *branch)
 {
 	struct core_group *group = branch->group;
-	struct core_dial *dial = group->dial;
-	const struct core_leg_driver *driver = core_leg_driver();
-	struct core_diversion diversions[MOST_DIVERSIONS];
 
-	if (!driver)
-		return PBX_ESTATE;
-
-	leg->is_web = strcasecmp(branch->transport, "wss") == 0 || strcasecmp(branch->transport, "ws") == 0;
-	struct core_media_desc offer;
-	int err = core_leg_open_stream(leg, speaks_ipv6(branch) ? AF_INET6 : AF_INET);
-	if (err == PBX_OK)
-		err = core_leg_make_offer(leg, dial->from, CORE_SEND | CORE_RECV, &offer);
-	if (err != PBX_OK)
-		return err;
-
-	uint32_t max_forwards = dial->from && dial->from->max_forwards ? dial->from->max_forwards - 1 : 70;
-	struct core_invite invite = {
-		.target = branch->uri,
-		.received = branch->received,
-		.transport = branch->transport,
-		.path = branch->path,
-		.account = branch->account,
-		.to_number = leg->number,
-		.to_name = leg->name,
-		.call_id = dial->call->id,
-		.max_forwards = max_forwards,
-		.diversions = diversions,
-		.diversion_count = list_diversions(group, diversions),
-		.offer = &offer,
-		.peer = branch->peer,
-		.referred_by = dial->from ? dial->from->referred_by : "",
-		.headers = dial->from && dial->from->headers ? dial->from->headers : "",
-	};
-	say_caller(branch, &invite);
-	leg->driver = driver;
-	leg->max_forwards = max_forwards;
-	return driver->invite(leg->handle, &invite, &leg->dialog);
-}
-
-static uint32_t ring_ms_of(const struct core_group *group)
-{
-	if (group->ring_ms)
-		return group->ring_ms;
-	if (group->answer_ring_ms)
-		return group->answer_ring_ms;
-	return group->dial->ring_ms ? 0 : core_calls_settings()->ring_s * 1000u; /* the whole dial has a limit of its own */
-}
-
-static void branch_start(struct core_branch *branch)
-{
-	struct core_leg *leg;
-
-	branch->started = true;
-	if (core_leg_new(branch->group->dial->call, PBX_OUTBOUND, &leg) != PBX_OK) {
-		core_group_branch_over(branch, &(struct core_final){ 500, PBX_CAUSE_FAILURE, false });
-		return;
-	}
-	branch->leg = leg;
-	leg->branch = branch;
-	leg_describe(leg, branch);
-	if (leg->peer[0] && strcmp(leg->call->direction, "internal") == 0)
-		leg->call->direction = "outbound";
-	core_event_leg("leg.started", leg);
-
-	int err = branch_invite(branch, leg);
-	if (err != PBX_OK) {
-		bool is_full = err == PBX_ENOSPC || err == PBX_ENOMEM || err == PBX_ENOENT;
-		bool has_gone = err == PBX_ENOENT && branch->contact_id[0]; /* the connection that only the device could open */
-		uint32_t sip_code = has_gone ? 430 : is_full ? 503 : err == PBX_ENOTSUP ? 488 : 500;
-		core_leg_end(leg, sip_code, core_cause_from_sip(sip_code), false, "cannot call");
-		return;
-	}
-	if (branch->ring_ms)
-		(void)core_timer_start(core_self(), branch->ring_ms, 0, on_branch_ring_timer, branch, &branch->ring);
-}
-
-static void on_branch_delay(void *self, pbx_timer timer)
-{
-	struct core_branch *branch = self;
-
-	(void)timer;
-	branch->delay = (pbx_timer){ 0 };
-	branch_start(branch);
+	core_branch_stop(branch, PBX_CAUSE_NO_ANSWER);
+	note(group, 480, PBX_CAUSE_NO_ANSWER, false);
+	(void)core_branch_try_other_flow(branch, 480); /* it rang: there is nothing to try */
+	if (group->strategy > PBX_DIAL_ALL)
+		next_in_order(group, 480);
+	group_check(group);
 }
 
 /* ---- resolving ---- */
@@ -393,18 +127,6 @@ struct resolving {
 	uint32_t found;
 };
 
-/* Of the flows of one device one is called: the first that answers what we ask it, else the first. */
-static void choose_flow(struct core_branch *branch)
-{
-	for (struct core_branch *other = branch->group->branches; other; other = other->next) {
-		if (other == branch || other->spare || other->started || !is_same_device(branch, other))
-			continue;
-		branch->spare = branch->unanswered >= other->unanswered;
-		other->spare = !branch->spare;
-		return;
-	}
-}
-
 static void add_contact(void *context, const struct pbx_contact *contact)
 {
 	struct resolving *resolving = context;
@@ -412,7 +134,7 @@ static void add_contact(void *context, const struct pbx_contact *contact)
 
 	if (group->dial->instance[0] && group->forwarded == 0 && strcmp(contact->instance, group->dial->instance) != 0)
 		return;
-	struct core_branch *branch = branch_add(resolving->group, contact->uri, resolving->target);
+	struct core_branch *branch = core_branch_add(resolving->group, contact->uri, resolving->target);
 	if (!branch)
 		return;
 	branch->reg_id = contact->reg_id;
@@ -424,7 +146,7 @@ static void add_contact(void *context, const struct pbx_contact *contact)
 	CORE_TEXT(branch->transport, contact->transport);
 	CORE_TEXT(branch->path, contact->path);
 	CORE_TEXT(branch->account, resolving->aor);
-	choose_flow(branch);
+	core_branch_choose_flow(branch);
 	resolving->found++;
 }
 
@@ -433,7 +155,7 @@ static void resolve(struct core_group *group, const struct pbx_dial_target *targ
 	const char *text = target->text;
 
 	if (target->peer && target->peer[0]) {
-		if (!branch_add(group, text, target))
+		if (!core_branch_add(group, text, target))
 			note(group, 503, PBX_CAUSE_CONGESTION, false);
 	} else if (strncmp(text, "aor:", 4) == 0) {
 		const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
@@ -444,7 +166,7 @@ static void resolve(struct core_group *group, const struct pbx_dial_target *targ
 		if (resolving.found == 0)
 			group->offline = true;
 	} else if (strncasecmp(text, "sip:", 4) == 0 || strncasecmp(text, "sips:", 5) == 0) {
-		if (!branch_add(group, text, target))
+		if (!core_branch_add(group, text, target))
 			note(group, 503, PBX_CAUSE_CONGESTION, false);
 	} else {
 		struct core_group *nested = core_group_new(group->dial, text, target->delay_ms, target->ring_ms);
@@ -454,6 +176,26 @@ static void resolve(struct core_group *group, const struct pbx_dial_target *targ
 		nested->forwarded = group->forwarded;
 		memcpy(nested->diversions, group->diversions, sizeof nested->diversions);
 	}
+}
+
+/* ---- ringing ---- */
+
+static uint32_t ring_ms_of(const struct core_group *group)
+{
+	if (group->ring_ms)
+		return group->ring_ms;
+	if (group->answer_ring_ms)
+		return group->answer_ring_ms;
+	return group->dial->ring_ms ? 0 : core_calls_settings()->ring_s * 1000u; /* the whole dial has a limit of its own */
+}
+
+static void on_branch_delay(void *self, pbx_timer timer)
+{
+	struct core_branch *branch = self;
+
+	(void)timer;
+	branch->delay = (pbx_timer){ 0 };
+	core_branch_start(branch);
 }
 
 static void on_group_ring_timer(void *self, pbx_timer timer)
@@ -486,7 +228,7 @@ static void start_ready(struct core_group *group)
 		if (branch->delay_ms)
 			(void)core_timer_start(core_self(), branch->delay_ms, 0, on_branch_delay, branch, &branch->delay);
 		else
-			branch_start(branch);
+			core_branch_start(branch);
 	}
 }
 
@@ -498,7 +240,7 @@ static void start_first(struct core_group *group)
 	while (branch && (branch->started || branch->over || branch->spare))
 		branch = branch->next;
 	if (branch && !group->dial->over)
-		branch_start(branch);
+		core_branch_start(branch);
 }
 
 static void ring_branches(struct core_group *group)
@@ -590,11 +332,32 @@ static void on_walk_forward(void *context, const char *number, const char *to, u
 	CORE_TEXT(group->text, to);
 }
 
+static void refuse(struct core_group *group, const char *owner, uint32_t sip_code, uint32_t cause, const char *text)
+{
+	core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text, sip_code,
+		 text ? text : "");
+	core_event_call_refused(group->dial->call, group->text, owner, sip_code, text);
+	note(group, sip_code, cause, false);
+	group_over(group);
+}
+
+static bool is_emergency(const struct pbx_route_answer *verdict)
+{
+	return verdict->verdict == PBX_ROUTE_TARGETS && verdict->target_count > 0 &&
+	       pbx_dial_target_at(verdict->targets, verdict->target_size, 0).flags & PBX_TARGET_EMERGENCY;
+}
+
 static void on_walk_done(void *context, const struct pbx_route_answer *verdict, struct pbx_host *owner, const char *argument)
 {
 	struct core_group *group = context;
+	struct core_call *call = group->dial->call;
 
 	group->walk = (pbx_route_query){ 0 };
+	call->is_beyond_limit = call->is_beyond_limit && !is_emergency(verdict);
+	if (call->is_beyond_limit) {
+		refuse(group, "calls", 503, PBX_CAUSE_CONGESTION, "there are as many calls as calls.limit allows");
+		return;
+	}
 	switch (verdict->verdict) {
 	case PBX_ROUTE_TARGETS:
 		take_targets(group, verdict);
@@ -605,11 +368,8 @@ static void on_walk_done(void *context, const struct pbx_route_answer *verdict, 
 	default: {
 		uint32_t sip_code = verdict->sip_code >= 300 ? verdict->sip_code : 404;
 
-		core_log(PBX_LOG_INFO, "calls", group->dial->call->id, "route_refused", "number=%s code=%u reason=\"%s\"", group->text,
-			 sip_code, verdict->text ? verdict->text : "");
-		core_event_call_refused(group->dial->call, group->text, core_owner_name(owner), sip_code, verdict->text);
-		note(group, sip_code, verdict->cause ? verdict->cause : core_cause_from_sip(sip_code), false);
-		group_over(group);
+		refuse(group, core_owner_name(owner), sip_code, verdict->cause ? verdict->cause : core_cause_from_sip(sip_code),
+		       verdict->text);
 	}
 	}
 }
@@ -681,7 +441,7 @@ void core_group_stop(struct core_group *group, uint32_t cause, const struct core
 	group->walk = (pbx_route_query){ 0 };
 	for (struct core_branch *branch = group->branches; branch; branch = branch->next)
 		if (!branch->over && (!but || branch->leg != but))
-			branch_stop(branch, cause);
+			core_branch_stop(branch, cause);
 }
 
 /* Where to instead, and why; NULL: nowhere. */
@@ -712,7 +472,7 @@ static void branches_free(struct core_group *group)
 		struct core_branch *branch = group->branches;
 
 		group->branches = branch->next;
-		branch_quiet(branch);
+		core_branch_quiet(branch);
 		free(branch);
 		group->dial->branch_count--;
 	}
@@ -785,7 +545,7 @@ void core_group_redirect(struct core_branch *branch, const char *const *targets,
 		char user[64];
 
 		/* A number goes through routing with its permissions; only what is none is called as it stands. */
-		uri_user(targets[i], user);
+		core_uri_user(targets[i], user);
 		bool is_number = user[0] && user[strspn(user, "0123456789*#+")] == '\0';
 		resolve(group, &(struct pbx_dial_target){ .text = is_number ? user : targets[i] });
 	}

@@ -1,4 +1,4 @@
-/* core/dial_inner.h - a dial as dial.c and dial_group.c see it: [loop]
+/* core/dial_inner.h - a dial as dial.c, dial_group.c and dial_branch.c see it: [loop]
  *
  * A dial has a group for each target of its plan. A group is routed (a number), resolved (an account) or taken as it is (a URI) into branches;
  * each branch is one outbound leg. A group that got no answer may begin again elsewhere (forwarding). */
@@ -78,6 +78,7 @@ struct core_dial {
 	bool picked_up; /* somebody else has taken `from`: the phones that ring have missed nothing */
 	struct core_final best;
 	struct pbx_dial_result result;
+	struct core_post_node beginning, done;
 };
 
 /* ---- dial.c ---- */
@@ -97,3 +98,16 @@ void core_group_branchless(struct core_group *group, uint32_t sip_code, uint32_t
 void core_group_free(struct core_group *group);
 void core_group_branch_over(struct core_branch *branch, const struct core_final *final);
 void core_group_redirect(struct core_branch *branch, const char *const *targets, uint32_t count, uint32_t reason);
+void core_group_branch_late(struct core_branch *branch); /* has rung for as long as it may */
+
+/* ---- dial_branch.c ---- */
+struct core_branch *core_branch_add(struct core_group *group, const char *uri,
+				    const struct pbx_dial_target *target); /* NULL: limit, memory */
+void core_branch_start(struct core_branch *branch);
+void core_branch_quiet(struct core_branch *branch);                /* over; nothing is told of it any more */
+void core_branch_stop(struct core_branch *branch, uint32_t cause); /* ends its leg; the leg says no more to us */
+/* Of the flows of one device one is called: the first that answers what we ask it, else the first. */
+void core_branch_choose_flow(struct core_branch *branch);
+/* A device whose flow is dead is tried by another one of its flows; one that has spoken needs no other. False: there is none. */
+bool core_branch_try_other_flow(struct core_branch *branch, uint32_t sip_code);
+void core_uri_user(const char *uri, char ret_user[64]); /* 1001 of "sip:1001@192.0.2.1;…" */

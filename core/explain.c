@@ -1,5 +1,6 @@
 /* explain.c - asks the rules about a case, and puts beside each sentence what it rests on */
 #include "explain.h"
+#include "address_text.h"
 #include "json_auto.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@ static void show_message(struct pbx_json *list, const struct core_ladder_item *i
 	time_t second = item->message.wall_us / 1000000;
 	struct tm parts;
 
-	core_trace_address(&item->message.remote, address);
+	core_address_print(&item->message.remote, address, sizeof address);
 	(void)strftime(clock, sizeof clock, "%H:%M:%S", gmtime_r(&second, &parts));
 	(void)snprintf(line, sizeof line, "%s.%03d UTC %s %s by %s: %s", clock, (int)(item->message.wall_us / 1000 % 1000),
 		       item->message.sent ? "to" : "from", address, item->message.transport, item->text.line);

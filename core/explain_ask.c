@@ -189,12 +189,13 @@ static void take_call_id(void *context, const struct core_trace_message *message
 static struct asking *asking_new(pbx_request request, bool whole)
 {
 	AUTO(asking) struct asking *asking = calloc(1, sizeof *asking);
+	char call_id[CORE_ULID_SIZE];
 
 	if (!asking)
 		return NULL;
 	asking->request = request;
 	asking->whole = whole;
-	(void)snprintf(asking->call_id, sizeof asking->call_id, "%s", requests->text(request, "id"));
+	(void)snprintf(asking->call_id, sizeof asking->call_id, "%s", core_ulid_of(requests->text(request, "id"), call_id));
 	(void)snprintf(asking->account, sizeof asking->account, "%s", requests->own_account(request));
 	(void)core_trace_call(asking->call_id, take_call_id, asking);
 	asking->about = core_case_new(asking->call_id);

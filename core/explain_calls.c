@@ -6,6 +6,7 @@
  * says what further names in the sentence stand for. Names that every sentence may use: from, to, dialled, lasted, code, cause.
  */
 #include "explain.h"
+#include "address_text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -151,7 +152,7 @@ static bool transfer_refused(struct core_case *about)
 		if (!item->message.sent || item->text.status < 300 || item->text.is_challenge || strcmp(item->text.method, "REFER") != 0)
 			continue;
 		about->message = item;
-		core_trace_address(&item->message.remote, address);
+		core_address_print(&item->message.remote, address, sizeof address);
 		core_word(&about->words, "by", "%s", item->text.from_user);
 		core_word(&about->words, "address", "%s", address);
 		core_word(&about->words, "answer", "%u %s", item->text.status, item->text.phrase);
@@ -471,9 +472,9 @@ const struct core_rule core_call_rules[] = {
 	{ "media_stopped", CORE_FAILED, media_stopped,
 	  "The audio of {who} stopped: {packets} packets had come from {came}, then none for media.timeout_s, and the PBX hung up" },
 	{ "ice_failed", CORE_FAILED, ice_failed,
-	  "No way for the audio of {who} was found (ICE): a firewall lets no UDP through to {local}, or media.external_ip does not name "
-	  "the "
-	  "address that others see" },
+	  "No way for the audio of {who} was found (ICE): a firewall lets no UDP through to {local} (media.ice_tcp_port lets browsers come "
+	  "by TCP), or "
+	  "media.external_ip does not name the address that others see" },
 	{ "consent_lost", CORE_FAILED, consent_lost,
 	  "{who} stopped answering where its audio was (ICE consent, RFC 7675), as a closed tab or a lost network does: the PBX hung up "
 	  "after "

@@ -5,6 +5,7 @@
  * INVITE went to the leg's endpoint, or, for who called us, the one whose INVITE came in.
  */
 #include "explain.h"
+#include "address_text.h"
 #include "json.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,7 +267,7 @@ static void read_dialog(const struct core_case *about, struct core_case_leg *leg
 			leg->described = item;
 		if (theirs && item->text.agent[0])
 			KEEP(leg->agent, item->text.agent);
-		core_trace_address(&item->message.remote, leg->address);
+		core_address_print(&item->message.remote, leg->address, sizeof leg->address);
 	}
 }
 

@@ -21,7 +21,7 @@ static const struct pbx_arg call_args[] = {
 	  .type = PBX_TYPE_TEXT,
 	  .flags = PBX_ARG_REQUIRED,
 	  .most = 127,
-	  .help = "A call's id, also of one that is over, or a SIP Call-ID",
+	  .help = "Id of a call, also of one that is over, of a leg or record of it, or a SIP Call-ID",
 	  .completes = "call" },
 };
 static const struct pbx_arg aor_args[] = {

@@ -5,6 +5,7 @@
  * already: then they were wrong, or the nonce was old (stale), which a phone answers by itself.
  */
 #include "explain_registration.h"
+#include "address_text.h"
 #include "json_auto.h"
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ static void see(struct core_seen *seen, const struct core_trace_message *message
 	seen->sent = message->sent;
 	seen->wall_us = message->wall_us;
 	seen->text = *text;
-	core_trace_address(&message->remote, seen->address);
+	core_address_print(&message->remote, seen->address, sizeof seen->address);
 	(void)snprintf(seen->transport, sizeof seen->transport, "%s", message->transport);
 }
 

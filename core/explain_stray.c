@@ -5,6 +5,7 @@
  * use: agent, address, caller, dialled, offered, answer, warning, user.
  */
 #include "explain.h"
+#include "address_text.h"
 #include <string.h>
 
 /* The last final response of ours to an INVITE. */
@@ -37,7 +38,7 @@ static bool stray_refused(struct core_case *about)
 	if (!refusal || !invite)
 		return false;
 	about->message = refusal;
-	core_trace_address(&refusal->message.remote, address);
+	core_address_print(&refusal->message.remote, address, sizeof address);
 	core_word(&about->words, "address", "%s", address);
 	core_word(&about->words, "agent", "%s", invite->text.agent[0] ? invite->text.agent : "A device without a name");
 	core_word(&about->words, "caller", "%s", invite->text.from_user);

@@ -39,7 +39,9 @@ struct transfer {
 	char *body;
 	size_t body_size, most_bytes;
 	uint64_t started_us;
-	bool opened, cut, cancelled;
+	bool opened, cut;
+	struct core_post_node end_early;
+	bool cancelled;
 	char refused[INET6_ADDRSTRLEN]; /* the last address that was, "" for none */
 	char error[CURL_ERROR_SIZE];
 };
@@ -108,6 +110,7 @@ static void transfer_free(struct transfer *transfer)
 	if (!transfer)
 		return;
 	core_charge_remove(&transfer->charge);
+	core_unpost(&transfer->end_early);
 	if (transfer->handle.id) {
 		core_handle_free(&transfers, transfer->handle.id);
 		(void)curl_multi_remove_handle(multi, transfer->easy);
@@ -452,13 +455,9 @@ static int fetch_start(struct pbx_host *host, const struct pbx_fetch_spec *given
 	return PBX_OK;
 }
 
-static void on_cancelled(void *context, void *data)
+static void on_cancelled(void *context)
 {
-	struct transfer *transfer = core_handle_find(&transfers, (uint64_t)(uintptr_t)data);
-
-	(void)context;
-	if (transfer)
-		finish(transfer, CURLE_ABORTED_BY_CALLBACK);
+	finish(context, CURLE_ABORTED_BY_CALLBACK);
 }
 
 static int fetch_cancel(pbx_transfer handle)
@@ -468,9 +467,8 @@ static int fetch_cancel(pbx_transfer handle)
 	core_assert_loop();
 	if (!transfer || transfer->cancelled)
 		return PBX_ENOENT;
-	if (core_post(core_self(), on_cancelled, NULL, (void *)(uintptr_t)handle.id, NULL) != PBX_OK)
-		return PBX_ENOMEM; /* it goes on, and ends by itself */
 	transfer->cancelled = true;
+	core_post_node(core_self(), &transfer->end_early, on_cancelled, transfer);
 	return PBX_OK;
 }
 

@@ -18,6 +18,7 @@ struct batch {
 	struct core_instance **instances; /* came through the trial */
 	uint32_t count, room, pending, next, ready;
 	bool ordered;
+	struct core_post_node going_on;
 };
 
 static struct {
@@ -145,12 +146,11 @@ static void batch_abandon(struct batch *batch)
 	free(batch);
 }
 
-static void batch_next(void *context, void *data);
+static void batch_next(void *context);
 
 static void batch_go_on(struct batch *batch)
 {
-	if (core_post(core_self(), batch_next, batch, NULL, NULL) != PBX_OK)
-		batch_next(batch, NULL);
+	core_post_node(core_self(), &batch->going_on, batch_next, batch);
 }
 
 static void on_up(void *context, struct core_plugin *plugin, struct core_instance *instance, const struct core_refusal *refusal)
@@ -161,11 +161,10 @@ static void on_up(void *context, struct core_plugin *plugin, struct core_instanc
 	batch_go_on(context);
 }
 
-static void batch_next(void *context, void *data)
+static void batch_next(void *context)
 {
 	struct batch *batch = context;
 
-	(void)data;
 	if (all.stopping)
 		batch_abandon(batch);
 	else if (batch->next == batch->ready)

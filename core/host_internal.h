@@ -23,11 +23,12 @@ struct core_instance {
 	bool self_is_borrowed; /* a part brought its own memory */
 	uint32_t state;        /* CORE_PLUGIN_LOADED, RUNNING, DRAINING */
 	uint64_t order;        /* rises with each start */
+	char unnamed[64];      /* a service it has asked for that its .needs does not name; "": none */
 	void *library;         /* NULL: a linked-in part */
 	char *copy;            /* the private file library was loaded from */
 	char *data_dir;
 	const void *settings_held;
-	bool has_section, is_loaded, is_started, is_declared, is_retiring;
+	bool has_section, is_loaded, is_started, is_retiring;
 	uint64_t reported_us; /* of owner.self_us, to the metric */
 
 	/* while it comes up, drains or goes: what runs next */

@@ -253,21 +253,27 @@ static int declare(struct core_instance *instance, struct core_refusal *refusal)
 {
 	const struct pbx_plugin *card = &instance->card;
 	struct pbx_host *host = &instance->owner.host;
-	int err = core_requests_declare(host, &card->routes, &card->commands);
+	struct pbx_diag diag = { .text = "there is no memory for its tables" };
+	int err = core_requests_declare(host, &card->routes, &card->commands, &diag);
 
-	if (err != PBX_OK) {
-		core_refuse(refusal, err, "unload the one the line before names, or have it renamed", "a route or command of it is taken");
-		return err;
-	}
-	err = core_metrics_declare(host, &card->metrics);
-	if (err != PBX_OK) {
-		core_refuse(refusal, err, "have it renamed", "a metric of it is taken or not declared rightly");
-		return err;
-	}
-	err = core_bus_declare(host, &card->events);
+	if (err == PBX_OK)
+		err = core_metrics_declare(host, &card->metrics, &diag);
+	if (err == PBX_OK)
+		err = core_bus_declare(host, &card->events, &diag);
 	if (err != PBX_OK)
-		core_refuse(refusal, err, "have it renamed", "an event type of it is taken or not declared rightly");
+		core_refuse(refusal, err, err == PBX_EEXIST ? "unload who has it, or have it renamed" : "correct it, or report it", "%s",
+			    diag.text);
 	return err;
+}
+
+/* The one mistake that would show as a crash in the middle of a call: the table of a service is NULL. */
+static int check_services(const struct core_instance *instance, struct core_refusal *refusal)
+{
+	if (!instance->unnamed[0])
+		return PBX_OK;
+	core_refuse(refusal, PBX_EINVAL, "name it there, with a ? when it can do without", "it asks for %s, which its .needs does not name",
+		    instance->unnamed);
+	return PBX_EINVAL;
 }
 
 static int take_place(struct core_instance *instance, struct core_refusal *refusal)
@@ -278,11 +284,14 @@ static int take_place(struct core_instance *instance, struct core_refusal *refus
 		return err;
 	if (instance->card.start)
 		CORE_INTO(&instance->owner.host, err = instance->card.start(instance->self));
+	instance->is_started = err == PBX_OK;
+	int service_err = check_services(instance, refusal);
+	if (service_err != PBX_OK)
+		return service_err;
 	if (err != PBX_OK) {
-		core_refuse(refusal, err, "see what it logged before", "its start failed (%d)", err);
+		core_refuse(refusal, err, "see what it logged before", "its start failed: %s", core_result_name(err));
 		return err;
 	}
-	instance->is_started = true;
 	return core_services_offer(instance, refusal);
 }
 
@@ -373,8 +382,11 @@ static void step_load(struct core_instance *instance)
 		err = core_timer_start(core_self(), READY_WITHIN_MS, 0, on_ready_timeout, instance, &instance->timer);
 	else if (err == PBX_OK)
 		instance->waits_for_ready = false;
-	if (err != PBX_OK)
-		refuse_result(instance, err, "its load failed", NULL);
+	struct core_refusal refusal = { 0 };
+	if (check_services(instance, &refusal) != PBX_OK)
+		refuse(instance, &refusal);
+	else if (err != PBX_OK)
+		refuse_result(instance, err, "its load failed", core_result_name(err));
 	else if (!instance->waits_for_ready)
 		step_start(instance);
 }

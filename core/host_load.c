@@ -3,24 +3,20 @@
  * A job of the pool makes a copy of the file under a name of its own (so that two copies of one plugin can be loaded side by side, and a
  * package upgrade does not pull pages from under us) and has a program of its own try it (probe.c): loading, descriptor, settings, the
  * plugin's check. Whatever happens to that program, a crash included, is one line of ours. Only what it came through with is loaded here, and
- * looked at again. The program is spawned and not forked: nothing of ours is copied, and the loop never waits. */
+ * looked at again. */
 #include "host_internal.h"
 #include "loop.h"
+#include "program.h"
 #include "settings.h"
 #include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define PROBE "pbx-plugin-probe"
@@ -35,9 +31,7 @@ struct trial {
 	char *name, *file, *copy, *base_dir; /* owned */
 	char *settings;                      /* owned, as packed */
 	size_t settings_length;
-	char answer[MOST_ANSWER_BYTES]; /* what the program has said, lines */
-	bool timed_out;
-	int status; /* of the program, as waitpid gives it */
+	struct core_program_end end; /* of the program, and what it has said: lines */
 	struct core_refusal refusal;
 	void *library; /* owned until an instance has it */
 	const struct pbx_plugin *descriptor;
@@ -131,98 +125,18 @@ static void copy_file(const char *from, const char *to, struct core_refusal *ref
 
 /* ---- the trial [work] ----------------------------------------------------------------- */
 
-/* A file in memory, at its beginning: no pipe that somebody must fill while another reads. */
-static int settings_fd(const struct trial *trial)
-{
-	int fd = memfd_create("settings", MFD_CLOEXEC);
-	size_t at = 0;
-
-	for (ssize_t put; fd >= 0 && at < trial->settings_length; at += (size_t)put) {
-		put = write(fd, trial->settings + at, trial->settings_length - at);
-		if (put > 0)
-			continue;
-		(void)close(fd);
-		return -1;
-	}
-	if (fd >= 0)
-		(void)lseek(fd, 0, SEEK_SET); /* cannot fail on such a file */
-	return fd;
-}
-
-/* 0, or the error's number. */
-static int spawn(const struct trial *trial, int in, int out, pid_t *ret_child)
-{
-	char *const argv[] = { probe, trial->name, trial->copy, trial->base_dir, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
-	sigset_t none, all;
-
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	int err = posix_spawn_file_actions_init(&files);
-	if (err)
-		return err;
-	err = posix_spawnattr_init(&attributes);
-	if (!err) {
-		err = posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-		if (!err)
-			err = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-		if (!err) /* no socket of a call stays open for a plugin that hangs */
-			err = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-		(void)posix_spawnattr_setsigmask(&attributes, &none);
-		(void)posix_spawnattr_setsigdefault(&attributes, &all);
-		(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-		if (!err)
-			err = posix_spawn(ret_child, probe, &files, &attributes, argv, environ);
-		(void)posix_spawnattr_destroy(&attributes);
-	}
-	(void)posix_spawn_file_actions_destroy(&files);
-	return err;
-}
-
-/* Everything it says until it ends, or its time is over. */
-static void listen_to(struct trial *trial, int fd)
-{
-	uint64_t until_us = core_clock_us() + 1000u * probe_ms;
-	size_t used = 0;
-
-	while (used < sizeof trial->answer - 1) {
-		uint64_t now_us = core_clock_us();
-		struct pollfd readable = { .fd = fd, .events = POLLIN };
-		int ready = now_us < until_us ? poll(&readable, 1, (int)((until_us - now_us) / 1000u) + 1) : 0;
-
-		if (ready < 0 && errno == EINTR)
-			continue;
-		trial->timed_out = ready == 0;
-		ssize_t got = ready > 0 ? read(fd, trial->answer + used, sizeof trial->answer - 1 - used) : -1;
-		if (got <= 0)
-			break;
-		used += (size_t)got;
-	}
-	trial->answer[used] = '\0';
-}
-
 static void run_program(struct trial *trial)
 {
-	int in = settings_fd(trial), ends[2] = { -1, -1 };
-	pid_t child = 0;
-	int err = in < 0 || pipe2(ends, O_CLOEXEC) != 0 ? errno : spawn(trial, in, ends[1], &child);
+	const struct pbx_program_spec spec = {
+		.size = sizeof spec,
+		.run_ms = probe_ms,
+		.argv = (const char *const[]){ probe, trial->name, trial->copy, trial->base_dir, NULL },
+		.input = trial->settings,
+		.input_size = trial->settings_length,
+		.most_output_bytes = MOST_ANSWER_BYTES,
+	};
 
-	if (in >= 0)
-		(void)close(in);
-	if (ends[1] >= 0)
-		(void)close(ends[1]);
-	if (!err) {
-		listen_to(trial, ends[0]);
-		if (trial->timed_out)
-			(void)kill(child, SIGKILL);
-		while (waitpid(child, &trial->status, 0) < 0 && errno == EINTR)
-			continue;
-	} else {
-		core_refuse(&trial->refusal, PBX_EIO, REINSTALL, "it cannot be tried, %s: %s", probe, strerror(err));
-	}
-	if (ends[0] >= 0)
-		(void)close(ends[0]);
+	core_program_run(&spec, CORE_PROGRAM_OURS, -1, &trial->end);
 }
 
 /* The number, the cure and the reason of a refusal, with tabs between. */
@@ -245,7 +159,7 @@ static void judge(struct trial *trial)
 {
 	struct core_refusal *refusal = &trial->refusal;
 	const char *stage = "it began";
-	char *refused = NULL, *rest = trial->answer;
+	char *refused = NULL, *rest = trial->end.output;
 	bool good = false;
 
 	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
@@ -256,12 +170,14 @@ static void judge(struct trial *trial)
 		else if (!strcmp(line, "good"))
 			good = true;
 	}
-	if (trial->timed_out)
+	if (trial->end.status == PBX_ETIMEOUT)
 		core_refuse(refusal, PBX_ETIMEOUT, "report it to its author", "nothing came for %u seconds while %s", probe_ms / 1000u,
 			    stage);
-	else if (WIFSIGNALED(trial->status))
-		core_refuse(refusal, PBX_EIO, "report it to its author", "it crashed (%s) while %s", strsignal(WTERMSIG(trial->status)),
+	else if (trial->end.signal)
+		core_refuse(refusal, PBX_EIO, "report it to its author", "it crashed (%s) while %s", strsignal((int)trial->end.signal),
 			    stage);
+	else if (trial->end.status != PBX_OK)
+		core_refuse(refusal, PBX_EIO, REINSTALL, "it cannot be tried: %s", trial->end.error);
 	else if (refused)
 		take_refusal(refused, refusal);
 	else if (!good)
@@ -291,6 +207,7 @@ static void trial_free(struct trial *trial)
 		(void)dlclose(trial->library);
 	if (trial->copy)
 		(void)unlink(trial->copy); /* unless the instance has taken it; it may never have been made */
+	core_program_end_fini(&trial->end);
 	if (trial->settings)
 		explicit_bzero(trial->settings, trial->settings_length);
 	free(trial->settings);

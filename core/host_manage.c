@@ -27,6 +27,7 @@ struct errand {
 	core_plugin_done_fn done;
 	void *context;
 	struct core_plugin *plugin;
+	struct core_post_node sent;
 	char name[64];
 };
 
@@ -201,11 +202,10 @@ static void run_unload(struct errand *errand)
 	core_life_end(plugin->current, on_unloaded, errand);
 }
 
-static void on_errand(void *context, void *data)
+static void on_errand(void *context)
 {
 	struct errand *errand = context;
 
-	(void)data;
 	errand->run(errand);
 }
 
@@ -214,15 +214,14 @@ static void send_errand(const char *name, void (*run)(struct errand *errand), co
 	struct errand *errand = calloc(1, sizeof *errand);
 	struct pbx_diag diag = { 0 };
 
-	if (errand) {
-		*errand = (struct errand){ .run = run, .done = done, .context = context };
-		(void)snprintf(errand->name, sizeof errand->name, "%s", name);
-		if (core_post(core_self(), on_errand, errand, NULL, NULL) == PBX_OK)
-			return;
+	if (!errand) {
+		pbx_diag_set(&diag, "", "out of memory");
+		done(context, PBX_ENOMEM, &diag);
+		return;
 	}
-	free(errand);
-	pbx_diag_set(&diag, "", "out of memory");
-	done(context, PBX_ENOMEM, &diag);
+	*errand = (struct errand){ .run = run, .done = done, .context = context };
+	(void)snprintf(errand->name, sizeof errand->name, "%s", name);
+	core_post_node(core_self(), &errand->sent, on_errand, errand);
 }
 
 void core_plugin_load(const char *name, core_plugin_done_fn done, void *context)

@@ -28,16 +28,15 @@ static bool is_good(const struct pbx_inject_spec *spec)
 static int inject_open(struct pbx_host *host, pbx_leg handle, const struct pbx_inject_spec *spec, const struct pbx_inject_watcher *watcher,
 		       void *self, pbx_injection *ret_injection)
 {
-	const struct core_leg *leg = core_leg_alive(handle);
+	const struct core_leg *leg;
+	int err = core_leg_with_stream(handle, &leg);
 	const struct pbx_inject_spec whole = whole_spec(spec);
 	struct pbx_inject_watcher known = { 0 };
 
 	if (!is_good(&whole))
 		return PBX_EINVAL;
-	if (!leg)
-		return PBX_ENOENT;
-	if (!leg->has_stream)
-		return PBX_ESTATE;
+	if (err != PBX_OK)
+		return err;
 	core_copy_overlap(&known, sizeof known, watcher, watcher->size);
 	return core_media->inject_open ? core_media->inject_open(host, leg->stream, handle, &whole, &known, self, ret_injection)
 				       : PBX_ENOTSUP;

@@ -2,10 +2,11 @@
  * json - trees of cJSON behind the service's own type
  *
  * cJSON reads more than JSON (control characters, bytes that are not UTF-8, "01", a thousand levels) and prints fewer digits than
- * a microsecond time has. So a text is looked over before cJSON sees it, and a number that 15 digits cannot hold is kept as the
+ * a microsecond time has. So a text is looked over before cJSON sees it (json_scan.c), and a number that 15 digits cannot hold is kept as the
  * digits themselves: a node of cJSON_Raw, which for everybody here is a number.
  */
 #include "json.h"
+#include "json_scan.h"
 #include <cjson/cJSON.h>
 #include <assert.h>
 #include <inttypes.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <time.h>
 
-#define MOST_LEVELS 64u
 #define EXACT_LIMIT 999999999999999.0     /* 15 digits: what cJSON prints exactly */
 #define INT64_LIMIT 9223372036854775808.0 /* 2^63 */
 
@@ -35,36 +35,6 @@ static struct pbx_json *tree(const cJSON *item)
 }
 
 /* ---- text ------------------------------------------------------------------------------ */
-
-size_t core_utf8_length(const char *text, size_t left)
-{
-	const unsigned char *at = (const unsigned char *)text;
-	/* Least second byte for leading bytes that could begin an overlong form, most for surrogates and beyond U+10FFFF. */
-	unsigned char least = 0x80, most = 0xBF;
-	size_t length;
-
-	if (!left)
-		return 0;
-	if (at[0] < 0x80)
-		return 1;
-	if (at[0] < 0xC2 || at[0] > 0xF4)
-		return 0;
-	length = at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
-	if (at[0] == 0xE0)
-		least = 0xA0;
-	else if (at[0] == 0xED)
-		most = 0x9F;
-	else if (at[0] == 0xF0)
-		least = 0x90;
-	else if (at[0] == 0xF4)
-		most = 0x8F;
-	if (left < length || at[1] < least || at[1] > most)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (at[i] < 0x80 || at[i] > 0xBF)
-			return 0;
-	return length;
-}
 
 /* A copy in which every byte that is no part of a UTF-8 character has become U+FFFD. */
 static char *clean_utf8(const char *text)
@@ -108,126 +78,6 @@ static bool is_utf8(const char *text)
 		left -= length;
 	}
 	return true;
-}
-
-/* ---- looking a text over before it is parsed ------------------------------------------- */
-
-struct scan {
-	const char *start, *at, *end;
-	const char *wrong;
-};
-
-static bool stop(struct scan *scan, const char *wrong)
-{
-	scan->wrong = wrong;
-	return false;
-}
-
-/* From behind the opening quote to behind the closing one. */
-static bool scan_text(struct scan *scan)
-{
-	while (scan->at < scan->end) {
-		size_t length = core_utf8_length(scan->at, (size_t)(scan->end - scan->at));
-
-		if (!length)
-			return stop(scan, "not UTF-8");
-		if ((unsigned char)*scan->at < 0x20)
-			return stop(scan, "a control character inside a text has to be written as \\n, \\t or \\u00…");
-		if (*scan->at == '"') {
-			scan->at++;
-			return true;
-		}
-		if (*scan->at == '\\') {
-			if (scan->end - scan->at >= 6 && strncmp(scan->at, "\\u0000", 6) == 0)
-				return stop(scan, "\\u0000 is not accepted inside a text");
-			scan->at++;
-			if (scan->at < scan->end && (unsigned char)*scan->at >= 0x20 && (unsigned char)*scan->at < 0x80)
-				scan->at++;
-			continue;
-		}
-		scan->at += length;
-	}
-	return stop(scan, "the text has no closing quote");
-}
-
-static const char *skip_digits(const char *at, const char *end)
-{
-	while (at < end && *at >= '0' && *at <= '9')
-		at++;
-	return at;
-}
-
-static bool scan_number(struct scan *scan)
-{
-	const char *at = scan->at + (*scan->at == '-'), *digits = at;
-
-	at = skip_digits(at, scan->end);
-	if (at == digits || (at - digits > 1 && *digits == '0'))
-		return stop(scan, "not a number");
-	if (at < scan->end && *at == '.') {
-		digits = ++at;
-		at = skip_digits(at, scan->end);
-		if (at == digits)
-			return stop(scan, "a number needs a digit behind its point");
-	}
-	if (at < scan->end && (*at == 'e' || *at == 'E')) {
-		at++;
-		if (at < scan->end && (*at == '+' || *at == '-'))
-			at++;
-		digits = at;
-		at = skip_digits(at, scan->end);
-		if (at == digits)
-			return stop(scan, "not a number");
-	}
-	scan->at = at;
-	return true;
-}
-
-/* What cJSON would let pass; the grammar of the rest is left to it. */
-static bool scan_all(struct scan *scan)
-{
-	uint32_t level = 0;
-
-	while (scan->at < scan->end) {
-		char c = *scan->at;
-
-		if (c == '"') {
-			scan->at++;
-			if (!scan_text(scan))
-				return false;
-			continue;
-		}
-		if (c == '-' || (c >= '0' && c <= '9')) {
-			if (!scan_number(scan))
-				return false;
-			continue;
-		}
-		if ((c == '{' || c == '[') && ++level > MOST_LEVELS)
-			return stop(scan, "nested deeper than 64 levels");
-		if ((c == '}' || c == ']') && level)
-			level--;
-		if ((unsigned char)c < 0x20 && c != '\n' && c != '\t' && c != '\r')
-			return stop(scan, "a control character between values");
-		if ((unsigned char)c >= 0x80)
-			return stop(scan, "text has to stand in quotes");
-		scan->at++;
-	}
-	return true;
-}
-
-static void say_where(struct pbx_diag *diag, const char *start, const char *at, const char *wrong)
-{
-	unsigned line = 1, column = 1;
-
-	for (; start < at; start++) {
-		if (*start == '\n') {
-			line++;
-			column = 1;
-		} else if (((unsigned char)*start & 0xC0u) != 0x80u) {
-			column++;
-		}
-	}
-	pbx_diag_set(diag, "", "line %u, column %u: %s", line, column, wrong);
 }
 
 /* ---- whole numbers that keep every digit ------------------------------------------------- */
@@ -300,28 +150,83 @@ static cJSON *new_integer(int64_t value)
 	return NULL;
 }
 
+/* ---- names of members: a few hundred in all, each kept once and for ever, so that no event copies them ---- */
+
+#define NAME_PLACES 1024u
+#define NAME_TRIES 8u
+#define NAME_MOST_BYTES 40u
+
+static _Atomic(const char *) kept_names[NAME_PLACES];
+
+static uint32_t name_hash(const char *name)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 16777619u;
+	return hash ^ hash >> 15;
+}
+
+/* Takes a place that was free a moment ago: by this name, or by that of somebody who was faster. NULL: no memory. */
+static const char *name_keep(_Atomic(const char *) *place, const char *name)
+{
+	const char *taken_by = NULL;
+	char *copy = strdup(name);
+
+	if (!copy || atomic_compare_exchange_strong(place, &taken_by, copy))
+		return copy;
+	free(copy);
+	return taken_by;
+}
+
+/* Letters and signs of ASCII: others may have to be cleaned. */
+static bool is_plain_name(const char *name)
+{
+	size_t length = 0;
+
+	while (name[length] >= ' ' && name[length] <= '~')
+		length++;
+	return !name[length] && length < NAME_MOST_BYTES;
+}
+
+/* The name as it is kept. NULL: it is not, and cannot be when it is long or not plain, or its places are taken: names may come from data. */
+static const char *name_find(const char *name, bool keeps)
+{
+	uint32_t at = name_hash(name);
+
+	for (uint32_t i = 0; i < NAME_TRIES; i++) {
+		_Atomic(const char *) *place = &kept_names[(at + i) % NAME_PLACES];
+		const char *kept = atomic_load_explicit(place, memory_order_acquire);
+
+		if (!kept && (!keeps || !is_plain_name(name)))
+			return NULL;
+		if (!kept)
+			kept = name_keep(place, name);
+		if (kept && strcmp(kept, name) == 0)
+			return kept;
+	}
+	return NULL;
+}
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 struct pbx_json *core_json_parse(const char *text, size_t length, struct pbx_diag *diag)
 {
-	struct scan scan = { .start = text, .at = text, .end = text + length };
 	const char *rest = NULL;
 	cJSON *item;
 
-	if (!scan_all(&scan)) {
-		say_where(diag, text, scan.at, scan.wrong);
+	if (!core_json_scan(text, length, diag))
 		return NULL;
-	}
 	item = cJSON_ParseWithLengthOpts(text, length, &rest, false);
 	if (!item) {
-		say_where(diag, text, rest && rest >= text && rest <= text + length ? rest : text,
-			  length ? "not valid JSON" : "there is no JSON");
+		core_json_say_where(diag, text, rest && rest >= text && rest <= text + length ? rest : text,
+				    length ? "not valid JSON" : "there is no JSON");
 		return NULL;
 	}
 	while (rest < text + length && (*rest == ' ' || *rest == '\n' || *rest == '\t' || *rest == '\r'))
 		rest++;
 	if (rest < text + length) {
-		say_where(diag, text, rest, "more text behind the end of the JSON value");
+		core_json_say_where(diag, text, rest, "more text behind the end of the JSON value");
 		cJSON_Delete(item);
 		return NULL;
 	}
@@ -360,20 +265,19 @@ uint32_t core_json_type(const struct pbx_json *json)
 	return cJSON_IsBool(item) ? PBX_JSON_BOOL : PBX_JSON_NULL;
 }
 
-/* Names that are kept (below) are the same when they are one, and else differ; texts are compared only where one of the two is a copy. */
-static cJSON *find_member(const cJSON *object, const char *name, bool is_kept)
+/* kept: the name as it is kept, or NULL. A member with a kept name has this one or another; the names of others are copies, and compared. */
+static cJSON *find_member(const cJSON *object, const char *name, const char *kept)
 {
 	cJSON *item = object ? object->child : NULL;
 
-	while (item && item->string != name &&
-	       ((is_kept && item->type & cJSON_StringIsConst) || !item->string || strcmp(item->string, name) != 0))
+	while (item && (item->type & cJSON_StringIsConst ? item->string != kept : !item->string || strcmp(item->string, name) != 0))
 		item = item->next;
 	return item;
 }
 
 const struct pbx_json *core_json_get(const struct pbx_json *object, const char *name)
 {
-	return tree(find_member(node(object), name, false));
+	return object ? tree(find_member(node(object), name, name_find(name, false))) : NULL;
 }
 
 const struct pbx_json *core_json_first(const struct pbx_json *list)
@@ -439,11 +343,6 @@ bool core_json_boolean(const struct pbx_json *json, bool otherwise)
 	return json && cJSON_IsBool(node(json)) ? cJSON_IsTrue(node(json)) : otherwise;
 }
 
-bool core_json_same(const struct pbx_json *a, const struct pbx_json *b)
-{
-	return cJSON_Compare(node(a), node(b), true);
-}
-
 /* ---- making -------------------------------------------------------------------------------- */
 
 struct pbx_json *core_json_object(void)
@@ -506,53 +405,7 @@ struct pbx_json *core_json_new_boolean(bool value)
 	return tree(cJSON_CreateBool(value));
 }
 
-/* ---- names of members: a few hundred in all, each kept once and for ever, so that no event copies them ---- */
-
-#define NAME_PLACES 1024u
-#define NAME_TRIES 8u
-#define NAME_MOST_BYTES 40u
-
-static _Atomic(const char *) kept_names[NAME_PLACES];
-
-static uint32_t name_hash(const char *name)
-{
-	uint32_t hash = 2166136261u;
-
-	for (; *name; name++)
-		hash = (hash ^ (unsigned char)*name) * 16777619u;
-	return hash ^ hash >> 15;
-}
-
-/* Takes a place that was free a moment ago: by this name, or by that of somebody who was faster. NULL: no memory. */
-static const char *name_keep(_Atomic(const char *) *place, const char *name)
-{
-	const char *taken_by = NULL;
-	char *copy = strdup(name);
-
-	if (!copy || atomic_compare_exchange_strong(place, &taken_by, copy))
-		return copy;
-	free(copy);
-	return taken_by;
-}
-
-/* The name as it is kept; NULL: it has to be copied (too long, not UTF-8, or its places are taken: names may come from data). */
-static const char *name_find(const char *name)
-{
-	uint32_t at = name_hash(name);
-
-	for (uint32_t i = 0; i < NAME_TRIES; i++) {
-		_Atomic(const char *) *place = &kept_names[(at + i) % NAME_PLACES];
-		const char *kept = atomic_load_explicit(place, memory_order_acquire);
-
-		if (!kept && (strlen(name) >= NAME_MOST_BYTES || !is_utf8(name)))
-			return NULL;
-		if (!kept)
-			kept = name_keep(place, name);
-		if (kept && strcmp(kept, name) == 0)
-			return kept;
-	}
-	return NULL;
-}
+/* ---- members ---- */
 
 /* The name moves with its kind: cJSON's own way copies it, and without memory it leaves the member without one. */
 static bool replace_member(cJSON *object, cJSON *old, cJSON *taken)
@@ -565,7 +418,7 @@ static bool replace_member(cJSON *object, cJSON *old, cJSON *taken)
 
 static int add_member(cJSON *object, const char *name, const char *kept, cJSON *taken)
 {
-	cJSON *old = find_member(object, name, kept != NULL);
+	cJSON *old = find_member(object, name, kept);
 	bool added;
 
 	if (old)
@@ -577,7 +430,7 @@ static int add_member(cJSON *object, const char *name, const char *kept, cJSON *
 
 int core_json_set(struct pbx_json *object, const char *name, struct pbx_json *taken)
 {
-	const char *kept = object && taken ? name_find(name) : NULL;
+	const char *kept = object && taken ? name_find(name, true) : NULL;
 	int err = PBX_ENOMEM;
 
 	if (!taken)

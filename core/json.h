@@ -39,9 +39,6 @@ int core_json_set_time(struct pbx_json *object, const char *name, int64_t wall_u
 int core_json_append(struct pbx_json *array, struct pbx_json *taken);
 int core_json_append_text(struct pbx_json *array, const char *text);
 
-/* Whether two trees say the same; the order of an object's members does not count. */
-bool core_json_same(const struct pbx_json *a, const struct pbx_json *b);
-
 /* How many bytes the UTF-8 character at text takes (of `left` bytes); 0: not UTF-8 (overlong, surrogate, cut short…). */
 size_t core_utf8_length(const char *text, size_t left);
 

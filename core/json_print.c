@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_ROOM 256u
+#define FIRST_ROOM 512u
 #define EXACT_LIMIT 999999999999999.0 /* 15 digits: beyond it json.c has kept the digits */
 
 struct text {
@@ -43,70 +43,53 @@ static void put(struct text *text, const char *bytes, size_t size)
 
 static void put_char(struct text *text, char c)
 {
-	put(text, &c, 1);
+	if (make_room(text, 1))
+		text->bytes[text->used++] = c;
 }
 
-#define EACH(byte) (UINT64_MAX / 255 * (byte))
-
-/* Whether one of eight bytes is a control character, a quotation mark or a backslash: the top bit of a byte says so. A byte behind one of them may be
- * taken for one, too. */
-static bool has_special(uint64_t eight)
+/* How many bytes from here on can stand in a text as they are: nearly always all. */
+static size_t count_plain(const char *at)
 {
-	uint64_t quotes = eight ^ EACH('"'), slashes = eight ^ EACH('\\');
+	size_t count = 0;
 
-	return (((eight - EACH(0x20)) & ~eight) | ((quotes - EACH(1)) & ~quotes) | ((slashes - EACH(1)) & ~slashes)) & EACH(0x80);
+	while ((unsigned char)at[count] >= 0x20 && at[count] != '"' && at[count] != '\\')
+		count++;
+	return count;
 }
 
-/* How many of the bytes can stand in a text as they are. Most texts are plain to their end: eight at a time. */
-static size_t plain_length(const char *bytes, size_t count)
-{
-	size_t at = 0;
-
-	for (uint64_t eight; count - at >= sizeof eight; at += sizeof eight) {
-		memcpy(&eight, bytes + at, sizeof eight);
-		if (has_special(eight))
-			break;
-	}
-	while (at < count && (unsigned char)bytes[at] >= 0x20 && bytes[at] != '"' && bytes[at] != '\\')
-		at++;
-	return at;
-}
-
-static void put_escape(struct text *text, unsigned char c)
+static void put_escaped(struct text *text, char c)
 {
 	static const char hex[] = "0123456789abcdef", letters[] = "btn\0fr"; /* from backspace, 8, to carriage return, 13 */
-	char escape[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+	char escape[6] = { '\\', 'u', '0', '0', hex[(unsigned char)c >> 4], hex[c & 15] };
 
 	if (c == '"' || c == '\\')
-		escape[1] = (char)c;
+		escape[1] = c;
 	else if (c >= 8 && c <= 13 && c != 11)
 		escape[1] = letters[c - 8];
+	else if ((unsigned char)c >= 0x20) {
+		put_char(text, c);
+		return;
+	}
 	put(text, escape, escape[1] == 'u' ? 6 : 2);
 }
 
-/* Room is made once, for most texts are short and plain, and again behind what became longer. */
 static void put_quoted(struct text *text, const char *string)
 {
 	const char *at = string ? string : "";
-	size_t left = strlen(at), plain;
 
-	if (!make_room(text, left + 2))
-		return;
-	text->bytes[text->used++] = '"';
-	while ((plain = plain_length(at, left)) < left) {
+	put_char(text, '"');
+	while (*at) {
+		size_t plain = count_plain(at);
+
 		put(text, at, plain);
-		put_escape(text, (unsigned char)at[plain]);
-		at += plain + 1;
-		left -= plain + 1;
-		if (!make_room(text, left + 1))
-			return;
+		at += plain;
+		if (*at)
+			put_escaped(text, *at++);
 	}
-	memcpy(text->bytes + text->used, at, left);
-	text->used += left;
-	text->bytes[text->used++] = '"';
+	put_char(text, '"');
 }
 
-static void put_number(struct text *text, double value)
+static void put_whole(struct text *text, double value)
 {
 	char digits[32], *at = digits + sizeof digits;
 	uint64_t left = value < 0 ? (uint64_t)-value : (uint64_t)value;
@@ -117,6 +100,18 @@ static void put_number(struct text *text, double value)
 	if (value < 0)
 		*--at = '-';
 	put(text, at, (size_t)(digits + sizeof digits - at));
+}
+
+static void put_number(struct text *text, double value)
+{
+	char digits[32];
+
+	if (fabs(value) <= EXACT_LIMIT && floor(value) == value)
+		put_whole(text, value);
+	else if (isfinite(value))
+		put(text, digits, (size_t)snprintf(digits, sizeof digits, "%.15g", value));
+	else
+		put(text, "null", 4);
 }
 
 static void put_value(struct text *text, const cJSON *item);
@@ -138,24 +133,31 @@ static void put_members(struct text *text, const cJSON *list, char open, char cl
 
 static void put_value(struct text *text, const cJSON *item)
 {
-	char digits[32];
-
-	if (cJSON_IsString(item))
+	switch (item->type & 0xFF) {
+	case cJSON_String:
 		put_quoted(text, item->valuestring);
-	else if (cJSON_IsObject(item))
+		break;
+	case cJSON_Object:
 		put_members(text, item, '{', '}');
-	else if (cJSON_IsArray(item))
+		break;
+	case cJSON_Array:
 		put_members(text, item, '[', ']');
-	else if (cJSON_IsRaw(item))
+		break;
+	case cJSON_Raw:
 		put(text, item->valuestring, strlen(item->valuestring));
-	else if (cJSON_IsBool(item))
-		cJSON_IsTrue(item) ? put(text, "true", 4) : put(text, "false", 5);
-	else if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble))
-		put(text, "null", 4);
-	else if (fabs(item->valuedouble) <= EXACT_LIMIT && floor(item->valuedouble) == item->valuedouble)
+		break;
+	case cJSON_True:
+		put(text, "true", 4);
+		break;
+	case cJSON_False:
+		put(text, "false", 5);
+		break;
+	case cJSON_Number:
 		put_number(text, item->valuedouble);
-	else
-		put(text, digits, (size_t)snprintf(digits, sizeof digits, "%.15g", item->valuedouble));
+		break;
+	default:
+		put(text, "null", 4);
+	}
 }
 
 char *core_json_print(const struct pbx_json *json)

@@ -49,6 +49,14 @@ struct core_leg *core_leg_alive(pbx_leg handle)
 	return leg && leg->state != PBX_LEG_ENDED ? leg : NULL;
 }
 
+int core_leg_with_stream(pbx_leg handle, const struct core_leg **ret_leg)
+{
+	*ret_leg = core_leg_alive(handle);
+	if (!*ret_leg)
+		return PBX_ENOENT;
+	return (*ret_leg)->has_stream ? PBX_OK : PBX_ESTATE;
+}
+
 /* ---- a leg's memory ---- */
 
 int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **ret_leg)
@@ -58,8 +66,7 @@ int core_leg_new(struct core_call *call, uint32_t direction, struct core_leg **r
 	if (!leg)
 		return PBX_ENOMEM;
 	leg->handle.id = core_handle_new(&core_leg_table, leg);
-	if (!leg->handle.id || core_posts_reserve(CORE_LATER_OF_LEG) != PBX_OK) {
-		core_handle_free(&core_leg_table, leg->handle.id);
+	if (!leg->handle.id) {
 		free(leg);
 		return PBX_ENOMEM;
 	}
@@ -92,7 +99,9 @@ static void leg_free(struct core_leg *leg)
 	*(leg->next ? &leg->next->prev : &call->last_leg) = leg->prev;
 	core_leg_unindex(leg);
 	core_handle_free(&core_leg_table, leg->handle.id);
-	core_posts_release(CORE_LATER_OF_LEG);
+	core_unpost(&leg->answered);
+	core_unpost(&leg->inherited);
+	core_unpost(&leg->last_word);
 	core_leg_forget_media(leg);
 	free(leg->headers);
 	free(leg->asserted_number);
@@ -138,7 +147,7 @@ void core_leg_lose_controller(struct core_leg *leg)
 	core_charge_remove(&leg->charge);
 	memset(&leg->controller, 0, sizeof leg->controller);
 	leg->self = NULL;
-	leg->answered_due = false;
+	core_unpost(&leg->answered);
 	(void)core_timer_stop(leg->timeout);
 	core_collect_end(leg, PBX_COLLECTED_STOPPED);
 	if (lost)
@@ -164,16 +173,12 @@ struct core_leg *core_leg_let_go(struct core_leg *leg)
 
 /* ---- the end ---- */
 
-static void say_last_word(void *context, void *id)
+static void say_last_word(void *context)
 {
-	struct core_leg *leg = core_leg_find((pbx_leg){ (uint64_t)(uintptr_t)id });
-
-	(void)context;
-	if (!leg)
-		return;
-
+	struct core_leg *leg = context;
 	struct core_call *call = leg->call;
 	struct pbx_host *owner = leg->charge.owner;
+
 	core_collect_end(leg, PBX_COLLECTED_HANGUP);
 	if (owner && leg->controller.ended)
 		CORE_INTO(owner, leg->controller.ended(leg->self, leg->handle, leg->end_cause));
@@ -241,7 +246,7 @@ void core_leg_end(struct core_leg *leg, uint32_t sip_code, uint32_t cause, bool 
 		core_dial_leg_over(leg);
 	if (other)
 		core_leg_end(other, 0, by_peer || cause == PBX_CAUSE_TIMER ? cause : PBX_CAUSE_NORMAL, false, "peer");
-	core_calls_later(say_last_word, leg->handle.id);
+	core_post_node(core_self(), &leg->last_word, say_last_word, leg);
 }
 
 void core_legs_fini(void)
@@ -257,15 +262,11 @@ void core_legs_fini(void)
 
 /* ---- answered ---- */
 
-static void tell_answered(void *context, void *id)
+static void tell_answered(void *context)
 {
-	struct core_leg *leg = core_leg_alive((pbx_leg){ (uint64_t)(uintptr_t)id });
+	struct core_leg *leg = context;
 
-	(void)context;
-	if (!leg || !leg->answered_due)
-		return;
-	leg->answered_due = false;
-	if (leg->charge.owner && leg->controller.answered)
+	if (leg->state != PBX_LEG_ENDED && leg->charge.owner && leg->controller.answered)
 		CORE_INTO(leg->charge.owner, leg->controller.answered(leg->self, leg->handle));
 }
 
@@ -275,10 +276,8 @@ void core_leg_answered_now(struct core_leg *leg)
 	leg->answered_at_ms = core_now_ms();
 	core_event_leg("leg.answered", leg);
 	core_leg_watch_audio(leg);
-	if (leg->charge.owner) {
-		leg->answered_due = true;
-		core_calls_later(tell_answered, leg->handle.id);
-	}
+	if (leg->charge.owner)
+		core_post_node(core_self(), &leg->answered, tell_answered, leg);
 }
 
 /* ---- what the driver tells: the beginning ---- */
@@ -374,7 +373,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 		return PBX_EPERM;
 
 	struct core_call *call;
-	int err = core_call_new(&call);
+	int err = core_call_new(true, &call);
 	if (err != PBX_OK)
 		return err;
 
@@ -398,6 +397,8 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	leg->driver = driver;
 	leg->dialog = dialog;
 	leg->has_keys = true;
+	if (incoming->offer)
+		core_leg_note_wish(leg, incoming->offer);
 	leg->arriving = true;
 	*ret_leg = leg->handle;
 
@@ -412,7 +413,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	if (err == PBX_EINVAL)
 		core_leg_refuse(leg, 484, PBX_CAUSE_INVALID_NUMBER, "nothing dialled");
 	else if (err != PBX_OK)
-		core_leg_refuse(leg, 500, PBX_CAUSE_FAILURE, "no memory");
+		core_leg_refuse(leg, core_cause_to_sip(core_cause_of(err)), core_cause_of(err), "cannot route");
 	return PBX_OK;
 }
 
@@ -446,6 +447,8 @@ void core_leg_on_answered(pbx_leg handle, const struct core_media_desc *answer)
 		core_leg_end(leg, 488, PBX_CAUSE_NOT_ACCEPTABLE, false, err == PBX_EPERM ? "no common encryption" : "no common codec");
 		return;
 	}
+	if (answer)
+		core_leg_note_wish(leg, answer);
 	core_leg_answered_now(leg);
 	if (leg->branch)
 		core_dial_leg_answered(leg);
@@ -530,6 +533,7 @@ void core_leg_on_offer(pbx_leg handle, const struct core_media_desc *offer)
 		return;
 	}
 	core_leg_note_hold(leg, offer);
+	core_leg_note_wish(leg, offer);
 	(void)leg->driver->accept_offer(leg->dialog, &answer); /* a dialog that is gone tells so by on_ended */
 	if (leg->state == PBX_LEG_ANSWERED)
 		core_hold_changed(leg, was);
@@ -543,6 +547,8 @@ static int take_answer(struct core_leg *leg, const struct core_media_desc *answe
 	bool was = leg->holds_us || leg->held_by_us;
 	int err = answer ? core_leg_take_answer(leg, answer) : PBX_EINVAL;
 
+	if (err == PBX_OK)
+		core_leg_note_wish(leg, answer);
 	if (err != PBX_OK || core_leg_local(leg).direction != (CORE_SEND | CORE_RECV))
 		return err;
 	core_leg_note_hold(leg, answer);
@@ -581,71 +587,6 @@ void core_leg_on_update_done(pbx_leg handle, int result, const struct core_media
 		core_bridge_settle(leg->bridge);
 	if (leg->update_due)
 		core_leg_update_later(leg, result == PBX_EBUSY ? CORE_UPDATE_RETRY_MS : 0);
-}
-
-/* Some phones press a key in two ways at once. What comes second in another way than the first is the same key. */
-static bool is_again(struct core_leg *leg, char digit, uint32_t way)
-{
-	uint64_t now_ms = core_now_ms();
-
-	if (leg->key == digit && leg->key_way != way && now_ms - leg->key_at_ms < CORE_SAME_KEY_MS)
-		return true;
-	leg->key = digit;
-	leg->key_way = (uint8_t)way;
-	leg->key_at_ms = now_ms;
-	return false;
-}
-
-/* In a conversation keys are its parties' own; what a secret is asked for is nobody's. */
-static void tell_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
-{
-	if (!leg->bridge && !core_collect_is_secret(leg))
-		core_event_digit(leg, digit, duration_ms, way);
-}
-
-static void leg_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
-{
-	tell_digit(leg, digit, duration_ms, way);
-	if (leg->has_stream && core_media->record_key)
-		core_media->record_key(leg->stream, digit);
-	if (leg->bridge && core_bridge_digit(leg, digit))
-		return;
-	if (!core_collect_digit(leg, digit) && leg->charge.owner && leg->controller.digit)
-		CORE_INTO(leg->charge.owner, leg->controller.digit(leg->self, leg->handle, digit, duration_ms));
-}
-
-/* A digit by INFO does not travel with the media: the other side of a bridge gets it from here. */
-void core_leg_on_digit(pbx_leg handle, char digit, uint32_t duration_ms)
-{
-	struct core_leg *leg = core_leg_alive(handle);
-
-	if (!leg || !strchr("0123456789*#ABCD", digit) || digit == '\0')
-		return;
-
-	if (is_again(leg, digit, CORE_DIGITS_INFO))
-		return;
-
-	struct core_leg *peer = core_bridge_peer(leg);
-	if (peer)
-		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms);
-	leg_digit(leg, digit, duration_ms, CORE_DIGITS_INFO);
-}
-
-/* What one presses the other gets in the sound, or in the packets that are relayed to it. Nobody relays them while there are guests. */
-static bool is_carried(const struct core_leg *leg, const struct core_leg *peer, uint32_t way)
-{
-	const struct core_stream_config config = core_leg_config(peer);
-
-	return !leg->bridge->room && config.digits == way && (way == CORE_DIGITS_TONES || config.dtmf_type);
-}
-
-void core_leg_media_digit(struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way)
-{
-	struct core_leg *peer = core_bridge_peer(leg);
-
-	if (is_again(leg, digit, way))
-		return;
-	if (peer && peer->configured && !is_carried(leg, peer, way))
-		(void)core_leg_send_digits(peer, (char[]){ digit, '\0' }, duration_ms ? duration_ms : CORE_KEY_MS);
-	leg_digit(leg, digit, duration_ms, way);
+	else if (leg->again_due && leg->state == PBX_LEG_ANSWERED)
+		core_leg_say_again(leg);
 }

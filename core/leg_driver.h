@@ -72,6 +72,10 @@ struct core_leg_driver {
 	/* Whether we are the focus of a conference to the peer (RFC 4579). May be NULL. */
 	void (*set_focus)(void *dialog, bool on);
 
+	/* What is done to the conversation, CORE_RECORD_…: said in each description from now on to a peer that knows of it (RFC 7866). True: it was told
+	 * another thing before, and wants to be told by a new offer. May be NULL. */
+	bool (*set_recorded)(void *dialog, uint8_t record);
+
 	/* What is to be done about SRTP with a peer of pbx/sip.h: "off", "optional", "required"; "" as media.srtp says. May be NULL. */
 	const char *(*peer_srtp)(const char *peer);
 	/* How keys go to it: "rfc4733", "info", "inband"; "" or "auto" as agreed. May be NULL. */
@@ -114,10 +118,18 @@ struct core_incoming {
 	pbx_leg came_from;       /* it is an INVITE of this leg of ours that has come back to us; none: it is not */
 };
 
-/* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (calls.limit: answer 503),
+/* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (far beyond calls.limit: answer 503),
  * PBX_ENOMEM, PBX_ENOTSUP (no codec in common: answer 488), PBX_EPERM (SRTP where there is to be none, or plain RTP where there must be
  * SRTP: 488), PBX_ESTATE (draining: 503). */
 int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, const struct core_incoming *incoming, pbx_leg *ret_leg);
+
+/* Somebody wants to call as an account and has its password wrong. There is no call; it is told as one that has failed (cause auth_failed), so that there
+ * is a record of it: of sixty a minute, the rest is left out. Texts are borrowed, as the message has them; nothing of it is true for sure but the address. */
+struct core_unproven {
+	const char *from, *dialled, *device, *address;
+	uint32_t sip_code; /* that it has got */
+};
+void core_call_on_unproven(const struct core_unproven *unproven);
 
 void core_leg_on_ringing(pbx_leg leg, uint32_t sip_code, const struct core_media_desc *early); /* 18x; early NULL without SDP */
 void core_leg_on_answered(pbx_leg leg, const struct core_media_desc *answer);
@@ -147,3 +159,6 @@ void core_legs_set_driver(const struct core_leg_driver *driver);
 /* Q.850 cause to SIP status and back (RFC 3398 7.2.4.1, 8.2.6.1 and the constants of pbx/calls.h). */
 uint32_t core_cause_to_sip(uint32_t cause);
 uint32_t core_cause_from_sip(uint32_t sip_code);
+/* Why a call ends that we cannot serve: 88 (PBX_ENOTSUP), 47 (PBX_ENOSPC, PBX_ENOMEM), 41. */
+#define CORE_CAUSE_NO_RESOURCE 47u /* resource unavailable: 503, and whoever asks again in some seconds may be served */
+uint32_t core_cause_of(int err);

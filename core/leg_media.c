@@ -100,12 +100,28 @@ static void list_add_agreed(struct core_media_desc *list, const struct core_leg 
 	}
 }
 
+static uint8_t codecs_taken(struct core_codec ret_codecs[CORE_MOST_CODECS])
+{
+	return core_media->codecs_taken ? core_media->codecs_taken(ret_codecs, CORE_MOST_CODECS)
+					: core_media->codecs(ret_codecs, CORE_MOST_CODECS);
+}
+
+bool core_codec_is_ours(const struct core_codec *codec)
+{
+	struct core_codec own[CORE_MOST_CODECS];
+	uint8_t count = core_media ? codecs_taken(own) : 0;
+
+	for (uint8_t i = 0; i < count; i++)
+		if (core_codec_same(&own[i], codec))
+			return true;
+	return false;
+}
+
 /* Ours, of which we would take any: without speech what accompanies it, keys and comfort noise. */
 static void list_add_own(struct core_media_desc *list, bool speech)
 {
 	struct core_codec own[CORE_MOST_CODECS];
-	uint8_t count =
-		core_media->codecs_taken ? core_media->codecs_taken(own, CORE_MOST_CODECS) : core_media->codecs(own, CORE_MOST_CODECS);
+	uint8_t count = codecs_taken(own);
 
 	for (uint8_t i = 0; i < count; i++)
 		if (speech || strcasecmp(own[i].name, "telephone-event") == 0 || core_codec_is_noise(&own[i]))
@@ -276,6 +292,8 @@ static int need_ice(struct core_leg *leg, const struct core_stream_config *confi
 		if (role != CORE_ICE_OFF)
 			core_ice_name_make(&ret_ice->name);
 	}
+	if (core_ice_is_on(&ret_ice->name) && core_media->ice_named)
+		(void)core_media->ice_named(leg->stream, &ret_ice->name); /* without memory who connects is a stranger, and comes by UDP */
 	return core_rest_keep(&leg->ice, ret_ice, sizeof *ret_ice);
 }
 
@@ -315,6 +333,8 @@ static int offer_rest(struct core_leg *leg, struct core_media_desc *offer)
 	if (leg->configured)
 		keys = keys_agreed(leg, &config);
 	core_keys_offer(&keys, offer);
+	if (offer->level_id && config.level_id)
+		offer->level_id = config.level_id; /* a number keeps its meaning for the session (RFC 8285 6) */
 	return offer_ice(leg, &config, wants_dtls, offer);
 }
 
@@ -563,6 +583,16 @@ void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said
 	leg->brings_music = leg->holds_us && sends && may_bring_music(leg);
 }
 
+/* A description that has no word about it takes nothing back (a phone that holds says less than at the start). */
+void core_leg_note_wish(struct core_leg *leg, const struct core_media_desc *said)
+{
+	if (!said->record_wish || said->record_wish == leg->record_wish)
+		return;
+	leg->record_wish = said->record_wish;
+	if (leg->state == PBX_LEG_ANSWERED)
+		core_event_record_wish(leg);
+}
+
 /* ---- re-INVITE ---- */
 
 void core_leg_on_update_timer(void *self, pbx_timer timer)
@@ -574,13 +604,41 @@ void core_leg_on_update_timer(void *self, pbx_timer timer)
 		(void)core_fax_ask(leg); /* refused: it stays with audio */
 	if (leg->state == PBX_LEG_ANSWERED && leg->update_due)
 		(void)core_leg_update(leg);
+	if (leg->state == PBX_LEG_ANSWERED && leg->again_due)
+		core_leg_say_again(leg);
+}
+
+static void wake_later(struct core_leg *leg, uint64_t after_ms)
+{
+	(void)core_timer_stop(leg->update_timer);
+	(void)core_timer_start(core_self(), after_ms, 0, core_leg_on_update_timer, leg, &leg->update_timer);
 }
 
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms)
 {
 	leg->update_due = true;
-	(void)core_timer_stop(leg->update_timer);
-	(void)core_timer_start(core_self(), after_ms, 0, core_leg_on_update_timer, leg, &leg->update_timer);
+	wake_later(leg, after_ms);
+}
+
+/* Nothing is agreed anew, so a relayed call stays one. With DTLS the roles are: that is an offer like any other. */
+void core_leg_say_again(struct core_leg *leg)
+{
+	const struct core_stream_config config = core_leg_config(leg);
+	const struct core_media_desc said = core_leg_local(leg);
+
+	leg->again_due = false;
+	if (!leg->configured || config.t38.on || leg->fax_asked)
+		return;
+	if (config.own_dtls.hash != CORE_HASH_NONE) {
+		(void)core_leg_update(leg); /* refused: its next description tells */
+		return;
+	}
+	int err = leg->updating || leg->late_offer ? PBX_EBUSY : leg->driver->update(leg->dialog, &said);
+
+	leg->updating |= err == PBX_OK;
+	leg->again_due = err == PBX_EBUSY;
+	if (leg->again_due && !leg->updating && !leg->late_offer)
+		wake_later(leg, CORE_UPDATE_RETRY_MS);
 }
 
 int core_leg_update(struct core_leg *leg)
@@ -597,7 +655,7 @@ int core_leg_update(struct core_leg *leg)
 		err = leg->driver->update(leg->dialog, &offer);
 	if (err == PBX_OK) {
 		leg->updating = true;
-		leg->update_due = false;
+		leg->update_due = leg->again_due = false;
 		return PBX_OK;
 	}
 	(void)core_rest_keep(&leg->local, &before, sizeof before); /* it had its place there */
@@ -642,9 +700,13 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 void core_media_on_first_packet(core_stream stream)
 {
 	const struct core_leg *leg = core_leg_of_stream(stream);
+	struct core_stream_stats stats;
 
-	if (leg)
-		core_log(PBX_LOG_DEBUG, "calls", leg->call->id, "first_packet", "leg=%s", leg->id);
+	if (!leg)
+		return;
+	core_log(PBX_LOG_DEBUG, "calls", leg->call->id, "first_packet", "leg=%s", leg->id);
+	if (leg->state != PBX_LEG_ENDED && core_calls_settings()->media_started && core_media->stats(stream, &stats) == PBX_OK)
+		core_event_media(leg, &stats);
 }
 
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote)

@@ -6,7 +6,7 @@
 #include <pbx/directory.h>
 #include <pbx/music.h>
 
-#define MOST_KEY_MS 8000u /* longer ones are sent as long as that */
+#define MOST_KEY_MS 60000u /* longer ones are sent as long as that */
 #define KEY_GAP_MS 50u
 
 static uint64_t last_tag;
@@ -16,7 +16,7 @@ static bool goes_on(struct core_leg *leg, const struct core_play *play, uint32_t
 {
 	if (play->kind != CORE_PLAY_SOURCE || !leg->play_tag || !play->source.id || leg->play_source.id != play->source.id)
 		return false;
-	leg->play_inherited = false;
+	core_unpost(&leg->inherited);
 	leg->play_for = play_for;
 	return true;
 }
@@ -35,7 +35,7 @@ static int begin_play(struct core_leg *leg, struct core_play *play, uint32_t pla
 	leg->play_tag = play->tag;
 	leg->play_for = play_for;
 	leg->play_source = play->source;
-	leg->play_inherited = false;
+	core_unpost(&leg->inherited);
 	return PBX_OK;
 }
 
@@ -81,20 +81,31 @@ int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint
 	return begin_play(leg, &play, play_for);
 }
 
-static void stop_inherited(void *context, void *id)
+int core_leg_steer(struct core_leg *leg, uint32_t how, int32_t amount)
 {
-	struct core_leg *leg = core_leg_find((pbx_leg){ (uint64_t)(uintptr_t)id });
+	if (!leg->has_stream || !leg->play_tag)
+		return PBX_ESTATE;
+	return core_media->steer ? core_media->steer(leg->stream, leg->play_tag, how, amount) : PBX_ENOTSUP;
+}
 
-	(void)context;
-	if (leg && leg->play_inherited)
-		core_leg_stop_play(leg);
+int core_leg_played_so_far(const struct core_leg *leg, struct pbx_media_state *ret_state)
+{
+	if (!leg->has_stream || !leg->play_tag)
+		return PBX_ESTATE;
+	return core_media->played_so_far ? core_media->played_so_far(leg->stream, leg->play_tag, ret_state) : PBX_ENOTSUP;
+}
+
+static void stop_inherited(void *context)
+{
+	core_leg_stop_play(context);
 }
 
 void core_leg_leave_play(struct core_leg *leg)
 {
 	leg->play_for = 0;
-	leg->play_inherited = leg->play_tag && leg->play_source.id;
-	if (!leg->play_inherited || core_post(core_self(), stop_inherited, NULL, (void *)(uintptr_t)leg->handle.id, NULL) != PBX_OK)
+	if (leg->play_tag && leg->play_source.id)
+		core_post_node(core_self(), &leg->inherited, stop_inherited, leg);
+	else
 		core_leg_stop_play(leg);
 }
 
@@ -113,7 +124,7 @@ void core_leg_stop_play(struct core_leg *leg)
 	leg->play_tag = 0;
 	leg->play_for = 0;
 	leg->play_source.id = 0;
-	leg->play_inherited = false;
+	core_unpost(&leg->inherited);
 	if (leg->has_stream)
 		(void)core_media->stop(leg->stream);
 }
@@ -136,6 +147,17 @@ int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each
 	return PBX_OK;
 }
 
+int core_leg_send_flash(struct core_leg *leg)
+{
+	const char flash[] = { CORE_FLASH, '\0' };
+
+	if (!leg->has_stream)
+		return PBX_ESTATE;
+	if (core_leg_config(leg).digits != CORE_DIGITS_INFO)
+		return core_media->send_digits(leg->stream, flash, CORE_FLASH_MS, KEY_GAP_MS);
+	return leg->driver->send_digit ? leg->driver->send_digit(leg->dialog, CORE_FLASH, CORE_FLASH_MS) : PBX_ENOTSUP;
+}
+
 /* ---- what the workers tell ---- */
 
 static void play_is_over(struct core_leg *leg, uint32_t how)
@@ -144,7 +166,7 @@ static void play_is_over(struct core_leg *leg, uint32_t how)
 
 	leg->play_tag = 0;
 	leg->play_for = 0;
-	leg->play_inherited = false;
+	core_unpost(&leg->inherited);
 	if (play_for == CORE_PLAY_FOR_HOLD && leg->bridge) {
 		if (how != PBX_MEDIA_FAILED)
 			core_bridge_settle(leg->bridge); /* its source went away: perhaps there is another */
@@ -163,6 +185,14 @@ void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how)
 	if (leg->play_tag == tag)
 		play_is_over(leg, how);
 	core_collect_played(leg, tag, how); /* also of a prompt that something else has replaced */
+}
+
+void core_media_on_key_down(core_stream stream, char digit, uint32_t way)
+{
+	struct core_leg *leg = core_leg_of_stream(stream);
+
+	if (leg)
+		core_leg_key_down(leg, digit, way);
 }
 
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way)

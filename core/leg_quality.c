@@ -5,11 +5,11 @@
  * reports that it hears nothing of us, is told of by leg.audio_missing, and by leg.audio_back when that is over. A codec that may fall silent (DTX)
  * counts as missing only until it was heard first.
  */
+#include "address_text.h"
 #include "calls_inner.h"
 #include "calls_part.h"
 #include "overlap.h"
 #include "srtp_suites.h"
-#include "trace_rung.h"
 #include <pbx/quality.h>
 #include <strings.h>
 
@@ -22,7 +22,7 @@ static const char *address_text(const struct core_addr *addr, char text[64])
 {
 	text[0] = '\0';
 	if (addr->sa.sa_family != AF_UNSPEC)
-		core_trace_address(addr, text);
+		core_address_print(addr, text, 64);
 	return text;
 }
 
@@ -105,7 +105,8 @@ void core_leg_way(const struct core_leg *leg, const struct core_stream_stats *st
 					 .ptime_ms = stats->ptime_ms,
 					 .srtp = core_srtp_name(stats->suite),
 					 .local = address_text(&stats->local, local),
-					 .remote = address_text(&stats->remote, remote) };
+					 .remote = address_text(&stats->remote, remote),
+					 .transport = stats->remote.transport == CORE_BY_TCP ? "tcp" : "udp" };
 	CORE_TEXT(codec, stats->codec);
 	if (direction == PBX_FROM_PARTY)
 		look_from(stats, ret_way);

@@ -142,8 +142,8 @@ static int answer(pbx_leg handle)
 		return PBX_ENOENT;
 
 	int err = core_leg_answer(leg, NULL);
-	if (err == PBX_ENOTSUP && is_waiting(leg)) /* the same offer will not do better later */
-		core_leg_refuse(leg, 488, PBX_CAUSE_NOT_ACCEPTABLE, NULL);
+	if ((err == PBX_ENOTSUP || err == PBX_ENOSPC) && is_waiting(leg)) /* the same offer will not do better soon */
+		core_leg_refuse(leg, core_cause_to_sip(core_cause_of(err)), core_cause_of(err), NULL);
 	if (err == PBX_OK && leg->is_caller)
 		core_call_answered(leg->call, leg, leg->call->to_number, leg->call->to_name);
 	return err;
@@ -282,6 +282,50 @@ static int stop_media(pbx_leg handle)
 	return PBX_OK;
 }
 
+static int steer(pbx_leg handle, uint32_t how, int32_t amount)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_steer(leg, how, amount) : PBX_ENOENT;
+}
+
+static int pause_media(pbx_leg handle)
+{
+	return steer(handle, CORE_STEER_PAUSE, 0);
+}
+
+static int resume_media(pbx_leg handle)
+{
+	return steer(handle, CORE_STEER_RESUME, 0);
+}
+
+static int seek_media(pbx_leg handle, int32_t by_ms)
+{
+	return steer(handle, CORE_STEER_SEEK, by_ms);
+}
+
+static int set_volume(pbx_leg handle, int32_t gain_cdb)
+{
+	if (gain_cdb < PBX_MEDIA_LEAST_GAIN_CDB || gain_cdb > PBX_MEDIA_MOST_GAIN_CDB)
+		return PBX_EINVAL;
+	return steer(handle, CORE_STEER_GAIN, gain_cdb);
+}
+
+static int media_state(pbx_leg handle, struct pbx_media_state *ret_state)
+{
+	const struct core_leg *leg = core_leg_alive(handle);
+	struct pbx_media_state known;
+
+	if (!leg)
+		return PBX_ENOENT;
+	int err = core_leg_played_so_far(leg, &known);
+	if (err != PBX_OK)
+		return err;
+	known.size = (uint32_t)core_overlap(ret_state->size, sizeof known);
+	memcpy(ret_state, &known, known.size);
+	return PBX_OK;
+}
+
 static int echo(pbx_leg handle)
 {
 	struct core_leg *leg = core_leg_alive(handle);
@@ -298,6 +342,13 @@ static int send_digits(pbx_leg handle, const char *digits)
 	if (digits[strspn(digits, "0123456789*#ABCD")] != '\0')
 		return PBX_EINVAL;
 	return core_leg_send_digits(leg, digits, CORE_KEY_MS);
+}
+
+static int send_flash(pbx_leg handle)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	return leg ? core_leg_send_flash(leg) : PBX_ENOENT;
 }
 
 /* ---- timers, hold ---- */
@@ -421,6 +472,7 @@ static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
 		.remote_tag = "",
 		.withheld = leg->withheld,
 		.asserted_number = leg->asserted_number ? leg->asserted_number : "",
+		.record_wish = leg->record_wish,
 	};
 	if (leg->dialog && leg->driver->name_dialog && !leg->driver_knows && leg->state != PBX_LEG_ENDED)
 		leg->driver->name_dialog(leg->dialog, &known.protocol_id, &known.local_tag, &known.remote_tag);
@@ -568,6 +620,21 @@ static int set_focus(pbx_leg handle, bool on)
 	return PBX_OK;
 }
 
+static int set_recorded(pbx_leg handle, uint32_t recording)
+{
+	struct core_leg *leg = core_leg_alive(handle);
+
+	if (!leg)
+		return PBX_ENOENT;
+	if (recording < PBX_RECORDING_OFF || recording > PBX_RECORDING_PAUSED)
+		return PBX_EINVAL;
+	if (!leg->driver->set_recorded)
+		return PBX_ENOTSUP;
+	if (leg->driver->set_recorded(leg->dialog, (uint8_t)recording) && leg->state == PBX_LEG_ANSWERED)
+		core_leg_say_again(leg);
+	return PBX_OK;
+}
+
 static int collect(pbx_leg handle, const struct pbx_collect *wish, void *self)
 {
 	struct core_leg *leg = core_leg_alive(handle);
@@ -637,4 +704,11 @@ const struct pbx_calls core_calls_service = {
 	.collect = collect,
 	.stop_collect = stop_collect,
 	.set_focus = set_focus,
+	.set_recorded = set_recorded,
+	.pause_media = pause_media,
+	.resume_media = resume_media,
+	.seek_media = seek_media,
+	.set_volume = set_volume,
+	.media_state = media_state,
+	.send_flash = send_flash,
 };

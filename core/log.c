@@ -303,11 +303,6 @@ void core_log_call_id(pbx_call call, char ret_id[32])
 	(void)snprintf(ret_id, 32, "%s", id ? id : "");
 }
 
-const char *core_redact(struct core_redacted secret)
-{
-	return secret.text && secret.text[0] ? "(set)" : "(none)";
-}
-
 /* ---- where it goes ---- */
 
 static int open_file(const char *file)

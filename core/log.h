@@ -24,12 +24,6 @@ void core_log(uint32_t level, const char *owner, const char *call_id, const char
 void core_logv(uint32_t level, const char *owner, const char *call_id, const char *event, const char *format, va_list args);
 bool core_log_wanted(uint32_t level, const char *owner);
 
-/* A secret in a log line is of this type, and formatted by this: the text never gets there. */
-struct core_redacted {
-	const char *text;
-};
-const char *core_redact(struct core_redacted secret); /* "(set)" or "(none)" */
-
 /* Lines as they come (following) after the last `recent`: each(context, JSON line). [loop] */
 struct core_log_reader;
 struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const char *owner, void (*each)(void *context, const char *line),

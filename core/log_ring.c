@@ -31,13 +31,14 @@ static struct {
 	struct entry *entries;
 	uint32_t size;
 	uint64_t count; /* lines ever; line n is at n % size */
-	bool has_readers, posted;
+	bool has_readers;
+	struct core_post_node delivery;
 } ring = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static struct core_log_reader *readers; /* [loop] */
 static bool serving;                    /* [loop] */
 
-static void deliver(void *context, void *data);
+static void deliver(void *context);
 
 static void entry_clear(struct entry *entry)
 {
@@ -67,15 +68,10 @@ void core_ring_add(const struct core_log_line *line)
 	(void)pthread_mutex_lock(&ring.lock);
 	if (ring.size && entry_fill(&ring.entries[ring.count % ring.size], line) == PBX_OK)
 		ring.count++;
-	bool post = ring.has_readers && !ring.posted;
-	ring.posted |= post;
+	bool has_readers = ring.has_readers;
 	(void)pthread_mutex_unlock(&ring.lock);
-
-	if (post && core_post(core_self(), deliver, NULL, NULL, NULL) != PBX_OK) {
-		(void)pthread_mutex_lock(&ring.lock);
-		ring.posted = false;
-		(void)pthread_mutex_unlock(&ring.lock);
-	}
+	if (has_readers)
+		core_post_node(core_self(), &ring.delivery, deliver, NULL);
 }
 
 /* Moves the newest lines over; line numbers stay. */
@@ -110,7 +106,6 @@ void core_ring_fini(void)
 	ring.entries = NULL;
 	ring.size = 0;
 	ring.count = 0;
-	ring.posted = false;
 	(void)pthread_mutex_unlock(&ring.lock);
 }
 
@@ -171,13 +166,11 @@ static void bury_gone(void)
 	(void)pthread_mutex_unlock(&ring.lock);
 }
 
-static void deliver(void *context, void *data)
+static void deliver(void *context)
 {
 	(void)context;
-	(void)data;
 	(void)pthread_mutex_lock(&ring.lock);
 	uint64_t end = ring.count;
-	ring.posted = false;
 	(void)pthread_mutex_unlock(&ring.lock);
 
 	serving = true;
@@ -206,7 +199,7 @@ struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const c
 	struct core_log_reader *reader = calloc(1, sizeof *reader);
 	char *owner_copy = owner ? strdup(owner) : NULL;
 
-	if (!reader || (owner && !owner_copy) || core_post(core_self(), deliver, NULL, NULL, NULL) != PBX_OK) {
+	if (!reader || (owner && !owner_copy)) {
 		free(reader);
 		free(owner_copy);
 		return NULL;
@@ -217,6 +210,7 @@ struct core_log_reader *core_log_follow(uint32_t recent, uint32_t level, const c
 	rewind_by(reader, recent);
 	ring.has_readers = true;
 	(void)pthread_mutex_unlock(&ring.lock);
+	core_post_node(core_self(), &ring.delivery, deliver, NULL);
 	return reader;
 }
 

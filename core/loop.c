@@ -1,8 +1,8 @@
 /* core/loop.c - one round after the other: what was posted, timers that are due, libuv, then waiting
  *
  * libuv runs without waiting, when it has something to do; the wait is ours, on libuv's descriptor, or the SIP stack's
- * (core_loop_set_waiter), which polls that descriptor among its own. Other threads reach the loop through core_post alone: a short list under a mutex and a uv_async that ends the
- * wait. The clocks and the watchdog are in core/clock.c, the pool's jobs in core/work.c. */
+ * (core_loop_set_waiter), which polls that descriptor among its own. Other threads reach the loop by posts alone: a short list under a mutex
+ * and a uv_async that ends the wait. The clocks and the watchdog are in core/clock.c, the pool's jobs in core/work.c. */
 #include "loop.h"
 #include "io.h"
 #include "loop_internal.h"
@@ -16,17 +16,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* In the memory of its own that core_post asks for. */
 struct post {
-	struct post *next;
-	struct pbx_host *owner;
+	struct core_post_node node;
 	void (*fn)(void *context, void *data);
 	void *context, *data;
 	void (*drop)(void *data);
-	bool is_reserved; /* goes back to the reserve */
 };
 
 struct queue {
-	struct post *first, **end;
+	struct core_post_node *first, **end;
 };
 
 static struct {
@@ -57,98 +56,93 @@ uv_loop_t *core_loop_uv(void)
 	return &loop.uv;
 }
 
+void core_loop_wake(void)
+{
+	(void)uv_async_send(&loop.wake); /* fails only when it is being closed, and then nobody is there to wake it */
+}
+
 /* ---- posts ---- */
 
-static void queue_add(struct queue *queue, struct post *post)
+static void queue_add(struct queue *queue, struct core_post_node *node)
 {
-	post->next = NULL;
-	*(queue->first ? queue->end : &queue->first) = post;
-	queue->end = &post->next;
+	node->next = NULL;
+	*(queue->first ? queue->end : &queue->first) = node;
+	queue->end = &node->next;
 }
 
-static struct post *queue_take(struct queue *queue)
+static struct core_post_node *queue_take(struct queue *queue)
 {
-	struct post *post = queue->first;
+	struct core_post_node *node = queue->first;
 
-	if (post)
-		queue->first = post->next;
-	return post;
+	if (node)
+		queue->first = node->next;
+	return node;
 }
 
-/* ---- the reserve: as many posts as last words may be said at once ---- */
-
-static struct {
-	struct queue posts;
-	uint32_t here, out, wanted;
-} reserve;
-
-static void reserve_shrink(void)
+static void queue_remove(struct queue *queue, const struct core_post_node *node)
 {
-	for (; reserve.here && reserve.here + reserve.out > reserve.wanted; reserve.here--)
-		free(queue_take(&reserve.posts));
-}
+	struct core_post_node **at = &queue->first;
 
-static void post_free(struct post *post)
-{
-	if (!post->is_reserved) {
-		free(post);
+	while (*at && *at != node)
+		at = &(*at)->next;
+	if (!*at)
 		return;
-	}
-	reserve.out--;
-	reserve.here++;
-	queue_add(&reserve.posts, post);
-	reserve_shrink();
+	*at = node->next;
+	if (!*at)
+		queue->end = at;
 }
 
-int core_posts_reserve(uint32_t count)
-{
-	core_assert_loop();
-	for (uint32_t i = 0; i < count; i++) {
-		struct post *post = malloc(sizeof *post);
-
-		if (!post) {
-			core_posts_release(i);
-			return PBX_ENOMEM;
-		}
-		queue_add(&reserve.posts, post);
-		reserve.here++;
-		reserve.wanted++;
-	}
-	return PBX_OK;
-}
-
-void core_posts_release(uint32_t count)
-{
-	core_assert_loop();
-	assert(count <= reserve.wanted);
-	reserve.wanted -= count;
-	reserve_shrink();
-}
-
-static void post_add(struct post *post)
+/* False: the loop is closed. */
+static bool add(const struct core_post_node *as, struct core_post_node *node)
 {
 	(void)pthread_mutex_lock(&posted_lock);
-	queue_add(&posted, post);
+	bool open = atomic_load(&is_open);
+	if (open && !node->waits) {
+		if (!posted.first && !core_is_loop()) /* the loop's own thread is awake, and looks before it waits */
+			core_loop_wake();
+		*node = *as;
+		node->waits = true;
+		queue_add(&posted, node);
+	}
+	(void)pthread_mutex_unlock(&posted_lock);
+	return open;
+}
+
+void core_post_node(struct pbx_host *owner, struct core_post_node *node, void (*fn)(void *context), void *context)
+{
+	const struct core_post_node as = { .owner = owner ? owner : core_self(), .fn = fn, .context = context };
+
+	(void)add(&as, node); /* when it is closed, nobody is left to be told */
+}
+
+void core_unpost(struct core_post_node *node)
+{
+	core_assert_loop();
+	(void)pthread_mutex_lock(&posted_lock);
+	if (node->waits) {
+		queue_remove(&loop.batch, node);
+		queue_remove(&posted, node);
+		node->waits = false;
+	}
 	(void)pthread_mutex_unlock(&posted_lock);
 }
 
-void core_post_reserved(void (*fn)(void *context, void *data), void *context, void *data)
+static void on_post(void *context)
 {
-	struct post *post = malloc(sizeof *post);
-	bool is_reserved = !post;
+	struct post *post = context;
 
-	core_assert_loop();
-	if (is_reserved) {
-		assert(reserve.here);
-		post = queue_take(&reserve.posts);
-		reserve.here--;
-		reserve.out++;
-	}
-	*post = (struct post){ .owner = core_self(), .fn = fn, .context = context, .data = data, .is_reserved = is_reserved };
-	post_add(post);
+	post->fn(post->context, post->data);
+	free(post);
 }
 
-/* ---- posting ---- */
+static void drop_post(void *context)
+{
+	struct post *post = context;
+
+	if (post->drop)
+		post->drop(post->data);
+	free(post);
+}
 
 int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), void *context, void *data, void (*drop)(void *data))
 {
@@ -156,49 +150,54 @@ int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), voi
 
 	if (!post)
 		return PBX_ENOMEM;
-	*post = (struct post){ .owner = owner ? owner : core_self(), .fn = fn, .context = context, .data = data, .drop = drop };
+	const struct core_post_node as = { .owner = owner ? owner : core_self(), .fn = on_post, .drop = drop_post, .context = post };
 
+	*post = (struct post){ .fn = fn, .context = context, .data = data, .drop = drop };
+	if (add(&as, &post->node))
+		return PBX_OK;
+	free(post);
+	return PBX_ESTATE;
+}
+
+/* As it was asked for: from here on it may be asked for again, by any thread. False: the queue is empty. */
+static bool take(struct queue *queue, struct core_post_node *ret_post)
+{
 	(void)pthread_mutex_lock(&posted_lock);
-	bool open = atomic_load(&is_open);
-	if (open) {
-		if (!posted.first && !core_is_loop())    /* the loop's own thread is awake, and looks before it waits */
-			(void)uv_async_send(&loop.wake); /* fails only when it is being closed, which is_open excludes */
-		queue_add(&posted, post);
+	struct core_post_node *node = queue_take(queue);
+	if (node) {
+		*ret_post = *node;
+		node->waits = false;
 	}
 	(void)pthread_mutex_unlock(&posted_lock);
-
-	if (!open)
-		free(post);
-	return open ? PBX_OK : PBX_ESTATE;
+	return node;
 }
 
-static void post_drop(struct post *post)
+static void drop(const struct core_post_node *post)
 {
 	if (post->drop)
-		post->drop(post->data);
-	post_free(post);
+		post->drop(post->context);
 }
 
-static void post_run(struct post *post)
+static void run(const struct core_post_node *post)
 {
-	if (core_owner_of(post->owner)->stopped) {
-		post_drop(post);
-		return;
-	}
-	CORE_INTO(post->owner, post->fn(post->context, post->data));
-	post_free(post);
+	if (core_owner_of(post->owner)->stopped)
+		drop(post);
+	else
+		CORE_INTO(post->owner, post->fn(post->context));
 }
 
 /* What a callback posts runs in the next round, so that the rest of the world gets its turn. */
 static void run_posts(void)
 {
+	struct core_post_node post;
+
 	(void)pthread_mutex_lock(&posted_lock);
 	loop.batch = posted;
 	posted.first = NULL;
 	(void)pthread_mutex_unlock(&posted_lock);
 
-	for (struct post *post; (post = queue_take(&loop.batch));)
-		post_run(post);
+	while (take(&loop.batch, &post))
+		run(&post);
 }
 
 static bool has_posts(void)
@@ -214,22 +213,23 @@ static void sort_out(struct queue *from, const struct pbx_host *owner, struct qu
 {
 	struct queue kept = { 0 };
 
-	for (struct post *post; (post = queue_take(from));)
-		queue_add(!owner || post->owner == owner ? to : &kept, post);
+	for (struct core_post_node *node; (node = queue_take(from));)
+		queue_add(!owner || node->owner == owner ? to : &kept, node);
 	*from = kept;
 }
 
 void core_posts_drop(struct pbx_host *owner)
 {
 	struct queue dropped = { 0 };
+	struct core_post_node post;
 
-	sort_out(&loop.batch, owner, &dropped);
 	(void)pthread_mutex_lock(&posted_lock);
+	sort_out(&loop.batch, owner, &dropped);
 	sort_out(&posted, owner, &dropped);
 	(void)pthread_mutex_unlock(&posted_lock);
 
-	for (struct post *post; (post = queue_take(&dropped));)
-		post_drop(post);
+	while (take(&dropped, &post))
+		drop(&post);
 }
 
 /* ---- rounds ---- */
@@ -332,7 +332,7 @@ void core_loop_stop(void)
 	atomic_store(&stopping, true);
 	(void)pthread_mutex_lock(&posted_lock);
 	if (atomic_load(&is_open))
-		(void)uv_async_send(&loop.wake); /* as above */
+		core_loop_wake();
 	(void)pthread_mutex_unlock(&posted_lock);
 }
 

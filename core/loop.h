@@ -12,6 +12,7 @@ void core_loop_fini(void);              /* runs what closes handles, then frees;
 uv_loop_t *core_loop_uv(void);
 int core_loop_run(void);             /* until core_loop_stop; [loop] */
 void core_loop_stop(void);           /* [any] */
+void core_loop_wake(void);           /* there is something for the next round; without a lock. [any], as long as the loop is there */
 void core_loop_step(void);           /* one round without waiting: tests */
 void core_loop_pass_ms(uint64_t ms); /* virtual clock only: moves it, firing each timer at its own time, and settles in between */
 void core_loop_settle(void);         /* rounds until nothing is ready, posted, at work in the pool or in the store */
@@ -27,14 +28,26 @@ uint64_t core_now_ms(void);      /* monotonic, as of this round; [loop] */
 uint64_t core_now_us(void);      /* monotonic, exact; [any] */
 int64_t core_wall_us(void);      /* UTC; [any]. Follows the virtual clock in tests */
 void core_ulid(char ret_id[27]); /* rising; [loop] */
+#define CORE_ULID_SIZE 27u
+/* Legs and records are called after their call, CALL-n: the call's id then; anything else is itself. [any] */
+const char *core_ulid_of(const char *id, char ret_ulid[CORE_ULID_SIZE]);
 
 /* Runs fn(owner's instance or context, data) on the loop after the current callback. [any] */
 int core_post(struct pbx_host *owner, void (*fn)(void *context, void *data), void *context, void *data, void (*drop)(void *data));
-/* The same for what must not fail for want of memory: a last word. Somebody has reserved it before, and one reservation serves any number of posts,
- * one at a time. [loop] */
-void core_post_reserved(void (*fn)(void *context, void *data), void *context, void *data);
-int core_posts_reserve(uint32_t count); /* PBX_OK, PBX_ENOMEM */
-void core_posts_release(uint32_t count);
+/* The same for what must not fail for want of memory: the node, all zero at first, is a part of what is told of, or static. It is one post:
+ * asked for again while it waits, it runs once, as it was asked for first. fn may ask for it again, or free it; until fn has begun it stays
+ * where it is. Nobody is told when the loop is closed or the owner has been stopped. [any] */
+struct core_post_node {
+	struct core_post_node *next; /* all of it the loop's */
+	struct pbx_host *owner;
+	void (*fn)(void *context);
+	void (*drop)(void *context);
+	void *context;
+	bool waits;
+};
+void core_post_node(struct pbx_host *owner, struct core_post_node *node, void (*fn)(void *context), void *context);
+void core_unpost(struct core_post_node *node); /* if it waits, it does no more; [loop] */
+
 /* work(job) in the pool, then done(context, job, status) on the loop. [loop] */
 int core_work(struct pbx_host *owner, pbx_work_fn work, void (*done)(void *context, void *job, int status), void *context, void *job);
 

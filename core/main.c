@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "parts.h"
+#include "program.h"
 #include "request.h"
 #include "schema.h"
 #include "secrets.h"
@@ -112,10 +113,11 @@ static int exit_code = EX_OK;
 static uint32_t stop_signals;
 static bool ready;
 static pbx_timer watchdog, pruning;
+static struct core_post_node failing;
 
-static void stop_plugins(void *self, void *data)
+static void stop_plugins(void *context)
 {
-	(void)self, (void)data;
+	(void)context;
 	core_host_stop_all(on_plugins_stopped, NULL); /* whoever runs already gives back what it has */
 }
 
@@ -124,8 +126,7 @@ static void fail(int code, const char *event, const char *text)
 {
 	core_log(PBX_LOG_ERROR, "core", NULL, event, "%s", text);
 	exit_code = code;
-	if (core_post(core_self(), stop_plugins, NULL, NULL, NULL) != PBX_OK)
-		core_loop_stop();
+	core_post_node(core_self(), &failing, stop_plugins, NULL);
 }
 
 /* ---- settings and log ----------------------------------------------------------------- */
@@ -402,6 +403,7 @@ static void open_doors(void *context)
 static void on_api_ready(void *context)
 {
 	const struct server_settings *server = core_settings_get("server");
+	struct core_loop_stats starting; /* nobody waited for us yet: how long its callbacks took is no stall */
 	struct pbx_diag diag = { 0 };
 
 	(void)context;
@@ -412,6 +414,7 @@ static void on_api_ready(void *context)
 		return;
 	}
 	ready = true;
+	core_loop_take_stats(&starting);
 	(void)core_timer_start(core_self(), 60000, 3600000, prune_events, NULL, &pruning);
 	core_log(PBX_LOG_NOTICE, "core", NULL, "ready", "version=" PBX_VERSION " control=%s/pbxd.sock", server->run_dir);
 	core_notify("READY=1");
@@ -470,6 +473,7 @@ static int run(const char *file)
 		return EX_CONFIG;
 	}
 	watch_signals();
+	core_programs_init();
 	if (core_requests_init() != PBX_OK || core_metrics_init() != PBX_OK || core_bus_init() != PBX_OK || core_host_init() != PBX_OK ||
 	    core_calls_init() != PBX_OK)
 		return EX_SOFTWARE;
@@ -483,6 +487,7 @@ static int run(const char *file)
 	core_control_stop();
 	core_calls_fini();
 	core_host_fini();
+	core_programs_fini();
 	core_fetch_fini();
 	core_bus_flush();
 	core_store_fini(10000);

@@ -8,7 +8,13 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+/* Not a key, and told like one: a hook flash (RFC 4733 event 16). */
+#define CORE_FLASH '!'
+
 #define CORE_MOST_CODECS 24
+
+#define CORE_BY_UDP 0u
+#define CORE_BY_TCP 1u /* a connection of ICE (RFC 6544); everything else in media is UDP */
 
 struct core_addr {
 	union {
@@ -16,6 +22,7 @@ struct core_addr {
 		struct sockaddr_in in4;
 		struct sockaddr_in6 in6;
 	};
+	uint32_t transport; /* CORE_BY_…; told in media only. No padding: addresses are compared as memory */
 };
 
 struct core_codec {
@@ -63,7 +70,7 @@ struct core_crypto {
 #define CORE_CANDIDATE_SERVER_REFLEXIVE 2u
 #define CORE_CANDIDATE_RELAYED 3u
 
-/* Where its describer may be reached by UDP. */
+/* Where its describer may be reached: by datagrams, or one of ours by a connection that the peer opens. */
 struct core_candidate {
 	struct core_addr addr;
 	uint32_t priority;
@@ -111,6 +118,12 @@ struct core_t38 {
 	uint32_t max_bit_rate, max_buffer, max_datagram; /* 0: not told */
 };
 
+/* RFC 7866 6: what becomes of what its describer hears (a=record), and what it would have become of what it says (a=recordpref). */
+#define CORE_RECORD_OFF 1u /* 0: not told */
+#define CORE_RECORD_ON 2u
+#define CORE_RECORD_PAUSED 3u
+#define CORE_RECORD_AS_YOU_LIKE 4u /* a=recordpref:nopreference */
+
 #define CORE_SEND 1u
 #define CORE_RECV 2u /* directions as the describer sees them: sendonly is CORE_SEND */
 
@@ -121,6 +134,7 @@ struct core_media_desc {
 	bool rtcp_mux;
 	bool rtcp_rsize;      /* RFC 5506: RTCP need not be a compound */
 	uint8_t xr;           /* CORE_XR_… */
+	uint8_t level_id;     /* number of the header extension that tells how loud a packet is (RFC 6464); 0: none */
 	bool secure;          /* RTP/SAVP…: without SRTP there is no stream. Else cryptos may be ignored (RFC 8643) */
 	uint8_t crypto_count; /* in order of preference; of an answer: one, or none */
 	struct core_crypto cryptos[CORE_MOST_CRYPTOS];
@@ -132,5 +146,6 @@ struct core_media_desc {
 	uint16_t ptime_ms, maxptime_ms; /* 0: not told */
 	uint8_t codec_count;            /* in order of preference; telephone-event and CN among them */
 	struct core_codec codecs[CORE_MOST_CODECS];
-	struct core_t38 t38; /* .on: the line is an image's, and has no codecs */
+	struct core_t38 t38;         /* .on: the line is an image's, and has no codecs */
+	uint8_t record, record_wish; /* CORE_RECORD_… */
 };

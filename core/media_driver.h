@@ -3,7 +3,9 @@
  * A stream is one leg's RTP association: its sockets, its own SSRC, sequence and timestamps, its statistics. Commands go to the stream's
  * worker when the callback that gave them is over and take effect in order; what happens comes back as core_media_on_… on the loop. */
 #pragma once
+#include <pbx/calls.h>
 #include <pbx/fax.h>
+#include <pbx/fork.h>
 #include <pbx/media.h>
 #include <pbx/quality.h>
 #include <pbx/detect.h>
@@ -27,10 +29,12 @@ struct core_stream_config {
 	struct core_addr rtp, rtcp; /* the peer, as SDP says; AF_UNSPEC: send nothing until it is learned */
 	bool rtcp_mux;
 	uint8_t xr;        /* CORE_XR_… that the peer wants to be told */
+	uint8_t level_id;  /* header extension in which both tell how loud a packet is (RFC 6464); 0: none */
 	uint8_t direction; /* ours: CORE_SEND we may send, CORE_RECV we accept */
 	uint8_t codec_count;
 	uint8_t receive_types[CORE_MOST_CODECS]; /* payload type of codecs[i] in what arrives (the same unless the peer renumbered) */
 	uint8_t dtmf_type, dtmf_receive_type;    /* telephone-event; 0: not agreed */
+	bool flashes;                            /* the peer takes a hook flash as an event, too */
 	uint8_t digits;                          /* CORE_DIGITS_…: the way of keys to it; tones are listened to as well */
 	uint8_t dscp;                            /* of what we send, 1 to 63; 0: as media.dscp says */
 	uint16_t ptime_ms;                       /* of what we send */
@@ -67,15 +71,16 @@ struct core_voip {
 
 struct core_stream_stats {
 	uint64_t packets_in, bytes_in, packets_out, bytes_out, lost, foreign, malformed, late;
-	uint64_t forged;                   /* SRTP packets that did not authenticate, or came twice */
-	uint64_t dropped;                  /* datagrams that the kernel dropped because we were late to read them, RTCP among them */
-	uint64_t by_kernel;                /* of packets_in: relayed by the program in the kernel (media.kernel_relay) */
-	bool in_kernel;                    /* what arrives is relayed there now */
-	uint8_t suite;                     /* CORE_SRTP_… */
+	uint64_t forged;    /* SRTP packets that did not authenticate, or came twice */
+	uint64_t unsent;    /* packets that a peer's connection had no room for: it reads too slowly, or the way is too narrow */
+	uint64_t dropped;   /* datagrams that the kernel dropped because we were late to read them, RTCP among them */
+	uint64_t by_kernel; /* of packets_in: relayed by the program in the kernel (media.kernel_relay) */
+	bool in_kernel;     /* what arrives is relayed there now */
+	uint8_t suite;      /* CORE_SRTP_… */
 	uint32_t jitter_us, round_trip_us; /* RFC 3550; 0: not known */
 	char codec[20];
-	bool transcoded; /* between it and the peer it has, or had last, samples are decoded and encoded anew */
-	struct core_addr local, remote;
+	bool transcoded;                /* between it and the peer it has, or had last, samples are decoded and encoded anew */
+	struct core_addr local, remote; /* remote.transport: by datagrams, or by a connection of the peer's */
 	uint32_t worker, receive_ssrc, send_ssrc;
 	uint64_t last_packet_at_ms;
 
@@ -89,6 +94,9 @@ struct core_stream_stats {
 	/* Where it is decoded: sound made up for what did not come, and the jitter buffer's delay as it should be, and at most. */
 	uint64_t concealed_ms;
 	uint32_t buffer_target_us, most_buffer_us;
+
+	bool tells_level;   /* the peer says how loud its packets are (RFC 6464) */
+	int32_t level_dbov; /* the loudest of the last second in which some came */
 
 	/* How what we send arrives, as the peer's reports say. reported_at_ms 0: it has said nothing yet. */
 	uint64_t reported_at_ms, reported_packets; /* when, and how many we had sent by then */
@@ -127,6 +135,12 @@ struct core_play {
 	const char *language; /* of the prompts; "": the default's */
 };
 
+/* What is done to a FILE on its way. */
+#define CORE_STEER_PAUSE 1u
+#define CORE_STEER_RESUME 2u
+#define CORE_STEER_SEEK 3u /* amount: ms, back when negative */
+#define CORE_STEER_GAIN 4u /* amount: hundredths of a decibel */
+
 /* A mix: streams that hear each other's sum. */
 typedef struct core_mix {
 	uint64_t id;
@@ -156,7 +170,7 @@ struct core_filter {
 
 struct core_media_driver {
 	/* Takes ports and a worker: streams of one group (a call) share a worker. ret_local: what SDP shall say. family AF_INET or AF_INET6: what
-	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports left), PBX_ENOMEM, PBX_EIO. */
+	 * the peer speaks. PBX_OK, PBX_ENOSPC (no ports or descriptors left), PBX_ENOMEM, PBX_EIO. */
 	int (*open)(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local);
 	int (*configure)(core_stream stream, const struct core_stream_config *config);
 	/* From here on what one sends the other hears: packet by packet when the codec agrees, transcoded when not. On another worker, b moves to a's.
@@ -166,7 +180,7 @@ struct core_media_driver {
 	/* Plays towards the peer; what played before is replaced without a gap (its on_play_done says STOPPED). */
 	int (*play)(core_stream stream, const struct core_play *play);
 	int (*stop)(core_stream stream);
-	/* Digits as RFC 4733 events, or as tones where those are the way. PBX_ENOTSUP: neither. */
+	/* Digits as RFC 4733 events, or as tones where those are the way; CORE_FLASH alone, as an event. PBX_ENOTSUP: not this way. */
 	int (*send_digits)(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms);
 	/* A held stream has its own time-out (media.hold_timeout_s). */
 	int (*set_held)(core_stream stream, bool held);
@@ -231,8 +245,8 @@ struct core_media_driver {
 			      void *self);
 	/* The stream's party has typed a key, however it came. */
 	void (*record_key)(core_stream stream, char key);
-	/* What the party says from now on is silence in recordings of the stream, those that begin meanwhile included; off: from a second later on it
-	 * is heard again, for a key that is held may still sound. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
+	/* What the party says from now on is silence in recordings of the stream, those that begin meanwhile included, and left out of its forks; off:
+	 * from a second later on it is heard again, for a key that is held may still sound. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
 	int (*record_mask)(core_stream stream, bool on);
 	/* What streams' sockets are bound to: an address of ours, or 0.0.0.0 or :: for all of them. True: what open() says is another's, in front of a NAT. NULL:
 	 * what open() says is for everybody. */
@@ -258,6 +272,14 @@ struct core_media_driver {
 	int (*detect_start)(struct pbx_host *owner, core_stream stream, const struct pbx_detect_spec *spec,
 			    const struct pbx_detect_watcher *watcher, void *self, pbx_detection *ret_detection);
 	int (*detect_stop)(pbx_detection detection);
+	/* As pbx/fork.h, with specs, targets and watchers of today's size, and states as they come; leg is for its state alone. */
+	int (*fork_open)(struct pbx_host *owner, core_stream stream, pbx_leg leg, const struct pbx_fork_spec *spec,
+			 const struct pbx_fork_watcher *watcher, void *self, pbx_fork *ret_fork);
+	int (*fork_local)(pbx_fork fork, struct pbx_fork_local *ret_local); /* all of it but size */
+	int (*fork_aim)(pbx_fork fork, const struct pbx_fork_target *target);
+	int (*fork_state)(pbx_fork fork, struct pbx_fork_state *ret_state); /* all of it but size */
+	int (*fork_adopt)(struct pbx_host *owner, pbx_fork fork, const struct pbx_fork_watcher *watcher, void *self);
+	int (*fork_close)(pbx_fork fork);
 
 	/* ---- fax; NULL where media cannot ---- */
 
@@ -267,6 +289,16 @@ struct core_media_driver {
 	int (*fax_stop)(pbx_fax fax);
 	int (*fax_pages)(pbx_fax fax, uint32_t *ret_pages);
 	bool (*fax_ends_at)(core_stream stream); /* it sends or receives a fax of ours */
+
+	/* ---- what plays, on its way; NULL where media cannot ---- */
+
+	/* The FILE with that tag, heard or still being read. PBX_OK, PBX_ENOENT, PBX_ESTATE (it is over, or no FILE), PBX_ENOMEM. */
+	int (*steer)(core_stream stream, uint64_t tag, uint32_t how, int32_t amount);
+	int (*played_so_far)(core_stream stream, uint64_t tag, struct pbx_media_state *ret_state); /* all of it but size */
+
+	/* Descriptions of the stream have this name from now on. A peer that connects (CORE_BY_TCP) may come by it before its own description does. PBX_OK,
+	 * PBX_ENOENT, PBX_ENOMEM. NULL: nobody connects. */
+	int (*ice_named)(core_stream stream, const struct core_ice_name *name);
 };
 
 void core_media_set_driver(const struct core_media_driver *driver);
@@ -274,6 +306,7 @@ void core_media_set_driver(const struct core_media_driver *driver);
 /* From the workers, on the loop. Stale streams are ignored. */
 void core_media_on_play_done(core_stream stream, uint64_t tag, uint32_t how);                 /* PBX_MEDIA_FINISHED, STOPPED, FAILED */
 void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, uint32_t way); /* CORE_DIGITS_EVENTS, _TONES */
+void core_media_on_key_down(core_stream stream, char digit, uint32_t way);                    /* on_digit follows at its end */
 void core_media_on_silence(core_stream stream, uint32_t for_ms);                              /* media.timeout_s without a packet */
 void core_media_on_first_packet(core_stream stream);
 void core_media_on_mix_speaker(core_stream stream);

@@ -238,7 +238,7 @@ static struct pbx_metric read_row(const struct pbx_table *table, uint32_t index)
 	return metric;
 }
 
-int core_metrics_declare(struct pbx_host *owner, const struct pbx_table *metrics)
+int core_metrics_declare(struct pbx_host *owner, const struct pbx_table *metrics, struct pbx_diag *diag)
 {
 	assert(owner);
 	struct declared *set = calloc(1, sizeof *set + metrics->count * sizeof set->families[0]);
@@ -251,6 +251,11 @@ int core_metrics_declare(struct pbx_host *owner, const struct pbx_table *metrics
 		int err = metric.name ? get_family(&metric, &set->families[i]) : PBX_EINVAL;
 
 		if (err != PBX_OK) {
+			pbx_diag_set(diag, NULL,
+				     err == PBX_EEXIST   ? "its metric \"%s\" is there already, of another kind or with other labels"
+				     : err == PBX_EINVAL ? "its metric \"%s\" has a name, kind, labels or buckets that are none"
+							 : "its metric \"%s\" finds no memory",
+				     metric.name ? metric.name : "");
 			declared_free(set);
 			return err;
 		}

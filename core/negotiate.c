@@ -4,9 +4,11 @@
  * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead.
  * Keys are negotiate_keys.c's, ICE is negotiate_ice.c's. */
 #include "calls.h"
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#define FLASH_EVENT 16u
 #define DYNAMIC_LEAST 96u
 #define DYNAMIC_MOST 127u
 #define PTIME_DEFAULT_MS 20u
@@ -100,13 +102,43 @@ static void offer_add(struct core_media_desc *offer, struct numbers *numbers, co
 	added->payload_type = number_take(numbers, codec->payload_type);
 }
 
-/* One place is kept for telephone-event: a caller with a long list must not lose its keys. */
-static void offer_add_all(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codecs, uint8_t count,
-			  bool companions)
+static uint8_t count_speech(const struct core_codec *codecs, uint8_t count)
+{
+	uint8_t speech = 0;
+
+	for (uint8_t i = 0; i < count; i++)
+		if (!is_companion(&codecs[i]))
+			speech++;
+	return speech;
+}
+
+static void offer_add_companions(struct core_media_desc *offer, struct numbers *numbers, const struct core_codec *codecs, uint8_t count)
 {
 	for (uint8_t i = 0; i < count; i++)
-		if (is_companion(&codecs[i]) == companions && (companions || offer->codec_count < CORE_MOST_CODECS - 1))
+		if (is_companion(&codecs[i]))
 			offer_add(offer, numbers, &codecs[i]);
+}
+
+/* One place is kept for telephone-event and one for each codec of ours: a caller with a long list must not lose its keys, nor who could speak with it. */
+static void offer_add_speech(struct core_media_desc *offer, struct numbers *numbers, const struct core_media_desc *wanted,
+			     const struct core_codec *own, uint8_t own_count)
+{
+	uint8_t ours = count_speech(own, own_count), strangers = ours < CORE_MOST_CODECS ? (uint8_t)(CORE_MOST_CODECS - 1 - ours) : 0;
+
+	for (uint8_t i = 0; wanted && i < wanted->codec_count && offer->codec_count < CORE_MOST_CODECS - 1; i++) {
+		const struct core_codec *codec = &wanted->codecs[i];
+		bool is_stranger = !find_codec(own, own_count, codec);
+		uint8_t before = offer->codec_count;
+
+		if (is_companion(codec) || (is_stranger && strangers == 0))
+			continue;
+		offer_add(offer, numbers, codec);
+		if (is_stranger && offer->codec_count > before)
+			strangers--;
+	}
+	for (uint8_t i = 0; i < own_count && offer->codec_count < CORE_MOST_CODECS - 1; i++)
+		if (!is_companion(&own[i]))
+			offer_add(offer, numbers, &own[i]);
 }
 
 void core_offer_make(const struct core_media_desc *wanted, const struct core_codec *own, uint8_t own_count, const struct core_addr *local,
@@ -116,11 +148,10 @@ void core_offer_make(const struct core_media_desc *wanted, const struct core_cod
 	struct numbers numbers = { { false } };
 	bool has_wanted = wanted && wanted->present;
 
-	for (uint32_t pass = 0; pass < 2; pass++) {
-		if (has_wanted)
-			offer_add_all(&offer, &numbers, wanted->codecs, wanted->codec_count, pass == 1);
-		offer_add_all(&offer, &numbers, own, own_count, pass == 1);
-	}
+	offer_add_speech(&offer, &numbers, has_wanted ? wanted : NULL, own, own_count);
+	if (has_wanted)
+		offer_add_companions(&offer, &numbers, wanted->codecs, wanted->codec_count);
+	offer_add_companions(&offer, &numbers, own, own_count);
 	if (has_wanted) {
 		offer.ptime_ms = wanted->ptime_ms;
 		offer.maxptime_ms = wanted->maxptime_ms;
@@ -145,12 +176,27 @@ static void config_begin(struct core_stream_config *config, const struct core_me
 		config->ptime_ms = peer->maxptime_ms;
 }
 
+/* "0-15,16": whether the peer's list of events has the hook flash. None: the sixteen keys alone (RFC 4733 2.4.1). */
+static bool takes_flash(const char *events)
+{
+	while (*events) {
+		char *end;
+		unsigned long first = strtoul(events, &end, 10), last = *end == '-' ? strtoul(end + 1, &end, 10) : first;
+
+		if (first <= FLASH_EVENT && FLASH_EVENT <= last && end != events)
+			return true;
+		events = *end ? end + 1 : end;
+	}
+	return false;
+}
+
 static void config_add(struct core_stream_config *config, const struct core_codec *codec, uint8_t send_type, uint8_t receive_type)
 {
 	if (is_events(codec)) {
 		if (!config->dtmf_type) {
 			config->dtmf_type = send_type;
 			config->dtmf_receive_type = receive_type;
+			config->flashes = takes_flash(codec->fmtp);
 		}
 		return;
 	}
@@ -206,6 +252,7 @@ int core_answer_make(const struct core_media_desc *offer, const struct core_code
 		return PBX_ENOTSUP;
 
 	answer_add_all(&answer, &config, offer, may, may_count, true);
+	answer.level_id = config.level_id = offer->tls ? offer->level_id : 0;
 	*ret_answer = answer;
 	*ret_config = config;
 	return PBX_OK;
@@ -234,6 +281,7 @@ int core_answer_apply(const struct core_media_desc *offer, const struct core_med
 	if (!has_speech)
 		return PBX_ENOTSUP;
 
+	config.level_id = answer->level_id == offer->level_id ? answer->level_id : 0; /* an answer keeps the number (RFC 8285 6) */
 	*ret_config = config;
 	return PBX_OK;
 }

@@ -37,22 +37,25 @@ bool core_ice_same(const struct core_ice_name *a, const struct core_ice_name *b)
 	return strcmp(a->ufrag, b->ufrag) == 0 && strcmp(a->pwd, b->pwd) == 0;
 }
 
-/* Where RTP and RTCP share a port, there is one component (RFC 5761 5.1.3). */
-static void keep_one_component(struct core_ice *ice)
+/* Where RTP and RTCP share a port, there is one component (RFC 5761 5.1.3). Where they do not, connections are left out: all of them come to one port, and
+ * nothing in a check tells which component it is about. */
+static void keep_what_fits(struct core_ice *ice, bool shares)
 {
 	uint8_t kept = 0;
 
-	for (uint8_t i = 0; i < ice->candidate_count; i++)
-		if (ice->candidates[i].component == 1)
-			ice->candidates[kept++] = ice->candidates[i];
+	for (uint8_t i = 0; i < ice->candidate_count; i++) {
+		const struct core_candidate *candidate = &ice->candidates[i];
+
+		if (shares ? candidate->component == 1 : candidate->addr.transport == CORE_BY_UDP)
+			ice->candidates[kept++] = *candidate;
+	}
 	ice->candidate_count = kept;
 }
 
 void core_ice_offer(const struct core_ice *own, bool must_share, struct core_media_desc *offer)
 {
 	offer->ice = *own;
-	if (must_share)
-		keep_one_component(&offer->ice);
+	keep_what_fits(&offer->ice, must_share);
 }
 
 static void agree(const struct core_ice *own, const struct core_ice *peer, bool we_offered, const struct core_stream_config *before,
@@ -78,8 +81,7 @@ void core_ice_answer(const struct core_ice *own, const struct core_stream_config
 	if (!can_agree(own, &offer->ice))
 		return;
 	answer->ice = *own;
-	if (answer->rtcp_mux)
-		keep_one_component(&answer->ice);
+	keep_what_fits(&answer->ice, answer->rtcp_mux);
 	agree(own, &offer->ice, false, before, config);
 }
 

@@ -6,9 +6,12 @@
 #include "calls.h"
 #include <string.h>
 
+#define LEVEL_ID 1u /* what browsers say */
+
 static void offer_dtls(const struct core_keys *keys, struct core_media_desc *offer)
 {
 	offer->secure = offer->tls = offer->feedback = true;
+	offer->level_id = LEVEL_ID;
 	offer->crypto_count = 0;
 	offer->dtls = keys->dtls;
 	offer->dtls.setup = CORE_SETUP_ACTPASS;

@@ -9,6 +9,7 @@
 #include "metrics.h"
 #include "mwi.h"
 #include "parts.h"
+#include "program.h"
 #include "prompts.h"
 #include "request.h"
 #include "secrets.h"
@@ -32,7 +33,8 @@ int core_offer_services(void)
 		{ "pbx.audio/1", &core_audio_service },       { "pbx.quality/1", &core_quality_service },
 		{ "pbx.recorder/1", &core_recorder_service }, { "pbx.tap/1", &core_taps_service },
 		{ "pbx.inject/1", &core_injections_service }, { "pbx.detect/1", &core_detector_service },
-		{ "pbx.fax/1", &core_faxes_service },
+		{ "pbx.fax/1", &core_faxes_service },         { "pbx.programs/1", &core_programs_service },
+		{ "pbx.fork/1", &core_forks_service },
 	};
 
 	for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)

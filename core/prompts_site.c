@@ -240,6 +240,26 @@ void core_prompts_on_put(void *self, pbx_request request)
 
 /* ---- spoken ---- */
 
+static void has_one(void *context, const char *id, const char *path, bool is_own)
+{
+	(void)id, (void)path, (void)is_own;
+	*(bool *)context = true;
+}
+
+/* In a language that has prompts it is our trouble; else nobody knows the language. */
+static void refuse_speech(const struct change *change, const struct pbx_diag *diag)
+{
+	bool has_prompts = false;
+
+	core_prompts_each(change->language, has_one, &has_prompts);
+	if (has_prompts)
+		(void)core_requests_service.fail(change->request, 503, "not_spoken", NULL, "%s",
+						 diag->text[0] ? diag->text : "there is no memory");
+	else
+		(void)core_requests_service.fail(change->request, 404, "no_such_language", "language",
+						 "there are no prompts in %s, and nobody speaks it", change->language);
+}
+
 static void on_spoken(void *self, struct core_speech *speech, int result, const struct pbx_diag *diag)
 {
 	struct change *change = self;
@@ -250,7 +270,7 @@ static void on_spoken(void *self, struct core_speech *speech, int result, const 
 		run(change, put_in_place, on_changed);
 		return;
 	}
-	refuse(change->request, result == PBX_EINVAL ? PBX_EIO : result, diag);
+	refuse_speech(change, diag);
 	change_free(change);
 }
 
@@ -271,8 +291,10 @@ void core_prompts_on_speak(void *self, pbx_request request)
 		return;
 	}
 	core_speech_free(speech);
-	(void)core_requests_service.fail(request, err == PBX_EINVAL ? 422 : 503, "not_spoken", err == PBX_EINVAL ? "text" : NULL, "%s",
-					 change->diag.text[0] ? change->diag.text : "there is no memory");
+	if (err == PBX_EINVAL)
+		(void)core_requests_service.fail(request, 422, "not_spoken", "text", "%s", change->diag.text);
+	else
+		refuse_speech(change, &change->diag);
 }
 
 static void copy(void *job)

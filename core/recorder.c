@@ -16,13 +16,12 @@ static struct pbx_record_spec whole_spec(const struct pbx_record_spec *spec)
 static int recorder_record(struct pbx_host *host, pbx_leg handle, const struct pbx_record_spec *spec,
 			   const struct pbx_record_watcher *watcher, void *self, pbx_recording *ret_recording)
 {
-	const struct core_leg *leg = core_leg_alive(handle);
+	const struct core_leg *leg;
+	int err = core_leg_with_stream(handle, &leg);
 	const struct pbx_record_spec whole = whole_spec(spec);
 
-	if (!leg)
-		return PBX_ENOENT;
-	if (!leg->has_stream)
-		return PBX_ESTATE;
+	if (err != PBX_OK)
+		return err;
 	return core_media->record(host, leg->stream, handle, &whole, watcher, self, ret_recording);
 }
 

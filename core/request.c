@@ -71,31 +71,30 @@ static bool same_template(const char *a, const char *b)
 	return *a == *b;
 }
 
-static int check_route(const struct pbx_host *owner, const struct pbx_route *row)
+static int check_route(const struct pbx_host *owner, const struct pbx_route *row, struct pbx_diag *diag)
 {
 	if (!row->method || !row->path || row->path[0] != '/' || !row->handle) {
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "route_refused",
-			 "route=\"%s %s\" reason=\"method, path or handle is missing\"", row->method ? row->method : "",
-			 row->path ? row->path : "");
+		pbx_diag_set(diag, NULL, "its route \"%s %s\" lacks method, path or handle", row->method ? row->method : "",
+			     row->path ? row->path : "");
 		return PBX_EINVAL;
 	}
 	for (const struct core_route *other = routes; other; other = other->next) {
 		if (strcmp(other->row.method, row->method) || !same_template(other->row.path, row->path) ||
 		    !is_taken_by(other->owner, owner))
 			continue;
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "route_taken", "route=\"%s %s\" by=%s", row->method, row->path,
-			 core_owner_name(other->owner));
+		pbx_diag_set(diag, NULL, "its route \"%s %s\" is declared by %s already", row->method, row->path,
+			     core_owner_name(other->owner));
 		return PBX_EEXIST;
 	}
 	return PBX_OK;
 }
 
-static int add_route(struct pbx_host *owner, const struct pbx_table *table, uint32_t index)
+static int add_route(struct pbx_host *owner, const struct pbx_table *table, uint32_t index, struct pbx_diag *diag)
 {
 	struct pbx_route row;
 
 	core_row_copy(table, index, &row, sizeof row);
-	int err = check_route(owner, &row);
+	int err = check_route(owner, &row, diag);
 	if (err != PBX_OK)
 		return err;
 
@@ -107,29 +106,27 @@ static int add_route(struct pbx_host *owner, const struct pbx_table *table, uint
 	return PBX_OK;
 }
 
-static int check_command(const struct pbx_host *owner, const struct pbx_command *row)
+static int check_command(const struct pbx_host *owner, const struct pbx_command *row, struct pbx_diag *diag)
 {
 	if (!row->words || !row->words[0] || !row->handle) {
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "command_refused",
-			 "command=\"%s\" reason=\"words or handle is missing\"", row->words ? row->words : "");
+		pbx_diag_set(diag, NULL, "its command \"%s\" lacks words or handle", row->words ? row->words : "");
 		return PBX_EINVAL;
 	}
 	for (const struct core_command *other = commands; other; other = other->next) {
 		if (strcmp(other->row.words, row->words) || !is_taken_by(other->owner, owner))
 			continue;
-		core_log(PBX_LOG_ERROR, core_owner_name(owner), NULL, "command_taken", "command=\"%s\" by=%s", row->words,
-			 core_owner_name(other->owner));
+		pbx_diag_set(diag, NULL, "its command \"%s\" is declared by %s already", row->words, core_owner_name(other->owner));
 		return PBX_EEXIST;
 	}
 	return PBX_OK;
 }
 
-static int add_command(struct pbx_host *owner, const struct pbx_table *table, uint32_t index)
+static int add_command(struct pbx_host *owner, const struct pbx_table *table, uint32_t index, struct pbx_diag *diag)
 {
 	struct pbx_command row;
 
 	core_row_copy(table, index, &row, sizeof row);
-	int err = check_command(owner, &row);
+	int err = check_command(owner, &row, diag);
 	if (err != PBX_OK)
 		return err;
 
@@ -141,14 +138,15 @@ static int add_command(struct pbx_host *owner, const struct pbx_table *table, ui
 	return PBX_OK;
 }
 
-int core_requests_declare(struct pbx_host *owner, const struct pbx_table *new_routes, const struct pbx_table *new_commands)
+int core_requests_declare(struct pbx_host *owner, const struct pbx_table *new_routes, const struct pbx_table *new_commands,
+			  struct pbx_diag *diag)
 {
 	int err = PBX_OK;
 
 	for (uint32_t i = 0; err == PBX_OK && i < new_routes->count; i++)
-		err = add_route(owner, new_routes, i);
+		err = add_route(owner, new_routes, i, diag);
 	for (uint32_t i = 0; err == PBX_OK && i < new_commands->count; i++)
-		err = add_command(owner, new_commands, i);
+		err = add_command(owner, new_commands, i, diag);
 	if (err != PBX_OK)
 		core_requests_undeclare(owner);
 	return err;

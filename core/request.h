@@ -7,7 +7,8 @@
 int core_requests_init(void);
 void core_requests_fini(void);
 /* The host calls these with each descriptor's tables. PBX_OK, PBX_EEXIST (route or command is taken: the log names both). */
-int core_requests_declare(struct pbx_host *owner, const struct pbx_table *routes, const struct pbx_table *commands);
+/* All or none. PBX_OK, PBX_EINVAL, PBX_EEXIST (diag names who has it), PBX_ENOMEM. */
+int core_requests_declare(struct pbx_host *owner, const struct pbx_table *routes, const struct pbx_table *commands, struct pbx_diag *diag);
 void core_requests_undeclare(struct pbx_host *owner);
 
 /* Who asks. Copied. */
@@ -36,6 +37,7 @@ struct core_http_request {
 	uint32_t header_count;
 	const char *body;
 	size_t body_size;
+	uint32_t most_json;   /* octets of a body that is JSON; 0: no limit */
 	bool needs_condition; /* what changes a resource that can be read must come with If-Match: 428 */
 };
 

@@ -242,6 +242,11 @@ static int take_body(struct core_request *request, const struct core_match *matc
 		core_problem_add(problem, 415, "not_json", "body", "", "the body must be application/json, not %.64s", content_type);
 		return PBX_OK;
 	}
+	if (http->most_json && http->body_size > http->most_json) { /* each value in it is memory and time of the loop */
+		core_problem_add(problem, 413, "too_large", "body", "", "JSON has at most %u bytes here (api.max_json_bytes), this has %zu",
+				 http->most_json, http->body_size);
+		return PBX_OK;
+	}
 	request->body = core_json_parse(http->body, http->body_size, &diag);
 	if (!request->body)
 		core_problem_add(problem, 400, "malformed_json", "body", "", "the body is not JSON: %s", diag.text);
@@ -284,7 +289,7 @@ int core_request_bind(struct core_request *request, const struct core_match *mat
 		err = take_body(request, match, http, problem);
 	if (err == PBX_OK && !problem->status)
 		err = bind_body(request, match, problem);
-	if (err == PBX_OK && problem->status != 415 && strcmp(problem->code, "malformed_json") != 0)
+	if (err == PBX_OK && problem->status != 415 && problem->status != 413 && strcmp(problem->code, "malformed_json") != 0)
 		check_required(request, match, problem);
 	return err;
 }

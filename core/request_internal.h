@@ -1,6 +1,7 @@
 /* core/request_internal.h - what request.c, request_args.c, request_command.c, request_reply.c and openapi.c know of each other. [loop] */
 #pragma once
 #include "json_auto.h"
+#include "loop.h"
 #include "owner.h"
 #include "request.h"
 
@@ -146,6 +147,7 @@ struct core_request {
 
 	/* request_turns.c: changes of one resource come one after the other. */
 	struct core_request *next_turn;
+	struct core_post_node turn; /* has come */
 	bool takes_turn, has_begun, needs_condition;
 	char etag[CORE_ETAG_SIZE]; /* of what is there now */
 

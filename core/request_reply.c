@@ -254,6 +254,15 @@ static int created(pbx_request request, const char *location, struct pbx_json *t
 	return answer_json(request, 201, location, taken);
 }
 
+/* Where the asker has written an argument: its path, body or query. */
+static const char *place_of(const struct core_request *request, const char *name)
+{
+	for (uint32_t i = 0; i < request->bound_count; i++)
+		if (request->bound[i].owned_name && !strcmp(request->bound[i].owned_name, name))
+			return "path";
+	return request->body ? "body" : "query";
+}
+
 static int fail(pbx_request handle, uint32_t status, const char *code, const char *field, const char *format, ...)
 {
 	struct core_request *request = core_request_find(handle);
@@ -268,7 +277,7 @@ static int fail(pbx_request handle, uint32_t status, const char *code, const cha
 	va_end(args);
 
 	if (field) {
-		core_problem_add(&problem, status, code, request->body ? "body" : "path", field, "%s", text);
+		core_problem_add(&problem, status, code, place_of(request, field), field, "%s", text);
 		core_request_refuse(request, &problem);
 	} else {
 		refuse(request, status, code, text);
@@ -289,7 +298,7 @@ static void on_timeout(void *self, pbx_timer timer)
 }
 
 /* The owner stops: nobody else will answer. */
-static void revoke(struct core_charge *charge)
+static void on_revoked(struct core_charge *charge)
 {
 	struct core_request *request = (struct core_request *)charge;
 	const struct core_answer_sink *sink = request->sink;
@@ -308,7 +317,7 @@ bool core_request_hold(struct core_request *request, struct pbx_host *owner, pbx
 {
 	request->owner = owner;
 	request->handle_it = handle;
-	core_charge_add(owner, &request->charge, "request", true, revoke);
+	core_charge_add(owner, &request->charge, "request", true, on_revoked);
 	if (core_timer_start(core_self(), ANSWER_WITHIN_MS, 0, on_timeout, request, &request->timer) == PBX_OK)
 		return true;
 	refuse(request, 503, "no_memory", "out of memory, try again later");
@@ -396,7 +405,7 @@ static int begin(pbx_request handle, const char *content_type, void (*drained)(v
 	(void)core_timer_stop(request->timer); /* it runs: we are not answered yet */
 	/* A stream may go on for days. It is ended when its owner goes and does not keep it from going. */
 	core_charge_remove(&request->charge);
-	core_charge_add(request->owner, &request->charge, "stream", false, revoke);
+	core_charge_add(request->owner, &request->charge, "stream", false, on_revoked);
 	request->sink->begin(request->context, content_type);
 	return PBX_OK;
 }

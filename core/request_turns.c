@@ -104,8 +104,10 @@ static void ask_what_is(const struct core_request *request)
 
 /* ---- turns ---------------------------------------------------------------------------- */
 
-static void begin(struct core_request *request)
+static void begin(void *context)
 {
+	struct core_request *request = context;
+
 	request->has_begun = true;
 	if (core_request_header_of(request, "If-Match"))
 		ask_what_is(request);
@@ -113,15 +115,6 @@ static void begin(struct core_request *request)
 		refuse(request, 428, "if_match_needed", "send the ETag of what you have seen as If-Match (api.require_if_match)");
 	else
 		core_request_go(request);
-}
-
-static void on_turn(void *context, void *id)
-{
-	struct core_request *request = asking(id);
-
-	(void)context;
-	if (request && !request->has_begun)
-		begin(request);
 }
 
 void core_turn_take(struct core_request *request)
@@ -143,6 +136,7 @@ void core_turn_over(struct core_request *request)
 
 	if (!request->takes_turn)
 		return;
+	core_unpost(&request->turn);
 	while (*at != request)
 		at = &(*at)->next_turn;
 	*at = request->next_turn;
@@ -150,5 +144,5 @@ void core_turn_over(struct core_request *request)
 	for (next = waiting; next && strcmp(next->path, request->path) != 0;)
 		next = next->next_turn;
 	if (next && !next->has_begun)
-		(void)core_post(core_self(), on_turn, NULL, (void *)(uintptr_t)next->handle.id, NULL); /* else it is answered with 504 */
+		core_post_node(core_self(), &next->turn, begin, next);
 }

@@ -435,6 +435,7 @@ static struct pbx_room_member describe(const struct core_leg *leg)
 		.talking = voice.talking && leg->part.role & PBX_ROOM_TALKS && !is_away(leg),
 		.level_cdbov = voice.level_cdbov,
 		.away = is_away(leg),
+		.room = leg->room->bridge ? (pbx_room){ 0 } : leg->room->handle,
 	};
 }
 
@@ -463,6 +464,20 @@ static int room_member(pbx_leg handle, struct pbx_room_member *ret_member)
 	member.size = (uint32_t)core_overlap(ret_member->size, sizeof member);
 	memcpy(ret_member, &member, member.size);
 	return PBX_OK;
+}
+
+static int room_find(const char *room_id, pbx_room *ret_room)
+{
+	const struct core_room *room;
+	uint32_t at = 0;
+
+	while ((room = core_handles_next(&room_table, &at))) {
+		if (room->bridge || strcmp(room->id, room_id) != 0)
+			continue;
+		*ret_room = room->handle;
+		return PBX_OK;
+	}
+	return PBX_ENOENT;
 }
 
 /* ---- the service: what everybody hears ---- */
@@ -616,4 +631,5 @@ const struct pbx_rooms core_rooms_service = {
 	.members = room_members,
 	.member = room_member,
 	.attend = room_attend,
+	.find = room_find,
 };

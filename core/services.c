@@ -4,6 +4,7 @@
  * stays for the consumer's whole life. When the provider is replaced or leaves, every seat is filled anew, so nobody has to be told; what the
  * provider lacks reads as NULL. */
 #include "host_internal.h"
+#include "log.h"
 #include "loop.h"
 #include <assert.h>
 #include <stdalign.h>
@@ -124,8 +125,15 @@ static bool is_needed(const struct pbx_plugin *card, const char *id)
 const void *core_services_for(struct pbx_host *host, const char *id, uint32_t size)
 {
 	core_assert_loop();
-	if (size < sizeof(struct pbx_header) || size > MOST_TABLE_BYTES || !is_needed(&core_instance_of(host)->card, id))
+	if (size < sizeof(struct pbx_header) || size > MOST_TABLE_BYTES)
 		return NULL;
+	if (!is_needed(&core_instance_of(host)->card, id)) {
+		struct core_instance *instance = core_instance_of(host);
+
+		(void)snprintf(instance->unnamed, sizeof instance->unnamed, "%s", id);
+		core_log(PBX_LOG_ERROR, instance->owner.name, NULL, "service_not_named", "id=%s cure=\"name it in .needs\"", id);
+		return NULL;
+	}
 	return take_seat(host, id, size);
 }
 

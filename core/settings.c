@@ -5,7 +5,7 @@
  * value; sections in which nothing differs are left alone; the owners of the others are asked one after the other. Only when the last
  * has agreed do the new blocks become current. When one refuses, those that had agreed are handed their old block again.
  *
- * What a file says about a section nobody has declared yet is kept, since plugins declare later; core_settings_check tells which
+ * How a section's block comes about is told in settings_build.c. What a file says about a section nobody has declared yet is kept, since plugins declare later; core_settings_check tells which
  * section nobody ever asked for.
  */
 #include "settings.h"
@@ -105,70 +105,12 @@ const struct core_node *core_setting_pinned(const char *path)
 	return files ? core_node_find(files->root, path) : NULL;
 }
 
-static const char *find_stored(const struct core_stored *list, const char *path)
-{
-	for (; list; list = list->next)
-		if (strcmp(list->path, path) == 0)
-			return list->value;
-	return NULL;
-}
-
 const char *core_setting_stored(const char *path)
 {
-	return find_stored(stored, path);
+	return core_stored_find(stored, path);
 }
 
 /* ---- stored values ------------------------------------------------------------------------------ */
-
-void core_stored_free(struct core_stored *list)
-{
-	while (list) {
-		struct core_stored *next = list->next;
-
-		if (list->value)
-			explicit_bzero(list->value, strlen(list->value));
-		free(list->value);
-		free(list->path);
-		free(list);
-		list = next;
-	}
-}
-
-static struct core_stored *stored_remove(struct core_stored *list, const char *path)
-{
-	for (struct core_stored **at = &list; *at; at = &(*at)->next) {
-		struct core_stored *one = *at;
-
-		if (strcmp(one->path, path) != 0)
-			continue;
-		*at = one->next;
-		one->next = NULL;
-		core_stored_free(one);
-		break;
-	}
-	return list;
-}
-
-struct core_stored *core_stored_put(struct core_stored *list, const char *path, const char *value, bool *ret_no_memory)
-{
-	struct core_stored *one;
-
-	list = stored_remove(list, path);
-	if (!value)
-		return list;
-	one = calloc(1, sizeof *one);
-	if (one) {
-		one->path = strdup(path);
-		one->value = strdup(value);
-	}
-	if (!one || !one->path || !one->value) {
-		core_stored_free(one);
-		*ret_no_memory = true;
-		return list;
-	}
-	one->next = list;
-	return one;
-}
 
 struct core_stored *core_stored_copy(bool *ret_no_memory)
 {
@@ -182,105 +124,6 @@ struct core_stored *core_stored_copy(bool *ret_no_memory)
 const struct core_stored *core_stored_all(void)
 {
 	return stored;
-}
-
-/* A list or objects may be typed as YAML; every other text is taken as it is. */
-static struct core_node *typed_node(const struct pbx_setting *row, const char *path, const char *value, struct core_problems *problems)
-{
-	const bool yaml = (row->type == PBX_TYPE_LIST || row->type == PBX_TYPE_OBJECTS) && value[strspn(value, " \t\n")] == '[';
-
-	return core_node_typed(value, yaml, path, problems);
-}
-
-static bool read_typed(const struct core_reading *reading, const struct pbx_setting *row, const char *path, const char *value, void *base)
-{
-	struct core_node *node = typed_node(row, path, value, reading->problems);
-	const bool fine = node && core_value_read(reading, row, node, path, base);
-
-	core_node_free(node);
-	return fine;
-}
-
-int core_setting_check(const char *path, const char *value, struct pbx_diag *diag)
-{
-	struct core_problems problems = { .diag = diag };
-	const struct core_section *section;
-	const struct pbx_setting *row;
-	struct core_block *scratch;
-	int err = core_setting_find(path, &section, &row, diag);
-
-	if (err != PBX_OK)
-		return err;
-	scratch = core_block_new(section->size);
-	if (!scratch)
-		return PBX_ENOMEM;
-	(void)read_typed(&(struct core_reading){ &problems, files->directory, scratch }, row, path, value, core_block_data(scratch));
-	core_block_unref(scratch);
-	return core_problems_result(&problems);
-}
-
-/* ---- one section's block ---------------------------------------------------------------------------- */
-
-/* A stored value that no longer fits (a plugin was upgraded) must not keep its owner from working. */
-static bool read_stored(const struct core_reading *reading, const struct pbx_setting *row, const char *path, const char *value, void *base)
-{
-	struct pbx_diag diag = { 0 };
-	struct core_problems quiet = { .diag = &diag };
-
-	if (read_typed(&(struct core_reading){ &quiet, reading->directory, reading->block }, row, path, value, base))
-		return true;
-	reading->problems->no_memory |= quiet.no_memory;
-	core_log(PBX_LOG_WARN, "core", NULL, "stored_setting_ignored", "path=%s reason=\"%s\"", path, diag.text);
-	return false;
-}
-
-static void read_row(const struct core_reading *reading, const struct core_section *section, const struct pbx_setting *row,
-		     const struct core_node *map, const struct core_stored *kept, void *base)
-{
-	const struct core_node *node = map ? core_node_find(map, row->name) : NULL;
-	const char *value;
-	char path[300];
-
-	(void)snprintf(path, sizeof path, "%.150s.%s", section->name, row->name);
-	if (node) {
-		(void)core_value_read(reading, row, node, path, base);
-		return;
-	}
-	value = find_stored(kept, path);
-	if (value && read_stored(reading, row, path, value, base))
-		return;
-	if (row->flags & PBX_SETTING_NEEDED)
-		core_problem(reading->problems, map ? &map->key_place : NULL, path, "is needed, it has no default");
-	else if (!core_value_default(reading->block, row, base))
-		reading->problems->no_memory = true;
-}
-
-/* NULL: problems tells. */
-static struct core_block *build(const struct core_section *section, const struct core_files *said, const struct core_stored *kept,
-				struct core_problems *problems)
-{
-	const struct core_node *map = core_node_find(said->root, section->name);
-	struct core_block *block = core_block_new(section->size);
-	const struct core_reading reading = { problems, said->directory, block };
-	const uint32_t before = problems->count;
-
-	if (!block) {
-		problems->no_memory = true;
-		return NULL;
-	}
-	if (map && map->kind != CORE_NODE_MAP && map->kind != CORE_NODE_NONE)
-		core_problem(problems, &map->place, section->name, "this is a section: a mapping has to stand here");
-	if (map && map->kind == CORE_NODE_MAP)
-		core_rows_check_keys(section->rows, section->count, map, section->name, problems);
-	for (uint32_t i = 0; i < section->count; i++)
-		read_row(&reading, section, &section->rows[i], map && map->kind == CORE_NODE_MAP ? map : NULL, kept,
-			 core_block_data(block));
-	if (problems->count == before && !problems->no_memory)
-		core_judge(section, map, core_block_data(block), problems);
-	if (problems->count == before && !problems->no_memory)
-		return block;
-	core_block_unref(block);
-	return NULL;
 }
 
 /* ---- a change ----------------------------------------------------------------------------------------- */
@@ -307,7 +150,7 @@ static bool is_same(const struct core_section *section)
 static int propose(const struct core_files *said, const struct core_stored *kept, struct core_problems *problems)
 {
 	for (struct core_section *section = sections; section; section = section->next) {
-		section->proposed = build(section, said, kept, problems);
+		section->proposed = core_section_build(section, said, kept, problems);
 		if (section->proposed && is_same(section)) {
 			core_block_unref(section->proposed);
 			section->proposed = NULL;
@@ -478,7 +321,7 @@ int core_settings_check(const char *file, struct pbx_json **ret_problems)
 	said = core_files_read(file ? file : main_file, &problems);
 	if (said) {
 		for (const struct core_section *section = sections; section; section = section->next)
-			core_block_unref(build(section, said, stored, &problems));
+			core_block_unref(core_section_build(section, said, stored, &problems));
 		tell_unknown_sections(said, &problems);
 		core_files_free(said);
 	}
@@ -550,7 +393,7 @@ static struct core_section *section_new(const char *name, const struct pbx_table
 	if (!section || !section->name)
 		problems->no_memory = true;
 	else if (section->rows)
-		section->current = build(section, files, stored, problems);
+		section->current = core_section_build(section, files, stored, problems);
 	if (section && section->current)
 		return section;
 	section_free(section);

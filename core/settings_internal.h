@@ -2,17 +2,20 @@
  *
  * settings_yaml.c   files to a tree of nodes, each with the place it stands at
  * settings_text.c   what a scalar says once ${…} and secret:// are put in
+ * settings_problem.c sentences about what is wrong, and what may have been meant
  * settings_value.c  one node to one typed value, or a sentence that helps
+ * settings_shown.c  values as JSON, and whether two are the same
  * settings_block.c  a whole section's values in one counted block
  * settings_pack.c   what files and store say of one section, for another process
  * settings_judge.c  whether a section's values fit one another
+ * settings_build.c  one section's values, from files, store and defaults
  * settings.c        sections, what is current, and changes that happen wholly or not at all
  * settings_store.c  values kept in the store, revisions and undo
  * settings_doc.c    what people are shown: show, JSON Schema, the reference manual */
 #pragma once
 #include <pbx/json.h>
 
-/* ---- problems -------------------------------------------------------------------------- */
+/* ---- problems (settings_problem.c) ------------------------------------------------------ */
 
 /* Where sentences go: the first into diag, each into list, either may be NULL. */
 struct core_problems {
@@ -33,6 +36,9 @@ void core_problem(struct core_problems *problems, const struct core_place *place
 	PBX_PRINTF(4, 5);
 /* PBX_OK, PBX_EINVAL or PBX_ENOMEM. */
 int core_problems_result(const struct core_problems *problems);
+
+/* The name among `count` that somebody who wrote `wrong` may have meant; NULL: none is near. */
+const char *core_did_you_mean(const char *wrong, const char *const *names, uint32_t count);
 
 /* ---- files (settings_yaml.c) ------------------------------------------------------------ */
 
@@ -97,15 +103,14 @@ bool core_value_read(const struct core_reading *reading, const struct pbx_settin
 		     void *base);
 /* The row's default. False: no memory. */
 bool core_value_default(struct core_block *block, const struct pbx_setting *row, void *base);
+/* "a whole number from 1 to 5 ms", "one of udp, tcp"; what a person may write. */
+void core_value_expected(const struct pbx_setting *row, char *ret_text, size_t size);
+
+/* ---- values that were read (settings_shown.c) --------------------------------------------- */
+
 /* The value in base, typed; secrets are "(set)" or "(none)". */
 struct pbx_json *core_value_json(const struct pbx_setting *row, const void *base);
 bool core_value_same(const struct pbx_setting *row, const void *a, const void *b);
-/* "a whole number from 1 to 5 ms", "one of udp, tcp"; what a person may write. */
-void core_value_expected(const struct pbx_setting *row, char *ret_text, size_t size);
-const char *core_type_name(uint32_t type); /* "whole number" */
-
-/* The name among `count` that somebody who wrote `wrong` may have meant; NULL: none is near. */
-const char *core_did_you_mean(const char *wrong, const char *const *names, uint32_t count);
 
 /* ---- blocks (settings_block.c) ------------------------------------------------------------ */
 
@@ -159,13 +164,20 @@ const struct core_stored *core_stored_all(void);
 const char *core_settings_directory(void);
 /* In the place of core_settings_init: what another process had read. Takes both. */
 void core_settings_adopt(struct core_files *taken_files, struct core_stored *taken_stored);
-/* Whether value would do for the setting at path. */
-int core_setting_check(const char *path, const char *value, struct pbx_diag *diag);
 /* Makes other stored values current; takes them, also when it fails. changed: paths that differ now, may be NULL. */
 int core_stored_apply(struct core_stored *taken, struct pbx_diag *diag, struct pbx_json **ret_changed);
 struct core_stored *core_stored_copy(bool *ret_no_memory); /* of what is current */
+/* Hears of changes by reload, to tell the bus; NULL: nobody. */
+void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, struct pbx_json *taken_paths));
+
+/* ---- one section's values (settings_build.c) ------------------------------------------------ */
+
+const char *core_stored_find(const struct core_stored *list, const char *path); /* NULL: not there */
 /* value NULL: takes it away. Writes *ret_no_memory only when there was none. */
 struct core_stored *core_stored_put(struct core_stored *list, const char *path, const char *value, bool *ret_no_memory);
 void core_stored_free(struct core_stored *list);
-/* Hears of changes by reload, to tell the bus; NULL: nobody. */
-void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, struct pbx_json *taken_paths));
+/* Whether value would do for the setting at path. */
+int core_setting_check(const char *path, const char *value, struct pbx_diag *diag);
+/* The section's values as these files and this list say them. NULL: problems tells. */
+struct core_block *core_section_build(const struct core_section *section, const struct core_files *said, const struct core_stored *kept,
+				      struct core_problems *problems);

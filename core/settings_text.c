@@ -92,12 +92,22 @@ static bool add_environment(const struct resolving *now, const char *name)
 	return false;
 }
 
+/* Puts in what was read from a file, and leaves nothing of it behind: it may be secret. */
+static bool add_loaded(const struct resolving *now, char *taken_text)
+{
+	bool fine = core_grown_add(now->into, taken_text, strlen(taken_text));
+
+	now->reading->problems->no_memory |= !fine;
+	explicit_bzero(taken_text, strlen(taken_text));
+	free(taken_text);
+	return fine;
+}
+
 static bool add_file(const struct resolving *now, const char *name)
 {
 	const char *why = "";
 	char path[4096];
 	char *text;
-	bool fine;
 
 	(void)snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : now->reading->directory, *name == '/' ? "" : "/", name);
 	text = load_text(path, &why);
@@ -105,11 +115,7 @@ static bool add_file(const struct resolving *now, const char *name)
 		core_problem(now->reading->problems, &now->node->place, now->path, "the file %s cannot be read: %s", path, why);
 		return false;
 	}
-	fine = core_grown_add(now->into, text, strlen(text));
-	now->reading->problems->no_memory |= !fine;
-	explicit_bzero(text, strlen(text));
-	free(text);
-	return fine;
+	return add_loaded(now, text);
 }
 
 static bool add_secret(const struct resolving *now, const char *name)
@@ -117,7 +123,6 @@ static bool add_secret(const struct resolving *now, const char *name)
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY"), *why = "";
 	char given[4096] = "", own[4096];
 	char *text = NULL;
-	bool fine;
 
 	if (!*name || strchr(name, '/') || *name == '.') {
 		core_problem(now->reading->problems, &now->node->place, now->path, "secret:// takes the name of a file, without a path");
@@ -135,11 +140,7 @@ static bool add_secret(const struct resolving *now, const char *name)
 			     name, credentials ? "neither " : "not in ", credentials ? "$CREDENTIALS_DIRECTORY nor " : "", own, why);
 		return false;
 	}
-	fine = core_grown_add(now->into, text, strlen(text));
-	now->reading->problems->no_memory |= !fine;
-	explicit_bzero(text, strlen(text));
-	free(text);
-	return fine;
+	return add_loaded(now, text);
 }
 
 /* What stands between ${ and }. */

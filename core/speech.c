@@ -1,28 +1,18 @@
-/* speech.c - a text is spoken by a program: no shell, the text by its standard input, a time limit
+/* speech.c - a text is spoken by a program: no shell (core/program.c), the text by its standard input, a time limit
  *
  * Engines differ in voices and languages: flite speaks English better, espeak-ng speaks a hundred languages. Those are the ones that speak our prompts
  * when they are built (etc/make-prompts.py), so a text and a prompt have one voice. A site may name another program. */
 #include "speech.h"
 #include "auto.h"
-#include "log.h"
+#include "program.h"
 #include "prompts.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define MOST_WORDS 24u
 #define MOST_RUN_MS 15000
-#define PATH_BYTES 512u
-#define SEARCHED "/usr/local/bin:/usr/bin:/bin"
+#define MOST_FILE_MIB 64u /* half an hour */
 
 /* In order of liking. languages: those it is taken for, separated by blanks; "": any. */
 static const struct {
@@ -103,28 +93,12 @@ int core_speech_set(const char *engine, const char *folder, uint32_t most_mib)
 
 /* ---- which engine ---- */
 
-/* Where the program of a command is; false: it is not installed. */
-static bool find_program(const char *command, char *ret_path, size_t size)
-{
-	int name_length = (int)strcspn(command, " ");
-	const char *folder = memchr(command, '/', (size_t)name_length) ? "" : SEARCHED;
-
-	do {
-		int length = (int)strcspn(folder, ":");
-
-		(void)snprintf(ret_path, size, "%.*s%s%.*s", length, folder, length ? "/" : "", name_length, command);
-		if (access(ret_path, X_OK) == 0)
-			return true;
-		folder += length + (folder[length] == ':');
-	} while (*folder);
-	return false;
-}
-
 static bool is_installed(const char *command)
 {
-	char path[PATH_BYTES];
+	char name[512], path[512];
 
-	return find_program(command, path, sizeof path);
+	(void)snprintf(name, sizeof name, "%.*s", (int)strcspn(command, " "), command);
+	return core_program_find(name, path, sizeof path) == PBX_OK;
 }
 
 /* NULL: there is none. */
@@ -293,95 +267,34 @@ static bool make_arguments(struct arguments *arguments, const struct core_speech
 	return count > 0;
 }
 
-/* What it reads: a pipe that holds all of the text already. -1: there is none. */
-static int open_text(const char *text)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return -1;
-	bool written = write(ends[1], text, strlen(text)) == (ssize_t)strlen(text) && write(ends[1], "\n", 1) == 1; /* less than PIPE_BUF */
-	(void)close(ends[1]);
-	if (written)
-		return ends[0];
-	(void)close(ends[0]);
-	return -1;
-}
-
-static int spawn(struct arguments *arguments, int input, pid_t *ret_pid)
-{
-	static char path[] = "PATH=" SEARCHED, language[] = "LC_ALL=C.UTF-8", home[] = "HOME=/nonexistent";
-	char *environment[] = { path, language, home, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t how;
-	sigset_t none, usual;
-
-	if (posix_spawn_file_actions_init(&files) != 0)
-		return ENOMEM;
-	if (posix_spawnattr_init(&how) != 0) {
-		(void)posix_spawn_file_actions_destroy(&files);
-		return ENOMEM;
-	}
-	(void)sigemptyset(&none);
-	(void)sigfillset(&usual);
-	char program[PATH_BYTES];
-	int err = find_program(arguments->words[0], program, sizeof program) ? 0 : ENOENT;
-	err = err ? err : posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-	err = err ? err : posix_spawnattr_setsigmask(&how, &none);
-	err = err ? err : posix_spawnattr_setsigdefault(&how, &usual);
-	err = err ? err : posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-	err = err ? err : posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	err = err ? err : posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
-	err = err ? err : posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-	err = err ? err : posix_spawn(ret_pid, program, &files, &how, arguments->words, environment);
-	(void)posix_spawnattr_destroy(&how);
-	(void)posix_spawn_file_actions_destroy(&files);
-	return err;
-}
-
-/* Its exit status; -1: it had to be killed. */
-static int wait_for(pid_t pid)
-{
-	struct pollfd ended = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	bool in_time = ended.fd < 0 || poll(&ended, 1, MOST_RUN_MS) > 0;
-	int status;
-
-	if (ended.fd >= 0)
-		(void)close(ended.fd);
-	if (!in_time)
-		(void)kill(-pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return EXIT_FAILURE;
-	return !in_time ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
-}
-
 int core_speech_run(const struct core_speech *speech, const char *file, struct pbx_diag *diag)
 {
 	struct arguments arguments = { .used = 0 };
-	pid_t pid;
+	struct core_program_end end;
+	char text[PBX_MOST_TEXT + 2]; /* with an end of line: flite reads lines */
 
 	if (!make_arguments(&arguments, speech, file)) {
 		pbx_diag_set(diag, "prompts.speech", "the command is too long");
 		return PBX_EIO;
 	}
-	int input = open_text(speech->text);
-	int err = input < 0 ? errno : spawn(&arguments, input, &pid);
-	if (input >= 0)
-		(void)close(input);
-	if (err != 0) {
-		pbx_diag_set(diag, "prompts.speech", "%s does not start: %s", arguments.words[0], strerror(err));
-		return PBX_EIO;
-	}
-	int status = wait_for(pid);
-	if (status < 0) {
-		pbx_diag_set(diag, "prompts.speech", "%s took more than %d s", arguments.words[0], MOST_RUN_MS / 1000);
-		return PBX_ETIMEOUT;
-	}
-	if (status > 0) {
-		pbx_diag_set(diag, "prompts.speech", "%s failed with exit status %d (language %s)", arguments.words[0], status,
+	int length = snprintf(text, sizeof text, "%s\n", speech->text);
+	const struct pbx_program_spec spec = {
+		.size = sizeof spec,
+		.run_ms = MOST_RUN_MS,
+		.argv = (const char *const *)arguments.words,
+		.input = text,
+		.input_size = (size_t)length,
+		.most_file_mib = MOST_FILE_MIB,
+	};
+
+	core_program_run(&spec, 0, -1, &end);
+	core_program_end_fini(&end);
+	if (end.status == PBX_OK && end.exit_status == 0)
+		return PBX_OK;
+	if (end.status == PBX_OK)
+		pbx_diag_set(diag, "prompts.speech", "%s failed with exit status %u (language %s)", spec.argv[0], end.exit_status,
 			     speech->language);
-		return PBX_EIO;
-	}
-	return PBX_OK;
+	else
+		pbx_diag_set(diag, "prompts.speech", "%s", end.error);
+	return end.status == PBX_ETIMEOUT || end.status == PBX_ENOMEM ? end.status : PBX_EIO;
 }

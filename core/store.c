@@ -48,10 +48,6 @@ static struct {
 	struct store_line *lines;
 	struct whole_waiter *waiters;
 	struct core_store_stats stats;
-	uv_async_t answers;
-	uv_mutex_t lock; /* guards answered */
-	struct store_queue answered;
-	bool answers_open;
 } store;
 
 static void line_free(struct store_line *line)
@@ -203,24 +199,14 @@ void store_resubmit(struct store_job *job)
 		store_journal_add(job);
 }
 
-static void on_answers(uv_async_t *async)
+static void on_answered(void *context)
 {
-	(void)async;
-	uv_mutex_lock(&store.lock);
-	struct store_queue answered = store.answered;
-	store.answered = (struct store_queue){ 0 };
-	uv_mutex_unlock(&store.lock);
-
-	for (struct store_job *job; (job = store_queue_take(&answered));)
-		store_finish(job);
+	store_finish(context);
 }
 
 void store_finish_soon(struct store_job *job)
 {
-	uv_mutex_lock(&store.lock);
-	store_queue_put(&store.answered, job);
-	uv_mutex_unlock(&store.lock);
-	(void)uv_async_send(&store.answers); /* fails only when closed, and then nobody sends */
+	core_post_node(core_self(), &job->answered, on_answered, job);
 }
 
 void **store_job_lane(struct store_job *job)
@@ -476,32 +462,6 @@ static const struct store_engine *engine_named(const char *name)
 	return NULL;
 }
 
-static int open_answers(void)
-{
-	if (uv_mutex_init(&store.lock) != 0)
-		return PBX_ENOMEM;
-	if (uv_async_init(core_loop_uv(), &store.answers, on_answers) != 0) {
-		uv_mutex_destroy(&store.lock);
-		return PBX_EIO;
-	}
-	store.answers_open = true;
-	return PBX_OK;
-}
-
-static void on_answers_closed(uv_handle_t *handle)
-{
-	(void)handle;
-	store.answers_open = false;
-}
-
-static void close_answers(void)
-{
-	uv_close((uv_handle_t *)&store.answers, on_answers_closed);
-	while (store.answers_open)
-		core_loop_step();
-	uv_mutex_destroy(&store.lock);
-}
-
 int core_store_init(const struct core_store_config *config, void (*up)(void *context, int result, const char *reason), void *context)
 {
 	const struct store_engine *engine = engine_named(config->engine);
@@ -514,22 +474,17 @@ int core_store_init(const struct core_store_config *config, void (*up)(void *con
 	}
 
 	memset(&store, 0, sizeof store);
-	int err = open_answers();
-	if (err != PBX_OK)
-		return err;
-
 	store.engine = engine;
 	store.up = up;
 	store.up_context = context;
 	store.state = OPENING;
-	err = store_journal_open(config->journal_dir);
+	int err = store_journal_open(config->journal_dir);
 	if (err == PBX_OK)
 		err = engine->open(config, reason, sizeof reason);
 	if (err != PBX_OK) {
 		core_log(PBX_LOG_ERROR, "core", NULL, "store_failed", "engine=%s reason=\"%s\"", engine->name, reason);
 		store_journal_close();
 		store.state = CLOSED;
-		close_answers();
 	}
 	return err;
 }
@@ -555,7 +510,7 @@ void core_store_fini(uint32_t wait_ms)
 	send_all();
 	store.engine->close();
 	while (store.stats.waiting > 0) {
-		on_answers(&store.answers);
+		core_loop_step();
 		store_journal_flush();
 	}
 	store_journal_close();
@@ -564,7 +519,6 @@ void core_store_fini(uint32_t wait_ms)
 		store.waiters = waiter->next;
 		free(waiter);
 	}
-	close_answers();
 	assert(!store.lines);
 }
 

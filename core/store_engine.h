@@ -10,10 +10,11 @@
  * store_migrate.c  schema steps
  *
  * A job belongs to one thread at a time: the loop hands it to an engine, which may pass it to a thread of its own, and gets it back
- * by core_store_finish(). All of it [loop] but the row builders, which run wherever the job is. */
+ * by store_finish() or store_finish_soon(). All of it [loop] but the row builders, which run wherever the job is. */
 #pragma once
 #include "store.h"
 #include "auto.h"
+#include "loop.h"
 
 struct store_line;
 
@@ -37,6 +38,7 @@ struct store_job {
 	struct store_job *next;  /* in the engine's or the journal's queue */
 	struct store_job *later; /* the next of its line, in the order asked */
 	struct store_line *line;
+	struct core_post_node answered; /* store_finish_soon's */
 	pbx_rows_fn done;
 	void *self;
 	struct store_statement *statements; /* in the same piece of memory */

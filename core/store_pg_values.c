@@ -110,12 +110,13 @@ static int add_cell(struct store_rows *rows, const PGresult *result, int row, in
 	}
 }
 
+/* What has no columns needs no memory: a change that has happened is not to be said to have failed. */
 static int shape(struct store_rows *rows, const PGresult *result)
 {
 	int columns = PQnfields(result);
-	const char **names = calloc(columns ? (size_t)columns : 1, sizeof *names);
+	const char **names = columns ? calloc((size_t)columns, sizeof *names) : NULL;
 
-	if (!names)
+	if (columns && !names)
 		return PBX_ENOMEM;
 	for (int i = 0; i < columns; i++)
 		names[i] = PQfname(result, i);

@@ -25,11 +25,12 @@
 #define STATEMENT_MS 30000u
 
 static struct {
-	bool open, flush_posted;
+	bool open;
 	uint32_t size, round; /* round: of this opening; what an older one had in the work pool is ignored */
 	char *url, *host;     /* host: to be looked up, or NULL */
 	uint32_t statement_timeout_ms;
 	struct pg_connection connections[POOL_MOST];
+	struct core_post_node flush;
 	uv_timer_t *ticks;
 	uint32_t random;
 } pool;
@@ -242,11 +243,9 @@ static void pg_submit(struct store_job *job)
 	}
 }
 
-static void on_flush(void *context, void *data)
+static void on_flush(void *context)
 {
 	(void)context;
-	(void)data;
-	pool.flush_posted = false;
 	for (uint32_t i = 0; i < pool.size && pool.open; i++)
 		if (pool.connections[i].pg && (pool.connections[i].wants_flush || pool.connections[i].broken))
 			pg_connection_flush(&pool.connections[i]);
@@ -255,10 +254,7 @@ static void on_flush(void *context, void *data)
 /* What the current callback asks for leaves in one piece. */
 void pg_pool_flush_soon(void)
 {
-	if (!pool.flush_posted)
-		pool.flush_posted = core_post(core_self(), on_flush, NULL, NULL, NULL) == PBX_OK;
-	if (!pool.flush_posted)
-		tick_on();
+	core_post_node(core_self(), &pool.flush, on_flush, NULL);
 }
 
 /* ---- life ---- */
@@ -342,6 +338,7 @@ static void on_ticks_closed(uv_handle_t *handle)
 static void pg_close(void)
 {
 	pool.open = false;
+	core_unpost(&pool.flush);
 	uv_close((uv_handle_t *)pool.ticks, on_ticks_closed);
 	pool.ticks = NULL;
 	for (uint32_t i = 0; i < pool.size; i++)

@@ -50,8 +50,10 @@ static const char *skip_blanks(const char *at)
 
 static bool begins_with(const char *sql, const char *word)
 {
+	size_t length = strlen(word);
+
 	sql = skip_blanks(sql);
-	return token_length(sql) == strlen(word) && strncasecmp(sql, word, strlen(word)) == 0;
+	return strncasecmp(sql, word, length) == 0 && !is_word(sql[length]);
 }
 
 bool store_sql_reads(const char *sql)

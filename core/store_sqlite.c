@@ -55,7 +55,8 @@ static struct {
 	struct door writing, reading;
 	uv_thread_t writer, reader[READERS_MOST];
 	uint32_t readers_started;
-	bool closing;
+	struct core_post_node opened;
+	char broken[256];              /* why it could not be opened */
 	_Atomic(sqlite3 *) writing_db; /* to interrupt a long statement when closing */
 } sqlite;
 
@@ -469,44 +470,27 @@ static void connection_close(struct connection *connection)
 	(void)sqlite3_close(connection->db); /* nothing is open on it any more */
 }
 
-/* What the writer tells the loop about its opening. */
-struct opened {
-	int result;
-	char reason[256];
-};
-
 static void start_readers(void);
 
-static void on_opened(void *context, void *data)
+/* What the writer tells the loop about its opening: a reason when it failed. */
+static void on_opened(void *context)
 {
-	struct opened *opened = data;
+	const char *reason = context;
 
-	(void)context;
-	if (sqlite.closing) {
-		free(opened);
-		return;
-	}
-	if (opened->result == PBX_OK) {
+	if (*reason) {
+		store_is_broken(PBX_EIO, reason);
+	} else {
 		start_readers();
 		store_is_up();
-	} else {
-		store_is_broken(opened->result, opened->reason);
 	}
-	free(opened);
 }
 
 static void tell_opened(const struct connection *connection, int code)
 {
-	struct opened *opened = calloc(1, sizeof *opened);
-
-	if (!opened)
-		return; /* the store stays as it was: not up */
-	opened->result = code == SQLITE_OK ? PBX_OK : PBX_EIO;
 	if (code != SQLITE_OK)
-		(void)snprintf(opened->reason, sizeof opened->reason, "%s: %s", sqlite.file,
+		(void)snprintf(sqlite.broken, sizeof sqlite.broken, "%s: %s", sqlite.file,
 			       connection->db ? sqlite3_errmsg(connection->db) : sqlite3_errstr(code));
-	if (core_post(core_self(), on_opened, NULL, opened, free) != PBX_OK)
-		free(opened);
+	core_post_node(core_self(), &sqlite.opened, on_opened, sqlite.broken);
 }
 
 static void writer(void *unused)
@@ -609,7 +593,6 @@ static void give_back(struct door *door)
 
 static void sqlite_close(void)
 {
-	sqlite.closing = true;
 	door_shut(&sqlite.reading);
 	door_shut(&sqlite.writing);
 	sqlite3 *db = atomic_load(&sqlite.writing_db);
@@ -618,6 +601,7 @@ static void sqlite_close(void)
 	for (uint32_t i = 0; i < sqlite.readers_started; i++)
 		(void)uv_thread_join(&sqlite.reader[i]);
 	(void)uv_thread_join(&sqlite.writer);
+	core_unpost(&sqlite.opened);
 	give_back(&sqlite.reading);
 	give_back(&sqlite.writing);
 	door_fini(&sqlite.reading);

@@ -40,6 +40,10 @@ void core_trace_capture(bool sent, const char *transport, const struct core_addr
 /* Called after each capture; NULL: nobody. It shall not do more than remember that there is something to read. */
 void core_trace_set_listener(void (*listener)(void));
 
+/* Other systems that signalling knows by a name: whether there is one of that name (remote NULL), and whether that address is its.
+ * NULL, as at the beginning: none has one. */
+void core_trace_set_systems(bool (*is_system)(const char *name, const struct core_addr *remote));
+
 /* From now on messages of this Call-ID, those that were captured before too, are the call's. */
 void core_trace_bind(const char *sip_call_id, const char *call_id);
 /* Lets go of what is known about a call's dialogs; its messages stay in the ring as nobody's. */

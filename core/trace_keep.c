@@ -32,6 +32,7 @@ static struct {
 	uint64_t prune_at_ms, written_bytes;
 	pbx_timer timer;
 	pbx_subscription subscription;
+	struct core_post_node more;
 } keep;
 
 /* ---- writing -------------------------------------------------------------------------- */
@@ -134,19 +135,18 @@ static bool is_due(void)
 }
 
 /* A second may have seen a thousand calls end: a few at a time. */
-static void take_due(void *self, void *data)
+static void take_due(void *self)
 {
-	(void)data;
 	for (uint32_t taken = 0; is_due() && taken < AT_ONCE; taken++)
 		take_first();
 	if (is_due())
-		(void)core_post(core_trace_host(), take_due, self, NULL, NULL); /* without memory the next tick goes on */
+		core_post_node(core_trace_host(), &keep.more, take_due, self);
 }
 
 static void on_tick(void *self, pbx_timer timer)
 {
 	(void)timer;
-	take_due(self, NULL);
+	take_due(self);
 	if (core_now_ms() >= keep.prune_at_ms || keep.written_bytes > (uint64_t)core_trace_settings()->keep_mib * 1048576 / 16)
 		prune();
 }
@@ -178,6 +178,7 @@ int core_trace_keep_start(void)
 
 void core_trace_keep_stop(void)
 {
+	core_unpost(&keep.more);
 	(void)core_timer_stop(keep.timer);                     /* there may be none */
 	(void)core_bus_service.unsubscribe(keep.subscription); /* the same */
 	while (keep.first)

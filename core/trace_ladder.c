@@ -4,6 +4,7 @@
  * Packed, each message is a line "wall_us < udp 192.0.2.1:5060 192.0.2.7:5060 612" ('<' came in, '>' went out; ours, theirs, octets) and the octets behind it.
  */
 #include "trace_ladder.h"
+#include "address_text.h"
 #include "json_auto.h"
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,7 @@ static char *put_number(char *at, uint64_t number)
 
 static char *put_address(char *at, const struct core_addr *addr)
 {
-	core_trace_address(addr, at);
+	core_address_print(addr, at, 64);
 	at += strlen(at);
 	*at++ = ' ';
 	return at;

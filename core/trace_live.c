@@ -5,11 +5,13 @@
  * who wants it. Who asks for a number sees the whole of the calls it is in, the other party's messages too. Whoever reads slower than
  * messages come misses some, and is told how many.
  */
+#include "host.h"
 #include "json_auto.h"
 #include "loop.h"
 #include "owner.h"
 #include "trace_inner.h"
 #include "trace_rung.h"
+#include <pbx/directory.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +36,8 @@ static struct {
 	core_trace_fn tap;
 	void *tap_context;
 	uint64_t cursor;
-	bool running, posted;
+	bool running;
+	struct core_post_node round;
 } live;
 
 static void watcher_free(struct watcher *watcher)
@@ -119,13 +122,12 @@ static void show(struct watcher *watcher, const struct core_trace_message *messa
 
 /* ---- the round ------------------------------------------------------------------------ */
 
-static void on_round(void *context, void *data)
+static void on_round(void *context)
 {
 	struct core_trace_message message;
 	struct core_sip_text text;
 
-	(void)context, (void)data;
-	live.posted = false;
+	(void)context;
 	while (live.running && core_trace_next(&live.cursor, &message)) {
 		if (live.tap)
 			live.tap(live.tap_context, &message);
@@ -141,9 +143,8 @@ static void on_round(void *context, void *data)
 
 static void on_captured(void)
 {
-	if (live.posted || (!live.watchers && !live.tap))
-		return;
-	live.posted = core_post(core_trace_host(), on_round, NULL, NULL, NULL) == PBX_OK; /* without memory the next one tries */
+	if (live.watchers || live.tap)
+		core_post_node(core_trace_host(), &live.round, on_round, NULL);
 }
 
 /* Nobody has read for a while: what came meanwhile is nobody's. */
@@ -164,6 +165,7 @@ int core_trace_live_start(void)
 void core_trace_live_stop(void)
 {
 	core_trace_set_listener(NULL);
+	core_unpost(&live.round);
 	memset(&live, 0, sizeof live);
 }
 
@@ -181,6 +183,13 @@ static void copy_argument(pbx_request request, const char *name, char *ret_text,
 	const char *text = requests->text(request, name);
 
 	(void)snprintf(ret_text, size, "%s", text ? text : "");
+}
+
+/* "sip:bob" is a name however it looks. */
+static void leave_out_scheme(char *who)
+{
+	if (strncmp(who, "sip:", 4) == 0)
+		memmove(who, who + 4, strlen(who + 4) + 1);
 }
 
 /* The last messages that are wanted, of those in the ring. */
@@ -202,12 +211,49 @@ static void show_recent(struct watcher *watcher, uint32_t count)
 		}
 }
 
+struct account_search {
+	const char *name;
+	bool found;
+};
+
+static void find_account(void *context, const void *table)
+{
+	struct account_search *search = context;
+	const struct pbx_directory *directory = table;
+	struct pbx_account account = { .size = sizeof account };
+
+	search->found = search->found || (directory->find && directory->find(directory->self, search->name, &account) == PBX_OK);
+}
+
+/* Whoever types `trace list` waits for a person of that name: a plain word must be an account or a peer. Numbers and addresses have digits or dots. */
+static bool is_somebody(const char *who)
+{
+	struct account_search search = { .name = who };
+
+	if (!who[0] || strpbrk(who, "0123456789.:*#+") || core_trace_knows_system(who))
+		return true;
+	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), find_account, &search);
+	return search.found;
+}
+
 void core_trace_stream(void *self, pbx_request request)
 {
-	struct watcher *watcher = calloc(1, sizeof *watcher);
 	int64_t recent = requests->integer(request, "recent", 0);
+	const char *who = requests->text(request, "who");
+	char asked[64], call_id[CORE_ULID_SIZE];
 
 	(void)self;
+	if (who && !is_somebody(who)) {
+		(void)requests->fail(request, 404, "no_such_account", "who",
+				     "there is no account and no peer %s; a trace is of an account, a number, a peer (a trunk's name), an "
+				     "address, or sip:NAME for somebody "
+				     "outside: "
+				     "`calls show ID` has that of a call, also of one that is over",
+				     who);
+		return;
+	}
+
+	struct watcher *watcher = calloc(1, sizeof *watcher);
 	if (!watcher) {
 		(void)requests->fail(request, 503, "no_memory", NULL, "out of memory");
 		return;
@@ -216,7 +262,9 @@ void core_trace_stream(void *self, pbx_request request)
 	watcher->whole = requests->boolean(request, "full", false);
 	copy_argument(request, "who", watcher->filter.who, sizeof watcher->filter.who);
 	copy_argument(request, "method", watcher->filter.method, sizeof watcher->filter.method);
-	copy_argument(request, "call", watcher->filter.call_id, sizeof watcher->filter.call_id);
+	copy_argument(request, "call", asked, sizeof asked);
+	(void)snprintf(watcher->filter.call_id, sizeof watcher->filter.call_id, "%s", core_ulid_of(asked, call_id));
+	leave_out_scheme(watcher->filter.who);
 	catch_up();
 	watcher->next = live.watchers;
 	watcher->at = &live.watchers;

@@ -164,7 +164,8 @@ static const struct pbx_arg watch_args[] = {
 	{ .name = "who",
 	  .type = PBX_TYPE_TEXT,
 	  .most = 63,
-	  .help = "An account, a number or an address; what belongs to their calls is shown, too",
+	  .help = "An account, a number, a peer (a trunk by its name), an address, or sip:NAME of somebody outside; what belongs to their "
+		  "calls is shown, too",
 	  .completes = "extension" },
 	{ .name = "method", .type = PBX_TYPE_TEXT, .most = 15, .help = "Only this method and the responses to it, as INVITE" },
 	{ .name = "call", .type = PBX_TYPE_TEXT, .most = 63, .help = "Only this call, or this SIP Call-ID", .completes = "call" },
@@ -177,7 +178,7 @@ static const struct pbx_arg call_args[] = {
 	  .type = PBX_TYPE_TEXT,
 	  .flags = PBX_ARG_REQUIRED,
 	  .most = 127,
-	  .help = "A call's id, also of one that is over, or a SIP Call-ID",
+	  .help = "Id of a call, also of one that is over, of a leg or record of it, or a SIP Call-ID",
 	  .completes = "call" },
 };
 static const struct pbx_arg show_args[] = {
@@ -185,7 +186,7 @@ static const struct pbx_arg show_args[] = {
 	  .type = PBX_TYPE_TEXT,
 	  .flags = PBX_ARG_REQUIRED,
 	  .most = 127,
-	  .help = "A call's id, also of one that is over, or a SIP Call-ID" },
+	  .help = "Id of a call, also of one that is over, of a leg or record of it, or a SIP Call-ID" },
 	{ .name = "full", .type = PBX_TYPE_BOOL, .flags = PBX_ARG_QUERY, .help = "With each message as it was, secrets masked" },
 };
 static const struct pbx_field trace_fields[] = {

@@ -1,5 +1,6 @@
 /* trace_requests.c - a call's messages as people ask for them: as a list, as a capture file; for those who may see everybody's */
 #include "json_auto.h"
+#include "loop.h"
 #include "trace_inner.h"
 #include "trace_ladder.h"
 #include <stdlib.h>
@@ -39,11 +40,12 @@ static struct core_ladder *ladder_or_refusal(pbx_request request, struct core_la
 static void find(pbx_request request, void (*done)(void *context, struct core_ladder *taken))
 {
 	struct asking *asking = may_see(request) ? calloc(1, sizeof *asking) : NULL;
+	char call_id[CORE_ULID_SIZE];
 
 	if (!asking)
 		return;
 	*asking = (struct asking){ request, requests->boolean(request, "full", false) };
-	core_ladder_find(requests->text(request, "id"), done, asking);
+	core_ladder_find(core_ulid_of(requests->text(request, "id"), call_id), done, asking);
 }
 
 static void on_trace(void *context, struct core_ladder *taken)

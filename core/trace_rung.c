@@ -1,52 +1,12 @@
 /* trace_rung.c - messages as JSON, and filters */
 #include "trace_rung.h"
+#include "address_text.h"
 #include "json_auto.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* A whole number up to 65535 in digits; where it ends. */
-static char *put_number(char *at, uint32_t number)
-{
-	char digits[5];
-	int count = 0;
-
-	do
-		digits[count++] = (char)('0' + number % 10);
-	while (number /= 10);
-	while (count > 0)
-		*at++ = digits[--count];
-	return at;
-}
-
-/* Twice for each message of each call: inet_ntop and snprintf were a twentieth of what a call costs. */
-static void write_ipv4(const uint8_t bytes[4], uint16_t port, char *ret_text)
-{
-	for (int i = 0; i < 4; i++) {
-		ret_text = put_number(ret_text, bytes[i]);
-		*ret_text++ = i < 3 ? '.' : ':';
-	}
-	*put_number(ret_text, port) = '\0';
-}
-
-void core_trace_address(const struct core_addr *addr, char ret_text[64])
-{
-	char host[INET6_ADDRSTRLEN] = "";
-	uint16_t port = ntohs(addr->in4.sin_port); /* in6's stands in the same place */
-
-	if (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
-		write_ipv4(addr->in6.sin6_addr.s6_addr + 12, port, ret_text);
-	} else if (addr->sa.sa_family == AF_INET) {
-		write_ipv4((const uint8_t *)&addr->in4.sin_addr, port, ret_text);
-	} else if (addr->sa.sa_family == AF_INET6) {
-		(void)inet_ntop(AF_INET6, &addr->in6.sin6_addr, host, sizeof host);
-		(void)snprintf(ret_text, 64, "[%s]:%u", host, port);
-	} else {
-		(void)snprintf(ret_text, 64, ":0");
-	}
-}
 
 bool core_trace_address_read(const char *text, struct core_addr *ret_addr)
 {
@@ -88,8 +48,8 @@ struct pbx_json *core_trace_rung(const struct core_trace_message *message, const
 	AUTO(json) struct pbx_json *json = core_json_object();
 	char remote[64], local[64], sdp[280];
 
-	core_trace_address(&message->remote, remote);
-	core_trace_address(&message->local, local);
+	core_address_print(&message->remote, remote, sizeof remote);
+	core_address_print(&message->local, local, sizeof local);
 	say_sdp(&text->sdp, sdp, sizeof sdp);
 	if (core_json_set_time(json, "time", message->wall_us) != PBX_OK ||
 	    core_json_set_number(json, "offset_ms", first_us ? (double)(message->wall_us - first_us) / 1000 : 0) != PBX_OK ||
@@ -123,6 +83,18 @@ static bool is_address(const char *who, const char *address)
 	return strncmp(address, who, length) == 0 && (address[length] == '\0' || address[length] == ':' || address[length] == ']');
 }
 
+static bool (*is_system)(const char *name, const struct core_addr *remote);
+
+void core_trace_set_systems(bool (*fn)(const char *name, const struct core_addr *remote))
+{
+	is_system = fn;
+}
+
+bool core_trace_knows_system(const char *name)
+{
+	return is_system && is_system(name, NULL);
+}
+
 static bool is_about(const char *who, const struct core_trace_message *message, const struct core_sip_text *text)
 {
 	const char *const users[] = { text->from_user, text->to_user, text->request_user, text->auth_user };
@@ -131,8 +103,8 @@ static bool is_about(const char *who, const struct core_trace_message *message, 
 	for (size_t i = 0; i < sizeof users / sizeof users[0]; i++)
 		if (strcmp(who, users[i]) == 0)
 			return true;
-	core_trace_address(&message->remote, address);
-	return is_address(who, address);
+	core_address_print(&message->remote, address, sizeof address);
+	return is_address(who, address) || (is_system && is_system(who, &message->remote));
 }
 
 bool core_trace_wanted(const struct core_trace_filter *filter, const struct core_trace_message *message, const struct core_sip_text *text)

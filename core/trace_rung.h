@@ -5,9 +5,7 @@
 
 struct pbx_json;
 
-/* "192.0.2.7:5060", "[2001:db8::1]:5060" */
-void core_trace_address(const struct core_addr *addr, char ret_text[64]);
-/* And back: with a port. False: it is no such address. */
+/* Back from what core_address_print has written. False: it is no such address. */
 bool core_trace_address_read(const char *text, struct core_addr *ret_addr);
 /* Who is on the other side: the user part of From or To, whichever is theirs. Borrowed from text. */
 const char *core_trace_peer(const struct core_trace_message *message, const struct core_sip_text *text);
@@ -21,9 +19,10 @@ struct pbx_json *core_trace_rung(const struct core_trace_message *message, const
 
 /* What somebody wants to see. All that is given must fit; "" is not given. */
 struct core_trace_filter {
-	char who[64];     /* an account or number, exactly; or an address with or without port */
+	char who[64];     /* an account or number, exactly; an address with or without port; or a system's name (core_trace_set_systems) */
 	char method[16];  /* also of responses to it */
 	char call_id[64]; /* of the call or a SIP Call-ID */
 };
 
+bool core_trace_knows_system(const char *name); /* as set by core_trace_set_systems */
 bool core_trace_wanted(const struct core_trace_filter *filter, const struct core_trace_message *message, const struct core_sip_text *text);

@@ -21,9 +21,10 @@ static void count_up(void)
 	last.ms++;
 }
 
+static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 void core_ulid(char ret_id[27])
 {
-	static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 	uint64_t now_ms = (uint64_t)core_wall_us() / 1000;
 
 	core_assert_loop();
@@ -45,4 +46,16 @@ void core_ulid(char ret_id[27])
 			ret_id[10 + half * 8 + i] = digits[bits >> (35 - 5 * i) & 31];
 	}
 	ret_id[26] = '\0';
+}
+
+const char *core_ulid_of(const char *id, char ret_ulid[CORE_ULID_SIZE])
+{
+	const size_t length = CORE_ULID_SIZE - 1;
+	const char *number = id + length + 1;
+
+	if (strspn(id, digits) != length || id[length] != '-' || !*number || number[strspn(number, "0123456789")])
+		return id;
+	memcpy(ret_ulid, id, length);
+	ret_ulid[length] = '\0';
+	return ret_ulid;
 }

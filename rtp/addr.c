@@ -1,5 +1,5 @@
 /*
- * addr - addresses compared: with their port, and without
+ * addr - addresses compared: with port and transport, and without
  */
 #include "session.h"
 
@@ -16,7 +16,7 @@ bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b)
 
 bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b)
 {
-	return rtp_addr_same_host(a, b) &&
+	return a->transport == b->transport && rtp_addr_same_host(a, b) &&
 	       (a->sa.sa_family == AF_INET ? a->in4.sin_port == b->in4.sin_port : a->in6.sin6_port == b->in6.sin6_port);
 }
 

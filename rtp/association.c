@@ -15,25 +15,18 @@
 
 #define SHAKE_MS 30000u /* DTLS: the peer may answer late, but not never */
 
-static int socket_of(const struct rtp_session *session, uint8_t component)
+static bool send_check(void *context, uint8_t component, const struct core_addr *to, const uint8_t *data, size_t size)
 {
-	return component == 2 ? session->rtcp_fd : session->rtp_fd;
+	return rtp_session_send(context, component == 2, to, data, size);
 }
 
-/* What the kernel does not take is lost, and sent again in time. */
-static void send_check(void *context, uint8_t component, const struct core_addr *to, const uint8_t *data, size_t size)
-{
-	const struct rtp_session *session = context;
-
-	(void)sendto(socket_of(session, component), data, size, 0, &to->sa, rtp_addr_size(to));
-}
-
+/* What is not taken is lost, and sent again in time. */
 static void send_flight(void *context, const uint8_t *data, size_t size)
 {
-	const struct rtp_session *session = context;
+	struct rtp_session *session = context;
 
 	if (session->remote_size > 0)
-		(void)sendto(session->rtp_fd, data, size, 0, &session->remote.sa, session->remote_size);
+		(void)rtp_session_send(session, false, &session->remote, data, size);
 }
 
 /* ---- what the loop is told ---- */
@@ -113,9 +106,12 @@ static bool take_dtls(struct rtp_session *session, const uint8_t *data, size_t s
 {
 	if (!session->plan->dtls || !is_dtls_peer(session, from))
 		return false;
-	if (session->remote_size == 0)
+	if (session->remote_size == 0) {
 		rtp_session_set_remote(session, from); /* so that our flight has somewhere to go */
+		tell_way(session);
+	}
 	start_dtls(session);
+	session->worker->shakes += !session->plan->proved;
 	follow_dtls(session, rtp_dtls_take(session->plan->dtls, data, size));
 	return true;
 }
@@ -156,6 +152,23 @@ static bool take_stun(struct rtp_session *session, bool rtcp_socket, const uint8
 bool rtp_association_knows(const struct rtp_session *session, bool rtcp_socket, const struct core_addr *from)
 {
 	return rtp_ice_knows(session->plan->ice, rtcp_socket ? 2 : 1, from);
+}
+
+/* Where nothing can go any more nothing is sent: another way takes its place, at once or when the peer comes again. */
+void rtp_association_lost(struct rtp_session *session, const struct core_addr *peer)
+{
+	static const struct core_addr nowhere;
+
+	if (rtp_addr_same(&session->remote, peer)) {
+		rtp_session_set_remote(session, &nowhere);
+		session->remote_rtcp = nowhere;
+	}
+	if (!session->plan || !session->plan->ice)
+		return;
+	rtp_ice_forget(session->plan->ice, peer, session->worker->now_ms);
+	follow_ice(session);
+	if (session->remote_size == 0)
+		tell_way(session);
 }
 
 /* ---- all of it ---- */

@@ -242,7 +242,7 @@ static uint8_t add_noise(struct core_codec *ret_codec, uint32_t clock_hz, uint8_
 uint8_t rtp_codecs_list(struct core_codec *ret_codecs, uint8_t size, bool offered)
 {
 	static const struct core_codec events = {
-		.name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15"
+		.name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-16"
 	};
 	uint8_t count = 0;
 

@@ -7,6 +7,8 @@
 #include <core/owner.h>
 #include <pbx/codec.h>
 
+#define RTP_TYPE_PCMU 0u    /* RFC 3551 */
+#define RTP_TYPE_PCMA 8u    /* RFC 3551 */
 #define RTP_TYPE_NOISE 13u  /* CN/8000 (RFC 3551) */
 #define RTP_MOST_CODECS 64u /* all together; what plugins offer beyond that is not used */
 

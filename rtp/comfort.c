@@ -6,6 +6,7 @@
  * by the Levinson recursion. Speech is what is well above the quietest of the last seconds.
  */
 #include "comfort.h"
+#include "rms.h"
 
 #include <math.h>
 #include <string.h>
@@ -142,15 +143,6 @@ void rtp_quiet_init(struct rtp_quiet *quiet, uint32_t rate_hz)
 	*quiet = (struct rtp_quiet){ .rate_hz = rate_hz, .floor_rms = FIRST_FLOOR_RMS };
 }
 
-static float rms_of(const int16_t *samples, uint32_t count)
-{
-	float sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += (float)samples[i] * (float)samples[i];
-	return sqrtf(sum / (float)(count ? count : 1));
-}
-
 /* Falls at once, nearly; rises slowly, so that a long word is no noise. */
 static void follow_floor(struct rtp_quiet *quiet, uint32_t count)
 {
@@ -166,7 +158,7 @@ static void follow_floor(struct rtp_quiet *quiet, uint32_t count)
 
 bool rtp_quiet_note(struct rtp_quiet *quiet, const int16_t *samples, uint32_t count)
 {
-	quiet->rms = rms_of(samples, count);
+	quiet->rms = rtp_rms(samples, count);
 	bool speech = quiet->rms > quiet->floor_rms * ABOVE_FLOOR && quiet->rms > LEAST_SPEECH_RMS;
 
 	follow_floor(quiet, count);

@@ -32,8 +32,8 @@ void rtp_vad_init(struct rtp_vad *vad, int32_t threshold_cdb);
 bool rtp_vad_hears(struct rtp_vad *vad, double rms);
 
 struct rtp_cadence {
-	uint32_t voice_ms, silence_ms;          /* what is asked for */
-	uint32_t voiced_ms, quiet_ms, pause_ms; /* pause: within a run of voice */
+	uint32_t voice_ms, silence_ms; /* what is asked for */
+	uint32_t voiced_ms, quiet_ms;
 	bool told_voice, told_silence;
 };
 void rtp_cadence_step(struct rtp_cadence *cadence, bool voiced, uint32_t what, uint64_t now_ms, rtp_found_fn found, void *context);

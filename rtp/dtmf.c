@@ -1,7 +1,7 @@
 /*
  * dtmf - key presses as RFC 4733 events; and sent as tones
  *
- * An event is named by its SSRC and timestamp, however many of its packets arrive; it is told once, at its end, or when a
+ * An event is named by its SSRC and timestamp, however many of its packets arrive; it is told with the first of them, and once more at its end, or when a
  * new one begins, or when nothing more has come for a while because all three end packets were lost. Ours are sent in the
  * stream's own sequence: one timestamp, rising duration, the end three times; the audio waits meanwhile.
  */
@@ -20,9 +20,19 @@
 #define END_PACKETS 3u
 #define VOLUME 10u /* -10 dBm0 */
 
-static const char keys[] = "0123456789*#ABCD";
+#define MOST_DURATION 0xffffu /* of a segment: what lasts longer has several (RFC 4733 2.5.1.3) */
+
+static const char keys[] = { '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '#', 'A', 'B', 'C', 'D', CORE_FLASH };
 
 /* ---- receiving ---- */
+
+void rtp_dtmf_key_down(struct rtp_session *session, char digit, bool by_tone)
+{
+	(void)rtp_worker_tell(session->worker, &(struct rtp_event){ .stream = session->stream,
+								    .kind = RTP_EVENT_KEY_DOWN,
+								    .digit = digit,
+								    .by_tone = by_tone }); /* else at its end */
+}
 
 static void tell_digit(struct rtp_session *session)
 {
@@ -43,23 +53,34 @@ static bool is_new_event(const struct rtp_event_receiver *event, const struct rt
 	return !event->known || packet->ssrc != event->ssrc || later > 0 || later < -MOST_OVERTAKEN;
 }
 
+/* It goes on where the last segment had to end. */
+static bool is_next_segment(const struct rtp_event_receiver *event, const struct rtp_packet *packet, char digit)
+{
+	return event->open && event->digit == digit && packet->ssrc == event->ssrc && packet->timestamp == event->timestamp + MOST_DURATION;
+}
+
 void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *packet)
 {
 	struct rtp_event_receiver *event = &session->event;
 	const uint8_t *data = packet->payload;
 
-	if (packet->payload_bytes < EVENT_BYTES || data[0] >= sizeof keys - 1)
-		return; /* flash and the like are for the peer, if it wants them */
-	if (is_new_event(event, packet)) {
+	if (packet->payload_bytes < EVENT_BYTES || data[0] >= sizeof keys)
+		return; /* tones of fax machines and the like are for the peer, if it wants them */
+	if (is_next_segment(event, packet, keys[data[0]])) {
+		event->timestamp = packet->timestamp;
+		event->before += MOST_DURATION;
+	} else if (is_new_event(event, packet)) {
 		if (event->open)
 			tell_digit(session);
 		*event = (struct rtp_event_receiver){
 			.open = true, .known = true, .timestamp = packet->timestamp, .ssrc = packet->ssrc, .digit = keys[data[0]]
 		};
+		if (event->digit != CORE_FLASH)
+			rtp_dtmf_key_down(session, event->digit, false);
 	}
 	if (!event->open || packet->timestamp != event->timestamp)
 		return; /* the end again, or an old packet that was overtaken */
-	uint32_t duration = (uint32_t)data[2] << 8 | data[3], ms = duration / session->plan->clock_khz[packet->type];
+	uint32_t duration = event->before + ((uint32_t)data[2] << 8 | data[3]), ms = duration / session->plan->clock_khz[packet->type];
 
 	event->duration_ms = ms > event->duration_ms ? ms : event->duration_ms;
 	event->updated_at_ms = session->worker->now_ms;
@@ -77,18 +98,16 @@ void rtp_dtmf_look_after(struct rtp_session *session)
 
 static uint8_t code_of(char key)
 {
-	for (uint8_t code = 0; code < sizeof keys - 1; code++) {
+	for (uint8_t code = 0; code < sizeof keys; code++) {
 		if (keys[code] == key)
 			return code;
 	}
 	return 0; /* checked on the loop */
 }
 
-static void send_event(struct rtp_session *session, struct rtp_digits *digits, bool marker, bool end)
+static void send_update(struct rtp_session *session, const struct rtp_digits *digits, uint32_t duration, bool marker, bool end)
 {
 	uint8_t packet[RTP_HEADER_BYTES + EVENT_BYTES], *payload = packet + RTP_HEADER_BYTES;
-	uint32_t lasted = digits->sent_ms * session->plan->send_khz;
-	uint16_t duration = (uint16_t)(lasted > 0xffff ? 0xffff : lasted);
 
 	payload[0] = code_of(digits->text[digits->at]);
 	payload[1] = (uint8_t)((end ? 0x80 : 0) | VOLUME);
@@ -99,6 +118,19 @@ static void send_event(struct rtp_session *session, struct rtp_digits *digits, b
 			 digits->timestamp);
 }
 
+static void send_event(struct rtp_session *session, struct rtp_digits *digits, bool marker, bool end)
+{
+	uint32_t lasted = digits->sent_ms * session->plan->send_khz - digits->segments * MOST_DURATION;
+
+	if (lasted > MOST_DURATION) {
+		send_update(session, digits, MOST_DURATION, marker, false);
+		digits->timestamp += MOST_DURATION;
+		digits->segments++;
+		lasted -= MOST_DURATION;
+	}
+	send_update(session, digits, lasted, marker, end);
+}
+
 static void next_digit(struct rtp_session *session)
 {
 	struct rtp_digits *digits = session->digits;
@@ -106,6 +138,7 @@ static void next_digit(struct rtp_session *session)
 	digits->at++;
 	digits->begun = false;
 	digits->sent_ms = 0;
+	digits->segments = 0;
 	digits->ends = 0;
 	if (digits->text[digits->at])
 		return;

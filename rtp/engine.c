@@ -12,6 +12,7 @@
 #include "inband.h"
 #include "engine_inner.h"
 #include "fax.h"
+#include "forking.h"
 #include "kernel.h"
 #include "mouth.h"
 #include "plan.h"
@@ -21,6 +22,7 @@
 #include "recorder.h"
 #include "tap.h"
 #include "tapping.h"
+#include "tcp.h"
 #include "source.h"
 #include "tones.h"
 
@@ -39,7 +41,6 @@
 #define LOW 10u          /* and low at one in ten */
 
 struct rtp_engine rtp_engine;
-static uv_async_t wakeup;
 static uint64_t cpu_us_before[MOST_WORKERS], asked_at_us[MOST_WORKERS];
 
 /* ---- commands ---- */
@@ -171,6 +172,14 @@ static void on_return(struct rtp_command *command)
 	case RTP_PLAY:
 		rtp_stream_played((struct rtp_play *)command);
 		return;
+	case RTP_UNFORK:
+	case RTP_FORK_NEWS:
+		core_busy(-1);
+		rtp_forking_returned(command);
+		return;
+	case RTP_TCP:
+		rtp_door_returned(command);
+		return;
 	case RTP_UNTAP:
 		core_busy(-1);
 		command->tap->untapped(command);
@@ -233,6 +242,9 @@ static void on_event(const struct rtp_event *event)
 	case RTP_EVENT_DIGIT:
 		core_media_on_digit(name, event->digit, event->for_ms, event->by_tone ? CORE_DIGITS_TONES : CORE_DIGITS_EVENTS);
 		break;
+	case RTP_EVENT_KEY_DOWN:
+		core_media_on_key_down(name, event->digit, event->by_tone ? CORE_DIGITS_TONES : CORE_DIGITS_EVENTS);
+		break;
 	case RTP_EVENT_TALKING:
 		core_media_on_mix_talking(name, event->for_ms != 0);
 		break;
@@ -275,17 +287,6 @@ static void drain(void)
 		on_return((struct rtp_command *)node);
 }
 
-static void on_wakeup(uv_async_t *async)
-{
-	(void)async;
-	drain();
-}
-
-static void wake(void)
-{
-	(void)uv_async_send(&wakeup); /* fails only on a handle that is no async */
-}
-
 /* The loop has run its callbacks of this round. */
 static void call_workers(void)
 {
@@ -295,7 +296,7 @@ static void call_workers(void)
 
 static void on_round(void)
 {
-	drain(); /* what came back without a wake-up; it may send more */
+	drain(); /* it may send more */
 	call_workers();
 }
 
@@ -308,11 +309,11 @@ static uint32_t how_many_workers(const struct rtp_settings *settings)
 	return cores < 1 ? 1 : cores > (long)MOST_WORKERS ? MOST_WORKERS : (uint32_t)cores;
 }
 
-static void make_cname(char ret_cname[40])
+void rtp_cname_make(char ret_cname[RTP_CNAME_SIZE])
 {
 	unsigned char random[12];
 
-	arc4random_buf(random, sizeof random); /* RFC 7022 4.2: short-term persistent, not our host's name */
+	arc4random_buf(random, sizeof random);
 	for (size_t i = 0; i < sizeof random; i++)
 		(void)snprintf(ret_cname + 2 * i, 3, "%02x", random[i]);
 }
@@ -430,16 +431,17 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 		return err;
 	memset(&rtp_engine, 0, sizeof rtp_engine);
 	rtp_engine.observer = *observer;
-	rtp_engine.common.wake = wake;
+	rtp_engine.common.wake = core_loop_wake;
 	rtp_queue_init(&rtp_engine.common.returns);
 	rtp_queue_init(&rtp_engine.held);
 	core_handles_init(&rtp_engine.streams, 'M');
 	core_handles_init(&rtp_engine.rooms, 'X');
 	rtp_tapping_init();
 	rtp_injections_init();
+	rtp_forkings_init();
 	rtp_detections_init();
 	rtp_faxes_start(&rtp_engine.common);
-	make_cname(rtp_engine.common.cname);
+	rtp_cname_make(rtp_engine.common.cname);
 	rtp_g711_init();
 	take_settings(settings);
 	if (rtp_srtp_init() != PBX_OK) {
@@ -448,11 +450,6 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 	}
 	if (rtp_dtls_init() != PBX_OK) {
 		pbx_diag_set(diag, "srtp", "OpenSSL cannot make a certificate for DTLS");
-		rtp_srtp_fini();
-		return PBX_EIO;
-	}
-	if (uv_async_init(core_loop_uv(), &wakeup, on_wakeup) != 0) {
-		rtp_dtls_fini();
 		rtp_srtp_fini();
 		return PBX_EIO;
 	}
@@ -467,6 +464,8 @@ int rtp_engine_start(const struct rtp_settings *settings, const struct rtp_obser
 		err = rtp_recorder_start(&rtp_engine.common);
 	if (err == PBX_OK)
 		err = rtp_listener_start(&rtp_engine.common);
+	if (err == PBX_OK)
+		err = rtp_door_open(settings, diag);
 	if (err != PBX_OK)
 		rtp_engine_stop();
 	return err;
@@ -504,6 +503,7 @@ void rtp_engine_stop(void)
 	rtp_mixes_close();
 	if (rtp_engine.worker_count > 0)
 		close_streams();
+	rtp_door_close();
 	rtp_recorder_stop();
 	rtp_faxes_stop();
 	rtp_listener_stop();
@@ -514,13 +514,13 @@ void rtp_engine_stop(void)
 	rtp_kernel_stop();
 	core_loop_set_last(NULL);
 	rtp_sounds_fini();
-	uv_close((uv_handle_t *)&wakeup, NULL);
 	rtp_ports_free(rtp_engine.ports);
 	free(rtp_engine.workers);
 	free(rtp_engine.worker_streams);
 	rtp_codecs_fini();
 	core_handles_fini(&rtp_engine.streams);
 	core_handles_fini(&rtp_engine.rooms);
+	rtp_forkings_fini();
 	rtp_dtls_fini();
 	rtp_srtp_fini();
 	rtp_engine.running = false;
@@ -543,6 +543,7 @@ void rtp_totals_add(struct rtp_totals *totals, const struct rtp_session *session
 	totals->discarded += rtp_read(&counters->discarded);
 	totals->concealed_ms += rtp_read(&counters->concealed_ms);
 	totals->dropped += rtp_session_dropped(session);
+	totals->unsent += rtp_read(&counters->unsent);
 }
 
 static void add_rtcp(struct rtp_totals *totals)
@@ -568,7 +569,10 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 	ret_totals->decoders = sources.running;
 	ret_totals->listeners = sources.listeners;
 	ret_totals->streams = core_handles_count(&rtp_engine.streams);
+	rtp_forkings_add(ret_totals);
 	add_rtcp(ret_totals);
+	for (uint32_t i = 0; i < rtp_engine.worker_count; i++)
+		ret_totals->ticks_missed += rtp_read(&rtp_engine.workers[i].ticks_missed);
 	while ((stream = core_handles_next(&rtp_engine.streams, &at)))
 		rtp_totals_add(ret_totals, &stream->session);
 }

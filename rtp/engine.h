@@ -19,6 +19,7 @@ struct rtp_settings {
 	bool dtx;
 	const char *ice;
 	uint32_t consent_s;
+	uint32_t ice_tcp_port, ice_tcp_connections, ice_tcp_per_address;
 	struct rtp_jitter_settings jitter_buffer;
 	const char *country;
 	struct pbx_list tones;
@@ -43,11 +44,12 @@ void rtp_engine_stop(void);
 extern const struct core_media_driver rtp_driver;
 
 struct rtp_totals {
-	uint64_t packets_in, packets_out, lost, foreign, malformed, forged, dropped, by_kernel;
+	uint64_t packets_in, packets_out, lost, foreign, malformed, forged, dropped, by_kernel, ticks_missed;
 	uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
-	uint64_t discarded, concealed_ms;
+	uint64_t discarded, concealed_ms, unsent;
 	uint32_t in_kernel, kernel_interfaces; /* streams whose packets the kernel relays now; interfaces it does so on */
-	uint32_t streams, sources, decoders, listeners, workers;
+	uint64_t fork_packets, fork_failed;
+	uint32_t streams, sources, decoders, listeners, workers, forks;
 };
 void rtp_engine_totals(struct rtp_totals *ret_totals);
 void rtp_engine_ports(struct rtp_ports_count *ret_count);

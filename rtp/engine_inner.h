@@ -32,11 +32,13 @@ struct rtp_stream {
 	bool speaks;                /* something is played to it, or was */
 	uint32_t mouth_rates_asked; /* bits of the rates that it is given by others than players and its peer */
 	uint32_t ear_rates, mouth_rates; /* that they were made for */
+	struct rtp_ice_label *label;     /* what its descriptions call it where peers may connect; NULL: they may not */
 	struct rtp_recording *recordings;
 	bool masked;              /* they do not hear what the party says */
 	uint64_t masked_until_us; /* nor do they before this */
 	struct rtp_listening *listenings;
 	struct rtp_injection *injection;  /* a plugin speaks to it */
+	struct forking *forkings;         /* forking.c */
 	uint32_t plans;                   /* so far */
 	uint32_t failed;                  /* bits: codecs of config whose encoder failed */
 	struct core_filter filter_wanted; /* .owner NULL: none */
@@ -74,6 +76,9 @@ struct rtp_engine {
 
 extern struct rtp_engine rtp_engine;
 
+#define RTP_CNAME_SIZE 25u
+void rtp_cname_make(char ret_cname[RTP_CNAME_SIZE]); /* says nothing about us (RFC 7022 4.2) */
+
 struct rtp_stream *rtp_stream_find(core_stream stream);                        /* NULL: stale */
 struct rtp_command *rtp_command_new(uint32_t kind, struct rtp_stream *stream); /* NULL: no memory */
 void rtp_command_free(struct rtp_command *command);
@@ -99,6 +104,8 @@ void rtp_stream_played(struct rtp_play *play);            /* it has come back */
 /* Of core_media_driver. */
 int rtp_stream_play(core_stream stream, const struct core_play *wanted);
 int rtp_stream_stop(core_stream stream);
+int rtp_stream_steer(core_stream stream, uint64_t tag, uint32_t how, int32_t amount);
+int rtp_stream_played_so_far(core_stream stream, uint64_t tag, struct pbx_media_state *ret_state);
 int rtp_stream_send_digits(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms);
 
 /* ---- stream_stats.c: of core_media_driver ---- */
@@ -107,10 +114,25 @@ int rtp_stream_stats(core_stream stream, struct core_stream_stats *ret_stats);
 
 /* ---- sockets.c ---- */
 
+/* Sockets on a pair of ports, not blocking, marked as media.dscp says. */
+struct rtp_pair {
+	int rtp_fd, rtcp_fd;
+	uint16_t port; /* of rtp_fd, rtcp_fd's is one higher; 0: not open */
+};
+
 /* A pair of ports that is free with us and with the kernel. PBX_OK, PBX_ENOSPC; PBX_EIO: the kernel will not. */
-int rtp_sockets_open(struct rtp_stream *stream, int family);
-void rtp_sockets_close(struct rtp_session *session);
-void rtp_sockets_mark(const struct rtp_session *session, int family, uint32_t dscp); /* from now on; 0: as media.dscp says */
+int rtp_pair_open(int family, struct rtp_pair *ret_pair);
+void rtp_pair_mark(const struct rtp_pair *pair, int family, uint32_t dscp); /* from now on; 0: as media.dscp says */
+void rtp_pair_close(struct rtp_pair *pair);                                 /* into quarantine; one that is not open is fine */
+
+int rtp_sockets_open(struct rtp_stream *stream, int family);                         /* as rtp_pair_open */
+void rtp_sockets_close(struct rtp_session *session);                                 /* its port is its stream's to give back */
+void rtp_sockets_mark(const struct rtp_session *session, int family, uint32_t dscp); /* as rtp_pair_mark */
+/* "192.0.2.7", "2001:db8::7" of that family. False: it is none, or the port is none. */
+bool rtp_addr_read(int family, const char *host, uint32_t port, struct core_addr *ret_addr);
+/* One socket by itself. host: checked with the settings; "": any address. */
+struct core_addr rtp_socket_addr(int family, const char *host, uint16_t port);
+void rtp_socket_mark(int fd, int family, uint32_t dscp);
 /* What SDP shall say: the external address, else the bound one, else the default route's. */
 struct core_addr rtp_sockets_advertised(int family, uint16_t port);
 bool rtp_sockets_bound(int family, struct core_addr *ret_bound);        /* of core_media_driver */

@@ -27,8 +27,8 @@ static uint64_t load(const uint64_t *of_kernel)
 
 static bool is_busy(const struct rtp_session *session)
 {
-	return session->play || session->digits || session->event.open || session->taps || session->inband || session->injection ||
-	       session->line;
+	return session->play || session->digits || session->event.open || session->taps || session->forks || session->inband ||
+	       session->injection || session->line;
 }
 
 /* Of what we send to it. */

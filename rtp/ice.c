@@ -1,13 +1,14 @@
 /*
  * ice - an agent: asks every address the peer may have, answers who asks, and agrees with the peer on one way
  *
- * Our sockets leave the choice of the source to the kernel, so a way is an address of the peer and a component. The full agent checks all of
+ * Our sockets leave the choice of the source to the kernel, so a way is an address of the peer, with its transport, and a component. The full agent checks all of
  * them, at once when the peer's own check comes from there (7.3.1.4), and nominates the best that works when it controls (8.1.1); the lite
  * one only answers (2.5). Whoever the peer nominates is followed, but from a way that is alive only to a better one: peers of RFC 5245 nominate
- * all ways that work. Then the peer is asked every few seconds whether it still wants to hear us (RFC 7675).
+ * all ways that work. Then the peer is asked every few seconds whether it still wants to hear us (RFC 7675). A way that has fallen silent is left for one
+ * that the peer has nominated meanwhile, or that we try in its place, so that a firewall that closes UDP amid a call leaves it TCP.
  *
  * Kept simple: checks of all ways wait in one list, most promising first, without the frozen state (there is one stream); a retransmission
- * counts from 500 ms whatever the number of ways.
+ * counts from 500 ms whatever the number of ways. Ways by TCP are connections that the peer has opened and its check came by: none is ever waiting.
  */
 #include "ice.h"
 
@@ -19,24 +20,27 @@
 #define CHECKS_A_ROUND 2u /* of new ways in 100 ms: Ta is 50 ms (14.2) */
 #define FIRST_RETRY_MS 500u
 #define REPEAT_MS 100u
-#define MOST_SENT 7u     /* RFC 8489 6.2.1, Rc */
-#define NOMINATE_MS 300u /* a better way may follow the first that works */
+#define MOST_SENT 7u       /* RFC 8489 6.2.1, Rc */
+#define RELIABLE_MS 39500u /* 6.2.2: how long an answer by TCP may take; it is asked once */
+#define NOMINATE_MS 300u   /* a better way may follow the first that works */
 #define GIVE_UP_MS 30000u
 #define CONSENT_PARTS 5u /* questions in the time that one answer is good for */
-#define ALIVE_MS 6000u   /* a way that was heard of since is not given up for a worse one */
+#define ALIVE_MS 6000u   /* a way that was heard of since is not given up for a worse one, even if the peer says so */
+#define SILENT_PARTS 2u  /* of the time of consent: so long without a word, two questions at least, and another way is tried or followed */
 
 #define WAITING 0u
 #define ASKED 1u
 #define WORKS 2u
 #define FAILS 3u
 
-struct way {
+struct way { /* component 0: a free place */
 	struct core_addr to;
 	uint32_t peer_priority;
 	uint64_t priority; /* of the pair, 6.1.2.3 */
 	uint8_t component, state, sent;
 	bool nominating; /* the check that is under way says USE-CANDIDATE */
 	bool nominated;  /* the peer did: chosen as soon as it works */
+	bool wanted;     /* it did, while a better one was alive: chosen when that falls silent */
 	uint8_t id[RTP_STUN_ID_BYTES];
 	uint64_t asked_at_ms, due_at_ms, heard_at_ms;
 };
@@ -53,7 +57,7 @@ struct rtp_ice {
 	bool lite, controlling;
 	uint64_t tie_breaker;
 	uint8_t component_count, way_count;
-	uint32_t state;
+	uint32_t state, consent_ms;
 	uint64_t started_at_ms;
 	rtp_ice_send_fn send;
 	void *context;
@@ -63,15 +67,26 @@ struct rtp_ice {
 
 /* ---- priorities ---- */
 
-/* Of ours, as a candidate of this type preference (5.1.2.1). */
-static uint32_t own_priority(uint32_t type, uint8_t component)
+#define TCP_OTHER_PREFERENCE 0x1fffu /* RFC 6544 4.2 */
+
+uint32_t rtp_ice_priority(uint8_t kind, uint32_t transport, uint8_t component)
 {
-	return type << 24 | 0xffffu << 8 | (256u - component);
+	static const uint32_t by_udp[] = {
+		[CORE_CANDIDATE_HOST] = 126, [CORE_CANDIDATE_PEER_REFLEXIVE] = 110, [CORE_CANDIDATE_SERVER_REFLEXIVE] = 100
+	};
+	static const uint32_t by_tcp[] = {
+		[CORE_CANDIDATE_HOST] = 90, [CORE_CANDIDATE_PEER_REFLEXIVE] = 80, [CORE_CANDIDATE_SERVER_REFLEXIVE] = 70
+	};
+	uint32_t passive = kind == CORE_CANDIDATE_SERVER_REFLEXIVE ? 2u : 4u;
+
+	if (transport == CORE_BY_TCP)
+		return by_tcp[kind] << 24 | (passive << 13 | TCP_OTHER_PREFERENCE) << 8 | (256u - component);
+	return by_udp[kind] << 24 | 0xffffu << 8 | (256u - component);
 }
 
 static uint64_t pair_priority(const struct rtp_ice *ice, const struct way *way)
 {
-	uint64_t ours = own_priority(126, way->component), theirs = way->peer_priority;
+	uint64_t ours = rtp_ice_priority(CORE_CANDIDATE_HOST, way->to.transport, way->component), theirs = way->peer_priority;
 	uint64_t controlling = ice->controlling ? ours : theirs, controlled = ice->controlling ? theirs : ours;
 	uint64_t least = controlling < controlled ? controlling : controlled, most = controlling < controlled ? controlled : controlling;
 
@@ -95,13 +110,21 @@ static struct way *find_way(struct rtp_ice *ice, uint8_t component, const struct
 	return NULL;
 }
 
+static struct way *free_place(struct rtp_ice *ice)
+{
+	for (uint8_t i = 0; i < ice->way_count; i++)
+		if (ice->ways[i].component == 0)
+			return &ice->ways[i];
+	return ice->way_count < MOST_WAYS ? &ice->ways[ice->way_count++] : NULL;
+}
+
 /* NULL: there are too many, and each may still be the right one. */
 static struct way *add_way(struct rtp_ice *ice, uint8_t component, const struct core_addr *to, uint32_t priority)
 {
-	if (ice->way_count == MOST_WAYS)
-		return NULL;
-	struct way *way = &ice->ways[ice->way_count++];
+	struct way *way = free_place(ice);
 
+	if (!way)
+		return NULL;
 	*way = (struct way){ .to = *to, .peer_priority = priority, .component = component };
 	way->priority = pair_priority(ice, way);
 	return way;
@@ -120,17 +143,33 @@ static struct way *chosen(const struct rtp_ice *ice, uint8_t component)
 	return at < 0 ? NULL : (struct way *)&ice->ways[at];
 }
 
-static struct way *best(const struct rtp_ice *ice, uint8_t component, uint8_t state)
+/* but: not this one; NULL: any. */
+static struct way *best_but(const struct rtp_ice *ice, uint8_t component, uint8_t state, const struct way *but)
 {
 	const struct way *found = NULL;
 
 	for (uint8_t i = 0; i < ice->way_count; i++) {
 		const struct way *way = &ice->ways[i];
 
-		if (way->component == component && way->state == state && (!found || way->priority > found->priority))
+		if (way->component == component && way->state == state && way != but && (!found || way->priority > found->priority))
 			found = way;
 	}
 	return (struct way *)found;
+}
+
+static struct way *best(const struct rtp_ice *ice, uint8_t component, uint8_t state)
+{
+	return best_but(ice, component, state, NULL);
+}
+
+static bool is_silent(const struct rtp_ice *ice, const struct way *way, uint64_t now_ms)
+{
+	return now_ms - way->heard_at_ms >= ice->consent_ms / SILENT_PARTS;
+}
+
+static bool is_alive(const struct rtp_ice *ice, const struct way *way, uint64_t now_ms)
+{
+	return now_ms - way->heard_at_ms < ALIVE_MS && !is_silent(ice, way, now_ms);
 }
 
 /* ---- life ---- */
@@ -149,6 +188,7 @@ struct rtp_ice *rtp_ice_new(const struct core_stream_config *config)
 		rtp_ice_free(ice);
 		return NULL;
 	}
+	ice->consent_ms = 2 * ALIVE_MS; /* until it is told */
 	ice->lite = config->ice_lite;
 	ice->controlling = config->ice_controlling;
 	ice->component_count = config->rtcp_mux ? 1 : 2;
@@ -188,21 +228,26 @@ void rtp_ice_add(struct rtp_ice *ice, const struct rtp_ice *more)
 
 /* ---- asking ---- */
 
-static void send_request(struct rtp_ice *ice, struct way *way, uint64_t now_ms)
+/* When it is to be sent again, or given up. */
+static uint64_t due_ms(const struct way *way, bool sent, uint64_t now_ms)
+{
+	return now_ms + (sent && way->to.transport == CORE_BY_TCP ? RELIABLE_MS : (uint64_t)FIRST_RETRY_MS << (way->sent - 1));
+}
+
+static bool send_request(struct rtp_ice *ice, struct way *way, uint64_t now_ms)
 {
 	struct rtp_stun_text text;
 
 	rtp_stun_begin(&text, RTP_STUN_REQUEST, way->id);
 	rtp_stun_add_username(&text, ice->peer.ufrag, ice->own.ufrag);
-	rtp_stun_add_priority(&text, own_priority(110, way->component));
+	rtp_stun_add_priority(&text, rtp_ice_priority(CORE_CANDIDATE_PEER_REFLEXIVE, way->to.transport, way->component));
 	rtp_stun_add_role(&text, ice->controlling, ice->tie_breaker);
 	if (way->nominating)
 		rtp_stun_add_use_candidate(&text);
 	size_t size = rtp_stun_finish(&text, ice->peer_key);
 
 	way->asked_at_ms = now_ms;
-	if (size > 0)
-		ice->send(ice->context, way->component, &way->to, text.data, size);
+	return size > 0 && ice->send(ice->context, way->component, &way->to, text.data, size);
 }
 
 static void check(struct rtp_ice *ice, struct way *way, bool nominating, uint64_t now_ms)
@@ -211,19 +256,18 @@ static void check(struct rtp_ice *ice, struct way *way, bool nominating, uint64_
 	way->nominating = nominating;
 	way->state = nominating ? way->state : ASKED; /* a way that works goes on to while it is nominated */
 	way->sent = 1;
-	way->due_at_ms = now_ms + FIRST_RETRY_MS;
-	send_request(ice, way, now_ms);
+	way->due_at_ms = due_ms(way, send_request(ice, way, now_ms), now_ms);
 }
 
 static void check_again(struct rtp_ice *ice, struct way *way, uint64_t now_ms)
 {
-	if (way->sent == MOST_SENT) {
+	if (way->sent == MOST_SENT || way->due_at_ms - way->asked_at_ms >= RELIABLE_MS) {
 		way->state = FAILS;
 		way->nominating = false;
 		return;
 	}
-	way->due_at_ms = now_ms + ((uint64_t)FIRST_RETRY_MS << way->sent++);
-	send_request(ice, way, now_ms);
+	way->sent++;
+	way->due_at_ms = due_ms(way, send_request(ice, way, now_ms), now_ms);
 }
 
 static void choose(struct rtp_ice *ice, struct way *way, uint64_t now_ms)
@@ -234,8 +278,13 @@ static void choose(struct rtp_ice *ice, struct way *way, uint64_t now_ms)
 	way->nominating = false;
 	if (before == way)
 		return;
-	if (before && before->priority > way->priority && now_ms - before->heard_at_ms < ALIVE_MS)
+	if (before && before->priority > way->priority && is_alive(ice, before, now_ms)) {
+		way->wanted = true;
 		return;
+	}
+	for (uint8_t i = 0; i < ice->way_count; i++)
+		if (ice->ways[i].component == way->component)
+			ice->ways[i].wanted = false;
 	component->chosen = (int8_t)(way - ice->ways);
 	component->agreed_at_ms = now_ms;
 	component->ask_at_ms = now_ms;
@@ -270,7 +319,7 @@ static void answer(struct rtp_ice *ice, uint8_t component, const struct rtp_stun
 	size_t size = rtp_stun_finish(&text, ice->own_key);
 
 	if (size > 0)
-		ice->send(ice->context, component, to, text.data, size);
+		(void)ice->send(ice->context, component, to, text.data, size); /* lost: the peer asks again */
 }
 
 /* "ours:theirs": the peer says our name first. */
@@ -311,8 +360,8 @@ static void on_asked(struct rtp_ice *ice, struct way *way, const struct rtp_stun
 	way->nominated = way->nominated || nominates;
 	if (way->state != ASKED)
 		check(ice, way, false, now_ms);
-	else if (now_ms - way->asked_at_ms >= REPEAT_MS)
-		send_request(ice, way, now_ms); /* ours may have been stopped by what the peer's has opened */
+	else if (way->to.transport == CORE_BY_UDP && now_ms - way->asked_at_ms >= REPEAT_MS)
+		(void)send_request(ice, way, now_ms); /* ours may have been stopped by what the peer's has opened */
 }
 
 static bool take_request(struct rtp_ice *ice, uint8_t component, const struct rtp_stun *request, const struct core_addr *from,
@@ -439,15 +488,34 @@ static bool may_improve(const struct rtp_ice *ice, const struct way *way)
 	return (waiting && waiting->priority > way->priority) || (asked && asked->priority > way->priority);
 }
 
+/* The best that works, and when that has fallen silent the next. */
 static void nominate(struct rtp_ice *ice, uint8_t component, uint64_t now_ms)
 {
-	struct way *way = best(ice, component, WORKS);
+	const struct way *before = chosen(ice, component);
+	struct way *way = best_but(ice, component, WORKS, before);
 
-	if (!way || way->nominating || chosen(ice, component))
+	if (!way || way->nominating || (before && !is_silent(ice, before, now_ms)))
 		return;
-	if (may_improve(ice, way) && now_ms - ice->components[component - 1].works_at_ms < NOMINATE_MS)
+	if (!before && may_improve(ice, way) && now_ms - ice->components[component - 1].works_at_ms < NOMINATE_MS)
 		return;
 	check(ice, way, true, now_ms);
+}
+
+/* The peer has wanted another one before the one it chose fell silent, and need not say so twice. */
+static void follow_wish(struct rtp_ice *ice, uint8_t component, uint64_t now_ms)
+{
+	const struct way *before = chosen(ice, component);
+
+	if (!before || !is_silent(ice, before, now_ms))
+		return;
+	for (uint8_t i = 0; i < ice->way_count; i++) {
+		struct way *way = &ice->ways[i];
+
+		if (way->component == component && way->wanted && way->state == WORKS) {
+			choose(ice, way, now_ms);
+			return;
+		}
+	}
 }
 
 /* At random from 0.8 to 1.2 of the time (RFC 7675 5.1), and never the same question twice. */
@@ -460,7 +528,7 @@ static void ask_for_consent(struct rtp_ice *ice, struct component *component, st
 	component->ask_at_ms = now_ms + every_ms * 4 / 5 + arc4random_uniform(every_ms * 2 / 5 + 1);
 	arc4random_buf(way->id, sizeof way->id);
 	way->sent = 1;
-	send_request(ice, way, now_ms);
+	(void)send_request(ice, way, now_ms); /* lost: the next one asks the same */
 }
 
 static void keep_consent(struct rtp_ice *ice, uint8_t number, uint32_t consent_ms, uint64_t now_ms)
@@ -468,12 +536,12 @@ static void keep_consent(struct rtp_ice *ice, uint8_t number, uint32_t consent_m
 	struct component *component = &ice->components[number - 1];
 	struct way *way = chosen(ice, number);
 
-	if (!way)
+	if (!way && ice->state == RTP_ICE_CHECKING)
 		return;
 	/* Who only answers is asked by the peer, which proves as much. */
-	if (now_ms - (ice->lite ? way->heard_at_ms : component->agreed_at_ms) >= consent_ms)
+	if (now_ms - (ice->lite && way ? way->heard_at_ms : component->agreed_at_ms) >= consent_ms)
 		ice->state = RTP_ICE_LOST;
-	else if (!ice->lite)
+	else if (way && !ice->lite)
 		ask_for_consent(ice, component, way, consent_ms, now_ms);
 }
 
@@ -481,15 +549,37 @@ void rtp_ice_look_after(struct rtp_ice *ice, uint32_t consent_ms, uint64_t now_m
 {
 	if (ice->state >= RTP_ICE_FAILED)
 		return;
+	ice->consent_ms = consent_ms;
 	if (!ice->lite)
 		go_on_checking(ice, now_ms);
 	for (uint8_t component = 1; component <= ice->component_count; component++) {
 		if (ice->controlling)
 			nominate(ice, component, now_ms);
+		else
+			follow_wish(ice, component, now_ms);
 		keep_consent(ice, component, consent_ms, now_ms);
 	}
 	if (ice->state == RTP_ICE_CHECKING && now_ms - ice->started_at_ms >= GIVE_UP_MS)
 		ice->state = RTP_ICE_FAILED;
+}
+
+void rtp_ice_forget(struct rtp_ice *ice, const struct core_addr *gone, uint64_t now_ms)
+{
+	struct way *way = find_way(ice, 1, gone); /* by TCP there is no other component */
+
+	if (!way || ice->state >= RTP_ICE_FAILED)
+		return;
+	bool was_chosen = chosen(ice, 1) == way;
+
+	*way = (struct way){ 0 };
+	if (!was_chosen)
+		return;
+	struct way *next = best(ice, 1, WORKS);
+
+	ice->components[0].chosen = -1;
+	ice->components[0].agreed_at_ms = now_ms;
+	if (next && !ice->controlling) /* else it is nominated */
+		choose(ice, next, now_ms);
 }
 
 /* ---- what others ask ---- */

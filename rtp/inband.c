@@ -163,6 +163,8 @@ void rtp_inband_hear(struct rtp_session *session, const struct rtp_packet *packe
 		for (uint32_t i = 0; i < packet->payload_bytes; i++)
 			samples[i] = rtp_g711_decode(law, packet->payload[i]);
 		rtp_inband_feed(session->inband, samples, packet->payload_bytes, tell_worker, session);
+		if (!sounded && rtp_inband_sounds(session->inband))
+			rtp_dtmf_key_down(session, session->inband->sounding, true);
 	}
 	if ((sounded || rtp_inband_sounds(session->inband)) && is_silenced(session))
 		memset(packet->payload, rtp_g711_silence(law), packet->payload_bytes);

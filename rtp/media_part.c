@@ -5,6 +5,7 @@
  */
 #include "engine.h"
 #include "speech.h"
+#include "tcp.h"
 
 #include <core/bus.h>
 #include <core/metrics.h>
@@ -18,7 +19,8 @@ struct media_part {
 	const struct pbx_jsons *json;
 	const struct pbx_requests *requests;
 	const struct pbx_metrics *metrics;
-	struct rtp_totals counted; /* as of the last scrape */
+	struct rtp_totals counted;           /* as of the last scrape */
+	struct rtp_door_totals door_counted; /* likewise */
 };
 
 static struct media_part *part; /* there is one engine: its observers have no context */
@@ -32,6 +34,7 @@ enum family {
 	CONCEALED,
 	MALFORMED,
 	FORGED,
+	TICKS,
 	SESSIONS,
 	PORTS,
 	BUSY,
@@ -42,7 +45,14 @@ enum family {
 	DROPPED,
 	BY_KERNEL,
 	IN_KERNEL,
-	INTERFACES
+	INTERFACES,
+	FORKS,
+	FORK_PACKETS,
+	FORK_FAILED,
+	UNSENT,
+	CONNECTIONS,
+	LET_IN,
+	REFUSED
 };
 
 /* ---- events ---- */
@@ -140,6 +150,10 @@ static const struct pbx_metric metrics[] = {
 	[MALFORMED] = { "pbx_rtp_malformed_total", PBX_METRIC_COUNTER, "Packets that were no RTP or RTCP as agreed", NULL, NULL },
 	[FORGED] = { "pbx_srtp_auth_failures_total", PBX_METRIC_COUNTER, "SRTP packets dropped: not authentic, or played again", NULL,
 		     NULL },
+	[TICKS] = { "pbx_media_ticks_missed_total", PBX_METRIC_COUNTER,
+		    "Ticks (5 ms) of media workers' clocks that were left out after a stall of more than 200 ms: what plays and is mixed "
+		    "stood still",
+		    NULL, NULL },
 	[SESSIONS] = { "pbx_rtp_sessions", PBX_METRIC_GAUGE, "Open RTP streams", NULL, NULL },
 	[PORTS] = { "pbx_rtp_ports", PBX_METRIC_GAUGE, "Pairs of ports by state", "state", NULL },
 	[BUSY] = { "pbx_rtp_worker_busy_ratio", PBX_METRIC_GAUGE, "Share of a core that a media worker has used since the last scrape",
@@ -156,6 +170,23 @@ static const struct pbx_metric metrics[] = {
 	[IN_KERNEL] = { "pbx_rtp_kernel_streams", PBX_METRIC_GAUGE, "RTP streams whose packets the kernel relays now", NULL, NULL },
 	[INTERFACES] = { "pbx_rtp_kernel_interfaces", PBX_METRIC_GAUGE, "Interfaces on which the kernel relays; 0: it does not", NULL,
 			 NULL },
+	[FORKS] = { "pbx_media_forks", PBX_METRIC_GAUGE, "Streams sent on to recorders elsewhere", NULL, NULL },
+	[FORK_PACKETS] = { "pbx_media_fork_packets_total", PBX_METRIC_COUNTER, "RTP packets sent on to recorders elsewhere", NULL, NULL },
+	[FORK_FAILED] = { "pbx_media_fork_failed_total", PBX_METRIC_COUNTER,
+			  "RTP packets to recorders elsewhere that our own system would not send", NULL, NULL },
+	[UNSENT] = { "pbx_rtp_unsent_total", PBX_METRIC_COUNTER,
+		     "Packets left out because a peer's TCP connection had no room for them: it reads too slowly, or the way is too narrow",
+		     NULL, NULL },
+	[CONNECTIONS] = { "pbx_ice_tcp_connections", PBX_METRIC_GAUGE,
+			  "TCP connections for media (media.ice_tcp_port): open, or still to prove whose they are (waiting)", "state",
+			  NULL },
+	[LET_IN] = { "pbx_ice_tcp_accepted_total", PBX_METRIC_COUNTER, "TCP connections for media that have proved whose they are", NULL,
+		     NULL },
+	[REFUSED] = { "pbx_ice_tcp_refused_total", PBX_METRIC_COUNTER,
+		      "TCP connections for media that were closed before they were used: crowded (too many), late, no_check (the first "
+		      "frame is no check of ICE), "
+		      "stranger (it names no stream of ours), forged (without its password)",
+		      "reason", NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
 
@@ -191,6 +222,24 @@ static void scrape_rtcp(const struct rtp_totals *now)
 	}
 }
 
+static void scrape_door(void)
+{
+	static const char *const reasons[RTP_DOOR_REASONS] = { [RTP_DOOR_CROWDED] = "crowded",
+							       [RTP_DOOR_LATE] = "late",
+							       [RTP_DOOR_NO_CHECK] = "no_check",
+							       [RTP_DOOR_STRANGER] = "stranger",
+							       [RTP_DOOR_FORGED] = "forged" };
+	struct rtp_door_totals now;
+
+	rtp_door_totals(&now);
+	(void)part->metrics->set(part->host, CONNECTIONS, "open", now.open);
+	(void)part->metrics->set(part->host, CONNECTIONS, "waiting", now.waiting);
+	add_since(LET_IN, NULL, now.let_in, part->door_counted.let_in);
+	for (uint32_t why = 0; why < RTP_DOOR_REASONS; why++)
+		add_since(REFUSED, reasons[why], now.refused[why], part->door_counted.refused[why]);
+	part->door_counted = now;
+}
+
 static void on_scrape(void *self)
 {
 	struct rtp_totals now;
@@ -208,8 +257,13 @@ static void on_scrape(void *self)
 		now.concealed_ms > part->counted.concealed_ms ? (double)(now.concealed_ms - part->counted.concealed_ms) / 1000 : 0);
 	add_since(MALFORMED, NULL, now.malformed, part->counted.malformed);
 	add_since(FORGED, NULL, now.forged, part->counted.forged);
+	add_since(TICKS, NULL, now.ticks_missed, part->counted.ticks_missed);
 	add_since(DROPPED, NULL, now.dropped, part->counted.dropped);
+	add_since(UNSENT, NULL, now.unsent, part->counted.unsent);
 	add_since(BY_KERNEL, NULL, now.by_kernel, part->counted.by_kernel);
+	add_since(FORK_PACKETS, NULL, now.fork_packets, part->counted.fork_packets);
+	add_since(FORK_FAILED, NULL, now.fork_failed, part->counted.fork_failed);
+	(void)part->metrics->set(part->host, FORKS, NULL, now.forks);
 	(void)part->metrics->set(part->host, IN_KERNEL, NULL, now.in_kernel);
 	(void)part->metrics->set(part->host, INTERFACES, NULL, now.kernel_interfaces);
 	(void)part->metrics->set(part->host, SESSIONS, NULL, now.streams);
@@ -217,6 +271,7 @@ static void on_scrape(void *self)
 	(void)part->metrics->set(part->host, LISTENERS, NULL, now.listeners);
 	(void)part->metrics->set(part->host, DECODERS, NULL, now.decoders);
 	scrape_rtcp(&now);
+	scrape_door();
 	for (uint32_t i = 0; i < now.workers; i++) {
 		(void)snprintf(label, sizeof label, "%u", i);
 		(void)part->metrics->set(part->host, BUSY, label, rtp_engine_take_busy(i));
@@ -239,11 +294,14 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 	(void)part->json->set_integer(leg, "malformed", (int64_t)stats->malformed);
 	(void)part->json->set_integer(leg, "forged", (int64_t)stats->forged);
 	(void)part->json->set_integer(leg, "dropped", (int64_t)stats->dropped);
+	(void)part->json->set_integer(leg, "unsent", (int64_t)stats->unsent);
 	(void)part->json->set_integer(leg, "by_kernel", (int64_t)stats->by_kernel);
 	(void)part->json->set_boolean(leg, "in_kernel", stats->in_kernel);
 	(void)part->json->set_integer(leg, "jitter_us", stats->jitter_us);
 	(void)part->json->set_integer(leg, "discarded", (int64_t)stats->discarded);
 	(void)part->json->set_integer(leg, "concealed_ms", (int64_t)stats->concealed_ms);
+	if (stats->tells_level)
+		(void)part->json->set_integer(leg, "level_dbov", stats->level_dbov);
 	(void)part->json->set_integer(leg, "buffer_us", stats->buffer_us);
 	(void)part->json->set_integer(leg, "buffer_target_us", stats->buffer_target_us);
 	(void)part->json->set_integer(leg, "most_buffer_us", stats->most_buffer_us);
@@ -274,6 +332,7 @@ static void add_leg(void *list, const struct rtp_stream_info *info)
 	(void)part->json->set_text(leg, "local", text);
 	rtp_addr_text(&info->stats.remote, text, sizeof text);
 	(void)part->json->set_text(leg, "remote", text);
+	(void)part->json->set_text(leg, "transport", info->stats.remote.transport == CORE_BY_TCP ? "tcp" : "udp");
 	(void)part->json->set_text(leg, "codec", info->stats.codec);
 	(void)part->json->set_boolean(leg, "transcoded", info->stats.transcoded);
 	(void)part->json->set_text(leg, "srtp", core_srtp_name(info->stats.suite));
@@ -314,6 +373,7 @@ static const struct pbx_field leg_fields[] = {
 	{ "peer", PBX_TYPE_TEXT, "The stream it is connected to" },
 	{ "local", PBX_TYPE_TEXT, "Our address and port, as SDP says" },
 	{ "remote", PBX_TYPE_TEXT, "Where we send" },
+	{ "transport", PBX_TYPE_TEXT, "udp, or tcp: by a connection that the peer has opened (media.ice_tcp_port)" },
 	{ "codec", PBX_TYPE_TEXT, "What we send" },
 	{ "transcoded", PBX_TYPE_BOOL, "Its peer has another codec: samples are decoded and encoded anew" },
 	{ "srtp", PBX_TYPE_TEXT, "Crypto suite; empty: plain RTP" },
@@ -329,10 +389,13 @@ static const struct pbx_field leg_fields[] = {
 	{ "malformed", PBX_TYPE_INT, "Packets that were not as agreed, dropped" },
 	{ "forged", PBX_TYPE_INT, "SRTP packets that were not authentic or came twice, dropped" },
 	{ "dropped", PBX_TYPE_INT, "Datagrams that the kernel dropped because we read too late, RTCP among them" },
+	{ "unsent", PBX_TYPE_INT, "Packets left out because the peer's TCP connection had no room for them" },
 	{ "by_kernel", PBX_TYPE_INT, "Of the packets received: relayed by the program in the kernel" },
 	{ "in_kernel", PBX_TYPE_BOOL, "What it receives is relayed by the program in the kernel now" },
 	{ "jitter_us", PBX_TYPE_INT, "Interarrival jitter of what we receive" },
 	{ "discarded", PBX_TYPE_INT, "Packets that the jitter buffer left out: they came too late, or too many at once" },
+	{ "level_dbov", PBX_TYPE_INT,
+	  "How loud the party was in the last second, by its own word (RFC 6464, browsers); -127 is silence: its microphone is off" },
 	{ "concealed_ms", PBX_TYPE_INT, "Sound that was made up in place of packets that did not come, where it is decoded" },
 	{ "buffer_us", PBX_TYPE_INT, "Delay of the jitter buffer now; 0: it is not decoded" },
 	{ "buffer_target_us", PBX_TYPE_INT, "The delay that the network asks for" },
@@ -368,7 +431,7 @@ static const struct pbx_command commands[] = {
 	{ .words = "media streams",
 	  .handle = on_streams,
 	  .help = "Shows open RTP streams",
-	  .columns = "stream,peer,local,remote,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign,in_kernel" },
+	  .columns = "stream,peer,local,remote,transport,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign,in_kernel" },
 	{ .words = "media ports",
 	  .handle = on_ports,
 	  .help = "Shows how many RTP ports are free",
@@ -465,6 +528,15 @@ static const struct pbx_setting settings[] = {
 			"asking too (full). Browsers need one of the latter"),
 	PBX_UINT(struct rtp_settings, consent_s, .initial = 25, .least = 4, .most = 30, .unit = "s",
 		 .help = "A call with ICE ends when its peer has not answered for so long"),
+	PBX_UINT(struct rtp_settings, ice_tcp_port, .initial = 0, .least = 0, .most = 65535, .flags = PBX_SETTING_RESTART,
+		 .help = "TCP port, one for all calls, for the media of browsers whose network lets no UDP out (ICE over TCP, RFC 6544); "
+			 "0: none. The firewall has to "
+			 "let it in, and a NAT in front of external_ip pass it on under the same number. 443 gets through most networks, "
+			 "if nothing else listens there"),
+	PBX_UINT(struct rtp_settings, ice_tcp_connections, .initial = 2000, .least = 1, .most = 100000,
+		 .help = "How many connections that port has at most; a call needs one or two"),
+	PBX_UINT(struct rtp_settings, ice_tcp_per_address, .initial = 200, .least = 1, .most = 100000,
+		 .help = "How many of them from one address (IPv6: one /64), behind which there may be a whole office"),
 	PBX_BOOL(struct rtp_settings, jitter_buffer.enabled, .initial = 1,
 		 .help = "Where legs are decoded, wait for packets that are late; off: for min_length_ms only, whatever the network is "
 			 "like"),

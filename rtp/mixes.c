@@ -97,7 +97,7 @@ static void cancel_awaiting(struct rtp_room *room)
 	if (!play)
 		return;
 	room->awaiting = NULL;
-	rtp_sound_forget(play->sounds[play->sound_at], play);
+	rtp_sound_forget(play->sounds[play->awaits_at], play);
 	play->how = PBX_MEDIA_STOPPED;
 	rtp_queue_push(&rtp_engine.common.returns, &play->command.node);
 	rtp_engine.common.wake();
@@ -302,8 +302,8 @@ int rtp_mix_reconfigured(struct rtp_stream *stream)
 /* Begins when each of the sounds can be played; waits for one after the other. */
 static int begin_when_ready(struct rtp_room *room, struct rtp_play *play)
 {
-	for (; play->sound_at < play->sound_count; play->sound_at++) {
-		struct rtp_sound *sound = play->sounds[play->sound_at];
+	for (; play->awaits_at < play->sound_count; play->awaits_at++) {
+		struct rtp_sound *sound = play->sounds[play->awaits_at];
 
 		if (!sound->ready) {
 			room->awaiting = play;

@@ -10,6 +10,7 @@
 #include "comfort.h"
 #include "filter.h"
 #include "injection.h"
+#include "level.h"
 #include "worker.h"
 
 #include <stdlib.h>
@@ -140,11 +141,6 @@ void rtp_mouth_free(struct rtp_mouth *mouth)
 	free(mouth);
 }
 
-const char *rtp_mouth_codec(const struct rtp_mouth *mouth)
-{
-	return mouth->coder.row.name;
-}
-
 /* ---- saying it ---- [media] */
 
 uint32_t rtp_mouth_rate(const struct rtp_mouth *mouth)
@@ -249,7 +245,10 @@ static void say_frame(struct rtp_session *session)
 	bool fails = bytes < 0 || bytes > (int32_t)PBX_CODEC_MOST_BYTES;
 
 	mouth->failing_ms = fails ? mouth->failing_ms + mouth->ptime_ms : 0;
+	if (session->plan && session->plan->level_id)
+		session->sender.level = rtp_level_of(mouth->gathers, mouth->frame_samples);
 	send_payload(session, packet + RTP_HEADER_BYTES, fails ? 0 : (uint32_t)bytes, mouth->type);
+	session->sender.level = 0;
 }
 
 static void gather(struct rtp_session *session, const int16_t *samples, uint32_t count)

@@ -24,7 +24,6 @@ int rtp_mouth_new(const struct core_stream_config *config, uint32_t failed, uint
 /* That codec, should it be possible to open it; NULL: none is ours. [loop] */
 const struct rtp_codec *rtp_mouth_codec_of(const struct core_stream_config *config, uint32_t failed);
 void rtp_mouth_free(struct rtp_mouth *mouth); /* NULL is fine. [loop] */
-const char *rtp_mouth_codec(const struct rtp_mouth *mouth);
 
 /* ---- [media] ---- */
 

@@ -84,6 +84,7 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 				       .rtcp = config->rtcp,
 				       .rtcp_mux = config->rtcp_mux,
 				       .xr = config->xr,
+				       .level_id = config->level_id,
 				       .renegotiated = config->renegotiated,
 				       .direction = config->direction,
 				       .nat = nat,
@@ -105,7 +106,8 @@ void rtp_plan_make(const struct core_stream_config *config, uint8_t nat, struct 
 		ret_plan->receive[type] = rtp_codec_kind(&config->codecs[i]);
 		ret_plan->clock_khz[type] = khz_of(&config->codecs[i]);
 	}
-	if (ret_plan->receive[RTP_TYPE_NOISE] == RTP_KIND_NONE)
+	ret_plan->takes_noise = ret_plan->receive[RTP_TYPE_NOISE] == RTP_KIND_NONE;
+	if (ret_plan->takes_noise)
 		ret_plan->receive[RTP_TYPE_NOISE] = RTP_KIND_NOISE;
 	uint8_t event = config->dtmf_receive_type & 0x7f;
 

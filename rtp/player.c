@@ -16,20 +16,6 @@
 
 #define MOST_FRAME_SAMPLES (RTP_SOUND_HZ / 1000u * PBX_CODEC_MOST_PTIME_MS)
 
-static void begin_sound(struct rtp_play *play, uint32_t at)
-{
-	play->sound_at = at;
-	play->sound = play->sounds[at];
-	play->block = play->sound->first;
-	play->block_at = 0;
-}
-
-void rtp_play_begin(struct rtp_play *play)
-{
-	if (play->sound_count)
-		begin_sound(play, 0);
-}
-
 void rtp_player_start(struct rtp_session *session, struct rtp_play *play)
 {
 	rtp_player_end(session, PBX_MEDIA_STOPPED);
@@ -51,65 +37,6 @@ void rtp_player_end(struct rtp_session *session, uint32_t how)
 	rtp_relay_interrupted(session);
 	play->how = how;
 	rtp_worker_return(session->worker, &play->command);
-}
-
-/* At the end of a sound's last block: the next sound of a list, or the same from its beginning. False: that was all. */
-static bool continues(struct rtp_play *play)
-{
-	if (play->sound_at + 1 < play->sound_count) {
-		begin_sound(play, play->sound_at + 1);
-		return true;
-	}
-	if (!play->repeats || rtp_read(&play->sound->first->used) == 0)
-		return false;
-	begin_sound(play, play->sound_at);
-	return true;
-}
-
-/* The next count narrow samples of a sound, or twice as many wide ones. Fewer: its end when ret_ended, else the decoder is behind. */
-static uint32_t take_samples(struct rtp_play *play, bool wide, int16_t *ret_samples, uint32_t count, bool *ret_ended)
-{
-	uint32_t done = 0;
-
-	*ret_ended = false;
-	while (done < count) {
-		bool complete = atomic_load_explicit(&play->sound->complete, memory_order_acquire);
-		uint32_t used = atomic_load_explicit(&play->block->used, memory_order_acquire), have = used - play->block_at;
-		uint32_t some = have < count - done ? have : count - done;
-
-		if (wide)
-			memcpy(ret_samples + 2 * done, play->block->wide + 2 * play->block_at, 2 * some * sizeof *ret_samples);
-		else
-			memcpy(ret_samples + done, play->block->narrow + play->block_at, some * sizeof *ret_samples);
-		done += some;
-		play->block_at += some;
-		if (some > 0)
-			continue;
-		const struct rtp_sound_block *next = atomic_load_explicit(&play->block->next, memory_order_acquire);
-
-		if (!next && !complete)
-			break;
-		if (next) {
-			play->block = next;
-			play->block_at = 0;
-		} else if (!continues(play)) {
-			*ret_ended = true;
-			break;
-		}
-	}
-	return done;
-}
-
-bool rtp_play_take(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count)
-{
-	uint32_t width = rate_hz / RTP_NARROW_HZ;
-	bool ended;
-	uint32_t got = width * take_samples(play, width > 1, ret_samples, count / width, &ended);
-
-	if (got == 0 && ended)
-		return false;
-	memset(ret_samples + got, 0, (count - got) * sizeof *ret_samples);
-	return true;
 }
 
 /* Shared sources come in both laws already: one copy, no encoding. */

@@ -34,13 +34,14 @@ struct rtp_node *rtp_queue_pop(struct rtp_queue *queue);
 #define RTP_EVENT_SPEAKER 8u
 #define RTP_EVENT_DRAINED 9u /* of its injection there was nothing more to say */
 #define RTP_EVENT_CODEC 10u  /* an encoder or a decoder fails */
+#define RTP_EVENT_KEY_DOWN 11u
 
 struct rtp_event {
 	uint64_t stream; /* core_stream.id */
 	uint32_t kind;
 	uint32_t for_ms; /* SILENCE, DIGIT: how long; FAILED: why */
 	char digit;
-	bool by_tone;            /* DIGIT: heard in the sound, not an event of RFC 4733 */
+	bool by_tone;            /* DIGIT, KEY_DOWN: heard in the sound, not an event of RFC 4733 */
 	bool encodes;            /* CODEC */
 	uint8_t type;            /* CODEC: of its packets */
 	uint32_t plan;           /* CODEC: of which plan that is a type */

@@ -7,6 +7,7 @@
  * format; libsndfile reads cut-off files of all of them.
  */
 #include "record_file.h"
+#include "record_cue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +29,7 @@
 struct rtp_record_file {
 	SNDFILE *sound;
 	int fd, flags; /* SF_FORMAT_… */
-	uint32_t channels;
+	uint32_t rate_hz, channels;
 	uint64_t frames;
 	off_t reserved;
 	bool reserves; /* the file system can */
@@ -132,6 +133,7 @@ static void set_options(const struct rtp_record_file *file)
 
 static int open_sound(struct rtp_record_file *file, uint32_t rate_hz, uint32_t channels)
 {
+	file->rate_hz = rate_hz;
 	file->channels = channels;
 	SF_INFO info = { .samplerate = (int)rate_hz, .channels = (int)channels, .format = file->flags };
 
@@ -260,7 +262,7 @@ static int take_name(const char *part, const char *path)
 	return errno == EEXIST ? PBX_EEXIST : PBX_EIO;
 }
 
-int rtp_record_close(struct rtp_record_file *file, uint64_t *ret_bytes)
+int rtp_record_close(struct rtp_record_file *file, const struct pbx_record_mark *marks, uint32_t mark_count, uint64_t *ret_bytes)
 {
 	struct stat now = { 0 };
 	int err = PBX_OK;
@@ -272,6 +274,7 @@ int rtp_record_close(struct rtp_record_file *file, uint64_t *ret_bytes)
 	}
 	if (sf_close(file->sound) != 0)
 		err = PBX_EIO;
+	rtp_record_cue(file->fd, file->rate_hz, marks, mark_count);
 	if (fstat(file->fd, &now) != 0 || ftruncate(file->fd, now.st_size) != 0 /* gives back what was reserved */ || fsync(file->fd) != 0)
 		err = PBX_EIO;
 	(void)close(file->fd);
@@ -342,7 +345,7 @@ static int write_anew(const char *part, const char *path, struct pbx_record_resu
 
 	if (err == PBX_OK) {
 		err = copy(from, file);
-		int closed = rtp_record_close(file, &bytes);
+		int closed = rtp_record_close(file, NULL, 0, &bytes);
 
 		err = err == PBX_OK ? closed : err;
 	}

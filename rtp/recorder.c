@@ -527,6 +527,7 @@ int rtp_record_mask(core_stream name, bool on)
 		return err;
 	stream->masked = on;
 	stream->masked_until_us = core_now_us() + (on ? 0 : MASK_TAIL_US);
+	rtp_write(&stream->session.masked_until_us, on ? UINT64_MAX : stream->masked_until_us); /* of forks */
 	for (struct rtp_recording *recording = stream->recordings; recording && err == PBX_OK; recording = recording->next)
 		err = set_mask(recording, on, stream->masked_until_us);
 	return err;

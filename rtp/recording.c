@@ -206,12 +206,34 @@ static void write_samples(struct rtp_recording *recording, uint64_t until)
 		use_block(recording, block_size(recording, until));
 }
 
+/* ---- pauses ---- */
+
+static uint64_t ms_of(const struct rtp_recording *recording, uint64_t frames)
+{
+	return frames * 1000 / recording->rate_hz;
+}
+
+/* pause: PBX_PAUSE_…, 0: it goes on. */
+static void set_pause(struct rtp_recording *recording, uint32_t pause)
+{
+	if (recording->pause && recording->mark_count < PBX_RECORD_MOST_MARKS) {
+		uint64_t paused = recording->paused_frames - recording->paused_at;
+		uint64_t begun = recording->frames - (recording->pause == PBX_PAUSE_SILENCE ? paused : 0);
+
+		recording->marks[recording->mark_count++] = (struct pbx_record_mark){ .at_ms = ms_of(recording, begun),
+										      .for_ms = ms_of(recording, paused),
+										      .how = recording->pause };
+	}
+	recording->pause = pause;
+	recording->paused_at = recording->paused_frames;
+}
+
 static void take_turn(struct rtp_recording *recording, struct rtp_record_command *turn)
 {
 	if (turn->command.kind == RTP_RECORD_MASK)
 		recording->masked = turn->pause;
 	else
-		recording->pause = turn->pause;
+		set_pause(recording, turn->pause);
 	recording->turns = turn->next;
 	rtp_recorder_give_back(turn);
 }
@@ -250,8 +272,10 @@ static void sum_up(struct rtp_recording *recording)
 	result->path = recording->path;
 	result->rate_hz = recording->rate_hz;
 	result->channels = recording->channels;
-	result->duration_ms = recording->frames * 1000 / recording->rate_hz;
-	result->paused_ms = recording->paused_frames * 1000 / recording->rate_hz;
+	result->duration_ms = ms_of(recording, recording->frames);
+	result->paused_ms = ms_of(recording, recording->paused_frames);
+	result->marks = recording->marks;
+	result->mark_count = recording->mark_count;
 	result->gaps_ms = lost_ms;
 }
 
@@ -265,9 +289,10 @@ void rtp_recording_finish(struct rtp_recording *recording, uint64_t at_us)
 		write_until(recording, at_us);
 	while (recording->turns)
 		take_turn(recording, recording->turns);
+	set_pause(recording, 0);
 	sum_up(recording);
 	if (recording->file)
-		err = rtp_record_close(recording->file, &recording->result.size_bytes);
+		err = rtp_record_close(recording->file, recording->marks, recording->mark_count, &recording->result.size_bytes);
 	recording->file = NULL;
 	if (err != PBX_OK && recording->result.error == PBX_OK)
 		recording->result.error = err;

@@ -56,6 +56,9 @@ struct rtp_recording {
 	uint64_t until;                                    /* of the tap, to be read this round */
 	uint64_t at, frames, paused_frames, silent_frames; /* at: sample of the call; frames: of the file */
 	uint32_t pause;
+	uint64_t paused_at; /* paused_frames when the last pause began */
+	struct pbx_record_mark marks[PBX_RECORD_MOST_MARKS];
+	uint32_t mark_count;
 	bool masked, over;
 	uint64_t marked_at;
 	double power[2], recent_power[2];

@@ -2,12 +2,13 @@
  * relay - from one leg to the other, without leaving the worker
  *
  * A packet is sent from the buffer it was received in, behind a header of our own: our SSRC, the receiver's payload type, and
- * the sender's sequence and timestamp shifted into ours, so that what was lost or overtaken on the way here is lost or
- * overtaken there too, and the receiver's own repair sees it. Whenever somebody else begins to feed the receiver (another
+ * the sender's sequence and timestamp shifted into ours (sender.c). Whenever somebody else begins to feed the receiver (another
  * source, a player, the relay again), the shift is chosen anew: sequence one further, timestamp as much later as time has
  * passed, marker set. G.711 changes its law by table. G.711 in frames of another length waits in a small FIFO and leaves by
  * the clock.
  */
+#include "fork.h"
+#include "level.h"
 #include "mouth.h"
 #include "octets.h"
 #include "room.h"
@@ -16,7 +17,6 @@
 
 #include <string.h>
 
-#define MOST_JUMP 3000      /* RFC 3550 A.1: further than this the source has begun anew */
 #define FIFO_MOST_FRAMES 3u /* more than this waits: our clock is slower than theirs, send two */
 
 bool rtp_can_send(const struct rtp_session *session)
@@ -29,44 +29,49 @@ bool rtp_can_send(const struct rtp_session *session)
 /* Newest of what we sent, for the next one's sake; one that overtakes does not take us back. */
 static void note_sent(struct rtp_session *session, uint16_t sequence, uint32_t timestamp, uint32_t bytes)
 {
-	struct rtp_sender *sender = &session->sender;
-
-	if (!sender->started || (int16_t)(sequence - sender->sequence) > 0) {
-		if (!sender->started || timestamp != sender->timestamp) /* the packets of an event share the instant of its beginning */
-			sender->sent_at_us = session->worker->now_us;
-		sender->started = true;
-		sender->sequence = sequence;
-		sender->timestamp = timestamp;
-		sender->khz = session->plan->send_khz;
-	}
-	sender->packets++;
-	sender->octets += bytes;
+	rtp_sender_note(&session->sender, sequence, timestamp, bytes, session->plan->send_khz, session->worker->now_us);
 	rtp_count(&session->counters.packets_out, 1);
 	rtp_count(&session->counters.bytes_out, bytes + RTP_HEADER_BYTES);
 }
 
 /* What the kernel does not take now is lost, as it may be on any later stretch of the way. */
-static void send_packet(struct rtp_session *session, const uint8_t *packet, size_t size)
+static void send_packet(struct rtp_session *session, uint16_t level, const uint8_t *packet, size_t size)
 {
 	struct rtp_guard *guard = session->plan->send_guard;
-	_Alignas(16) uint8_t sealed[RTP_MOST_BYTES + RTP_TRAILER_BYTES];
+	_Alignas(16) uint8_t sealed[RTP_MOST_BYTES + RTP_LEVEL_BYTES + RTP_TRAILER_BYTES];
 
-	if (guard) {
+	if (level) {
+		size = rtp_level_put(packet, size, session->plan->level_id, level, sealed);
+		packet = sealed;
+	} else if (guard) {
 		memcpy(sealed, packet, size);
-		if (!rtp_guard_protect(guard, false, sealed, &size))
-			return;
 		packet = sealed;
 	}
-	(void)sendto(session->rtp_fd, packet, size, 0, &session->remote.sa, session->remote_size);
+	if (guard && !rtp_guard_protect(guard, false, sealed, &size))
+		return;
+	(void)rtp_session_send(session, false, &session->remote, packet, size);
 }
 
 void rtp_send_datagram(struct rtp_session *session, const uint8_t *data, size_t size)
 {
 	if (!rtp_can_send(session))
 		return;
-	(void)sendto(session->rtp_fd, data, size, 0, &session->remote.sa, session->remote_size); /* not taken: lost on the way, as above */
+	(void)rtp_session_send(session, false, &session->remote, data, size); /* not taken: lost on the way, as above */
 	rtp_count(&session->counters.packets_out, 1);
 	rtp_count(&session->counters.bytes_out, size);
+}
+
+/* As its maker says. What nobody has opened stays untold. */
+static uint16_t level_of(const struct rtp_session *session, const uint8_t *payload, uint32_t bytes, uint8_t type)
+{
+	if (session->sender.level || (type != RTP_TYPE_PCMU && type != RTP_TYPE_PCMA))
+		return session->sender.level;
+	return rtp_level_of_g711(type == RTP_TYPE_PCMU ? RTP_LAW_MU : RTP_LAW_A, payload, bytes);
+}
+
+static bool has_company(const struct rtp_session *session)
+{
+	return session->taps || session->forks;
 }
 
 void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
@@ -74,28 +79,32 @@ void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uin
 {
 	uint8_t *packet = payload - RTP_HEADER_BYTES;
 
-	if (session->taps || (session->peer && session->peer->taps))
+	if (has_company(session) || (session->peer && has_company(session->peer)))
 		rtp_tap_beep(session, payload, bytes, type, timestamp);
 	if (session->taps)
 		rtp_tap_copy(session, RTP_HEARS, type, sequence, timestamp, session->sender.ssrc, payload, bytes);
+	if (session->forks)
+		rtp_fork_copy(session, RTP_HEARS,
+			      &(struct rtp_packet){ .payload = payload,
+						    .payload_bytes = bytes,
+						    .ssrc = session->sender.ssrc,
+						    .timestamp = timestamp,
+						    .sequence = sequence,
+						    .type = type,
+						    .marker = marker });
 	packet[0] = 0x80;
 	packet[1] = (uint8_t)(type | (marker ? 0x80 : 0));
 	(void)rtp_put16(packet + 2, sequence);
 	(void)rtp_put32(packet + 4, timestamp);
 	(void)rtp_put32(packet + 8, session->sender.ssrc);
-	send_packet(session, packet, bytes + RTP_HEADER_BYTES);
+	send_packet(session, session->plan->level_id ? level_of(session, payload, bytes, type) : 0, packet, bytes + RTP_HEADER_BYTES);
+	session->sender.level = 0;
 	note_sent(session, sequence, timestamp, bytes);
 }
 
 uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz)
 {
-	const struct rtp_sender *sender = &session->sender;
-	uint32_t frame = (uint32_t)session->plan->ptime_ms * khz;
-	uint64_t passed = (session->worker->now_us - sender->sent_at_us) * khz / 1000;
-
-	if (!sender->started)
-		return sender->timestamp;
-	return sender->timestamp + (passed > frame ? (uint32_t)passed : frame);
+	return rtp_sender_next(&session->sender, (uint32_t)session->plan->ptime_ms * khz, khz, session->worker->now_us);
 }
 
 void rtp_relay_interrupted(struct rtp_session *session)
@@ -121,19 +130,10 @@ static void sync_map(struct rtp_session *to, const struct rtp_packet *packet)
 /* Where a packet stands in its source's sequence. False: older than the beginning of this talkspurt, it has no place in ours. */
 static bool map_packet(struct rtp_session *to, const struct rtp_packet *packet, bool *ret_begins)
 {
-	struct rtp_map *map = &to->map;
-	int16_t ahead = (int16_t)(packet->sequence - map->newest);
-
-	*ret_begins = !map->synced || packet->ssrc != map->source_ssrc || ahead > MOST_JUMP || ahead < -MOST_JUMP;
-	if (*ret_begins) {
-		sync_map(to, packet);
-		return true;
-	}
-	if (ahead <= 0)
-		return (uint32_t)-ahead <= map->since_sync && !map->counted;
-	map->newest = packet->sequence;
-	if (map->since_sync <= MOST_JUMP)
-		map->since_sync += (uint16_t)ahead;
+	*ret_begins = rtp_map_begins(&to->map, packet);
+	if (!*ret_begins)
+		return rtp_map_move(&to->map, packet);
+	sync_map(to, packet);
 	return true;
 }
 
@@ -203,6 +203,7 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 	}
 	uint16_t sequence = (uint16_t)(to->map.counted ? to->sender.sequence + 1u : packet->sequence + to->map.sequence_shift);
 
+	to->sender.level = packet->level;
 	rtp_send(to, packet->payload, packet->payload_bytes, out & 0x7f, packet->marker || begins, sequence,
 		 packet->timestamp + to->map.timestamp_shift);
 }

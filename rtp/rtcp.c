@@ -208,18 +208,26 @@ static uint8_t *put_block(struct rtp_session *session, uint8_t *at)
 	return rtp_put32(at, has_sr ? (uint32_t)((since_us << 16) / 1000000) : 0);
 }
 
-static uint8_t *put_head(struct rtp_session *session, uint8_t *at, uint32_t count, uint32_t type, size_t bytes)
+static uint8_t *put_head(struct rtp_worker *worker, uint8_t *at, uint32_t count, uint32_t type, size_t bytes)
 {
-	count_type(session->worker->rtcp_out, type);
+	count_type(worker->rtcp_out, type);
 	return rtp_put32(at, 0x80000000u | count << 24 | type << 16 | (uint32_t)(bytes / 4 - 1));
 }
 
-/* The RTP timestamp of this instant, on the line that our packets are on. */
-static uint32_t timestamp_now(const struct rtp_session *session)
+/* All of SR or RR but the blocks. */
+static uint8_t *put_sender(struct rtp_worker *worker, const struct rtp_sender *sender, bool sends, uint32_t blocks, uint8_t *at)
 {
-	const struct rtp_sender *sender = &session->sender;
+	uint64_t ntp = rtp_ntp_now();
 
-	return sender->timestamp + (uint32_t)((session->worker->now_us - sender->sent_at_us) * sender->khz / 1000);
+	at = put_head(worker, at, blocks, sends ? SR : RR, (sends ? SR_BYTES : RR_BYTES) + blocks * BLOCK_BYTES);
+	at = rtp_put32(at, sender->ssrc);
+	if (!sends)
+		return at;
+	at = rtp_put32(at, (uint32_t)(ntp >> 32));
+	at = rtp_put32(at, (uint32_t)ntp);
+	at = rtp_put32(at, rtp_sender_timestamp(sender, worker->now_us));
+	at = rtp_put32(at, sender->packets);
+	return rtp_put32(at, sender->octets);
 }
 
 static uint8_t *put_report(struct rtp_session *session, uint8_t *at)
@@ -227,30 +235,20 @@ static uint8_t *put_report(struct rtp_session *session, uint8_t *at)
 	const struct rtp_sender *sender = &session->sender;
 	struct rtp_rtcp *rtcp = &session->rtcp;
 	bool sent = sender->packets != rtcp->packets_before_report, heard = session->receiver.started;
-	uint64_t ntp = rtp_ntp_now();
 
-	at = put_head(session, at, heard, sent ? SR : RR, (sent ? SR_BYTES : RR_BYTES) + (heard ? BLOCK_BYTES : 0));
-	at = rtp_put32(at, sender->ssrc);
-	if (sent) {
-		at = rtp_put32(at, (uint32_t)(ntp >> 32));
-		at = rtp_put32(at, (uint32_t)ntp);
-		at = rtp_put32(at, timestamp_now(session));
-		at = rtp_put32(at, sender->packets);
-		at = rtp_put32(at, sender->octets);
-	}
+	at = put_sender(session->worker, sender, sent, heard, at);
 	rtcp->packets_before_report = rtcp->packets_at_report;
 	rtcp->packets_at_report = sender->packets;
 	return heard ? put_block(session, at) : at;
 }
 
-static uint8_t *put_cname(struct rtp_session *session, uint8_t *at)
+static uint8_t *put_cname(struct rtp_worker *worker, uint32_t ssrc, const char *cname, uint8_t *at)
 {
-	const char *cname = session->worker->common->cname;
 	size_t length = strlen(cname), bytes = (8 + 2 + length + 1 + 3) & ~(size_t)3; /* at least one zero ends the items */
 
 	memset(at, 0, bytes);
-	(void)put_head(session, at, 1, SDES, bytes);
-	(void)rtp_put32(at + 4, session->sender.ssrc);
+	(void)put_head(worker, at, 1, SDES, bytes);
+	(void)rtp_put32(at + 4, ssrc);
 	at[8] = 1; /* CNAME */
 	at[9] = (uint8_t)length;
 	memcpy(at + 10, cname, length);
@@ -278,21 +276,33 @@ static bool has_way(const struct rtp_session *session)
 static void send_compound(struct rtp_session *session, bool bye)
 {
 	_Alignas(16) uint8_t data[REPORT_BYTES + RTP_XR_BYTES + RTP_TRAILER_BYTES];
-	uint8_t *end = put_xr(session, put_cname(session, put_report(session, data)));
+	struct rtp_worker *worker = session->worker;
+	uint32_t ssrc = session->sender.ssrc;
+	uint8_t *end = put_xr(session, put_cname(worker, ssrc, worker->common->cname, put_report(session, data)));
 	const struct core_addr *to = session->plan->rtcp_mux ? &session->remote : &session->remote_rtcp;
 
 	if (bye)
-		end = rtp_put32(put_head(session, end, 1, BYE, 8), session->sender.ssrc);
+		end = rtp_put32(put_head(worker, end, 1, BYE, 8), ssrc);
 	size_t size = (size_t)(end - data);
 
 	rtp_count(&session->counters.reports_out, 1);
 	if (session->plan->send_guard && !rtp_guard_protect(session->plan->send_guard, true, data, &size))
 		return;
 	/* A report that is lost is followed by another. */
-	(void)sendto(session->plan->rtcp_mux ? session->rtp_fd : session->rtcp_fd, data, size, 0, &to->sa, rtp_addr_size(to));
+	(void)rtp_session_send(session, !session->plan->rtcp_mux, to, data, size);
 }
 
-static uint64_t next_in_ms(bool first)
+size_t rtp_rtcp_of_sender(struct rtp_worker *worker, const struct rtp_sender *sender, bool sends, const char *cname, bool bye,
+			  uint8_t ret_data[RTP_SENDER_REPORT_BYTES])
+{
+	uint8_t *end = put_cname(worker, sender->ssrc, cname, put_sender(worker, sender, sends, 0, ret_data));
+
+	if (bye)
+		end = rtp_put32(put_head(worker, end, 1, BYE, 8), sender->ssrc);
+	return (size_t)(end - ret_data);
+}
+
+uint64_t rtp_rtcp_next_in_ms(bool first)
 {
 	double spread = 0.5 + (double)arc4random_uniform(1024) / 1024;
 
@@ -306,12 +316,12 @@ void rtp_rtcp_look_after(struct rtp_session *session)
 
 	if (rtcp->due_at_ms == 0) {
 		if (session->sender.packets > 0 || session->receiver.started)
-			rtcp->due_at_ms = now_ms + next_in_ms(true);
+			rtcp->due_at_ms = now_ms + rtp_rtcp_next_in_ms(true);
 		return;
 	}
 	if (now_ms < rtcp->due_at_ms)
 		return;
-	rtcp->due_at_ms = now_ms + next_in_ms(false);
+	rtcp->due_at_ms = now_ms + rtp_rtcp_next_in_ms(false);
 	if (has_way(session))
 		send_compound(session, false);
 }

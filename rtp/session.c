@@ -9,13 +9,16 @@
  */
 #include "association.h"
 #include "ear.h"
+#include "fork.h"
 #include "inband.h"
+#include "level.h"
 #include "line.h"
 #include "mix.h"
 #include "mouth.h"
 #include "octets.h"
 #include "room.h"
 #include "tap.h"
+#include "tcp.h"
 #include "udptl.h"
 #include "worker.h"
 
@@ -59,6 +62,13 @@ bool rtp_packet_parse(uint8_t *data, size_t size, struct rtp_packet *ret_packet)
 		.marker = data[1] & 0x80,
 	};
 	return true;
+}
+
+bool rtp_session_send(struct rtp_session *session, bool rtcp_socket, const struct core_addr *to, const uint8_t *data, size_t size)
+{
+	if (to->transport == CORE_BY_TCP)
+		return rtp_tcp_send(session, to, data, size);
+	return sendto(rtcp_socket ? session->rtcp_fd : session->rtp_fd, data, size, 0, &to->sa, rtp_addr_size(to)) >= 0;
 }
 
 void rtp_session_set_remote(struct rtp_session *session, const struct core_addr *remote)
@@ -166,6 +176,8 @@ static void use_packet(struct rtp_session *session, const struct rtp_packet *pac
 		if (session->ear)
 			rtp_ear_put_event(session->ear, packet, session->worker->now_us);
 	}
+	if (session->forks && !(kind == RTP_KIND_NOISE && session->plan->takes_noise && packet->type == RTP_TYPE_NOISE))
+		rtp_fork_copy(session, RTP_SAYS, packet);
 	if (kind == RTP_KIND_NOISE) {
 		take_noise(session, packet);
 		return;
@@ -236,6 +248,8 @@ static void take_rtp(struct rtp_session *session, uint8_t *data, size_t size, co
 	rtp_count(&session->counters.bytes_in, wire_bytes);
 	heard_something(session);
 	rtp_receiver_note(session, &packet, session->plan->clock_khz[packet.type]);
+	if (session->plan->level_id && (packet.level = rtp_level_read(data, session->plan->level_id)))
+		rtp_level_note(session, packet.level);
 	use_packet(session, &packet, kind);
 }
 
@@ -303,10 +317,22 @@ void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *da
 		take_rtp(session, data, size, from);
 }
 
+/* A piece of a handshake takes a third of a millisecond: of many at once some are looked at in each round, so that nobody's sound waits for all of them.
+ * What is not read now is there in the next round. */
+static bool shakes_later(const struct rtp_session *session)
+{
+	const struct rtp_plan *plan = session->plan;
+
+	return plan && plan->dtls && !plan->proved && session->worker->shakes >= RTP_SHAKES_AT_ONCE;
+}
+
 void rtp_session_read(struct rtp_session *session, bool rtcp_socket)
 {
+	if (shakes_later(session))
+		return;
+
 	uint8_t *data = session->worker->data;
-	struct core_addr from;
+	struct core_addr from = { .transport = CORE_BY_UDP };
 	socklen_t from_size = sizeof from;
 	ssize_t size = recvfrom(rtcp_socket ? session->rtcp_fd : session->rtp_fd, data, RTP_MOST_BYTES, MSG_TRUNC, &from.sa, &from_size);
 
@@ -365,6 +391,8 @@ struct rtp_plan *rtp_session_configure(struct rtp_session *session, struct rtp_p
 	session->plan = plan;
 	follow_plan(session, old);
 	rtp_association_begin(session, old);
+	if (!plan->ice)
+		rtp_tcp_close_all(session);
 	session->quiet_since_ms = session->worker->now_ms;
 	session->told_silence = false;
 	return old;
@@ -398,6 +426,8 @@ static void tell_failing_codecs(struct rtp_session *session)
 
 void rtp_session_look_after(struct rtp_session *session)
 {
+	if (session->forks)
+		rtp_forks_look_after(session);
 	if (!session->plan)
 		return;
 	tell_failing_codecs(session);
@@ -405,6 +435,7 @@ void rtp_session_look_after(struct rtp_session *session)
 	if (session->changed_source)
 		tell_source(session);
 	rtp_association_look_after(session);
+	rtp_tcp_look_after(session);
 	look_for_silence(session);
 	if (session->ear)
 		rtp_ear_show(session->ear, &session->counters);

@@ -48,11 +48,13 @@ struct rtp_plan {
 	bool rtcp_mux, renegotiated;
 	bool t38;                /* datagrams are UDPTL, there is no RTP and no RTCP */
 	uint8_t xr;              /* CORE_XR_… that the peer wants to be told */
+	uint8_t level_id;        /* header extension of levels (level.h), both ways; 0: none */
 	uint8_t direction;       /* CORE_SEND | CORE_RECV */
 	uint8_t nat;             /* RTP_NAT_… */
 	uint8_t dscp;            /* of what we send; 0: as media.dscp says */
 	uint8_t receive[128];    /* RTP_KIND_… of a payload type that arrives */
 	uint16_t clock_khz[128]; /* of the same */
+	bool takes_noise;        /* CN of its static number, on which nobody has agreed */
 	uint8_t dtmf_type;       /* 0: not agreed */
 	uint16_t send_khz;       /* clock of the first codec, which our timestamps count */
 	uint16_t ptime_ms;
@@ -92,6 +94,8 @@ struct rtp_counters {
 	_Atomic uint32_t suite;        /* of DTLS */
 	_Atomic uint64_t concealed_ms; /* of the ear: sound made up */
 	_Atomic uint32_t buffer_target_us, most_buffer_us;
+	_Atomic uint32_t level;  /* level.h */
+	_Atomic uint64_t unsent; /* a connection had no room for them */
 };
 
 static inline void rtp_count(_Atomic uint64_t *counter, uint64_t by)
@@ -110,6 +114,7 @@ struct rtp_packet {
 	uint16_t sequence;
 	uint8_t type;
 	bool marker;
+	uint16_t level; /* level.h */
 };
 
 /* Where we send from: one SSRC and one rising sequence for the whole life of a stream, whoever feeds it. */
@@ -119,6 +124,7 @@ struct rtp_sender {
 	uint16_t sequence;
 	uint16_t khz; /* of the newest packet */
 	bool started;
+	uint16_t level;           /* of the next one, if whoever makes it knows (level.h) */
 	uint64_t sent_at_us;      /* when the first packet with this timestamp was */
 	uint32_t packets, octets; /* for sender reports, modulo 2^32 as RFC 3550 has it */
 };
@@ -178,6 +184,7 @@ struct rtp_event_receiver {
 	bool open, known;
 	uint32_t timestamp, ssrc; /* known: of the last one, open or not */
 	char digit;
+	uint32_t before; /* timestamp units of segments before this one */
 	uint32_t duration_ms;
 	uint64_t updated_at_ms;
 };
@@ -197,10 +204,12 @@ struct rtp_tap;
 struct rtp_digits;
 struct rtp_ear;
 struct rtp_filter;
+struct rtp_fork;
 struct rtp_inband;
 struct rtp_line;
 struct rtp_mouth;
 struct rtp_mix_member;
+struct rtp_tcp;
 struct rtp_worker;
 
 struct rtp_session {
@@ -219,6 +228,7 @@ struct rtp_session {
 	bool changed_source;    /* and could not tell yet */
 	uint64_t learn_until_ms;
 	struct rtp_candidate candidate;
+	struct rtp_tcp *connections; /* that its peer has opened, newest first */
 
 	uint8_t failed; /* CORE_MEDIA_…, when the association cannot go on */
 	bool told_failed;
@@ -235,6 +245,10 @@ struct rtp_session {
 	struct rtp_receiver receiver;
 	struct rtp_rtcp rtcp;
 	struct rtp_event_receiver event;
+	struct {
+		uint8_t loudest; /* -dBov, since it was told last */
+		uint64_t publish_at_ms;
+	} level;
 
 	struct rtp_mix_member *member;   /* of a mix, instead of a peer */
 	struct rtp_ear *ear;             /* what the party says, as samples; NULL: nobody asks */
@@ -246,10 +260,12 @@ struct rtp_session {
 	struct rtp_injection *injection; /* a plugin speaks into what the mouth says; NULL: none does */
 	uint64_t event_until_us;         /* an event is being relayed to it: the mouth is silent */
 
-	struct rtp_tap *taps;      /* who gets a copy of what arrives and of what we send; NULL as a rule */
-	struct rtp_play *play;     /* what we play to the peer; wins over the relay */
-	struct rtp_digits *digits; /* waiting to be sent, oldest first; wins over both */
-	bool talking;              /* the newest packet was the mouth's: the next needs no marker */
+	struct rtp_tap *taps;             /* who gets a copy of what arrives and of what we send; NULL as a rule */
+	struct rtp_fork *forks;           /* where such a copy is sent on to; likewise */
+	_Atomic uint64_t masked_until_us; /* the loop's: what arrives until then is a secret (fork.h) */
+	struct rtp_play *play;            /* what we play to the peer; wins over the relay */
+	struct rtp_digits *digits;        /* waiting to be sent, oldest first; wins over both */
+	bool talking;                     /* the newest packet was the mouth's: the next needs no marker */
 
 	struct rtp_session *wheel_next, *wheel_prev;
 	bool on_wheel;
@@ -272,6 +288,9 @@ _Static_assert(sizeof(struct rtp_session) < 4096, "two of these are in every bri
 void rtp_session_read(struct rtp_session *session, bool rtcp_socket);
 /* The same for a datagram that is here already (fuzzing). data has RTP_MOST_BYTES of room. */
 void rtp_session_take(struct rtp_session *session, bool rtcp_socket, uint8_t *data, size_t size, const struct core_addr *from);
+/* A datagram from the socket of RTP or RTCP, or a frame where `to` is somebody by TCP. What is not taken now is lost, as it may be on any later stretch of the way;
+ * false: that is known. */
+bool rtp_session_send(struct rtp_session *session, bool rtcp_socket, const struct core_addr *to, const uint8_t *data, size_t size);
 /* Where we send from now on. */
 void rtp_session_set_remote(struct rtp_session *session, const struct core_addr *remote);
 /* Version, CSRCs, extension, padding. False: not RTP as RFC 3550 has it. */
@@ -285,7 +304,7 @@ void rtp_session_look_after(struct rtp_session *session);
 
 /* ---- addr.c ---- */
 
-bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b);      /* address and port */
+bool rtp_addr_same(const struct core_addr *a, const struct core_addr *b);      /* address, port, transport */
 bool rtp_addr_same_host(const struct core_addr *a, const struct core_addr *b); /* address alone */
 socklen_t rtp_addr_size(const struct core_addr *addr);
 
@@ -303,6 +322,19 @@ struct rtp_arrivals {
 };
 void rtp_receiver_catch_up(struct rtp_session *session, const struct rtp_arrivals *arrivals);
 
+/* ---- sender.c: numbers of what goes out ---- */
+
+/* Newest of what was sent, for the next one's sake; one that overtakes does not take us back. */
+void rtp_sender_note(struct rtp_sender *sender, uint16_t sequence, uint32_t timestamp, uint32_t bytes, uint16_t khz, uint64_t now_us);
+/* The timestamp of a packet that begins something new now: as much later than the newest as time has passed, one frame at least. */
+uint32_t rtp_sender_next(const struct rtp_sender *sender, uint32_t frame, uint16_t khz, uint64_t now_us);
+/* That of this instant, on the line that our packets are on. */
+uint32_t rtp_sender_timestamp(const struct rtp_sender *sender, uint64_t now_us);
+/* The source begins, or begins anew, with this packet: the map is to be made anew. */
+bool rtp_map_begins(const struct rtp_map *map, const struct rtp_packet *packet);
+/* One of a source that goes on. False: older than the beginning of this talkspurt, it has no place in ours. */
+bool rtp_map_move(struct rtp_map *map, const struct rtp_packet *packet);
+
 /* ---- relay.c: what goes out ---- */
 
 /* A packet of `from` on its way to `to` (which may be `from` itself: echo). route: of from's payload types. */
@@ -310,7 +342,7 @@ void rtp_relay(const struct rtp_session *from, struct rtp_session *to, const str
 /* Sends payload, which has RTP_HEADER_BYTES of room before it, with our own header. */
 void rtp_send(struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, bool marker, uint16_t sequence,
 	      uint32_t timestamp);
-/* The timestamp of a packet that begins something new now: as much later than the newest as time has passed, one frame at least. */
+/* As rtp_sender_next. */
 uint32_t rtp_next_timestamp(const struct rtp_session *session, uint16_t khz);
 /* Sends a datagram that is no RTP as it is. */
 void rtp_send_datagram(struct rtp_session *session, const uint8_t *data, size_t size);
@@ -334,6 +366,7 @@ bool rtp_xr_receive(struct rtp_session *session, const uint8_t *packet, size_t s
 /* What the peer wants to be told, and an answer to what it asked. Returns the end: at most RTP_XR_BYTES further. */
 uint8_t *rtp_xr_put(struct rtp_session *session, uint8_t *at);
 #define RTP_XR_BYTES 112u
+#define RTP_SENDER_REPORT_BYTES 312u /* SR, SDES with the longest CNAME, BYE */
 
 /* ---- rtcp.c ---- */
 
@@ -345,11 +378,18 @@ void rtp_note_round_trip(struct rtp_session *session, uint32_t last_report, uint
 void rtp_rtcp_receive(struct rtp_session *session, const uint8_t *data, size_t size);
 void rtp_rtcp_look_after(struct rtp_session *session); /* sends a report when one is due */
 void rtp_rtcp_bye(struct rtp_session *session);
+/* How long until the next report; the first of a stream comes sooner. */
+uint64_t rtp_rtcp_next_in_ms(bool first);
+/* A report of who only sends, with its CNAME: SR when it has sent lately (sends), else RR; bye: and a goodbye. Returns its size. */
+size_t rtp_rtcp_of_sender(struct rtp_worker *worker, const struct rtp_sender *sender, bool sends, const char *cname, bool bye,
+			  uint8_t ret_data[RTP_SENDER_REPORT_BYTES]);
+#define RTP_MOST_CNAME 255u
 
 /* ---- dtmf.c ---- */
 
 void rtp_dtmf_receive(struct rtp_session *session, const struct rtp_packet *packet);
-void rtp_dtmf_look_after(struct rtp_session *session); /* closes what has lost its end */
+void rtp_dtmf_look_after(struct rtp_session *session);                         /* closes what has lost its end */
+void rtp_dtmf_key_down(struct rtp_session *session, char digit, bool by_tone); /* tells so */
 /* The clock has come round: sends the next packet of the digits. False: nothing left to send. */
 bool rtp_dtmf_send_next(struct rtp_session *session);
 /* They are to be sent as tones. PBX_OK, PBX_ENOMEM. [loop] */

@@ -16,7 +16,6 @@
 
 #define BLOCK_BYTES 16
 #define CM_SALT_BYTES 14
-#define GCM_SALT_BYTES 12
 #define GCM_IV_BYTES 12
 #define GCM_TAG_BYTES 16
 

@@ -13,6 +13,7 @@
 #include "estimate.h"
 #include "fax.h"
 #include "filter.h"
+#include "forking.h"
 #include "inband.h"
 #include "injection.h"
 #include "listener.h"
@@ -22,6 +23,7 @@
 #include "recorder.h"
 #include "source.h"
 #include "tapping.h"
+#include "tcp.h"
 
 #include <core/loop.h>
 #include <core/random.h>
@@ -198,10 +200,12 @@ static int driver_close(core_stream name)
 
 	if (!command)
 		return PBX_ENOMEM;
+	rtp_door_forget(stream);
 	rtp_play_cancel_awaiting(stream);
 	rtp_recorder_leave(stream);
 	rtp_listener_leave(stream);
 	rtp_injection_leave(stream);
+	rtp_forkings_leave(stream);
 	rtp_fax_leave(stream);
 	rtp_mix_take_out(stream);
 	rtp_stream_unlink(stream);
@@ -333,6 +337,8 @@ static int driver_configure(core_stream name, const struct core_stream_config *c
 	rtp_recorder_learn(stream);
 	rtp_listener_learn(stream);
 	rtp_engine_send(command);
+	rtp_forkings_learn(stream);
+	rtp_door_configured(stream);
 	rtp_fax_settle(stream);
 	if (err == PBX_OK)
 		err = rtp_mix_reconfigured(stream);
@@ -487,6 +493,7 @@ const struct core_media_driver rtp_driver = {
 	.suites = driver_suites,
 	.fingerprint = driver_fingerprint,
 	.ice = rtp_sockets_ice,
+	.ice_named = rtp_door_named,
 	.bound = rtp_sockets_bound,
 	.source_open = rtp_source_open,
 	.source_update = rtp_source_update,
@@ -509,6 +516,12 @@ const struct core_media_driver rtp_driver = {
 	.tap_state = rtp_tapping_state,
 	.detect_start = rtp_detection_start,
 	.detect_stop = rtp_detection_stop,
+	.fork_open = rtp_forking_open,
+	.fork_local = rtp_forking_local,
+	.fork_aim = rtp_forking_aim,
+	.fork_state = rtp_forking_state,
+	.fork_adopt = rtp_forking_adopt,
+	.fork_close = rtp_forking_close,
 	.inject_open = rtp_injection_open,
 	.inject_close = rtp_injection_close,
 	.inject_writer = rtp_injection_writer,
@@ -526,4 +539,6 @@ const struct core_media_driver rtp_driver = {
 	.fax_stop = rtp_fax_stop,
 	.fax_pages = rtp_fax_pages,
 	.fax_ends_at = rtp_fax_ends_at,
+	.steer = rtp_stream_steer,
+	.played_so_far = rtp_stream_played_so_far,
 };

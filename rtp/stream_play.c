@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define MOST_DIGITS 256u
+#define MOST_KEY_MS 60000u
 
 static void on_listener_revoked(struct core_charge *charge)
 {
@@ -91,6 +92,7 @@ static int prepare_tone(struct rtp_play *play, const char *name)
 
 int rtp_play_prepare(struct rtp_play *play, const struct core_play *wanted)
 {
+	play->volume = play->gain = RTP_PLAY_FULL;
 	if (wanted->kind == CORE_PLAY_FILE)
 		return prepare_prompts(play, wanted);
 	return wanted->kind == CORE_PLAY_TONE ? prepare_tone(play, wanted->text) : PBX_EINVAL;
@@ -139,7 +141,7 @@ void rtp_play_cancel_awaiting(struct rtp_stream *stream)
 	if (!play)
 		return;
 	stream->awaiting = NULL;
-	rtp_sound_forget(play->sounds[play->sound_at], play);
+	rtp_sound_forget(play->sounds[play->awaits_at], play);
 	play->how = PBX_MEDIA_STOPPED;
 	rtp_queue_push(&rtp_engine.common.returns, &play->command.node);
 	rtp_engine.common.wake();
@@ -148,8 +150,8 @@ void rtp_play_cancel_awaiting(struct rtp_stream *stream)
 /* Begins when each of the sounds can be played; waits for one after the other. PBX_OK, or what is wrong with one of them. */
 static int begin_when_ready(struct rtp_stream *stream, struct rtp_play *play)
 {
-	for (; play->sound_at < play->sound_count; play->sound_at++) {
-		struct rtp_sound *sound = play->sounds[play->sound_at];
+	for (; play->awaits_at < play->sound_count; play->awaits_at++) {
+		struct rtp_sound *sound = play->sounds[play->awaits_at];
 
 		if (!sound->ready) {
 			stream->awaiting = play;
@@ -233,6 +235,75 @@ int rtp_stream_stop(core_stream name)
 	return rtp_stream_tell(stream, RTP_STOP, false);
 }
 
+/* ---- what plays, on its way ---- */
+
+/* The file with that tag, which plays or is still being read. NULL: it is over, or none. */
+static struct rtp_play *find_file(const struct rtp_stream *stream, uint64_t tag)
+{
+	struct rtp_play *play = stream->awaiting && stream->awaiting->tag == tag ? stream->awaiting : stream->playing;
+
+	return play && play->tag == tag && play->kind == CORE_PLAY_FILE ? play : NULL;
+}
+
+static void note_steer(struct rtp_play *play, const struct rtp_steer *steer)
+{
+	if (steer->how == CORE_STEER_GAIN)
+		play->told_gain_cdb = steer->amount;
+	else if (steer->how != CORE_STEER_SEEK)
+		play->told_paused = steer->how == CORE_STEER_PAUSE;
+}
+
+int rtp_stream_steer(core_stream name, uint64_t tag, uint32_t how, int32_t amount)
+{
+	struct rtp_stream *stream = rtp_stream_find(name);
+	struct rtp_play *play = stream ? find_file(stream, tag) : NULL;
+	const struct rtp_steer steer = { .tag = tag, .how = how, .amount = amount };
+
+	if (!play)
+		return stream ? PBX_ESTATE : PBX_ENOENT;
+	if (play == stream->awaiting) {
+		rtp_play_steer(play, &steer);
+	} else {
+		struct rtp_command *command = rtp_command_new(RTP_STEER, stream);
+
+		if (!command)
+			return PBX_ENOMEM;
+		command->steer = steer;
+		rtp_engine_send(command);
+	}
+	note_steer(play, &steer);
+	return PBX_OK;
+}
+
+/* 0: not all of it has been read yet. */
+static uint32_t length_ms(const struct rtp_play *play)
+{
+	uint64_t samples = 0;
+
+	for (uint32_t i = 0; i < play->sound_count; i++) {
+		if (!atomic_load_explicit(&play->sounds[i]->complete, memory_order_acquire))
+			return 0;
+		for (const struct rtp_sound_block *block = play->sounds[i]->first; block;
+		     block = atomic_load_explicit(&block->next, memory_order_acquire))
+			samples += rtp_read(&block->used);
+	}
+	return (uint32_t)(samples / (RTP_NARROW_HZ / 1000));
+}
+
+int rtp_stream_played_so_far(core_stream name, uint64_t tag, struct pbx_media_state *ret_state)
+{
+	const struct rtp_stream *stream = rtp_stream_find(name);
+	const struct rtp_play *play = stream ? find_file(stream, tag) : NULL;
+
+	if (!play)
+		return stream ? PBX_ESTATE : PBX_ENOENT;
+	*ret_state = (struct pbx_media_state){ .position_ms = rtp_read(&play->at) / (RTP_NARROW_HZ / 1000),
+					       .length_ms = length_ms(play),
+					       .paused = play->told_paused,
+					       .gain_cdb = play->told_gain_cdb };
+	return PBX_OK;
+}
+
 int rtp_stream_send_digits(core_stream name, const char *digits, uint32_t each_ms, uint32_t gap_ms)
 {
 	struct rtp_stream *stream = rtp_stream_find(name);
@@ -240,12 +311,16 @@ int rtp_stream_send_digits(core_stream name, const char *digits, uint32_t each_m
 
 	if (!stream)
 		return PBX_ENOENT;
-	if (count == 0 || count > MOST_DIGITS || strspn(digits, "0123456789*#ABCDabcd") != count || each_ms > 8000)
+	bool flash = count == 1 && *digits == CORE_FLASH;
+
+	if (count == 0 || count > MOST_DIGITS || (!flash && strspn(digits, "0123456789*#ABCDabcd") != count) || each_ms > MOST_KEY_MS)
 		return PBX_EINVAL;
-	if (!stream->configured)
+	if (!stream->configured || (flash && !stream->config->flashes))
 		return PBX_ENOTSUP;
 	bool by_tone = stream->config->digits == CORE_DIGITS_TONES;
 
+	if (flash && by_tone)
+		return PBX_ENOTSUP;
 	if (!by_tone && (stream->config->digits != CORE_DIGITS_EVENTS || stream->config->dtmf_type == 0))
 		return PBX_ENOTSUP;
 	struct rtp_digits *command = calloc(1, sizeof *command + count + 1);

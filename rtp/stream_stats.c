@@ -1,6 +1,7 @@
 /* rtp/stream_stats.c - what a stream has counted, as call control asks for it */
 #include "codecs.h"
 #include "engine_inner.h"
+#include "level.h"
 #include "octets.h"
 #include "plan.h"
 
@@ -51,6 +52,7 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.transcoded = stream->transcoded,
 		.late = rtp_read(&counters->late),
 		.dropped = rtp_session_dropped(&stream->session),
+		.unsent = rtp_read(&counters->unsent),
 		.by_kernel = rtp_read(&counters->by_kernel),
 		.in_kernel = rtp_read(&counters->in_kernel),
 		.jitter_us = rtp_read(&counters->jitter_us),
@@ -58,6 +60,8 @@ int rtp_stream_stats(core_stream name, struct core_stream_stats *ret_stats)
 		.buffer_target_us = rtp_read(&counters->buffer_target_us),
 		.most_buffer_us = rtp_read(&counters->most_buffer_us),
 		.round_trip_us = rtp_read(&counters->round_trip_us),
+		.tells_level = rtp_read(&counters->level) != 0,
+		.level_dbov = -(int32_t)(rtp_read(&counters->level) & RTP_LEVEL_SILENCE),
 		.local = stream->local,
 		.worker = stream->worker,
 		.remote = stream->learned.sa.sa_family != AF_UNSPEC ? stream->learned : stream->config->rtp,

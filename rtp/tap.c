@@ -4,6 +4,7 @@
  * One writer, one reader. Both count octets since the beginning, so that their difference is what is in the ring. A packet is its head and
  * its payload, rounded up to whole words, and goes round the end of the ring in two pieces.
  */
+#include "fork.h"
 #include "tap.h"
 #include "worker.h"
 
@@ -78,10 +79,15 @@ bool rtp_tap_put(struct rtp_tap *tap, const struct rtp_tap_packet *packet, const
 	return true;
 }
 
+bool rtp_tap_is_music(const struct rtp_session *session, uint8_t direction)
+{
+	return direction == RTP_HEARS && session->play && session->play->kind == CORE_PLAY_SOURCE;
+}
+
 void rtp_tap_copy(const struct rtp_session *session, uint8_t direction, uint8_t type, uint16_t sequence, uint32_t timestamp, uint32_t ssrc,
 		  const uint8_t *payload, uint32_t bytes)
 {
-	bool is_music = direction == RTP_HEARS && session->play && session->play->kind == CORE_PLAY_SOURCE;
+	bool is_music = rtp_tap_is_music(session, direction);
 	const struct rtp_tap_packet packet = {
 		.at_us = session->worker->now_us,
 		.timestamp = timestamp,
@@ -99,12 +105,19 @@ void rtp_tap_copy(const struct rtp_session *session, uint8_t direction, uint8_t 
 	}
 }
 
-static uint32_t beep_of(const struct rtp_tap *tap)
+static uint32_t sooner(uint32_t every_s, uint32_t other_s)
+{
+	return other_s && (!every_s || other_s < every_s) ? other_s : every_s;
+}
+
+static uint32_t beep_of(const struct rtp_session *session)
 {
 	uint32_t every_s = 0;
 
-	for (; tap; tap = tap->next)
-		every_s = tap->beep_s && (!every_s || tap->beep_s < every_s) ? tap->beep_s : every_s;
+	for (const struct rtp_tap *tap = session->taps; tap; tap = tap->next)
+		every_s = sooner(every_s, tap->beep_s);
+	for (const struct rtp_fork *fork = session->forks; fork; fork = fork->next)
+		every_s = sooner(every_s, fork->beep_s);
 	return every_s;
 }
 
@@ -115,10 +128,10 @@ void rtp_tap_beep(const struct rtp_session *session, uint8_t *payload, uint32_t 
 						   -4000, -1816, 2351,  3951,  1236,  -2828, -3804, -626,  3236,  3564,
 						   0,     -3564, -3236, 626,   3804,  2828,  -1236, -3951, -2351, 1816,
 						   4000,  1816,  -2351, -3951, -1236, 2828,  3804,  626,   -3236, -3564 };
-	uint32_t every_s = beep_of(session->taps), law = type == 8 ? RTP_LAW_A : RTP_LAW_MU;
+	uint32_t every_s = beep_of(session), law = type == 8 ? RTP_LAW_A : RTP_LAW_MU;
 
 	if (!every_s && session->peer)
-		every_s = beep_of(session->peer->taps);
+		every_s = beep_of(session->peer);
 	if (!every_s || (type != 0 && type != 8) || session->worker->now_ms % (every_s * 1000) >= BEEP_MS)
 		return;
 	for (uint32_t i = 0; i < bytes; i++) {

@@ -47,6 +47,8 @@ void rtp_tap_remove(struct rtp_session *session, struct rtp_tap *tap);
 /* To all taps of the session that want it. */
 void rtp_tap_copy(const struct rtp_session *session, uint8_t direction, uint8_t type, uint16_t sequence, uint32_t timestamp, uint32_t ssrc,
 		  const uint8_t *payload, uint32_t bytes);
+/* What the session sends is a shared source: music, as a rule. */
+bool rtp_tap_is_music(const struct rtp_session *session, uint8_t direction);
 /* The beep of whoever listens to this session or to its peer, over what is about to be sent: G.711, of types 0 and 8. */
 void rtp_tap_beep(const struct rtp_session *session, uint8_t *payload, uint32_t bytes, uint8_t type, uint32_t timestamp);
 /* One of them. False: no room. */

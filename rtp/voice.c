@@ -6,6 +6,7 @@
  * concealment is for 8 kHz only; there ours is as good (CONTRIBUTING.md).
  */
 #include "voice.h"
+#include "rms.h"
 
 #include <math.h>
 #include <string.h>
@@ -62,15 +63,6 @@ static float likeness(const int16_t *a, const int16_t *b, uint32_t count, uint32
 		of_b += y * y;
 	}
 	return product / sqrtf(of_a * of_b);
-}
-
-static float rms_of(const int16_t *samples, uint32_t count)
-{
-	float sum = 0;
-
-	for (uint32_t i = 0; i < count; i++)
-		sum += (float)samples[i] * (float)samples[i];
-	return sqrtf(sum / (float)(count ? count : 1));
 }
 
 /* How much two pieces that lie `lag` apart resemble each other. */
@@ -233,7 +225,7 @@ static uint32_t piece(const struct rtp_voice *voice, const int16_t *samples, uin
 		most = count / 2;
 	if (most < least)
 		return 0;
-	if (rms_of(samples, count) < SILENT_RMS)
+	if (rtp_rms(samples, count) < SILENT_RMS)
 		return most;
 	uint32_t lag = best_lag(samples, count, least, most, coarse_step(voice), like_behind, &like);
 

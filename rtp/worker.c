@@ -6,11 +6,13 @@
  * counted from the tick before, so that a late wake-up never adds up. Everything a packet needs is in its session.
  */
 #include "ear.h"
+#include "fork.h"
 #include "injection.h"
 #include "line.h"
 #include "mix.h"
 #include "mouth.h"
 #include "tap.h"
+#include "tcp.h"
 #include "worker.h"
 
 #include <pbx/calls.h>
@@ -26,7 +28,7 @@
 #define REST_US 500          /* what a handful may cost a packet: half of it at the median */
 #define MOST_TICKS_LATE 40   /* what was missed in a longer stall is not caught up with */
 
-/* What an epoll datum is besides a session's address, whose low bit tells which of its sockets. */
+/* What an epoll datum is besides the address of a session or of a connection, whose low bits tell which socket it is. */
 enum {
 	FOR_COMMANDS = 0,
 	FOR_CLOCK = 1,
@@ -34,6 +36,7 @@ enum {
 };
 
 #define FOR_RTCP 1u
+#define FOR_TCP 4u /* a connection's */
 
 uint64_t rtp_worker_now_us(void)
 {
@@ -163,8 +166,10 @@ static void on_clock(struct rtp_worker *worker)
 
 	if (read(worker->timer_fd, &ticks, sizeof ticks) != (ssize_t)sizeof ticks)
 		return;
-	if (ticks > MOST_TICKS_LATE)
+	if (ticks > MOST_TICKS_LATE) {
+		rtp_count(&worker->ticks_missed, ticks - MOST_TICKS_LATE);
 		ticks = MOST_TICKS_LATE;
+	}
 	for (; ticks > 0; ticks--)
 		tick(worker);
 	if (worker->wheel_count == 0 && !rtp_mixes_are_busy(worker))
@@ -192,6 +197,7 @@ static void join(struct rtp_worker *worker, struct rtp_session *session)
 		session->next->prev = session;
 	worker->sessions = session;
 	watch(worker, session, EPOLL_CTL_ADD);
+	rtp_tcp_join(session);
 	if (session->play || session->digits || session->injection || session->line)
 		rtp_worker_wind(session);
 }
@@ -208,12 +214,25 @@ static void part(struct rtp_session *session)
 	rtp_relay_interrupted(peer);
 }
 
-static void forget_ready(struct rtp_worker *worker, const struct rtp_session *session)
+static void forget_ready(struct rtp_worker *worker, uint64_t datum)
 {
 	for (int i = 0; i < worker->ready_count; i++) {
-		if ((worker->ready[i].data.u64 & ~(uint64_t)FOR_RTCP) == (uintptr_t)session)
+		if ((worker->ready[i].data.u64 & ~(uint64_t)FOR_RTCP) == datum)
 			worker->ready[i].data.u64 = FOR_NOBODY;
 	}
+}
+
+bool rtp_worker_watch_tcp(struct rtp_worker *worker, int operation, struct rtp_tcp *tcp, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u64 = (uintptr_t)tcp | FOR_TCP };
+
+	return epoll_ctl(worker->epoll_fd, operation, tcp->fd, &event) == 0;
+}
+
+void rtp_worker_unwatch_tcp(struct rtp_worker *worker, const struct rtp_tcp *tcp)
+{
+	(void)epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, tcp->fd, NULL); /* fails only when it is not there */
+	forget_ready(worker, (uintptr_t)tcp | FOR_TCP);
 }
 
 static void leave(struct rtp_worker *worker, struct rtp_session *session)
@@ -221,7 +240,8 @@ static void leave(struct rtp_worker *worker, struct rtp_session *session)
 	part(session);
 	take_off_wheel(session);
 	watch(worker, session, EPOLL_CTL_DEL);
-	forget_ready(worker, session);
+	forget_ready(worker, (uintptr_t)session);
+	rtp_tcp_part(session);
 	if (session->prev)
 		session->prev->next = session->next;
 	else
@@ -320,6 +340,7 @@ static void close_session(struct rtp_worker *worker, struct rtp_session *session
 	rtp_player_end(session, PBX_MEDIA_STOPPED);
 	return_digits(session);
 	rtp_rtcp_bye(session);
+	rtp_tcp_close_all(session);
 	leave(worker, session);
 }
 
@@ -366,8 +387,15 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 	case RTP_STOP:
 		rtp_player_end(session, PBX_MEDIA_STOPPED);
 		return true;
+	case RTP_STEER:
+		if (session->play && session->play->tag == command->steer.tag)
+			rtp_play_steer(session->play, &command->steer);
+		return true;
 	case RTP_DIGITS:
 		queue_digits(session, (struct rtp_digits *)command);
+		return false;
+	case RTP_TCP:
+		rtp_tcp_enter((struct rtp_tcp *)command);
 		return false;
 	case RTP_CODE:
 		take_coders(session, command);
@@ -377,6 +405,17 @@ static bool obey(struct rtp_worker *worker, struct rtp_command *command)
 		return true;
 	case RTP_UNTAP:
 		rtp_tap_remove(session, command->tap);
+		return true;
+	case RTP_FORK:
+		rtp_fork_add(session, command->fork);
+		return true;
+	case RTP_UNFORK:
+		rtp_fork_remove(session, command->fork);
+		return true;
+	case RTP_AIM:
+		rtp_fork_aim(session, (const struct rtp_aim *)command);
+		return true;
+	case RTP_FORK_NEWS:
 		return true;
 	case RTP_INJECT:
 		command->injection = rtp_injection_put(session, command->injection);
@@ -432,7 +471,8 @@ static void obey_all(struct rtp_worker *worker)
 	while ((node = rtp_queue_pop(&worker->commands))) {
 		struct rtp_command *command = (struct rtp_command *)node;
 		bool awaited = command->kind == RTP_LEAVE || command->kind == RTP_CLOSE || command->kind == RTP_UNTAP ||
-			       command->kind == RTP_INJECT || command->kind == RTP_LINE_LEAVE;
+			       command->kind == RTP_UNFORK || command->kind == RTP_FORK_NEWS || command->kind == RTP_INJECT ||
+			       command->kind == RTP_LINE_LEAVE;
 
 		if (!obey(worker, command))
 			continue;
@@ -471,8 +511,12 @@ static void on_ready(struct rtp_worker *worker, const struct epoll_event *event)
 		on_clock(worker);
 		return;
 	default:
-		rtp_session_read((struct rtp_session *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_RTCP), event->data.u64 & FOR_RTCP);
 		worker->reads++;
+		if (event->data.u64 & FOR_TCP)
+			rtp_tcp_ready((struct rtp_tcp *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_TCP), event->events);
+		else
+			rtp_session_read((struct rtp_session *)(uintptr_t)(event->data.u64 & ~(uint64_t)FOR_RTCP),
+					 event->data.u64 & FOR_RTCP);
 	}
 }
 
@@ -494,6 +538,7 @@ static void *worker_main(void *argument)
 	while (!worker->quit) {
 		worker->ready_count = epoll_wait(worker->epoll_fd, worker->ready, RTP_READY_AT_ONCE, worker->sessions ? LOOK_AFTER_MS : -1);
 		read_clock(worker);
+		worker->shakes = 0;
 		obey_all(worker); /* called for or not: a packet may answer a message that left after its command was sent */
 		for (int i = 0; i < worker->ready_count; i++)
 			on_ready(worker, &worker->ready[i]);

@@ -31,24 +31,38 @@
 #define RTP_MIX_LEAVE 19u       /* session, member: comes back to be freed */
 #define RTP_MIX_PLAY 20u        /* mix: a play, which stays with it */
 #define RTP_MIX_STOP 21u        /* mix: what plays there */
+#define RTP_FORK 22u            /* fork: gets copies from now on */
+#define RTP_UNFORK 23u          /* the same fork: no more */
 #define RTP_TAP 24u             /* tap: gets copies from now on */
 #define RTP_UNTAP 25u           /* the same tap: no more */
 #define RTP_INJECT 26u          /* injection; comes back with the old one */
 #define RTP_LINE_ENTER 27u      /* session, line */
 #define RTP_LINE_LEAVE 28u      /* the same */
-#define RTP_SOURCE_COMMANDS 32u /* and above: to the reader of sources (source.c), back the same way */
+#define RTP_STEER 29u           /* session: what plays, if it is the one that steer names */
+#define RTP_TCP 30u             /* session: a connection of its peer's (tcp.h), which stays until it is closed */
+#define RTP_AIM 31u             /* an rtp_aim */
+#define RTP_FORK_NEWS 32u       /* fork: nothing is done; comes back when all before it has been */
+#define RTP_SOURCE_COMMANDS 40u /* and above: to the reader of sources (source.c), back the same way */
 #define RTP_RECORD_COMMANDS 64u /* and above: to the recorder (recorder.c) */
 #define RTP_LISTEN_COMMANDS 96u /* and above: to the listener (listener.c) */
 #define RTP_FAX_COMMANDS 128u   /* and above: to the thread of faxes (fax.c) */
 
 struct rtp_mix;
 struct rtp_mix_member;
+struct rtp_tcp;
 
 /* What a member is to do in its mix. */
 struct rtp_mix_wish {
 	bool talks, hears;
 	struct rtp_mix_member *to;    /* without talks: who hears it; NULL: nobody */
 	int32_t talk_gain, hear_gain; /* Q12 */
+};
+
+/* What is to be done to a play. */
+struct rtp_steer {
+	uint64_t tag;
+	uint32_t how; /* CORE_STEER_… */
+	int32_t amount;
 };
 
 struct rtp_command {
@@ -65,6 +79,7 @@ struct rtp_command {
 	struct rtp_ear *ear;
 	struct rtp_mouth *mouth;
 	struct rtp_tap *tap;
+	struct rtp_fork *fork;
 	struct rtp_mix *mix;
 	struct rtp_mix_member *member;
 	struct rtp_mix_wish wish;
@@ -73,25 +88,41 @@ struct rtp_command {
 	struct rtp_inband *inband;
 	struct rtp_injection *injection;
 	struct rtp_line *line;
+	struct rtp_steer steer;
 };
 
 struct rtp_sound;
 struct rtp_sound_block;
 struct rtp_source;
 
+/* A place in the sounds of a play. */
+struct rtp_place {
+	uint32_t sound_at;       /* which one */
+	struct rtp_sound *sound; /* that one; NULL: nowhere */
+	const struct rtp_sound_block *block;
+	uint32_t block_at;
+};
+
+#define RTP_PLAY_FULL 65536 /* gain: as loud as it is */
+
 /* PLAY. Kept by the session while it plays. */
 struct rtp_play {
 	struct rtp_command command;
 	uint32_t kind; /* CORE_PLAY_… */
 	uint64_t tag;
-	uint32_t how;                        /* PBX_MEDIA_…, written when over */
-	struct rtp_sound **sounds;           /* FILE, TONE: shared, the loop holds a reference to each for us */
-	uint32_t sound_count, sound_at;      /* which one sounds; before that, the loop's: which one it waits for */
-	struct rtp_sound *sound;             /* that one */
-	const struct rtp_sound_block *block; /* where we are in it */
-	uint32_t block_at;
+	uint32_t how;              /* PBX_MEDIA_…, written when over */
+	struct rtp_sound **sounds; /* FILE, TONE: shared, the loop holds a reference to each for us */
+	uint32_t sound_count;
+	uint32_t awaits_at; /* the loop's: which one it waits for */
 	bool repeats;
-	struct rtp_source *source; /* SOURCE, likewise */
+	struct rtp_place place, left; /* where we are; where we were when we were sent elsewhere, to fade from */
+	uint32_t skips;               /* narrow samples that are passed over as soon as they are there */
+	bool paused;                  /* goes on where it stands */
+	int32_t volume, gain;         /* wanted, and as it approaches that; RTP_PLAY_FULL is 1 */
+	_Atomic uint32_t at;          /* narrow samples from the beginning of the first sound to here */
+	bool told_paused;             /* the loop's: what was asked for last */
+	int32_t told_gain_cdb;        /* likewise */
+	struct rtp_source *source;    /* SOURCE, likewise */
 	bool source_begun;
 	uint64_t source_frame;     /* the one we are in */
 	uint32_t source_at;        /* codes of G.711 of it that we have had, or pairs of samples */
@@ -110,6 +141,7 @@ struct rtp_digits {
 	uint32_t at;                   /* which digit */
 	uint32_t timestamp;            /* of the event */
 	uint32_t sent_ms;              /* how long it has lasted */
+	uint32_t segments;             /* of it that are over: timestamp is the present one's */
 	uint8_t ends;                  /* end packets sent */
 	bool begun;
 	char text[];
@@ -135,6 +167,7 @@ struct rtp_common {
 #define RTP_RTCP_TYPES 8u
 
 #define RTP_READY_AT_ONCE 128
+#define RTP_SHAKES_AT_ONCE 4u /* pieces of DTLS handshakes in a round */
 
 struct rtp_worker {
 	uint32_t index;
@@ -146,7 +179,8 @@ struct rtp_worker {
 	struct rtp_queue commands;
 	struct rtp_ring events;
 	_Atomic uint64_t rtcp_in[RTP_RTCP_TYPES], rtcp_out[RTP_RTCP_TYPES];
-	_Atomic uint64_t events_lost; /* the ring was full: digits only, all else is told again */
+	_Atomic uint64_t ticks_missed; /* left out after a stall: what plays or is mixed stood still */
+	_Atomic uint64_t events_lost;  /* the ring was full: digits only, all else is told again */
 
 	/* The thread's own. */
 	uint64_t now_us, now_ms;
@@ -159,6 +193,7 @@ struct rtp_worker {
 	uint64_t tick; /* how often the clock has ticked */
 	bool ticking, quit;
 	uint64_t look_after_at_ms;
+	uint32_t shakes;                           /* pieces of handshakes, in this round */
 	uint32_t reads;                            /* of datagrams, since it looked after its sessions */
 	bool crowded;                              /* there were many: it rests between rounds */
 	_Alignas(16) uint8_t data[RTP_MOST_BYTES]; /* libsrtp2 reads headers as words */
@@ -181,6 +216,9 @@ uint64_t rtp_worker_now_us(void);                  /* exact; worker->now_us is a
 int rtp_worker_road_fd(struct rtp_worker *worker); /* for rtp_road_ask */
 /* Has the session's clock come round at the next tick, unless it is wound up already. */
 void rtp_worker_wind(struct rtp_session *session);
+/* A connection's socket in the worker's set (EPOLL_CTL_ADD, _MOD). False: no memory. What it is ready for comes to rtp_tcp_ready, until it is taken out. */
+bool rtp_worker_watch_tcp(struct rtp_worker *worker, int operation, struct rtp_tcp *tcp, uint32_t events);
+void rtp_worker_unwatch_tcp(struct rtp_worker *worker, const struct rtp_tcp *tcp);
 /* The clock goes as long as rtp_mixes_are_busy. */
 void rtp_worker_keep_time(struct rtp_worker *worker);
 
@@ -190,7 +228,12 @@ void rtp_worker_keep_time(struct rtp_worker *worker);
 bool rtp_player_step(struct rtp_session *session);
 void rtp_player_start(struct rtp_session *session, struct rtp_play *play); /* replaces what plays */
 void rtp_player_end(struct rtp_session *session, uint32_t how);            /* it goes back to the loop */
-/* The same sounds for somebody else than a session: from their beginning, and the next samples at 8 or 16 kHz, silent where there are
- * none yet. False: they were over already. */
+
+/* ---- playing.c ---- [media] */
+
+/* The sounds of a play, whoever hears them: from their beginning, and the next samples at 8 or 16 kHz, silent where there are none yet or while
+ * it is paused. False: they were over already. */
 void rtp_play_begin(struct rtp_play *play);
 bool rtp_play_take(struct rtp_play *play, uint32_t rate_hz, int16_t *ret_samples, uint32_t count);
+/* Pauses it, and so on, without a click. Before it has begun: the loop's. */
+void rtp_play_steer(struct rtp_play *play, const struct rtp_steer *steer);

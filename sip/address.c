@@ -1,4 +1,4 @@
-/* address.c - addresses as SIP spells them: text and back, networks of peers, our own address towards somebody */
+/* address.c - addresses as SIP spells them: read and compared, networks of peers, our own address towards somebody */
 #include "address.h"
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -6,85 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A socket that takes both families shows IPv4 as ::ffff:a.b.c.d; everywhere else it is plain IPv4. */
-static struct core_addr unmapped(const struct core_addr *addr)
-{
-	struct core_addr plain = *addr;
-
-	if (addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr)) {
-		memset(&plain, 0, sizeof plain);
-		plain.in4.sin_family = AF_INET;
-		plain.in4.sin_port = addr->in6.sin6_port;
-		memcpy(&plain.in4.sin_addr, addr->in6.sin6_addr.s6_addr + 12, 4);
-	}
-	return plain;
-}
-
 uint16_t ua_address_port(const struct core_addr *addr)
 {
 	return ntohs(addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_port : addr->in4.sin_port);
-}
-
-/* A decimal number; the end of it. inet_ntop and printf take ten times as long, and every request prints addresses. */
-static char *put_number(char *at, unsigned number)
-{
-	char digits[10];
-	unsigned count = 0;
-
-	do
-		digits[count++] = (char)('0' + number % 10);
-	while (number /= 10);
-	while (count > 0)
-		*at++ = digits[--count];
-	return at;
-}
-
-/* The end of it; an empty text for what is no address. */
-static char *put_host(const struct core_addr *addr, char ret_text[INET6_ADDRSTRLEN])
-{
-	struct core_addr plain = unmapped(addr);
-	const uint8_t *bytes = (const uint8_t *)&plain.in4.sin_addr;
-	char *at = ret_text;
-
-	*at = '\0';
-	if (plain.sa.sa_family == AF_INET6 && inet_ntop(AF_INET6, &plain.in6.sin6_addr, ret_text, INET6_ADDRSTRLEN))
-		return ret_text + strlen(ret_text);
-	if (plain.sa.sa_family != AF_INET)
-		return at;
-	for (unsigned i = 0; i < 4; i++) {
-		at = put_number(at, bytes[i]);
-		*at++ = i < 3 ? '.' : '\0';
-	}
-	return at - 1;
-}
-
-static void copy_fitting(const char *text, size_t length, char *ret_text, size_t size)
-{
-	if (length >= size)
-		length = 0; /* half an address would be another one */
-	memcpy(ret_text, text, length);
-	ret_text[length] = '\0';
-}
-
-void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t size)
-{
-	char host[INET6_ADDRSTRLEN];
-
-	copy_fitting(host, (size_t)(put_host(addr, host) - host), ret_text, size);
-}
-
-void ua_address_print(const struct core_addr *addr, char *ret_text, size_t size)
-{
-	char text[INET6_ADDRSTRLEN + 8], *end = put_host(addr, text + 1);
-	bool brackets = memchr(text + 1, ':', (size_t)(end - text - 1)) != NULL;
-
-	text[0] = '[';
-	if (brackets)
-		*end++ = ']';
-	*end++ = ':';
-	end = put_number(end, ua_address_port(addr));
-	const char *start = text + !brackets;
-	copy_fitting(start, (size_t)(end - start), ret_text, size);
 }
 
 static bool parse_port(const char *text, uint16_t *ret_port)
@@ -143,7 +67,7 @@ static const uint8_t *bytes_of(const struct core_addr *addr)
 
 bool ua_address_in(const struct core_addr *addr, const char *network)
 {
-	struct core_addr base, plain = unmapped(addr);
+	struct core_addr base, plain = core_address_plain(addr);
 	char host[64];
 	size_t length = strcspn(network, "/");
 	unsigned bits, most;
@@ -218,7 +142,7 @@ bool ua_address_same_host(const struct core_addr *a, const struct core_addr *b)
 /* Connecting a UDP socket sends nothing: it only asks the routing table. */
 bool ua_address_towards(const struct core_addr *peer, struct core_addr *ret_local)
 {
-	struct core_addr target = unmapped(peer), local;
+	struct core_addr target = core_address_plain(peer), local;
 	socklen_t size = target.sa.sa_family == AF_INET6 ? sizeof target.in6 : sizeof target.in4, got = sizeof local;
 	int fd = socket(target.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 

@@ -1,12 +1,9 @@
-/* sip/address.h - addresses as SIP spells them: text and back, networks of peers, our own address towards somebody. [any] */
+/* sip/address.h - addresses as SIP spells them: read and compared, networks of peers, our own address towards somebody; core/address_text.h
+ * writes them. [any] */
 #pragma once
-#include "media_desc.h"
+#include "address_text.h"
 #include <stddef.h>
 
-/* "192.0.2.7:5060", "[2001:db8::1]:5060"; IPv4 mapped into IPv6 is shown as IPv4. */
-void ua_address_print(const struct core_addr *addr, char *ret_text, size_t size);
-/* The same without a port and brackets. */
-void ua_address_print_host(const struct core_addr *addr, char *ret_text, size_t size);
 /* A host or host:port; the port is optional. False: not a numeric address. */
 bool ua_address_parse(const char *text, struct core_addr *ret_addr);
 uint16_t ua_address_port(const struct core_addr *addr);

@@ -53,9 +53,9 @@ void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase
 
 static void answer_options(struct ua_request *request)
 {
-	char supported[64], headers[256];
+	char supported[UA_SUPPORTED_SIZE], headers[256];
 
-	ua_supported(request->ua, ua_peer_says(request->peer), supported, sizeof supported);
+	ua_supported(request->ua, ua_peer_says(request->peer), supported);
 	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW_OUTSIDE "\nSupported: %s\nAccept: application/sdp, text/plain\n",
 		       supported);
 	ua_refuse(request, SIP_200_OK, headers);
@@ -68,16 +68,20 @@ static bool needs_dialog(sip_method_t method)
 	       method == sip_method_cancel || method == sip_method_refer;
 }
 
-void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char *ret_text, size_t size)
+void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char ret_text[UA_SUPPORTED_SIZE])
 {
-	(void)snprintf(ret_text, size, "replaces%s%s", ua_session_is_on(ua, peer) ? ", timer" : "",
-		       strcmp(ua->settings->reliable, "off") != 0 ? ", 100rel" : "");
+	char *end = stpcpy(ret_text, "replaces");
+
+	if (ua_refresh_is_on(ua, peer))
+		end = stpcpy(end, ", timer");
+	if (strcmp(ua->settings->reliable, "off") != 0)
+		(void)stpcpy(end, ", 100rel");
 }
 
 static bool is_supported(const struct ua *ua, const struct pbx_sip_peer *peer, const char *extension)
 {
 	if (strcasecmp(extension, "timer") == 0)
-		return ua_session_is_on(ua, peer);
+		return ua_refresh_is_on(ua, peer);
 	if (strcasecmp(extension, "100rel") == 0)
 		return strcmp(ua->settings->reliable, "off") != 0;
 	return strcasecmp(extension, "replaces") == 0;
@@ -117,6 +121,9 @@ static void dispatch(struct ua_request *request)
 	case sip_method_publish:
 		ua_publish(request);
 		return;
+	case sip_method_notify:
+		ua_notice(request);
+		return;
 	case sip_method_message:
 		ua_message(request);
 		return;
@@ -151,14 +158,22 @@ static bool came_round(struct ua_request *request)
 	return core_leg_has_asked_for(dialog->leg, number);
 }
 
+/* ";tag" without a value (RFC 3261 25.1): it would name a dialog that nobody can mean. */
+static bool has_empty_tag(const sip_addr_t *address)
+{
+	return address->a_tag && !address->a_tag[0];
+}
+
 /* Answers what needs no credentials because it gives nothing away. */
 static bool refuse_at_once(struct ua_request *request)
 {
 	sip_method_t method = request->sip->sip_request->rq_method;
 	const sip_t *sip = request->sip;
 
-	if (sip->sip_request->rq_url->url_type != url_sip && sip->sip_request->rq_url->url_type != url_sips &&
-	    sip->sip_request->rq_url->url_type != url_tel)
+	if (has_empty_tag(sip->sip_from) || has_empty_tag(sip->sip_to))
+		ua_refuse(request, 400, "A tag without a value", NULL);
+	else if (sip->sip_request->rq_url->url_type != url_sip && sip->sip_request->rq_url->url_type != url_sips &&
+		 sip->sip_request->rq_url->url_type != url_tel)
 		ua_refuse(request, SIP_416_UNSUPPORTED_URI, NULL);
 	else if ((sip->sip_to->a_tag && method != sip_method_subscribe) || needs_dialog(method)) /* subscriptions know their own dialogs */
 		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
@@ -218,7 +233,6 @@ static void identify(struct ua_request *request)
 static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
 	struct ua_request request = { .ua = ua, .msg = msg, .sip = sip };
-	char labels[48];
 
 	(void)agent;
 	ua_tap_check(ua);
@@ -237,9 +251,8 @@ static int on_message(struct ua *ua, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 	}
 	if (is_turned_away(&request))
 		return 0;
-	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(sip->sip_request->rq_method));
-	ua_count(ua, UA_METRIC_REQUESTS, labels);
-	ua_address_print(&request.source, request.address, sizeof request.address);
+	ua_count_request(ua, sip->sip_request->rq_method, ",in");
+	core_address_print(&request.source, request.address, sizeof request.address);
 	if (request.peer && request.peer->is.flags & PBX_SIP_DISABLED) {
 		ua_refuse(&request, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 300\n");
 		return 0;

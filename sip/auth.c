@@ -55,7 +55,7 @@ static void challenge(struct ua_request *request, bool stale)
 
 	ua_listener_manners(request->ua, request->listener, &manners);
 	const char *realm = manners.realm;
-	ua_address_print_host(&request->source, host, sizeof host);
+	core_address_print_host(&request->source, host, sizeof host);
 	ua_nonce_make(host, core_wall_us(), nonce);
 	if (!knows_md5_only(request))
 		at = snprintf(headers, sizeof headers, "%s: Digest realm=\"%s\", nonce=\"%s\", algorithm=SHA-256, qop=\"auth\"%s\n", name,
@@ -84,6 +84,22 @@ static const char *culprit_name(const char *user, char ret_name[CULPRIT_SIZE])
 	return ret_name;
 }
 
+/* Whoever wants to call leaves a record, as rarely as the lockout lets them try. */
+static void record_try(const struct ua_request *request)
+{
+	const sip_t *sip = request->sip;
+	const struct core_unproven unproven = {
+		.from = sip->sip_from->a_url->url_user,
+		.dialled = sip->sip_request->rq_url->url_user,
+		.device = sip->sip_user_agent ? sip->sip_user_agent->g_string : "",
+		.address = request->address,
+		.sip_code = 407,
+	};
+
+	if (sip->sip_request->rq_method == sip_method_invite)
+		core_call_on_unproven(&unproven);
+}
+
 static void fail(struct ua_request *request, const char *user)
 {
 	const struct ua_settings *settings = request->ua->settings;
@@ -91,7 +107,7 @@ static void fail(struct ua_request *request, const char *user)
 	uint64_t now_ms = core_now_ms();
 	char host[64], culprit[CULPRIT_SIZE];
 
-	ua_address_print_host(&request->source, host, sizeof host);
+	core_address_print_host(&request->source, host, sizeof host);
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
 	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user,
 		 request->sip->sip_request->rq_method_name);
@@ -100,6 +116,7 @@ static void fail(struct ua_request *request, const char *user)
 		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
 	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "user=%.64s for_s=%u", user, settings->auth_block_s);
+	record_try(request);
 	challenge(request, false);
 }
 
@@ -205,7 +222,7 @@ bool ua_authenticate(struct ua_request *request)
 
 	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
 		return true;
-	ua_address_print_host(&request->source, host, sizeof host);
+	core_address_print_host(&request->source, host, sizeof host);
 	if (ua_is_blocked(host, core_now_ms())) {
 		forbid(request);
 		return false;

@@ -38,6 +38,7 @@ struct client {
 	char stays_at[80]; /* the candidate that answered last */
 	/* the request under way */
 	bool busy;
+	struct core_post_node beginning;
 	su_home_t *home; /* its texts */
 	struct pbx_sip_request request;
 	void (*done)(void *self, pbx_sip_client client, const struct pbx_sip_response *response);
@@ -89,6 +90,7 @@ static void stop_asking(struct client *client)
 static void request_forget(struct client *client)
 {
 	stop_asking(client);
+	core_unpost(&client->beginning);
 	ua_way_cancel(client->search);
 	client->search = NULL;
 	ua_peer_unref(client->peer);
@@ -338,16 +340,12 @@ static bool keep_request(struct client *client, const struct pbx_sip_request *sa
 {
 	const struct pbx_sip_peer *is = &client->peer->is;
 	struct pbx_sip_request *request = &client->request;
-	const char *user = is->from_user[0] ? is->from_user : is->user, *domain = is->from_domain[0] ? is->from_domain : is->host;
-	char port[12] = "";
 
 	core_copy_overlap(request, sizeof *request, said, said->size);
 	bool is_register = request->method && strcmp(request->method, "REGISTER") == 0;
-	if (is->port)
-		(void)snprintf(port, sizeof port, ":%u", is->port);
 	request->method = or_else(client, request->method, "OPTIONS");
-	request->uri = or_else(client, request->uri, su_sprintf(client->home, "sip:%s%s", is->host, port));
-	request->from = or_else(client, request->from, su_sprintf(client->home, "sip:%s%s%s", user, user[0] ? "@" : "", domain));
+	request->uri = or_else(client, request->uri, ua_peer_uri(is, client->home));
+	request->from = or_else(client, request->from, ua_peer_own_uri(is, client->home));
 	request->to = or_else(client, request->to, is_register ? request->from : request->uri);
 	request->contact_params = request->contact_params ? su_strdup(client->home, request->contact_params) : NULL;
 	request->contact_uri_params = request->contact_uri_params ? su_strdup(client->home, request->contact_uri_params) : NULL;
@@ -357,13 +355,11 @@ static bool keep_request(struct client *client, const struct pbx_sip_request *sa
 	return request->method && request->uri && request->from && request->to && request->content_type && request->body;
 }
 
-static void begin(void *context, void *data)
+static void begin(void *context)
 {
-	struct client *client = core_handle_find(&clients, (uint64_t)(uintptr_t)data);
+	struct client *client = context;
 
-	(void)context;
-	if (client && client->busy && client->peer && !client->search && !client->out)
-		ua_way_find(client->peer, on_way, client, &client->search);
+	ua_way_find(client->peer, on_way, client, &client->search);
 }
 
 static int client_send(pbx_sip_client handle, const struct pbx_sip_request *request,
@@ -389,10 +385,8 @@ static int client_send(pbx_sip_client handle, const struct pbx_sip_request *requ
 	client->self = self;
 	client->credentials.tries = 0;
 	client->began_at_ms = core_now_ms();
-	int err = core_post(core_self(), begin, NULL, (void *)(uintptr_t)client->handle.id, NULL); /* done never comes before we return */
-	if (err != PBX_OK)
-		request_forget(client);
-	return err;
+	core_post_node(core_self(), &client->beginning, begin, client); /* done never comes before we return */
+	return PBX_OK;
 }
 
 static int client_close(pbx_sip_client handle)
@@ -420,6 +414,11 @@ void ua_clients_fini(void)
 	core_handles_fini(&clients);
 }
 
+static const char *domain(void)
+{
+	return ua_part ? ua_part->settings->domain : "";
+}
+
 const struct pbx_sip ua_sip_service = {
 	.header = PBX_HEADER(struct pbx_sip),
 	.set_peer = ua_peer_set,
@@ -428,4 +427,5 @@ const struct pbx_sip ua_sip_service = {
 	.open = client_open,
 	.send = client_send,
 	.close = client_close,
+	.domain = domain,
 };

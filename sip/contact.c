@@ -4,6 +4,7 @@
  * Sofia has parsed the headers; here is what their parameters mean, with limits for all that is kept.
  */
 #include "contact.h"
+#include "as_written.h"
 #include <sofia-sip/msg_header.h>
 #include <sofia-sip/url.h>
 #include <stdlib.h>
@@ -45,15 +46,14 @@ static bool number_of(const char *text, uint32_t *ret_number)
 	return true;
 }
 
-int ua_contact_read(const sip_contact_t *contact, struct ua_contact *ret_contact)
+int ua_contact_read(const sip_contact_t *list, const sip_contact_t *contact, struct ua_contact *ret_contact)
 {
 	const url_t *url = contact->m_url;
 
 	memset(ret_contact, 0, sizeof *ret_contact);
 	if ((url->url_type != url_sip && url->url_type != url_sips) || !url->url_host)
 		return PBX_EINVAL;
-	isize_t length = url_e(ret_contact->uri, sizeof ret_contact->uri, url);
-	if (length >= (isize_t)sizeof ret_contact->uri || strpbrk(ret_contact->uri, "<>\r\n \""))
+	if (!ua_contact_as_written(list, contact, ret_contact->uri, sizeof ret_contact->uri) || strpbrk(ret_contact->uri, "<>\r\n \""))
 		return PBX_EINVAL;
 
 	unquoted(msg_header_find_param(contact->m_common, "+sip.instance="), ret_contact->instance, sizeof ret_contact->instance);

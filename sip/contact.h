@@ -14,8 +14,8 @@ struct ua_contact {
 	bool has_expires; /* false: expires_s is not said here */
 };
 
-/* PBX_OK, PBX_EINVAL (no SIP address, or longer than we keep). */
-int ua_contact_read(const sip_contact_t *contact, struct ua_contact *ret_contact);
+/* One of the list that its message has. PBX_OK, PBX_EINVAL (no SIP address, or longer than we keep). */
+int ua_contact_read(const sip_contact_t *list, const sip_contact_t *contact, struct ua_contact *ret_contact);
 /* The whole of Path as one line, "" when there is none (RFC 3327). PBX_OK, PBX_ENOSPC. */
 int ua_path_read(const sip_path_t *path, char ret_path[UA_MOST_PATH]);
 /* Whether the proxy the device is connected to keeps flows (RFC 5626 5.1): it wrote ;ob into the Path's last address. */

@@ -38,10 +38,18 @@ const char *ua_method_label(sip_method_t method)
 	return names[method];
 }
 
+void ua_count_request(struct ua *ua, sip_method_t method, const char *way)
+{
+	char labels[24]; /* no method is longer than SUBSCRIBE */
+
+	(void)stpcpy(stpcpy(labels, ua_method_label(method)), way);
+	ua_count(ua, UA_METRIC_REQUESTS, labels);
+}
+
 void ua_count_response_in(struct ua *ua, sip_method_t method, int status)
 {
 	const char class[] = { ',', (char)('0' + status / 100), 'x', 'x', '\0' };
-	char labels[24]; /* no method is longer than SUBSCRIBE */
+	char labels[24];
 
 	(void)stpcpy(stpcpy(labels, ua_method_label(method)), class);
 	ua_count(ua, UA_METRIC_RESPONSES, labels);
@@ -59,6 +67,7 @@ struct ua_dialog *ua_dialog_new(struct ua *ua, bool inbound)
 	dialog->ua = ua;
 	dialog->inbound = inbound;
 	dialog->state = UA_NEW;
+	ua_refresh_init(&dialog->refresh, &ua_dialog_refreshed, dialog);
 	/* A session id need only differ from the last one; small: some phones keep it in 32 bits. */
 	ua_sdp_init(&dialog->sdp, core_random_below(0x7fffffff) + 1);
 	dialog->next = ua->dialogs;
@@ -96,7 +105,7 @@ static void dialog_free(struct ua_dialog *dialog)
 		dialog->next->at = dialog->at;
 	dialog->ua->dialog_count--;
 	(void)core_timer_stop(dialog->timer); /* most have none */
-	ua_session_end(dialog);
+	ua_refresh_end(&dialog->refresh);
 	ua_border_call_over(dialog->admission);
 	nta_reliable_destroy(dialog->reliable);
 	nta_incoming_destroy(dialog->in);
@@ -121,6 +130,19 @@ void ua_dialog_free_when_done(struct ua_dialog *dialog)
 {
 	if (dialog->state == UA_ENDED && dialog->released && !dialog->busy && !dialog->in && !dialog->out)
 		dialog_free(dialog);
+}
+
+int ua_dialog_begun(struct ua_dialog *dialog, int err, pbx_leg leg, void **ret_dialog)
+{
+	if (err == PBX_OK) {
+		dialog->leg = leg;
+		*ret_dialog = dialog;
+	} else {
+		dialog->state = UA_ENDED;
+		dialog->released = true;
+		ua_dialog_free_when_done(dialog);
+	}
+	return err;
 }
 
 /* ---- bodies --------------------------------------------------------------------------- */
@@ -186,6 +208,7 @@ int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *d
 	if (!pick_codecs(dialog, &picked))
 		return PBX_ENOTSUP;
 	say_where(dialog, &picked);
+	picked.record = dialog->peer_shows_recording ? dialog->recorded : 0;
 	int err = ua_sdp_write(&dialog->sdp, &picked, body);
 	if (err != PBX_OK)
 		return err;
@@ -222,6 +245,7 @@ int ua_dialog_read(struct ua_dialog *dialog, const sip_t *sip, bool is_answer, s
 	if (!is_sdp(sip->sip_content_type))
 		return PBX_EVERSION;
 	int err = ua_sdp_read(&dialog->sdp, sip->sip_payload->pl_data, sip->sip_payload->pl_len, is_answer, ret_desc);
+	dialog->peer_shows_recording |= err == PBX_OK && ret_desc->record_wish;
 	return err == PBX_OK && !pick_codecs(dialog, ret_desc) ? PBX_ENOTSUP : err;
 }
 
@@ -239,17 +263,16 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 	const sip_route_t *route = NULL;
 	const url_string_t *towards = NULL;
 	const char *ident = ua_dialog_ident(dialog);
-	char labels[48], session[128], supported[64], credentials[2048];
+	char session[128], supported[UA_SUPPORTED_SIZE], credentials[2048];
 
 	if (!dialog->nta)
 		return NULL;
-	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
+	ua_refresh_wish(&dialog->refresh, session, sizeof session);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported);
 	(void)nta_leg_get_route(dialog->nta, &route, NULL); /* fails for a leg without one */
 	if (!route && dialog->route)
 		towards = ua_url(dialog->route);
-	(void)snprintf(labels, sizeof labels, "%s,out", ua_method_label(method));
-	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
+	ua_count_request(dialog->ua, method, ",out");
 	ua_peering_credentials(dialog, name ? name : ua_method_label(method), credentials, sizeof credentials);
 	return nta_outgoing_tcreate(dialog->nta, callback, callback ? dialog : NULL, towards, method, name, NULL,
 				    SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
@@ -265,11 +288,11 @@ nta_outgoing_t *ua_dialog_send(struct ua_dialog *dialog, nta_response_f *callbac
 int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, const char *phrase, const char *body)
 {
 	sip_method_t method = nta_incoming_method(irq);
-	char session[128] = "", supported[64];
+	char session[128] = "", supported[UA_SUPPORTED_SIZE];
 
 	if (status >= 200 && status < 300 && (method == sip_method_invite || method == sip_method_update))
-		ua_session_confirm(dialog, session, sizeof session);
-	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
+		ua_refresh_confirm(&dialog->refresh, session, sizeof session);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported);
 	ua_count_response_in(dialog->ua, method, status);
 	return nta_incoming_treply(irq, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),
 				   SIPTAG_CONTACT_STR(dialog->contact), SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported),
@@ -294,6 +317,7 @@ void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip)
 		dialog->peer_talks = has_event(sip->sip_allow_events, "talk");
 	if (sip->sip_allow)
 		dialog->peer_updates = sip_is_allowed(sip->sip_allow, SIP_METHOD_UPDATE);
+	dialog->peer_shows_recording |= sip_has_feature(sip->sip_supported, "record-aware") != 0;
 }
 
 /* The number in an ACK is that of the INVITE, whatever has been sent since (RFC 3261 13.2.2.4). */
@@ -338,7 +362,7 @@ uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code)
 void ua_dialog_let_go(struct ua_dialog *dialog)
 {
 	dialog->state = UA_ENDED;
-	ua_session_end(dialog);
+	ua_refresh_end(&dialog->refresh);
 	nta_outgoing_destroy(dialog->update);
 	dialog->update = NULL;
 	ua_peering_leave(dialog);
@@ -450,6 +474,15 @@ static void ua_set_focus(void *object, bool on)
 		strcat(dialog->contact, FOCUS);
 }
 
+static bool ua_set_recorded(void *object, uint8_t record)
+{
+	struct ua_dialog *dialog = object;
+	uint8_t was = dialog->recorded ? dialog->recorded : CORE_RECORD_OFF;
+
+	dialog->recorded = dialog->recorded || record != CORE_RECORD_OFF ? record : 0;
+	return record != was && dialog->peer_shows_recording;
+}
+
 void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id, const char *remote_tag)
 {
 	if (!dialog->protocol_id)
@@ -487,6 +520,7 @@ const struct core_leg_driver ua_leg_driver = {
 	.peer_dscp = ua_peer_media_dscp,
 	.peer_t38 = ua_peer_t38,
 	.set_focus = ua_set_focus,
+	.set_recorded = ua_set_recorded,
 	.talk = ua_talk,
 	.media_address = ua_media_address,
 	.release = ua_release,

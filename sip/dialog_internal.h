@@ -22,34 +22,36 @@ struct ua_dialog {
 	uint8_t state;
 	bool inbound, released, busy; /* busy: the core is being told of it right now, do not free */
 	nta_leg_t *nta;
-	nta_incoming_t *in;       /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
-	nta_outgoing_t *out;      /* our INVITE without a final answer */
-	nta_outgoing_t *update;   /* our UPDATE without media, which waits for its answer */
-	nta_incoming_t *offer;    /* a re-INVITE, UPDATE or PRACK that waits for accept_offer or refuse_offer */
-	nta_reliable_t *reliable; /* our 18x that has no PRACK yet */
-	uint32_t rseq;            /* of the last reliable 18x of theirs; 0: none */
-	bool peer_updates;        /* it takes UPDATE: its Allow says so */
-	bool peer_talks;          /* it can be told to answer: its Allow-Events says "talk" */
-	bool peer_acknowledges;   /* its INVITE says that it knows PRACK */
-	bool peer_demands;        /* its INVITE wants every 18x reliable */
-	bool early_agreed;        /* offer and answer have passed before the 200, so that there may be new ones */
-	bool heard_early;         /* an 18x had the answer: the 200 need not repeat it */
-	bool identity_due;        /* the peer is to hear who the other side is now */
-	bool owes_offer;          /* our 200 carries the offer, their ACK the answer */
-	bool is_outside;          /* another system is at the other end, not a device of ours */
-	bool is_trusted;          /* it belongs to our trust domain (RFC 3325) */
-	bool cancelled;           /* our INVITE is not wanted any more */
-	bool awaits_ack;          /* in: 200 is sent */
-	uint32_t bye_cause;       /* in: hang up as soon as the ACK is there; 0: no */
-	uint64_t admission;       /* in: what the border's guard is told when it is over; 0: nothing */
-	pbx_timer timer;          /* CANCEL without an end, or a glare that is tried again */
-	char *update_body;        /* our re-INVITE, until it has its answer */
-	char *body;               /* what we last said of our media */
-	char *route;              /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
-	char *identity;           /* header lines for the next message, or NULL */
-	char *device;             /* User-Agent of a phone that has quirks; NULL: it has none */
-	char *protocol_id;        /* Call-ID; NULL: nobody has answered yet */
-	char remote_tag[64];      /* of the last response or their INVITE; "" before */
+	nta_incoming_t *in;        /* the peer's INVITE without our final answer, or with a 200 of ours without ACK */
+	nta_outgoing_t *out;       /* our INVITE without a final answer */
+	nta_outgoing_t *update;    /* our UPDATE without media, which waits for its answer */
+	nta_incoming_t *offer;     /* a re-INVITE, UPDATE or PRACK that waits for accept_offer or refuse_offer */
+	nta_reliable_t *reliable;  /* our 18x that has no PRACK yet */
+	uint32_t rseq;             /* of the last reliable 18x of theirs; 0: none */
+	bool peer_updates;         /* it takes UPDATE: its Allow says so */
+	bool peer_talks;           /* it can be told to answer: its Allow-Events says "talk" */
+	bool peer_shows_recording; /* it is to be told whether it is recorded: record-aware (RFC 7866), or a wish about it in its SDP */
+	uint8_t recorded;          /* CORE_RECORD_…; 0: nobody has said anything about it */
+	bool peer_acknowledges;    /* its INVITE says that it knows PRACK */
+	bool peer_demands;         /* its INVITE wants every 18x reliable */
+	bool early_agreed;         /* offer and answer have passed before the 200, so that there may be new ones */
+	bool heard_early;          /* an 18x had the answer: the 200 need not repeat it */
+	bool identity_due;         /* the peer is to hear who the other side is now */
+	bool owes_offer;           /* our 200 carries the offer, their ACK the answer */
+	bool is_outside;           /* another system is at the other end, not a device of ours */
+	bool is_trusted;           /* it belongs to our trust domain (RFC 3325) */
+	bool cancelled;            /* our INVITE is not wanted any more */
+	bool awaits_ack;           /* in: 200 is sent */
+	uint32_t bye_cause;        /* in: hang up as soon as the ACK is there; 0: no */
+	uint64_t admission;        /* in: what the border's guard is told when it is over; 0: nothing */
+	pbx_timer timer;           /* CANCEL without an end, or a glare that is tried again */
+	char *update_body;         /* our re-INVITE, until it has its answer */
+	char *body;                /* what we last said of our media */
+	char *route;               /* "sip:192.0.2.7:5060;transport=udp": where a device is that NAT hides; NULL: as the dialog says */
+	char *identity;            /* header lines for the next message, or NULL */
+	char *device;              /* User-Agent of a phone that has quirks; NULL: it has none */
+	char *protocol_id;         /* Call-ID; NULL: nobody has answered yet */
+	char remote_tag[64];       /* of the last response or their INVITE; "" before */
 	char contact[160];
 	char call_id[27]; /* the call's ULID, for the log; "" when not known */
 	struct core_addr peer;
@@ -57,7 +59,7 @@ struct ua_dialog {
 	const char *listener; /* by which it came or goes, as listener.h has it; NULL: any */
 	uint32_t refer_cseq;  /* of the REFER whose progress is told; 0: none */
 	struct ua_sdp sdp;
-	struct ua_session session;
+	struct ua_refresh refresh;
 	struct {
 		char *target, *path, *headers; /* path and headers may be NULL */
 		uint32_t max_forwards;
@@ -76,6 +78,8 @@ void ua_dialog_note_name(struct ua_dialog *dialog, const sip_call_id_t *call_id,
 /* The device at the other end, before anything is said or read of media. */
 void ua_dialog_note_device(struct ua_dialog *dialog, const char *user_agent);
 void ua_dialog_free_when_done(struct ua_dialog *dialog);
+/* A dialog of ours has been begun: the leg has it. With an error it is freed; returns err. */
+int ua_dialog_begun(struct ua_dialog *dialog, int err, pbx_leg leg, void **ret_dialog);
 /* Writes desc for this dialog; the text is dialog->body. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
 int ua_dialog_describe(struct ua_dialog *dialog, const struct core_media_desc *desc);
 /* The same for the first offer to a peer that is reached by this transport: keys that may be left out are, where anybody on the way can read them. */
@@ -99,6 +103,7 @@ int ua_dialog_reply(struct ua_dialog *dialog, nta_incoming_t *irq, int status, c
 void ua_dialog_note_peer(struct ua_dialog *dialog, const sip_t *sip);
 /* Whatever the peer's Reason header says in Q.850, or what the status means. */
 uint32_t ua_cause_of(const sip_t *sip, uint32_t sip_code);
+void ua_count_request(struct ua *ua, sip_method_t method, const char *way); /* ",in" or ",out" */
 void ua_count_response_in(struct ua *ua, sip_method_t method, int status);
 
 /* nta's callbacks. */
@@ -109,8 +114,8 @@ const char *ua_why_unreached(const struct ua_dialog *dialog, uint32_t sip_code, 
 int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);                             /* outgoing.c */
 int ua_dialog_on_ack_or_cancel(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                        /* incoming.c */
 void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *sip);                               /* midcall.c */
-/* Says to the peer that the call lives: an UPDATE without media, a re-INVITE to who knows none. */
-void ua_dialog_refresh(struct ua_dialog *dialog); /* midcall.c */
+/* What session timers ask of a call. */
+extern const struct ua_refreshed ua_dialog_refreshed; /* midcall.c */
 /* Tells the peer who the other side is by now, as soon as it may be told. */
 void ua_dialog_tell_identity(struct ua_dialog *dialog); /* midcall.c */
 

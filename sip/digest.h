@@ -21,7 +21,7 @@ void ua_digest_response(const struct ua_digest *digest, const char *ha1, const c
 /* Compares in constant time. */
 bool ua_digest_matches(const struct ua_digest *digest, const char *ha1, const char *method);
 
-int ua_nonces_init(void);  /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers, no HMAC) */
+int ua_nonces_init(void);  /* PBX_OK, PBX_ENOMEM, PBX_EIO (no random numbers, no HMAC, no SipHash) */
 void ua_nonces_fini(void); /* also lets go of what the hashes keep */
 void ua_nonce_make(const char *host, int64_t wall_us, char ret_nonce[UA_NONCE_SIZE]);
 

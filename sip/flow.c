@@ -92,7 +92,7 @@ static void forget_registrations(const struct ua_connection *flow)
 	struct ua_binding *next;
 	char received[80];
 
-	ua_address_print(&flow->end, received, sizeof received);
+	core_address_print(&flow->end, received, sizeof received);
 	for (struct ua_binding *binding = ua_location_find(flow->account); binding; binding = next) {
 		next = binding->next_of_aor;
 		if (!binding->node && strcmp(binding->received, received) == 0 && strcmp(binding->transport, flow->transport) == 0)

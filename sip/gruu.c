@@ -7,6 +7,7 @@
  * The temporary one holds the id of a binding and what its REGISTERs have for Call-ID: a device that begins anew has ended the old ones.
  */
 #include "gruu.h"
+#include "as_written.h"
 #include "identity.h"
 #include "secrets.h"
 #include <stdlib.h>
@@ -155,7 +156,9 @@ static const sip_contact_t *replace(su_home_t *home, const sip_contact_t *contac
 {
 	const struct ua_binding *binding = contact ? find_device(contact->m_url) : NULL;
 
-	return binding ? sip_contact_create(home, ua_url(binding->uri), NULL) : NULL;
+	if (binding)
+		return ua_contact_to(home, binding->uri);
+	return contact ? ua_target_as_written(home, contact) : NULL;
 }
 
 int ua_gruu_server_route(nta_leg_t *leg, const sip_record_route_t *route, const sip_contact_t *contact)

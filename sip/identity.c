@@ -38,6 +38,24 @@ void ua_identity_escape(const char *text, char *ret_text, size_t size)
 	ret_text[used] = '\0';
 }
 
+/* A text that many small ones are put behind one another in; what does not fit is left out. */
+struct lines {
+	char *end;
+	size_t left;
+};
+
+static void put(struct lines *lines, const char *text)
+{
+	size_t length = strlen(text);
+
+	if (length >= lines->left)
+		length = lines->left - 1;
+	memcpy(lines->end, text, length);
+	lines->end += length;
+	lines->left -= length;
+	*lines->end = '\0';
+}
+
 /* Without a number it is nobody's address (RFC 3323 4.1.1.3). */
 static void write_address(const char *domain, const char *number, const char *name, char *ret_text, size_t size)
 {
@@ -47,10 +65,17 @@ static void write_address(const char *domain, const char *number, const char *na
 	ua_identity_escape(is_known ? number : "anonymous", user, sizeof user);
 	quote(is_known || (name && name[0]) ? name : "Anonymous", display, sizeof display);
 	domain = is_known ? domain : "anonymous.invalid";
-	if (display[0])
-		(void)snprintf(ret_text, size, "\"%s\" <sip:%s@%s>", display, user, domain);
-	else
-		(void)snprintf(ret_text, size, "<sip:%s@%s>", user, domain);
+	struct lines line = { ret_text, size };
+	if (display[0]) {
+		put(&line, "\"");
+		put(&line, display);
+		put(&line, "\" ");
+	}
+	put(&line, "<sip:");
+	put(&line, user);
+	put(&line, "@");
+	put(&line, domain);
+	put(&line, ">");
 }
 
 void ua_identity_address(const struct ua *ua, const char *number, const char *name, char *ret_text, size_t size)
@@ -58,27 +83,34 @@ void ua_identity_address(const struct ua *ua, const char *number, const char *na
 	write_address(ua->settings->domain, number, name, ret_text, size);
 }
 
-static void append(char *text, size_t size, const char *format, const char *value)
+static void put_line(struct lines *lines, const char *name, const char *value)
 {
-	size_t used = strlen(text);
+	put(lines, name);
+	put(lines, value);
+	put(lines, "\n");
+}
 
-	(void)snprintf(text + used, size - used, format, value);
+static void put_remote_party(struct lines *lines, const char *address, bool withheld)
+{
+	put(lines, "Remote-Party-ID: ");
+	put(lines, address);
+	put_line(lines, ";party=calling;screen=yes;privacy=", withheld ? "full" : "off");
 }
 
 char *ua_identity_headers(const struct ua *ua, const char *number, const char *name, bool withheld)
 {
 	bool is_known = (number && number[0]) || (!withheld && name && name[0]);
-	char address[512], text[1200] = "";
+	char address[512], text[1200];
+	struct lines lines = { text, sizeof text };
 
+	text[0] = '\0';
 	ua_identity_address(ua, number, name, address, sizeof address);
 	if (is_known && ua->settings->send_p_asserted_identity)
-		append(text, sizeof text, "P-Asserted-Identity: %s\n", address);
-	if (is_known && ua->settings->send_remote_party_id) {
-		append(text, sizeof text, "Remote-Party-ID: %s;party=calling;screen=yes", address);
-		append(text, sizeof text, ";privacy=%s\n", withheld ? "full" : "off");
-	}
+		put_line(&lines, "P-Asserted-Identity: ", address);
+	if (is_known && ua->settings->send_remote_party_id)
+		put_remote_party(&lines, address, withheld);
 	if (withheld)
-		append(text, sizeof text, "Privacy: %s\n", "id");
+		put_line(&lines, "Privacy: ", "id");
 	return text[0] ? strdup(text) : NULL;
 }
 
@@ -163,21 +195,18 @@ void ua_identity_diversions(const struct ua *ua, const struct core_invite *invit
 /* ---- to other systems ----------------------------------------------------------------- */
 
 /* Who asserts, who prefers, and what is not to be told (RFC 3325, RFC 3323). */
-static void write_asserted(const struct pbx_sip_peer *peer, const char *address, bool is_unknown, bool withheld, char *ret_headers,
-			   size_t size)
+static void put_asserted(struct lines *lines, const struct pbx_sip_peer *peer, const char *address, bool is_unknown, bool withheld)
 {
 	bool told = !is_unknown && (!withheld || peer->flags & PBX_SIP_TRUSTED);
 
 	if (told && peer->show & PBX_SIP_SHOW_PAI)
-		append(ret_headers, size, "P-Asserted-Identity: %s\n", address);
+		put_line(lines, "P-Asserted-Identity: ", address);
 	if (told && peer->show & PBX_SIP_SHOW_PPI)
-		append(ret_headers, size, "P-Preferred-Identity: %s\n", address);
-	if (told && peer->show & PBX_SIP_SHOW_RPID) {
-		append(ret_headers, size, "Remote-Party-ID: %s;party=calling;screen=yes", address);
-		append(ret_headers, size, ";privacy=%s\n", withheld ? "full" : "off");
-	}
+		put_line(lines, "P-Preferred-Identity: ", address);
+	if (told && peer->show & PBX_SIP_SHOW_RPID)
+		put_remote_party(lines, address, withheld);
 	if (withheld)
-		append(ret_headers, size, "Privacy: %s\n", "id");
+		put_line(lines, "Privacy: ", "id");
 }
 
 void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_invite *invite, char *ret_from, size_t from_size,
@@ -198,12 +227,13 @@ void ua_identity_for_peer(const struct pbx_sip_peer *peer, const struct core_inv
 		write_address(domain, own, invite->from_name, ret_from, from_size);
 
 	write_diversions(domain, peer->show, invite, ret_headers, size);
+	struct lines lines = { ret_headers + strlen(ret_headers), size - strlen(ret_headers) };
 	if (withheld || (number && number[0]))
-		write_asserted(peer, address, withheld && !(number && number[0]), withheld, ret_headers, size);
+		put_asserted(&lines, peer, address, withheld && !(number && number[0]), withheld);
 	ua_passing_for_peer(peer, invite->headers, passed, sizeof passed);
-	append(ret_headers, size, "%s", passed);
+	put(&lines, passed);
 	for (uint32_t i = 0; i < peer->headers.count; i++)
-		append(ret_headers, size, "%s\n", peer->headers.items[i]);
+		put_line(&lines, "", peer->headers.items[i]);
 }
 
 uint32_t ua_identity_forwarded(const sip_t *sip)

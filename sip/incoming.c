@@ -36,7 +36,7 @@ static bool refuse_extensions(struct ua_request *request)
 
 	if (demanded && !sip_has_feature(sip->sip_supported, "100rel") && !sip_has_feature(sip->sip_require, "100rel"))
 		ua_refuse(request, 421, "Extension Required", "Require: 100rel\n");
-	else if (ua_session_is_too_short(request->ua, ua_peer_says(request->peer), sip, headers, sizeof headers))
+	else if (ua_refresh_is_too_short(request->ua, ua_peer_says(request->peer), sip, headers, sizeof headers))
 		ua_refuse(request, SIP_422_SESSION_TIMER_TOO_SMALL, headers);
 	else
 		return false;
@@ -49,7 +49,7 @@ static void note_abilities(struct ua_dialog *dialog, const sip_t *sip)
 	bool is_on = strcmp(dialog->ua->settings->reliable, "off") != 0;
 
 	ua_dialog_note_peer(dialog, sip);
-	ua_session_asked(dialog, sip);
+	ua_refresh_asked(&dialog->refresh, sip);
 	dialog->peer_demands = sip_has_feature(sip->sip_require, "100rel") != 0;
 	dialog->peer_acknowledges = dialog->peer_demands || (is_on && sip_has_feature(sip->sip_supported, "100rel"));
 }
@@ -101,7 +101,7 @@ static void refuse_by(struct ua_dialog *dialog, const struct core_media_desc *of
 		ua_reply(dialog->ua, dialog->in, SIP_488_NOT_ACCEPTABLE, "Warning: 305 pbx \"No codec in common\"\n");
 	else if (err == PBX_EPERM)
 		refuse_keys(dialog, offer);
-	else if (err == PBX_ENOSPC || err == PBX_ESTATE)
+	else if (err == PBX_ENOSPC || err == PBX_ENOMEM || err == PBX_ESTATE)
 		ua_reply(dialog->ua, dialog->in, SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5\n");
 	else
 		ua_reply(dialog->ua, dialog->in, SIP_500_INTERNAL_SERVER_ERROR, NULL);
@@ -315,7 +315,7 @@ int ua_answer(void *object, const struct core_media_desc *answer)
 		return err;
 	dialog->state = UA_ANSWERED;
 	dialog->awaits_ack = true;
-	ua_session_begin(dialog);
+	ua_refresh_begin(&dialog->refresh);
 	return ua_dialog_reply(dialog, dialog->in, SIP_200_OK, dialog->body);
 }
 
@@ -336,8 +336,9 @@ int ua_reject(void *object, uint32_t sip_code, uint32_t cause, const char *text)
 		return PBX_ESTATE;
 	if (sip_code < 300 || sip_code > 699)
 		sip_code = 500;
-	(void)snprintf(headers, sizeof headers, "Reason: Q.850;cause=%u\n%s", cause,
-		       sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : "");
+	(void)snprintf(headers, sizeof headers, "Reason: Q.850;cause=%u\n%s%s", cause,
+		       sip_code == 488 ? "Warning: 305 pbx \"No codec in common\"\n" : "",
+		       cause == CORE_CAUSE_NO_RESOURCE ? "Retry-After: 5\n" : ""); /* ours, and it passes */
 	ua_reply(dialog->ua, dialog->in, (int)sip_code, text && text[0] ? text : sip_status_phrase((int)sip_code), cause ? headers : NULL);
 	finish_refused(dialog);
 	return PBX_OK;

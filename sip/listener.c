@@ -12,6 +12,7 @@
 #include "address.h"
 #include "socket.h"
 #include "tls.h"
+#include "spare.h"
 #include "transport.h"
 #include <ctype.h>
 #include <errno.h>
@@ -22,7 +23,7 @@
 struct opened {
 	struct ua_socket is;
 	const tport_t *primary;
-	su_socket_t fd; /* UDP */
+	su_socket_t fd;
 	char name[UA_LISTENER_NAME];
 };
 
@@ -290,7 +291,7 @@ static const tport_t *latest_primary(const struct ua *ua)
 	return last;
 }
 
-/* Datagrams come to the socket that Sofia has opened for it. False: that was another, and `allow` would guard nothing. */
+/* Datagrams and connections come to the socket that Sofia has opened for it. False: that was another, and `allow` would guard nothing. */
 static bool note_socket(struct opened *opened)
 {
 	struct core_addr bound = { 0 };
@@ -323,7 +324,7 @@ static int open_place(struct ua *ua, const struct place *place, struct pbx_diag 
 	if (err != PBX_OK)
 		return err;
 	opened->primary = latest_primary(ua);
-	if (strcmp(place->transport, "udp") == 0 && !note_socket(opened))
+	if (!note_socket(opened))
 		return PBX_EIO;
 	listeners.count++;
 	pbx_notice(ua->host, "sip_listening", "listener=%s transport=%s address=%s", opened->name, place->transport, place->hostport);
@@ -337,6 +338,7 @@ int ua_listeners_open(struct ua *ua, struct pbx_diag *diag)
 
 	listeners.ua = ua;
 	listeners.count = 0;
+	ua_spare_open(ua);
 	if (err == PBX_OK && ua_agent_listens(ua, "tls"))
 		err = ua_tls_start(ua, diag);
 	for (uint32_t i = 0; err == PBX_OK && place_get(ua->settings, i, &place); i++)
@@ -346,6 +348,7 @@ int ua_listeners_open(struct ua *ua, struct pbx_diag *diag)
 
 void ua_listeners_close(void)
 {
+	ua_spare_close();
 	memset(&listeners, 0, sizeof listeners);
 }
 
@@ -362,6 +365,13 @@ static struct opened *opened_of(const tport_t *primary)
 		if (listeners.sockets[i].primary == primary)
 			return &listeners.sockets[i];
 	return NULL;
+}
+
+su_socket_t ua_listener_door(const tport_t *primary)
+{
+	const struct opened *opened = opened_of(primary);
+
+	return opened ? opened->fd : INVALID_SOCKET;
 }
 
 const char *ua_listener_of(const tport_t *tport)

@@ -37,6 +37,8 @@ void ua_listener_manners(const struct ua *ua, const char *name, struct ua_manner
 /* Names of listeners come from here and last until all are closed: Sofia keeps the pointer of TPTAG_IDENT for as long as a transaction lasts.
  * By which one a message came: */
 const char *ua_listener_of(const tport_t *tport);
+/* Its socket; INVALID_SOCKET: it is none of ours. */
+su_socket_t ua_listener_door(const tport_t *primary);
 /* The one of that name; NULL: there is none (any more). */
 const char *ua_listener_find(const char *name);
 /* By which one somebody is called who has not come to one: the first that names them in `allow`, else the first of that transport and family.

@@ -18,7 +18,7 @@ struct ua_binding {
 	uint32_t reg_id, q_milli, cseq;
 	int64_t registered_wall_us, expires_wall_us;
 	uint32_t round_trip_us, unanswered; /* of keepalive.c's questions: 0: not known; how many in a row */
-	bool asked;                         /* one is under way */
+	struct ua_question *asked;          /* the one that is under way (keepalive.c); NULL: none */
 	char *node;                         /* which other node has the way to it; NULL: we do. Owned */
 	int64_t written_wall_us;            /* of its row */
 };

@@ -33,6 +33,7 @@ void ua_message_free(struct ua_message *message)
 		under_way_count--;
 	}
 	ua_message_forget_devices(message);
+	core_unpost(&message->delivery);
 	core_charge_remove(&message->charge);
 	nta_incoming_destroy(message->asked);
 	free(message->content_type);

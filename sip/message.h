@@ -1,5 +1,6 @@
 /* sip/message.h - short messages: taken, delivered, kept until somebody registers. All of it: [loop]. */
 #pragma once
+#include "loop.h"
 #include "owner.h"
 #include "ua.h"
 #include <pbx/messages.h>
@@ -32,6 +33,7 @@ struct ua_message {
 	pbx_message_done_fn done; /* or the plugin that did */
 	void *self;
 	struct core_charge charge;
+	struct core_post_node delivery; /* of what a plugin sends */
 };
 
 extern struct ua_messages *ua_messages_part; /* NULL: does not run */

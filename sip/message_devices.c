@@ -6,6 +6,7 @@
 #include "message.h"
 #include "address.h"
 #include "agent.h"
+#include "as_written.h"
 #include "dialog_internal.h"
 #include "identity.h"
 #include "location.h"
@@ -77,6 +78,7 @@ static bool say(struct ua_attempt *attempt, const struct pbx_contact *contact, c
 	sip_payload_t payload[1];
 	time_t sent_s = (time_t)(message->sent_wall_us / 1000000);
 	struct tm sent;
+	su_home_t home[1] = { SU_HOME_INIT(home) };
 	const char *ident = ua_transport_ident(contact->listener, contact->transport);
 
 	ua_identity_address(ua_part, message->from, message->from_name, from, sizeof from);
@@ -90,11 +92,13 @@ static bool say(struct ua_attempt *attempt, const struct pbx_contact *contact, c
 	attempt->leg = nta_leg_tcreate(ua_part->agent, NULL, NULL, SIPTAG_FROM_STR(from), SIPTAG_TO_STR(to), TAG_END());
 	if (!attempt->leg || !nta_leg_tag(attempt->leg, NULL))
 		return false;
+	(void)su_home_init(home);
 	attempt->out = nta_outgoing_tcreate(
 		attempt->leg, on_answer, (struct ua_dialog *)attempt, towards ? ua_url(towards) : NULL, SIP_METHOD_MESSAGE,
-		ua_url(contact->uri), TAG_IF(contact->path[0], SIPTAG_ROUTE_STR(contact->path)), SIPTAG_MAX_FORWARDS_STR("70"),
-		SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(date[0], SIPTAG_DATE_STR(date)),
+		ua_uri_as_written(home, contact->uri), TAG_IF(contact->path[0], SIPTAG_ROUTE_STR(contact->path)),
+		SIPTAG_MAX_FORWARDS_STR("70"), SIPTAG_USER_AGENT_STR(ua_part->settings->user_agent), TAG_IF(date[0], SIPTAG_DATE_STR(date)),
 		SIPTAG_CONTENT_TYPE_STR(message->content_type), SIPTAG_PAYLOAD(payload), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
+	su_home_deinit(home);
 	return attempt->out != NULL;
 }
 

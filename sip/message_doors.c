@@ -147,14 +147,9 @@ void ua_message(struct ua_request *request)
 	ua_message_deliver(message);
 }
 
-static void deliver_later(void *context, void *data)
+static void deliver_later(void *context)
 {
-	struct ua_message *message = ua_message_under_way(data);
-
-	(void)context;
-	if (message)
-		ua_message_deliver(message);
-	free(data);
+	ua_message_deliver(context);
 }
 
 /* ---- a plugin sends or receives ---------------------------------------------------------- */
@@ -168,7 +163,6 @@ int ua_message_send(struct pbx_host *host, const struct pbx_message *given, pbx_
 {
 	struct pbx_message wish = { 0 };
 	struct ua_message *message;
-	char *id;
 
 	core_copy_overlap(&wish, sizeof wish, given, given->size);
 	wish.id = NULL;
@@ -180,13 +174,9 @@ int ua_message_send(struct pbx_host *host, const struct pbx_message *given, pbx_
 	if (!has_recipient(wish.to))
 		return PBX_ENOENT;
 	message = ua_message_new(&wish);
-	id = message ? strdup(message->id) : NULL;
-	if (!id || core_post(ua_messages_part->host, deliver_later, NULL, id, free) != PBX_OK) {
-		free(id);
-		if (message)
-			ua_message_free(message);
+	if (!message)
 		return PBX_ENOMEM;
-	}
+	core_post_node(ua_messages_part->host, &message->delivery, deliver_later, message);
 	message->done = done;
 	message->self = self;
 	core_charge_add(host, &message->charge, "message", false, revoke_done);

@@ -28,7 +28,7 @@ static int confirm(struct ua_dialog *dialog, nta_incoming_t *irq, const char *bo
 	int err = ua_dialog_reply(dialog, irq, SIP_200_OK, body);
 
 	if (nta_incoming_method(irq) != sip_method_prack)
-		ua_session_begin(dialog);
+		ua_refresh_begin(&dialog->refresh);
 
 	if (is_invite && err == PBX_OK) {
 		dialog->in = irq;
@@ -65,7 +65,7 @@ static bool refuse_extensions(struct ua_dialog *dialog, nta_incoming_t *irq, con
 
 	if (ua_requires_unknown(dialog->ua, ua_peering_peer(dialog), sip, headers, sizeof headers))
 		refuse(dialog, irq, 420, headers);
-	else if (ua_session_is_too_short(dialog->ua, ua_peering_peer(dialog), sip, headers, sizeof headers))
+	else if (ua_refresh_is_too_short(dialog->ua, ua_peering_peer(dialog), sip, headers, sizeof headers))
 		refuse(dialog, irq, 422, headers);
 	else
 		return false;
@@ -97,7 +97,7 @@ void ua_dialog_on_offer(struct ua_dialog *dialog, nta_incoming_t *irq, const sip
 		(void)ua_gruu_server_route(dialog->nta, NULL, sip->sip_contact); /* no memory: the old target serves on */
 	ua_dialog_note_peer(dialog, sip);
 	if (!is_prack)
-		ua_session_asked(dialog, sip);
+		ua_refresh_asked(&dialog->refresh, sip);
 	if (is_invite)
 		nta_incoming_bind(irq, ua_dialog_on_ack_or_cancel, dialog);
 	if (!sip->sip_payload && !is_invite) {
@@ -188,7 +188,7 @@ static void on_update_accepted(struct ua_dialog *dialog, const sip_t *sip)
 	if (err == PBX_OK && !answer.present)
 		err = PBX_ENOTSUP;
 	ua_dialog_note_peer(dialog, sip);
-	ua_session_answered(dialog, sip);
+	ua_refresh_answered(&dialog->refresh, sip);
 	update_done(dialog, err, err == PBX_OK ? &answer : NULL);
 	ua_dialog_tell_identity(dialog);
 }
@@ -214,7 +214,7 @@ int ua_dialog_on_update_response(struct ua_dialog *dialog, nta_outgoing_t *orq, 
 		retry_later(dialog);
 	else if (status == 408 || status == 481) /* the other side has no such dialog any more (RFC 3261 12.2.1.2) */
 		on_dialog_gone(dialog, status);
-	else if (status != 422 || !ua_session_may_retry(dialog, sip) || send_update(dialog) != PBX_OK)
+	else if (status != 422 || !ua_refresh_may_retry(&dialog->refresh, sip) || send_update(dialog) != PBX_OK)
 		update_done(dialog, status == 488 || status == 606 ? PBX_ENOTSUP : PBX_EIO, NULL);
 	return 0;
 }
@@ -250,6 +250,7 @@ static bool may_say(const struct ua_dialog *dialog)
 }
 
 static int on_said(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *sip);
+static void refresh(void *self);
 
 static void say(struct ua_dialog *dialog)
 {
@@ -268,21 +269,24 @@ static int on_said(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_t *s
 	nta_outgoing_destroy(orq);
 	if (status < 300) {
 		ua_dialog_note_peer(dialog, sip);
-		ua_session_answered(dialog, sip);
+		ua_refresh_answered(&dialog->refresh, sip);
 		ua_dialog_tell_identity(dialog);
 	} else if (status == 408 || status == 481) {
 		on_dialog_gone(dialog, status);
-	} else if (status == 422 && ua_session_may_retry(dialog, sip)) {
+	} else if (status == 422 && ua_refresh_may_retry(&dialog->refresh, sip)) {
 		say(dialog);
 	} else if (status == 405 || status == 501) {
 		dialog->peer_updates = false; /* whatever its Allow said */
-		ua_dialog_refresh(dialog);
+		refresh(dialog);
 	} /* another refusal: the session ends in time unless a later request is accepted */
 	return 0;
 }
 
-void ua_dialog_refresh(struct ua_dialog *dialog)
+/* Says to the peer that the call lives: an UPDATE without media, a re-INVITE to who knows none. */
+static void refresh(void *self)
 {
+	struct ua_dialog *dialog = self;
+
 	if (!may_say(dialog) || !dialog->body || dialog->update_body)
 		return;
 	if (dialog->peer_updates) {
@@ -296,6 +300,37 @@ void ua_dialog_refresh(struct ua_dialog *dialog)
 	}
 }
 
+static const struct pbx_sip_peer *refresh_peer(const void *self)
+{
+	return ua_peering_peer(self);
+}
+
+static bool stands(const void *self)
+{
+	const struct ua_dialog *dialog = self;
+
+	return dialog->state == UA_ANSWERED;
+}
+
+static bool is_busy(const void *self)
+{
+	const struct ua_dialog *dialog = self;
+
+	return dialog->out || dialog->update_body || dialog->offer || dialog->awaits_ack || dialog->update;
+}
+
+static void expired(void *self)
+{
+	struct ua_dialog *dialog = self;
+
+	ua_dialog_bye(dialog, PBX_CAUSE_TIMER);
+	ua_dialog_end(dialog, 0, PBX_CAUSE_TIMER, false, "session_timeout");
+}
+
+const struct ua_refreshed ua_dialog_refreshed = {
+	.peer = refresh_peer, .stands = stands, .is_busy = is_busy, .refresh = refresh, .expired = expired
+};
+
 void ua_dialog_tell_identity(struct ua_dialog *dialog)
 {
 	if (dialog->identity_due && dialog->peer_updates && may_say(dialog))
@@ -304,11 +339,18 @@ void ua_dialog_tell_identity(struct ua_dialog *dialog)
 
 /* ---- digits --------------------------------------------------------------------------- */
 
-/* "Signal=5", "Duration=160" in lines, or a single character (application/dtmf). */
+/* A hook flash, by its number as an event, or in letters. */
+static bool is_flash_signal(const char *at)
+{
+	return strncasecmp(at, "hf", 2) == 0 || strncasecmp(at, "flash", 5) == 0 || strncmp(at, "16", 2) == 0;
+}
+
+/* "Signal=5", "Duration=160" in lines (application/dtmf-relay, application/hook-flash), or a single character (application/dtmf). */
 static bool read_digit(const sip_t *sip, char *ret_digit, uint32_t *ret_duration_ms)
 {
 	const char *type = sip->sip_content_type ? sip->sip_content_type->c_type : NULL;
-	bool is_relay = type && strcasecmp(type, "application/dtmf-relay") == 0;
+	bool is_flash = type && strcasecmp(type, "application/hook-flash") == 0;
+	bool is_relay = is_flash || (type && strcasecmp(type, "application/dtmf-relay") == 0);
 	const char *at;
 	char body[128];
 	size_t size;
@@ -330,10 +372,12 @@ static bool read_digit(const sip_t *sip, char *ret_digit, uint32_t *ret_duration
 		*ret_digit = '*'; /* some say 10 and 11 */
 	if (strncmp(at, "11", 2) == 0)
 		*ret_digit = '#';
+	if (is_flash_signal(at))
+		*ret_digit = CORE_FLASH;
 	at = is_relay ? strcasestr(body, "duration=") : NULL;
 	if (at && strtoul(at + 9, NULL, 10) > 0 && strtoul(at + 9, NULL, 10) <= 10000)
 		*ret_duration_ms = (uint32_t)strtoul(at + 9, NULL, 10);
-	return *ret_digit != '\0' && strchr("0123456789*#ABCD", *ret_digit) != NULL;
+	return *ret_digit != '\0' && strchr("0123456789*#ABCD!", *ret_digit) != NULL;
 }
 
 /* Candidates that the peer has found since (RFC 8840). True: that is what it is about. */
@@ -363,7 +407,7 @@ static void on_info(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *
 		return;
 	if (!read_digit(sip, &digit, &duration_ms)) {
 		ua_reply(dialog->ua, irq, SIP_415_UNSUPPORTED_MEDIA,
-			 "Accept: application/dtmf-relay, application/dtmf, application/trickle-ice-sdpfrag\n");
+			 "Accept: application/dtmf-relay, application/dtmf, application/hook-flash, application/trickle-ice-sdpfrag\n");
 		return;
 	}
 	ua_reply(dialog->ua, irq, SIP_200_OK, NULL);
@@ -377,7 +421,9 @@ int ua_send_digit(void *object, char digit, uint32_t duration_ms)
 
 	if (dialog->state != UA_ANSWERED)
 		return PBX_ESTATE;
-	(void)snprintf(body, sizeof body, "Signal=%c\r\nDuration=%u\r\n", digit, duration_ms);
+	const char signal[] = { digit, '\0' };
+
+	(void)snprintf(body, sizeof body, "Signal=%s\r\nDuration=%u\r\n", digit == CORE_FLASH ? "hf" : signal, duration_ms);
 	return ua_dialog_send(dialog, NULL, SIP_METHOD_INFO, "application/dtmf-relay", body, NULL) ? PBX_OK : PBX_EIO;
 }
 
@@ -397,9 +443,9 @@ static void on_bye(struct ua_dialog *dialog, nta_incoming_t *irq, const sip_t *s
 
 static void on_options(struct ua_dialog *dialog, nta_incoming_t *irq)
 {
-	char supported[64], headers[256];
+	char supported[UA_SUPPORTED_SIZE], headers[256];
 
-	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported);
 	(void)snprintf(headers, sizeof headers, "Allow: " UA_ALLOW "\nSupported: %s\nAccept: application/sdp\n", supported);
 	ua_reply(dialog->ua, irq, SIP_200_OK, headers);
 }
@@ -407,11 +453,9 @@ static void on_options(struct ua_dialog *dialog, nta_incoming_t *irq)
 int ua_dialog_on_request(struct ua_dialog *dialog, nta_leg_t *leg, nta_incoming_t *irq, const sip_t *sip)
 {
 	sip_method_t method = sip->sip_request->rq_method;
-	char labels[48];
 
 	(void)leg;
-	(void)snprintf(labels, sizeof labels, "%s,in", ua_method_label(method));
-	ua_count(dialog->ua, UA_METRIC_REQUESTS, labels);
+	ua_count_request(dialog->ua, method, ",in");
 	switch (method) {
 	case sip_method_ack:
 		nta_incoming_destroy(irq);

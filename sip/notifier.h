@@ -13,5 +13,6 @@ void ua_notifier_stop(void); /* before the agent goes; who still watches keeps t
 
 void ua_subscribe(struct ua_request *request); /* SUBSCRIBE, also inside its dialog: answers it in any case */
 void ua_publish(struct ua_request *request);   /* PUBLISH (RFC 3903) */
+void ua_notice(struct ua_request *request);    /* NOTIFY outside of dialogs: a report of a call (RFC 6035), or nothing for us */
 
 uint32_t ua_notifier_count(void);

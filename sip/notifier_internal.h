@@ -6,6 +6,7 @@
  * A change marks the points of a state; one pass writes the document once for all who see the same and sends. A watch has no Sofia object of its
  * own: its dialog is a few texts and numbers, so that ten thousand lamps cost little and come back from the store as they were. */
 #pragma once
+#include "loop.h"
 #include "notifier.h"
 #include "owner.h"
 
@@ -104,7 +105,8 @@ struct ua_notifier {
 	struct ua_state *first_dirty, *first_cached;
 	uint32_t count, pending_count;
 	uint64_t pass; /* number of the present one */
-	bool open, pass_due, in_pass;
+	bool open, in_pass;
+	struct core_post_node pass_due;
 	pbx_timer timer;
 	uint64_t timer_at_ms;
 };

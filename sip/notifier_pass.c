@@ -103,7 +103,6 @@ static void pass_run(void)
 	uint64_t now_ms = core_now_ms(), next_at_ms = UINT64_MAX;
 	uint32_t sent = 0;
 
-	ua_notifier.pass_due = false;
 	ua_notifier.pass++;
 	ua_notifier.in_pass = true;
 	mark_points();
@@ -130,18 +129,16 @@ static void pass_run(void)
 		arm_timer(next_at_ms);
 }
 
-static void on_pass(void *context, void *data)
+static void on_pass(void *context)
 {
-	(void)context, (void)data;
-	if (ua_notifier.ua)
-		pass_run();
+	(void)context;
+	pass_run();
 }
 
 void ua_pass_want(void)
 {
-	if (ua_notifier.pass_due || !ua_notifier.open)
-		return;
-	ua_notifier.pass_due = core_post(ua_notifier.ua->host, on_pass, NULL, NULL, NULL) == PBX_OK; /* else the next change asks for it */
+	if (ua_notifier.open)
+		core_post_node(ua_notifier.ua->host, &ua_notifier.pass_due, on_pass, NULL);
 }
 
 void ua_notifier_open(void)
@@ -174,5 +171,6 @@ void ua_pass_stop(void)
 		state->dirty = false;
 		ua_state_free_when_alone(state);
 	}
+	core_unpost(&ua_notifier.pass_due);
 	(void)core_timer_stop(ua_notifier.timer); /* most often there is none */
 }

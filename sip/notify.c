@@ -7,6 +7,7 @@
 #include "notifier_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "as_written.h"
 #include "dialog_internal.h"
 #include "location.h"
 #include "loop.h"
@@ -124,7 +125,7 @@ static nta_outgoing_t *send_notice(const struct notice *notice, nta_response_f *
 	ua_count(ua, UA_METRIC_REQUESTS, "NOTIFY,out");
 	out = nta_outgoing_mcreate(
 		ua->agent, callback, magic, notice->towards ? ua_url(notice->towards) : NULL, msg,
-		SIPTAG_REQUEST(sip_request_create(home, SIP_METHOD_NOTIFY, ua_url(notice->target), NULL)),
+		SIPTAG_REQUEST(sip_request_create(home, SIP_METHOD_NOTIFY, ua_uri_as_written(home, notice->target), NULL)),
 		TAG_IF(notice->route, SIPTAG_ROUTE_STR(notice->route)), SIPTAG_FROM_STR(notice->from), SIPTAG_TO_STR(notice->to),
 		SIPTAG_CALL_ID_STR(notice->call_id), SIPTAG_CSEQ(sip_cseq_create(home, notice->cseq, SIP_METHOD_NOTIFY)),
 		SIPTAG_MAX_FORWARDS_STR("70"), SIPTAG_CONTACT_STR(notice->contact), SIPTAG_EVENT_STR(notice->event),

@@ -8,6 +8,7 @@
 #include "dialog_internal.h"
 #include "address.h"
 #include "agent.h"
+#include "as_written.h"
 #include "caller.h"
 #include "gruu.h"
 #include "history.h"
@@ -104,22 +105,25 @@ static int send_invite(struct ua_dialog *dialog)
 {
 	bool demands = strcmp(dialog->ua->settings->reliable, "required") == 0;
 	const char *headers = dialog->first.headers, *path = dialog->first.path, *ident = ua_dialog_ident(dialog);
-	char max_forwards[12], session[128], supported[64];
+	char max_forwards[12], session[128], supported[UA_SUPPORTED_SIZE];
+	su_home_t home[1] = { SU_HOME_INIT(home) };
 
 	if (dialog->peering)
 		return ua_peering_send(dialog);
-	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
+	ua_refresh_wish(&dialog->refresh, session, sizeof session);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", dialog->first.max_forwards);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
+	(void)su_home_init(home);
 	dialog->out = nta_outgoing_tcreate(
 		dialog->nta, ua_on_invite_response, dialog, dialog->route && !path ? ua_url(dialog->route) : NULL, SIP_METHOD_INVITE,
-		ua_url(dialog->first.target), TAG_IF(path, SIPTAG_ROUTE_STR(path)), SIPTAG_CONTACT_STR(dialog->contact),
+		ua_uri_as_written(home, dialog->first.target), TAG_IF(path, SIPTAG_ROUTE_STR(path)), SIPTAG_CONTACT_STR(dialog->contact),
 		SIPTAG_MAX_FORWARDS_STR(max_forwards), SIPTAG_USER_AGENT_STR(dialog->ua->settings->user_agent),
 		SIPTAG_UNKNOWN_STR(UA_ALLOW_LINE), SIPTAG_SUPPORTED_STR(supported), TAG_IF(demands, SIPTAG_REQUIRE_STR("100rel")),
 		TAG_IF(session[0], SIPTAG_HEADER_STR(session)), TAG_IF(headers[0], SIPTAG_HEADER_STR(headers)),
 		TAG_IF(dialog->body, SIPTAG_CONTENT_TYPE_STR("application/sdp")), TAG_IF(dialog->body, SIPTAG_PAYLOAD_STR(dialog->body)),
 		TAG_IF(dialog->route, TPTAG_MTU(UA_ANY_SIZE)), TAG_IF(ident, TPTAG_IDENT(ident)), TAG_END());
+	su_home_deinit(home);
 	return dialog->out ? PBX_OK : PBX_EIO;
 }
 
@@ -165,15 +169,7 @@ int ua_invite(pbx_leg leg, const struct core_invite *invite, void **ret_dialog)
 	if (target && (target->url_type == url_sip || target->url_type == url_sips) && target->url_host && target->url_host[0])
 		err = begin(dialog, invite, target);
 	su_home_deinit(home);
-	if (err != PBX_OK) {
-		dialog->state = UA_ENDED;
-		dialog->released = true;
-		ua_dialog_free_when_done(dialog);
-		return err;
-	}
-	dialog->leg = leg;
-	*ret_dialog = dialog;
-	return PBX_OK;
+	return ua_dialog_begun(dialog, err, leg, ret_dialog);
 }
 
 /* ---- responses ------------------------------------------------------------------------ */
@@ -212,7 +208,7 @@ static void on_success(struct ua_dialog *dialog, nta_outgoing_t *orq, const sip_
 		return;
 	}
 	ua_dialog_note_peer(dialog, sip);
-	ua_session_answered(dialog, sip);
+	ua_refresh_answered(&dialog->refresh, sip);
 	err = ua_dialog_read(dialog, sip, true, &answer);
 	if (err != PBX_OK || (!answer.present && !dialog->heard_early)) {
 		ua_dialog_bye(dialog, PBX_CAUSE_NOT_ACCEPTABLE);
@@ -321,7 +317,7 @@ int ua_on_invite_response(struct ua_dialog *dialog, nta_outgoing_t *orq, const s
 		return 0;
 	}
 	dialog->out = NULL;
-	if (status == 422 && !dialog->cancelled && ua_session_may_retry(dialog, sip) && send_invite(dialog) == PBX_OK) {
+	if (status == 422 && !dialog->cancelled && ua_refresh_may_retry(&dialog->refresh, sip) && send_invite(dialog) == PBX_OK) {
 		nta_outgoing_destroy(orq);
 		return 0;
 	}

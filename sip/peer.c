@@ -99,6 +99,18 @@ const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer)
 	return peer ? &peer->is : NULL;
 }
 
+char *ua_peer_uri(const struct pbx_sip_peer *peer, su_home_t *home)
+{
+	return peer->port ? su_sprintf(home, "sip:%s:%u", peer->host, peer->port) : su_sprintf(home, "sip:%s", peer->host);
+}
+
+char *ua_peer_own_uri(const struct pbx_sip_peer *peer, su_home_t *home)
+{
+	const char *user = peer->from_user[0] ? peer->from_user : peer->user;
+
+	return su_sprintf(home, "sip:%s%s%s", user, user[0] ? "@" : "", peer->from_domain[0] ? peer->from_domain : peer->host);
+}
+
 const char *ua_peer_srtp(const char *name)
 {
 	const struct ua_peer *peer = ua_peer_find(name);
@@ -228,7 +240,7 @@ static void find_addresses(struct ua_peer *peer)
 {
 	struct ua_search *search = NULL;
 
-	if (peer->is.addresses.count > 0 || peer->is.flags & PBX_SIP_DISABLED)
+	if (peer->is.addresses.count > 0 || peer->is.flags & (PBX_SIP_DISABLED | PBX_SIP_OUTBOUND))
 		return;
 	ua_way_find(peer, on_addresses, NULL, &search);
 	ua_way_cancel(search);
@@ -324,7 +336,7 @@ static bool is_from(const struct core_addr *source, const char *network)
 	return ua_address_port(&exact) == 0 || ua_address_port(&exact) == ua_address_port(source);
 }
 
-static bool is_source_of(const struct ua_peer *peer, const struct core_addr *source)
+static bool is_there(const struct ua_peer *peer, const struct core_addr *source)
 {
 	char host[64];
 
@@ -332,11 +344,16 @@ static bool is_source_of(const struct ua_peer *peer, const struct core_addr *sou
 		if (is_from(source, peer->is.addresses.items[i]))
 			return true;
 	for (uint32_t i = 0; peer->is.addresses.count == 0 && i < peer->traffic->learned_count; i++) {
-		ua_address_print_host(&peer->traffic->learned[i], host, sizeof host);
+		core_address_print_host(&peer->traffic->learned[i], host, sizeof host);
 		if (ua_address_in(source, host))
 			return true;
 	}
 	return false;
+}
+
+static bool is_source_of(const struct ua_peer *peer, const struct core_addr *source)
+{
+	return !(peer->is.flags & PBX_SIP_OUTBOUND) && is_there(peer, source);
 }
 
 struct ua_peer *ua_peer_at(const struct core_addr *source)
@@ -346,6 +363,13 @@ struct ua_peer *ua_peer_at(const struct core_addr *source)
 	while (peer && !is_source_of(peer, source))
 		peer = peer->next;
 	return peer;
+}
+
+bool ua_peer_is_at(const char *name, const struct core_addr *remote)
+{
+	const struct ua_peer *peer = ua_peer_find(name);
+
+	return peer && (!remote || is_there(peer, remote));
 }
 
 struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate)
@@ -380,7 +404,7 @@ static bool is_way_to(const struct ua_peer *peer, const struct core_addr *end)
 	char host[64];
 
 	for (uint32_t i = 0; i < peer->traffic->learned_count; i++) {
-		ua_address_print_host(&peer->traffic->learned[i], host, sizeof host);
+		core_address_print_host(&peer->traffic->learned[i], host, sizeof host);
 		if (ua_address_in(end, host))
 			return true;
 	}
@@ -412,7 +436,7 @@ void ua_peer_flow_failed(const struct core_addr *end)
 	uint32_t count = 0;
 	char address[80];
 
-	ua_address_print(end, address, sizeof address);
+	core_address_print(end, address, sizeof address);
 	for (struct ua_peer *peer = kept_alive ? peers : NULL; peer && count < MOST_TOLD; peer = peer->next)
 		if (peer->is.keepalive_ms && peer->is.flow_failed && is_way_to(peer, end))
 			told[count++] = ua_peer_ref(peer);

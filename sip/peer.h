@@ -33,6 +33,10 @@ int ua_peer_set(struct pbx_host *host, const struct pbx_sip_peer *peer, struct p
 int ua_peer_remove(struct pbx_host *host, const char *name);
 int ua_peer_state(const char *name, struct pbx_sip_peer_state *ret_state);
 
+/* "sip:host:port" of it, and who we are there: "sip:user@domain". In home; NULL: no memory. */
+char *ua_peer_uri(const struct pbx_sip_peer *peer, su_home_t *home);
+char *ua_peer_own_uri(const struct pbx_sip_peer *peer, su_home_t *home);
+
 const struct pbx_sip_peer *ua_peer_says(const struct ua_peer *peer); /* NULL: of NULL, a device */
 const char *ua_peer_srtp(const char *name);                          /* its word about SRTP; "" */
 const char *ua_peer_dtmf(const char *name);                          /* and about keys */
@@ -47,6 +51,8 @@ void ua_peer_unref(struct ua_peer *peer); /* NULL is fine */
 struct ua_peer *ua_peer_of(const sip_t *sip, const struct core_addr *source, const char *certificate);
 /* By source address alone. Borrowed; NULL: nobody's. */
 struct ua_peer *ua_peer_at(const struct core_addr *source);
+/* Whether there is a peer of that name, and with remote whether the address is its. */
+bool ua_peer_is_at(const char *name, const struct core_addr *remote);
 /* DSCP of signalling that goes to this address; 0: as sip.dscp says. */
 uint8_t ua_peer_dscp_towards(const struct core_addr *end);
 /* How often a connection to this address is to be kept alive, in milliseconds; 0: it is not. */

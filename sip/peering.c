@@ -184,14 +184,15 @@ int ua_peering_send(struct ua_dialog *dialog)
 {
 	struct ua_peering *peering = dialog->peering;
 	const struct pbx_sip_peer *is = &peering->peer->is;
-	char route[UA_WAY_ROUTE], credentials[2048], headers[8192], max_forwards[12], proxy[300], session[128], supported[64];
+	char route[UA_WAY_ROUTE], credentials[2048], headers[8192], max_forwards[12], proxy[300], session[128],
+		supported[UA_SUPPORTED_SIZE];
 
 	const char *ident = ua_dialog_ident(dialog);
 	ua_way_route(&peering->way.candidates[peering->at], route, sizeof route);
 	ua_credentials_write(&peering->credentials, peering->peer, "INVITE", peering->target, credentials, sizeof credentials);
 	(void)snprintf(headers, sizeof headers, "%s%s", credentials, peering->headers);
-	ua_session_wish(dialog, session, sizeof session);
-	ua_supported(dialog->ua, is, supported, sizeof supported);
+	ua_refresh_wish(&dialog->refresh, session, sizeof session);
+	ua_supported(dialog->ua, is, supported);
 	(void)snprintf(max_forwards, sizeof max_forwards, "%u", peering->max_forwards);
 	(void)snprintf(proxy, sizeof proxy, "<%s;lr>", is->proxy);
 	ua_count(dialog->ua, UA_METRIC_REQUESTS, "INVITE,out");
@@ -350,15 +351,7 @@ int ua_peering_invite(pbx_leg leg, const struct core_invite *invite, void **ret_
 	}
 	if (err == PBX_OK) /* from the loop: what ends it at once must find a leg that knows us */
 		err = core_timer_start(ua_part->host, 0, 0, on_begin, dialog, &dialog->peering->silence);
-	if (err != PBX_OK) {
-		dialog->state = UA_ENDED;
-		dialog->released = true;
-		ua_dialog_free_when_done(dialog);
-		return err;
-	}
-	dialog->leg = leg;
-	*ret_dialog = dialog;
-	return PBX_OK;
+	return ua_dialog_begun(dialog, err, leg, ret_dialog);
 }
 
 /* ---- responses ------------------------------------------------------------------------ */

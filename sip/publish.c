@@ -2,7 +2,8 @@
  * publish.c - PUBLISH (RFC 3903): a phone says how its user is
  *
  * Each accepted request gets a new entity tag on the wire; the package sees one name for a publication from its beginning to its end. They are kept in
- * memory: after a restart a phone hears 412 and publishes again, as the RFC has it.
+ * memory: after a restart a phone hears 412 and publishes again, as the RFC has it. Reports of calls (RFC 6035) come by NOTIFY, too, from phones that
+ * send them without having been subscribed to.
  */
 #include "notifier_internal.h"
 #include "identity.h"
@@ -243,7 +244,7 @@ static void publish_report(const struct publishing *publishing)
 	if (!is_taken(publishing, tell(&report, PBX_PUBLISHED, publishing->type, publishing->body, 0)))
 		return;
 	(void)snprintf(headers, sizeof headers, "SIP-ETag: %s\nExpires: 0\n", report.name);
-	answer(publishing, SIP_200_OK, headers);
+	answer(publishing, SIP_200_OK, publishing->request->sip->sip_request->rq_method == sip_method_publish ? headers : NULL);
 }
 
 static void publish_again(const struct publishing *publishing)
@@ -278,4 +279,16 @@ void ua_publish(struct ua_request *request)
 			publish_first(publishing);
 	}
 	free(publishing);
+}
+
+/* We subscribe to nothing, so no other NOTIFY is expected here (RFC 6665 4.1.3). */
+void ua_notice(struct ua_request *request)
+{
+	const sip_event_t *event = request->sip->sip_event;
+	const struct ua_package *package = event && event->o_type ? ua_package_find(event->o_type) : NULL;
+
+	if (package && package->offer.takes_reports)
+		ua_publish(request);
+	else
+		ua_refuse(request, SIP_481_NO_TRANSACTION, NULL);
 }

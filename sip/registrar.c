@@ -60,7 +60,7 @@ static int read_contact(struct registration *registration, const sip_contact_t *
 
 	if (registration->change_count == MOST_CONTACTS)
 		return 403;
-	if (ua_contact_read(contact, &change->contact) != PBX_OK)
+	if (ua_contact_read(sip->sip_contact, contact, &change->contact) != PBX_OK)
 		return 400;
 	change->news = (struct ua_binding_news){
 		.uri = change->contact.uri,
@@ -242,7 +242,8 @@ static bool is_outbound(const sip_t *sip)
 {
 	struct ua_contact contact;
 
-	return supports(sip, "outbound") && sip->sip_contact && ua_contact_read(sip->sip_contact, &contact) == PBX_OK && contact.reg_id > 0;
+	return supports(sip, "outbound") && sip->sip_contact && ua_contact_read(sip->sip_contact, sip->sip_contact, &contact) == PBX_OK &&
+	       contact.reg_id > 0;
 }
 
 /* Over a connection that ends here: no proxy keeps it. */

@@ -34,14 +34,14 @@ static int on_prack(struct ua_dialog *dialog, nta_reliable_t *reliable, nta_inco
 int ua_reliable_reply(struct ua_dialog *dialog, int status, const char *phrase, const char *body)
 {
 	bool is_reliable = body && dialog->peer_acknowledges && !dialog->reliable && !dialog->early_agreed;
-	char supported[64];
+	char supported[UA_SUPPORTED_SIZE];
 
 	if (dialog->owes_offer && dialog->peer_demands)
 		return PBX_OK;
 	if (!is_reliable)
 		return ua_dialog_reply(dialog, dialog->in, status, phrase, body);
 
-	ua_supported(dialog->ua, ua_peering_peer(dialog), supported, sizeof supported);
+	ua_supported(dialog->ua, ua_peering_peer(dialog), supported);
 	ua_count_response_in(dialog->ua, sip_method_invite, status);
 	dialog->reliable =
 		nta_reliable_treply(dialog->in, on_prack, dialog, status, phrase, SIPTAG_SERVER_STR(dialog->ua->settings->user_agent),

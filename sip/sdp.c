@@ -6,8 +6,10 @@
  * other line of theirs refused with port 0 in its place (RFC 3264 6).
  */
 #include "sdp.h"
+#include "calls.h"
 #include "sdp_crypto.h"
 #include "sdp_ice.h"
+#include "sdp_record.h"
 #include <arpa/inet.h>
 #include <assert.h>
 #include <pbx/abi.h>
@@ -114,13 +116,17 @@ static uint8_t read_xr(const char *text)
 #define DIGITS "0123456789"
 #define TOKEN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" DIGITS "-!#$%&'*+.^_`{|}~"
 
-static void add_codec(struct core_media_desc *desc, uint8_t type, const char *name, unsigned long clock_hz, const char *channels,
-		      const char *fmtp)
+struct codecs {
+	struct core_codec *at;
+	uint8_t count, most;
+};
+
+static void add_codec(struct codecs *codecs, uint8_t type, const char *name, unsigned long clock_hz, const char *channels, const char *fmtp)
 {
-	struct core_codec *codec = &desc->codecs[desc->codec_count];
+	struct core_codec *codec = &codecs->at[codecs->count];
 	unsigned long count = channels ? strtoul(channels, NULL, 10) : 1;
 
-	if (desc->codec_count == CORE_MOST_CODECS || !name || !name[0] || strlen(name) >= sizeof codec->name || name[strspn(name, TOKEN)] ||
+	if (codecs->count == codecs->most || !name || !name[0] || strlen(name) >= sizeof codec->name || name[strspn(name, TOKEN)] ||
 	    clock_hz == 0 || clock_hz > 384000 || (fmtp && strlen(fmtp) >= sizeof codec->fmtp))
 		return;
 	if (strcasecmp(name, "G721") == 0)
@@ -133,7 +139,7 @@ static void add_codec(struct core_media_desc *desc, uint8_t type, const char *na
 	codec->clock_hz = strcasecmp(name, "G722") == 0 ? 8000 : (uint32_t)clock_hz;
 	codec->channels = count >= 1 && count <= 8 ? (uint8_t)count : 1;
 	codec->payload_type = type;
-	desc->codec_count++;
+	codecs->count++;
 }
 
 /* What "a=NAME:TYPE …" says of a payload type; NULL: nothing. Sofia's own look-up falls over an attribute without a value. */
@@ -151,7 +157,7 @@ static const char *mapped(const sdp_media_t *media, const char *name, unsigned l
 }
 
 /* Sofia knows RTP/AVP and RTP/SAVP; the formats of every other profile it leaves as text. */
-static void read_format(const sdp_media_t *media, const char *format, struct core_media_desc *desc)
+static void read_format(const sdp_media_t *media, const char *format, struct codecs *codecs)
 {
 	char *end, name[20], channels[4] = "1";
 	unsigned long type = strtoul(format, &end, 10);
@@ -161,17 +167,53 @@ static void read_format(const sdp_media_t *media, const char *format, struct cor
 		return;
 	const char *map = mapped(media, "rtpmap", type), *fmtp = mapped(media, "fmtp", type);
 	if (map && sscanf(map, "%19[^/ ]/%6u/%3s", name, &clock_hz, channels) >= 2)
-		add_codec(desc, (uint8_t)type, name, clock_hz, channels, fmtp);
+		add_codec(codecs, (uint8_t)type, name, clock_hz, channels, fmtp);
 	else if (!map && sdp_rtpmap_well_known[type])
-		add_codec(desc, (uint8_t)type, sdp_rtpmap_well_known[type]->rm_encoding, sdp_rtpmap_well_known[type]->rm_rate, NULL, fmtp);
+		add_codec(codecs, (uint8_t)type, sdp_rtpmap_well_known[type]->rm_encoding, sdp_rtpmap_well_known[type]->rm_rate, NULL,
+			  fmtp);
+}
+
+static void read_formats(const sdp_media_t *media, struct codecs *codecs)
+{
+	for (const sdp_rtpmap_t *map = media->m_rtpmaps; map; map = map->rm_next)
+		add_codec(codecs, (uint8_t)map->rm_pt, map->rm_encoding, map->rm_rate, map->rm_params, map->rm_fmtp);
+	for (const sdp_list_t *format = media->m_rtpmaps ? NULL : media->m_format; format; format = format->l_next)
+		read_format(media, format->l_text, codecs);
+}
+
+/* More than we keep: all that we can use, wherever it stands, and of the rest what comes first. Their order stays. */
+static void choose_codecs(const struct codecs *offered, struct core_media_desc *desc)
+{
+	bool ours[UA_MOST_OFFERED];
+	uint8_t usable = 0;
+
+	for (uint8_t i = 0; i < offered->count; i++) {
+		ours[i] = usable < CORE_MOST_CODECS && core_codec_is_ours(&offered->at[i]);
+		usable += ours[i];
+	}
+	uint8_t others = (uint8_t)(CORE_MOST_CODECS - usable);
+	desc->codec_count = 0;
+	for (uint8_t i = 0; i < offered->count; i++) {
+		if (!ours[i] && others == 0)
+			continue;
+		others -= !ours[i];
+		desc->codecs[desc->codec_count++] = offered->at[i];
+	}
 }
 
 static void read_codecs(const sdp_media_t *media, struct core_media_desc *desc)
 {
-	for (const sdp_rtpmap_t *map = media->m_rtpmaps; map; map = map->rm_next)
-		add_codec(desc, (uint8_t)map->rm_pt, map->rm_encoding, map->rm_rate, map->rm_params, map->rm_fmtp);
-	for (const sdp_list_t *format = media->m_rtpmaps ? NULL : media->m_format; format; format = format->l_next)
-		read_format(media, format->l_text, desc);
+	struct codecs codecs = { .at = desc->codecs, .most = CORE_MOST_CODECS };
+
+	read_formats(media, &codecs);
+	desc->codec_count = codecs.count;
+	if (codecs.count < CORE_MOST_CODECS)
+		return;
+
+	struct core_codec all[UA_MOST_OFFERED];
+	struct codecs offered = { .at = all, .most = UA_MOST_OFFERED };
+	read_formats(media, &offered);
+	choose_codecs(&offered, desc);
 }
 
 static void read_cryptos(const sdp_media_t *media, struct core_media_desc *desc)
@@ -180,6 +222,27 @@ static void read_cryptos(const sdp_media_t *media, struct core_media_desc *desc)
 		if (at->a_value && strcasecmp(at->a_name, "crypto") == 0 &&
 		    ua_sdp_crypto_read(at->a_value, &desc->cryptos[desc->crypto_count]))
 			desc->crypto_count++;
+}
+
+#define LEVEL_URI "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+#define LEVEL_ID_MOST 14u /* of the form with one octet (RFC 8285 4.2) */
+
+/* "a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level vad=on" (RFC 8285 5, RFC 6464 4). One direction alone is of no use to us. */
+static uint8_t read_level_id(const sdp_media_t *media)
+{
+	for (const sdp_attribute_t *at = media->m_attributes; at; at = at->a_next) {
+		if (!at->a_value || strcasecmp(at->a_name, "extmap") != 0)
+			continue;
+		char *rest;
+		unsigned long id = strtoul(at->a_value, &rest, 10);
+		size_t length = strlen(LEVEL_URI);
+
+		rest += strncmp(rest, "/sendrecv", 9) == 0 ? 9 : 0;
+		rest += strspn(rest, " ");
+		if (id >= 1 && id <= LEVEL_ID_MOST && strncmp(rest, LEVEL_URI, length) == 0 && (!rest[length] || rest[length] == ' '))
+			return (uint8_t)id;
+	}
+	return 0;
 }
 
 /* A profile we do not know may mean anything: its packets need not be RTP as we understand it. */
@@ -365,6 +428,8 @@ static int read_audio(const sdp_session_t *session, const sdp_media_t *media, bo
 	desc->rtcp_mux = sdp_attribute_find(media->m_attributes, "rtcp-mux") != NULL;
 	desc->rtcp_rsize = sdp_attribute_find(media->m_attributes, "rtcp-rsize") != NULL;
 	desc->xr = read_xr(attribute(session, media, "rtcp-xr"));
+	desc->record_wish = ua_sdp_record_wish(attribute(session, media, "recordpref"));
+	desc->level_id = read_level_id(media);
 	rtcp = attribute(session, media, "rtcp");
 	read_rtcp(rtcp, desc);
 	read_codecs(media, desc);
@@ -634,11 +699,15 @@ static void put_audio(struct text *text, const struct core_media_desc *desc, con
 		put(text, "a=rtcp-rsize\r\n");
 	if (desc->xr)
 		put_xr(text, desc->xr);
+	if (desc->level_id)
+		put(text, "a=extmap:%u %s\r\n", desc->level_id, LEVEL_URI);
 	if (line->mid[0])
 		put(text, "a=mid:%s\r\n", line->mid);
 	put_dtls(text, &desc->dtls);
 	put_ice(text, &desc->ice);
 	put(text, "a=%s\r\n", directions[desc->direction & 3]);
+	if (desc->record)
+		put(text, "a=record:%s\r\n", ua_sdp_record_name(desc->record));
 }
 
 static void put_t38(struct text *text, const struct core_media_desc *desc, const struct ua_sdp_line *line)

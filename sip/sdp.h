@@ -6,9 +6,10 @@
 #include "media_desc.h"
 #include <stddef.h>
 
-#define UA_MOST_LINES 16u  /* m= lines; an offer with more is refused */
-#define UA_MOST_SDP 16384u /* bytes we read */
-#define UA_SDP_SIZE 4096u  /* bytes we ever write */
+#define UA_MOST_LINES 16u   /* m= lines; an offer with more is refused */
+#define UA_MOST_OFFERED 64u /* codecs we look at; CORE_MOST_CODECS of them are kept */
+#define UA_MOST_SDP 16384u  /* bytes we read */
+#define UA_SDP_SIZE 4096u   /* bytes we ever write */
 
 struct ua_sdp_line {
 	char media[14], proto[22], format[12]; /* format: the first of the line, to refuse with */

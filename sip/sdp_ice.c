@@ -2,7 +2,8 @@
  * sdp_ice.c - lines of SDP about ICE and DTLS
  *
  * Candidates we cannot use are passed over: ICE finds the peer without them when there is any way, since a check that arrives tells where it
- * came from. A browser hides its addresses behind names of multicast DNS, and is found that way, too.
+ * came from. A browser hides its addresses behind names of multicast DNS, and is found that way, too. So is who comes by TCP: the peer connects to us
+ * (RFC 6544 4.1, its candidates are active and have port 9), we to nobody, so of its candidates by TCP there is nothing to learn.
  */
 #include "sdp_ice.h"
 #include <arpa/inet.h>
@@ -62,12 +63,12 @@ bool ua_sdp_candidate_read(const char *value, struct core_candidate *ret_candida
 	return true;
 }
 
-/* The same for candidates of one kind at one address, whatever the port (RFC 8445 5.1.1.3). */
+/* The same for candidates of one kind and transport at one address, whatever the port (RFC 8445 5.1.1.3). */
 static uint32_t foundation(const struct core_candidate *candidate)
 {
 	const struct core_addr *addr = &candidate->addr;
 	const uint8_t *host = addr->sa.sa_family == AF_INET6 ? addr->in6.sin6_addr.s6_addr : (const uint8_t *)&addr->in4.sin_addr;
-	uint32_t hash = 2166136261u ^ candidate->kind;
+	uint32_t hash = 2166136261u ^ candidate->kind ^ addr->transport << 8;
 
 	for (size_t i = 0; i < (addr->sa.sa_family == AF_INET6 ? 16u : 4u); i++)
 		hash = (hash ^ host[i]) * 16777619u;
@@ -77,16 +78,18 @@ static uint32_t foundation(const struct core_candidate *candidate)
 void ua_sdp_candidate_write(const struct core_candidate *candidate, char ret_value[UA_SDP_CANDIDATE_SIZE])
 {
 	const struct core_addr *addr = &candidate->addr;
-	bool is6 = addr->sa.sa_family == AF_INET6;
+	bool is6 = addr->sa.sa_family == AF_INET6, by_tcp = addr->transport == CORE_BY_TCP;
 	char host[INET6_ADDRSTRLEN] = "";
 
 	(void)inet_ntop(is6 ? AF_INET6 : AF_INET, is6 ? (const void *)&addr->in6.sin6_addr : (const void *)&addr->in4.sin_addr, host,
 			sizeof host); /* room enough */
-	(void)snprintf(ret_value, UA_SDP_CANDIDATE_SIZE, "%u %u udp %u %s %u typ %s%s", foundation(candidate), candidate->component,
-		       candidate->priority, host, ntohs(is6 ? addr->in6.sin6_port : addr->in4.sin_port), kinds[candidate->kind],
+	(void)snprintf(ret_value, UA_SDP_CANDIDATE_SIZE, "%u %u %s %u %s %u typ %s%s%s", foundation(candidate), candidate->component,
+		       by_tcp ? "tcp" : "udp", candidate->priority, host, ntohs(is6 ? addr->in6.sin6_port : addr->in4.sin_port),
+		       kinds[candidate->kind],
 		       candidate->kind == CORE_CANDIDATE_HOST ? ""
 		       : is6                                  ? " raddr :: rport 9" /* what is behind it is nobody's business */
-							      : " raddr 0.0.0.0 rport 9");
+							      : " raddr 0.0.0.0 rport 9",
+		       by_tcp ? " tcptype passive" : "");
 }
 
 /* ---- certificates ---- */

@@ -3,11 +3,11 @@
 #include "media_desc.h"
 #include <stddef.h>
 
-/* "1 1 udp 2130706431 192.0.2.1 4000 typ host", what stands after "a=candidate:". False: not as it should be, or nothing for us (TCP, a name
- * instead of an address, a component that audio has not). */
+/* "1 1 udp 2130706431 192.0.2.1 4000 typ host", what stands after "a=candidate:". False: not as it should be, or nothing for us (TCP, where who has active
+ * ones comes by itself; a name instead of an address; a component that audio has not). */
 bool ua_sdp_candidate_read(const char *value, struct core_candidate *ret_candidate);
 #define UA_SDP_CANDIDATE_SIZE 160u
-/* The same text for one of ours. */
+/* The same text for one of ours; by TCP it is passive. */
 void ua_sdp_candidate_write(const struct core_candidate *candidate, char ret_value[UA_SDP_CANDIDATE_SIZE]);
 
 /* "sha-256 AB:CD:…" into hash and fingerprint; setup stays. False: not as it should be, or a hash that proves nothing any more. */

@@ -29,10 +29,13 @@
 #include "quirks.h"
 #include "shown.h"
 #include "passing.h"
+#include "peer.h"
 #include "request.h"
+#include "session.h"
 #include "status.h"
 #include "stream.h"
 #include "tap.h"
+#include "trace.h"
 #include <string.h>
 
 struct ua *ua_part;
@@ -114,6 +117,7 @@ static void set_gauges(void *self)
 	(void)core_metrics_service.set(ua->host, UA_METRIC_REGISTRATIONS, NULL, ua_location_service.count());
 	(void)core_metrics_service.set(ua->host, UA_METRIC_DIALOGS, NULL, ua->dialog_count);
 	(void)core_metrics_service.set(ua->host, UA_METRIC_SUBSCRIPTIONS, NULL, ua_notifier_count());
+	(void)core_metrics_service.set(ua->host, UA_METRIC_SESSIONS, NULL, ua_sessions_count());
 }
 
 static struct pbx_json *tell_status(void *self)
@@ -128,6 +132,7 @@ static struct pbx_json *tell_status(void *self)
 	(void)core_json_set_integer(json, "registered_accounts", ua_location_aors());
 	(void)core_json_set_integer(json, "dialogs", ua->dialog_count);
 	(void)core_json_set_integer(json, "subscriptions", ua_notifier_count());
+	(void)core_json_set_integer(json, "sessions", ua_sessions_count());
 	return json;
 }
 
@@ -155,7 +160,8 @@ static void on_all_read(void *context)
 
 static void on_registrations_read(void *context)
 {
-	ua_notifier_load(on_all_read, context);
+	if (ua_part) /* else they were not: we are being stopped */
+		ua_notifier_load(on_all_read, context);
 }
 
 int sip_open(struct pbx_diag *diag)
@@ -185,6 +191,7 @@ static int sip_start(void *self)
 	struct ua *ua = self;
 	int err = ua_agent_start(ua);
 
+	core_trace_set_systems(ua_peer_is_at);
 	if (err == PBX_OK)
 		err = ua_keepalive_start(ua);
 	if (err == PBX_OK)
@@ -197,6 +204,8 @@ static int sip_start(void *self)
 		err = core_host_offer("pbx.location/1", &ua_location_service);
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.sip/1", &ua_sip_service);
+	if (err == PBX_OK)
+		err = core_host_offer("pbx.session/1", &ua_sessions_service);
 	if (err == PBX_OK)
 		err = core_host_offer("pbx.notifier/1", &ua_notifier_service);
 	if (err == PBX_OK)
@@ -218,6 +227,7 @@ static int sip_start(void *self)
 			  "on udp alone\"");
 	ua_part = ua;
 	ua_clients_init();
+	ua_sessions_init();
 	core_legs_set_driver(&ua_leg_driver);
 	ua_location_set_node(ua->settings->node);
 	ua_location_load(on_registrations_read, ua);
@@ -275,6 +285,7 @@ static void sip_stop(void *self)
 	core_legs_set_driver(NULL);
 	ua_dialogs_close(ua);
 	ua_clients_fini();
+	ua_sessions_fini();
 	ua_location_release(); /* answers need the agent */
 	ua_keepalive_stop(ua);
 	ua_flows_stop();
@@ -354,8 +365,7 @@ static const struct pbx_setting settings[] = {
 		    .help = "Further listeners with a name and their own access list, realm, NAT and codecs"),
 	PBX_OBJECTS(struct ua_settings, phone_quirks, .fields = PBX_TABLE(quirk_rows), .object_size = sizeof(struct ua_quirk),
 		    .help = "Phones that want their SDP otherwise; the first that fits holds, these before those that we bring along "
-			    "(pbxctl phones "
-			    "quirks)"),
+			    "(pbxctl phones quirks)"),
 	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
 	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
@@ -479,6 +489,8 @@ static const struct pbx_metric metrics[] = {
 	[UA_METRIC_NOT_ALLOWED] = { "pbx_sip_not_allowed_total", PBX_METRIC_COUNTER,
 				    "Datagrams and connections of those that a listener does not allow", "listener", NULL },
 	[UA_METRIC_DIALOGS] = { "pbx_sip_dialogs", PBX_METRIC_GAUGE, "Dialogs in memory", NULL, NULL },
+	[UA_METRIC_SESSIONS] = { "pbx_sip_sessions", PBX_METRIC_GAUGE, "Dialogs of plugins with other systems that are no calls", NULL,
+				 NULL },
 };
 
 static const struct pbx_field registration_fields[] = {
@@ -561,7 +573,9 @@ static const struct pbx_route routes[] = {
 	  .path = "/phone-quirks",
 	  .handle = ua_show_quirks,
 	  .scope = "listeners:read",
-	  .summary = "Phones that want their SDP otherwise than the book says, the first that fits holds; sip.phone_quirks changes them",
+	  .summary = "Phones that want their SDP otherwise than the book says, the first that fits holds. Rows of your own are the setting "
+		     "sip.phone_quirks: "
+		     "PATCH or DELETE /config/sip.phone_quirks changes them, /config:undo takes that back",
 	  .reply = PBX_TABLE(quirk_fields) },
 	{ .method = "GET",
 	  .path = "/registrations",
@@ -585,7 +599,8 @@ static const struct pbx_command commands[] = {
 	  .columns = "listener,transport,address,allow,realm,nat,codecs,tls_clients,refused" },
 	{ .words = "phones quirks",
 	  .handle = ua_show_quirks,
-	  .help = "Show which phones want their SDP otherwise than the book says",
+	  .help = "Show which phones want their SDP otherwise than the book says; `config set sip.phone_quirks '[{\"agent\":…}]'` changes "
+		  "yours",
 	  .columns = "agent,skip_static_rtpmap,codecs,ptime_ms,brought_along" },
 	{ .words = "registrations list",
 	  .handle = on_list,

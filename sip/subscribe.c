@@ -6,6 +6,7 @@
  */
 #include "notifier_internal.h"
 #include "agent.h"
+#include "as_written.h"
 #include "identity.h"
 #include "loop.h"
 #include <sofia-sip/sip_util.h>
@@ -184,7 +185,7 @@ static bool keep_way(struct ua_watch *watch, const struct ua_request *request)
 	const sip_t *sip = request->sip;
 
 	if (!sip->sip_contact || (sip->sip_contact->m_url->url_type != url_sip && sip->sip_contact->m_url->url_type != url_sips) ||
-	    url_e(target, sizeof target, sip->sip_contact->m_url) >= (isize_t)sizeof target)
+	    !ua_contact_as_written(sip->sip_contact, sip->sip_contact, target, sizeof target))
 		return false;
 	(void)snprintf(watch->transport, sizeof watch->transport, "%s", request->transport);
 	return keep(&watch->target, target) && keep(&watch->received, request->address);

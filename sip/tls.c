@@ -14,8 +14,10 @@
 #include "address.h"
 #include "certificate.h"
 #include "json.h"
+#include "listener.h"
 #include "loop.h"
 #include "settings.h"
+#include "spare.h"
 #include "timer.h"
 #include <dlfcn.h>
 #include <errno.h>
@@ -209,13 +211,18 @@ PBX_EXPORT void tls_free(tls_t *connection)
 }
 
 /* Whoever waits for a connection hears that its certificate was refused, or that the handshake failed: Sofia tells them of it as of a
- * connection that ended (-1), which is none of a request's business, and they would wait for an answer. */
+ * connection that ended (-1), which is none of a request's business, and they would wait for an answer. A listener that can accept nobody
+ * is no request's business either. */
 PBX_EXPORT void tport_error_report(tport_t *connection, int error, const su_sockaddr_t *to)
 {
+	su_socket_t door = error == EMFILE || error == ENFILE ? ua_listener_door(connection) : INVALID_SOCKET;
 	void (*real)(tport_t *, int, const su_sockaddr_t *) =
 		(void (*)(tport_t *, int, const su_sockaddr_t *))dlsym(RTLD_NEXT, "tport_error_report");
 
-	real(connection, error < 0 && connection == tls.handshaking ? ECONNABORTED : error, to);
+	if (door != INVALID_SOCKET)
+		ua_spare_show_out(door);
+	else
+		real(connection, error < 0 && connection == tls.handshaking ? ECONNABORTED : error, to);
 }
 
 PBX_EXPORT int tls_connect(su_root_magic_t *magic, su_wait_t *wait, tport_t *connection)

@@ -145,7 +145,7 @@ static bool has_connection(const struct ua *ua, const char *transport, const str
 {
 	char host[64], port[8];
 
-	ua_address_print_host(end, host, sizeof host);
+	core_address_print_host(end, host, sizeof host);
 	(void)snprintf(port, sizeof port, "%u", ua_address_port(end));
 	const tp_name_t name = { .tpn_proto = transport, .tpn_canon = host, .tpn_host = host, .tpn_port = port };
 	for (tport_t *primary = tport_primaries(nta_agent_tports(ua->agent)); primary; primary = tport_next(primary))
@@ -211,7 +211,7 @@ void ua_agent_contact(const struct ua *ua, const char *listener, const struct co
 		local = own->addr;
 	else if (!ua_address_towards(peer, &local))
 		local = *peer; /* no route: no message will get there anyway */
-	ua_address_print_host(&local, host, sizeof host);
+	core_address_print_host(&local, host, sizeof host);
 	(void)snprintf(ret_hostport, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
 }
 
@@ -280,7 +280,7 @@ bool ua_transport_is_elsewhere(const struct ua *ua, const char *listener, const 
 	ua_listener_manners(ua, listener, &manners);
 	if (strcmp(manners.nat, "auto") != 0)
 		return strcmp(manners.nat, "always") == 0;
-	ua_address_print_host(&from, host, sizeof host);
+	core_address_print_host(&from, host, sizeof host);
 	size_t bracket = target->url_host[0] == '[';
 	return strncmp(target->url_host + bracket, host, strlen(host)) != 0 || strlen(target->url_host) != strlen(host) + 2 * bracket;
 }

@@ -61,6 +61,7 @@ struct ua_listener_settings {
 #define UA_METRIC_SUBSCRIPTIONS 7u
 #define UA_METRIC_MALFORMED 8u
 #define UA_METRIC_NOT_ALLOWED 9u
+#define UA_METRIC_SESSIONS 10u
 
 /* The part itself. */
 struct ua {
@@ -117,7 +118,8 @@ nta_incoming_t *ua_take_transaction(struct ua_request *request);
 void ua_reply(struct ua *ua, nta_incoming_t *irq, int status, const char *phrase, const char *headers);
 
 /* The extensions we know, for Supported: "replaces, timer, 100rel" as the settings are. */
-void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char *ret_text, size_t size);
+#define UA_SUPPORTED_SIZE 32u
+void ua_supported(const struct ua *ua, const struct pbx_sip_peer *peer, char ret_text[UA_SUPPORTED_SIZE]);
 /* Which of the extensions a request requires we do not have, as an Unsupported header line. False: we have them all. */
 bool ua_requires_unknown(const struct ua *ua, const struct pbx_sip_peer *peer, const sip_t *sip, char *ret_header, size_t size);
 

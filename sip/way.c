@@ -41,7 +41,7 @@ static void way_add(struct ua_way *way, const struct core_addr *addr, uint32_t p
 	candidate->addr = *addr;
 	(void)snprintf(candidate->transport, sizeof candidate->transport, "%.4s", transport[0] ? transport : "udp");
 	candidate->addr.in4.sin_port = htons((uint16_t)(port ? port : port_of(candidate->transport))); /* the same place in both families */
-	ua_address_print(&candidate->addr, candidate->host, sizeof candidate->host);
+	core_address_print(&candidate->addr, candidate->host, sizeof candidate->host);
 	if (strcmp(candidate->transport, "tls") == 0)
 		(void)snprintf(candidate->tls_name, sizeof candidate->tls_name, "%s", tls_name);
 	way->count++;
@@ -202,7 +202,7 @@ void ua_way_report(const struct ua_candidate *candidate, uint32_t outcome)
 	const struct pbx_sip_resolver *resolver = core_host_service("pbx.sip_resolver/1", (uint32_t)sizeof *resolver);
 	char host[64];
 
-	ua_address_print_host(&candidate->addr, host, sizeof host);
+	core_address_print_host(&candidate->addr, host, sizeof host);
 	if (resolver->report)
 		resolver->report(resolver->self, host, ua_address_port(&candidate->addr), candidate->transport, outcome);
 }
@@ -215,7 +215,7 @@ void ua_way_route(const struct ua_candidate *candidate, char *ret_url, size_t si
 		(void)snprintf(ret_url, size, "sip:%s;transport=%s", candidate->host, candidate->transport);
 		return;
 	}
-	ua_address_print_host(&candidate->addr, address, sizeof address);
+	core_address_print_host(&candidate->addr, address, sizeof address);
 	(void)snprintf(ret_url, size, "sip:%s:%u;transport=%s;maddr=%s%s%s", candidate->tls_name, ua_address_port(&candidate->addr),
 		       candidate->transport, strchr(address, ':') ? "[" : "", address, strchr(address, ':') ? "]" : "");
 }

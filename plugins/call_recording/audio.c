@@ -2,44 +2,48 @@
  * audio - a recording on its way to who may hear it, and whether it is still what was recorded
  *
  * Before the first octet leaves, the file is hashed: one that was changed or damaged is not handed out as evidence. Range (RFC 9110 14.2) lets a
- * player jump; one range is served, several are answered with the whole.
+ * player jump; one range is served, several are answered with the whole. Another form of it is made first (forms.c), and If-Range sees to it that parts of two
+ * makings are not put together.
  */
 #include "call_recording.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct download {
+	struct form_waiter waiter; /* first */
+	struct download *next;
 	struct plugin *plugin;
 	pbx_request request;
 	struct row row;
-	char path[2 * PATH_SIZE], hash[65], range[80];
-	int64_t first, last; /* octets */
+	struct form form;
+	char path[2 * PATH_SIZE], range[80], if_range[80], tag[80];
+	struct stored file; /* as it was recorded */
+	struct made *made;  /* or in another form */
+	const struct stored *sound;
+	int result;
+	int64_t at, first, last; /* octets */
 	bool is_part, reading, asker_gone;
-	int fd;
-	int64_t at, size; /* of what is handed out */
-	bool is_sealed;
-	uint8_t key[SEAL_KEY_BYTES];
 	uint8_t chunk[SEAL_PIECE_BYTES];
 	int64_t got;
 };
 
 static void download_free(struct download *download)
 {
-	if (download->fd >= 0)
-		(void)close(download->fd);
-	explicit_bzero(download->key, sizeof download->key);
+	struct download **at = &download->plugin->downloads;
+
+	while (*at != download)
+		at = &(*at)->next;
+	*at = download->next;
+	if (download->made)
+		form_release(download->made);
+	stored_close(&download->file);
 	free(download);
 }
 
-static const char *content_type(const char *format)
+void downloads_free_all(struct plugin *plugin)
 {
-	return strcmp(format, "wav") == 0    ? "audio/wav"
-	       : strcmp(format, "flac") == 0 ? "audio/flac"
-	       : strcmp(format, "mp3") == 0  ? "audio/mpeg"
-					     : "audio/ogg";
+	while (plugin->downloads)
+		download_free(plugin->downloads);
 }
 
 /* "bytes=0-499", "bytes=500-", "bytes=-500". False: it lies beyond the end. What cannot be read is as though it was not there. */
@@ -50,7 +54,8 @@ static bool use_range(struct download *download, int64_t size)
 
 	download->first = 0;
 	download->last = size - 1;
-	if (strncmp(spec, "bytes=", 6) != 0 || strchr(spec, ','))
+	if (strncmp(spec, "bytes=", 6) != 0 || strchr(spec, ',') ||
+	    (download->if_range[0] && strcmp(download->if_range, download->tag) != 0))
 		return true;
 	spec += 6;
 	if (*spec == '-') {
@@ -80,16 +85,8 @@ static bool use_range(struct download *download, int64_t size)
 static void read_chunk(void *job)
 {
 	struct download *download = job;
-	int64_t left = download->last + 1 - download->at,
-		most = left < (int64_t)sizeof download->chunk ? left : (int64_t)sizeof download->chunk;
 
-	if (left <= 0)
-		download->got = 0;
-	else if (download->is_sealed)
-		download->got = seal_read(download->fd, download->key, download->at, download->chunk);
-	else
-		download->got = pread(download->fd, download->chunk, (size_t)most, download->at);
-	download->got = download->got < left ? download->got : left;
+	download->got = stored_read(download->sound, download->at, download->chunk, download->last + 1 - download->at);
 }
 
 static void read_on(struct download *download);
@@ -140,92 +137,206 @@ static void on_gone(void *self, pbx_request request)
 		download_free(download);
 }
 
+/* ---- what is asked for ---- */
+
+bool is_whole(const struct plugin *plugin, pbx_request request, const struct row *row)
+{
+	if (!row->ended_us)
+		(void)plugin->requests->fail(request, 409, "lasts", "id", "%s is being recorded: stop it first, or wait", row->id);
+	else if (!row->deleted_us && !row->path[0] && row->recorder[0])
+		(void)plugin->requests->fail(request, 404, "no_file", "id", "%s is not here: the recorder %s has it", row->id,
+					     row->recorder);
+	else if (row->deleted_us || !row->sha256[0])
+		(void)plugin->requests->fail(request, 404, "no_file", "id", "%s has been deleted, or nothing was recorded", row->id);
+	return row->ended_us && !row->deleted_us && row->sha256[0];
+}
+
+bool form_of(const struct plugin *plugin, pbx_request request, const struct row *row, struct form *ret_form)
+{
+	const char *format = plugin->requests->text(request, "format"), *channel = plugin->requests->text(request, "channel");
+	uint32_t stored = convert_format(row->format);
+	struct form form = { format ? convert_format(format) : stored, FORM_AS_IS };
+
+	if (channel && row->channels == 2)
+		form.side = strcmp(channel, "mix") == 0                                      ? SIDE_MIX
+			    : strcmp(channel, "left") == 0 || strcmp(channel, "caller") == 0 ? SIDE_LEFT
+											     : SIDE_RIGHT;
+	if (channel && row->channels != 2 && strcmp(channel, "mix") != 0) {
+		(void)plugin->requests->fail(request, 409, "mono", "channel",
+					     "%s has both parties in one channel: nobody can be heard alone", row->id);
+		return false;
+	}
+	if (!convert_can(form.format)) {
+		(void)plugin->requests->fail(request, 415, "no_such_form", "format", "libsndfile of this machine does not write %s",
+					     format);
+		return false;
+	}
+	*ret_form = form;
+	if (form.format == stored && form.side == FORM_AS_IS)
+		ret_form->format = FORM_AS_IS;
+	return true;
+}
+
 /* ---- beginning ---- */
 
-static void hash_it(void *job)
+static void set_headers(const struct download *download)
 {
-	struct download *download = job;
+	const struct pbx_requests *requests = download->plugin->requests;
+	char text[PATH_SIZE + 40], name[PATH_SIZE];
 
-	download->fd = open(download->path, O_RDONLY | O_CLOEXEC);
-	if (download->fd < 0 || file_hash(download->path, download->hash) != PBX_OK)
-		download->hash[0] = '\0';
-	else if (!download->is_sealed)
-		download->size = lseek(download->fd, 0, SEEK_END);
-	else if (seal_size(download->fd, &download->size) != PBX_OK)
-		download->hash[0] = '\0';
-}
-
-static void set_range_header(const struct download *download, int64_t size)
-{
-	char text[80];
-
-	(void)download->plugin->requests->add_header(download->request, "Accept-Ranges", "bytes");
+	row_file_name(&download->row, download->form, name, sizeof name);
+	(void)snprintf(text, sizeof text, "inline; filename=\"%s\"", strrchr(name, '/') ? strrchr(name, '/') + 1 : name);
+	(void)requests->add_header(download->request, "Content-Disposition", text);
+	(void)requests->add_header(download->request, "Accept-Ranges", "bytes");
+	(void)requests->add_header(download->request, "ETag", download->tag);
 	if (!download->is_part)
 		return;
-	(void)snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)download->first, (long long)download->last, (long long)size);
-	(void)download->plugin->requests->add_header(download->request, "Content-Range", text);
+	(void)snprintf(text, sizeof text, "bytes %lld-%lld/%lld", (long long)download->first, (long long)download->last,
+		       (long long)download->sound->size);
+	(void)requests->add_header(download->request, "Content-Range", text);
 }
 
-static void on_hashed(void *self, void *job, int status)
+static void refuse(const struct download *download, int result)
 {
-	struct plugin *plugin = self;
-	struct download *download = job;
+	struct plugin *plugin = download->plugin;
 	const struct pbx_requests *requests = plugin->requests;
-	int64_t size = download->size;
+	const struct row *row = &download->row;
 
-	if (status == PBX_OK && download->fd < 0)
+	switch (result) {
+	case PBX_ENOENT:
 		(void)requests->fail(download->request, 404, "no_file", "id", "its file is gone");
-	else if (status == PBX_OK && strcmp(download->hash, download->row.sha256) != 0) {
-		pbx_error(plugin->host, "recording_changed", "recording_id=%s path=\"%s\"", download->row.id, download->row.path);
+		break;
+	case PBX_EINVAL:
+		pbx_error(plugin->host, "recording_changed", "recording_id=%s path=\"%s\"", row->id, row->path);
 		(void)requests->fail(download->request, 500, "INTEGRITY", NULL,
 				     "the file is not what was recorded: it was changed or damaged");
-	} else if (status == PBX_OK && !use_range(download, size)) {
-		(void)requests->fail(download->request, 416, "bad_range", NULL, "the recording has %lld octets", (long long)size);
-	} else if (status == PBX_OK) {
-		set_range_header(download, size);
-		download->at = download->first;
-		if (requests->begin(download->request, content_type(download->row.format), on_ready, on_gone, download) == PBX_OK) {
-			read_on(download);
-			return;
-		}
+		break;
+	case PBX_EPERM:
+		(void)requests->fail(download->request, 500, "no_key", NULL, "it was encrypted under another installation's key");
+		break;
+	case PBX_ENOTSUP:
+		(void)requests->fail(download->request, 415, "no_such_form", "format",
+				     "it cannot be had in this form; without format and channel it is handed out as it was recorded");
+		break;
+	case PBX_EBUSY:
+		(void)requests->fail(download->request, 503, "busy", NULL,
+				     "other recordings are being converted; ask again in some seconds");
+		break;
+	case PBX_ENOSPC:
+		(void)requests->fail(download->request, 503, "disk_full", NULL,
+				     "there is no room on the disk for another form of it (min_free_mb); as it was recorded it can be had");
+		break;
+	default:
+		(void)requests->fail(download->request, 503, "failed", NULL, "it cannot be read now (%d)", result);
 	}
+}
+
+/* download->sound is what is asked for. */
+static void hand_out(struct download *download)
+{
+	struct plugin *plugin = download->plugin;
+	uint32_t format = download->form.format != FORM_AS_IS ? download->form.format : convert_format(download->row.format);
+
+	if (!use_range(download, download->sound->size)) {
+		(void)plugin->requests->fail(download->request, 416, "bad_range", NULL, "the recording has %lld octets",
+					     (long long)download->sound->size);
+		download_free(download);
+		return;
+	}
+	set_headers(download);
+	download->at = download->first;
+	if (plugin->requests->begin(download->request, convert_type(format), on_ready, on_gone, download) == PBX_OK)
+		read_on(download);
+	else
+		download_free(download);
+}
+
+static void open_it(void *job)
+{
+	struct download *download = job;
+
+	download->result = stored_open(&download->file, download->path, download->row.sha256);
+}
+
+static void on_opened(void *self, void *job, int status)
+{
+	struct download *download = job;
+
+	(void)self;
+	if (status == PBX_OK && download->result == PBX_OK) {
+		download->sound = &download->file;
+		(void)snprintf(download->tag, sizeof download->tag, "\"%s\"", download->row.sha256);
+		hand_out(download);
+		return;
+	}
+	if (status == PBX_OK)
+		refuse(download, download->result);
 	download_free(download);
+}
+
+static void on_form(struct form_waiter *waiter, int result, struct made *made)
+{
+	struct download *download = (struct download *)waiter;
+	const char *tag;
+
+	if (result == PBX_OK) {
+		download->made = made;
+		download->sound = form_sound(made, &tag);
+		(void)snprintf(download->tag, sizeof download->tag, "\"%s\"", tag);
+		hand_out(download);
+		return;
+	}
+	if (result != PBX_ECANCELLED)
+		refuse(download, result);
+	download_free(download);
+}
+
+static void copy_header(const struct download *download, const char *name, char *ret_text, size_t size)
+{
+	const char *text = download->plugin->requests->http_header(download->request, name);
+
+	(void)snprintf(ret_text, size, "%s", text ? text : "");
+}
+
+static int begin_download(struct plugin *plugin, const struct asked *asked, struct form form)
+{
+	struct download *download = calloc(1, sizeof *download);
+
+	if (!download)
+		return PBX_ENOMEM;
+	*download = (struct download){
+		.waiter = { .ready = on_form }, .plugin = plugin, .request = asked->request, .row = asked->row, .form = form
+	};
+	download->file.fd = -1;
+	download->next = plugin->downloads;
+	plugin->downloads = download;
+	copy_header(download, "Range", download->range, sizeof download->range);
+	copy_header(download, "If-Range", download->if_range, sizeof download->if_range);
+	if (form.format != FORM_AS_IS) {
+		form_ask(plugin, &download->row, form, &download->waiter);
+		return PBX_OK;
+	}
+	(void)snprintf(download->path, sizeof download->path, "%s/%s", plugin->storage, asked->row.path);
+	int err = row_open(plugin, &download->row, &download->file);
+
+	if (err == PBX_OK)
+		err = plugin->host->work(plugin->host, open_it, on_opened, download);
+	if (err != PBX_OK) {
+		refuse(download, err);
+		download_free(download);
+	}
+	return PBX_OK;
 }
 
 static void begin(struct asked *asked, const struct pbx_rows *rows)
 {
 	struct plugin *plugin = asked->plugin;
-	struct download *download = NULL;
-	const char *range = plugin->requests->http_header(asked->request, "Range");
+	struct form form;
 
 	(void)rows;
-	if (!may_have(plugin, asked->request, &asked->row, "audio"))
-		goto over;
-	if (!asked->row.ended_us || asked->row.deleted_us || !asked->row.sha256[0]) {
-		(void)plugin->requests->fail(asked->request, asked->row.ended_us ? 404 : 409, asked->row.ended_us ? "no_file" : "lasts",
-					     "id",
-					     asked->row.ended_us ? "it has been deleted, or nothing was recorded" : "it is being recorded");
-		goto over;
-	}
-	download = calloc(1, sizeof *download);
-	if (!download) {
+	if (may_have(plugin, asked->request, &asked->row, "audio") && is_whole(plugin, asked->request, &asked->row) &&
+	    form_of(plugin, asked->request, &asked->row, &form) && begin_download(plugin, asked, form) != PBX_OK)
 		(void)plugin->requests->fail(asked->request, 503, "no_memory", NULL, "there is no memory");
-		goto over;
-	}
-	*download = (struct download){ .plugin = plugin, .request = asked->request, .row = asked->row, .fd = -1 };
-	download->is_sealed = asked->row.file_key[0];
-	if (download->is_sealed && file_key_open(plugin, &asked->row, download->key) != PBX_OK) {
-		(void)plugin->requests->fail(asked->request, 500, "no_key", NULL, "it was encrypted under another installation's key");
-		download_free(download);
-		goto over;
-	}
-	(void)snprintf(download->range, sizeof download->range, "%s", range ? range : "");
-	(void)snprintf(download->path, sizeof download->path, "%s/%s", plugin->storage, asked->row.path);
-	if (plugin->host->work(plugin->host, hash_it, on_hashed, download) != PBX_OK) {
-		(void)plugin->requests->fail(asked->request, 503, "no_memory", NULL, "there is no memory");
-		download_free(download);
-	}
-over:
 	free(asked);
 }
 
@@ -265,6 +376,11 @@ static void begin_verifying(struct asked *asked, const struct pbx_rows *rows)
 	struct plugin *plugin = asked->plugin;
 
 	(void)rows;
+	if (!asked->row.path[0]) {
+		(void)is_whole(plugin, asked->request, &asked->row);
+		free(asked);
+		return;
+	}
 	(void)snprintf(asked->path, sizeof asked->path, "%s/%s", plugin->storage, asked->row.path);
 	row_note_access(plugin, asked->row.id, asked->actor, "verify");
 	if (plugin->host->work(plugin->host, verify, on_verified, asked) == PBX_OK)

@@ -14,7 +14,7 @@
 #define PUT_AWAY "recordings are being put away"
 #define KEY_CONTEXT "call_recording.%s" /* a row's key opens its own file only */
 
-static void write_hex(const uint8_t *bytes, size_t count, char *ret_text)
+void write_hex(const uint8_t *bytes, size_t count, char *ret_text)
 {
 	static const char digits[] = "0123456789abcdef";
 
@@ -133,7 +133,9 @@ void finish_begin(struct active *active, const struct pbx_record_result *result)
 	}
 	finishing->active = active;
 	finishing->result = *result;
-	finishing->result.path = NULL; /* was borrowed */
+	finishing->result.path = NULL; /* was borrowed, as the marks were */
+	finishing->result.marks = NULL;
+	finishing->result.mark_count = 0;
 	finishing->discards = active->discarded;
 	if (plugin->settings->encrypt && !finishing->discards)
 		make_key(plugin, active->id, finishing);
@@ -159,6 +161,15 @@ static void on_recovered(void *self, const struct pbx_record_result *result)
 	finish_begin(active, result);
 }
 
+/* What the recorder has been sent, it has; how long that was, nobody knows. */
+static void recover_remote(struct active *active)
+{
+	const struct pbx_record_result result = { .size = sizeof result };
+
+	active->discarded = active->recorder[0] ? NULL : "lost";
+	record_stored(active, &result, "", "");
+}
+
 static void recover_row(struct plugin *plugin, const struct pbx_rows *rows, uint32_t at)
 {
 	struct active *active = calloc(1, sizeof *active);
@@ -175,9 +186,15 @@ static void recover_row(struct plugin *plugin, const struct pbx_rows *rows, uint
 	memcpy(active->from, row.from, TEXT_SIZE);
 	memcpy(active->to, row.to, TEXT_SIZE);
 	memcpy(active->path, row.path, PATH_SIZE);
+	memcpy(active->recorder, row.recorder, URI_SIZE);
+	active->has_file = row.path[0];
 	(void)snprintf(active->trigger, sizeof active->trigger, "restart");
 	active->next = plugin->active;
 	plugin->active = active;
+	if (!active->has_file) {
+		recover_remote(active);
+		return;
+	}
 	(void)snprintf(path, sizeof path, "%s/%s", plugin->storage, row.path);
 	(void)plugin->recorder->recover(plugin->host, path, on_recovered, active); /* without memory: the next start */
 }

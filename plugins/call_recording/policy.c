@@ -132,19 +132,33 @@ static uint32_t wish_of(const char *record)
 	return strcmp(record, "always") == 0 ? WISH_ALWAYS : strcmp(record, "on_demand") == 0 ? WISH_ON_DEMAND : WISH_NEVER;
 }
 
-uint32_t policy_of(const struct plugin *plugin, const struct conversation *conversation, const char **ret_rule, pbx_leg *ret_leg)
+struct ways policy_ways(const struct recording_settings *settings, const struct rule *rule)
+{
+	const char *srtp = rule ? rule->siprec_srtp : settings->siprec_srtp;
+
+	return (struct ways){ .recorders = rule ? &rule->siprec : &settings->siprec,
+			      .encrypts = strcmp(srtp, "required") == 0,
+			      .is_required = rule ? rule->siprec_required : settings->siprec_required,
+			      .file = rule ? rule->file : settings->file };
+}
+
+uint32_t policy_of(const struct plugin *plugin, struct conversation *conversation, const char **ret_rule, pbx_leg *ret_leg)
 {
 	const struct recording_settings *settings = plugin->settings;
 	const struct rule *rules = settings->rules.rows;
 
 	*ret_rule = "";
 	*ret_leg = leg_of_ours(conversation);
+	conversation->heeds = settings->heed_wishes;
+	conversation->ways = policy_ways(settings, NULL);
 	for (uint32_t i = 0; i < settings->rules.count; i++) {
 		if (!rule_fits(&rules[i], conversation, ret_leg))
 			continue;
 		uint32_t wish = wish_of(rules[i].record);
 
 		*ret_rule = rules[i].name;
+		conversation->heeds = rules[i].heed_wishes;
+		conversation->ways = policy_ways(settings, &rules[i]);
 		return wish == WISH_ALWAYS && !policy_takes_share(rules[i].percent) ? WISH_ON_DEMAND : wish;
 	}
 	return settings->auto_record ? WISH_ALWAYS : WISH_ON_DEMAND;
@@ -166,5 +180,5 @@ int policy_check(const struct recording_settings *settings, struct pbx_diag *dia
 		pbx_diag_set(diag, "key_pause", "'%s' begins and ends recordings already: choose other keys", settings->key_pause);
 		return PBX_EINVAL;
 	}
-	return PBX_OK;
+	return recorders_check(settings, diag);
 }

@@ -28,16 +28,29 @@ struct active *active_of_call(const struct plugin *plugin, const char *call_id)
 	return active;
 }
 
-static void count_active(const struct plugin *plugin)
+static struct active *active_around(const struct plugin *plugin, pbx_leg leg)
 {
-	uint32_t count = 0;
+	struct active *active = active_of_leg(plugin, leg);
+	pbx_leg peer;
 
-	for (const struct active *active = plugin->active; active; active = active->next)
-		count += !active->ended;
-	(void)plugin->metrics->set(plugin->host, METRIC_ACTIVE, NULL, count);
+	if (!active && plugin->calls->peer(leg, &peer) == PBX_OK)
+		active = active_of_leg(plugin, peer);
+	return active;
 }
 
-static void active_free(struct active *active)
+void record_count(const struct plugin *plugin)
+{
+	uint32_t count = 0, sessions = 0;
+
+	for (const struct active *active = plugin->active; active; active = active->next) {
+		count += !active->ended;
+		sessions += siprec_is_up(active->siprec);
+	}
+	(void)plugin->metrics->set(plugin->host, METRIC_ACTIVE, NULL, count);
+	(void)plugin->metrics->set(plugin->host, METRIC_SESSIONS, NULL, sessions);
+}
+
+void record_free(struct active *active)
 {
 	struct active **at = &active->plugin->active;
 
@@ -45,13 +58,14 @@ static void active_free(struct active *active)
 		at = &(*at)->next;
 	if (*at)
 		*at = active->next;
+	siprec_free(active->siprec);
 	free(active);
 }
 
 void record_free_all(struct plugin *plugin)
 {
 	while (plugin->active)
-		active_free(plugin->active);
+		record_free(plugin->active);
 	while (plugin->groups) {
 		struct group *group = plugin->groups;
 
@@ -75,6 +89,7 @@ void record_publish(struct plugin *plugin, const char *type, const struct active
 	(void)plugin->json->set_text(data, "to", active->to);
 	(void)plugin->json->set_text(data, "reason", active->trigger);
 	(void)plugin->json->set_text(data, "path", active->path);
+	(void)plugin->json->set_text(data, "recorder", active->recorder);
 	if (result) {
 		(void)plugin->json->set_integer(data, "duration_ms", (int64_t)result->duration_ms);
 		(void)plugin->json->set_integer(data, "size_bytes", (int64_t)result->size_bytes);
@@ -120,9 +135,73 @@ static void make_path(struct active *active)
 		       extension_of(active->format));
 }
 
+/* ---- phones that show it (RFC 7866 6) ---- */
+
+/* A leg that has gone need not know. */
+static void show(const struct plugin *plugin, pbx_leg leg, uint32_t recording)
+{
+	if (leg.id)
+		(void)plugin->calls->set_recorded(leg, recording);
+}
+
+/* Without a file it is recorded as long as somebody elsewhere does. */
+uint32_t record_shown(const struct active *active)
+{
+	if (active->ended || (!active->has_file && !siprec_is_up(active->siprec)))
+		return PBX_RECORDING_OFF;
+	return active->paused ? PBX_RECORDING_PAUSED : PBX_RECORDING_ON;
+}
+
+/* To the party and whoever it talks to now. */
+void record_show(struct active *active)
+{
+	const struct plugin *plugin = active->plugin;
+	uint32_t recording = record_shown(active);
+	pbx_leg peer = active->told;
+
+	if (room_tell(plugin, active->leg))
+		return;
+	if (!active->ended && plugin->calls->peer(active->leg, &peer) == PBX_OK && peer.id != active->told.id) {
+		show(plugin, active->told, PBX_RECORDING_OFF);
+		active->told = peer;
+	}
+	show(plugin, active->leg, recording);
+	show(plugin, active->told, recording);
+}
+
+void record_tell(struct plugin *plugin, pbx_leg one, pbx_leg other)
+{
+	struct active *active = active_of_leg(plugin, one);
+
+	if (!active)
+		active = active_of_leg(plugin, other);
+	if (!active) {
+		show(plugin, one, PBX_RECORDING_OFF);
+		show(plugin, other, PBX_RECORDING_OFF);
+		return;
+	}
+	if (active->siprec)
+		siprec_meet(active->siprec, active->leg.id == one.id ? other : one);
+	record_show(active);
+}
+
+static void part(struct plugin *plugin, pbx_leg one, pbx_leg other)
+{
+	const struct active *active = active_of_leg(plugin, one);
+
+	if (active && active->siprec)
+		siprec_part(active->siprec, other);
+}
+
+void record_part(struct plugin *plugin, pbx_leg one, pbx_leg other)
+{
+	part(plugin, one, other);
+	part(plugin, other, one);
+}
+
 /* ---- beginning ---- */
 
-static void remember_group(struct plugin *plugin, const struct active *active)
+void record_remember_group(struct plugin *plugin, const struct active *active)
 {
 	struct group *group = calloc(1, sizeof *group);
 
@@ -173,7 +252,12 @@ static struct active *active_new(struct plugin *plugin, const struct conversatio
 	(void)snprintf(active->rule, sizeof active->rule, "%s", rule);
 	(void)snprintf(active->format, sizeof active->format, "%s", plugin->settings->format);
 	active->started_us = plugin->host->wall_us(plugin->host);
-	make_path(active);
+	active->began_at_ms = plugin->host->now_ms(plugin->host);
+	active->has_file = conversation->ways.file;
+	if (active->has_file)
+		make_path(active);
+	else
+		(void)snprintf(active->format, sizeof active->format, "none");
 	return active;
 }
 
@@ -186,17 +270,14 @@ static void announce(struct plugin *plugin, const struct conversation *conversat
 		(void)plugin->calls->play(conversation->called, plugin->settings->announcement);
 }
 
-int record_begin(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *trigger, const char *rule,
-		 struct active **ret_active)
+static int begin_file(struct active *active, const struct conversation *conversation)
 {
+	struct plugin *plugin = active->plugin;
 	const struct recording_settings *settings = plugin->settings;
-	struct active *active = active_new(plugin, conversation, trigger, rule);
 	char path[2 * PATH_SIZE];
 
-	if (!active)
-		return PBX_ENOMEM;
 	(void)snprintf(path, sizeof path, "%s/%s", plugin->storage, active->path);
-	bool is_called = leg.id != conversation->caller.id;
+	bool is_called = active->leg.id != conversation->caller.id;
 	const struct pbx_record_spec spec = {
 		.size = sizeof spec,
 		.what = PBX_RECORD_BOTH,
@@ -209,44 +290,128 @@ int record_begin(struct plugin *plugin, const struct conversation *conversation,
 		.least_free_mb = settings->min_free_mb,
 		.beep_s = settings->beep_s,
 	};
-	int err = plugin->recorder->record(plugin->host, leg, &spec, &record_watcher, active, &active->recording);
+
+	return plugin->recorder->record(plugin->host, active->leg, &spec, &record_watcher, active, &active->recording);
+}
+
+int record_begin(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *trigger, const char *rule,
+		 struct active **ret_active)
+{
+	struct active *active = active_new(plugin, conversation, trigger, rule);
+
+	if (!active)
+		return PBX_ENOMEM;
+	active->leg = leg;
+	int err = active->has_file ? begin_file(active, conversation) : remote_begin(active);
 
 	if (err != PBX_OK) {
 		pbx_error(plugin->host, "recording_not_begun", "call_id=%s result=%d", active->call_id, err);
 		free(active);
 		return err;
 	}
-	active->leg = leg;
 	active->by_rule = strcmp(trigger, "rule") == 0 || strcmp(trigger, "transfer") == 0;
 	active->next = plugin->active;
 	plugin->active = active;
-	remember_group(plugin, active);
+	record_remember_group(plugin, active);
 	row_begin(active);
 	record_publish(plugin, "recording.started", active, NULL);
-	count_active(plugin);
 	announce(plugin, conversation);
+	if (conversation->ways.recorders->count && siprec_begin(active, conversation) != PBX_OK)
+		pbx_error(plugin->host, "recording_not_sent", "recording_id=%s reason=memory", active->id);
+	record_count(plugin);
+	record_show(active);
 	if (ret_active)
 		*ret_active = active;
 	return PBX_OK;
 }
 
-static void ask_rules(struct plugin *plugin, const struct conversation *conversation)
+/* The stricter wish of the two parties counts; 0: neither has one. */
+static uint32_t wish_of_parties(const struct plugin *plugin, const struct conversation *conversation)
+{
+	struct pbx_leg_info caller = { .size = sizeof caller }, called = { .size = sizeof called };
+
+	if (!conversation->heeds || plugin->calls->info(conversation->caller, &caller) != PBX_OK ||
+	    plugin->calls->info(conversation->called, &called) != PBX_OK)
+		return 0;
+	if (caller.record_wish == PBX_RECORDING_OFF || called.record_wish == PBX_RECORDING_OFF)
+		return PBX_RECORDING_OFF;
+	return caller.record_wish == PBX_RECORDING_PAUSED ? caller.record_wish : called.record_wish;
+}
+
+static void pause_by_wish(struct active *active)
+{
+	active->by_wish = !active->paused && record_pause(active, true) == PBX_OK;
+}
+
+static void begin_by_rule(struct plugin *plugin, const struct conversation *conversation, pbx_leg leg, const char *rule)
+{
+	uint32_t wish = wish_of_parties(plugin, conversation);
+	struct active *active = NULL;
+
+	if (wish == PBX_RECORDING_OFF)
+		pbx_notice(plugin->host, "recording_declined", "call_id=%s rule=%s", conversation->call_id, rule);
+	else if (record_begin(plugin, conversation, leg, "rule", rule, &active) == PBX_OK) /* failing, it was logged */
+		active->heeds = conversation->heeds;
+	if (active && wish == PBX_RECORDING_PAUSED)
+		pause_by_wish(active);
+}
+
+void record_wished(struct plugin *plugin, pbx_leg leg, const char *wish)
+{
+	struct active *active = active_around(plugin, leg);
+
+	if (!active || !active->heeds)
+		return;
+	if (strcmp(wish, "off") == 0)
+		(void)record_stop(active); /* or it ends just now */
+	else if (strcmp(wish, "pause") == 0)
+		pause_by_wish(active);
+	else if (active->by_wish && record_pause(active, false) == PBX_OK)
+		active->by_wish = false;
+}
+
+/* Whoever pauses or goes on by hand meanwhile has the last word. */
+void record_held(struct plugin *plugin, pbx_leg by, bool on)
+{
+	struct active *active = active_around(plugin, by);
+
+	if (!active)
+		return;
+	if (on)
+		active->holds++;
+	else if (active->holds > 0)
+		active->holds--;
+	if (on && active->holds == 1 && strcmp(plugin->settings->hold_mode, "pause") == 0)
+		active->by_hold = !active->paused && record_pause(active, true) == PBX_OK;
+	else if (!on && active->holds == 0 && active->by_hold)
+		(void)record_pause(active, false); /* it ends just now */
+}
+
+static void ask_rules(struct plugin *plugin, struct conversation *conversation)
 {
 	const char *rule;
 	pbx_leg leg;
 	uint32_t wish = policy_of(plugin, conversation, &rule, &leg);
 
 	if (wish == WISH_ALWAYS)
-		(void)record_begin(plugin, conversation, leg, "rule", rule, NULL); /* failing, it was logged */
+		begin_by_rule(plugin, conversation, leg, rule);
 	else if (wish == WISH_ON_DEMAND && is_of_group(plugin, conversation))
 		(void)record_begin(plugin, conversation, leg, "transfer", rule, NULL);
+}
+
+/* Whether anything may be recorded that nobody asks for: most have no rule, and then no call is looked at. */
+static bool has_wishes(const struct plugin *plugin)
+{
+	const struct recording_settings *settings = plugin->settings;
+
+	return settings->enabled && (settings->auto_record || settings->rules.count || plugin->groups);
 }
 
 void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other)
 {
 	struct conversation conversation;
 
-	if (plugin->settings->enabled && !active_of_leg(plugin, one) && !active_of_leg(plugin, other) &&
+	if (has_wishes(plugin) && !active_of_leg(plugin, one) && !active_of_leg(plugin, other) &&
 	    conversation_of(plugin, one, other, &conversation) == PBX_OK)
 		ask_rules(plugin, &conversation);
 }
@@ -254,8 +419,11 @@ void record_consider(struct plugin *plugin, pbx_leg one, pbx_leg other)
 void record_consider_room(struct plugin *plugin, pbx_leg leg, const char *room)
 {
 	struct conversation conversation;
+	const struct active *active = active_of_leg(plugin, leg);
 
-	if (plugin->settings->enabled && !active_of_leg(plugin, leg) && conversation_in_room(plugin, leg, room, &conversation) == PBX_OK)
+	if (active && active->siprec)
+		siprec_enter(active->siprec, room);
+	if (has_wishes(plugin) && !active && conversation_in_room(plugin, leg, room, &conversation) == PBX_OK)
 		ask_rules(plugin, &conversation);
 }
 
@@ -304,12 +472,11 @@ static int begin_room(void *self, pbx_leg leg, const char *room, const char *gro
 
 static int end_recording(void *self, pbx_leg leg)
 {
-	const struct plugin *plugin = self;
-	const struct active *active = active_of_leg(plugin, leg);
+	struct active *active = active_of_leg(self, leg);
 
 	if (!active)
 		return PBX_ENOENT;
-	return active->by_rule ? PBX_EPERM : plugin->recorder->stop(active->recording);
+	return active->by_rule ? PBX_EPERM : record_stop(active);
 }
 
 const struct pbx_recordings record_service = { .header = PBX_HEADER(struct pbx_recordings),
@@ -318,28 +485,49 @@ const struct pbx_recordings record_service = { .header = PBX_HEADER(struct pbx_r
 
 /* ---- while it lasts ---- */
 
+static int pause_file(const struct active *active, bool on)
+{
+	const struct plugin *plugin = active->plugin;
+	bool cuts = strcmp(plugin->settings->pause_mode, "cut") == 0;
+
+	return on ? plugin->recorder->pause(active->recording, cuts ? PBX_PAUSE_CUT : PBX_PAUSE_SILENCE)
+		  : plugin->recorder->resume(active->recording);
+}
+
+static void count_pause(struct active *active, bool on)
+{
+	uint64_t now_ms = active->plugin->host->now_ms(active->plugin->host);
+
+	if (on)
+		active->paused_at_ms = now_ms;
+	else
+		active->paused_ms += now_ms - active->paused_at_ms;
+}
+
 int record_pause(struct active *active, bool on)
 {
 	struct plugin *plugin = active->plugin;
-	bool cuts = strcmp(plugin->settings->pause_mode, "cut") == 0;
-	int err = on ? plugin->recorder->pause(active->recording, cuts ? PBX_PAUSE_CUT : PBX_PAUSE_SILENCE)
-		     : plugin->recorder->resume(active->recording);
+	int err = active->has_file ? pause_file(active, on) : active->paused == on ? PBX_ESTATE : PBX_OK;
 
 	if (err != PBX_OK)
 		return err;
 	active->paused = on;
+	active->by_wish = active->by_hold = false;
+	count_pause(active, on);
+	if (active->siprec)
+		siprec_pause(active->siprec, on);
+	record_show(active);
 	record_publish(plugin, on ? "recording.paused" : "recording.resumed", active, NULL);
 	return PBX_OK;
 }
 
-static struct active *active_around(const struct plugin *plugin, pbx_leg leg)
+int record_stop(struct active *active)
 {
-	struct active *active = active_of_leg(plugin, leg);
-	pbx_leg peer;
-
-	if (!active && plugin->calls->peer(leg, &peer) == PBX_OK)
-		active = active_of_leg(plugin, peer);
-	return active;
+	active->stopped = true;
+	if (active->has_file)
+		return active->plugin->recorder->stop(active->recording);
+	record_over(active);
+	return PBX_OK;
 }
 
 /* A party of ours has typed the keys: begins, or ends what no rule wants. A beep says that it was understood. */
@@ -353,7 +541,7 @@ void record_key_record(void *self, pbx_leg leg)
 	if (plugin->calls->info(leg, &info) != PBX_OK || !info.account[0])
 		return; /* whoever calls from outside has no say */
 	if (active)
-		err = active->by_rule ? PBX_EPERM : plugin->recorder->stop(active->recording);
+		err = active->by_rule ? PBX_EPERM : record_stop(active);
 	else
 		err = record_on_demand(plugin, leg, "key", NULL);
 	pbx_info(plugin->host, "record_key", "account=%s result=%d", info.account, err);
@@ -385,12 +573,19 @@ static const char *why_discarded(const struct plugin *plugin, const struct pbx_r
 static void on_done(void *self, pbx_recording recording, const struct pbx_record_result *result)
 {
 	struct active *active = self;
+	struct active *shown = active;
 	struct plugin *plugin = active->plugin;
 
 	(void)recording;
 	active->ended = true;
+	if (active->siprec && !active->stopped && (result->how == PBX_RECORDED_DISK_FULL || result->how == PBX_RECORDED_FAILED))
+		shown = remote_go_on(active);
+	siprec_free(active->siprec);
+	active->siprec = NULL;
+	row_write_pauses(result, active->pauses);
 	active->discarded = why_discarded(plugin, result);
-	count_active(plugin);
+	record_show(shown);
+	record_count(plugin);
 	if (result->how == PBX_RECORDED_DISK_FULL || result->how == PBX_RECORDED_FAILED) {
 		pbx_error(plugin->host, "recording_failed", "recording_id=%s path=\"%s\" result=%d duration_ms=%llu", active->id,
 			  result->path, result->error, (unsigned long long)result->duration_ms);
@@ -404,48 +599,13 @@ const struct pbx_record_watcher record_watcher = { .size = sizeof record_watcher
 void record_stored(struct active *active, const struct pbx_record_result *result, const char *sha256, const char *sealed_key)
 {
 	struct plugin *plugin = active->plugin;
-	const char *outcome = active->discarded ? active->discarded : result->error == PBX_OK ? "stored" : "cut_short";
+	const char *kept = !active->has_file ? "stored_remotely" : result->error == PBX_OK ? "stored" : "cut_short";
+	const char *outcome = active->discarded ? active->discarded : kept;
 
-	row_end(plugin, active->id, result, sha256, sealed_key, outcome);
+	row_end(plugin, active->id, result, sha256, sealed_key, outcome, active->pauses);
 	(void)plugin->metrics->add(plugin->host, METRIC_RECORDED, outcome, 1);
 	(void)plugin->metrics->add(plugin->host, METRIC_SECONDS, NULL, (double)result->duration_ms / 1000);
 	(void)plugin->metrics->add(plugin->host, METRIC_GAPS, NULL, (double)result->gaps_ms / 1000);
 	record_publish(plugin, "recording.stopped", active, result);
-	active_free(active);
-}
-
-/* ---- an upgrade ---- */
-
-int record_take(struct plugin *plugin, const struct active *given)
-{
-	struct active *active = malloc(sizeof *active);
-
-	if (!active)
-		return PBX_ENOMEM;
-	*active = *given;
-	active->plugin = plugin;
-	int err = plugin->recorder->adopt(plugin->host, active->recording, &record_watcher, active);
-
-	if (err != PBX_OK) {
-		free(active);
-		return err;
-	}
-	active->next = plugin->active;
-	plugin->active = active;
-	remember_group(plugin, active);
-	count_active(plugin);
-	return PBX_OK;
-}
-
-/* Those that are being put away stay with us: the files are ours until they are done. */
-void record_hand_over(struct plugin *plugin)
-{
-	struct active *next;
-
-	plugin->draining = true;
-	for (struct active *active = plugin->active; active; active = next) {
-		next = active->next;
-		if (!active->ended && plugin->successor->take && plugin->successor->take(plugin->successor->self, active) == PBX_OK)
-			active_free(active);
-	}
+	record_free(active);
 }

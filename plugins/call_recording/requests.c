@@ -72,6 +72,34 @@ void ask_row(struct plugin *plugin, pbx_request request, void (*found)(struct as
 	run(asked, "SELECT " ROW_COLUMNS " FROM call_recordings WHERE id = $1", &id, 1, on_row);
 }
 
+static void on_rows(void *self, const struct pbx_rows *rows)
+{
+	struct asked *asked = self;
+
+	if (!refused(asked, rows))
+		asked->found(asked, rows);
+}
+
+void ask_rows(struct plugin *plugin, pbx_request request, const struct pbx_json *ids,
+	      void (*found)(struct asked *asked, const struct pbx_rows *rows))
+{
+	char sql[2048] = "SELECT " ROW_COLUMNS " FROM call_recordings WHERE id IN (";
+	struct asked *asked = asked_new(plugin, request);
+	struct pbx_value values[MOST_ASKED];
+	uint32_t count = plugin->json->count(ids);
+	size_t used = strlen(sql);
+
+	if (!asked)
+		return;
+	asked->found = found;
+	for (uint32_t i = 0; i < count && i < MOST_ASKED; i++) {
+		values[i] = pbx_v_text(plugin->json->text(plugin->json->at(ids, i)));
+		used += (size_t)snprintf(sql + used, sizeof sql - used, "%s$%u", i ? ", " : "", i + 1);
+	}
+	(void)snprintf(sql + used, sizeof sql - used, ") ORDER BY id");
+	run(asked, sql, values, count, on_rows);
+}
+
 /* A user has the calls that were theirs; every try is noted. */
 bool may_have(struct plugin *plugin, pbx_request request, const struct row *row, const char *action)
 {
@@ -168,7 +196,8 @@ void on_list(void *self, pbx_request request)
 	asked->limit = plugin->requests->integer(request, "limit", PAGE_DEFAULT);
 	make_filter(plugin, request, &filter);
 	(void)snprintf(sql, sizeof sql,
-		       "SELECT " ROW_COLUMNS " FROM call_recordings WHERE deleted_at IS NULL AND outcome IN ('stored', 'cut_short')%s"
+		       "SELECT " ROW_COLUMNS
+		       " FROM call_recordings WHERE deleted_at IS NULL AND outcome IN ('stored', 'cut_short', 'stored_remotely')%s"
 		       " ORDER BY id DESC LIMIT %lld",
 		       filter.sql, (long long)asked->limit + 1);
 	run(asked, sql, filter.params, filter.count, on_page);
@@ -187,8 +216,16 @@ static struct pbx_json *active_json(const struct active *active)
 	const struct plugin *plugin = active->plugin;
 	struct pbx_record_state state = { .size = sizeof state };
 	struct pbx_json *object = plugin->json->new_object();
+	struct siprec_state sent = { .recorder = NULL };
 
-	(void)plugin->recorder->state(active->recording, &state); /* over: zeros */
+	if (active->has_file) {
+		(void)plugin->recorder->state(active->recording, &state); /* over: zeros */
+	} else {
+		state.paused = active->paused;
+		state.duration_ms = record_lasts_ms(active);
+	}
+	if (active->siprec)
+		siprec_state(active->siprec, &sent);
 	(void)plugin->json->set_text(object, "id", active->id);
 	(void)plugin->json->set_text(object, "call_id", active->call_id);
 	(void)plugin->json->set_text(object, "from", active->from);
@@ -199,6 +236,9 @@ static struct pbx_json *active_json(const struct active *active)
 	(void)plugin->json->set_integer(object, "duration_ms", (int64_t)state.duration_ms);
 	(void)plugin->json->set_number(object, "level_left_db", state.level_cdb[0] / 100.0);
 	(void)plugin->json->set_number(object, "level_right_db", state.level_cdb[1] / 100.0);
+	(void)plugin->json->set_text(object, "recorder", sent.recorder);
+	(void)plugin->json->set_text(object, "recorder_state", sent.state);
+	(void)plugin->json->set_integer(object, "recorder_packets", (int64_t)sent.packets);
 	return object;
 }
 
@@ -296,6 +336,7 @@ static void on_file_removed(void *self, void *job, int status)
 	memcpy(gone.from, asked->row.from, TEXT_SIZE);
 	memcpy(gone.to, asked->row.to, TEXT_SIZE);
 	memcpy(gone.path, asked->row.path, PATH_SIZE);
+	forms_forget(plugin, asked->row.id);
 	record_publish(plugin, "recording.deleted", &gone, NULL);
 	run(asked, "UPDATE call_recordings SET deleted_at = $2, deleted_by = $3 WHERE id = $1", values, 3, on_changed);
 }
@@ -425,7 +466,7 @@ static int act(struct plugin *plugin, const char *call_id, const char *action)
 	if (!active)
 		return PBX_ENOENT;
 	if (strcmp(action, "stop") == 0)
-		return plugin->recorder->stop(active->recording);
+		return record_stop(active);
 	return record_pause(active, strcmp(action, "pause") == 0);
 }
 

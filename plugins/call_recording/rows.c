@@ -12,7 +12,10 @@ static void take(char *into, size_t size, const struct pbx_rows *rows, uint32_t 
 /* In the order of ROW_COLUMNS. */
 void row_read(const struct pbx_rows *rows, uint32_t at, struct row *ret_row)
 {
-	struct row row = { .ended_us = pbx_cell_int(rows, at, 4), .size_bytes = pbx_cell_int(rows, at, 14) };
+	struct row row = { .started_us = pbx_cell_int(rows, at, 3),
+			   .ended_us = pbx_cell_int(rows, at, 4),
+			   .size_bytes = pbx_cell_int(rows, at, 14),
+			   .channels = (uint32_t)pbx_cell_int(rows, at, 12) };
 
 	take(row.id, sizeof row.id, rows, at, 0);
 	take(row.call_id, sizeof row.call_id, rows, at, 1);
@@ -25,6 +28,8 @@ void row_read(const struct pbx_rows *rows, uint32_t at, struct row *ret_row)
 	row.legal_hold = pbx_cell_int(rows, at, 21) != 0;
 	row.deleted_us = pbx_cell_int(rows, at, 22);
 	take(row.outcome, sizeof row.outcome, rows, at, 24);
+	take(row.pauses, sizeof row.pauses, rows, at, 25);
+	take(row.recorder, sizeof row.recorder, rows, at, 26);
 	*ret_row = row;
 }
 
@@ -40,13 +45,63 @@ static void set_tags(const struct plugin *plugin, struct pbx_json *object, const
 	(void)plugin->json->set(object, "tags", list);
 }
 
+/* ---- pauses: "at:for:how at:for:how" ---- */
+
+void row_write_pauses(const struct pbx_record_result *result, char ret_text[PAUSES_SIZE])
+{
+	size_t used = 0;
+
+	*ret_text = '\0';
+	for (uint32_t i = 0; i < result->mark_count && used + 48 < PAUSES_SIZE; i++)
+		used += (size_t)snprintf(ret_text + used, PAUSES_SIZE - used, "%s%llu:%llu:%u", used ? " " : "",
+					 (unsigned long long)result->marks[i].at_ms, (unsigned long long)result->marks[i].for_ms,
+					 result->marks[i].how);
+}
+
+static uint32_t read_pauses(const char *text, struct pbx_record_mark ret_marks[PBX_RECORD_MOST_MARKS])
+{
+	unsigned long long at_ms, for_ms;
+	unsigned how;
+	uint32_t count = 0;
+	int length;
+
+	for (; count < PBX_RECORD_MOST_MARKS && sscanf(text, "%llu:%llu:%u%n", &at_ms, &for_ms, &how, &length) == 3; text += length)
+		ret_marks[count++] = (struct pbx_record_mark){ .at_ms = at_ms, .for_ms = for_ms, .how = how };
+	return count;
+}
+
+uint32_t row_marks(const struct row *row, struct pbx_record_mark ret_marks[PBX_RECORD_MOST_MARKS])
+{
+	return read_pauses(row->pauses, ret_marks);
+}
+
+static void set_pauses(const struct plugin *plugin, struct pbx_json *object, const char *text)
+{
+	struct pbx_record_mark marks[PBX_RECORD_MOST_MARKS];
+	struct pbx_json *list = plugin->json->new_array();
+	uint32_t count = read_pauses(text, marks);
+
+	for (uint32_t i = 0; i < count; i++) {
+		struct pbx_json *pause = plugin->json->new_object();
+
+		(void)plugin->json->set_integer(pause, "at_ms", (int64_t)marks[i].at_ms);
+		(void)plugin->json->set_integer(pause, "for_ms", (int64_t)marks[i].for_ms);
+		(void)plugin->json->set_boolean(pause, "left_out", marks[i].how == PBX_PAUSE_CUT);
+		(void)plugin->json->append(list, pause);
+	}
+	(void)plugin->json->set(object, "pauses", list);
+}
+
+/* ---- as an answer has it ---- */
+
 struct pbx_json *row_json(const struct plugin *plugin, const struct pbx_rows *rows, uint32_t at)
 {
 	static const struct {
 		const char *name;
 		uint32_t column;
-	} texts[] = { { "id", 0 },     { "call_id", 1 }, { "group_id", 2 }, { "from", 6 },    { "to", 7 },          { "direction", 8 },
-		      { "reason", 9 }, { "trunk", 10 },  { "format", 11 },  { "sha256", 15 }, { "deleted_by", 23 }, { "outcome", 24 } },
+	} texts[] = { { "id", 0 },          { "call_id", 1 },  { "group_id", 2 }, { "from", 6 },    { "to", 7 },
+		      { "direction", 8 },   { "reason", 9 },   { "trunk", 10 },   { "format", 11 }, { "sha256", 15 },
+		      { "deleted_by", 23 }, { "outcome", 24 }, { "recorder", 26 } },
 	  numbers[] = { { "duration_ms", 5 }, { "channels", 12 },  { "sample_rate", 13 },
 			{ "size_bytes", 14 }, { "paused_ms", 18 }, { "gaps_ms", 19 } },
 	  times[] = { { "started_at", 3 }, { "ended_at", 4 }, { "deleted_at", 22 } };
@@ -64,7 +119,23 @@ struct pbx_json *row_json(const struct plugin *plugin, const struct pbx_rows *ro
 		(void)json->set_time(object, times[i].name, pbx_cell_int(rows, at, times[i].column));
 	(void)json->set_boolean(object, "legal_hold", pbx_cell_int(rows, at, 21) != 0);
 	set_tags(plugin, object, pbx_cell_text(rows, at, 20));
+	set_pauses(plugin, object, pbx_cell_text(rows, at, 25));
 	return object;
+}
+
+void row_file_name(const struct row *row, struct form form, char *ret_name, size_t size)
+{
+	const char *dot = strrchr(row->path, '.');
+	const char *side = form.side == SIDE_LEFT ? "_caller" : form.side == SIDE_RIGHT ? "_called" : form.side == SIDE_MIX ? "_mix" : "";
+
+	(void)snprintf(ret_name, size, "%.*s%s.%s", (int)(dot ? dot - row->path : (long)strlen(row->path)), row->path, side,
+		       form.format == FORM_AS_IS ? (dot ? dot + 1 : row->format) : convert_extension(form.format));
+}
+
+int row_open(const struct plugin *plugin, const struct row *row, struct stored *stored)
+{
+	stored->is_sealed = row->file_key[0];
+	return stored->is_sealed && file_key_open(plugin, row, stored->key) != PBX_OK ? PBX_EPERM : PBX_OK;
 }
 
 void row_begin(const struct active *active)
@@ -83,8 +154,18 @@ void row_begin(const struct active *active)
 		values, sizeof values / sizeof values[0], NULL, NULL); /* an error is logged by the store */
 }
 
+/* At once: who has it is to be known after a crash, too. */
+void row_recorder(const struct active *active)
+{
+	struct plugin *plugin = active->plugin;
+	const struct pbx_value values[] = { pbx_v_text(active->id), pbx_v_text(active->recorder) };
+
+	(void)plugin->store->record(plugin->host, "UPDATE call_recordings SET recorder = $2 WHERE id = $1", values,
+				    sizeof values / sizeof values[0], NULL, NULL);
+}
+
 void row_end(struct plugin *plugin, const char *id, const struct pbx_record_result *result, const char *sha256, const char *file_key,
-	     const char *outcome)
+	     const char *outcome, const char *pauses)
 {
 	const struct pbx_value values[] = {
 		pbx_v_text(id),
@@ -98,12 +179,13 @@ void row_end(struct plugin *plugin, const char *id, const struct pbx_record_resu
 		PBX_V_INT((int64_t)result->paused_ms),
 		PBX_V_INT((int64_t)result->gaps_ms),
 		pbx_v_text(outcome),
+		pbx_v_text(pauses),
 	};
 
 	(void)plugin->store->record(
 		plugin->host,
 		"UPDATE call_recordings SET ended_at = $2, duration_ms = $3, channels = $4, sample_rate = $5, size_bytes = $6,"
-		" sha256 = $7, file_key = $8, paused_ms = $9, gaps_ms = $10, outcome = $11 WHERE id = $1",
+		" sha256 = $7, file_key = $8, paused_ms = $9, gaps_ms = $10, outcome = $11, pauses = $12 WHERE id = $1",
 		values, sizeof values / sizeof values[0], NULL, NULL);
 }
 

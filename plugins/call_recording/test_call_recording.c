@@ -173,6 +173,108 @@ START_TEST(requests_begin_pause_and_end_it_and_say_when_it_is_so_already)
 }
 END_TEST
 
+static void both_show(uint32_t recording)
+{
+	ck_assert_uint_eq(fake_recorded(alice), recording);
+	ck_assert_uint_eq(fake_recorded(bob), recording);
+}
+
+START_TEST(phones_that_show_it_are_told_of_each_turn)
+{
+	begin("");
+	talk();
+	both_show(PBX_RECORDING_OFF);
+	ck_assert_uint_eq(act("start"), 200);
+	both_show(PBX_RECORDING_ON);
+	ck_assert_uint_eq(act("pause"), 200);
+	both_show(PBX_RECORDING_PAUSED);
+	ck_assert_uint_eq(act("resume"), 200);
+	both_show(PBX_RECORDING_ON);
+	ck_assert_uint_eq(act("stop"), 200);
+	both_show(PBX_RECORDING_OFF);
+	end();
+}
+END_TEST
+
+START_TEST(who_is_sent_on_shows_what_the_next_conversation_is)
+{
+	begin(RULE("extensions: ['1002'], record: always"));
+	talk();
+	both_show(PBX_RECORDING_ON);
+	ck_assert_int_eq(fake_transfer(pbx, alice, "1003"), PBX_OK);
+	pbx_leg carol = fake_leg(pbx, "1003");
+
+	fake_answer(pbx, carol);
+	ck_assert_uint_eq(fake_recorded(bob), PBX_RECORDING_ON);
+	ck_assert_uint_eq(fake_recorded(carol), PBX_RECORDING_ON);
+	end();
+}
+END_TEST
+
+START_TEST(a_recording_is_paused_while_somebody_is_on_hold_where_that_is_wanted)
+{
+	begin("call_recording:\n  auto_record: true\n");
+	talk();
+	fake_hold(pbx, alice, true);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.paused"), 0);
+	end();
+	begin("call_recording:\n  auto_record: true\n  hold_mode: pause\n");
+	talk();
+	fake_hold(pbx, alice, true);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.paused"), 1);
+	both_show(PBX_RECORDING_PAUSED);
+	fake_hold(pbx, bob, true);
+	fake_hold(pbx, alice, false);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.resumed"), 0); /* bob holds still */
+	fake_hold(pbx, bob, false);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.resumed"), 1);
+	both_show(PBX_RECORDING_ON);
+	ck_assert_uint_eq(act("pause"), 200);
+	fake_hold(pbx, alice, true);
+	fake_hold(pbx, alice, false);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.resumed"), 1); /* somebody else paused it */
+	end();
+}
+END_TEST
+
+START_TEST(wishes_of_phones_are_heeded_where_a_rule_says_so)
+{
+	begin(RULE("record: always, heed_wishes: true"));
+	talk();
+	fake_wishes_recording(pbx, alice, PBX_RECORDING_PAUSED);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.paused"), 1);
+	fake_wishes_recording(pbx, alice, PBX_RECORDING_AS_YOU_LIKE);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.resumed"), 1);
+	ck_assert_uint_eq(act("pause"), 200);
+	fake_wishes_recording(pbx, bob, PBX_RECORDING_ON); /* somebody else paused it */
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.resumed"), 1);
+	fake_wishes_recording(pbx, alice, PBX_RECORDING_OFF);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.stopped"), 1);
+	ck_assert_int_eq(fake_transfer(pbx, bob, "1003"), PBX_OK);
+	fake_answer(pbx, fake_leg(pbx, "1003"));
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.started"), 1);
+	end();
+}
+END_TEST
+
+START_TEST(wishes_of_phones_are_passed_over_otherwise)
+{
+	begin("call_recording:\n  heed_wishes: true\n");
+	talk();
+	ck_assert_uint_eq(act("start"), 200); /* somebody wants it */
+	fake_wishes_recording(pbx, alice, PBX_RECORDING_OFF);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.stopped"), 0);
+	end();
+	begin(RULE("record: always"));
+	talk();
+	fake_wishes_recording(pbx, alice, PBX_RECORDING_OFF);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.record_wish"), "wish"), "off");
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.stopped"), 0);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.paused"), 0);
+	end();
+}
+END_TEST
+
 START_TEST(what_is_shorter_than_wanted_is_not_kept)
 {
 	begin(RULE("record: always"));
@@ -291,6 +393,72 @@ START_TEST(a_file_that_was_changed_is_not_handed_out)
 }
 END_TEST
 
+START_TEST(another_form_is_for_sound_that_can_be_heard)
+{
+	char path[200];
+
+	begin(RULE("record: always"));
+	talk();
+	(void)snprintf(path, sizeof path, "/recordings/%s/audio?format=flac",
+		       fake_json(pbx, fake_http(pbx, "GET", "/recordings/active", NULL), "items.0.id"));
+	const char *lasts = fake_http(pbx, "GET", path, NULL);
+
+	ck_assert_uint_eq(fake_status(pbx), 409);
+	ck_assert_str_eq(fake_json(pbx, lasts, "code"), "lasts");
+	fake_pass_ms(pbx, 4000);
+	fake_hangup(pbx, alice);
+	const char *none = fake_http(pbx, "GET", path, NULL); /* the fake media's files are no sound */
+
+	ck_assert_uint_eq(fake_status(pbx), 415);
+	ck_assert_str_eq(fake_json(pbx, none, "code"), "no_such_form");
+	(void)snprintf(path, sizeof path, "/recordings/%s/audio?channel=middle", first_id());
+	(void)fake_http(pbx, "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	damage();
+	(void)snprintf(path, sizeof path, "/recordings/%s/audio?channel=left", first_id());
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "code"), "INTEGRITY");
+	(void)snprintf(path, sizeof path, "/recordings/%s", first_id());
+	(void)fake_http(pbx, "DELETE", path, NULL);
+	strcat(path, "/audio?channel=left");
+	(void)fake_http(pbx, "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	end();
+}
+END_TEST
+
+START_TEST(an_export_has_what_one_may_have)
+{
+	char path[200], id[27];
+
+	begin(RULE("record: always"));
+	(void)fake_http(pbx, "GET", "/recordings/export?ids=", NULL);
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	const char *none = fake_http(pbx, "GET", "/recordings/export?ids=01J00000000000000000000000", NULL);
+
+	ck_assert_uint_eq(fake_status(pbx), 404);
+	ck_assert_ptr_nonnull(strstr(fake_json(pbx, none, "detail"), "01J00000000000000000000000"));
+	talk();
+	fake_pass_ms(pbx, 4000);
+	fake_hangup(pbx, alice);
+	(void)snprintf(id, sizeof id, "%s", first_id());
+	(void)snprintf(path, sizeof path, "/recordings/export?ids=%s,%s", id, id);
+	(void)fake_http_as(pbx, "carol", "recordings:read", "1003", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 403);
+	(void)fake_http_as(pbx, "alice", "recordings:read", "1001", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 200);
+	ck_assert_str_eq(fake_content_type(pbx), "application/zip");
+	damage();
+	(void)fake_http_as(pbx, "alice", "recordings:read", "1001", "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 200); /* the manifest says what is missing */
+	(void)snprintf(path, sizeof path, "/recordings/%s/accesses", id);
+	const char *accesses = fake_http(pbx, "GET", path, NULL);
+
+	ck_assert_str_eq(fake_json(pbx, accesses, "items.0.action"), "export refused");
+	ck_assert_str_eq(fake_json(pbx, accesses, "items.1.action"), "export");
+	end();
+}
+END_TEST
+
 START_TEST(what_is_on_legal_hold_is_not_deleted)
 {
 	char path[100], hold[120];
@@ -368,8 +536,11 @@ END_TEST
 START_TEST(two_rules_of_one_name_and_keys_used_twice_are_refused)
 {
 	begin("");
-	(void)fake_http(pbx, "PATCH", "/settings/call_recording", "{\"key_pause\": \"*1\"}");
-	ck_assert_uint_ge(fake_status(pbx), 400);
+	const char *answer = fake_http(pbx, "PATCH", "/config/call_recording.key_pause", "{\"value\": \"*1\"}");
+
+	ck_assert_msg(fake_status(pbx) >= 400 && strstr(answer, "choose other keys"), "%s", answer);
+	answer = fake_http(pbx, "PATCH", "/config/call_recording.rules", "{\"value\": [{\"name\": \"one\"}, {\"name\": \"one\"}]}");
+	ck_assert_msg(fake_status(pbx) >= 400 && strstr(answer, "give each a name of its own"), "%s", answer);
 	end();
 }
 END_TEST
@@ -377,7 +548,10 @@ END_TEST
 CHECK_MAIN("call_recording", what_a_rule_names_is_recorded_from_the_first_word, the_first_rule_that_fits_decides,
 	   nobody_is_recorded_without_a_rule_and_everybody_with_auto_record, a_share_of_none_records_none, keys_begin_pause_and_end_it,
 	   what_a_rule_records_no_key_ends, a_caller_from_outside_has_no_say, requests_begin_pause_and_end_it_and_say_when_it_is_so_already,
-	   what_is_shorter_than_wanted_is_not_kept, a_transfer_is_another_part_of_the_same_group, who_was_no_party_is_refused_and_noted,
-	   with_encrypt_the_disk_has_nothing_to_hear, a_file_that_was_changed_is_not_handed_out, what_is_on_legal_hold_is_not_deleted,
-	   tags_are_kept_and_looked_for, a_name_from_outside_is_no_path, a_new_version_goes_on_with_what_lasts,
-	   two_rules_of_one_name_and_keys_used_twice_are_refused)
+	   phones_that_show_it_are_told_of_each_turn, who_is_sent_on_shows_what_the_next_conversation_is,
+	   a_recording_is_paused_while_somebody_is_on_hold_where_that_is_wanted, wishes_of_phones_are_heeded_where_a_rule_says_so,
+	   wishes_of_phones_are_passed_over_otherwise, what_is_shorter_than_wanted_is_not_kept,
+	   a_transfer_is_another_part_of_the_same_group, who_was_no_party_is_refused_and_noted, with_encrypt_the_disk_has_nothing_to_hear,
+	   a_file_that_was_changed_is_not_handed_out, another_form_is_for_sound_that_can_be_heard, an_export_has_what_one_may_have,
+	   what_is_on_legal_hold_is_not_deleted, tags_are_kept_and_looked_for, a_name_from_outside_is_no_path,
+	   a_new_version_goes_on_with_what_lasts, two_rules_of_one_name_and_keys_used_twice_are_refused)

@@ -163,7 +163,7 @@ static const struct pbx_arg list_args[] = {
 };
 static const struct pbx_arg export_args[] = { FILTER_ARGS };
 static const struct pbx_arg id_arg[] = {
-	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" }
+	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record, or of a call" }
 };
 static const struct pbx_arg change_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" },

@@ -58,6 +58,8 @@ void output_drop_first(struct output *output);
 void output_drop_idle(struct output *output); /* all, unless one is away */
 void output_count(const struct output *output, const char *result, uint32_t count);
 void outgoing_free_all(struct outgoing *records);
+/* All of it, to a file or a connection. PBX_OK, PBX_EIO (errno). [any] */
+int output_write(int fd, const char *bytes, size_t size);
 
 /* ---- settings, checked before they are accepted ---- */
 

@@ -136,7 +136,7 @@ static int open_day(struct file_job *job, const char *day, off_t *ret_size, char
 	return -1;
 }
 
-static int write_all(int fd, const char *bytes, size_t size)
+int output_write(int fd, const char *bytes, size_t size)
 {
 	while (size > 0) {
 		ssize_t done = write(fd, bytes, size);
@@ -165,7 +165,7 @@ static int write_day(struct file_job *job, const struct outgoing *records, uint3
 
 	if (!lines)
 		err = failed(job, "cannot prepare", path);
-	else if (write_all(fd, lines, size) != PBX_OK || fdatasync(fd) != 0) {
+	else if (output_write(fd, lines, size) != PBX_OK || fdatasync(fd) != 0) {
 		err = failed(job, "cannot write", path);
 		if (ftruncate(fd, before) != 0)
 			(void)failed(job, "cannot cut", path); /* whoever opens it next cuts the torn line */

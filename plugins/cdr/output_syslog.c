@@ -183,21 +183,6 @@ static size_t head_of(const struct syslog_job *job, const struct outgoing *recor
 				(int)(record->ended_us / 1000 % 1000), host, (int)getpid());
 }
 
-static int send_all(int fd, const char *bytes, size_t size)
-{
-	while (size > 0) {
-		ssize_t done = send(fd, bytes, size, MSG_NOSIGNAL);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-			return PBX_EIO;
-		bytes += done;
-		size -= (size_t)done;
-	}
-	return PBX_OK;
-}
-
 static bool is_local_stream(const struct syslog_job *job)
 {
 	int type = 0;
@@ -223,7 +208,7 @@ static int send_one(struct syslog_job *job, const struct outgoing *record, const
 	if (ends_with_zero)
 		(void)fputc('\0', out);
 	(void)fclose(out);
-	int err = message ? send_all(job->fd, message, size) : PBX_ENOMEM;
+	int err = message ? output_write(job->fd, message, size) : PBX_ENOMEM;
 	free(message);
 	return err == PBX_OK ? PBX_OK : failed(job, "cannot write to", errno);
 }

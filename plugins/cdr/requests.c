@@ -173,6 +173,7 @@ static bool found_one(struct asked *asked, const struct pbx_rows *rows)
 	return false;
 }
 
+/* By its own id or by its call's: one of two that a call has, or more, it is not. Legs and events are of all that met, so there any does. */
 static void ask_one(struct cdr *cdr, pbx_request request, pbx_rows_fn done)
 {
 	struct asked *asked = asked_new(cdr, request);
@@ -181,7 +182,7 @@ static void ask_one(struct cdr *cdr, pbx_request request, pbx_rows_fn done)
 
 	if (!asked)
 		return;
-	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments WHERE id = $1", segment_columns);
+	(void)snprintf(sql, sizeof sql, "SELECT %s FROM cdr_segments WHERE id = $1 OR call_id = $1 ORDER BY id LIMIT 2", segment_columns);
 	run(asked, sql, params, 1, done);
 }
 
@@ -191,7 +192,12 @@ static void on_one(void *self, const struct pbx_rows *rows)
 
 	if (refused(asked, rows) || !found_one(asked, rows))
 		return;
-	(void)asked->cdr->requests->reply(asked->request, 200, row_json(asked->cdr, rows, 0));
+	if (rows->count > 1)
+		(void)asked->cdr->requests->fail(
+			asked->request, 409, "several_records", "id",
+			"this call has several records: `cdr list --call_id` and its id shows them, choose one of their ids");
+	else
+		(void)asked->cdr->requests->reply(asked->request, 200, row_json(asked->cdr, rows, 0));
 	free(asked);
 }
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define HALF (ILBC_ORDER / 2)
-#define PI_F 3.14159265F
 
 void ilbc_high_pass(const struct ilbc_high_pass *filter, struct ilbc_filter_memory *memory, float *samples, uint32_t count)
 {

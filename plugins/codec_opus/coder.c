@@ -116,11 +116,6 @@ void opus_sender_lost(struct opus_sender *sender, uint32_t percent)
 	set_rate(sender, wanted > least ? wanted : least);
 }
 
-uint32_t opus_sender_rate(const struct opus_sender *sender)
-{
-	return (uint32_t)sender->now_bits_per_s;
-}
-
 /* ---- receiving ---- */
 
 struct opus_receiver *opus_receiver_new(uint32_t rate_hz)

@@ -24,7 +24,6 @@ void opus_sender_free(struct opus_sender *sender);
 int32_t opus_send(struct opus_sender *sender, const int16_t *samples, uint32_t count, uint8_t *ret_payload, uint32_t size);
 /* What the far side reports as lost: more of the rate goes into repair, and over a tenth the rate is lowered. */
 void opus_sender_lost(struct opus_sender *sender, uint32_t percent);
-uint32_t opus_sender_rate(const struct opus_sender *sender); /* bits per second, as of now */
 
 struct opus_receiver *opus_receiver_new(uint32_t rate_hz);
 void opus_receiver_free(struct opus_receiver *receiver);

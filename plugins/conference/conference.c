@@ -30,6 +30,9 @@ static const struct pbx_setting room_rows[] = {
 	ROOM_BOOL(moh_when_alone, 1, "Music for who is alone"),
 	ROOM_BOOL(announce_count, 0, "Who comes in hears how many are there"),
 	ROOM_BOOL(announce, 1, "A tone when somebody comes or goes"),
+	ROOM_BOOL(announce_names, 0,
+		  "Who comes in says their name first; it is heard instead of the tone. Who does not is announced by number"),
+	ROOM_BOOL(dtmf_passthrough, 0, "Keys reach the other members, and are ours only behind a *"),
 	ROOM_BOOL(record, 0, "Its conferences are recorded from the first who comes to the last who goes (plugin call_recording)"),
 };
 
@@ -52,6 +55,8 @@ static const struct pbx_setting settings[] = {
 		struct conference_settings, reject_early, .initial = 0,
 		.help = "A full or locked room is busy (486), instead of being answered to say so; not where moderators may still come in"),
 	PBX_BOOL(struct conference_settings, announce, .initial = 1, .help = "A tone when somebody comes or goes"),
+	PBX_BOOL(struct conference_settings, announce_names, .initial = 0,
+		 .help = "Who comes in says their name first; it is heard instead of the tone. Who does not is announced by number"),
 	PBX_BOOL(struct conference_settings, announce_count, .initial = 0, .help = "Who comes in hears how many are there"),
 	PBX_BOOL(struct conference_settings, moh_when_alone, .initial = 1, .help = "Music for who is alone in a room"),
 	PBX_TEXT(struct conference_settings, music_class, .initial_text = "", .most = 40,
@@ -137,6 +142,7 @@ static int conference_load(void *self)
 	conference->rooms = pbx_rooms(host);
 	conference->routing = pbx_routing(host);
 	conference->store = pbx_store(host);
+	conference->recorder = pbx_recorder(host);
 	conference->recordings = pbx_recordings(host);
 	conference->requests = pbx_requests(host);
 	conference->json = pbx_jsons(host);
@@ -148,6 +154,7 @@ static int conference_load(void *self)
 	conference->successor = host->service(host, "conference.rooms/1", sizeof *conference->successor);
 	int err = rooms_take_settings(conference, conference->settings);
 
+	names_sweep(conference);
 	return err == PBX_OK ? rooms_load(conference) : err;
 }
 
@@ -212,7 +219,8 @@ PBX_PLUGIN(conference)
 	.version = "1.0.0",
 	.summary = "Dial a room number and talk with everyone in it",
 	.needs = PBX_NEEDS("pbx.calls/1", "pbx.rooms/1", "pbx.route/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1",
-			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "pbx.notifier/1", "pbx.recordings/1?", "conference.rooms/1?"),
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.secrets/1", "pbx.notifier/1", "pbx.recorder/1", "pbx.recordings/1?",
+			   "conference.rooms/1?"),
 	.offers = PBX_OFFERS("conference.rooms/1"),
 	.instance_size = sizeof(struct conference),
 	PBX_SETTINGS(struct conference_settings, settings),

@@ -4,7 +4,7 @@
  *   dialled ──▶ PIN ──────────▶ (admitted) ───────────▶ WAITING (music)
  *    invited ─▶ INVITED ──"1"──────▲  │                    │ a moderator is there
  *                                     ▼                    ▼
- *                                  COUNT (hears how many) ──▶ IN the room ──▶ LEAVING (hears why) ──▶ hung up
+ *                    NAME (says it) ──▶ COUNT (hears how many) ──▶ IN the room ──▶ LEAVING (hears why) ──▶ hung up
  *
  * A room is known by the settings, by REST (kept in the store), or is made by the first who dials it. While somebody is there it
  * has a session: an id, a start, a peak, and a mixing room of the core's. */
@@ -13,6 +13,7 @@
 #include <pbx/metrics.h>
 #include <pbx/notifier.h>
 #include <pbx/prompts.h>
+#include <pbx/recorder.h>
 #include <pbx/recordings.h>
 #include <pbx/requests.h>
 #include <pbx/rooms.h>
@@ -28,19 +29,20 @@
 #define VOLUME_MOST_CDB 1200
 
 enum room_origin { ROOM_DYNAMIC, ROOM_STORED, ROOM_OF_SETTINGS };
-enum member_state { MEMBER_PIN, MEMBER_INVITED, MEMBER_WAITING, MEMBER_COUNT, MEMBER_IN, MEMBER_LEAVING };
+enum member_state { MEMBER_PIN, MEMBER_INVITED, MEMBER_WAITING, MEMBER_NAME, MEMBER_COUNT, MEMBER_IN, MEMBER_LEAVING };
 
 /* A room in the settings. */
 struct room_row {
 	const char *number, *name, *pin, *moderator_pin, *language, *music_class;
 	uint32_t max_participants, max_duration_s;
-	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record;
+	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record, announce_names,
+		dtmf_passthrough;
 };
 
 struct conference_settings {
 	const char *numbers, *music_class, *language;
 	uint32_t max_participants, pin_timeout_s, max_duration_s, ring_s;
-	bool allow_dynamic, reject_early, announce, announce_count, moh_when_alone;
+	bool allow_dynamic, reject_early, announce, announce_count, announce_names, moh_when_alone;
 	struct pbx_objects rooms; /* struct room_row */
 };
 
@@ -48,11 +50,18 @@ struct conference_settings {
 struct rules {
 	char number[NUMBER_TEXT], name[64], pin[PIN_MOST + 1], moderator_pin[PIN_MOST + 1], language[16], music_class[41];
 	uint32_t max_participants, max_duration_s; /* 0: without a limit of time */
-	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record;
+	bool wait_for_moderator, end_when_moderator_leaves, start_muted, moh_when_alone, announce_count, announce, record, announce_names,
+		dtmf_passthrough;
 };
 
 struct conference;
 struct room;
+
+/* Of who has left: a file. */
+struct spoken_name {
+	struct spoken_name *next;
+	char *path;
+};
 
 struct member {
 	struct member *next; /* of the room, in order of coming */
@@ -61,6 +70,9 @@ struct member {
 	enum member_state state;
 	char id[27], number[64], name[128], call_id[32];
 	bool moderator, muted, deaf, talking;
+	bool asked_name;      /* it was asked who it is */
+	pbx_recording saying; /* and says it */
+	char *spoken_name;    /* the file; NULL: its number is said */
 	int32_t talk_cdb, hear_cdb;
 	int64_t joined_wall_us; /* 0: not yet */
 	int64_t star_wall_us;   /* when it typed * last */
@@ -84,6 +96,7 @@ struct room {
 	uint32_t peak;
 	pbx_timer limit;
 	char speaker[27]; /* id of who spoke last */
+	struct spoken_name *names;
 };
 
 /* Somebody is being called into a room. */
@@ -104,6 +117,7 @@ struct carried_member {
 	bool moderator, muted, deaf;
 	int32_t talk_cdb, hear_cdb;
 	int64_t joined_wall_us;
+	const char *spoken_name; /* NULL: none. Its file is the successor's from then on */
 };
 struct carried_room {
 	uint32_t size;
@@ -138,6 +152,7 @@ struct conference {
 	const struct pbx_metrics *metrics;
 	const struct pbx_secrets *secrets;
 	const struct pbx_notifier *notifier;
+	const struct pbx_recorder *recorder;
 	const struct pbx_recordings *recordings;  /* functions are NULL while nobody keeps any */
 	const struct conference_rooms *successor; /* our own, or after an upgrade the next one's */
 	struct conference_rooms rooms_service;
@@ -173,6 +188,7 @@ int member_bring(struct room *room, pbx_leg leg, bool moderator, bool confirm, s
 void member_settle(struct member *member); /* tells the mixer what it does */
 void member_set_muted(struct member *member, bool muted);
 void member_send_off(struct member *member, const char *prompt, const char *reason); /* hears it, then is hung up */
+void member_named(struct member *member);                                            /* it has said its name, or none */
 void member_go_on(struct member *member);                                            /* what it heard alone is over */
 void room_end(struct room *room, const char *reason);                                /* sends everybody off */
 void room_set_locked(struct room *room, bool locked);
@@ -186,6 +202,16 @@ void keys_typed(struct member *member, char digit);
 void pin_ask(struct member *member);
 void invitation_ask(struct member *member);
 void member_admit(struct member *member);
+
+/* ---- names.c ---- */
+bool name_is_asked(const struct member *member); /* it is to say its name first */
+void name_ask(struct member *member);            /* member_named follows */
+void name_listen(struct member *member);         /* it has been asked */
+void name_typed(struct member *member, char digit);
+void name_announce(const struct member *member, bool comes); /* to the room */
+void name_leaves(struct member *member);                     /* the room may hear it a while longer */
+void names_forget(struct room *room);
+void names_sweep(struct conference *conference); /* what a crash has left behind */
 
 /* ---- record.c ---- */
 /* Tells the room. PBX_OK, PBX_ESTATE (nobody is in), PBX_ENOTSUP (nobody keeps recordings), PBX_EPERM (they are forbidden), PBX_ENOMEM. */

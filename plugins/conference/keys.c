@@ -170,12 +170,8 @@ static void toggle_recording(struct member *member)
 		(void)member->room->conference->calls->stop_media(member->leg); /* the help: the room is told */
 }
 
-void keys_typed(struct member *member, char digit)
+static void command(struct member *member, char digit)
 {
-	if (is_star_five(member, digit)) {
-		toggle_recording(member);
-		return;
-	}
 	if (is_moderators(digit)) {
 		if (member->moderator)
 			moderate(member, digit);
@@ -212,4 +208,40 @@ void keys_typed(struct member *member, char digit)
 	default:
 		hear(member, "invalid");
 	}
+}
+
+/* ---- keys for the others ---------------------------------------------------------------------- */
+
+static void pass_on(const struct member *by, char digit)
+{
+	const struct pbx_calls *calls = by->room->conference->calls;
+
+	for (const struct member *member = by->room->members; member; member = member->next)
+		if (member != by && member->state == MEMBER_IN)
+			(void)calls->send_digits(member->leg, (char[]){ digit, '\0' }); /* its phone takes none: it hears none */
+}
+
+/* Where keys are everybody's, * says that the next one is for us. */
+static void typed_among_others(struct member *member, char digit)
+{
+	int64_t now_us = member->room->conference->host->wall_us(member->room->conference->host);
+	bool is_ours = member->star_wall_us && now_us - member->star_wall_us < STAR_US;
+
+	member->star_wall_us = digit == '*' && !is_ours ? now_us : 0;
+	if (is_ours && digit == '5')
+		toggle_recording(member);
+	else if (is_ours)
+		command(member, digit);
+	else if (digit != '*')
+		pass_on(member, digit);
+}
+
+void keys_typed(struct member *member, char digit)
+{
+	if (member->room->rules.dtmf_passthrough)
+		typed_among_others(member, digit);
+	else if (is_star_five(member, digit))
+		toggle_recording(member);
+	else
+		command(member, digit);
 }

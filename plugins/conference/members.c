@@ -33,7 +33,8 @@ static uint32_t present(const struct room *room)
 	uint32_t count = 0;
 
 	for (const struct member *member = room->members; member; member = member->next)
-		count += member->state == MEMBER_IN || member->state == MEMBER_COUNT || member->state == MEMBER_WAITING;
+		count += member->state == MEMBER_IN || member->state == MEMBER_COUNT || member->state == MEMBER_WAITING ||
+			 member->state == MEMBER_NAME;
 	return count;
 }
 
@@ -96,10 +97,15 @@ void member_go_on(struct member *member)
 		(void)room->conference->calls->music(member->leg, music_of(room));
 }
 
-static void beep(struct room *room)
+/* It comes, or has gone: a name, or a tone for the ears only. */
+static void announce(const struct member *member, bool comes)
 {
-	if (room->rules.announce && room_in(room) > 0)
-		(void)room->conference->rooms->tone(room->mix, "beep"); /* for the ears only */
+	const struct room *room = member->room;
+
+	if (room->rules.announce_names)
+		name_announce(member, comes);
+	else if (room->rules.announce && room_in(room) > 0)
+		(void)room->conference->rooms->tone(room->mix, "beep");
 }
 
 /* ---- a session --------------------------------------------------------------------------- */
@@ -144,6 +150,7 @@ static void session_end(struct room *room)
 	room->limit = (pbx_timer){ 0 };
 	room->locked = room->recording = false;
 	room->recorded = (pbx_leg){ 0 };
+	names_forget(room);
 }
 
 /* ---- in, and out again ------------------------------------------------------------------- */
@@ -157,7 +164,7 @@ static void come_in(struct member *member)
 	int err = room->session[0] ? PBX_OK : session_begin(room);
 
 	if (err == PBX_OK) {
-		beep(room);
+		announce(member, true);
 		err = conference->rooms->add(room->mix, member->leg, &part);
 	}
 	if (err != PBX_OK) {
@@ -179,7 +186,7 @@ static void come_in(struct member *member)
 }
 
 /* How many are there already, when the room wants it said. */
-static void enter(struct member *member)
+void member_named(struct member *member)
 {
 	struct room *room = member->room;
 	const struct pbx_say count[] = {
@@ -191,6 +198,15 @@ static void enter(struct member *member)
 	member->state = MEMBER_COUNT;
 	if (!room->rules.announce_count || room_in(room) == 0 || room->conference->calls->say(member->leg, count, 2) != PBX_OK)
 		come_in(member);
+}
+
+/* Says its name first, when the room wants to hear it. */
+static void enter(struct member *member)
+{
+	if (name_is_asked(member))
+		name_ask(member);
+	else
+		member_named(member);
 }
 
 static void admit_waiting(struct room *room)
@@ -266,6 +282,7 @@ static void member_free(struct member *member)
 	while (*at != member)
 		at = &(*at)->next;
 	*at = member->next;
+	name_leaves(member);
 	free(member);
 }
 
@@ -281,11 +298,11 @@ static void gone(struct member *member, const char *reason)
 	if (was_in)
 		tell_left(member);
 	room_record_goes_on(room, member->leg);
-	member_free(member);
 	if (was_in) {
-		beep(room);
+		announce(member, false);
 		settle_music(room);
 	}
+	member_free(member);
 	if (was_in && was_moderator && room->rules.end_when_moderator_leaves && !room_has_moderator(room))
 		room_end(room, "ended");
 	if (!room->members && room->session[0])
@@ -322,6 +339,8 @@ static void on_digit(void *self, pbx_leg leg, char digit, uint32_t duration_ms)
 	(void)duration_ms;
 	if (member && member->state == MEMBER_IN)
 		keys_typed(member, digit);
+	else if (member && member->state == MEMBER_NAME)
+		name_typed(member, digit);
 }
 
 static void on_media_done(void *self, pbx_leg leg)
@@ -334,6 +353,9 @@ static void on_media_done(void *self, pbx_leg leg)
 	switch (member->state) {
 	case MEMBER_LEAVING:
 		(void)conference->calls->hangup(leg, PBX_CAUSE_NORMAL);
+		break;
+	case MEMBER_NAME:
+		name_listen(member);
 		break;
 	case MEMBER_COUNT:
 		come_in(member);
@@ -536,11 +558,13 @@ static int take_member(struct room *room, const struct carried_member *carried)
 	member->talk_cdb = carried->talk_cdb;
 	member->hear_cdb = carried->hear_cdb;
 	member->joined_wall_us = carried->joined_wall_us;
+	member->asked_name = member->state != MEMBER_PIN && member->state != MEMBER_INVITED && member->state != MEMBER_WAITING;
+	member->spoken_name = carried->spoken_name ? strdup(carried->spoken_name) : NULL;
 	if (member->state == MEMBER_LEAVING)
 		(void)conference->calls->hangup(member->leg, PBX_CAUSE_NORMAL);
 	else if (member->state == MEMBER_PIN || member->state == MEMBER_INVITED)
 		begin(member); /* what it was being told has stopped */
-	else if (member->state == MEMBER_COUNT)
+	else if (member->state == MEMBER_COUNT || member->state == MEMBER_NAME)
 		come_in(member);
 	else if (member->state == MEMBER_WAITING)
 		member_go_on(member);
@@ -620,6 +644,7 @@ static void hand_over(struct room *room)
 			.talk_cdb = member->talk_cdb,
 			.hear_cdb = member->hear_cdb,
 			.joined_wall_us = member->joined_wall_us,
+			.spoken_name = member->spoken_name,
 		};
 	carried.members = members;
 	room->members = NULL; /* that they are lost to us is no news */
@@ -635,6 +660,7 @@ static void hand_over(struct room *room)
 			left = member->next;
 			if (member->joined_wall_us)
 				(void)conference->metrics->add(conference->host, METRIC_PARTICIPANTS, NULL, -1);
+			free(member->spoken_name);
 			free(member);
 		}
 	} else {

@@ -10,7 +10,7 @@
 
 static const char *state_name(enum member_state state)
 {
-	static const char *const names[] = { "entering_pin", "invited", "waiting", "joining", "in", "leaving" };
+	static const char *const names[] = { "entering_pin", "invited", "waiting", "saying_name", "joining", "in", "leaving" };
 
 	return names[state];
 }
@@ -60,6 +60,8 @@ static struct pbx_json *describe(const struct room *room)
 	(void)json->set_boolean(object, "moh_when_alone", rules->moh_when_alone);
 	(void)json->set_boolean(object, "announce", rules->announce);
 	(void)json->set_boolean(object, "announce_count", rules->announce_count);
+	(void)json->set_boolean(object, "announce_names", rules->announce_names);
+	(void)json->set_boolean(object, "dtmf_passthrough", rules->dtmf_passthrough);
 	(void)json->set_boolean(object, "record", rules->record);
 	(void)json->set_text(object, "language", rules->language);
 	(void)json->set_text(object, "music_class", rules->music_class);
@@ -179,6 +181,8 @@ static bool take_rules(struct conference *conference, pbx_request request, struc
 		{ "moh_when_alone", &rules->moh_when_alone },
 		{ "announce", &rules->announce },
 		{ "announce_count", &rules->announce_count },
+		{ "announce_names", &rules->announce_names },
+		{ "dtmf_passthrough", &rules->dtmf_passthrough },
 		{ "record", &rules->record },
 	};
 
@@ -521,6 +525,8 @@ static void on_play(void *self, pbx_request request)
 		FLAG_ARG("end_when_moderator_leaves", "Ends when the last moderator leaves"),                                              \
 		FLAG_ARG("start_muted", "Who comes in is muted"), FLAG_ARG("moh_when_alone", "Music for who is alone"),                    \
 		FLAG_ARG("announce", "A tone when somebody comes or goes"),                                                                \
+		FLAG_ARG("announce_names", "Who comes in says their name, which is heard instead of the tone"),                            \
+		FLAG_ARG("dtmf_passthrough", "Keys reach the others, and are ours only behind a *"),                                       \
 		FLAG_ARG("announce_count", "Who comes in hears how many are there"), FLAG_ARG("record", "Conferences are recorded"),       \
 		{ .name = "language", .type = PBX_TYPE_TEXT, .most = 15, .help = "Of what is said" },                                      \
 	{                                                                                                                                  \
@@ -571,7 +577,7 @@ static const struct pbx_field member_fields[] = {
 	{ "id", PBX_TYPE_TEXT, "Id of the participant" },
 	{ "extension", PBX_TYPE_TEXT, "Number" },
 	{ "name", PBX_TYPE_TEXT, "Name" },
-	{ "state", PBX_TYPE_TEXT, "entering_pin, invited, waiting, joining, in, leaving" },
+	{ "state", PBX_TYPE_TEXT, "entering_pin, invited, waiting, saying_name, joining, in, leaving" },
 	{ "moderator", PBX_TYPE_BOOL, "Is a moderator" },
 	{ "muted", PBX_TYPE_BOOL, "Is not heard" },
 	{ "deaf", PBX_TYPE_BOOL, "Hears nobody" },

@@ -74,6 +74,7 @@ struct rules rules_usual(const struct conference_settings *settings, const char 
 		.moh_when_alone = settings->moh_when_alone,
 		.announce_count = settings->announce_count,
 		.announce = settings->announce,
+		.announce_names = settings->announce_names,
 	};
 
 	COPY(rules.number, number);
@@ -121,6 +122,7 @@ static void room_free(struct room *room)
 	while (*at != room)
 		at = &(*at)->next;
 	*at = room->next;
+	names_forget(room);
 	free(room);
 }
 
@@ -142,7 +144,7 @@ uint32_t room_in(const struct room *room)
 bool room_has_moderator(const struct room *room)
 {
 	for (const struct member *member = room->members; member; member = member->next)
-		if (member->moderator && (member->state == MEMBER_IN || member->state == MEMBER_COUNT))
+		if (member->moderator && (member->state == MEMBER_IN || member->state == MEMBER_COUNT || member->state == MEMBER_NAME))
 			return true;
 	return false;
 }
@@ -156,6 +158,7 @@ void rooms_free(struct conference *conference)
 			struct member *member = room->members;
 
 			room->members = member->next;
+			name_leaves(member);
 			free(member);
 		}
 		room_free(room);
@@ -186,6 +189,8 @@ static struct rules rules_of_row(const struct conference_settings *settings, con
 	rules.moh_when_alone = row->moh_when_alone;
 	rules.announce_count = row->announce_count;
 	rules.announce = row->announce;
+	rules.announce_names = row->announce_names;
+	rules.dtmf_passthrough = row->dtmf_passthrough;
 	rules.record = row->record;
 	return rules;
 }
@@ -230,6 +235,8 @@ int rooms_take_settings(struct conference *conference, const struct conference_s
 #define FLAGS_COUNT 16
 #define FLAGS_ANNOUNCE 32
 #define FLAGS_RECORD 64
+#define FLAGS_NAMES 128
+#define FLAGS_PASSES 256
 
 static void open_pin(const struct conference *conference, const char *sealed, const char *number, char ret_pin[PIN_MOST + 1])
 {
@@ -257,6 +264,8 @@ static void load_row(struct conference *conference, const struct pbx_rows *rows,
 	rules.moh_when_alone = flags & FLAGS_MUSIC;
 	rules.announce_count = flags & FLAGS_COUNT;
 	rules.announce = flags & FLAGS_ANNOUNCE;
+	rules.announce_names = flags & FLAGS_NAMES;
+	rules.dtmf_passthrough = flags & FLAGS_PASSES;
 	rules.record = flags & FLAGS_RECORD;
 	if (!room_find(conference, rules.number)) /* the settings' own wins */
 		(void)room_new(conference, &rules, ROOM_STORED);
@@ -291,7 +300,8 @@ int room_store(struct room *room)
 	int64_t flags = (rules->wait_for_moderator ? FLAGS_WAIT : 0) | (rules->end_when_moderator_leaves ? FLAGS_END : 0) |
 			(rules->start_muted ? FLAGS_MUTED : 0) | (rules->moh_when_alone ? FLAGS_MUSIC : 0) |
 			(rules->announce_count ? FLAGS_COUNT : 0) | (rules->announce ? FLAGS_ANNOUNCE : 0) |
-			(rules->record ? FLAGS_RECORD : 0);
+			(rules->record ? FLAGS_RECORD : 0) | (rules->announce_names ? FLAGS_NAMES : 0) |
+			(rules->dtmf_passthrough ? FLAGS_PASSES : 0);
 	const struct pbx_value params[] = {
 		pbx_v_text(rules->number),
 		pbx_v_text(rules->name),

@@ -246,7 +246,123 @@ START_TEST(a_conference_ends_after_its_time)
 }
 END_TEST
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static uint32_t joined(struct fake_pbx *pbx)
+{
+	return fake_event_count(pbx, "conference.participant_joined");
+}
+
+static uint32_t files_of_names(struct fake_pbx *pbx)
+{
+	char command[600];
+	unsigned count = 0;
+
+	(void)snprintf(command, sizeof command, "find %s -path '*/names/*' -type f | wc -l", fake_dir(pbx));
+	FILE *out = popen(command, "r");
+
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_eq(fscanf(out, "%u", &count), 1);
+	(void)pclose(out);
+	return count;
+}
+
+/* A file of ours, named like its member. */
+static bool hears_a_name(struct fake_pbx *pbx, pbx_leg leg)
+{
+	const char *hears = fake_hearing(pbx, leg);
+
+	return strncmp(hears, "prompt:", 7) == 0 && strspn(hears + 7, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == 26;
+}
+
+START_TEST(names_are_said_on_entry_and_heard_by_the_room)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("conference:\n  announce_names: true\n  moh_when_alone: false\n");
+	pbx_leg a = fake_dial(pbx, "1001", "2000"), b, c;
+
+	ck_assert(fake_hears(pbx, a, "prompt:conference_name"));
+	types(pbx, a, "5#"); /* no name */
+	ck_assert_uint_eq(joined(pbx), 1);
+	b = fake_dial(pbx, "1002", "2000");
+	fake_finish_prompt(pbx, b);
+	fake_pass_ms(pbx, 800);
+	ck_assert_uint_eq(joined(pbx), 1); /* it speaks */
+	types(pbx, b, "#");
+	ck_assert_uint_eq(joined(pbx), 2);
+	ck_assert(hears_a_name(pbx, a));
+	ck_assert_uint_eq(files_of_names(pbx), 1);
+	fake_finish_in_room(pbx, a);
+	c = fake_dial(pbx, "1003", "2000");
+	types(pbx, c, "#");
+	ck_assert_ptr_nonnull(strstr(fake_hearing(pbx, a), "3 conference_has_joined")); /* by number */
+	fake_finish_in_room(pbx, a);
+	fake_hangup(pbx, b);
+	ck_assert(hears_a_name(pbx, a));
+	fake_hangup(pbx, c);
+	fake_hangup(pbx, a);
+	ck_assert_uint_eq(files_of_names(pbx), 0);
+}
+END_TEST
+
+START_TEST(who_goes_while_saying_a_name_leaves_nothing_behind)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("conference:\n  announce_names: true\n");
+	pbx_leg a = fake_dial(pbx, "1001", "2000");
+
+	fake_finish_prompt(pbx, a);
+	fake_pass_ms(pbx, 500);
+	fake_hangup(pbx, a);
+	ck_assert_uint_eq(joined(pbx), 0);
+	ck_assert_uint_eq(files_of_names(pbx), 0);
+}
+END_TEST
+
+START_TEST(an_upgrade_keeps_the_names)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("conference:\n  announce_names: true\n  moh_when_alone: false\n");
+	pbx_leg a = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000"), c;
+
+	types(pbx, a, "#");
+	fake_finish_prompt(pbx, b);
+	fake_pass_ms(pbx, 800);
+	types(pbx, b, "#");
+	c = fake_dial(pbx, "1003", "2000"); /* is asked as the old one goes */
+	(void)fake_command(pbx, "plugin reload conference");
+	fake_settle(pbx);
+	ck_assert_uint_eq(joined(pbx), 3);
+	fake_finish_in_room(pbx, a);
+	fake_hangup(pbx, b);
+	ck_assert(hears_a_name(pbx, a));
+	fake_hangup(pbx, c);
+	fake_hangup(pbx, a);
+	ck_assert_uint_eq(files_of_names(pbx), 0);
+}
+END_TEST
+
 /* ---- keys ------------------------------------------------------------------------------------ */
+
+START_TEST(keys_reach_the_others_where_the_room_wants_that)
+{
+	AUTO(fake_pbx)
+	struct fake_pbx *pbx = house("conference:\n  rooms: [{number: \"2000\", announce: false, dtmf_passthrough: true}, {number: "
+				     "\"2001\", announce: false}]\n");
+	pbx_leg a = fake_dial(pbx, "1001", "2000"), b = fake_dial(pbx, "1002", "2000"), c = fake_dial(pbx, "1003", "2001");
+
+	types(pbx, b, "18#");
+	ck_assert_str_eq(fake_digits_heard(pbx, a), "18#");
+	ck_assert_str_eq(fake_digits_heard(pbx, b), "");
+	ck_assert_str_eq(fake_digits_heard(pbx, c), "");
+	ck_assert(!fake_hears(pbx, b, "prompt:muted"));
+	types(pbx, b, "*1"); /* that is for us */
+	ck_assert(fake_hears(pbx, b, "prompt:muted"));
+	types(pbx, b, "**");
+	ck_assert(fake_hears(pbx, b, "prompt:conference_menu"));
+	types(pbx, b, "*");
+	fake_pass_ms(pbx, 4000); /* thought better of it */
+	types(pbx, b, "2");
+	ck_assert_str_eq(fake_digits_heard(pbx, a), "18#2");
+}
+END_TEST
 
 START_TEST(keys_mute_and_turn_volumes)
 {
@@ -329,16 +445,26 @@ START_TEST(a_moderator_records_the_room_and_everybody_is_told)
 	types(pbx, boss, "*5");
 	ck_assert(fake_hears(pbx, b, "prompt:conference_recorded"));
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "recording.started"), "to"), "2000");
+	ck_assert_uint_eq(fake_recorded(boss), PBX_RECORDING_ON);
+	ck_assert_uint_eq(fake_recorded(b), PBX_RECORDING_ON);
+	pbx_leg late = fake_dial(pbx, "1003", "2000");
+	types(pbx, late, "#");
+	ck_assert_uint_eq(fake_recorded(late), PBX_RECORDING_ON);
+	(void)fake_http(pbx, "POST", "/conferences/2000/participants/1003/kick", NULL);
+	ck_assert_uint_eq(fake_recorded(late), PBX_RECORDING_OFF); /* it is in no more, and hears why */
+	fake_finish_prompt(pbx, late);
 	group = strdup(fake_json(pbx, fake_event(pbx, "recording.started"), "group_id"));
 	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", "/conferences/2000", NULL), "recording"), "true");
 
 	fake_hangup(pbx, boss); /* it was recorded by its line */
 	ck_assert_uint_eq(fake_event_count(pbx, "recording.started"), 2);
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "recording.started"), "group_id"), group);
+	ck_assert_uint_eq(fake_recorded(b), PBX_RECORDING_ON); /* by its own line now */
 	free((char *)group);
 	(void)fake_http(pbx, "POST", "/conferences/2000/record", "{\"on\": false}");
 	ck_assert_uint_eq(fake_status(pbx), 200);
 	ck_assert(fake_hears(pbx, b, "prompt:conference_not_recorded"));
+	ck_assert_uint_eq(fake_recorded(b), PBX_RECORDING_OFF);
 	fake_hangup(pbx, b);
 	(void)fake_http(pbx, "POST", "/conferences/2000/record", "{\"on\": true}");
 	ck_assert_uint_eq(fake_status(pbx), 409);
@@ -588,9 +714,10 @@ CHECK_MAIN("conference", whoever_dials_a_number_talks_with_everybody_who_did, wh
 	   only_rooms_of_the_settings_where_none_are_made, a_pin_is_asked_for_and_three_wrong_ones_are_enough,
 	   who_thinks_too_long_has_typed_what_is_there, a_full_room_says_so_and_lets_moderators_in,
 	   everybody_waits_for_the_moderator_and_goes_with_them, a_conference_ends_after_its_time, keys_mute_and_turn_volumes,
-	   moderators_lock_eject_and_mute_everybody, rest_makes_changes_and_removes_rooms_and_they_survive_a_restart,
-	   rest_mutes_kicks_locks_and_plays, a_user_sees_its_own_conferences_and_runs_those_it_moderates,
-	   who_is_invited_comes_in_by_pressing_one, a_call_is_transferred_into_a_room_and_a_member_into_another_place,
-	   an_attended_transfer_puts_its_partner_into_the_room, a_conference_goes_on_while_the_plugin_is_replaced,
-	   who_watches_a_room_sees_who_comes_is_muted_and_goes, a_moderator_records_the_room_and_everybody_is_told,
-	   nothing_is_recorded_where_nobody_keeps_it)
+	   keys_reach_the_others_where_the_room_wants_that, names_are_said_on_entry_and_heard_by_the_room,
+	   who_goes_while_saying_a_name_leaves_nothing_behind, an_upgrade_keeps_the_names, moderators_lock_eject_and_mute_everybody,
+	   rest_makes_changes_and_removes_rooms_and_they_survive_a_restart, rest_mutes_kicks_locks_and_plays,
+	   a_user_sees_its_own_conferences_and_runs_those_it_moderates, who_is_invited_comes_in_by_pressing_one,
+	   a_call_is_transferred_into_a_room_and_a_member_into_another_place, an_attended_transfer_puts_its_partner_into_the_room,
+	   a_conference_goes_on_while_the_plugin_is_replaced, who_watches_a_room_sees_who_comes_is_muted_and_goes,
+	   a_moderator_records_the_room_and_everybody_is_told, nothing_is_recorded_where_nobody_keeps_it)

@@ -187,6 +187,7 @@ static int fax_load(void *self)
 	plugin->bus = pbx_bus(host);
 	plugin->timers = pbx_timers(host);
 	plugin->metrics = pbx_metrics(host);
+	plugin->programs = pbx_programs(host);
 	plugin->folder = host->data_dir(host);
 	(void)TIFFSetErrorHandler(NULL); /* what a file has wrong is said in our words */
 	(void)TIFFSetWarningHandler(NULL);
@@ -240,8 +241,8 @@ PBX_PLUGIN(fax)
 	.name = "fax",
 	.version = "1.0.0",
 	.summary = "Numbers that receive faxes, and faxes that are sent",
-	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.fax/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1", "pbx.timers/1",
-			   "pbx.metrics/1"),
+	.needs = PBX_NEEDS("pbx.calls/1", "pbx.route/1", "pbx.fax/1", "pbx.store/1", "pbx.requests/1", "pbx.json/1", "pbx.bus/1",
+			   "pbx.timers/1", "pbx.metrics/1", "pbx.programs/1"),
 	.instance_size = sizeof(struct plugin),
 	PBX_SETTINGS(struct fax_settings, settings),
 	.migrations = PBX_TABLE(migrations),

@@ -8,6 +8,7 @@
 #include <pbx/calls.h>
 #include <pbx/fax.h>
 #include <pbx/metrics.h>
+#include <pbx/programs.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/store.h>
@@ -66,6 +67,7 @@ struct plugin {
 	const struct pbx_bus *bus;
 	const struct pbx_timers *timers;
 	const struct pbx_metrics *metrics;
+	const struct pbx_programs *programs;
 	const char *folder;
 	struct job *jobs;
 	struct claimed *claimed;
@@ -121,14 +123,20 @@ void row_tell(struct job *job, const char *type, const struct pbx_fax_result *re
 /* Pages have gone over while it lasts: its row and fax.page. */
 void row_page(struct job *job, uint32_t pages);
 
-/* ---- pages.c, convert.c: [any] ---- */
+/* ---- pages.c: [any] ---- */
 
 /* Whether a file may be faxed: black and white, 1 to 500 pages of a width that fax has. PBX_OK, PBX_EINVAL with a sentence. */
 int pages_check(const char *path, char ret_reason[REASON_SIZE]);
-/* Fax pages of a PDF. PBX_OK, PBX_EINVAL with a sentence, PBX_ENOTSUP with one (nobody here can). [work] */
-int convert_pdf(const char *pdf, const char *tiff, char ret_reason[REASON_SIZE]);
 /* The same pages as a PDF, for a TIFF in T.6 as it was received; owned. PBX_OK, PBX_ENOTSUP (another compression), PBX_EIO, PBX_ENOMEM. */
 int pages_to_pdf(const char *path, char **ret_pdf, size_t *ret_size);
+
+/* ---- convert.c ---- */
+
+/* Fax pages of a PDF: done follows, and asks convert_judge. PBX_OK, PBX_ENOSPC (many are being drawn), PBX_ENOMEM. */
+int convert_pdf(struct plugin *plugin, const char *pdf, const char *tiff,
+		void (*done)(void *self, pbx_program program, const struct pbx_program_result *result), void *self);
+/* What came of it. PBX_OK, PBX_EINVAL with a sentence, PBX_ENOTSUP with one (nobody here can). */
+int convert_judge(const struct pbx_program_result *result, const char *tiff, char ret_reason[REASON_SIZE]);
 
 /* ---- requests.c ---- */
 

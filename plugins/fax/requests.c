@@ -17,7 +17,7 @@ struct asked {
 	size_t size;
 	struct job *job;
 	char source[PATH_SIZE]; /* of who sends by pbxctl; "": the body */
-	bool as_pdf;
+	bool is_pdf, as_pdf;    /* what is sent; what is wanted */
 	int err;
 };
 
@@ -217,41 +217,62 @@ static int write_whole(const char *path, const char *data, size_t size)
 	return good ? PBX_OK : errno == ENOSPC ? PBX_ENOSPC : PBX_EIO;
 }
 
-static bool is_pdf(const struct asked *asked)
+static void name_pdf(const struct asked *asked, char ret_path[PATH_SIZE + 4])
 {
-	return asked->size > 5 && memcmp(asked->data, "%PDF-", 5) == 0;
+	(void)snprintf(ret_path, PATH_SIZE + 4, "%s.pdf", asked->path);
 }
 
-static int keep_pdf(struct asked *asked)
-{
-	char pdf[PATH_SIZE + 4];
-
-	(void)snprintf(pdf, sizeof pdf, "%s.pdf", asked->path);
-	int err = write_whole(pdf, asked->data, asked->size);
-
-	if (err == PBX_OK)
-		err = convert_pdf(pdf, asked->path, asked->reason);
-	(void)unlink(pdf); /* or it has never been there */
-	return err;
-}
-
+/* Whatever was asked to be sent is a file from here on: pages, or a PDF that is to be drawn. */
 static void keep_file(void *job) /* [work] */
 {
 	struct asked *asked = job;
+	char pdf[PATH_SIZE + 4];
 
 	asked->err = asked->source[0] ? read_whole(asked->source, &asked->data, &asked->size) : PBX_OK;
 	if (asked->err != PBX_OK) {
 		(void)snprintf(asked->reason, sizeof asked->reason, "there is no such file, or pbxd may not read it");
 		return;
 	}
-	asked->err = is_pdf(asked) ? keep_pdf(asked) : write_whole(asked->path, asked->data, asked->size);
+	asked->is_pdf = asked->size > 5 && memcmp(asked->data, "%PDF-", 5) == 0;
+	name_pdf(asked, pdf);
+	const char *path = asked->is_pdf ? pdf : asked->path;
+
+	asked->err = write_whole(path, asked->data, asked->size);
+	if (asked->err == PBX_OK && !asked->is_pdf)
+		asked->err = pages_check(path, asked->reason);
+	if (asked->err != PBX_OK)
+		(void)unlink(path);
+}
+
+static void keep_drawn(void *job) /* [work] */
+{
+	struct asked *asked = job;
+	char pdf[PATH_SIZE + 4];
+
+	name_pdf(asked, pdf);
+	(void)unlink(pdf);
 	if (asked->err == PBX_OK)
 		asked->err = pages_check(asked->path, asked->reason);
 	if (asked->err != PBX_OK)
-		(void)unlink(asked->path);
+		(void)unlink(asked->path); /* or it has never been there */
 }
 
-static void on_kept(void *self, void *job, int status)
+static void refuse_pages(const struct asked *asked)
+{
+	const struct pbx_requests *requests = asked->plugin->requests;
+
+	if (asked->err == PBX_ENOTSUP)
+		(void)requests->fail(asked->request, 503, "no_ghostscript", NULL, "%s", asked->reason);
+	else if (asked->err == PBX_EBUSY)
+		(void)requests->fail(asked->request, 503, "busy", NULL, "many documents are being drawn: send it again in a minute");
+	else if (asked->reason[0])
+		(void)requests->fail(asked->request, 422, "bad_pages", NULL, "%s", asked->reason);
+	else
+		(void)requests->fail(asked->request, 503, "disk", NULL, "the file cannot be kept: is the disk full?");
+}
+
+/* The pages are there, or not. */
+static void on_pages(void *self, void *job, int status)
 {
 	struct plugin *plugin = self;
 	struct asked *asked = job;
@@ -260,12 +281,8 @@ static void on_kept(void *self, void *job, int status)
 	if (asked->err == PBX_OK && status == PBX_OK)
 		asked->err = send_claim(sent);
 	if (status != PBX_OK || asked->err != PBX_OK) {
-		if (status == PBX_OK && asked->err == PBX_ENOTSUP)
-			(void)plugin->requests->fail(asked->request, 503, "no_ghostscript", NULL, "%s", asked->reason);
-		else if (status == PBX_OK && asked->reason[0])
-			(void)plugin->requests->fail(asked->request, 422, "bad_pages", NULL, "%s", asked->reason);
-		else if (status == PBX_OK)
-			(void)plugin->requests->fail(asked->request, 503, "disk", NULL, "the file cannot be kept: is the disk full?");
+		if (status == PBX_OK)
+			refuse_pages(asked);
 		job_finish(sent);
 		asked_free(asked);
 		return;
@@ -278,6 +295,43 @@ static void on_kept(void *self, void *job, int status)
 	(void)plugin->requests->created(asked->request, location, answer);
 	asked_free(asked);
 	send_begin(sent);
+}
+
+static void take_drawn(struct asked *asked)
+{
+	struct plugin *plugin = asked->plugin;
+
+	if (plugin->host->work(plugin->host, keep_drawn, on_pages, asked) == PBX_OK)
+		return;
+	asked->err = PBX_ENOMEM;
+	keep_drawn(asked); /* deletes the files */
+	on_pages(plugin, asked, PBX_OK);
+}
+
+static void on_drawn(void *self, pbx_program program, const struct pbx_program_result *result)
+{
+	struct asked *asked = self;
+
+	(void)program;
+	asked->err = convert_judge(result, asked->path, asked->reason);
+	take_drawn(asked);
+}
+
+static void on_kept(void *self, void *job, int status)
+{
+	struct asked *asked = job;
+	char pdf[PATH_SIZE + 4];
+
+	if (!asked->is_pdf || asked->err != PBX_OK) {
+		on_pages(self, job, status);
+		return;
+	}
+	name_pdf(asked, pdf);
+	int err = status == PBX_OK ? convert_pdf(self, pdf, asked->path, on_drawn, asked) : status;
+	if (err == PBX_OK)
+		return;
+	asked->err = err == PBX_ENOSPC ? PBX_EBUSY : err;
+	take_drawn(asked);
 }
 
 static void send_pages(struct plugin *plugin, pbx_request request, const char *data, size_t size, const char *source)

@@ -2,6 +2,7 @@
 #include "../../tests/check_main.h"
 #include "fake.h"
 #include "fax.h"
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
@@ -112,6 +113,27 @@ START_TEST(a_fax_is_sent)
 	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "fax.sent"), "fax_id"), id);
 	ck_assert_uint_eq(fake_cause(pbx, called), PBX_CAUSE_NORMAL);
 	ck_assert_str_eq(listed(pbx, "0.state"), "sent");
+}
+END_TEST
+
+/* Ghostscript reads it, not we. */
+START_TEST(a_pdf_that_cannot_be_read_is_refused_and_nothing_is_left_of_it)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house();
+	char path[512], line[640];
+	glob_t left;
+
+	(void)snprintf(path, sizeof path, "%s/broken.pdf", fake_dir(pbx));
+	FILE *file = fopen(path, "we");
+	ck_assert(file && fputs("%PDF-1.4 and nothing", file) >= 0 && fclose(file) == 0);
+	(void)snprintf(line, sizeof line, "fax send 1002 %s 7100", path);
+	const char *answer = fake_command(pbx, line);
+
+	ck_assert_uint_eq(fake_status(pbx), 422);
+	ck_assert_ptr_nonnull(strstr(answer, "it is a PDF that cannot be read"));
+	(void)snprintf(path, sizeof path, "%s/plugins/fax/*", fake_dir(pbx));
+	ck_assert_int_eq(glob(path, GLOB_ERR, NULL, &left), GLOB_NOMATCH); /* and not GLOB_ABORTED: the folder is there */
+	ck_assert_str_eq(fake_http(pbx, "GET", "/faxes", NULL), "[]");
 }
 END_TEST
 
@@ -235,6 +257,6 @@ START_TEST(a_pdf_has_the_pages_as_they_came)
 END_TEST
 
 CHECK_MAIN("fax", an_inbox_keeps_what_comes, pages_that_came_are_kept_when_the_rest_did_not, who_hangs_up_at_once_has_sent_nothing,
-	   a_fax_is_sent, a_busy_line_is_tried_again_and_then_given_up, what_waits_survives_a_restart,
-	   an_upgrade_leaves_what_is_under_way_to_the_old_version, deleting_gives_up_what_waits, users_see_their_own,
-	   what_is_no_fax_page_is_refused_with_a_remedy, a_pdf_has_the_pages_as_they_came)
+	   a_fax_is_sent, a_pdf_that_cannot_be_read_is_refused_and_nothing_is_left_of_it, a_busy_line_is_tried_again_and_then_given_up,
+	   what_waits_survives_a_restart, an_upgrade_leaves_what_is_under_way_to_the_old_version, deleting_gives_up_what_waits,
+	   users_see_their_own, what_is_no_fax_page_is_refused_with_a_remedy, a_pdf_has_the_pages_as_they_came)

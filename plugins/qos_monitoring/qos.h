@@ -37,7 +37,7 @@ struct qos_point {
 struct qos_way {
 	struct pbx_leg_way last; /* the newest look, its texts kept below */
 	bool has_last;
-	char codec[20], remote[64], srtp[32];
+	char codec[20], remote[64], srtp[32], transport[8];
 	struct qos_point *points; /* owned; NULL: none yet */
 	uint32_t point_count, point_room, every, skipped;
 	double jitter_sum, jitter_most, trip_sum, trip_most;
@@ -87,7 +87,7 @@ struct qos {
 /* Of a way as a whole, as it is written and told. A figure below 0 is not known. */
 struct qos_record {
 	char id[64]; /* LEG/from, LEG/to, LEG/phone */
-	const char *direction, *codec, *remote, *srtp, *model, *source;
+	const char *direction, *codec, *remote, *srtp, *model, *source, *transport;
 	int64_t started_us, ended_us; /* 0: goes on */
 	int64_t packets_sent, packets_received, lost, out_of_order, discarded, duplicates;
 	double loss_percent, jitter_avg_ms, jitter_max_ms, latency_avg_ms, latency_max_ms, mos_lq, mos_cq, r, burst_density, gap_density,

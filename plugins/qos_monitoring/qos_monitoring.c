@@ -42,6 +42,7 @@ static const struct pbx_migration migrations[] = {
 	  "CREATE INDEX qos_alerts_call ON qos_alerts (call_id);"
 	  "CREATE INDEX qos_alerts_raised ON qos_alerts (raised_at);"
 	  "CREATE TABLE qos_thresholds (name TEXT PRIMARY KEY, value DOUBLE PRECISION NOT NULL)" },
+	{ 2, "by UDP or TCP", "ALTER TABLE qos_metrics ADD COLUMN transport TEXT" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -79,9 +80,9 @@ static const struct pbx_metric metrics[] = {
 		{ "quality_rating", PBX_TYPE_TEXT, "excellent, good, fair, poor, bad" },                                                   \
 		{ "model", PBX_TYPE_TEXT, "G.107, G.107.1, G.107.2, or phone" }, { "codec", PBX_TYPE_TEXT, "The codec" },                  \
 		{ "extension", PBX_TYPE_TEXT, "Whose leg, or null" }, { "trunk", PBX_TYPE_TEXT, "Or which system's" },                     \
-		{ "remote_ip", PBX_TYPE_TEXT, "Its address" },                                                                             \
+		{ "remote_ip", PBX_TYPE_TEXT, "Its address" }, { "srtp", PBX_TYPE_TEXT, "Crypto suite, or null" },                         \
 	{                                                                                                                                  \
-		"srtp", PBX_TYPE_TEXT, "Crypto suite, or null"                                                                             \
+		"transport", PBX_TYPE_TEXT, "udp, or tcp: a browser's connection, where what is lost on the way is late instead"           \
 	}
 static const struct pbx_field record_fields[] = { RECORD_FIELDS };
 static const struct pbx_field alert_fields[] = {
@@ -266,7 +267,7 @@ static const struct pbx_command commands[] = {
 	{ .words = "qos live",
 	  .handle = qos_on_metrics,
 	  .help = "Quality of calls that last",
-	  .columns = "call_id,extension,trunk,direction,codec,packet_loss_percentage,jitter_avg_ms,rtt_ms,mos_score,mos_now" },
+	  .columns = "call_id,extension,trunk,direction,transport,codec,packet_loss_percentage,jitter_avg_ms,rtt_ms,mos_score,mos_now" },
 	{ .words = "qos history",
 	  .handle = qos_on_history,
 	  .help = "Legs that have ended, newest first",

@@ -19,7 +19,7 @@
 	"direction, source, start_time, end_time, duration_seconds, packets_sent, packets_received, packets_lost, packets_out_of_order,"   \
 	" packets_discarded, packets_duplicate, packet_loss_percentage, jitter_avg_ms, jitter_max_ms, latency_avg_ms, latency_max_ms,"     \
 	" rtt_ms, mos_lq AS mos_score, mos_cq, r_factor, burst_density, gap_density, quality_rating, model, codec, extension, trunk,"      \
-	" remote_ip, srtp"
+	" remote_ip, srtp, transport"
 
 struct asked {
 	struct qos *qos;
@@ -264,7 +264,8 @@ void qos_on_call(void *self, pbx_request request)
 
 	if (!asked)
 		return;
-	(void)snprintf(asked->call_id, sizeof asked->call_id, "%s", qos->requests->text(request, "id"));
+	const char *id = qos->requests->text(request, "id");
+	(void)snprintf(asked->call_id, sizeof asked->call_id, "%.*s", (int)strcspn(id, "-"), id); /* of a leg or record: CALL-n */
 	add_condition(asked, "call_id = $", pbx_v_text(asked->call_id));
 	add_own(asked, "extension = $");
 	add_text(asked, " ORDER BY id");

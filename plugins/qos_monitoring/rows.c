@@ -86,6 +86,7 @@ void qos_write(struct qos *qos, const struct qos_record *record, const struct qo
 		pbx_v_text(record->source),
 		pbx_v_text(text_or_null(record->srtp)),
 		pbx_v_text(record->series ? record->series : "[]"),
+		pbx_v_text(text_or_null(record->transport)),
 	};
 	int err = qos->store->record(
 		qos->host,
@@ -95,17 +96,17 @@ void qos_write(struct qos *qos, const struct qos_record *record, const struct qo
 		"latency_max_ms, mos_lq,"
 		" quality_rating, mos_cq, r_factor, packets_discarded, packets_duplicate, burst_density, gap_density, rtt_ms, model, "
 		"codec, extension,"
-		" trunk, remote_ip, subnet, hour, counts, source, srtp, series)"
+		" trunk, remote_ip, subnet, hour, counts, source, srtp, series, transport)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "
 		"$25, $26, $27,"
-		" $28, $29, $30, $31, $32, $33, $34, $35, $36)"
+		" $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)"
 		" ON CONFLICT (id) DO UPDATE SET end_time = $6, duration_seconds = $7, packets_sent = $8, packets_received = $9, "
 		"packets_lost = $10,"
 		" packets_out_of_order = $11, packet_loss_percentage = $12, jitter_avg_ms = $13, jitter_max_ms = $14, latency_avg_ms = $15,"
 		" latency_max_ms = $16, mos_lq = $17, quality_rating = $18, mos_cq = $19, r_factor = $20, packets_discarded = $21,"
 		" packets_duplicate = $22, burst_density = $23, gap_density = $24, rtt_ms = $25, model = $26, codec = $27, remote_ip = "
 		"$30, subnet = $31,"
-		" counts = $33, srtp = $35, series = $36",
+		" counts = $33, srtp = $35, series = $36, transport = $37",
 		params, sizeof params / sizeof params[0], NULL, NULL);
 
 	if (err != PBX_OK)
@@ -171,6 +172,7 @@ static void tell_record(const struct telling *telling, const struct qos_record *
 	tell_text(telling, "codec", record->codec);
 	tell_text(telling, "remote", record->remote);
 	tell_text(telling, "srtp", record->srtp);
+	tell_text(telling, "transport", record->transport);
 }
 
 struct pbx_json *qos_record_json(const struct qos *qos, const struct qos_record *record, const struct qos_gone *of)

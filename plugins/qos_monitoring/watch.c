@@ -169,10 +169,12 @@ static void sample_way(struct qos *qos, struct qos_leg *leg, uint32_t at)
 	KEEP(way->codec, now.codec);
 	KEEP(way->remote, now.remote);
 	KEEP(way->srtp, now.srtp);
+	KEEP(way->transport, now.transport);
 	way->last = now;
 	way->last.codec = way->codec;
 	way->last.remote = way->remote;
 	way->last.srtp = way->srtp;
+	way->last.transport = way->transport;
 	way->last.local = "";
 	way->has_last = true;
 }
@@ -265,6 +267,7 @@ void qos_record_of(const struct qos *qos, const struct qos_leg *leg, uint32_t at
 					   .codec = way->codec,
 					   .remote = way->remote,
 					   .srtp = way->srtp,
+					   .transport = way->transport,
 					   .model = is_judged ? score.model : "",
 					   .source = is_from ? "rtp" : "rtcp",
 					   .started_us = leg->started_us,

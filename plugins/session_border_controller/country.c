@@ -94,7 +94,8 @@ static void read_database(void *data)
 		(void)snprintf(job->error, sizeof job->error, "%s", strerror(errno));
 		memset(job->identity, 0, sizeof job->identity); /* what comes back is news */
 	} else if (!S_ISREG(stat.st_mode) || stat.st_size > MOST_BYTES) {
-		(void)snprintf(job->error, sizeof job->error, S_ISREG(stat.st_mode) ? "it is larger than %ld MiB" : "it is no file", MOST_BYTES >> 20);
+		(void)snprintf(job->error, sizeof job->error, S_ISREG(stat.st_mode) ? "it is larger than %ld MiB" : "it is no file",
+			       MOST_BYTES >> 20);
 	} else {
 		const uint64_t identity[4] = { stat.st_dev, stat.st_ino, (uint64_t)stat.st_size,
 					       (uint64_t)stat.st_mtim.tv_sec * 1000000000u + (uint64_t)stat.st_mtim.tv_nsec };
@@ -197,7 +198,8 @@ static bool read_code(MMDB_entry_s *entry, const char *const *path, char ret_cou
 {
 	MMDB_entry_data_s value;
 
-	if (MMDB_aget_value(entry, &value, path) != MMDB_SUCCESS || !value.has_data || value.type != MMDB_DATA_TYPE_UTF8_STRING || value.data_size != 2)
+	if (MMDB_aget_value(entry, &value, path) != MMDB_SUCCESS || !value.has_data || value.type != MMDB_DATA_TYPE_UTF8_STRING ||
+	    value.data_size != 2)
 		return false;
 	memcpy(ret_country, value.utf8_string, 2);
 	ret_country[2] = '\0';
@@ -207,7 +209,9 @@ static bool read_code(MMDB_entry_s *entry, const char *const *path, char ret_cou
 void country_of(const struct sbc *sbc, const uint8_t address[16], char ret_country[COUNTRY_TEXT])
 {
 	/* MaxMind's and DB-IP's; where the provider has registered it, when nobody knows where it is; and IPinfo's. */
-	static const char *const paths[][3] = { { "country", "iso_code", NULL }, { "registered_country", "iso_code", NULL }, { "country", NULL }, { "country_code", NULL } };
+	static const char *const paths[][3] = {
+		{ "country", "iso_code", NULL }, { "registered_country", "iso_code", NULL }, { "country", NULL }, { "country_code", NULL }
+	};
 	struct sockaddr_in ipv4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 ipv6 = { .sin6_family = AF_INET6 };
 	int err;
@@ -282,15 +286,19 @@ static int check_codes(const struct pbx_list *countries, const char *option, str
 
 int country_check(const struct sbc_settings *settings, struct pbx_diag *diag)
 {
-	const char *named = settings->countries_allowed.count ? "countries_allowed" : settings->countries_denied.count ? "countries_denied" : NULL;
+	const char *named = settings->countries_allowed.count  ? "countries_allowed"
+			    : settings->countries_denied.count ? "countries_denied"
+							       : NULL;
 
 	if (settings->country_database[0] && settings->country_database[0] != '/') {
-		pbx_diag_set(diag, "country_database", "%.200s is no absolute path; write /var/lib/GeoIP/GeoLite2-Country.mmdb", settings->country_database);
+		pbx_diag_set(diag, "country_database", "%.200s is no absolute path; write /var/lib/GeoIP/GeoLite2-Country.mmdb",
+			     settings->country_database);
 		return PBX_EINVAL;
 	}
 	if (named && !settings->country_database[0]) {
-		pbx_diag_set(diag, named, "who is in a country is told by a database: set country_database first, to a file such as "
-					  "/var/lib/GeoIP/GeoLite2-Country.mmdb");
+		pbx_diag_set(diag, named,
+			     "who is in a country is told by a database: set country_database first, to a file such as "
+			     "/var/lib/GeoIP/GeoLite2-Country.mmdb");
 		return PBX_EINVAL;
 	}
 	int err = check_codes(&settings->countries_allowed, "countries_allowed", diag);

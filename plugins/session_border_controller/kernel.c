@@ -171,9 +171,9 @@ static void on_io(void *self, pbx_io_watch watch, uint32_t what)
 
 static const char *reason_of(int error)
 {
-	return error == ENOENT || error == ECONNREFUSED ? "pbx-bans is not there: install warden-pbx-nftables, or start pbx-bans.socket" :
-	       error == EACCES                          ? "the socket is not for this user: its group has to be pbx" :
-							  strerror(error);
+	return error == ENOENT || error == ECONNREFUSED ? "pbx-bans is not there: install warden-pbx-nftables, or start pbx-bans.socket"
+	       : error == EACCES                        ? "the socket is not for this user: its group has to be pbx"
+							: strerror(error);
 }
 
 static void reach(struct sbc *sbc)

@@ -95,7 +95,7 @@ static void setup(void)
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
 	ck_assert_int_eq(core_log_init(), PBX_OK);
 	ck_assert_int_eq(core_requests_init(), PBX_OK);
-	ck_assert_int_eq(core_requests_declare(core_self(), &no_routes, &table), PBX_OK);
+	ck_assert_int_eq(core_requests_declare(core_self(), &no_routes, &table, NULL), PBX_OK);
 	(void)snprintf(path, sizeof path, "/tmp/test-control-%d.sock", (int)getpid());
 	ck_assert_msg(core_control_start(path, &diag) == PBX_OK, "%s", diag.text);
 }

@@ -17,6 +17,12 @@ FIRST_USER = 10000
 LINGER_S = 34  # the SIP stack keeps what it has answered for 32 s (RFC 3261 17.2: 64 * T1)
 
 
+def cpu_s(pid):
+    """What a process has used until now, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
 class Pbx:
     """The daemon with the settings of a benchmark: one trusted address, accounts from CSV."""
 
@@ -70,8 +76,7 @@ class Pbx:
                         f"https://127.0.0.1:{self.api_port}/api/v1/extensions:import"], check=True)
 
     def cpu_s(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICK
+        return cpu_s(self.process.pid)
 
     def rss_kib(self):
         return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())[1])
@@ -185,6 +190,20 @@ def registrations(pbx, directory, users, rate):
 
 def calls(pbx, directory, rate, seconds, hold_ms=500):
     return Load(pbx, directory, "uac", rate, seconds, "-p", 6051, "-s", 1000, "-d", hold_ms, "-key", "user", "bench")
+
+
+def floor_cpu_ms(build, directory, rate, seconds, port=5079):
+    """What the same calls cost a server that only answers them (sip_floor.c): how cheap this machine is at the moment."""
+    floor, total = subprocess.Popen([str(build / "tests/bench/sip_floor"), str(port)]), int(rate * seconds)
+    try:
+        while not listens(port):
+            assert floor.poll() is None
+            time.sleep(0.01)
+        sipp(directory, "uac", f"127.0.0.1:{port}", "-r", rate, "-m", total, "-p", 6051, "-s", 1000, "-d", 500, "-key", "user", "bench").wait()
+        return 1000 * cpu_s(floor.pid) / total
+    finally:
+        floor.kill()
+        floor.wait()
 
 
 def line(what, value, budget):

@@ -11,6 +11,11 @@ void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, u
 	(void)stream, (void)digit, (void)duration_ms, (void)way;
 }
 
+void core_media_on_key_down(core_stream stream, char digit, uint32_t way)
+{
+	(void)stream, (void)digit, (void)way;
+}
+
 void core_media_on_silence(core_stream stream, uint32_t for_ms)
 {
 	(void)stream, (void)for_ms;

@@ -1,7 +1,7 @@
 /* tests/bench/relay_bench.c - what one of our workers charges for relaying a packet
  *
  * The counterpart of a bare epoll loop over the same sockets, packets and pace: M streams, connected in pairs on one worker; one 172-byte
- * packet to each every 20 ms, spread over the frame. Prints the CPU time of the worker for each packet it relayed, its memory for each
+ * packet to each every 20 ms, spread over the frame as phones are that know nothing of each other (--slices 20: in handfuls, one each ms). Prints the CPU time of the worker for each packet it relayed, its memory for each
  * bridged call, and with --play the same for a player's packets instead.
  *
  * --floor measures the bare loop instead: the same sockets, packets and pace through epoll, recvfrom and sendto. The quotient of the two is
@@ -11,12 +11,13 @@
  * lays them; one stream of each pair is sent to. Then --kernel has the kernel relay them, and --nothing only sends. What counts there is
  * total_us, the CPU time of the whole process: the kernel's work for a packet is done on the account of whoever sent it.
  *
- * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--wire ROOM]  [--delay] [--from PORT --to FILE]
- *             [--play | --floor | --kernel | --nothing | --srtp | --mix | --pair A,B --plugins FOLDER]
+ * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--wire ROOM] [--delay] [--slices 200] [--from PORT --to FILE]
+ *             [--play | --floor | --kernel | --nothing | --srtp | --mix | --fork | --pair A,B --plugins FOLDER]
  *
  * --delay tells how long packets take until they are back, with --nothing without anybody between. --to sends to the addresses in a file
  * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. --mix: all streams
- * are in one room in which three speak; a packet out is then a party for 20 ms. --pair A,B --plugins FOLDER: the two of each pair speak different codecs, and are transcoded. */
+ * are in one room in which three speak; a packet out is then a party for 20 ms. --fork: what each says is sent on to a recorder, too (a packet out is
+ * then one relayed and one sent on). --pair A,B --plugins FOLDER: the two of each pair speak different codecs, and are transcoded. */
 #include "codec_set.h"
 #include "delay.h"
 #include "floor.h"
@@ -25,6 +26,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <core/loop.h>
+#include <core/owner.h>
 #include <rtp/engine.h>
 #include <rtp/g711.h>
 #include <sched.h>
@@ -39,11 +41,12 @@
 #define ROOM_0 "10.77.0.2"
 #define ROOM_1 "10.77.1.2"
 
-enum { SPEAKERS = 3, PACKET = 172, MOST_PACKET = 12 + CODED_MOST_BYTES, BATCH = 64, SLICES = 20, ESTABLISHED_S = 2 };
+enum { SPEAKERS = 3, PACKET = 172, MOST_PACKET = 12 + CODED_MOST_BYTES, BATCH = 64, ESTABLISHED_S = 2 };
 
 static int count = 1000, seconds = 5;
+static long slices = 200; /* of 20 ms: what is sent at once is a slice's share of the streams */
 static uint16_t first_port = 30000;
-static bool play, mix, bare, kernel, nothing, delay, srtp;
+static bool play, mix, bare, kernel, nothing, delay, srtp, fork_all;
 static uint16_t from_port;
 static uint32_t workers = 1;
 static double took_s;
@@ -120,6 +123,20 @@ static int generator(struct core_addr *ret_addr)
 	return fd;
 }
 
+static void fork_stream(core_stream stream, const struct core_addr *to)
+{
+	const struct pbx_fork_spec spec = { .size = sizeof spec, .what = PBX_FORK_SAYS, .cname = "" };
+	const struct pbx_fork_watcher nobody = { .size = sizeof nobody };
+	char address[INET_ADDRSTRLEN];
+	const struct pbx_fork_target target = { .size = sizeof target,
+						.address = inet_ntop(AF_INET, &to->in4.sin_addr, address, sizeof address),
+						.rtp_port = ntohs(to->in4.sin_port) };
+	pbx_fork fork;
+
+	must(rtp_driver.fork_open(core_self(), stream, (pbx_leg){ 0 }, &spec, &nobody, NULL, &fork) == PBX_OK, "fork");
+	must(rtp_driver.fork_aim(fork, &target) == PBX_OK, "aim");
+}
+
 static void open_streams(const struct core_addr *far)
 {
 	struct core_stream_config config = { .rtp = *far,
@@ -150,6 +167,8 @@ static void open_streams(const struct core_addr *far)
 			must(rtp_driver.connect(streams[i - 1], streams[i]) == PBX_OK, "connect");
 		if (play)
 			must(rtp_driver.play(streams[i], &(struct core_play){ .kind = CORE_PLAY_TONE, .text = "dial" }) == PBX_OK, "play");
+		if (fork_all)
+			fork_stream(streams[i], far);
 	}
 	core_loop_settle();
 }
@@ -189,7 +208,7 @@ static void fill_coded(long i, uint16_t sequence)
 static void send_slice(int fd, long slice)
 {
 	static uint16_t sequence;
-	long from = (long)count * (slice % SLICES) / SLICES, upto = (long)count * (slice % SLICES + 1) / SLICES;
+	long from = (long)count * (slice % slices) / slices, upto = (long)count * (slice % slices + 1) / slices;
 
 	for (long i = from; i < upto; i++) {
 		uint16_t sequence_be = htons(sequence);
@@ -202,7 +221,7 @@ static void send_slice(int fd, long slice)
 		if (delay)
 			delay_stamp(packets[i]);
 	}
-	sequence = (uint16_t)(sequence + (slice % SLICES == SLICES - 1));
+	sequence = (uint16_t)(sequence + (slice % slices == slices - 1));
 	while (from < upto) {
 		int sent = sendmmsg(fd, messages + from, (unsigned)(upto - from < BATCH ? upto - from : BATCH), 0);
 
@@ -216,10 +235,10 @@ static void run(int fd, long for_s)
 	uint64_t began_us = core_now_us();
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &next);
-	for (long slice = 0; slice < 50L * SLICES * for_s; slice++) {
+	for (long slice = 0; slice < 50 * slices * for_s; slice++) {
 		if (!play)
 			send_slice(fd, slice);
-		next.tv_nsec += 20000000 / SLICES;
+		next.tv_nsec += 20000000 / slices;
 		if (next.tv_nsec >= 1000000000)
 			next.tv_nsec -= 1000000000, next.tv_sec++;
 		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
@@ -349,7 +368,7 @@ static void measure_engine(const struct core_addr *far, int fd)
 					 .bind6 = "::1",
 					 .external_ip6 = "",
 					 .port_min = first_port,
-					 .port_max = (uint32_t)first_port + 2u * (uint32_t)count + 64,
+					 .port_max = (uint32_t)first_port + (fork_all ? 4u : 2u) * (uint32_t)count + 64,
 					 .workers = workers,
 					 .nat = "auto",
 					 .dscp = 46,
@@ -393,7 +412,8 @@ static void read_options(int argc, char **argv)
 		{ "floor", no_argument, NULL, 'f' },         { "kernel", no_argument, NULL, 'k' },
 		{ "nothing", no_argument, NULL, 'n' },       { "delay", no_argument, NULL, 'd' },
 		{ "srtp", no_argument, NULL, 's' },          { "pair", required_argument, NULL, 'a' },
-		{ "plugins", required_argument, NULL, 'l' }, { 0 },
+		{ "plugins", required_argument, NULL, 'l' }, { "fork", no_argument, NULL, 'o' },
+		{ "slices", required_argument, NULL, 'i' },  { 0 },
 	};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -405,8 +425,10 @@ static void read_options(int argc, char **argv)
 		nothing |= option == 'n' || option == 't';
 		delay |= option == 'd';
 		srtp |= option == 's';
+		fork_all |= option == 'o';
 		workers = option == 'c' ? (uint32_t)atoi(optarg) : workers;
 		from_port = option == 'm' ? (uint16_t)atoi(optarg) : from_port;
+		slices = option == 'i' ? atol(optarg) : slices;
 		to_file = option == 't' ? optarg : to_file;
 		pair_names = option == 'a' ? optarg : pair_names;
 		plugins = option == 'l' ? optarg : plugins;
@@ -415,7 +437,7 @@ static void read_options(int argc, char **argv)
 	count = argc > optind ? atoi(argv[optind]) & ~1 : count;
 	seconds = argc > optind + 1 ? atoi(argv[optind + 1]) : seconds;
 	first_port = argc > optind + 2 ? (uint16_t)atoi(argv[optind + 2]) : first_port;
-	must(count >= 2 && seconds >= 1, "usage: see the beginning of relay_bench.c");
+	must(count >= 2 && seconds >= 1 && slices >= 1 && slices <= 2000, "usage: see the beginning of relay_bench.c");
 }
 
 int main(int argc, char **argv)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import relays
-from bed import LINGER_S, SECRET, Callee, Pbx, calls, line, register_callee, registrations, sipp
+from bed import LINGER_S, SECRET, Callee, Pbx, calls, floor_cpu_ms, line, register_callee, registrations, sipp
 
 MEASURES = ("idle", "register", "held", "call", "rate", "soak", "relay")
 API_THREADS = 64  # requests until each thread of the gateway has had one, from which it keeps 40 KiB
@@ -50,6 +50,7 @@ def measure_held(pbx, directory, options):
 def measure_call(pbx, directory, options):
     load = calls(pbx, directory, options.call_rate, options.seconds)
     line(f"bridged call at {options.call_rate}/s, CPU ms ({load.good} good, {load.bad} failed)", f"{load.cpu_ms:.3f}", "1.0")
+    line(f"   a bare nta server that only answers, at {options.call_rate}/s", f"{floor_cpu_ms(pbx.build, directory, options.call_rate, options.seconds):.3f}", "")
     stats = pbx.ctl("status")["loop"]
     line("worst loop callback, ms", f"{stats['worst_ms']:.1f} ({stats['worst_owner']})", "10 at p99.9")
     return load.bad == 0

@@ -338,6 +338,22 @@ static int media_stop(core_stream stream)
 	return PBX_OK;
 }
 
+static int media_steer(core_stream stream, uint64_t tag, uint32_t how, int32_t amount)
+{
+	ck_assert_msg(is_open(stream.id), "what plays to a closed stream is steered");
+	ck_assert_uint_ne(tag, 0);
+	ck_assert(how == CORE_STEER_SEEK || how == CORE_STEER_GAIN || amount == 0);
+	return walk_random(10) == 0 ? PBX_ESTATE : PBX_OK;
+}
+
+static int media_played_so_far(core_stream stream, uint64_t tag, struct pbx_media_state *ret_state)
+{
+	ck_assert_msg(is_open(stream.id), "a closed stream is asked what it plays");
+	ck_assert_uint_ne(tag, 0);
+	*ret_state = (struct pbx_media_state){ .position_ms = 20 };
+	return PBX_OK;
+}
+
 static int media_send_digits(core_stream stream, const char *digits, uint32_t each_ms, uint32_t gap_ms)
 {
 	ck_assert(is_open(stream.id) && digits[0] && each_ms && gap_ms);
@@ -398,6 +414,8 @@ static const struct core_media_driver media_driver = {
 	.mix_play = media_mix_play,
 	.mix_stop = media_mix_stop,
 	.mix_voice = media_mix_voice,
+	.steer = media_steer,
+	.played_so_far = media_played_so_far,
 };
 
 /* ---- beginning and end ---- */

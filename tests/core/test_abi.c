@@ -21,11 +21,13 @@
 #include <pbx/mwi.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
+#include <pbx/programs.h>
 #include <pbx/prompts.h>
 #include <pbx/quality.h>
 #include <pbx/requests.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
+#include <pbx/session.h>
 #include <pbx/store.h>
 #include <pbx/timers.h>
 #include <string.h>
@@ -78,6 +80,7 @@ EXACTLY(pbx_request, 8);
 EXACTLY(pbx_route_query, 8);
 EXACTLY(pbx_subscription, 8);
 EXACTLY(pbx_transfer, 8);
+EXACTLY(pbx_session, 8);
 
 /* The caller lends it, the callee fills it: both must agree how much there is. */
 EXACTLY(pbx_diag, 512);
@@ -98,6 +101,13 @@ BEGINS_WITH_SIZE(pbx_event);
 BEGINS_WITH_SIZE(pbx_rows);
 BEGINS_WITH_SIZE(pbx_fetch_spec);
 BEGINS_WITH_SIZE(pbx_fetch_result);
+BEGINS_WITH_SIZE(pbx_program_spec);
+BEGINS_WITH_SIZE(pbx_program_result);
+BEGINS_WITH_SIZE(pbx_session_part);
+BEGINS_WITH_SIZE(pbx_session_spec);
+BEGINS_WITH_SIZE(pbx_session_answer);
+BEGINS_WITH_SIZE(pbx_session_question);
+BEGINS_WITH_SIZE(pbx_session_watcher);
 BEGINS_WITH_SIZE(pbx_contact);
 BEGINS_WITH_SIZE(pbx_account);
 BEGINS_WITH_SIZE(pbx_source_spec);
@@ -114,6 +124,7 @@ IS_SERVICE(pbx_calls);
 IS_SERVICE(pbx_codecs);
 IS_SERVICE(pbx_directory);
 IS_SERVICE(pbx_fetch);
+IS_SERVICE(pbx_programs);
 IS_SERVICE(pbx_io);
 IS_SERVICE(pbx_jsons);
 IS_SERVICE(pbx_location);
@@ -129,6 +140,7 @@ IS_SERVICE(pbx_parking);
 IS_SERVICE(pbx_requests);
 IS_SERVICE(pbx_routing);
 IS_SERVICE(pbx_secrets);
+IS_SERVICE(pbx_sessions);
 IS_SERVICE(pbx_store);
 IS_SERVICE(pbx_timers);
 
@@ -144,6 +156,11 @@ EXACTLY(pbx_objects, 16);
 AT(pbx_objects, rows, 0);
 AT(pbx_objects, count, 8);
 AT(pbx_objects, row_size, 12);
+EXACTLY(pbx_session_parts, 16); /* within others; its rows say how long they are */
+AT(pbx_session_parts, items, 0);
+AT(pbx_session_parts, count, 8);
+AT(pbx_session_part, length, 4);
+IN_ROW(pbx_session_part, 8, 8, type, disposition, body);
 AT(pbx_dial_target, text, 0);
 AT(pbx_dial_target, delay_ms, 8);
 AT(pbx_dial_target, ring_ms, 12);

@@ -38,7 +38,7 @@ static void declare(void)
 
 	core_owner_init(&plugin, "parking", NULL);
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
-	ck_assert_int_eq(core_bus_declare(&plugin.host, &table), PBX_OK);
+	ck_assert_int_eq(core_bus_declare(&plugin.host, &table, NULL), PBX_OK);
 }
 
 static void attach(void)

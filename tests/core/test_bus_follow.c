@@ -43,7 +43,7 @@ static void start_bus(void)
 
 	core_owner_init(&plugin, "webhooks", NULL);
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
-	ck_assert_int_eq(core_bus_declare(&plugin.host, &table), PBX_OK);
+	ck_assert_int_eq(core_bus_declare(&plugin.host, &table, NULL), PBX_OK);
 	core_store_migrate("core", &CORE_SCHEMA_TABLE, on_migrated, &migrated);
 	wait_for(&migrated);
 	core_bus_attach_store(on_done, &attached);

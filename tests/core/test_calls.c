@@ -530,6 +530,71 @@ START_TEST(a_claim_takes_the_leg_and_hears_of_everything)
 }
 END_TEST
 
+static void on_digit_down(void *self, pbx_leg leg, char digit)
+{
+	(void)leg;
+	hear("%s:%c… ", (const char *)self, digit);
+}
+
+START_TEST(a_key_is_told_when_it_goes_down_and_when_it_is_let_go)
+{
+	static const struct pbx_controller quick = { .size = sizeof quick, .digit = on_digit, .digit_down = on_digit_down };
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("calls:\n  digit_starts: true\n");
+
+	ck_assert_int_eq(claim(pbx, "*50", take), PBX_OK);
+	pbx_leg caller = fake_dial(pbx, "1001", "*50");
+	ck_assert_int_eq(calls->control(fake_host(pbx), caller, &quick, name_b), PBX_OK);
+	heard.text[0] = '\0';
+	fake_key_down(pbx, caller, '7');
+	ck_assert_str_eq(heard.text, "b:7… ");
+	fake_digits(pbx, caller, "7");
+	core_leg_on_digit(caller, '7', 100); /* and by INFO: some phones press in two ways at once */
+	ck_assert_str_eq(heard.text, "b:7… b:7 ");
+	core_leg_on_digit(caller, '5', 100); /* INFO comes when it is over */
+	fake_settle(pbx);
+	ck_assert_str_eq(heard.text, "b:7… b:7 b:5… b:5 ");
+	ck_assert_uint_eq(fake_event_count(pbx, "dtmf.start"), 2);
+	ck_assert_uint_eq(fake_event_count(pbx, "dtmf.received"), 2);
+	ck_assert_str_eq(fake_json(pbx, fake_events(pbx, "dtmf.start"), "1.data.method"), "info");
+}
+END_TEST
+
+START_TEST(what_plays_is_steered_by_request)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	char path[80], line[80];
+
+	ck_assert_int_eq(claim(pbx, "*50", take), PBX_OK);
+	pbx_leg caller = fake_dial(pbx, "1001", "*50");
+	const char *id = fake_json(pbx, fake_events(pbx, "call.started"), "0.call_id");
+	(void)snprintf(path, sizeof path, "/calls/%s/playback", id);
+	(void)snprintf(line, sizeof line, "calls playback %s seek_ms=500", id);
+	(void)fake_http(pbx, "GET", path, NULL);
+	ck_assert_uint_eq(fake_status(pbx), 409); /* it hears nothing */
+
+	ck_assert_int_eq(calls->play(caller, "welcome"), PBX_OK);
+	fake_pass_ms(pbx, 5000);
+	ck_assert_str_eq(fake_json(pbx, fake_http(pbx, "GET", path, NULL), "position_ms"), "5000");
+	const char *answer = fake_http(pbx, "POST", path, "{\"action\": \"pause\", \"seek_ms\": -2000, \"gain_db\": -6}");
+	ck_assert_str_eq(fake_json(pbx, answer, "position_ms"), "3000");
+	ck_assert_str_eq(fake_json(pbx, answer, "paused"), "true");
+	ck_assert_str_eq(fake_json(pbx, answer, "gain_db"), "-6");
+	fake_pass_ms(pbx, 1000);
+	ck_assert_uint_eq(fake_playing(pbx, caller).position_ms, 3000);
+	(void)fake_http(pbx, "POST", path, "{\"action\": \"resume\"}");
+	fake_pass_ms(pbx, 1000);
+	ck_assert_str_eq(fake_json(pbx, fake_command(pbx, line), "position_ms"), "4500");
+
+	(void)fake_http(pbx, "POST", path, "{\"gain_db\": 21}");
+	ck_assert_uint_eq(fake_status(pbx), 400);
+	(void)fake_http_as(pbx, "bob", "calls:read calls:write", "1002", "POST", path, "{\"action\": \"pause\"}");
+	ck_assert_uint_eq(fake_status(pbx), 404); /* it is not his call */
+	ck_assert_int_eq(calls->tone(caller, "dial"), PBX_OK);
+	(void)fake_http(pbx, "POST", path, "{\"action\": \"pause\"}");
+	ck_assert_uint_eq(fake_status(pbx), 409); /* a tone has no place in it */
+}
+END_TEST
+
 static void leave_alone(void *self, pbx_leg leg)
 {
 	(void)self;
@@ -542,6 +607,27 @@ START_TEST(a_leg_that_a_claim_leaves_alone_gets_500)
 
 	ck_assert_int_eq(claim(pbx, "*50", leave_alone), PBX_OK);
 	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1001", "*50")), 500);
+}
+END_TEST
+
+static void answer(void *self, pbx_leg leg)
+{
+	ck_assert_int_eq(calls->control(fake_host(self), leg, &controller, name_a), PBX_OK);
+	ck_assert_int_eq(calls->answer(leg), PBX_ENOSPC);
+}
+
+START_TEST(who_finds_no_port_left_is_told_that_it_passes)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+
+	ck_assert_int_eq(claim(pbx, "*50", answer), PBX_OK);
+	fake_no_ports(pbx, true);
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1001", "*50")), 503);
+	pbx_leg caller = fake_dial(pbx, "1001", "1002");
+	ck_assert_uint_eq(fake_sip_code(pbx, caller), 503);
+	ck_assert_uint_eq(fake_cause(pbx, caller), CORE_CAUSE_NO_RESOURCE);
+	fake_no_ports(pbx, false);
+	talk(pbx, &caller, &(pbx_leg){ 0 });
 }
 END_TEST
 
@@ -644,6 +730,26 @@ START_TEST(a_call_ends_after_max_duration_s)
 }
 END_TEST
 
+START_TEST(wrong_passwords_leave_records_but_do_not_fill_the_disk)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	const struct core_unproven unproven = {
+		.from = "1001", .dialled = "1002", .device = "dialler", .address = "192.0.2.7", .sip_code = 407
+	};
+
+	fake_pass_ms(pbx, 60000);
+	for (int i = 0; i < 1000; i++)
+		core_call_on_unproven(&unproven);
+	fake_settle(pbx);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 60);
+	fake_pass_ms(pbx, 60000);
+	core_call_on_unproven(&unproven);
+	fake_settle(pbx);
+	ck_assert_uint_eq(fake_event_count(pbx, "call.ended"), 61);
+	ck_assert_str_eq(fake_json(pbx, fake_events(pbx, "call.ended"), "0.data.cause"), "auth_failed");
+}
+END_TEST
+
 START_TEST(a_user_sees_only_calls_with_the_own_account)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -677,7 +783,8 @@ CHECK_MAIN("calls", a_call_from_phone_to_phone_tells_its_whole_story,
 	   music_whose_source_goes_is_begun_again_but_music_that_cannot_be_played_is_not,
 	   music_goes_on_when_another_takes_the_leg_and_wants_the_same, without_music_a_held_party_hears_silence,
 	   hold_by_rest_makes_the_holder_silent_and_plays_to_the_other, a_claim_takes_the_leg_and_hears_of_everything,
-	   a_leg_that_a_claim_leaves_alone_gets_500, control_takes_a_leg_from_whoever_had_it,
+	   a_key_is_told_when_it_goes_down_and_when_it_is_let_go, what_plays_is_steered_by_request,
+	   who_finds_no_port_left_is_told_that_it_passes, a_leg_that_a_claim_leaves_alone_gets_500, control_takes_a_leg_from_whoever_had_it,
 	   a_leg_taken_out_of_a_bridge_leaves_a_lonely_one_that_is_hung_up_after_a_while, calls_that_meet_share_the_older_ones_linked_id,
 	   keys_are_heard_in_a_conversation_when_typed_without_a_long_pause, a_call_ends_after_max_duration_s,
-	   a_user_sees_only_calls_with_the_own_account)
+	   wrong_passwords_leave_records_but_do_not_fill_the_disk, a_user_sees_only_calls_with_the_own_account)

@@ -318,11 +318,36 @@ static void collect(pbx_leg leg)
 	collects_begun -= calls->collect(leg, &wish, NULL) != PBX_OK;
 }
 
+/* What plays is paused, gone back in, or asked about; often nothing does. */
+static void steer(pbx_leg leg)
+{
+	struct pbx_media_state state = { .size = sizeof state };
+
+	switch (walk_random(5)) {
+	case 0:
+		(void)calls->pause_media(leg);
+		break;
+	case 1:
+		(void)calls->resume_media(leg);
+		break;
+	case 2:
+		(void)calls->seek_media(leg, (int32_t)walk_random(20000) - 10000);
+		break;
+	case 3:
+		ck_assert_int_eq(calls->set_volume(leg, PBX_MEDIA_MOST_GAIN_CDB + 1), PBX_EINVAL);
+		(void)calls->set_volume(leg, (int32_t)walk_random(3000) - 2000);
+		break;
+	default:
+		if (calls->media_state(leg, &state) == PBX_OK)
+			ck_assert_uint_eq(state.position_ms, 20);
+	}
+}
+
 static void meddle(pbx_leg leg)
 {
 	pbx_bridge bridge;
 
-	switch (walk_random(24)) {
+	switch (walk_random(26)) {
 	default:
 		meddle_with_rooms(leg);
 		break;
@@ -358,7 +383,7 @@ static void meddle(pbx_leg leg)
 		(void)calls->stop_media(leg);
 		break;
 	case 11:
-		(void)calls->send_digits(leg, "12#");
+		(void)(chance(80) ? calls->send_digits(leg, "12#") : calls->send_flash(leg));
 		break;
 	case 12:
 		(void)calls->set_timeout(leg, walk_random(2) * 2000);
@@ -373,6 +398,10 @@ static void meddle(pbx_leg leg)
 	case 17:
 	case 18:
 		collect(leg);
+		break;
+	case 24:
+	case 25:
+		steer(leg);
 		break;
 	case 19:
 		(void)calls->stop_collect(leg);
@@ -482,7 +511,7 @@ static void talking_party(struct line *line)
 			core_leg_on_offer(line->leg, &none);
 		break;
 	case 4:
-		core_leg_on_digit(line->leg, "0123456789*#ABCD"[walk_random(16)], 100);
+		core_leg_on_digit(line->leg, "0123456789*#ABCD!"[walk_random(17)], 100);
 		break;
 	case 5:
 		(void)core_leg_on_transfer(line->leg, some_number(), (pbx_leg){ 0 });

@@ -189,6 +189,41 @@ START_TEST(a_dial_is_refused_when_it_says_nothing_or_there_is_no_room)
 }
 END_TEST
 
+static int emergency_hook(void *self, pbx_route_query query, const struct pbx_route_request *request, struct pbx_route_answer *ret_answer)
+{
+	static const struct pbx_dial_target target = { .text = "aor:1004", .flags = PBX_TARGET_EMERGENCY };
+
+	(void)self;
+	(void)query;
+	if (strcmp(request->number, "911") != 0)
+		return PBX_OK;
+	ret_answer->verdict = PBX_ROUTE_TARGETS;
+	ret_answer->targets = &target;
+	ret_answer->target_count = 1;
+	ret_answer->target_size = sizeof target;
+	return PBX_OK;
+}
+
+START_TEST(beyond_the_limit_nobody_calls_but_in_an_emergency)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("calls:\n  limit: 1\n");
+	pbx_leg caller, callee;
+
+	fake_registered(pbx, "1004");
+	ck_assert_int_eq(core_route_service.hook(fake_host(pbx), PBX_ORDER_EMERGENCY, "emergency", emergency_hook, NULL), PBX_OK);
+	talk(pbx, &caller, &callee);
+	ck_assert_uint_eq(fake_sip_code(pbx, fake_dial(pbx, "1003", "1002")), 503);
+	ck_assert_str_eq(ended(pbx, "cause"), "congestion");
+
+	pbx_leg in_need = fake_dial(pbx, "1003", "911"), help = fake_leg(pbx, "1004");
+	fake_answer(pbx, help);
+	ck_assert(fake_talk(pbx, in_need, help));
+	ck_assert(fake_talk(pbx, caller, callee));
+	fake_hangup(pbx, in_need);
+	fake_hangup(pbx, caller);
+}
+END_TEST
+
 /* ---- forwarding ---- */
 
 static struct pbx_route_answer forwarding;
@@ -541,10 +576,10 @@ CHECK_MAIN("dials", a_dial_without_connect_hands_the_winner_to_its_owner, in_ord
 	   staggered_targets_start_after_their_delay, longer_targets_are_read_as_far_as_they_are_known,
 	   a_cancelled_dial_is_done_once_and_a_second_cancel_finds_nothing, hanging_up_from_cancels_what_is_dialled_on_its_behalf,
 	   connect_bridges_an_answered_leg_and_its_controller_has_lost_it, a_dial_is_refused_when_it_says_nothing_or_there_is_no_room,
-	   busy_no_answer_and_offline_go_where_the_owner_said, no_answer_without_a_place_to_go_is_the_answer,
-	   forwarding_in_a_circle_ends_after_five, a_phone_that_redirects_is_followed_through_routing,
-	   a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up, a_blind_transfer_that_fails_brings_the_two_together_again,
-	   a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
+	   beyond_the_limit_nobody_calls_but_in_an_emergency, busy_no_answer_and_offline_go_where_the_owner_said,
+	   no_answer_without_a_place_to_go_is_the_answer, forwarding_in_a_circle_ends_after_five,
+	   a_phone_that_redirects_is_followed_through_routing, a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up,
+	   a_blind_transfer_that_fails_brings_the_two_together_again, a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
 	   a_claim_may_take_a_transferred_leg_or_refuse_it_and_the_transferor_keeps_it, an_attended_transfer_joins_the_two_partners,
 	   an_attended_transfer_to_a_controller_is_its_to_take_or_refuse, an_attended_transfer_may_be_asked_for_in_either_call,
 	   a_transfer_is_the_controllers_to_decide_or_refused, draining_lets_calls_end_and_hangs_up_the_rest_at_the_deadline,

@@ -294,14 +294,6 @@ START_TEST(a_reader_may_log_and_leave_while_it_listens)
 }
 END_TEST
 
-START_TEST(a_secret_is_only_ever_told_to_be_there)
-{
-	ck_assert_str_eq(core_redact((struct core_redacted){ "hunter2" }), "(set)");
-	ck_assert_str_eq(core_redact((struct core_redacted){ "" }), "(none)");
-	ck_assert_str_eq(core_redact((struct core_redacted){ NULL }), "(none)");
-}
-END_TEST
-
 static const char *name_call(pbx_call call)
 {
 	return call.id == 7 ? "01JABCDEFGHJKMNPQRSTVWXYZ0" : NULL;
@@ -328,5 +320,4 @@ CHECK_MAIN("log", a_line_has_time_level_owner_call_event_and_facts, json_has_one
 	   levels_are_the_owners_own_and_may_end_by_themselves, a_line_repeated_too_often_is_counted_and_said_once,
 	   a_file_moved_away_is_opened_anew, a_full_disk_is_said_once_on_stderr_and_life_goes_on,
 	   a_file_that_cannot_be_opened_leaves_the_old_one_in_use, a_reader_gets_recent_lines_then_those_that_come,
-	   a_small_ring_keeps_the_newest, a_reader_may_log_and_leave_while_it_listens, a_secret_is_only_ever_told_to_be_there,
-	   a_hosts_lines_carry_its_name_and_the_calls)
+	   a_small_ring_keeps_the_newest, a_reader_may_log_and_leave_while_it_listens, a_hosts_lines_carry_its_name_and_the_calls)

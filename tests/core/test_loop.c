@@ -113,6 +113,150 @@ START_TEST(an_owner_stopped_by_one_post_gets_none_of_the_same_round)
 }
 END_TEST
 
+/* ---- posts that cannot fail ------------------------------------------------------------- */
+
+struct node {
+	struct core_post_node post;
+	int runs;
+};
+
+static void run_node(void *context)
+{
+	struct node *node = context;
+
+	ck_assert(core_is_loop());
+	ck_assert(core_current_owner() == &owner.host);
+	node->runs++;
+}
+
+static void *post_nodes(void *context)
+{
+	struct node *nodes = context;
+
+	for (int i = 0; i < 1000; i++)
+		core_post_node(&owner.host, &nodes[i].post, run_node, &nodes[i]);
+	return NULL;
+}
+
+START_TEST(nodes_of_many_threads_run_on_the_loop_each_once)
+{
+	static struct node nodes[4][1000];
+	pthread_t threads[4];
+
+	setup(false);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, post_nodes, nodes[i]), 0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+	core_loop_settle();
+	for (int i = 0; i < 4000; i++)
+		ck_assert_int_eq(nodes[i / 1000][i % 1000].runs, 1);
+	teardown();
+}
+END_TEST
+
+static void forbidden(void *context)
+{
+	(void)context;
+	ck_abort();
+}
+
+START_TEST(a_node_that_waits_runs_once_as_it_was_asked_for_first)
+{
+	struct node node = { 0 };
+
+	setup(true);
+	core_post_node(&owner.host, &node.post, run_node, &node);
+	core_post_node(&owner.host, &node.post, forbidden, NULL);
+	core_loop_settle();
+	ck_assert_int_eq(node.runs, 1);
+	core_post_node(&owner.host, &node.post, run_node, &node);
+	core_loop_settle();
+	ck_assert_int_eq(node.runs, 2);
+	teardown();
+}
+END_TEST
+
+static void again_and_free(void *context)
+{
+	struct node *node = context;
+
+	if (node->runs++ == 0) {
+		core_post_node(&owner.host, &node->post, again_and_free, node);
+	} else {
+		count = node->runs;
+		free(node);
+	}
+}
+
+START_TEST(what_a_node_runs_may_ask_for_it_again_and_free_it)
+{
+	struct node *node = calloc(1, sizeof *node);
+
+	setup(true);
+	core_post_node(&owner.host, &node->post, again_and_free, node);
+	core_loop_settle();
+	ck_assert_int_eq(count, 2);
+	teardown();
+}
+END_TEST
+
+struct neighbours {
+	struct node nodes[3];
+	int taken_back;
+};
+
+/* The first takes one of the same round back, the others go on. */
+static void take_back(void *context)
+{
+	struct neighbours *all = context;
+
+	core_unpost(&all->nodes[all->taken_back].post);
+}
+
+START_TEST(a_node_that_is_taken_back_runs_no_more_and_the_others_do)
+{
+	struct core_post_node first = { 0 };
+
+	setup(true);
+	for (int which = 0; which < 3; which++) {
+		struct neighbours all = { .taken_back = which };
+
+		core_post_node(&owner.host, &first, take_back, &all);
+		for (int i = 0; i < 3; i++)
+			core_post_node(&owner.host, &all.nodes[i].post, run_node, &all.nodes[i]);
+		core_loop_settle();
+		for (int i = 0; i < 3; i++)
+			ck_assert_int_eq(all.nodes[i].runs, i != which);
+
+		for (int i = 0; i < 3; i++)
+			core_post_node(&owner.host, &all.nodes[i].post, run_node, &all.nodes[i]);
+		take_back(&all); /* before the round, too */
+		core_post_node(&owner.host, &all.nodes[which].post, run_node, &all.nodes[which]);
+		core_loop_settle();
+		for (int i = 0; i < 3; i++)
+			ck_assert_int_eq(all.nodes[i].runs, i == which ? 1 : 2);
+	}
+	teardown();
+}
+END_TEST
+
+START_TEST(a_node_of_a_stopped_owner_runs_no_more)
+{
+	struct node node = { 0 };
+
+	setup(true);
+	core_post_node(&owner.host, &node.post, forbidden, NULL);
+	core_owner_revoke_all(&owner);
+	core_post_node(&owner.host, &node.post, forbidden, NULL);
+	core_loop_settle();
+	teardown();
+	core_post_node(&owner.host, &node.post, forbidden, NULL); /* nobody is there */
+}
+END_TEST
+
+/* ---- the pool --------------------------------------------------------------------------- */
+
 struct job {
 	atomic_bool go;
 	bool worked, done;
@@ -465,7 +609,10 @@ END_TEST
 
 CHECK_MAIN("loop", posts_of_many_threads_all_run_on_the_loop, a_post_runs_after_the_callback_that_posted_it,
 	   what_is_posted_for_a_stopped_owner_is_dropped, an_owner_stopped_by_one_post_gets_none_of_the_same_round,
-	   settling_waits_for_the_pool, work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle,
+	   nodes_of_many_threads_run_on_the_loop_each_once, a_node_that_waits_runs_once_as_it_was_asked_for_first,
+	   what_a_node_runs_may_ask_for_it_again_and_free_it, a_node_that_is_taken_back_runs_no_more_and_the_others_do,
+	   a_node_of_a_stopped_owner_runs_no_more, settling_waits_for_the_pool,
+	   work_of_a_stopped_owner_ends_as_cancelled_and_only_then_is_it_idle,
 	   settling_waits_for_what_is_under_way_outside_without_spinning, run_lasts_until_stop_and_fires_timers_on_the_real_clock,
 	   any_thread_may_stop_the_loop, a_waiter_waits_no_longer_than_until_the_next_timer,
 	   what_a_waiter_calls_sees_the_time_after_the_wait, what_is_called_last_comes_after_the_callbacks_of_the_round,

@@ -21,7 +21,7 @@ static void setup(void)
 	ck_assert_int_eq(core_metrics_init(), PBX_OK);
 	core_owner_init(&owner, "call_parking", NULL);
 	core_owner_init(&successor, "call_parking", NULL);
-	ck_assert_int_eq(core_metrics_declare(&owner.host, &table), PBX_OK);
+	ck_assert_int_eq(core_metrics_declare(&owner.host, &table, NULL), PBX_OK);
 }
 
 static void teardown(void)
@@ -104,7 +104,7 @@ START_TEST(a_counter_goes_on_over_an_upgrade)
 {
 	setup();
 	ck_assert_int_eq(metrics->add(&owner.host, 1, NULL, 5), PBX_OK);
-	ck_assert_int_eq(core_metrics_declare(&successor.host, &table), PBX_OK);
+	ck_assert_int_eq(core_metrics_declare(&successor.host, &table, NULL), PBX_OK);
 	core_metrics_undeclare(&owner.host);
 	ck_assert_int_eq(metrics->add(&successor.host, 1, NULL, 1), PBX_OK);
 	ck_assert_int_eq(metrics->add(&owner.host, 1, NULL, 1), PBX_EINVAL);
@@ -126,7 +126,7 @@ START_TEST(a_name_of_another_kind_is_refused_and_nothing_of_that_table_stays)
 	static const struct pbx_table wrong_table = PBX_TABLE(wrong);
 
 	setup();
-	ck_assert_int_eq(core_metrics_declare(&successor.host, &wrong_table), PBX_EEXIST);
+	ck_assert_int_eq(core_metrics_declare(&successor.host, &wrong_table, NULL), PBX_EEXIST);
 	char *text = core_metrics_text();
 	ck_assert_ptr_null(strstr(text, "pbx_other"));
 	free(text);
@@ -144,7 +144,7 @@ START_TEST(a_row_from_an_older_header_reads_as_zero_beyond_its_end)
 	struct pbx_table old_table = PBX_TABLE(old);
 
 	setup();
-	ck_assert_int_eq(core_metrics_declare(&successor.host, &old_table), PBX_OK);
+	ck_assert_int_eq(core_metrics_declare(&successor.host, &old_table, NULL), PBX_OK);
 	ck_assert_int_eq(metrics->set(&successor.host, 0, NULL, 7), PBX_OK);
 	teardown();
 }

@@ -147,6 +147,30 @@ START_TEST(a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number)
 }
 END_TEST
 
+START_TEST(a_caller_with_a_long_list_is_offered_to_those_who_speak_only_ours)
+{
+	const struct core_media_desc ours = desc(own), knows = desc("PCMA/8000@8");
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_media_desc caller = { .present = true }, offer;
+
+	for (uint8_t i = 0; i < CORE_MOST_CODECS; i++)
+		caller.codecs[i] =
+			(struct core_codec){ .name = "strange", .clock_hz = 1000u + i, .channels = 1, .payload_type = (uint8_t)(30 + i) };
+	caller.codecs[CORE_MOST_CODECS - 1] = ours.codecs[0];
+	caller.codec_count = CORE_MOST_CODECS;
+	core_offer_make(&caller, ours.codecs, ours.codec_count, &local, CORE_SEND | CORE_RECV, &offer);
+	ck_assert_uint_eq(offer.codec_count, CORE_MOST_CODECS);
+	ck_assert_str_eq(offer.codecs[0].name, "strange"); /* as many of them as there is room for, in the caller's order */
+	ck_assert_uint_eq(offer.codecs[20].clock_hz, 1020);
+	ck_assert_str_eq(write_codecs(offer.codecs + 21, 3), "PCMU/8000@0 PCMA/8000@8 telephone-event/8000@101;0-16");
+
+	struct core_media_desc answer;
+	struct core_stream_config config;
+	ck_assert_int_eq(core_answer_make(&offer, knows.codecs, knows.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config),
+			 PBX_OK);
+}
+END_TEST
+
 /* ---- our answer ---- */
 
 START_TEST(an_answer_keeps_the_offerers_numbers_and_order)
@@ -284,6 +308,28 @@ START_TEST(an_answer_taken_says_what_each_side_may_send)
 			ck_assert_uint_eq(config.receive_types[j], rows[i].receive[j]);
 		ck_assert_uint_eq(config.dtmf_type, rows[i].dtmf);
 		ck_assert_uint_eq(config.dtmf_receive_type, rows[i].dtmf_receive);
+	}
+}
+END_TEST
+
+START_TEST(a_hook_flash_is_for_who_lists_it)
+{
+	static const struct {
+		const char *events;
+		bool flashes;
+	} rows[] = { { "0-16", true }, { "0-15,16", true },  { "16", true },    { "0-11,15-17", true }, { "0-15", false },
+		     { "", false },    { "0-15,32", false }, { "junk", false }, { "0-", false },        { "17-", false } };
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct core_media_desc offer = desc("PCMU/8000@0 telephone-event/8000@101"), answer;
+		const struct core_media_desc may = desc(own);
+		const struct core_addr local = addr("198.51.100.1", 20000);
+		struct core_stream_config config;
+
+		(void)snprintf(offer.codecs[1].fmtp, sizeof offer.codecs[1].fmtp, "%s", rows[i].events);
+		ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config),
+				 PBX_OK);
+		ck_assert_msg(config.flashes == rows[i].flashes, "%s", rows[i].events);
 	}
 }
 END_TEST
@@ -458,6 +504,32 @@ START_TEST(dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_all
 }
 END_TEST
 
+START_TEST(levels_are_agreed_on_with_who_comes_by_dtls_under_the_offerers_number)
+{
+	const struct core_keys browser = keys_with_dtls(1, true);
+	struct core_media_desc offer = { .present = true, .level_id = 7, .direction = CORE_SEND | CORE_RECV }, answer;
+	struct core_stream_config config;
+	struct core_addr local = addr("192.0.2.1", 4000);
+	struct core_codec pcmu = { .name = "PCMU", .clock_hz = 8000, .channels = 1 };
+
+	offer.codecs[offer.codec_count++] = pcmu;
+	offer.rtp = addr("192.0.2.7", 4000);
+	ck_assert_int_eq(core_answer_make(&offer, &pcmu, 1, &local, offer.direction, &answer, &config), PBX_OK);
+	ck_assert(answer.level_id == 0 && config.level_id == 0); /* its packets may go by the kernel */
+	offer.tls = true;
+	ck_assert_int_eq(core_answer_make(&offer, &pcmu, 1, &local, offer.direction, &answer, &config), PBX_OK);
+	ck_assert(answer.level_id == 7 && config.level_id == 7);
+
+	ck_assert_int_eq(core_answer_apply(&offer, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.level_id, 7);
+	answer.level_id = 8;
+	ck_assert_int_eq(core_answer_apply(&offer, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.level_id, 0);
+	core_keys_offer(&browser, &offer);
+	ck_assert_uint_eq(offer.level_id, 1);
+}
+END_TEST
+
 /* ---- ICE ---- */
 
 static struct core_ice ice_of(const char *ufrag, bool lite)
@@ -510,6 +582,30 @@ START_TEST(ice_needs_both_and_one_that_controls)
 }
 END_TEST
 
+START_TEST(connections_are_for_who_shares_a_port)
+{
+	struct core_ice ours = ice_of("ours", false);
+	const struct core_ice theirs = ice_of("them", false);
+	struct core_stream_config config = { 0 };
+
+	ours.candidates[ours.candidate_count++] = (struct core_candidate){ .addr = addr("192.0.2.7", 443), .priority = 5, .component = 1 };
+	ours.candidates[2].addr.transport = CORE_BY_TCP;
+	for (uint32_t shares = 0; shares < 2; shares++) {
+		struct core_media_desc offer = { .present = true }, answer = { .present = true, .rtcp_mux = shares };
+		uint32_t by_tcp = 0;
+
+		core_ice_offer(&ours, shares, &offer);
+		ck_assert_uint_eq(offer.ice.candidate_count, 2);
+		offer.ice = theirs;
+		core_ice_answer(&ours, NULL, &offer, &answer, &config);
+		ck_assert_uint_eq(answer.ice.candidate_count, 2);
+		for (uint8_t i = 0; i < answer.ice.candidate_count; i++)
+			by_tcp += answer.ice.candidates[i].addr.transport == CORE_BY_TCP;
+		ck_assert_uint_eq(by_tcp, shares);
+	}
+}
+END_TEST
+
 START_TEST(late_candidates_are_of_the_generation_that_was_agreed_on)
 {
 	struct core_ice known = ice_of("them", false), more = ice_of("them", false);
@@ -554,10 +650,12 @@ END_TEST
 
 CHECK_MAIN("negotiate", keys_are_agreed_on_by_suite_and_each_side_sends_under_its_own, an_answer_with_a_key_we_did_not_offer_is_none,
 	   an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
-	   an_answer_keeps_the_offerers_numbers_and_order, an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
+	   a_caller_with_a_long_list_is_offered_to_those_who_speak_only_ours, an_answer_keeps_the_offerers_numbers_and_order,
+	   an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
 	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, an_answer_taken_says_what_each_side_may_send,
-	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one,
-	   who_is_asked_begins_the_handshake_and_goes_on_with_it,
-	   dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_allows_them, ice_needs_both_and_one_that_controls,
-	   late_candidates_are_of_the_generation_that_was_agreed_on, a_name_is_new_each_time_and_as_the_grammar_has_it,
-	   nowhere_is_a_hold_unless_ice_looks_for_the_way)
+	   a_hook_flash_is_for_who_lists_it, an_answer_taken_cannot_widen_the_direction_we_offered,
+	   caller_and_callee_end_up_with_one_codec_when_they_have_one, who_is_asked_begins_the_handshake_and_goes_on_with_it,
+	   dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_allows_them,
+	   levels_are_agreed_on_with_who_comes_by_dtls_under_the_offerers_number, ice_needs_both_and_one_that_controls,
+	   connections_are_for_who_shares_a_port, late_candidates_are_of_the_generation_that_was_agreed_on,
+	   a_name_is_new_each_time_and_as_the_grammar_has_it, nowhere_is_a_hold_unless_ice_looks_for_the_way)

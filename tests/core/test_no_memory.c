@@ -125,6 +125,7 @@ END_TEST
 
 START_TEST(a_change_happens_or_is_said_not_to_have)
 {
+	char count[64];
 	uint32_t rows;
 	int needed = 0, result;
 	bool failed;
@@ -135,12 +136,13 @@ START_TEST(a_change_happens_or_is_said_not_to_have)
 	do {
 		const struct pbx_value params[] = { PBX_V_INT(needed), pbx_v_text("a thing") };
 
+		/* Each has a row of its own: one whose connection was lost may still happen while others are asked. */
+		(void)snprintf(count, sizeof count, "SELECT COUNT(*) FROM things WHERE id = %d", needed);
 		result = run_with(needed++, "INSERT INTO things VALUES ($1, $2)", params, 2, &rows, &failed);
 		ck_assert_msg(result == PBX_OK || (failed && is_honest(result)), "%d: %d", needed, result);
 		wait_until_up();
 		if (result != PBX_EIO) /* of a connection that was lost on the way nobody knows */
-			ck_assert_str_eq(ask("SELECT COUNT(*) FROM things"), result == PBX_OK ? "1" : "0");
-		ck_assert_str_eq(ask("DELETE FROM things"), "");
+			ck_assert_str_eq(ask(count), result == PBX_OK ? "1" : "0");
 	} while (failed);
 	store_fixture_stop();
 }

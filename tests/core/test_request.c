@@ -137,7 +137,7 @@ static void set_up(void)
 	core_owner_init(&books, "books", &books);
 	core_owner_init(&rival, "rival", &rival);
 	core_owner_init(&successor, "books", &books);
-	ck_assert_int_eq(core_requests_declare(&books.host, &route_table, &command_table), PBX_OK);
+	ck_assert_int_eq(core_requests_declare(&books.host, &route_table, &command_table, NULL), PBX_OK);
 }
 
 static void tear_down(void)
@@ -234,9 +234,9 @@ END_TEST
 
 START_TEST(a_successor_may_have_the_same_routes_and_a_rival_may_not)
 {
-	ck_assert_int_eq(core_requests_declare(&rival.host, &route_table, &none), PBX_EEXIST);
-	ck_assert_int_eq(core_requests_declare(&rival.host, &none, &command_table), PBX_EEXIST);
-	ck_assert_int_eq(core_requests_declare(&successor.host, &route_table, &command_table), PBX_OK);
+	ck_assert_int_eq(core_requests_declare(&rival.host, &route_table, &none, NULL), PBX_EEXIST);
+	ck_assert_int_eq(core_requests_declare(&rival.host, &none, &command_table, NULL), PBX_EEXIST);
+	ck_assert_int_eq(core_requests_declare(&successor.host, &route_table, &command_table, NULL), PBX_OK);
 	core_requests_undeclare(&books.host);
 	ask(&answer, "GET", "/books/7", NULL, NULL);
 	ck_assert_uint_eq(answer.status, 200);

@@ -168,7 +168,7 @@ START_TEST(whoever_asks_gets_one_answer_whatever_fails)
 	(void)core_log_set_level(NULL, PBX_LOG_ERROR, 0);
 	ck_assert_int_eq(core_requests_init(), PBX_OK);
 	core_owner_init(&books, "books", &books);
-	ck_assert_int_eq(core_requests_declare(&books.host, &route_table, &command_table), PBX_OK);
+	ck_assert_int_eq(core_requests_declare(&books.host, &route_table, &command_table, NULL), PBX_OK);
 	for (int allocations = 0; !ask_with_memory_for(allocations, &questions[_i]);)
 		ck_assert_int_lt(++allocations, 2000);
 	core_requests_undeclare(&books.host);

@@ -105,7 +105,7 @@ static void set_up(void)
 	(void)core_log_set_level(NULL, PBX_LOG_ERROR, 0);
 	ck_assert_int_eq(core_requests_init(), PBX_OK);
 	core_owner_init(&house, "house", &house);
-	ck_assert_int_eq(core_requests_declare(&house.host, &route_table, &none), PBX_OK);
+	ck_assert_int_eq(core_requests_declare(&house.host, &route_table, &none, NULL), PBX_OK);
 	(void)strcpy(colour, "white");
 	kept_count = 0;
 }

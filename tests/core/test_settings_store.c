@@ -101,7 +101,7 @@ static void start(int engine, const char *text)
 	ck_assert_int_eq(fclose(out), 0);
 	ck_assert_int_eq(core_secrets_init(key_file), PBX_OK);
 	ck_assert_int_eq(core_bus_init(), PBX_OK);
-	ck_assert_int_eq(core_bus_declare(core_self(), &events), PBX_OK);
+	ck_assert_int_eq(core_bus_declare(core_self(), &events, NULL), PBX_OK);
 	core_store_migrate("core", &CORE_SCHEMA_TABLE, on_migrated, &migrated);
 	wait_for(&migrated);
 	core_bus_attach_store(on_attached, &bus_attached);

@@ -78,6 +78,13 @@ class Browser:
         while json.loads(self.tab.recv()).get("method") != "Page.loadEventFired":
             pass
 
+    def phone(self, pbx, number, secret):
+        """A fresh page.html whose phone has registered; the browser itself."""
+        self.show("page.html")
+        self.run(f"start('wss://127.0.0.1:{pbx.http_port}/sip', '{number}', '{secret}')")
+        assert self.run("first('registered', 'registrationFailed', 'disconnected')")["name"] == "registered"
+        return self
+
     def call(self, method, **params):
         self.count += 1
         self.tab.send(json.dumps({"id": self.count, "method": method, "params": params}))

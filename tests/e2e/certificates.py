@@ -1,4 +1,5 @@
 """Certificates of one's own for a test: an authority, who it vouches for, and who it does not any more. Made by openssl."""
+import socket
 import ssl
 import subprocess
 
@@ -35,3 +36,17 @@ class Authority:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(cadata=clients.pem)
         return context
+
+
+def gets_a_pong(port, certificate=None, key=None):
+    """Whether a client with this certificate gets as far as a pong of SIP (TLS 1.3 tells its refusal after the handshake)."""
+    context = ssl._create_unverified_context()
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        try:
+            with context.wrap_socket(plain) as connection:
+                connection.sendall(b"\r\n\r\n")
+                return connection.recv(16) == b"\r\n"
+        except (ssl.SSLError, ConnectionError):
+            return False

@@ -1,4 +1,5 @@
 """Every test gets a pbxd of its own and phones of its own; what they leave behind fails the test."""
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pbx import Pbx          # noqa: E402
 from phone import Phone      # noqa: E402
+from postgres import Postgres  # noqa: E402
 from sink import Sink        # noqa: E402
+from sip_client import SipClient  # noqa: E402
 from sipp import Sipp        # noqa: E402
 from talker import Talker    # noqa: E402
+from tone import TONES       # noqa: E402
 
-TONES = {"1001": 440, "1002": 660, "1003": 880, "1004": 1100, "1005": 1320, "1006": 1540}
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: takes a core by itself; tests/run.sh runs it when no other test does")
 
 
 @pytest.fixture
@@ -98,11 +104,40 @@ def talkers(phones):
 
 
 @pytest.fixture
-def sink():
+def client(request):
+    """client(pbx, "1001", secret, …): SIP as we write it ourselves, closed at the end."""
+    def make(*args, **more):
+        made = SipClient(*args, **more)
+        request.addfinalizer(made.close)
+        return made
+    return make
+
+
+@contextlib.contextmanager
+def listening_sink():
     sink = Sink()
     yield sink
     sink.hang.set()
     sink.down()
+
+
+@pytest.fixture
+def sink():
+    with listening_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def second_sink():
+    with listening_sink() as sink:
+        yield sink
+
+
+@pytest.fixture
+def postgres():
+    server = Postgres()
+    yield server.start()
+    server.remove()
 
 
 @pytest.fixture

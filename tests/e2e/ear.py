@@ -2,6 +2,8 @@
 
 A recorder inside the phone stops when the phone holds; the wire does not, and it also shows gaps, sequence and SSRC."""
 import ctypes
+import os
+import select
 import socket
 import struct
 import threading
@@ -11,7 +13,8 @@ from array import array
 from pathlib import Path
 from typing import NamedTuple
 
-from tone import RATE, hears, power_db, silent_at
+from machine import PATIENCE_S, stalls
+from tone import RATE, WINDOW, is_heard_in, power_db, silent_at
 
 ETH_P_IP, ETH_P_IPV6, SO_ATTACH_FILTER, SO_TIMESTAMPNS = 0x0800, 0x86dd, 26, 35
 PCMU, PCMA, G722, FRAIL = 0, 8, 9, 98  # FRAIL: of a plugin of ours (frail/)
@@ -59,33 +62,14 @@ class Packet(NamedTuple):
     payload: bytes
 
 
-class Stalls:
-    """How late this busy machine wakes somebody who wants to be woken every 10 ms: what nobody may blame on the PBX."""
-
-    def __init__(self):
-        self.late = []  # (when, by how many ms)
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self):
-        while True:
-            before = time.time()
-            time.sleep(0.01)
-            after = time.time()
-            self.late.append((after, (after - before) * 1000 - 10))
-
-    def longest_ms(self, since):
-        return max((late for when, late in self.late if when >= since), default=0.0)
-
-
 class WireEar:
     """Hears what arrives at UDP ports first..last on the loopback device. Needs CAP_NET_RAW."""
 
-    stalls = None
-
     def __init__(self, first, last, six=False):
-        WireEar.stalls = WireEar.stalls or Stalls()
+        stalls()
         self.packets = []
         self._samples = array("h")
+        self._taking = threading.Lock()
         self._wide = None
         self.six, kind = six, ETH_P_IPV6 if six else ETH_P_IP
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(kind))  # one protocol: only what arrives is seen
@@ -93,8 +77,8 @@ class WireEar:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._socket.bind(("lo", kind))
-        self._socket.settimeout(0.2)
-        self._closing = False
+        self._socket.setblocking(False)
+        self._closing = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -110,19 +94,23 @@ class WireEar:
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))
 
     def _run(self):
-        while not self._closing:
-            try:
+        while self._closing not in select.select([self._socket, self._closing], [], [])[0]:
+            with self._taking:
                 data, extra, _, _ = self._socket.recvmsg(65536, 64)
-            except socket.timeout:
-                continue
-            except OSError:
-                return
-            self._take(data, extra)
+                self._take(data, extra)
+
+    def catch_up(self):
+        """Until all that has arrived by now is in `packets`: on a busy machine this thread comes late, and what is old would pass for new."""
+        while self._thread.is_alive():
+            with self._taking:
+                if not select.select([self._socket], [], [], 0)[0]:
+                    return
+            time.sleep(0.002)
 
     def _take(self, data, extra):
         udp = data[40 if self.six else (data[0] & 15) * 4:]
         source, _, size, _ = struct.unpack("!4H", udp[:8])
-        rtp = udp[8:size]
+        rtp = self.opened(udp[8:size])
         if len(rtp) < 12 or rtp[0] >> 6 != 2 or 200 <= rtp[1] <= 207:  # RTCP has ports of its own, or looks like types 72 to 79
             return
         seconds, nanoseconds = struct.unpack("qq", extra[0][2])
@@ -136,24 +124,32 @@ class WireEar:
             self._samples.extend(self._wide(payload))
         self.packets.append(Packet(seconds + nanoseconds / 1e9, source, seq, stamp, ssrc, kind, bool(rtp[1] & 0x80), payload))
 
+    def opened(self, datagram):
+        """What is in it, for who has a key."""
+        return datagram
+
     def samples(self):
         return self._samples
 
     def close(self):
-        self._closing = True
+        if not self._thread.is_alive():
+            return
+        os.eventfd_write(self._closing, 1)
         self._thread.join()
+        os.close(self._closing)
         self._socket.close()
 
     # ---- the stream itself --------------------------------------------------------------------
 
     def mark(self):
-        """A place in the stream, for the questions below."""
+        """Now, as a place in the stream, for the questions below."""
+        self.catch_up()
         return len(self.packets)
 
     def gaps(self, since=0, over_ms=40):
         """The times without a packet since a place that a listener could notice, longer than the machine's own stalls explain."""
         packets = self.packets[max(since - 1, 0):]
-        allowed = over_ms + (self.stalls.longest_ms(packets[0].at) if packets else 0)
+        allowed = over_ms + (stalls().longest_ms(packets[0].at) if packets else 0)
         return [f"{(b.at - a.at) * 1000:.0f} ms before seq {b.seq}, stamp +{(b.stamp - a.stamp) & 0xffffffff}, allowed {allowed:.0f} ms"
                 for a, b in zip(packets, packets[1:]) if (b.at - a.at) * 1000 > allowed]
 
@@ -184,6 +180,9 @@ class RecorderEar:
             samples.frombytes(data[:len(data) // 2 * 2])
         return samples
 
+    def catch_up(self):
+        pass
+
     def close(self):
         pass
 
@@ -203,8 +202,9 @@ class Listener:
         """Every sample that has arrived so far, over all calls."""
         return self.ear.samples()
 
-    def listen(self, seconds=1.0, limit=10):
+    def listen(self, seconds=1.0, limit=PATIENCE_S):
         """The next `seconds` of sound from now on, however long they take to arrive (at most limit)."""
+        self.ear.catch_up()
         before = len(self.heard())
         deadline = time.monotonic() + limit
         while len(self.heard()) < before + seconds * RATE:
@@ -213,15 +213,31 @@ class Listener:
             time.sleep(0.05)
         return self.heard()[before:before + int(seconds * RATE)]
 
-    def hears(self, hertz, others=(), seconds=1.0, within=3.0):
-        """From some moment within `within` seconds on, a whole `seconds` of this tone."""
-        deadline = time.monotonic() + within
-        while True:
-            samples = self.listen(seconds, limit=seconds + 1)
-            if len(samples) >= seconds * RATE * 0.9 and hears(samples, hertz, others):
-                return True
-            if time.monotonic() > deadline:
-                return False
+    def hears(self, hertz, others=(), seconds=1.0, within=None):
+        """Waits until a whole `seconds` of this tone has come from now on, in 90 % of its windows (the cards' "X hears F").
+
+        within: a promise that no more than so much of another sound comes before it, counted in what arrives. Without it, it is waited for."""
+        self.ear.catch_up()
+        at, count, good = len(self.heard()), round(seconds * RATE / WINDOW), []
+        deadline = time.monotonic() + seconds + PATIENCE_S
+        while time.monotonic() < deadline:
+            heard = self.heard()
+            while len(heard) >= at + WINDOW:
+                good.append(is_heard_in(heard[at:at + WINDOW], hertz, others))
+                at += WINDOW
+                whole = good[-count:]
+                if len(whole) == count and whole[0] and sum(whole) >= 0.9 * count:
+                    return True
+                if within is not None and len(good) - count >= within * RATE / WINDOW:
+                    return False
+            time.sleep(0.02)
+        return False
+
+    def is_left_alone(self, seconds):
+        """Nothing has come for so long, and longer than the machine may have held back what was on its way."""
+        self.ear.catch_up()
+        packets = self.ear.packets
+        return bool(packets) and time.time() - packets[-1].at > seconds + stalls().longest_ms(packets[-1].at) / 1000
 
     def hears_nothing_of(self, hertz, seconds=1.0):
         return silent_at(self.listen(seconds, limit=seconds + 0.5), hertz)

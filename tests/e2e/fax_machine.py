@@ -88,14 +88,14 @@ class Machine(Talker):
         return self.answered_t38()
 
     def agree_t38(self):
-        invite = self.expect("INVITE", 10)
+        invite = self.expect("INVITE")
         assert "m=image" in invite.body
         self.reply(invite, 200, "OK", body=self.image())
         self.expect("ACK")
         self._turn(invite)
 
     def refuse_t38(self):
-        invite = self.expect("INVITE", 10)
+        invite = self.expect("INVITE")
         assert "m=image" in invite.body
         self.reply(invite, 488, "Not Acceptable Here")
 

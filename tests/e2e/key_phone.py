@@ -9,7 +9,7 @@ from talker import FRAME, Talker, _mu_law
 from tone import RATE, power_db
 
 EVENT = 101
-NAMES = "0123456789*#ABCD"
+NAMES = "0123456789*#ABCD!"  # the last is a hook flash
 LOW, HIGH, LAYOUT = (697, 770, 852, 941), (1209, 1336, 1477, 1633), "123A456B789C*0#D"
 SILENCE = bytes([0xff]) * FRAME
 WAYS = {"events": "auto", "tones": "auto", "info": "info"}
@@ -39,13 +39,14 @@ class Party(Talker):
 
     def session(self, direction="sendrecv", connection="127.0.0.1"):
         text = super().session(direction, connection)
-        return text if self.way_of_keys == "events" else text.replace(" 0 101", " 0").replace("a=rtpmap:101 telephone-event/8000\r\n", "")
+        events = "a=rtpmap:101 telephone-event/8000\r\n"
+        return text.replace(events, events + "a=fmtp:101 0-16\r\n") if self.way_of_keys == "events" else text.replace(" 0 101", " 0").replace(events, "")
 
     def _speak(self):
         seq, began = 0, time.monotonic()
         while not self._closing.wait(max(0, began + seq * 0.02 - time.monotonic())):
             kind, payload, back = self.script.popleft() if self.script and self.towards else (PCMU, SILENCE, 0)
-            if self.towards:
+            if self.towards and kind is not None:
                 head = bytes([0x80, kind]) + (seq & 0xffff).to_bytes(2, "big") + ((seq - back) * FRAME).to_bytes(4, "big")
                 self.rtp.sendto(head + self.rtp_port.to_bytes(4, "big") + payload, self.towards)
             seq += 1
@@ -95,7 +96,7 @@ class Party(Talker):
     def infos(self):
         while (info := self.receive(lambda message: message.method == "INFO", 0.05)) is not None:
             self.reply(info, 200, "OK")
-            self.told.append((re.search(r"Signal=(.)", info.body)[1], int(re.search(r"Duration=(\d+)", info.body)[1])))
+            self.told.append((re.search(r"Signal=(\S+)", info.body)[1], int(re.search(r"Duration=(\d+)", info.body)[1])))
         return self.told
 
     told = ()

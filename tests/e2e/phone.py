@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from ear import Listener, RecorderEar, open_ear
+from machine import PATIENCE_S
 from ports import free_port, free_range
 
 CONFIG = """\
@@ -72,7 +73,7 @@ class Phone(Listener):
         self._socket = self._connect(control_port)
 
     def _connect(self, port):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return socket.create_connection(("127.0.0.1", port), 1)
@@ -107,13 +108,13 @@ class Phone(Listener):
         message = json.dumps({"command": name, "params": params, "token": "t"}).encode()
         self._socket.sendall(b"%d:%s," % (len(message), message))
         while True:
-            answer = self._read(5)
+            answer = self._read(PATIENCE_S)
             assert answer is not None, f"phone {self.number} does not answer {name}"
             if answer.get("response"):
                 return answer
             self._events.append(answer)
 
-    def wait(self, kind, seconds=10, where=lambda event: True):
+    def wait(self, kind, seconds=PATIENCE_S, where=lambda event: True):
         """The next event of a type: REGISTER_OK, CALL_INCOMING, CALL_RINGING, CALL_ESTABLISHED, CALL_CLOSED…"""
         deadline = time.monotonic() + seconds
         while True:
@@ -155,7 +156,7 @@ class Phone(Listener):
         self.wait("CALL_ESTABLISHED")
         return self
 
-    def established(self, seconds=10):
+    def established(self, seconds=PATIENCE_S):
         self.wait("CALL_ESTABLISHED", seconds)
         return self
 
@@ -163,7 +164,7 @@ class Phone(Listener):
         self.command("hangup")
         return self
 
-    def closed(self, seconds=10):
+    def closed(self, seconds=PATIENCE_S):
         return self.wait("CALL_CLOSED", seconds)
 
     def hold(self):

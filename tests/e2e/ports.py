@@ -7,6 +7,7 @@ import functools
 import os
 import socket
 import tempfile
+import time
 
 WINDOWS = 8
 RTP_FIRST, RTP_COUNT = 10000, 1250    # all below the range the kernel hands out by itself
@@ -16,20 +17,16 @@ PORT_FIRST, PORT_COUNT = 20000, 1250
 @functools.cache
 def _take_window():
     """When the first port is asked for, so that a process that only hands out tests has none. The lock goes with the process; when all are
-    taken by other runs, we wait for one of them."""
-    def open_lock(window):
-        return open(os.path.join(tempfile.gettempdir(), f"pbx-e2e-ports-{window}"), "w")
-    for window in range(WINDOWS):
-        file = open_lock(window)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return window, file
-        except OSError:
-            file.close()
-    window = os.getpid() % WINDOWS
-    file = open_lock(window)
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return window, file
+    taken we wait for whichever is the first to be free: a certain one may be a sibling's, who waits for us."""
+    while True:
+        for window in range(WINDOWS):
+            file = open(os.path.join(tempfile.gettempdir(), f"pbx-e2e-ports-{window}"), "w")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return window, file
+            except OSError:
+                file.close()
+        time.sleep(0.2)
 
 
 _next_port = _next_rtp = 0

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+from machine import PATIENCE_S
 from ports import free_port
 
 RFC5424 = re.compile(r"<(?P<priority>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) (?P<process>\S+) (?P<id>\S+) - (?P<text>.*)", re.S)
@@ -58,7 +59,7 @@ class TcpReceiver:
                 self.messages.append(message.decode())
                 self._changed.notify_all()
 
-    def wait(self, enough, what, seconds=15):
+    def wait(self, enough, what, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         with self._changed:
             while not enough(self.messages):

@@ -6,6 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from machine import PATIENCE_S, stalls
 from ports import free_port
 
 
@@ -16,6 +17,7 @@ class Server(ThreadingHTTPServer):
 
 class Sink:
     def __init__(self, tls=None):
+        stalls()
         self.port, self.tls = free_port(), tls
         self.decide, self.delay_s = None, 0
         self.requests, self.changed = [], threading.Condition()
@@ -74,7 +76,7 @@ class Sink:
     def types(self):
         return [request["body"]["type"] for request in self.requests]
 
-    def wait(self, enough, what="requests", seconds=10):
+    def wait(self, enough, what="requests", seconds=PATIENCE_S):
         """Until enough(requests) is true; returns the requests."""
         deadline = time.monotonic() + seconds
         with self.changed:

@@ -5,6 +5,7 @@ import socket
 import time
 import uuid
 
+from machine import PATIENCE_S
 from ports import free_port
 
 OFFER = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -63,7 +64,7 @@ class SipClient:
     def send(self, data):
         self.socket.sendto(data if isinstance(data, bytes) else data.encode(), ("127.0.0.1", self.pbx.sip_port))
 
-    def receive(self, wanted=lambda message: True, seconds=5):
+    def receive(self, wanted=lambda message: True, seconds=PATIENCE_S):
         """The next message that is wanted, or None; the others are kept for later."""
         for message in self.kept:
             if wanted(message):
@@ -99,7 +100,7 @@ class SipClient:
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def ask(self, method, uri, headers=(), seconds=5, **more):
+    def ask(self, method, uri, headers=(), seconds=PATIENCE_S, **more):
         """Sends once, without credentials, and gives the final answer; None: silence."""
         self.cseq += 1
         self.send(self.text(method, uri, headers, **more))
@@ -184,7 +185,7 @@ class SipClient:
             lines.append("Content-Type: application/sdp")
         self.send("\r\n".join(lines + [f"Content-Length: {len(body)}", "", ""]) + body)
 
-    def expect(self, method, seconds=5):
+    def expect(self, method, seconds=PATIENCE_S):
         message = self.receive(lambda message: message.method == method, seconds)
         assert message is not None, f"{self.number}: no {method} within {seconds} s; there were {[m.start for m in self.kept]}"
         return message

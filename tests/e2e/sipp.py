@@ -4,6 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from machine import PATIENCE_S
 from ports import free_port, free_range
 
 SCENARIOS = Path(__file__).parent / "scenarios"
@@ -42,7 +43,7 @@ class Sipp:
 
     def _wait_until_bound(self):
         """A request that comes earlier meets nobody."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while self.process.poll() is None and not is_bound(self.port):
             assert time.monotonic() < deadline, f"{self.name}: SIPp has not taken port {self.port}"
             time.sleep(0.01)

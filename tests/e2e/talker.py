@@ -8,6 +8,7 @@ import threading
 import time
 
 from ear import DECODE, FRAIL, PCMA, PCMU, Listener, open_ear
+from machine import PATIENCE_S
 from ports import free_range
 from sip_client import SipClient
 from tone import RATE
@@ -115,7 +116,7 @@ class Talker(SipClient, Listener):
         return self
 
     def answer(self):
-        invite = self.expect("INVITE", 10)
+        invite = self.expect("INVITE")
         self.call_id = invite.get("Call-ID")
         self.reply(invite, 180, "Ringing")
         self.reply(invite, 200, "OK", body=self.session())
@@ -171,7 +172,7 @@ class Talker(SipClient, Listener):
         answer = self.inside("BYE")
         assert answer.status == 200, answer.start
 
-    def closed(self, seconds=5):
+    def closed(self, seconds=PATIENCE_S):
         self.reply(self.expect("BYE", seconds), 200, "OK")
 
 

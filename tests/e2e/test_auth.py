@@ -5,17 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from sip_client import SipClient, answer_to
-
-
-@pytest.fixture
-def client(request):
-    """client(pbx, "1001", secret, …), closed at the end."""
-    def make(*args, **more):
-        made = SipClient(*args, **more)
-        request.addfinalizer(made.close)
-        return made
-    return make
+from sip_client import answer_to
 
 
 def test_sipp_registers_with_the_right_secret(pbx, sipp):

@@ -285,8 +285,11 @@ while sent < 60000:
         doors[(sent + n) % len(doors)].sendto(junk[n % len(junk)], ("127.0.0.1", port))
     sent += 200
     time.sleep(max(0, began + sent / 20000 - time.monotonic()))
-print(sent, time.monotonic() - began)
+print(sent, time.monotonic() - began, time.process_time())
 """
+
+
+FEW = 1.5  # 0.6 to 0.7 were measured, with other programs around and without
 
 
 def loop_cpu_s(pbx):
@@ -295,7 +298,8 @@ def loop_cpu_s(pbx):
 
 @pytest.mark.parametrize("guarded", (False, True))
 def test_twenty_thousand_junk_packets_a_second_harm_no_call(make_pbx, phones, guarded):
-    """From one address while a call is set up, then from forty at once while it lasts. The loop may take a third of a core, sanitizers included."""
+    """From one address while a call is set up, then from forty at once while it lasts. To throw one away costs the loop, sanitizers included, no more than
+    FEW times what it costs the flooder to send it on the same machine: a third of a core here."""
     pbx = make_pbx(GUARDED + "  network_rate_limit: 0\n" if guarded else "")
     alice, bob = phones(pbx, "1001", "1002")
 
@@ -310,11 +314,11 @@ def test_twenty_thousand_junk_packets_a_second_harm_no_call(make_pbx, phones, gu
         flood = subprocess.Popen([sys.executable, "-c", FLOOD, str(pbx.sip_port), ",".join(hosts)], stdout=subprocess.PIPE, text=True)
         try:
             assert meanwhile()
-            sent, seconds = (float(word) for word in flood.communicate(timeout=60)[0].split())
+            sent, seconds, cost = (float(word) for word in flood.communicate(timeout=120)[0].split())
         finally:
             flood.kill()
         spent = loop_cpu_s(pbx) - before
-        print(f"guarded={guarded} hosts={len(hosts)}: {sent:.0f} in {seconds:.2f} s, the loop took {spent:.2f} s, {spent / sent * 1e6:.1f} us each")
-        assert spent / sent < 17e-6
+        print(f"guarded={guarded} hosts={len(hosts)}: {sent:.0f} in {seconds:.2f} s, the loop took {spent:.2f} s, {spent / sent * 1e6:.1f} us each, {spent / cost:.2f} of the flooder's")
+        assert spent < FEW * cost
     alice.hangup()
     bob.closed()

@@ -23,10 +23,7 @@ def house(tmp_path_factory):
 @pytest.fixture
 def page(house):
     """The page, registered as 1001."""
-    house.browser.show("page.html")
-    house.browser.run(f"start('wss://127.0.0.1:{house.http_port}/sip', '1001', '{house.secrets['1001']}')")
-    assert house.browser.run("first('registered', 'registrationFailed', 'disconnected')")["name"] == "registered"
-    yield house.browser
+    yield house.browser.phone(house, "1001", house.secrets["1001"])
     house.browser.run("window.phone && void phone.unregister({all: true})")
     house.wait_for(lambda: house.ctl("registrations", "list", "1001") == [], "the page's registration to go")
 

@@ -37,7 +37,7 @@ def closed(pbx, count):
     def look():
         found = [record for record in pbx.ctl("cdr", "list", "limit=500") if record["ended_at"]]
         return len(found) >= count and found
-    return pbx.wait_for(look, f"{count} records", 20)
+    return pbx.wait_for(look, f"{count} records")
 
 
 def ids(records):
@@ -53,11 +53,11 @@ def output(pbx, name):
 
 
 def sent(pbx, name, count):
-    return pbx.wait_for(lambda: output(pbx, name)["sent"] >= count, f"{count} records in {name}; it is {output(pbx, name)}", 20)
+    return pbx.wait_for(lambda: output(pbx, name)["sent"] >= count, f"{count} records in {name}; it is {output(pbx, name)}")
 
 
 def failing(pbx, name):
-    return pbx.wait_for(lambda: (now := output(pbx, name))["state"] == "failing" and now, f"{name} to fail", 20)
+    return pbx.wait_for(lambda: (now := output(pbx, name))["state"] == "failing" and now, f"{name} to fail")
 
 
 def json_lines(folder):
@@ -140,7 +140,13 @@ def test_a_line_torn_by_a_power_cut_is_whole_afterwards(make_pbx, sipp, tmp_path
     pbx.restart()
     callers.call(1)
     records = closed(pbx, 3)
-    pbx.wait_for(lambda: {told["id"] for told in json_lines(folder)} == set(ids(records)), "three whole lines")
+
+    def are_whole():
+        try:
+            return {told["id"] for told in json_lines(folder)} == set(ids(records))
+        except json.JSONDecodeError:
+            return False  # the torn one is still there
+    pbx.wait_for(are_whole, "three whole lines")
 
 
 # ---- HTTP ------------------------------------------------------------------------------------------------
@@ -183,7 +189,7 @@ def away_over_a_restart(pbx, sipp, sink):
     records = closed(pbx, 7)
     failing(pbx, "http")
     sink.up()
-    sink.wait(lambda requests: len(set(told(sink))) == 7, "seven records", 40)
+    sink.wait(lambda requests: len(set(told(sink))) == 7, "seven records")
     sent(pbx, "http", 5)
     assert sorted(set(told(sink))) == ids(records)
     assert len(told(sink)) == 7  # nothing was on its way when the power went: nothing comes twice
@@ -208,7 +214,7 @@ def test_a_record_that_the_service_finds_wrong_does_not_stop_the_others(make_pbx
     callers = Callers(pbx, sipp)
     callers.call(1)
     refused = closed(pbx, 1)[0]["id"]
-    pbx.wait_for(lambda: pbx.log_lines("record_refused"), "the refusal to be named", 20)
+    pbx.wait_for(lambda: pbx.log_lines("record_refused"), "the refusal to be named")
     callers.call(1)
     sent(pbx, "http", 1)
     assert refused in pbx.log_lines("record_refused")[0] and refused not in told(sink) and len(told(sink)) == 1
@@ -257,7 +263,7 @@ def test_rfc_5424_messages_over_tcp_and_a_server_that_was_away(make_pbx, sipp, r
     pbx.restart()
     failing(pbx, "syslog")
     receiver.up()
-    receiver.wait(lambda messages: len({record["id"] for record in syslog_records(messages)}) == 5, "five records", 40)
+    receiver.wait(lambda messages: len({record["id"] for record in syslog_records(messages)}) == 5, "five records")
     assert ids({record["id"]: record for record in syslog_records(receiver.messages)}.values()) == ids(closed(pbx, 5))
 
 
@@ -267,7 +273,7 @@ def test_a_real_rsyslog_reads_them(make_pbx, sipp, rsyslog, way):
     pbx = make_pbx(f"cdr:\n  syslog: {target}")
     Callers(pbx, sipp).call(3)
     records = closed(pbx, 3)
-    pbx.wait_for(lambda: len(rsyslog.lines()) == 3, "three lines", 20)
+    pbx.wait_for(lambda: len(rsyslog.lines()) == 3, "three lines")
     heads, texts = zip(*[line.split("|", 1) for line in rsyslog.lines()])
     assert all(head.startswith("local0.info pbx-cdr") for head in heads)
     assert ids([json.loads(text) for text in texts]) == ids(records)
@@ -289,7 +295,7 @@ def test_a_power_cut_in_the_middle_of_traffic_leaves_no_record_untold(make_pbx, 
         before = len(sink.requests)
         callee = callers.sipp(pbx, "uas_answers", calls=100, port=callers.callee_port)
         caller = callers.sipp(pbx, "uac_calls", calls=100, keys={"number": "1001"}, user="1001", secret=callers.secret, args=["-r", 20, "-d", 50])
-        sink.wait(lambda requests: len(requests) >= before + 15, "fifteen records in the middle of it", 20)
+        sink.wait(lambda requests: len(requests) >= before + 15, "fifteen records in the middle of it")
         pbx.kill()
         caller.stop()
         callee.stop()
@@ -298,9 +304,9 @@ def test_a_power_cut_in_the_middle_of_traffic_leaves_no_record_untold(make_pbx, 
     def all_told():
         records = pbx.ctl("cdr", "list", "limit=500")
         return records if all(record["ended_at"] for record in records) and set(told(sink)) == {record["id"] for record in records} else None
-    records = pbx.wait_for(all_told, "every record to be told", 30)
+    records = pbx.wait_for(all_told, "every record to be told")
     assert len(records) >= 30
-    pbx.wait_for(lambda: {line["id"] for line in json_lines(folder)} == {record["id"] for record in records}, "every record to be in the file", 20)
+    pbx.wait_for(lambda: {line["id"] for line in json_lines(folder)} == {record["id"] for record in records}, "every record to be in the file")
     last = {}
     for request in sink.requests:
         last[request["body"]["id"]] = request["body"]

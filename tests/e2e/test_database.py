@@ -6,15 +6,7 @@ import pytest
 from calling import CALL_EVENTS, Callers
 from disk import fill, relieve
 from pbx import Refused
-from postgres import Postgres
 from sip_client import SipClient
-
-
-@pytest.fixture
-def postgres():
-    server = Postgres()
-    yield server.start()
-    server.remove()
 
 
 @pytest.fixture
@@ -32,7 +24,7 @@ def records(pbx):
 
 def assert_whole(pbx, calls):
     """So many records, each call with all of its events, in order, numbers without a gap."""
-    pbx.wait_for(lambda: len(records(pbx)) == calls, f"{calls} records; there are {len(records(pbx))}", seconds=30)
+    pbx.wait_for(lambda: len(records(pbx)) == calls, f"{calls} records; there are {len(records(pbx))}")
     assert len({record["call_id"] for record in records(pbx)}) == calls
     assert {record["disposition"] for record in records(pbx)} == {"answered"}
     events = pbx.events()
@@ -116,7 +108,7 @@ def test_a_start_waits_for_the_database_and_says_so(make_pbx, postgres):
     postgres.stop()
     pbx = make_pbx(f"store:\n  engine: postgresql\n  url: {postgres.url}", start=False)
     pbx.start(wait=False)
-    pbx.wait_for(lambda: pbx.log_lines("store_away"), "the reason why it waits", seconds=30)
+    pbx.wait_for(lambda: pbx.log_lines("store_away"), "the reason why it waits")
     assert postgres.directory in pbx.log_lines("store_away")[0] and not pbx.log_lines("ready")
     postgres.start()
     pbx.wait_for(lambda: pbx.log_lines("ready"), "the start to be over", seconds=40)

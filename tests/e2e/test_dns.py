@@ -1,9 +1,8 @@
 """A provider given by its domain: nsd says where its servers are, and calls go to those that answer."""
-import time
-
 import pytest
 
 from certificates import Authority
+from machine import Watch
 from names import Names, SecureServer, Server
 from pbx import BUILD
 
@@ -40,9 +39,9 @@ def srv(*servers):
 
 def call(caller):
     """How it was answered, and after how long."""
-    began = time.monotonic()
-    answer = caller.invite("7712125551212", caller.session(), seconds=15)
-    return answer.status, time.monotonic() - began
+    asked = Watch()
+    answer = caller.invite("7712125551212", caller.session())
+    return answer.status, asked.took_s()
 
 
 def state(pbx, server):
@@ -64,7 +63,7 @@ def test_the_second_server_stands_in_while_the_first_is_silent(carrier, servers)
         assert status == 486 and took < 1
         assert len(two.calls()) == count
     assert len(one.calls()) == 21
-    pbx.wait_event("dns.target_down", where=lambda data: data["port"] == one.port, seconds=20)
+    pbx.wait_event("dns.target_down", where=lambda data: data["port"] == one.port)
     one.silent = False
     pbx.wait_event("dns.target_up", where=lambda data: data["port"] == one.port and data["seen_by"] == "probe")
     assert call(caller)[0] == 486
@@ -96,10 +95,10 @@ def test_a_changed_record_is_used_when_the_old_one_has_run_out(carrier, servers)
     one, two = servers
     names, pbx, caller = carrier(ttl=10)
     assert call(caller)[0] == 486 and len(one.calls()) == 1
-    asked = time.monotonic()
+    asked = Watch()
     names.change(srv((20, one), (10, two)), ttl=10)
-    pbx.wait_for(lambda: call(caller)[0] == 486 and two.calls(), "the new server to be called", 15)
-    assert time.monotonic() - asked < 11
+    pbx.wait_for(lambda: call(caller)[0] == 486 and two.calls(), "the new server to be called")
+    assert asked.took_s() < 11
     assert len(one.calls()) > 1  # as long as the old record held
 
 

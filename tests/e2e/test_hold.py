@@ -145,7 +145,7 @@ def test_a_call_held_for_long_rings_the_holder(make_pbx, talk):
     alice, bob = talk(pbx, "1001", "1002")
     bob.hold()
     held_at = pbx.wait_event("call.hold")
-    call = bob.wait("CALL_INCOMING", 5)
+    call = bob.wait("CALL_INCOMING")
     assert "On hold: 1001" in call["peerdisplayname"]
     assert alice.hears(MUSIC)
     bob.command("accept")

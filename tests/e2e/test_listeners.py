@@ -5,7 +5,8 @@ import ssl
 from types import SimpleNamespace
 
 import pytest
-from certificates import Authority
+from certificates import Authority, gets_a_pong
+from machine import PATIENCE_S
 from ports import free_port
 from sip_client import OFFER, Message, SipClient
 from test_settings import EX_CONFIG, check, started
@@ -242,18 +243,8 @@ def test_one_door_wants_certificates_and_another_does_not(make_pbx, tmp_path):
     pbx = make_pbx(f"sip:\n  tls_authorities: {authority.folder}/ca.pem\n"
                    f"  listeners: [{{name: strict, listen: ['tls:127.0.0.1:{port}'], tls_clients: required}}]\n", listen=("udp", "tcp", "tls"))
 
-    def pongs(at, named):
-        context = ssl._create_unverified_context()
-        if named:
-            context.load_cert_chain(authority.folder / "phone.pem", authority.folder / "phone.key")
-        with socket.create_connection(("127.0.0.1", at), 5) as plain:
-            try:
-                with context.wrap_socket(plain) as connection:
-                    connection.sendall(b"\r\n\r\n")
-                    return connection.recv(16) == b"\r\n"
-            except (ssl.SSLError, ConnectionError):
-                return False
-    assert pongs(pbx.tls_port, False) and not pongs(port, False) and pongs(port, True)
+    named = authority.folder / "phone.pem", authority.folder / "phone.key"
+    assert gets_a_pong(pbx.tls_port) and not gets_a_pong(port) and gets_a_pong(port, *named)
 
 
 def test_each_door_shows_its_own_certificate_and_a_new_one_when_its_file_changes(make_pbx, tmp_path):
@@ -292,7 +283,7 @@ class TlsClient(SipClient):
     def send(self, data):
         self.stream.sendall(data.replace("SIP/2.0/UDP ", "SIP/2.0/TLS ").encode())
 
-    def receive(self, wanted=lambda message: True, seconds=5):
+    def receive(self, wanted=lambda message: True, seconds=PATIENCE_S):
         self.stream.settimeout(seconds)
         while True:
             data = b""

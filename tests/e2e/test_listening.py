@@ -3,7 +3,8 @@ import random
 import threading
 
 import pytest
-from tone import RATE, power_db
+from machine import Watch, stalls
+from tone import power_db, windows_db
 
 
 @pytest.fixture
@@ -25,11 +26,6 @@ def leg_of(pbx, talker):
     return next(leg for leg in pbx.ctl("media", "streams") if leg["remote"].endswith(f":{talker.rtp_port}"))
 
 
-def windows_db(samples, hertz):
-    """The loudness of a tone in each tenth of a second."""
-    return [power_db(samples[at:at + RATE // 10], hertz) for at in range(0, len(samples) - RATE // 10, RATE // 10)]
-
-
 def test_an_uneven_network_is_not_heard(pbx, call):
     """60 ms give or take 30, and one packet in twenty lost: what leaves is even, without a hole or a click."""
     pbx.ctl("config", "set", "media.jitter_buffer.passthrough", "true")
@@ -38,16 +34,17 @@ def test_an_uneven_network_is_not_heard(pbx, call):
     steady = power_db(alice.listen(1), bob.hertz)
     bob.way = lambda seq: None if chance.random() < 0.05 else max(0, chance.gauss(0.06, 0.03))
     alice.listen(3)  # until the network is known
-    before, here = leg_of(pbx, bob), alice.ear.mark()
+    before, here, watch = leg_of(pbx, bob), alice.ear.mark(), Watch()
     heard = alice.listen(6)
     after = leg_of(pbx, bob)
+    kept_back_ms = 1000 * stalls().lost_s(watch.began_at)
 
-    assert min(windows_db(heard, bob.hertz)) > steady - 6
+    assert 100 * sum(level <= steady - 6 for level in windows_db(heard, bob.hertz)) <= kept_back_ms
     assert not alice.ear.breaks(here) and not alice.ear.gaps(here)
     assert 80_000 <= after["buffer_target_us"] <= 160_000
     concealed, lost = after["concealed_ms"] - before["concealed_ms"], after["lost"] - before["lost"]
     assert lost > 5
-    assert 20 * lost - 60 <= concealed <= 20 * lost + 600, "what was lost, and what came late through a busy machine"
+    assert 20 * lost - 60 <= concealed <= 20 * lost + 400 + kept_back_ms, "what was lost, what was the one of a hundred, and what a busy machine kept back"
     bob.way = None
     alice.hangup()
     bob.closed()

@@ -2,9 +2,9 @@
 
 The judge below knows RFC 8866 and RFC 3264 and nothing of our code."""
 import re
-import time
 
 import pytest
+from machine import Watch
 from sip_client import SipClient
 
 HEAD = "v=0\r\no=alice 2890844526 2890844526 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
@@ -118,6 +118,8 @@ OFFERS = {
     "packets of 30 ms, at most 60": (HEAD + AUDIO + "a=ptime:30\r\na=maxptime:60\r\n", 0),
     "twenty codecs, the last one ours": (HEAD + "m=audio 4000 RTP/AVP " + " ".join(map(str, range(96, 115))) + " 8\r\n" +
                                          "".join(f"a=rtpmap:{n} x-codec-{n}/8000\r\n" for n in range(96, 115)), 0),
+    "sixty codecs, the last one ours": (HEAD + "m=audio 4000 RTP/AVP " + " ".join(map(str, range(20, 79))) + " 8\r\n" +
+                                        "".join(f"a=rtpmap:{n} x-codec-{n}/8000\r\n" for n in range(20, 79)), 0),
     # Forms
     "line ends without carriage return": ((HEAD + AUDIO).replace("\r\n", "\n"), 0),
     "no line end at the end": ((HEAD + AUDIO)[:-2], 0),
@@ -164,9 +166,9 @@ def caller(tmp_path_factory):
 @pytest.mark.parametrize("name", OFFERS)
 def test_an_offer_gets_the_answer_that_it_deserves(caller, name):
     text, expected = OFFERS[name]
-    begun = time.monotonic()
+    asked = Watch()
     answer = caller.invite("2001", text)
-    took = time.monotonic() - begun
+    took_s = asked.took_s()
     if answer.status == 200:
         assert caller.bye(answer).status == 200
         offer = Sdp(text, strict=False)
@@ -176,4 +178,4 @@ def test_an_offer_gets_the_answer_that_it_deserves(caller, name):
     else:
         assert answer.status == expected
         assert answer.status == 400 or re.match(r'30[45] \S+ ".+"', answer.get("Warning")), answer.headers
-        assert took < 1, "at once, also under sanitizers"
+        assert took_s < 1, "at once, also under sanitizers"

@@ -72,7 +72,7 @@ def test_a_phone_that_rings_is_told_to_answer(pbx, phones, talkers):
     """By REST, in the dialog that rings (Event: talk), and only when the phone says that it can."""
     callee, caller = talkers(pbx, "1002"), phones(pbx, "1001")
     caller.dial("1002")
-    invite = callee.expect("INVITE", 10)
+    invite = callee.expect("INVITE")
     callee.reply(invite, 180, "Ringing")
     pbx.wait_event("call.ringing")
     call = pbx.ctl("calls", "list")[0]["call_id"]

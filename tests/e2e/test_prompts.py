@@ -63,6 +63,7 @@ def test_a_site_changes_its_prompts_by_rest_and_pbxctl(pbx, tmp_path):
 
     assert pbx.http("POST", "/prompts/de/slot_empty/speak", {"text": "Niemand da"})[0] == 200
     assert -18.5 < speech_level_db(own)[0] < -17.5
+    assert pbx.http("POST", "/prompts/1e400/slot_empty/speak", {"text": "Nobody"})[0] == 404
     assert pbx.http("DELETE", "/prompts/de/slot_empty")[0] == 204
     assert pbx.http("DELETE", "/prompts/de/slot_empty")[0] == 404
     assert pbx.ctl("prompts", "find", "slot_empty", "language=de")["file"] == str(PROMPTS / "de" / "slot_empty.wav")

@@ -86,5 +86,11 @@ def test_quirks_are_listed_and_changed(pbx):
     pbx.ctl("config", "set", "sip.phone_quirks", '[{"agent": "Acme*", "codecs": ["PCMU"], "ptime_ms": 30}]')
     first = pbx.ctl("phones", "quirks")[0]
     assert (first["agent"], first["codecs"], first["ptime_ms"], first["brought_along"]) == ("Acme*", ["PCMU"], 30, False)
+    rest = "/config/sip.phone_quirks"
+    changed = {"value": '[{"agent": "Acme*"}, {"agent": "Other*", "skip_static_rtpmap": true}]'}
+    assert pbx.http("PATCH", rest, changed, headers={"If-Match": '"of-yesterday"'})[0] == 412
+    assert pbx.http("PATCH", rest, changed)[0] == 200
+    assert [row["agent"] for row in pbx.http("GET", "/phone-quirks")[1] if not row["brought_along"]] == ["Acme*", "Other*"]
+    assert pbx.http("DELETE", rest)[0] == 200 and all(row["brought_along"] for row in pbx.http("GET", "/phone-quirks")[1])
     with pytest.raises(Refused, match="no multiple of 10"):
         pbx.ctl("config", "set", "sip.phone_quirks", '[{"agent": "Acme*", "ptime_ms": 25}]')

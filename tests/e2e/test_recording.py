@@ -1,12 +1,18 @@
 """Recorded calls of real phones: each party in a channel of its own, paused, carried over an upgrade, cut short by a full disk and by a crash."""
+import hashlib
+import io
 import json
+import re
 import ssl
 import struct
 import subprocess
 import urllib.request
 import wave
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 from disk import fill, relieve
+from talker import Talker
 from tone import hears, power_db, silent_at
 
 ALWAYS = "call_recording:\n  rules: [{name: all, record: always}]\n  min_free_mb: 0\n"
@@ -14,7 +20,7 @@ ALWAYS = "call_recording:\n  rules: [{name: all, record: always}]\n  min_free_mb
 
 def record_for(pbx, ms):
     """Until so much of the one call that lasts is in the file."""
-    return pbx.wait_for(lambda: next((each for each in pbx.ctl("recording", "active") if each["duration_ms"] >= ms), None), f"{ms} ms of a recording", 30)
+    return pbx.wait_for(lambda: next((each for each in pbx.ctl("recording", "active") if each["duration_ms"] >= ms), None), f"{ms} ms of a recording")
 
 
 def stored(pbx, count=1):
@@ -35,14 +41,24 @@ def file_of(pbx, recording):
     return next(folder(pbx).rglob(f"*_{recording['id'][-8:]}.wav"))
 
 
-def download(pbx, recording, octets=None):
-    """(status, headers, octets) of its audio."""
-    request = urllib.request.Request(f"https://127.0.0.1:{pbx.http_port}/api/v1/recordings/{recording['id']}/audio")
+def fetch(pbx, path, **headers):
+    """(status, headers, octets) of a file."""
+    request = urllib.request.Request(f"https://127.0.0.1:{pbx.http_port}/api/v1{path}", headers=headers)
     request.add_header("Authorization", f"Bearer {pbx.admin_token()}")
-    if octets:
-        request.add_header("Range", f"bytes={octets}")
     with urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=30) as answer:
         return answer.status, answer.headers, answer.read()
+
+
+def download(pbx, recording, octets=None, query="", **headers):
+    if octets:
+        headers["Range"] = f"bytes={octets}"
+    return fetch(pbx, f"/recordings/{recording['id']}/audio{query}", **headers)
+
+
+def chapters(path):
+    """(ms, title) of each mark, as FFmpeg reads the file."""
+    found = subprocess.run(["ffprobe", "-v", "error", "-show_chapters", "-of", "json", str(path)], stdout=subprocess.PIPE, check=True, timeout=20).stdout
+    return [(float(each["start_time"]) * 1000, each["tags"]["title"]) for each in json.loads(found)["chapters"]]
 
 
 def test_each_party_has_a_channel_and_the_call_stays_a_relayed_one(make_pbx, talk):
@@ -75,11 +91,105 @@ def test_each_party_has_a_channel_and_the_call_stays_a_relayed_one(make_pbx, tal
     silent = bytes(not a and not b for a, b in zip(left, right))
     assert abs(max(map(len, silent.split(b"\0"))) * 1000 / rate - recording["paused_ms"]) < 40
 
+    pause, = pbx.ctl("recording", "show", recording["id"])["pauses"]
+    (marked_ms, title), = chapters(path)
+    assert abs(marked_ms - pause["at_ms"]) < 1 and abs(silent.index(b"\1" * 8000) * 1000 / rate - marked_ms) < 40
+    assert title == f"paused {pause['for_ms'] // 1000}.{pause['for_ms'] % 1000:03} s" and pause["for_ms"] == recording["paused_ms"]
+
     status, headers, whole = download(pbx, recording)
     assert (status, headers["Content-Type"], whole) == (200, "audio/wav", path.read_bytes())
     status, headers, part = download(pbx, recording, "100-1099")
     assert (status, headers["Content-Range"], part) == (206, f"bytes 100-1099/{len(whole)}", whole[100:1100])
     assert pbx.ctl("recording", "verify", recording["id"])["intact"]
+    forms_of(pbx, recording, whole, left, right, rate)
+    exported(pbx, [recording], {recording["id"]: whole})
+
+
+def forms_of(pbx, recording, whole, left, right, rate):
+    """Other forms and sides of a recording, by REST and pbxctl."""
+    for form, kind in (("flac", ("flac", 2, rate)), ("opus", ("opus", 2, 48000)), ("mp3", ("mp3", 2, rate))):
+        status, headers, octets = download(pbx, recording, query=f"?format={form}")
+        file = pbx.directory / f"form.{form}"
+        file.write_bytes(octets)
+        found, sides = probed(file)
+        assert status == 200 and found == kind and headers["Content-Disposition"].endswith(f'.{form}"')
+        for side, hertz, other in zip(sides, (440, 660), (660, 440)):
+            assert power_db(side[8000:24000], hertz, 16000) > power_db(side[8000:24000], other, 16000) + 30
+        part = download(pbx, recording, "-500", f"?format={form}")
+        assert (part[0], part[2]) == (206, octets[-500:])
+    for name, side in (("caller", left), ("right", right)):
+        (pbx.directory / "side.wav").write_bytes(download(pbx, recording, query=f"?channel={name}")[2])
+        assert channels(pbx.directory / "side.wav") == (rate, [side])
+    tag = download(pbx, recording, query="?channel=mix")[1]["ETag"]
+    assert download(pbx, recording, "0-9", "?channel=mix", **{"If-Range": tag})[0] == 206
+    assert download(pbx, recording, "0-9", "?channel=mix", **{"If-Range": '"another"'})[0] == 200
+    assert pbx.ctl_octets("recording", "audio", recording["id"]) == whole
+    assert pbx.http("GET", f"/recordings/{recording['id']}/audio?format=aac")[0] == 400
+
+
+def exported(pbx, recordings, files):
+    """The ZIP file of these, by REST and by pbxctl; files: what is to be in it."""
+    ids = ",".join(each["id"] for each in recordings)
+    status, headers, octets = fetch(pbx, f"/recordings/export?ids={ids}")
+    assert (status, headers["Content-Type"]) == (200, "application/zip")
+    for octets in octets, pbx.ctl_octets("recording", "export", ids):
+        with zipfile.ZipFile(io.BytesIO(octets)) as archive:
+            assert archive.testzip() is None
+            manifest = json.loads(archive.read("manifest.json"))
+            rows = {row["id"]: row for row in manifest["recordings"]}
+            assert set(rows) == set(files) and len(archive.namelist()) == len(files) + 1
+            for key, whole in files.items():
+                row = rows[key]
+                assert archive.read(row["file"]) == whole and row["state"] == "exported"
+                assert row["file_sha256"] == row["sha256"] == hashlib.sha256(whole).hexdigest() and row["file_bytes"] == len(whole)
+    assert [each["action"] for each in pbx.ctl("recording", "accesses", recordings[0]["id"])].count("export") == 2
+
+
+class Shows(Talker):
+    """A phone that knows of recording (RFC 7866): it says so in its INVITE, and what it wishes in its SDP."""
+    wish = ""
+
+    def text(self, method, uri, headers=(), **more):
+        return super().text(method, uri, [*headers, "Supported: record-aware"], **more)
+
+    def session(self, *where, **more):
+        return super().session(*where, **more) + f"a=recordpref:{self.wish}\r\n" * bool(self.wish)
+
+    def shown(self):
+        """What the next re-INVITE says of recording, which offers nothing new."""
+        body = self.agree("sendrecv").body
+        assert re.search(r"^m=audio \d+ RTP/AVP 0 101\r$", body, re.M), body
+        return re.findall(r"^a=record:(\w+)\r$", body, re.M)
+
+    def wishes(self, wish):
+        self.wish = wish
+        assert self.reinvite().status == 200
+
+
+def test_a_phone_that_shows_recording_is_told_and_asked(make_pbx, talkers):
+    pbx = make_pbx("call_recording:\n  rules: [{name: all, record: always, heed_wishes: true}]\n  min_free_mb: 0\n  min_duration_s: 0\n")
+    bob = talkers(pbx, "1002")
+    alice = Shows(pbx, "1001", pbx.account("1001"), 440)
+    try:
+        with ThreadPoolExecutor() as pool:
+            answered = pool.submit(bob.answer)
+            alice.dial("1002")
+            answered.result()
+        assert alice.shown() == ["on"]
+        call_id = record_for(pbx, 500)["call_id"]
+        for action, shown in (("pause", "paused"), ("resume", "on")):
+            pbx.ctl("recording", "call", call_id, action)
+            assert alice.shown() == [shown]
+        for wish, shown in (("pause", "paused"), ("nopreference", "on"), ("off", "off")):
+            alice.wishes(wish)
+            assert alice.shown() == [shown]
+        assert len(stored(pbx, 1)[0]) and not pbx.ctl("recording", "active")
+        assert all(leg["peer"] for leg in pbx.ctl("media", "streams"))
+        assert bob.receive(lambda message: message.method == "INVITE", 0.1) is None  # it knows nothing of that
+        alice.hangup()
+        bob.closed()
+    finally:
+        alice.close()
 
 
 def test_a_full_disk_leaves_a_file_that_can_be_played(make_pbx, talk, small_disk):
@@ -87,7 +197,7 @@ def test_a_full_disk_leaves_a_file_that_can_be_played(make_pbx, talk, small_disk
     alice, bob = talk(pbx, "1001", "1002")
     record_for(pbx, 3500)
     fill(small_disk)
-    failed = pbx.wait_event("recording.failed", seconds=30)["data"]
+    failed = pbx.wait_event("recording.failed")["data"]
     assert alice.hears(bob.hertz)
     recording, = stored(pbx)
     assert recording["outcome"] == "cut_short" and failed["recording_id"] == recording["id"]
@@ -155,7 +265,7 @@ def test_a_conference_is_recorded_by_the_number_of_its_room(make_pbx, phones):
     parties = phones(pbx, "1001", "1002", "1003")
     for phone in parties:
         phone.dial("2000").established()
-    pbx.wait_for(lambda: [each["duration_ms"] > 3000 for each in pbx.ctl("recording", "active")] == [True] * 3, "three seconds of each party", 30)
+    pbx.wait_for(lambda: [each["duration_ms"] > 3000 for each in pbx.ctl("recording", "active")] == [True] * 3, "three seconds of each party")
     for phone in parties:
         phone.hangup()
     recordings = {recording["from"]: recording for recording in stored(pbx, 3)}

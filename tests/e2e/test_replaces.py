@@ -41,7 +41,7 @@ def ringing(pbx, phones, talkers, group):
         phones.secrets[pbx, number] = pbx.account(number, pickup_group=of)
     alice, bob, carol = phones(pbx, "1001"), talkers(pbx, "1002"), talkers(pbx, "1003")
     alice.dial("1002")
-    invite = bob.expect("INVITE", 10)
+    invite = bob.expect("INVITE")
     bob.call_id, bob.remote_tag = invite.get("Call-ID"), invite.get("From").split(";tag=")[1]
     bob.reply(invite, 180, "Ringing")
     pbx.wait_event("call.ringing")

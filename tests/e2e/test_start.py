@@ -79,7 +79,7 @@ def test_systemd_hears_of_the_start_the_watchdog_a_reload_and_the_stop(make_pbx,
             assert systemd.hears("WATCHDOG=1") == []
         process.send_signal(signal.SIGHUP)
         assert set(systemd.hears("RELOADING=1")) <= {"WATCHDOG=1"}
-        assert systemd.hears("READY=1") == []
+        assert set(systemd.hears("READY=1")) <= {"WATCHDOG=1"}
         process.send_signal(signal.SIGTERM)
         assert set(systemd.hears("STOPPING=1")) <= {"WATCHDOG=1"}
         log = process.communicate(timeout=60)[0]

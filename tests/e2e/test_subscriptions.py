@@ -237,7 +237,7 @@ def test_subscriptions_of_every_kind_outlast_a_crash(make_pbx):
     pbx.wait_for(kept, "the rows, written behind the answers")
     pbx.kill()
     pbx.start()
-    again = [watch.notify(10) for watch in watches]
+    again = [watch.notify() for watch in watches]
     assert all(cseq(new) > cseq(old) for new, old in zip(again, first))
     version, full, _, documents = page(again[0])
     assert version > 0 and full and sorted(documents) == ["1001", "1002"]

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from calling import Callers
+from machine import PATIENCE_S
 from pbx import BUILD, Refused
 from ports import free_port
 from sip_client import SipClient
@@ -27,7 +28,7 @@ class Watch:
                 self.rungs.append(json.loads(line))
                 self._news.notify_all()
 
-    def until(self, wanted, seconds=10):
+    def until(self, wanted, seconds=PATIENCE_S):
         with self._news:
             assert self._news.wait_for(lambda: any(wanted(rung) for rung in self.rungs), seconds), [rung["line"] for rung in self.rungs]
             return list(self.rungs)
@@ -127,6 +128,27 @@ def test_filters_show_what_was_asked_for(pbx, watch, words, wanted):
     if wanted:
         seen.until(lambda rung: rung["method"] == "REGISTER" and rung["status"] == 200)
     assert {rung["method"] for rung in seen.rungs} == wanted
+
+
+def test_a_trunk_is_followed_by_its_name(pbx, watch):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as provider:
+        provider.bind(("127.0.0.2", 0))
+        pbx.ctl("trunk", "add", "carrier", "host=127.0.0.2", f"port={provider.getsockname()[1]}", "keep_alive_interval_s=1")
+        seen = watch("carrier")
+        client = SipClient(pbx, "1001", pbx.account("1001"))
+        client.send(client.text("OPTIONS", "sip:pbx.test"))
+        assert {rung["remote"].split(":")[0] for rung in seen.until(lambda rung: rung["method"] == "OPTIONS")} == {"127.0.0.2"}
+        pbx.ctl("trunk", "remove", "carrier")
+
+
+def test_a_word_that_is_nobody_is_told_instead_of_waited_for(pbx, watch):
+    with pytest.raises(Refused, match="no account and no peer list") as refused:
+        pbx.ctl("trace", "list")
+    assert "calls show ID" in refused.value.text
+    outside = watch("sip:bob")
+    caller = SipClient(pbx, "1001", pbx.account("1001"))
+    caller.send(caller.text("OPTIONS", "sip:pbx.test", to="sip:bob@example.com"))
+    outside.until(lambda rung: rung["method"] == "OPTIONS")
 
 
 def test_the_ladder_is_drawn_for_people(pbx, sipp):

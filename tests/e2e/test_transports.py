@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 import websocket
-from certificates import Authority
+from certificates import Authority, gets_a_pong
 from ear import Listener, open_ear
 from pbx import Refused
 from ports import free_range
-from sip_client import OFFER, SipClient
+from sip_client import OFFER
 from web_phone import WebPhone
 
 ALL = ("udp", "tcp", "tls")
@@ -89,38 +89,14 @@ def test_a_renewed_certificate_drops_no_call(make_pbx, phones, tmp_path):
     two.closed()
 
 
-def handshake(pbx, certificate=None, key=None):
-    """Whether a client with this certificate gets as far as a pong (TLS 1.3 tells its refusal after the handshake)."""
-    context = ssl._create_unverified_context()
-    if certificate:
-        context.load_cert_chain(certificate, key)
-    with socket.create_connection(("127.0.0.1", pbx.tls_port), 5) as plain:
-        try:
-            with context.wrap_socket(plain) as connection:
-                connection.sendall(b"\r\n\r\n")
-                return connection.recv(16) == b"\r\n"
-        except (ssl.SSLError, ConnectionError):
-            return False
-
-
 @pytest.mark.parametrize("demand, without", [("none", True), ("optional", True), ("required", False)])
 def test_client_certificates(make_pbx, tmp_path, demand, without):
     ours, theirs = Authority(tmp_path), Authority(tmp_path, "Somebody")
     ours.vouch("phone"), theirs.vouch("stranger")
     pbx = make_pbx(f"sip:\n  tls_clients: {demand}\n  tls_authorities: {ours.folder}/ca.pem\n", listen=ALL)
-    assert handshake(pbx) == without
-    assert handshake(pbx, ours.folder / "phone.pem", ours.folder / "phone.key")
-    assert handshake(pbx, theirs.folder / "stranger.pem", theirs.folder / "stranger.key") == (demand == "none")
-
-
-@pytest.fixture
-def client(request):
-    """client(pbx, "1001", secret, …), closed at the end."""
-    def make(*args, **more):
-        made = SipClient(*args, **more)
-        request.addfinalizer(made.close)
-        return made
-    return make
+    assert gets_a_pong(pbx.tls_port) == without
+    assert gets_a_pong(pbx.tls_port, ours.folder / "phone.pem", ours.folder / "phone.key")
+    assert gets_a_pong(pbx.tls_port, theirs.folder / "stranger.pem", theirs.folder / "stranger.key") == (demand == "none")
 
 
 @pytest.fixture
@@ -204,7 +180,19 @@ def test_many_frames_make_one_message_and_pings_are_answered(pbx, web_phone):
 
 @pytest.mark.parametrize("octets, told", [(100_000, True), (1 << 30, False)], ids=["some", "a gigabyte"])
 def test_a_frame_that_is_too_long_is_not_gathered(pbx, web_phone, octets, told):
-    page = web_phone(pbx)
+    sends_too_much(web_phone(pbx), octets, told)
+    assert web_phone(pbx).ask("OPTIONS", "sip:pbx.test").status
+
+
+@pytest.mark.parametrize("octets, told", [(100_000, True), (1 << 30, False)], ids=["some", "a gigabyte"])
+def test_a_frame_that_is_too_long_is_not_gathered_without_tls(make_pbx, web_phone, octets, told):
+    """As a proxy in front would pass it on."""
+    pbx = make_pbx("api:\n  plain_http: true\n")
+    sends_too_much(web_phone(pbx, scheme="ws"), octets, told)
+    assert web_phone(pbx, scheme="ws").ask("OPTIONS", "sip:pbx.test").status
+
+
+def sends_too_much(page, octets, told):
     head = websocket.ABNF.create_frame(b"", websocket.ABNF.OPCODE_BINARY).format()[:1] + b"\xff" + octets.to_bytes(8, "big") + bytes(4)
     page.web.sock.settimeout(5)
     with pytest.raises((websocket.WebSocketException, OSError)) as ended:
@@ -213,9 +201,8 @@ def test_a_frame_that_is_too_long_is_not_gathered(pbx, web_phone, octets, told):
             page.web.sock.sendall(bytes(10_000))
         code, data = page.web.recv_data()
         raise websocket.WebSocketConnectionClosedException(f"closed with {int.from_bytes(data[:2], 'big')}" if code == 8 else "it goes on")
-    assert not isinstance(ended.value, TimeoutError) and "goes on" not in str(ended.value)
+    assert not isinstance(ended.value, (TimeoutError, websocket.WebSocketTimeoutException)) and "goes on" not in str(ended.value)
     assert ("1009" in str(ended.value)) is told
-    assert web_phone(pbx).ask("OPTIONS", "sip:pbx.test").status
 
 
 def test_browsers_come_in_from_networks_that_may(pbx, web_phone):
@@ -251,6 +238,43 @@ def test_a_frame_that_is_no_sip_ends_the_connection(pbx, web_phone, frame):
         while page.web.recv() != "":
             pass
         raise websocket.WebSocketConnectionClosedException("closed in good order")
+
+
+def ends_with(page):
+    """The status of the frame that closes the page's connection; its pings and questions before that do not help it."""
+    page.web.settimeout(15)
+    while True:
+        kind, data = page.web.recv_data(control_frame=True)
+        if kind == websocket.ABNF.OPCODE_CLOSE:
+            return int.from_bytes(data[:2], "big")
+
+
+def test_pages_that_neither_register_nor_call_are_shown_out(make_pbx, web_phone):
+    pbx = make_pbx("api:\n  sip_clients: 8\n  sip_greeting_s: 4\n")
+    known = web_phone(pbx, "1001", pbx.account("1001"))
+    assert known.register().status == 200
+    idle, asking = web_phone(pbx), web_phone(pbx)
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:  # a quarter of eight, as long as nobody knows them
+        WebPhone(pbx)
+    assert refused.value.status_code == 429
+    asking.web.send("\r\n\r\n")
+    assert asking.web.recv() == "\r\n"
+    assert asking.register().status == 401  # and it goes no further
+    assert ends_with(idle) == ends_with(asking) == 1008
+    assert known.register().status == 200
+    again = web_phone(pbx, "1002", pbx.account("1002"))  # there is room again
+    assert again.register().status == 200
+
+
+def test_a_handshake_that_cannot_be_takes_no_place(make_pbx, web_phone):
+    pbx = make_pbx("api:\n  sip_clients: 1\n")
+    context = ssl._create_unverified_context()
+    for length in (0, 16, 200):
+        with socket.create_connection(("127.0.0.1", pbx.http_port), 10) as plain, context.wrap_socket(plain) as tls:
+            tls.sendall(b"GET /sip HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                        b"Sec-WebSocket-Protocol: sip\r\nSec-WebSocket-Key: " + b"A" * length + b"\r\n\r\n")
+            assert tls.recv(4096).split()[1].startswith(b"4")
+    assert web_phone(pbx, "1001", pbx.account("1001")).register().status == 200
 
 
 def test_what_is_too_long_for_udp_goes_by_tcp(make_pbx, phones, client):

@@ -149,7 +149,7 @@ def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, cert
     try:
         pbx = make_pbx(f"{QUIET}sip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
         trunk(pbx, "carrier", provider.port, host="localhost", transport="tls", keep_alive_interval_s=60)
-        pbx.wait_for(lambda: pbx.ctl("trunk", "health")[0]["last_health_check"], "the first OPTIONS to be over", 15)
+        pbx.wait_for(lambda: pbx.ctl("trunk", "health")[0]["last_health_check"], "the first OPTIONS to be over")
         assert provider.requests == asked
         assert (pbx.ctl("trunk", "show", "carrier")["status"] == "registered") == bool(asked)
         assert provider.called[0] == "localhost"

@@ -113,7 +113,7 @@ def test_a_connection_that_falls_silent_is_replaced(make_pbx):
         pbx = make_pbx(QUIET + "sip:\n  flow_answer_s: 2\n")
         registrar.answers = False
         first = registered(pbx, registrar, "tcp")
-        failed = pbx.wait_event("trunk.registration_failed", seconds=20)["data"]
+        failed = pbx.wait_event("trunk.registration_failed")["data"]
         assert failed["sip_code"] == 430 and f":{registrar.port}" in failed["reason"]
         assert (first.registers, first.pings) == (1, 1)
         registrar.answers = True

@@ -8,16 +8,8 @@ from email.utils import formatdate
 
 import pytest
 from calling import CALL_EVENTS, Callers
+from machine import Watch, stalls
 from pbx import Refused
-from sink import Sink
-
-
-@pytest.fixture
-def second_sink():
-    made = Sink()
-    yield made
-    made.hang.set()
-    made.down()
 
 
 def settings(*sinks):
@@ -68,16 +60,21 @@ def test_a_call_is_told_in_order_and_signed(hooked, sink, phones):
     made = subscribe(hooked, sink)
     alice, bob = phones(hooked, "1001", "1002")
     alice.dial("1002")
-    bob.answer()
-    alice.established()
-    bob.listen(3)  # the talk whose length is measured, by what has arrived of it
+    bob.wait("CALL_INCOMING")
+    longest = Watch()
+    bob.command("accept")
+    bob.established(), alice.established()
+    least = Watch()
+    bob.listen(3)
+    least_ms = least.elapsed_s() * 1000
     alice.hangup()
     bob.closed()
+    most_ms = longest.elapsed_s() * 1000
     requests = sink.wait(lambda requests: any(r["body"]["type"] == "call.ended" for r in requests), "call.ended")
     told = [r["body"] for r in requests if r["body"]["type"] in CALL_EVENTS]
     assert [body["type"] for body in told] == CALL_EVENTS
     assert len({body["linked_id"] for body in told}) == 1 and told[0]["linked_id"]
-    assert told[-1]["data"]["billsec_ms"] == pytest.approx(3000, abs=250), "3 s, and what phones and test took to act"
+    assert least_ms - 1 <= told[-1]["data"]["billsec_ms"] <= most_ms + 1, "no longer than phones and test took to act"
     answered, ended = (hooked.wait_event(kind) for kind in ("call.answered", "call.ended"))
     assert {body["type"]: body["id"] for body in told}["call.answered"] == answered["id"] and told[-1]["id"] == ended["id"]
     for request in requests:
@@ -111,8 +108,8 @@ def test_a_refused_event_comes_again_after_5_and_30_seconds(hooked, sink):
     fire(hooked)
     requests = sink.wait(lambda requests: len(requests) == 3, "three attempts", seconds=50)
     assert len({r["body"]["id"] for r in requests}) == 1 and len({r["raw"] for r in requests}) == 1
-    assert requests[1]["at"] - requests[0]["at"] == pytest.approx(5, abs=1)
-    assert requests[2]["at"] - requests[1]["at"] == pytest.approx(30, abs=6)
+    for before, after, wait_s in zip(requests, requests[1:], (5, 30)):
+        assert 0.8 * wait_s <= after["at"] - before["at"] <= 1.2 * wait_s + stalls().lost_s(before["wall"])
 
     def delivered():
         (delivery,) = hooked.ctl("webhook", "deliveries", made["id"])
@@ -146,9 +143,10 @@ def test_a_hanging_endpoint_delays_nobody_else(make_pbx, sink, second_sink, sipp
     callers = Callers(pbx, sipp, max_calls=100)
     sink.hang.clear()
     callers.call(200, rate=25, talk_ms=100)
-    requests = second_sink.wait(have(800), "800 events", seconds=10)
+    requests = second_sink.wait(have(800), "800 events")
     from datetime import datetime
-    late_s = [request["wall"] - datetime.fromisoformat(request["body"]["time"].replace("Z", "+00:00")).timestamp() for request in requests]
+    times = [(datetime.fromisoformat(request["body"]["time"].replace("Z", "+00:00")).timestamp(), request["wall"]) for request in requests]
+    late_s = [came - happened - stalls().lost_s(happened, came) for happened, came in times]
     assert max(late_s) < 0.5, f"of {len(late_s)} events some came late: {sorted(late_s)[-5:]}"
     assert sink.requests == []
     sink.hang.set()
@@ -213,8 +211,8 @@ def test_retry_after_is_obeyed(hooked, sink):
     subscribe(hooked, sink, ["registration.added"])
     sink.statuses, sink.headers = [503, 200], {"Retry-After": "9"}
     fire(hooked)
-    first, second = sink.wait(lambda requests: len(requests) == 2, "the second attempt", seconds=20)
-    assert second["at"] - first["at"] == pytest.approx(9.5, abs=1)
+    first, second = sink.wait(lambda requests: len(requests) == 2, "the second attempt")
+    assert 9 <= second["at"] - first["at"] <= 10.5 + stalls().lost_s(first["wall"])
 
 
 def test_retry_after_may_be_a_date_and_holds_the_whole_endpoint(hooked, sink):
@@ -225,7 +223,7 @@ def test_retry_after_may_be_a_date_and_holds_the_whole_endpoint(hooked, sink):
     sink.wait(lambda requests: requests, "the first attempt")
     hooked.wait_for(lambda: hooked.ctl("webhook", "deliveries", made["id"])[0]["attempts"] == 1, "it to be noted")
     fire(hooked, "1004")
-    requests = sink.wait(lambda requests: len(requests) == 3, "both events", seconds=20)
+    requests = sink.wait(lambda requests: len(requests) == 3, "both events")
     assert all(request["wall"] >= until - 0.01 for request in requests[1:])
 
 
@@ -274,7 +272,7 @@ def test_more_events_than_are_out_at_once_pass_and_are_not_sent_again(hooked, si
     for number in range(300):
         path = "calls.limit" if number % 4 else "calls.ring_s"
         assert hooked.http("PATCH", f"/config/{path}", {"value": str(100 + number)}, token=token)[0] == 200
-    sink.wait(lambda requests: len(requests) == 75, "75 events", seconds=20)
+    sink.wait(lambda requests: len(requests) == 75, "75 events")
     hooked.wait_for(lambda: all(d["state"] == "delivered" for d in hooked.ctl("webhook", "deliveries", made["id"], "limit=500")), "all to be noted")
     hooked.stop()
     hooked.restart()

@@ -13,8 +13,11 @@ from sip_client import SipClient
 SETTINGS = """\
 media:
   consent_s: 4
+  ice_tcp_port: {tcp}
 api:
   sip_origins: ["{origin}"]
+qos_monitoring:
+  sample_s: 1
 """
 
 
@@ -22,7 +25,7 @@ api:
 def house(tmp_path_factory):
     folder = tmp_path_factory.mktemp("webrtc")
     browser = Browser(folder / "www", [FOLDER / "page.html", jssip()])
-    pbx = Pbx(folder / "pbx", SETTINGS.format(origin=browser.origin)).start()
+    pbx = Pbx(folder / "pbx", SETTINGS.format(origin=browser.origin, tcp=free_port())).start()
     desk = None
     try:
         pbx.browser = browser.start()
@@ -39,10 +42,7 @@ def house(tmp_path_factory):
 @pytest.fixture
 def page(house):
     """The page, registered as 1001."""
-    house.browser.show("page.html")
-    house.browser.run(f"start('wss://127.0.0.1:{house.http_port}/sip', '1001', '{house.secrets['1001']}')")
-    assert house.browser.run("first('registered', 'registrationFailed', 'disconnected')")["name"] == "registered"
-    yield house.browser
+    yield house.browser.phone(house, "1001", house.secrets["1001"])
     house.browser.run("window.phone && void phone.stop()")
     house.wait_for(lambda: house.ctl("registrations", "list", "1001") == [], "the page's registration to go")
     house.wait_for(lambda: house.ctl("media", "streams") == [], "the streams to close")
@@ -51,6 +51,18 @@ def page(house):
 @pytest.fixture
 def desk(house):
     return house.desk
+
+
+@pytest.fixture(scope="module")
+def lab(house, tmp_path_factory):
+    phone = Phone(tmp_path_factory.mktemp("lab"), house, "1003", house.account("1003"), 820).registered()
+    yield phone
+    phone.stop()
+
+
+def desk_and_lab_talk(desk, lab):
+    assert desk.hears(lab.hertz)
+    assert lab.hears(desk.hertz)
 
 
 def page_hears(house, hertz):
@@ -62,6 +74,17 @@ def talk(house, page, desk):
     """Both hear each other."""
     page_hears(house, desk.hertz)
     assert desk.hears(page.hertz)
+
+
+def levels(house):
+    """How loud each leg says it is, where it does (RFC 6464)."""
+    return [leg["level_dbov"] for leg in house.ctl("media", "streams") if "level_dbov" in leg]
+
+
+def page_holds(house, page):
+    mark = house.last_seq()
+    page.run("void call.hold()")
+    house.wait_event("call.hold", after=mark)
 
 
 def page_calls(page, desk):
@@ -76,6 +99,18 @@ def test_a_page_calls_a_phone(house, page, desk):
     way = page.run("way()")
     assert way["dtls"] == "connected" and way["remote"] in ("host", "prflx"), way
     assert sorted(leg["srtp"] for leg in house.ctl("media", "streams")) == ["", "AES_CM_128_HMAC_SHA1_80"]
+    page.run("void call.terminate()")
+    desk.closed()
+
+
+def test_a_page_says_how_loud_it_is_and_is_told_how_loud_others_are(house, page, desk):
+    page_calls(page, desk)
+    talk(house, page, desk)
+    house.wait_for(lambda: [-40 < level < 0 for level in levels(house)] == [True], "the level of the page's tone")
+    told = page.run("call.connection.getReceivers()[0].getSynchronizationSources()[0].audioLevel")
+    assert told and told > 0.01, "of what it hears"
+    page.run("call.connection.getSenders()[0].track.enabled = false")
+    house.wait_for(lambda: levels(house) == [-127], "the level of a microphone that is off")
     page.run("void call.terminate()")
     desk.closed()
 
@@ -103,6 +138,52 @@ def test_a_phone_calls_a_page_and_they_hold_each_other(house, page, desk):
     desk.closed()
 
 
+def test_a_page_sends_a_held_call_on(house, page, desk, lab):
+    """A blind transfer by JsSIP's own REFER; it is told how it went, and its call is over."""
+    page_calls(page, desk)
+    page_holds(house, page)
+    page.run("refer(call, '1003')")
+    lab.answer()
+    desk_and_lab_talk(desk, lab)
+    assert page.run("first('transferred', 'not transferred')") == {"name": "transferred", "status": 200}
+    assert page.run("first('call over')")["cause"] == "Terminated"
+    assert house.wait_event("call.transfer", where=lambda data: data["transfer_type"] == "blind")["data"]["result"] == "ok"
+    desk.hangup()
+    lab.closed()
+
+
+def test_a_page_asks_before_it_sends_a_call_on(house, page, desk, lab):
+    """An attended transfer: the page holds the first, asks the second, and JsSIP's REFER with Replaces joins them."""
+    page_calls(page, desk)
+    page_holds(house, page)
+    page.run("window.waiting = call; forget(); dial('1003')")
+    lab.answer()
+    assert page.run("first('accepted', 'call over')")["name"] == "accepted"
+    talk(house, page, lab)
+    assert desk.hears(520), "music, while it waits"
+    page_holds(house, page)
+    page.run("forget(); refer(waiting, '1003', {replaces: call})")
+    desk_and_lab_talk(desk, lab)
+    assert page.run("first('transferred', 'not transferred')") == {"name": "transferred", "status": 200}
+    assert page.run("over(2)") == ["Terminated", "Terminated"]
+    assert house.wait_event("call.transfer", where=lambda data: data["transfer_type"] == "attended")["data"]["result"] == "ok"
+    lab.hangup()
+    desk.closed()
+
+
+def test_a_page_keeps_a_call_that_nobody_takes(house, page, desk):
+    page_calls(page, desk)
+    page_holds(house, page)
+    page.run("refer(call, '7999')")
+    assert page.run("first('transferred', 'not transferred')") == {"name": "not transferred", "status": 404}
+    mark = house.last_seq()
+    page.run("void call.unhold()")
+    house.wait_event("call.resume", after=mark)
+    talk(house, page, desk)
+    page.run("void call.terminate()")
+    desk.closed()
+
+
 def test_ice_begins_anew(house, page, desk):
     page_calls(page, desk)
     talk(house, page, desk)
@@ -111,10 +192,43 @@ def test_ice_begins_anew(house, page, desk):
     mark = desk.ear.mark()
     page.run("new Promise(done => call.renegotiate({rtcOfferConstraints: {iceRestart: true}}, done))")
     assert page.run(name) != before
-    house.wait_for(lambda: desk.hears(page.hertz, seconds=0.3), "the page to be heard by its new candidates", 2)  # card webrtc: within 2 s
+    assert desk.hears(page.hertz, seconds=0.3, within=2), "the page is heard by its new candidates (card webrtc)"
     talk(house, page, desk)
     assert desk.ear.breaks(mark) == []
     page.run("void call.terminate()")
+    desk.closed()
+
+
+def check_they_talk_by_tcp(house, page, desk):
+    talk(house, page, desk)
+    assert page.run("way()")["protocol"] == "tcp"
+    assert sorted(leg["transport"] for leg in house.ctl("media", "streams")) == ["tcp", "udp"]
+
+
+def test_a_page_that_gets_no_udp_out_calls_and_begins_ice_anew(house, page, desk):
+    page.run("withoutUdp()")
+    page_calls(page, desk)
+    check_they_talk_by_tcp(house, page, desk)
+    mark = desk.ear.mark()
+    page.run("new Promise(done => call.renegotiate({rtcOfferConstraints: {iceRestart: true}}, done))")
+    check_they_talk_by_tcp(house, page, desk)
+    assert desk.ear.breaks(mark) == []
+    house.wait_for(lambda: {leg["transport"] for leg in house.ctl("qos", "live")["items"]} == {"tcp", "udp"}, "a look at both legs")
+    page.run("void call.terminate()")
+    desk.closed()
+    house.wait_for(lambda: {"tcp", "udp"} <= {leg["transport"] for leg in house.ctl("qos", "history")["items"]}, "the records of both legs")
+
+
+def test_a_page_that_gets_no_udp_out_is_called(house, page, desk):
+    """Its check comes before its answer: who it is has to be known by then."""
+    page.run("withoutUdp()")
+    desk.dial("1001")
+    assert page.run("first('call')")["from"] == "1002"
+    page.run("void call.answer(media)")
+    desk.established()
+    check_they_talk_by_tcp(house, page, desk)
+    desk.hangup()
+    assert page.run("first('call over')")["cause"] == "Terminated"
     desk.closed()
 
 

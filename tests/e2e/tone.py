@@ -5,9 +5,12 @@ import wave
 
 RATE = 8000
 WINDOW = RATE // 10
+# What each account says, so that everybody can be told from everybody.
+TONES = {"1001": 440, "1002": 660, "1003": 880, "1004": 1100, "1005": 1320, "1006": 1540}
 # The prompts of a test's site (Pbx.prompts): no phone and no music sounds like them, nor any like another.
 PROMPTS = {"slot": 310, "slot_empty": 330, "lot_full": 350, "not_allowed": 370, "leave_message": 390, "enter_pin": 410,
-           "invalid_pin": 430, "conference_full": 450, "muted": 470, "unmuted": 490, "kicked": 540, "conference_invitation": 560} | {str(d): 1600 + 30 * d for d in range(10)}
+           "invalid_pin": 430, "conference_full": 450, "muted": 470, "unmuted": 490, "kicked": 540, "conference_invitation": 560,
+           "conference_name": 580, "conference_has_joined": 600, "conference_has_left": 620, "recording_unavailable": 640} | {str(d): 1600 + 30 * d for d in range(10)}
 
 
 def write_tone(path, hertz, seconds=5.0, rate=RATE, level_db=-12.0, channels=1):
@@ -35,16 +38,25 @@ def power_db(samples, hertz, rate=RATE):
     return 10 * math.log10(max(power, 1e-9) / (len(samples) * 32768 / 2) ** 2)
 
 
+def windows_db(samples, hertz):
+    """The power of one frequency in each tenth of a second."""
+    return [power_db(samples[at:at + RATE // 10], hertz) for at in range(0, len(samples) - RATE // 10, RATE // 10)]
+
+
 def windows(samples):
     return [samples[at:at + WINDOW] for at in range(0, len(samples) - WINDOW + 1, WINDOW)]
 
 
+def is_heard_in(window, hertz, others=()):
+    """Above -30 dBFS and 20 dB above the other tones."""
+    own = power_db(window, hertz)
+    return own > -30 and all(power_db(window, other) < own - 20 for other in others)
+
+
 def hears(samples, hertz, others=(), share=0.9):
-    """Above -30 dBFS and 20 dB above the other tones, in 90 % of the windows."""
+    """That, in 90 % of the windows."""
     parts = windows(samples)
-    good = sum(1 for part in parts
-               if power_db(part, hertz) > -30 and all(power_db(part, other) < power_db(part, hertz) - 20 for other in others))
-    return bool(parts) and good >= share * len(parts)
+    return bool(parts) and sum(is_heard_in(part, hertz, others) for part in parts) >= share * len(parts)
 
 
 def _stands_out(part, hertz):

@@ -1,8 +1,8 @@
 """A phone that watches: it subscribes, answers every NOTIFY and keeps what they said."""
 import re
-import time
 import xml.etree.ElementTree as XML
 
+from machine import PATIENCE_S
 from sip_client import SipClient
 
 DIALOG = {"d": "urn:ietf:params:xml:ns:dialog-info"}
@@ -14,12 +14,11 @@ class Watch:
     def __init__(self, phone, resource, package, call_id, to_tag):
         self.phone, self.resource, self.package, self.call_id, self.to_tag = phone, resource, package, call_id, to_tag
 
-    def notify(self, seconds=5):
+    def notify(self, seconds=PATIENCE_S):
         """The next NOTIFY of it, answered with 200."""
         message = self.phone.receive(lambda m: m.method == "NOTIFY" and m.get("Call-ID") == self.call_id, seconds)
         assert message is not None, f"no NOTIFY for {self.package} of {self.resource}; there were {[m.start for m in self.phone.kept]}"
         self.phone.reply(message, 200, "OK")
-        message.at = time.monotonic()
         return message
 
     def quiet(self, seconds=0.5):

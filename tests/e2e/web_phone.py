@@ -8,10 +8,11 @@ from sip_client import SipClient
 
 
 class WebPhone(SipClient):
-    def __init__(self, pbx, number="1001", secret="", origin=None, **more):
+    def __init__(self, pbx, number="1001", secret="", origin=None, scheme="wss", **more):
         super().__init__(pbx, number, secret, **more)
+        self.scheme = scheme
         self.host = f"{uuid.uuid4().hex[:12]}.invalid"
-        self.web = websocket.create_connection(f"wss://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], origin=origin, timeout=10,
+        self.web = websocket.create_connection(f"{scheme}://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], origin=origin, timeout=10,
                                                suppress_origin=origin is None, sslopt={"cert_reqs": ssl.CERT_NONE, "check_hostname": False})
 
     def close(self):
@@ -20,7 +21,7 @@ class WebPhone(SipClient):
 
     def send(self, data):
         text = data if isinstance(data, str) else data.decode()
-        text = text.replace("SIP/2.0/UDP ", "SIP/2.0/WSS ")
+        text = text.replace("SIP/2.0/UDP ", f"SIP/2.0/{self.scheme.upper()} ")
         self.web.send(re.sub(r"Content-Length: \d+\r\n", "", text))
 
     def next(self, seconds):

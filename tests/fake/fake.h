@@ -44,11 +44,15 @@ bool fake_has_leg(struct fake_pbx *pbx, const char *who);
 void fake_ring(struct fake_pbx *pbx, pbx_leg leg);   /* the called phone says 180 */
 void fake_answer(struct fake_pbx *pbx, pbx_leg leg); /* the called phone is picked up */
 void fake_refuse(struct fake_pbx *pbx, pbx_leg leg, uint32_t sip_code);
-void fake_hangup(struct fake_pbx *pbx, pbx_leg leg); /* BYE, or CANCEL by a caller still waiting */
+void fake_hangup(struct fake_pbx *pbx, pbx_leg leg);               /* BYE, or CANCEL by a caller still waiting */
+void fake_key_down(struct fake_pbx *pbx, pbx_leg leg, char digit); /* it goes down; fake_digits lets it go, too */
 void fake_digits(struct fake_pbx *pbx, pbx_leg leg, const char *digits);
-void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on);                /* the party holds us */
-int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target);  /* REFER: what the core answers */
-int fake_transfer_to(struct fake_pbx *pbx, pbx_leg leg, pbx_leg replaces); /* attended */
+uint32_t fake_recorded(pbx_leg leg);                                          /* PBX_RECORDING_… that its phone shows; 0: nothing */
+void fake_wishes_recording(struct fake_pbx *pbx, pbx_leg leg, uint32_t wish); /* its phone says so by a re-INVITE */
+void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on);                   /* the party holds us */
+void fake_change_codec(struct fake_pbx *pbx, pbx_leg leg, const char *codec); /* it offers this one alone: "PCMU", "PCMA" */
+int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target);     /* REFER: what the core answers */
+int fake_transfer_to(struct fake_pbx *pbx, pbx_leg leg, pbx_leg replaces);    /* attended */
 
 uint32_t fake_state(struct fake_pbx *pbx, pbx_leg leg);         /* PBX_LEG_… as the phone sees it */
 uint32_t fake_cause(struct fake_pbx *pbx, pbx_leg leg);         /* how it ended: Q.850; fails the test when it has not */
@@ -68,6 +72,17 @@ const struct pbx_sip_request *fake_request(struct fake_pbx *pbx, const char *pee
 /* Answers it; 0: nobody does. expires_s: what REGISTER's Contact is granted, -1: nothing. headers: "Name: value\n" each. */
 void fake_respond(struct fake_pbx *pbx, const char *peer, const char *method, uint32_t sip_code, int64_t expires_s, const char *headers);
 
+/* ---- dialogs that are no calls (pbx/session.h); the newest one with a peer is meant ------------------------------------------ */
+
+/* A part of what was said last; NULL: no such part, or no session. */
+const char *fake_session_says(struct fake_pbx *pbx, const char *peer, const char *type);
+uint32_t fake_session_offers(struct fake_pbx *pbx, const char *peer); /* how many offers were made in it; 0: there is no session */
+/* Answers the offer that waits; sdp NULL: none. */
+void fake_session_answer(struct fake_pbx *pbx, const char *peer, uint32_t sip_code, const char *sdp);
+/* Asks as the other side, and gives the answer's code; 0: none yet. */
+uint32_t fake_session_ask(struct fake_pbx *pbx, const char *peer, const char *method, const char *type, const char *body);
+void fake_session_end(struct fake_pbx *pbx, const char *peer, uint32_t sip_code); /* 200: BYE */
+
 /* ---- ears ---------------------------------------------------------------------------------------------------------------- */
 
 /* what: "prompt:NAME", "prompt:slot 7 0" of several, or "prompt:/a/path.wav", "tone:busy", "source:NAME", "self", "nothing". */
@@ -78,8 +93,10 @@ bool fake_hears_leg(struct fake_pbx *pbx, pbx_leg leg, pbx_leg other);
 bool fake_talk(struct fake_pbx *pbx, pbx_leg a, pbx_leg b); /* each hears the other */
 /* What everybody in a member's room hears counts as what it hears; here it comes to its end. */
 void fake_finish_in_room(struct fake_pbx *pbx, pbx_leg member);
-void fake_speak(struct fake_pbx *pbx, pbx_leg member, bool on);   /* a member of a room begins to talk, or falls silent */
-uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg);     /* how often something was begun to be played to it, ever */
+void fake_speak(struct fake_pbx *pbx, pbx_leg member, bool on); /* a member of a room begins to talk, or falls silent */
+uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg);   /* how often something was begun to be played to it, ever */
+/* What plays to it (pbx_calls.media_state), 0 when nothing does: its position is what has passed of the clock while it was not paused. */
+struct pbx_media_state fake_playing(struct fake_pbx *pbx, pbx_leg leg);
 const char *fake_hearing(struct fake_pbx *pbx, pbx_leg leg);      /* what it hears, in the words above, or "leg:NAME": for messages */
 const char *fake_digits_heard(struct fake_pbx *pbx, pbx_leg leg); /* sent to this phone, RFC 4733 or INFO */
 void fake_finish_prompt(struct fake_pbx *pbx, pbx_leg leg);       /* what plays comes to its end */
@@ -87,6 +104,7 @@ void fake_fail_prompt(struct fake_pbx *pbx, pbx_leg leg);         /* or turns ou
 /* How its audio arrives (media_driver.h), to be changed at will: from the first call on nothing comes but what is put there. */
 struct core_stream_stats *fake_audio(struct fake_pbx *pbx, pbx_leg leg);
 void fake_lose_media(struct fake_pbx *pbx, pbx_leg leg); /* no packet for media.timeout_s */
+void fake_no_ports(struct fake_pbx *pbx, bool none);     /* neither ports nor descriptors are left for streams */
 /* The files of an open source, separated by newlines, NULL: no such source; and how many legs listen. */
 const char *fake_source_files(struct fake_pbx *pbx, const char *name);
 /* What else was asked for: "http://radio/a announce:welcome,wait/30 levels trims". */
@@ -104,6 +122,9 @@ void fake_tapped(struct fake_pbx *pbx, pbx_leg leg, const int16_t *samples, uint
 uint32_t fake_injected(struct fake_pbx *pbx, pbx_leg leg, int16_t *ret_samples, uint32_t count);
 /* This is found at a leg; false: nobody listens for it there (pbx/detect.h). */
 bool fake_detects(struct fake_pbx *pbx, pbx_leg leg, const struct pbx_detected *found);
+void fake_fill_disk(struct fake_pbx *pbx); /* recordings end for want of room, as far as they have come */
+/* Where the leg's fork that says, or hears (PBX_FORK_…), is aimed: "192.0.2.7:4000/4001", "" nowhere; NULL: there is none (pbx/fork.h). */
+const char *fake_fork_aim(pbx_leg leg, uint32_t what);
 /* The fax at a leg (pbx/fax.h) comes to its end: PBX_OK, or an error and its reason; so many pages have gone over. One that receives has written
  * its path into the file. Fails the test when there is none. */
 void fake_finish_fax(struct fake_pbx *pbx, pbx_leg leg, int32_t error, const char *reason, uint32_t pages);

@@ -6,6 +6,7 @@
 #include "media_driver.h"
 #include <pbx/location.h>
 #include <pbx/messages.h>
+#include <pbx/session.h>
 #include <pbx/sip.h>
 
 /* ---- pbx.c ---- */
@@ -29,7 +30,9 @@ struct fake_stream {
 	char *play_text;
 	pbx_source source;
 	uint64_t tag;
-	uint32_t plays_begun; /* ever */
+	uint32_t plays_begun;           /* ever */
+	struct pbx_media_state playing; /* as of then */
+	uint64_t playing_since_ms;
 	char digits[64];
 	struct core_filter filter; /* what stands here (pbx/audio.h), with its state when it has an owner */
 	void *filter_state;
@@ -42,6 +45,7 @@ void fake_fax_finish(core_stream stream, int32_t error, const char *reason, uint
 struct fake_stream *fake_stream_at(const struct core_addr *local); /* NULL: none has this port */
 /* What it sends to its peer. name_of tells whose stream a peer is. */
 const char *fake_stream_plays(const struct fake_stream *stream, const char *(*name_of)(const struct fake_stream *stream));
+struct pbx_media_state fake_stream_playing(const struct fake_stream *stream);
 struct core_stream_stats *fake_stream_audio(struct fake_stream *stream);
 bool fake_stream_hears(const struct fake_stream *stream, const struct fake_stream *other);
 void fake_stream_play_over(struct fake_stream *stream, uint32_t how);
@@ -74,6 +78,9 @@ uint32_t fake_phones_of(const char *peer, uint32_t direction); /* calls of a SIP
 extern const struct pbx_sip fake_sip_service;
 int fake_peer_enter(const char *name, uint32_t flags);                    /* a call to it: PBX_OK, PBX_ENOENT, PBX_ENOSPC */
 void fake_peer_attempted(const char *name, uint32_t sip_code, bool rang); /* 0: silence */
+
+/* ---- sessions.c ---- */
+extern const struct pbx_sessions fake_sessions_service;
 
 /* ---- part.c: a part of the daemon that stands for SIP: location, directory, routing, and hears every event ---- */
 extern const struct pbx_plugin fake_part;

@@ -16,6 +16,7 @@
 struct fake_stream *fake_streams;
 static struct core_handles handles;
 static uint16_t next_port;
+static bool no_ports;
 
 struct play_done {
 	core_stream stream;
@@ -32,8 +33,10 @@ struct fake_stream *fake_stream_find(core_stream handle)
 
 static int media_open(uint64_t group, int family, core_stream *ret_stream, struct core_addr *ret_local)
 {
-	struct fake_stream *stream = calloc(1, sizeof *stream);
+	struct fake_stream *stream = no_ports ? NULL : calloc(1, sizeof *stream);
 
+	if (no_ports)
+		return PBX_ENOSPC;
 	ck_assert_ptr_nonnull(stream);
 	stream->handle.id = core_handle_new(&handles, stream);
 	stream->group = group;
@@ -57,6 +60,7 @@ static int media_configure(core_stream handle, const struct core_stream_config *
 
 	if (!stream)
 		return PBX_ENOENT;
+	fake_forks_learn(stream, config);
 	stream->config = *config;
 	stream->configured = true;
 	return PBX_OK;
@@ -143,6 +147,8 @@ static int media_play(core_stream handle, const struct core_play *play)
 	stream->source = play->source;
 	stream->tag = play->tag;
 	stream->plays_begun++;
+	stream->playing = (struct pbx_media_state){ 0 };
+	stream->playing_since_ms = core_now_ms();
 	return PBX_OK;
 }
 
@@ -154,6 +160,65 @@ static int media_stop(core_stream handle)
 		return PBX_ENOENT;
 	if (stream->plays)
 		fake_stream_play_over(stream, PBX_MEDIA_STOPPED);
+	return PBX_OK;
+}
+
+/* A file lasts as long as the test wants; its position is what has passed of the clock while it was not paused. */
+static uint32_t position_ms(const struct fake_stream *stream)
+{
+	const struct pbx_media_state *state = &stream->playing;
+
+	return state->position_ms + (state->paused ? 0 : (uint32_t)(core_now_ms() - stream->playing_since_ms));
+}
+
+static void steer(struct fake_stream *stream, uint32_t how, int32_t amount)
+{
+	struct pbx_media_state *state = &stream->playing;
+
+	state->position_ms = position_ms(stream);
+	stream->playing_since_ms = core_now_ms();
+	if (how == CORE_STEER_GAIN)
+		state->gain_cdb = amount;
+	else if (how != CORE_STEER_SEEK)
+		state->paused = how == CORE_STEER_PAUSE;
+	else if (amount < 0 && (uint32_t)-amount > state->position_ms)
+		state->position_ms = 0;
+	else
+		state->position_ms += (uint32_t)amount;
+}
+
+static int media_steer(core_stream handle, uint64_t tag, uint32_t how, int32_t amount)
+{
+	struct fake_stream *stream = fake_stream_find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (stream->plays != CORE_PLAY_FILE || stream->tag != tag)
+		return PBX_ESTATE;
+	steer(stream, how, amount);
+	return PBX_OK;
+}
+
+struct pbx_media_state fake_stream_playing(const struct fake_stream *stream)
+{
+	struct pbx_media_state state = { 0 };
+
+	if (stream->plays != CORE_PLAY_FILE)
+		return state;
+	state = stream->playing;
+	state.position_ms = position_ms(stream);
+	return state;
+}
+
+static int media_played_so_far(core_stream handle, uint64_t tag, struct pbx_media_state *ret_state)
+{
+	const struct fake_stream *stream = fake_stream_find(handle);
+
+	if (!stream)
+		return PBX_ENOENT;
+	if (stream->plays != CORE_PLAY_FILE || stream->tag != tag)
+		return PBX_ESTATE;
+	*ret_state = fake_stream_playing(stream);
 	return PBX_OK;
 }
 
@@ -264,6 +329,7 @@ static int media_close(core_stream handle)
 	fake_faxes_end(handle);
 	fake_recordings_end(handle);
 	fake_beside_end(handle);
+	fake_forks_end(handle);
 	fake_stream_disconnect(stream);
 	stream_free(stream);
 	return PBX_OK;
@@ -274,7 +340,7 @@ static uint8_t media_codecs(struct core_codec *ret_codecs, uint8_t size)
 	static const struct core_codec codecs[] = {
 		{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
 		{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
-		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15" },
+		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-16" },
 	};
 	uint8_t count = size < 3 ? size : 3;
 
@@ -299,6 +365,12 @@ struct core_stream_stats *fake_stream_audio(struct fake_stream *stream)
 	return stream->audio;
 }
 
+void fake_no_ports(struct fake_pbx *pbx, bool none)
+{
+	(void)pbx;
+	no_ports = none;
+}
+
 /* ---- beginning and end ---- */
 
 void fake_media_init(void)
@@ -307,6 +379,7 @@ void fake_media_init(void)
 
 	core_handles_init(&handles, 'M');
 	next_port = FIRST_PORT;
+	no_ports = false;
 	driver = (struct core_media_driver){
 		.open = media_open,
 		.configure = media_configure,
@@ -321,11 +394,14 @@ void fake_media_init(void)
 		.codecs = media_codecs,
 		.set_filter = media_set_filter,
 		.estimate = rtp_estimate,
+		.steer = media_steer,
+		.played_so_far = media_played_so_far,
 	};
 	fake_sources_init(&driver);
 	fake_mixes_init(&driver);
 	fake_recordings_init(&driver);
 	fake_beside_init(&driver);
+	fake_forks_init(&driver);
 	fake_faxes_init(&driver);
 	core_media_set_driver(&driver);
 }
@@ -342,6 +418,7 @@ void fake_media_fini(void)
 	fake_mixes_fini();
 	fake_recordings_fini();
 	fake_beside_fini();
+	fake_forks_fini();
 	fake_faxes_fini();
 	core_handles_fini(&handles);
 }

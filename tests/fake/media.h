@@ -39,6 +39,12 @@ void fake_recordings_init(struct core_media_driver *driver);
 void fake_recordings_fini(void);
 void fake_recordings_end(core_stream stream); /* of a stream that closes */
 
+/* ---- media_forks.c ---- */
+void fake_forks_init(struct core_media_driver *driver);
+void fake_forks_fini(void);
+void fake_forks_learn(const struct fake_stream *stream, const struct core_stream_config *config); /* it is about to have that */
+void fake_forks_end(core_stream stream);                                                          /* of a stream that closes */
+
 /* ---- media_fax.c ---- */
 void fake_faxes_init(struct core_media_driver *driver);
 void fake_faxes_fini(void);

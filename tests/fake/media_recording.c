@@ -86,6 +86,13 @@ static void recording_end(struct recording *recording, uint32_t how)
 	ck_assert_int_eq(core_post(NULL, recording_over, NULL, recording, NULL), PBX_OK);
 }
 
+void fake_fill_disk(struct fake_pbx *pbx)
+{
+	for (struct recording *recording = recordings; recording; recording = recording->next)
+		recording_end(recording, PBX_RECORDED_DISK_FULL);
+	fake_settle(pbx);
+}
+
 void fake_recordings_end(core_stream stream)
 {
 	for (struct recording *recording = recordings; recording; recording = recording->next)

@@ -12,6 +12,7 @@
 #include "metrics.h"
 #include "owner_internal.h"
 #include "parts.h"
+#include "program.h"
 #include "request.h"
 #include "schema.h"
 #include "secrets.h"
@@ -238,6 +239,7 @@ static void offer_services(void)
 	ck_assert_int_eq(core_offer_services(), PBX_OK);
 	ck_assert_int_eq(core_host_offer("pbx.location/1", &fake_location_service), PBX_OK);
 	ck_assert_int_eq(core_host_offer("pbx.sip/1", &fake_sip_service), PBX_OK);
+	ck_assert_int_eq(core_host_offer("pbx.session/1", &fake_sessions_service), PBX_OK);
 	ck_assert_int_eq(core_host_offer("pbx.border/1", &fake_border_service), PBX_OK);
 	ck_assert_int_eq(core_host_offer("pbx.notifier/1", &fake_notifier_service), PBX_OK);
 	ck_assert_int_eq(core_host_offer("pbx.messages/1", &fake_messages_service), PBX_OK);
@@ -282,6 +284,7 @@ static void start(void)
 	ck_assert_int_eq(core_host_init(), PBX_OK);
 	core_host_use_probe(PLUGIN_PROBE, 10000);
 	ck_assert_int_eq(core_fetch_init(), PBX_OK);
+	core_programs_init();
 	ck_assert_int_eq(core_calls_init(), PBX_OK);
 	fake_media_init();
 	core_legs_set_driver(&fake_leg_driver);
@@ -335,6 +338,7 @@ static void stop(void)
 
 	core_calls_fini();
 	core_host_fini();
+	core_programs_fini();
 	core_fetch_fini();
 	core_bus_fini();
 	core_store_fini(5000);

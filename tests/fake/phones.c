@@ -9,6 +9,7 @@ struct phone {
 	struct phone *next; /* newest first */
 	char name[64], peer[64];
 	pbx_leg leg;
+	uint8_t recorded; /* what it shows, CORE_RECORD_… */
 	uint32_t direction, state, sip_code, cause;
 	struct core_media_desc pbx_says; /* its last offer or answer to us */
 	bool we_hold, is_held, answered_our_offer;
@@ -56,7 +57,7 @@ static struct core_media_desc describe(const struct phone *phone, uint8_t direct
 		.codecs = {
 			{ .name = "PCMU", .clock_hz = 8000, .channels = 1, .payload_type = 0 },
 			{ .name = "PCMA", .clock_hz = 8000, .channels = 1, .payload_type = 8 },
-			{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-15" },
+			{ .name = "telephone-event", .clock_hz = 8000, .channels = 1, .payload_type = 101, .fmtp = "0-16" },
 		},
 	};
 }
@@ -216,6 +217,15 @@ static void phone_set_identity(void *dialog, const char *number, const char *nam
 	(void)snprintf(phone->shown, sizeof phone->shown, "%s%s%s", number, name[0] ? " " : "", name);
 }
 
+static bool phone_set_recorded(void *dialog, uint8_t record)
+{
+	struct phone *phone = dialog;
+	bool changes = phone->recorded != record;
+
+	phone->recorded = record;
+	return changes;
+}
+
 static void phone_release(void *dialog)
 {
 	struct phone *phone = dialog;
@@ -245,6 +255,7 @@ const struct core_leg_driver fake_leg_driver = {
 	.send_digit = phone_send_digit,
 	.transfer_progress = phone_transfer_progress,
 	.set_identity = phone_set_identity,
+	.set_recorded = phone_set_recorded,
 	.release = phone_release,
 	.name_dialog = phone_name_dialog,
 };
@@ -385,15 +396,37 @@ static struct fake_stream *stream_of(const struct phone *phone)
 	return stream;
 }
 
+void fake_key_down(struct fake_pbx *pbx, pbx_leg leg, char digit)
+{
+	core_media_on_key_down(stream_of(find(leg))->handle, digit, CORE_DIGITS_EVENTS);
+	fake_settle(pbx);
+}
+
 void fake_digits(struct fake_pbx *pbx, pbx_leg leg, const char *digits)
 {
 	const struct phone *phone = find(leg);
 
 	for (; *digits && phone->state == PBX_LEG_ANSWERED; digits++) {
+		core_media_on_key_down(stream_of(phone)->handle, *digits, CORE_DIGITS_EVENTS);
 		core_media_on_digit(stream_of(phone)->handle, *digits, 100, CORE_DIGITS_EVENTS);
 		fake_settle(pbx);
 	}
 	ck_assert_msg(!*digits, "%s was hung up before it could dial %s", phone->name, digits);
+}
+
+uint32_t fake_recorded(pbx_leg leg)
+{
+	return find(leg)->recorded;
+}
+
+void fake_wishes_recording(struct fake_pbx *pbx, pbx_leg leg, uint32_t wish)
+{
+	struct phone *phone = find(leg);
+	struct core_media_desc offer = describe(phone, CORE_SEND | CORE_RECV);
+
+	offer.record_wish = (uint8_t)wish;
+	core_leg_on_offer(leg, &offer);
+	fake_settle(pbx);
 }
 
 void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on)
@@ -407,6 +440,19 @@ void fake_hold(struct fake_pbx *pbx, pbx_leg leg, bool on)
 	core_leg_on_offer(leg, &offer);
 	fake_settle(pbx);
 	ck_assert_msg(phone->answered_our_offer, "the re-INVITE of %s was refused: %u", phone->name, phone->refused_offer);
+}
+
+void fake_change_codec(struct fake_pbx *pbx, pbx_leg leg, const char *codec)
+{
+	struct core_media_desc offer = describe(find(leg), CORE_SEND | CORE_RECV);
+
+	if (strcmp(codec, offer.codecs[0].name) != 0)
+		offer.codecs[0] = offer.codecs[1];
+	ck_assert_str_eq(offer.codecs[0].name, codec);
+	offer.codecs[1] = offer.codecs[2];
+	offer.codec_count = 2;
+	core_leg_on_offer(leg, &offer);
+	fake_settle(pbx);
 }
 
 int fake_transfer(struct fake_pbx *pbx, pbx_leg leg, const char *target)
@@ -535,6 +581,12 @@ uint32_t fake_plays_begun(struct fake_pbx *pbx, pbx_leg leg)
 {
 	(void)pbx;
 	return stream_of(find(leg))->plays_begun;
+}
+
+struct pbx_media_state fake_playing(struct fake_pbx *pbx, pbx_leg leg)
+{
+	(void)pbx;
+	return fake_stream_playing(stream_of(find(leg)));
 }
 
 bool fake_hears(struct fake_pbx *pbx, pbx_leg leg, const char *what)

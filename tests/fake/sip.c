@@ -317,6 +317,11 @@ void fake_respond(struct fake_pbx *pbx, const char *peer, const char *method, ui
 	fake_settle(pbx);
 }
 
+static const char *domain(void)
+{
+	return "pbx.test";
+}
+
 const struct pbx_sip fake_sip_service = {
 	.header = PBX_HEADER(struct pbx_sip),
 	.set_peer = set_peer,
@@ -325,4 +330,5 @@ const struct pbx_sip fake_sip_service = {
 	.open = client_open,
 	.send = client_send,
 	.close = client_close,
+	.domain = domain,
 };

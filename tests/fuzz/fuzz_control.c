@@ -49,7 +49,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc, (void)argv;
 	(void)snprintf(address.sun_path, sizeof address.sun_path, "/tmp/fuzz-control-%d.sock", (int)getpid());
 	if (core_loop_init(false) != PBX_OK || core_log_init() != PBX_OK || core_requests_init() != PBX_OK ||
-	    core_requests_declare(core_self(), &routes, &table) != PBX_OK || core_control_start(address.sun_path, &diag) != PBX_OK)
+	    core_requests_declare(core_self(), &routes, &table, NULL) != PBX_OK || core_control_start(address.sun_path, &diag) != PBX_OK)
 		_exit(1);
 	(void)core_log_set_level(NULL, PBX_LOG_ERROR, 0);
 	return 0;

@@ -18,6 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	message[size] = '\0';
 	ssize_t first = sip_frame_measure(message, size);
 	assert(first <= (ssize_t)size);
+	if (sip_frame_welcomes(message, size))
+		assert(memmem(message, size, "\r\n\r\n", 4));
 
 	ssize_t length = sip_frame_convert(message, size, "TCP", stream, room);
 	assert(length <= (ssize_t)room);

@@ -73,7 +73,8 @@ static void look_for_keys(struct fuzz_media *media)
 	struct rtp_event event;
 
 	while (rtp_ring_take(&media->worker.events, &event))
-		check(event.kind == RTP_EVENT_DIGIT && event.by_tone && event.digit && strchr(KEYS, event.digit));
+		check((event.kind == RTP_EVENT_KEY_DOWN || event.kind == RTP_EVENT_DIGIT) && event.by_tone && event.digit &&
+		      strchr(KEYS, event.digit));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -72,6 +72,7 @@ static void fuzz_media_init(struct fuzz_media *media)
 		configs[i].rtcp_mux = true;
 		configs[i].dtmf_type = configs[i].dtmf_receive_type = 101;
 		configs[i].ptime_ms = (uint16_t)(20 + 10 * i);
+		configs[i].level_id = (uint8_t)(1 + i);
 		rtp_plan_make(&configs[i], RTP_NAT_AUTO, &media->plans[i]);
 		rtp_route_make(&configs[i], &configs[!i], &media->routes[i]);
 		session->worker = &media->worker;

@@ -55,7 +55,7 @@ static void read_request(msg_t *msg, sip_t *sip)
 	for (const sip_auth_t *each = sip->sip_authorization; each; each = each->au_next)
 		(void)ua_credentials_read(each, "pbx.test", &credentials); /* either is fine */
 	for (const sip_contact_t *each = sip->sip_contact; each; each = each->m_next)
-		(void)ua_contact_read(each, &contact); /* either is fine */
+		(void)ua_contact_read(sip->sip_contact, each, &contact); /* either is fine */
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

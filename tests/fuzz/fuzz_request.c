@@ -73,7 +73,7 @@ static void init(void)
 		abort();
 	(void)core_log_set_level(NULL, 0, 0);
 	core_owner_init(&owner, "fuzz", NULL);
-	if (core_requests_declare(&owner.host, &route_table, &command_table) != PBX_OK)
+	if (core_requests_declare(&owner.host, &route_table, &command_table, NULL) != PBX_OK)
 		abort();
 }
 

@@ -119,6 +119,11 @@ static void set_up(void)
 	assert(ua_notifier_service.set_list(ua.host, "page", &table) == PBX_OK);
 }
 
+static bool has_empty_tag(const sip_addr_t *address)
+{
+	return address->a_tag && !address->a_tag[0];
+}
+
 static void subscribe(const uint8_t *data, size_t size)
 {
 	msg_t *msg = msg_make(sip_default_mclass(), 0, data, (ssize_t)size);
@@ -127,9 +132,9 @@ static void subscribe(const uint8_t *data, size_t size)
 		.ua = &ua, .msg = msg, .sip = sip, .address = "192.0.2.7:5060", .transport = "udp", .account = "1001"
 	};
 
-	/* What nta itself asks of a request before we see it. */
+	/* What nta itself asks of a request before we see it, and refuse_at_once of agent.c. */
 	if (sip && sip->sip_request && !sip->sip_error && sip->sip_from && sip->sip_to && sip->sip_call_id && sip->sip_call_id->i_id &&
-	    sip->sip_cseq && sip->sip_via) {
+	    sip->sip_cseq && sip->sip_via && !has_empty_tag(sip->sip_from) && !has_empty_tag(sip->sip_to)) {
 		uint32_t before = ua_notifier_count();
 
 		answers = told = 0;

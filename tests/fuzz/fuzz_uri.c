@@ -1,5 +1,6 @@
 /* tests/fuzz/fuzz_uri.c - addresses of anything: as URI, as Contact, as numeric host; and any user part we write is read again as it was */
 #include "address.h"
+#include "as_written.h"
 #include "contact.h"
 #include "identity.h"
 #include <assert.h>
@@ -17,16 +18,24 @@ static void read_uri(su_home_t *home, const char *text)
 		return;
 	ua_identity_user(url, user, sizeof user);
 	assert(memchr(user, '\0', sizeof user));
+	const url_string_t *kept = ua_uri_as_written(home, text);
+	if ((const char *)kept != text) {
+		char printed[1024];
+
+		assert(url_e(printed, sizeof printed, (const url_t *)kept) < (isize_t)sizeof printed && strcmp(printed, text) == 0);
+	}
 	if (ua_uri_param(text, "gr", value, sizeof value))
 		assert(memchr(value, '\0', sizeof value));
 }
 
 static void read_contact(su_home_t *home, const char *text)
 {
-	for (const sip_contact_t *contact = sip_contact_make(home, text); contact; contact = contact->m_next) {
+	const sip_contact_t *list = sip_contact_make(home, text);
+
+	for (const sip_contact_t *contact = list; contact; contact = contact->m_next) {
 		struct ua_contact read;
 
-		if (ua_contact_read(contact, &read) != PBX_OK)
+		if (ua_contact_read(list, contact, &read) != PBX_OK)
 			continue;
 		assert(memchr(read.uri, '\0', sizeof read.uri) && memchr(read.instance, '\0', sizeof read.instance));
 		assert(read.q_milli <= 1000 && read.uri[0]);
@@ -50,7 +59,7 @@ static void read_address(const char *text)
 
 	if (!ua_address_parse(text, &addr))
 		return;
-	ua_address_print(&addr, printed, sizeof printed);
+	core_address_print(&addr, printed, sizeof printed);
 	assert(ua_address_parse(printed, &again) && ua_address_port(&again) == ua_address_port(&addr));
 	(void)ua_address_in(&addr, text); /* a port is no network */
 }

@@ -13,6 +13,7 @@
 #include <pbx/directory.h>
 #include <pbx/fax.h>
 #include <pbx/fetch.h>
+#include <pbx/fork.h>
 #include <pbx/inject.h>
 #include <pbx/io.h>
 #include <pbx/json.h>
@@ -26,6 +27,7 @@
 #include <pbx/notifier.h>
 #include <pbx/parking.h>
 #include <pbx/plugin.h>
+#include <pbx/programs.h>
 #include <pbx/prompts.h>
 #include <pbx/quality.h>
 #include <pbx/recorder.h>
@@ -34,6 +36,7 @@
 #include <pbx/rooms.h>
 #include <pbx/route.h>
 #include <pbx/secrets.h>
+#include <pbx/session.h>
 #include <pbx/sip.h>
 #include <pbx/sip_resolver.h>
 #include <pbx/store.h>
@@ -112,6 +115,7 @@ struct abi_mirror {
 	const struct pbx_record_watcher *record_watcher;
 	const struct pbx_record_result *record_result;
 	const struct pbx_record_state *record_state;
+	const struct pbx_record_mark *record_mark;
 	const struct pbx_faxes *faxes;
 	const struct pbx_fax_spec *fax_spec;
 	const struct pbx_fax_watcher *fax_watcher;
@@ -128,6 +132,22 @@ struct abi_mirror {
 	const struct pbx_detect_spec *detect_spec;
 	const struct pbx_detect_watcher *detect_watcher;
 	const struct pbx_detected *detected;
+	const struct pbx_programs *programs;
+	const struct pbx_program_spec *program_spec;
+	const struct pbx_program_result *program_result;
+	const struct pbx_forks *forks;
+	const struct pbx_fork_spec *fork_spec;
+	const struct pbx_fork_local *fork_local;
+	const struct pbx_fork_codec *fork_codec;
+	const struct pbx_fork_target *fork_target;
+	const struct pbx_fork_watcher *fork_watcher;
+	const struct pbx_fork_state *fork_state;
+	const struct pbx_sessions *sessions;
+	const struct pbx_session_spec *session_spec;
+	const struct pbx_session_watcher *session_watcher;
+	const struct pbx_session_answer *session_answer;
+	const struct pbx_session_question *session_question;
+	const struct pbx_session_part *session_part;
 };
 
 PBX_EXPORT void abi_mirror_show(const struct abi_mirror *mirror);

@@ -5,6 +5,7 @@
 #include <core/host.h>
 #include <math.h>
 #include <poll.h>
+#include <rtp/level.h>
 #include <rtp/engine_inner.h>
 #include <rtp/g711.h>
 #include <rtp/source.h>
@@ -22,6 +23,8 @@ struct rtp_settings rig_settings = { .bind = "127.0.0.1",
 				     .dscp = 46,
 				     .ice = "full",
 				     .consent_s = 25,
+				     .ice_tcp_connections = 100,
+				     .ice_tcp_per_address = 100,
 				     .country = "us",
 				     .transcode = "auto",
 				     .jitter_buffer = { .enabled = true,
@@ -52,6 +55,14 @@ void core_media_on_digit(core_stream stream, char digit, uint32_t duration_ms, u
 	rig_heard.digits[length] = digit;
 	rig_heard.duration_ms = duration_ms;
 	rig_heard.way = way;
+}
+
+void core_media_on_key_down(core_stream stream, char digit, uint32_t way)
+{
+	ck_assert_uint_ne(stream.id, 0);
+	ck_assert_int_lt(rig_heard.keys_down + 1, (int)sizeof rig_heard.downs);
+	rig_heard.downs[rig_heard.keys_down++] = digit;
+	rig_heard.down_way = way;
 }
 
 void core_media_on_silence(core_stream stream, uint32_t for_ms)
@@ -149,12 +160,13 @@ void rig_round(void)
 	core_loop_step();
 }
 
-/* A range of its own for each process, so that tests may run side by side; a port that is taken is passed over by the engine. */
+/* A range of its own for each process, so that tests may run side by side, and none of those that tests/e2e/ports.py hands out; a port that is taken is
+ * passed over by the engine. */
 static void choose_ports(void)
 {
 	if (rig_settings.port_max != 0)
 		return;
-	rig_settings.port_min = 20000 + (uint32_t)getpid() % 200 * 100;
+	rig_settings.port_min = 40000 + (uint32_t)getpid() % 200 * 100;
 	rig_settings.port_max = rig_settings.port_min + 100;
 }
 
@@ -340,6 +352,7 @@ static bool take_packet(const struct phone *phone, struct heard_packet *ret_pack
 	ck_assert(rtp_packet_parse(data, (size_t)size, &packet));
 	*ret_packet = (struct heard_packet){ .type = packet.type,
 					     .marker = packet.marker,
+					     .level = rtp_level_read(data, phone->level_id),
 					     .sequence = packet.sequence,
 					     .timestamp = packet.timestamp,
 					     .ssrc = packet.ssrc,
@@ -369,7 +382,7 @@ struct heard_packet phone_must_hear(const struct phone *phone)
 {
 	struct heard_packet packet;
 
-	ck_assert_msg(phone_hear(phone, &packet, 5000), "nothing was heard");
+	ck_assert_msg(phone_hear(phone, &packet, 30000), "nothing was heard");
 	return packet;
 }
 
@@ -433,7 +446,7 @@ void phone_record(const struct phone *phone, uint32_t law, int16_t *ret_samples,
 	struct heard_packet packet;
 
 	for (size_t done = 0; done < count;) {
-		ck_assert_msg(phone_hear(phone, &packet, 5000), "silence after %zu samples", done);
+		ck_assert_msg(phone_hear(phone, &packet, 30000), "silence after %zu samples", done);
 		for (size_t i = 0; i < packet.bytes && done < count; i++)
 			ret_samples[done++] = rtp_g711_decode(law, packet.payload[i]);
 	}

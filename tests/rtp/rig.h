@@ -14,10 +14,10 @@ extern struct rtp_settings rig_settings;
 void rig_start(void);
 void rig_stop(void); /* fails the test when a stream, a source or a port is left */
 
-/* Rounds of the loop until it is so; a test that waits 20 s has failed. */
+/* Rounds of the loop until it is so; a test that waits half a minute has failed. */
 #define rig_until(condition)                                                                                                               \
 	do {                                                                                                                               \
-		uint64_t give_up_at_ms_ = rig_now_ms() + 20000;                                                                            \
+		uint64_t give_up_at_ms_ = rig_now_ms() + 30000;                                                                            \
 		while (!(condition)) {                                                                                                     \
 			ck_assert_msg(rig_now_ms() < give_up_at_ms_, "never came: " #condition);                                           \
 			rig_round();                                                                                                       \
@@ -33,11 +33,11 @@ extern const struct pbx_codecs *rig_codecs;
 
 /* What came by core_media_on_…, of all streams. */
 struct rig_heard {
-	int first_packets, silences, sources, plays, speakers, talking; /* talking: how many do now */
+	int first_packets, keys_down, silences, sources, plays, speakers, talking; /* talking: how many do now */
 	core_stream speaker;
-	uint64_t tag;                              /* of the latest play_done */
-	uint32_t how, silent_ms, duration_ms, way; /* way: CORE_DIGITS_… of the latest digit */
-	char digits[512];
+	uint64_t tag;                                        /* of the latest play_done */
+	uint32_t how, silent_ms, duration_ms, way, down_way; /* CORE_DIGITS_… of the latest digit's end and beginning */
+	char digits[512], downs[512];
 	struct core_addr source;
 	int ports_low, failures;
 	uint32_t why; /* CORE_MEDIA_… of the latest failure */
@@ -57,10 +57,12 @@ struct phone {
 	uint32_t ssrc, timestamp;
 	uint16_t sequence;
 	uint8_t type;
+	uint8_t level_id; /* of the extension whose levels it reads */
 };
 
 struct heard_packet {
 	uint8_t type;
+	uint16_t level; /* rtp/level.h */
 	bool marker;
 	uint16_t sequence;
 	uint32_t timestamp, ssrc;
@@ -83,7 +85,7 @@ void phone_send_raw(const struct phone *phone, const void *data, size_t size);
 void phone_say(struct phone *phone, uint8_t filled_with); /* 160 octets */
 /* The next packet that comes, waiting (and running the loop) for at most timeout_ms. */
 bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int timeout_ms);
-struct heard_packet phone_must_hear(const struct phone *phone); /* fails the test after five seconds */
+struct heard_packet phone_must_hear(const struct phone *phone); /* fails the test after half a minute */
 int phone_forget(const struct phone *phone);                    /* drops what has come; how many */
 
 /* The engine, and two phones of one group that hear each other; all of it ends with the call. */

@@ -43,6 +43,8 @@ START_TEST(each_key_is_told_once)
 	rig_until(strlen(rig_heard.digits) == 16);
 	ck_assert_str_eq(rig_heard.digits, "0123456789*#ABCD");
 	ck_assert_uint_eq(rig_heard.duration_ms, 100);
+	ck_assert_str_eq(rig_heard.downs, "0123456789*#ABCD");
+	ck_assert_uint_eq(rig_heard.down_way, CORE_DIGITS_EVENTS);
 	hang_up();
 }
 END_TEST
@@ -66,6 +68,7 @@ START_TEST(any_packets_but_one_may_be_lost)
 	}
 	rig_until(strlen(rig_heard.digits) == 8);
 	ck_assert_str_eq(rig_heard.digits, "01234567");
+	ck_assert_str_eq(rig_heard.downs, "01234567");
 	hang_up();
 }
 END_TEST
@@ -74,6 +77,9 @@ START_TEST(a_key_without_an_end_is_told_when_nothing_more_comes)
 {
 	call();
 	send_event(&alice, 9, 160, false, true);
+	rig_until(rig_heard.keys_down == 1);
+	ck_assert_str_eq(rig_heard.downs, "9");
+	ck_assert_str_eq(rig_heard.digits, ""); /* it is held */
 	send_event(&alice, 9, 320, false, false);
 	rig_until(strlen(rig_heard.digits) == 1);
 	ck_assert_str_eq(rig_heard.digits, "9");
@@ -89,12 +95,54 @@ END_TEST
 START_TEST(what_is_no_key_is_ignored)
 {
 	call();
-	send_event(&alice, 16, 160, true, true); /* flash */
+	send_event(&alice, 36, 160, true, true); /* CNG */
 	send_event(&alice, 200, 160, true, true);
 	phone_send_type(&alice, 101, false, "\1\212", 2); /* cut short */
 	press(&alice, 7, 0);
 	rig_until(strlen(rig_heard.digits) >= 1);
 	ck_assert_str_eq(rig_heard.digits, "7");
+	hang_up();
+}
+END_TEST
+
+START_TEST(a_hook_flash_is_told_like_a_key)
+{
+	call();
+	press(&alice, 16, 0);
+	press(&alice, 16, 0xffu & ~(1u << 3)); /* only one packet gets through */
+	press(&alice, 7, 0);
+	rig_until(strlen(rig_heard.digits) >= 3);
+	ck_assert_str_eq(rig_heard.digits, "!!7");
+	ck_assert_int_eq(rig_heard.keys_down, 1);
+	hang_up();
+}
+END_TEST
+
+START_TEST(a_key_that_is_held_for_long_comes_in_segments_and_is_one)
+{
+	call();
+	for (unsigned segment = 0; segment < 2; segment++) { /* RFC 4733 2.5.1.3: the timestamp moves on by what was told */
+		send_event(&alice, 6, 8000, false, segment == 0);
+		send_event(&alice, 6, 0xffff, false, false);
+		alice.timestamp += 0xffff;
+	}
+	send_event(&alice, 6, 800, true, false);
+	alice.timestamp += 1600;
+	press(&alice, 6, 0);
+	rig_until(strlen(rig_heard.digits) >= 2);
+	ck_assert_str_eq(rig_heard.digits, "66");
+	hang_up();
+}
+END_TEST
+
+START_TEST(the_length_of_all_segments_is_told)
+{
+	call();
+	send_event(&alice, 6, 0xffff, false, true);
+	alice.timestamp += 0xffff;
+	send_event(&alice, 6, 800, true, false);
+	rig_until(strlen(rig_heard.digits) == 1);
+	ck_assert_uint_eq(rig_heard.duration_ms, (0xffff + 800) / 8);
 	hang_up();
 }
 END_TEST
@@ -164,6 +212,59 @@ START_TEST(our_keys_go_out_as_the_rfc_wants_them)
 }
 END_TEST
 
+START_TEST(a_long_key_goes_out_in_segments)
+{
+	struct core_stream_config config;
+	struct heard_packet packet, before;
+	int segments = 0;
+
+	call();
+	phone_config(&alice, "PCMU", &config);
+	(void)snprintf(config.codecs[0].name, sizeof config.codecs[0].name, "opus");
+	config.codecs[0].clock_hz = 48000; /* 0xffff is 1.4 s */
+	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
+	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "5", 1500, 50), PBX_OK);
+	before = phone_must_hear(&alice);
+	ck_assert(before.marker);
+	uint32_t began = before.timestamp;
+
+	do {
+		packet = phone_must_hear(&alice);
+		uint32_t length = (uint32_t)packet.payload[2] << 8 | packet.payload[3];
+
+		ck_assert(!packet.marker);
+		if (packet.timestamp != before.timestamp) {
+			ck_assert_int_eq(before.payload[2] << 8 | before.payload[3], 0xffff);
+			ck_assert_uint_eq(before.payload[1] & 0x80, 0);
+			ck_assert_uint_eq(packet.timestamp - before.timestamp, 0xffff);
+			ck_assert_uint_le(length, 960);
+			segments++;
+		}
+		before = packet;
+	} while (!(packet.payload[1] & 0x80));
+	ck_assert_int_eq(segments, 1);
+	ck_assert_uint_eq(packet.timestamp - began + ((uint32_t)packet.payload[2] << 8 | packet.payload[3]), 1500 * 48);
+	hang_up();
+}
+END_TEST
+
+START_TEST(a_hook_flash_is_sent_to_who_takes_it)
+{
+	struct core_stream_config config;
+	struct heard_packet flash;
+
+	call();
+	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "!", 100, 50), PBX_ENOTSUP);
+	phone_config(&alice, "PCMU", &config);
+	config.flashes = true;
+	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
+	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "1!", 100, 50), PBX_EINVAL);
+	ck_assert_int_eq(rtp_driver.send_digits(alice.stream, "!", 100, 50), PBX_OK);
+	check_key(16, &flash);
+	hang_up();
+}
+END_TEST
+
 START_TEST(music_waits_while_keys_are_sent_and_goes_on)
 {
 	struct heard_packet packet, key, before;
@@ -210,6 +311,7 @@ START_TEST(keys_that_cannot_be_sent_are_refused)
 END_TEST
 
 CHECK_MAIN("dtmf", each_key_is_told_once, the_same_key_twice_is_two, any_packets_but_one_may_be_lost,
-	   a_key_without_an_end_is_told_when_nothing_more_comes, what_is_no_key_is_ignored,
-	   events_pass_to_the_peer_in_the_stream_of_its_audio, our_keys_go_out_as_the_rfc_wants_them,
-	   music_waits_while_keys_are_sent_and_goes_on, keys_that_cannot_be_sent_are_refused)
+	   a_key_without_an_end_is_told_when_nothing_more_comes, what_is_no_key_is_ignored, a_hook_flash_is_told_like_a_key,
+	   a_key_that_is_held_for_long_comes_in_segments_and_is_one, the_length_of_all_segments_is_told,
+	   events_pass_to_the_peer_in_the_stream_of_its_audio, our_keys_go_out_as_the_rfc_wants_them, a_long_key_goes_out_in_segments,
+	   a_hook_flash_is_sent_to_who_takes_it, music_waits_while_keys_are_sent_and_goes_on, keys_that_cannot_be_sent_are_refused)

@@ -219,7 +219,7 @@ static uint32_t record(const struct phone *phone, int16_t *ret_samples, uint32_t
 	uint32_t count = 0;
 
 	while (count < packets * 160) {
-		ck_assert(phone_hear(phone, &packet, 5000));
+		ck_assert(phone_hear(phone, &packet, 30000));
 		ck_assert_uint_eq(packet.type, 0);
 		for (size_t i = 0; i < packet.bytes && count < packets * 160; i++)
 			ret_samples[count++] = rtp_g711_decode(RTP_LAW_MU, packet.payload[i]);
@@ -238,6 +238,8 @@ START_TEST(tones_become_keys_and_are_cut_where_they_go_on_another_way)
 	rig_until(strlen(rig_heard.digits) == 16);
 	ck_assert_str_eq(rig_heard.digits, KEYS);
 	ck_assert_uint_eq(rig_heard.way, CORE_DIGITS_TONES);
+	ck_assert_str_eq(rig_heard.downs, KEYS);
+	ck_assert_uint_eq(rig_heard.down_way, CORE_DIGITS_TONES);
 	ck_assert_uint_ge(rig_heard.duration_ms, 80);
 	ck_assert_uint_le(rig_heard.duration_ms, 120);
 	(void)record(&bob, samples, 10);

@@ -5,6 +5,7 @@
 #include "house.h"
 
 #include <arpa/inet.h>
+#include <core/owner.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
@@ -301,6 +302,30 @@ START_TEST(keys_as_tones_stay_with_the_worker_only_while_somebody_wants_them)
 	ck_assert_int_eq(rtp_driver.heed_keys(alice.stream, true), PBX_OK);
 	core_loop_settle();
 	ck_assert(!in_kernel(&alice));
+	hang_up();
+}
+END_TEST
+
+START_TEST(what_is_sent_on_to_a_recorder_goes_by_the_worker)
+{
+	const struct pbx_fork_spec spec = { .size = sizeof spec, .what = PBX_FORK_SAYS, .cname = "" };
+	const struct pbx_fork_watcher watcher = { .size = sizeof watcher };
+	pbx_fork fork;
+
+	if (not_here())
+		return;
+	established(AF_INET);
+	ck_assert_int_eq(rtp_driver.fork_open(core_self(), alice.stream, (pbx_leg){ 7 }, &spec, &watcher, NULL, &fork), PBX_OK);
+	rig_until(!in_kernel(&alice) && !in_kernel(&bob));
+	uint64_t before = by_kernel(&alice);
+
+	talk(80); /* no number is missing, none comes twice */
+	rig_obeyed(1);
+	ck_assert(!in_kernel(&alice) && !in_kernel(&bob));
+	ck_assert_uint_eq(by_kernel(&alice), before);
+	ck_assert_int_eq(rtp_driver.fork_close(fork), PBX_OK);
+	talk(10);
+	rig_until(both_in_kernel());
 	hang_up();
 }
 END_TEST
@@ -680,9 +705,9 @@ END_TEST
 
 CHECK_MAIN("kernel", established_calls_go_by_the_kernel, so_do_those_over_ipv6, kernels_that_have_only_filters_do_it_by_filter,
 	   packets_of_the_kernel_are_marked_as_ours, loss_and_order_are_kept_and_counted, keys_are_heard_and_keep_their_place,
-	   keys_as_tones_stay_with_the_worker_only_while_somebody_wants_them, a_player_cuts_in_without_a_gap_in_the_numbers,
-	   hold_and_resume_fall_back_and_return, another_source_is_foreign_and_another_ssrc_begins_anew,
-	   other_sizes_and_extensions_go_by_the_worker, silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent,
-	   nothing_goes_on_after_a_sudden_death, nor_where_there_are_only_filters, packets_follow_a_route_that_changes,
-	   interfaces_come_and_go, two_capabilities_are_enough, stopped_while_it_is_loaded_it_leaves_nothing,
-	   an_ordinary_user_relays_as_before)
+	   keys_as_tones_stay_with_the_worker_only_while_somebody_wants_them, what_is_sent_on_to_a_recorder_goes_by_the_worker,
+	   a_player_cuts_in_without_a_gap_in_the_numbers, hold_and_resume_fall_back_and_return,
+	   another_source_is_foreign_and_another_ssrc_begins_anew, other_sizes_and_extensions_go_by_the_worker,
+	   silence_is_noticed_only_when_it_is_silent, reports_tell_what_the_kernel_sent, nothing_goes_on_after_a_sudden_death,
+	   nor_where_there_are_only_filters, packets_follow_a_route_that_changes, interfaces_come_and_go, two_capabilities_are_enough,
+	   stopped_while_it_is_loaded_it_leaves_nothing, an_ordinary_user_relays_as_before)

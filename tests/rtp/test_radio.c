@@ -125,7 +125,7 @@ static void station_close(void)
 	(void)unlink(station.path);
 }
 
-static void make_song(int format, double hz, int rate_hz, int channels)
+static void make_song_of(int seconds, int format, double hz, int rate_hz, int channels)
 {
 	SF_INFO info = { .samplerate = rate_hz, .channels = channels, .format = format };
 
@@ -141,12 +141,17 @@ static void make_song(int format, double hz, int rate_hz, int channels)
 		(void)sf_command(file, SFC_SET_BITRATE_MODE, &mode, sizeof mode);
 		(void)sf_command(file, SFC_SET_COMPRESSION_LEVEL, &level, sizeof level);
 	}
-	for (int i = 0; i < 3 * rate_hz; i++) {
+	for (int i = 0; i < seconds * rate_hz; i++) {
 		float value = (float)(0.25 * sin(2 * M_PI * hz * i / rate_hz)), frame[2] = { value, value };
 
 		ck_assert_int_eq(sf_writef_float(file, frame, 1), 1);
 	}
 	ck_assert_int_eq(sf_close(file), 0);
+}
+
+static void make_song(int format, double hz, int rate_hz, int channels)
+{
+	make_song_of(3, format, hz, rate_hz, channels);
 }
 
 static size_t song_bytes(void)
@@ -232,14 +237,14 @@ START_TEST(every_codec_is_heard)
 	struct pbx_source_state state = { .size = sizeof state };
 
 	for (size_t i = 0; i < sizeof codecs / sizeof codecs[0]; i++) {
-		make_song(codecs[i].format, 700, codecs[i].rate_hz, codecs[i].channels);
+		make_song_of(1, codecs[i].format, 700, codecs[i].rate_hz, codecs[i].channels);
 		begin(OK);
 		pbx_source source = listen_to(at_station("/song"), NULL);
 
 		ck_assert_msg(comes(700), "codec %zu", i);
 		/* Several rounds of the file, and no hole: an Ogg stream becomes a chain. */
-		phone_record(&phone, RTP_LAW_MU, heard, 40000);
-		for (size_t at = 0; at + 1600 <= 40000; at += 1600)
+		phone_record(&phone, RTP_LAW_MU, heard, 20000);
+		for (size_t at = 0; at + 1600 <= 20000; at += 1600)
 			ck_assert_msg(level_dbfs(heard + at, 1600) > -25, "codec %zu: a hole at %zu", i, at);
 		ck_assert_int_eq(rtp_driver.source_state(source, &state), PBX_OK);
 		ck_assert(state.streaming && state.listeners == 1);

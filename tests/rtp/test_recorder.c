@@ -16,12 +16,18 @@
 static struct phone alice, bob;
 static char folder[64], path[128];
 static struct pbx_record_result result;
+static struct pbx_record_mark marks[PBX_RECORD_MOST_MARKS];
 static int done;
 static pbx_recording recording;
 static int16_t both[2 * MOST_FRAMES], left[MOST_FRAMES], right[MOST_FRAMES];
 static size_t frames;
 static uint32_t spoken[2]; /* samples of each phone's tone */
-static uint64_t began_at_ms, paused_at_ms;
+
+/* When something was asked for: after the one and before the other. */
+struct moment {
+	uint64_t first_ms, last_ms;
+};
+static struct moment began, paused, resumed;
 
 static void on_done(void *self, pbx_recording which, const struct pbx_record_result *came)
 {
@@ -29,6 +35,8 @@ static void on_done(void *self, pbx_recording which, const struct pbx_record_res
 	ck_assert_uint_eq(which.id, recording.id);
 	ck_assert_uint_le(strlen(came->path), sizeof path - 1);
 	result = *came;
+	ck_assert_uint_le(came->mark_count, PBX_RECORD_MOST_MARKS);
+	memcpy(marks, came->marks, came->mark_count * sizeof *marks);
 	done++;
 }
 
@@ -65,11 +73,22 @@ static struct pbx_record_spec stereo(const char *format)
 	};
 }
 
+/* Notes when it is asked for, however busy the machine is. */
+#define AT(moment, expression)                                                                                                             \
+	do {                                                                                                                               \
+		(moment).first_ms = rig_now_ms();                                                                                          \
+		ck_assert_int_eq(expression, PBX_OK);                                                                                      \
+		(moment).last_ms = rig_now_ms();                                                                                           \
+	} while (0)
+
 static int record(const struct pbx_record_spec *spec)
 {
 	done = 0;
-	began_at_ms = rig_now_ms();
-	return rtp_driver.record(core_self(), alice.stream, (pbx_leg){ 7 }, spec, &watcher, NULL, &recording);
+	began.first_ms = rig_now_ms();
+	int err = rtp_driver.record(core_self(), alice.stream, (pbx_leg){ 7 }, spec, &watcher, NULL, &recording);
+
+	began.last_ms = rig_now_ms();
+	return err;
 }
 
 static void say(struct phone *phone, uint32_t law, double hz, double size, uint32_t *at)
@@ -93,11 +112,11 @@ static void talk(uint32_t ms, double size)
 	}
 }
 
-/* As long as it lasted, to some rounds of the loop. */
-static void took(uint64_t ms, uint64_t from_ms, uint64_t until_ms)
+/* As long as it lasted, to a frame. */
+static void took(uint64_t ms, struct moment from, struct moment until)
 {
-	ck_assert_uint_ge(ms + 20, until_ms - from_ms);
-	ck_assert_uint_le(ms, until_ms - from_ms + 60);
+	ck_assert_uint_ge(ms + 20, until.first_ms - from.last_ms);
+	ck_assert_uint_le(ms, until.last_ms - from.first_ms + 20);
 }
 
 static void end(void)
@@ -130,12 +149,12 @@ START_TEST(each_party_has_a_channel_alone)
 	call();
 	ck_assert_int_eq(record(&spec), PBX_OK);
 	talk(1500, 8000);
-	uint64_t stopped_at_ms = rig_now_ms();
+	struct moment stopped;
 
-	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	AT(stopped, rtp_driver.record_stop(recording));
 	end();
 	ck_assert_uint_eq(result.how, PBX_RECORDED_STOPPED);
-	took(result.duration_ms, began_at_ms, stopped_at_ms);
+	took(result.duration_ms, began, stopped);
 	ck_assert_uint_eq(result.gaps_ms, 0);
 	ck_assert_int_ge(result.peak_cdb[0], -1600);
 	ck_assert_int_eq(stat(path, &file), 0);
@@ -255,8 +274,10 @@ START_TEST(both_hear_that_they_are_recorded)
 	}
 	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
 	end();
+	uint64_t seconds = (rig_now_ms() - began.first_ms) / 1000; /* on a slow machine it took longer */
+
 	for (int i = 0; i < 2; i++)
-		ck_assert_msg(beeps[i] >= 12 && beeps[i] <= 36, "%zu packets of beep", beeps[i]); /* 10 a second */
+		ck_assert_msg(beeps[i] >= 12 && beeps[i] <= 16 + 10 * seconds, "%zu packets of beep", beeps[i]); /* 10 a second */
 	hang_up();
 }
 END_TEST
@@ -279,56 +300,73 @@ START_TEST(what_the_pbx_plays_is_heard_in_it)
 }
 END_TEST
 
-/* Talks, pauses, talks; paused_ms of all_ms. */
-static void pause_for(uint32_t how, uint64_t *ret_paused_ms, uint64_t *ret_all_ms)
+/* Talks, pauses, talks; stopped then. */
+static struct moment pause_for(uint32_t how)
 {
 	const struct pbx_record_spec spec = stereo("wav");
 
 	call();
 	ck_assert_int_eq(record(&spec), PBX_OK);
 	talk(600, 8000);
-	paused_at_ms = rig_now_ms();
-	ck_assert_int_eq(rtp_driver.record_pause(recording, how), PBX_OK);
+	struct moment stopped;
+
+	AT(paused, rtp_driver.record_pause(recording, how));
 	ck_assert_int_eq(rtp_driver.record_pause(recording, how), PBX_ESTATE);
 	talk(600, 8000);
-	uint64_t resumed_at_ms = rig_now_ms();
-
-	ck_assert_int_eq(rtp_driver.record_resume(recording), PBX_OK);
+	AT(resumed, rtp_driver.record_resume(recording));
 	ck_assert_int_eq(rtp_driver.record_resume(recording), PBX_ESTATE);
 	talk(600, 8000);
-	*ret_all_ms = rig_now_ms() - began_at_ms;
-	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
+	AT(stopped, rtp_driver.record_stop(recording));
 	end();
 	read_file(2, 8000);
-	*ret_paused_ms = result.paused_ms;
-	took(result.paused_ms, paused_at_ms, resumed_at_ms);
+	took(result.paused_ms, paused, resumed);
+	return stopped;
+}
+
+/* What a reader of WAV finds: one point where the pause was. */
+static void is_marked(uint32_t how)
+{
+	SF_CUES cues = { 0 };
+	SF_INFO info = { 0 };
+	SNDFILE *file = sf_open(path, SFM_READ, &info);
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(sf_command(file, SFC_GET_CUE, &cues, sizeof cues), SF_TRUE);
+	(void)sf_close(file);
+	ck_assert_uint_eq(result.mark_count, 1);
+	ck_assert_uint_eq(marks[0].how, how);
+	took(marks[0].at_ms, began, paused);
+	ck_assert_uint_eq(marks[0].for_ms, result.paused_ms);
+	ck_assert_uint_eq(cues.cue_count, 1);
+	ck_assert_uint_eq(cues.cue_points[0].sample_offset, marks[0].at_ms * 8);
+	ck_assert_ptr_nonnull(strstr(cues.cue_points[0].name, "paused 0."));
+	ck_assert_int_eq(strstr(cues.cue_points[0].name, "left out") != NULL, how == PBX_PAUSE_CUT);
 }
 
 START_TEST(a_pause_is_silent_to_the_sample)
 {
-	uint64_t paused_ms, all_ms;
 	size_t silent = 0, longest = 0;
 
-	pause_for(PBX_PAUSE_SILENCE, &paused_ms, &all_ms);
-	took(result.duration_ms, 0, all_ms);
+	took(result.duration_ms, began, pause_for(PBX_PAUSE_SILENCE));
 	for (size_t i = 0; i < frames; i++) {
 		silent = left[i] == 0 && right[i] == 0 ? silent + 1 : 0;
 		longest = silent > longest ? silent : longest;
 	}
-	ck_assert_uint_ge(longest + 8, paused_ms * 8);
-	ck_assert_uint_le(longest, paused_ms * 8 + 320);
+	ck_assert_uint_ge(longest + 8, result.paused_ms * 8);
+	ck_assert_uint_le(longest, result.paused_ms * 8 + 320);
+	is_marked(PBX_PAUSE_SILENCE);
 	hang_up();
 }
 END_TEST
 
 START_TEST(a_pause_may_be_cut_out)
 {
-	uint64_t paused_ms, all_ms;
+	struct moment stopped = pause_for(PBX_PAUSE_CUT);
 
-	pause_for(PBX_PAUSE_CUT, &paused_ms, &all_ms);
-	took(result.duration_ms, paused_ms, all_ms);
+	took(result.duration_ms + result.paused_ms, began, stopped);
 	ck_assert(share_of(left + 800, 3200, 440) > 0.98);
 	ck_assert(share_of(left + frames - 4000, 3200, 440) > 0.98);
+	is_marked(PBX_PAUSE_CUT);
 	hang_up();
 }
 END_TEST
@@ -352,21 +390,21 @@ START_TEST(who_types_a_secret_is_not_heard_until_a_second_later)
 	call();
 	ck_assert_int_eq(record(&spec), PBX_OK);
 	talk(300, 8000);
-	uint64_t masked_at_ms = rig_now_ms();
-	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, true), PBX_OK);
+	struct moment masked, unmasked;
+
+	AT(masked, rtp_driver.record_mask(alice.stream, true));
 	talk(200, 8000);
 	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, false), PBX_OK);
 	talk(100, 8000);
 	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, true), PBX_OK); /* asked again: the end of before does not count */
 	talk(200, 8000);
-	ck_assert_int_eq(rtp_driver.record_mask(alice.stream, false), PBX_OK);
-	uint64_t unmasked_at_ms = rig_now_ms();
+	AT(unmasked, rtp_driver.record_mask(alice.stream, false));
 	talk(1500, 8000);
 	ck_assert_int_eq(rtp_driver.record_stop(recording), PBX_OK);
 	end();
 	read_file(2, 8000);
-	ck_assert_uint_ge(longest_silence(left) + 400, (unmasked_at_ms + 1000 - masked_at_ms) * 8);
-	ck_assert_uint_le(longest_silence(left), (unmasked_at_ms + 1000 - masked_at_ms) * 8 + 800);
+	ck_assert_uint_ge(longest_silence(left) + 400, (unmasked.first_ms + 1000 - masked.last_ms) * 8);
+	ck_assert_uint_le(longest_silence(left), (unmasked.last_ms + 1000 - masked.first_ms) * 8 + 400);
 	ck_assert(share_of(left + frames - 1600, 1600, 440) > 0.98);
 	ck_assert_uint_le(longest_silence(right), 800); /* what it hears is no secret */
 	hang_up();
@@ -515,7 +553,7 @@ static void leave_behind(const char *format)
 	}
 	(void)snprintf(command, sizeof command, "cp %s.part %s.kept", path, path);
 	ck_assert_int_eq(system(command), 0);
-	ck_assert_int_eq(rtp_record_close(file, &bytes), PBX_OK);
+	ck_assert_int_eq(rtp_record_close(file, NULL, 0, &bytes), PBX_OK);
 	(void)snprintf(command, sizeof command, "rm %s && mv %s.kept %s.part", path, path, path);
 	ck_assert_int_eq(system(command), 0);
 }

@@ -1,6 +1,7 @@
 /* tests/rtp/test_relay.c - two phones talk through us, and nobody else */
 #include "../check_main.h"
 #include "rig.h"
+#include <rtp/level.h>
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -573,6 +574,54 @@ START_TEST(stale_streams_and_an_empty_range_are_ordinary_answers)
 }
 END_TEST
 
+static void agree_on_levels(struct phone *phone, const char *codecs, uint8_t id)
+{
+	struct core_stream_config config;
+
+	phone_config(phone, codecs, &config);
+	config.level_id = phone->level_id = id;
+	ck_assert_int_eq(rtp_driver.configure(phone->stream, &config), PBX_OK);
+	rig_obeyed(1);
+}
+
+START_TEST(levels_are_passed_on_measured_or_left_out)
+{
+	uint8_t loud[] = { 0x90, 0, 0, 50, 0, 0, 0, 160, 0, 0, 0, 9, 0xbe, 0xde, 0, 1, 0x10, 0x94, 0, 0, 'o', 'p', 'a', 'q', 'u', 'e' };
+	struct heard_packet heard;
+
+	call("L16", "L16"); /* which nobody opens on its way */
+	loud[1] = bob.type = 117;
+	agree_on_levels(&alice, "L16", 1);
+	bob.level_id = 2;
+	phone_send_raw(&alice, loud, sizeof loud);
+	heard = phone_must_hear(&bob);
+	ck_assert_uint_eq(heard.bytes, 6);
+	ck_assert_uint_eq(heard.level, 0); /* it has agreed on nothing */
+	rig_until(rig_stats(alice.stream).tells_level);
+	ck_assert_int_eq(rig_stats(alice.stream).level_dbov, -0x14);
+	ck_assert(!rig_stats(bob.stream).tells_level);
+
+	agree_on_levels(&bob, "L16", 2);
+	loud[3]++;
+	phone_send_raw(&alice, loud, sizeof loud);
+	heard = phone_must_hear(&bob);
+	ck_assert_uint_eq(heard.level, RTP_LEVEL_TOLD | 0x94);
+	ck_assert_uint_eq(heard.bytes, 6);
+	ck_assert_mem_eq(heard.payload, "opaque", 6);
+	phone_send_type(&bob, 117, false, "opaque", 6);
+	ck_assert_uint_eq(phone_must_hear(&alice).level, 0); /* nobody knows */
+
+	agree_on_levels(&alice, "PCMU", 1);
+	agree_on_levels(&bob, "PCMU", 2);
+	bob.type = 0;
+	phone_say(&bob, 0xff);
+	heard = phone_must_hear(&alice);
+	ck_assert_uint_eq(heard.level, RTP_LEVEL_TOLD | RTP_LEVEL_SILENCE); /* measured */
+	ck_assert_uint_eq(heard.bytes, 160);
+	hang_up();
+}
+END_TEST
+
 CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_and_between_the_two_worlds,
 	   what_follows_a_command_finds_it_obeyed, loss_and_order_of_the_source_are_kept, payload_types_become_those_of_the_receiver,
 	   one_law_is_translated_to_the_other, frames_are_cut_to_the_receivers_length, a_stranger_is_dropped_and_counted,
@@ -582,4 +631,4 @@ CHECK_MAIN("relay", both_hear_each_other_under_one_ssrc_each, works_over_ipv6_an
 	   after_the_next_answer_a_rebound_nat_is_followed, broken_packets_are_counted_and_go_nowhere,
 	   streams_of_different_workers_meet_without_losing_a_packet, closing_right_after_a_meeting_is_safe,
 	   what_the_kernel_dropped_is_told, silence_is_told_once_and_again_after_speech, a_held_direction_hears_and_says_nothing,
-	   stale_streams_and_an_empty_range_are_ordinary_answers)
+	   stale_streams_and_an_empty_range_are_ordinary_answers, levels_are_passed_on_measured_or_left_out)

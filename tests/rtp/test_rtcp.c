@@ -1,6 +1,7 @@
 /* tests/rtp/test_rtcp.c - reports, as both ends see them */
 #include "../check_main.h"
 #include "rig.h"
+#include <rtp/worker.h>
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -459,8 +460,88 @@ START_TEST(feedback_is_taken_for_what_it_is_and_needs_no_answer)
 }
 END_TEST
 
+/* A session that nobody listens to, on a clock of its own: when its reports would go out. */
+static void look_for_reports(uint64_t for_ms, void (*report)(uint64_t after_ms, bool is_first))
+{
+	static struct rtp_common common;
+	static struct rtp_worker worker;
+	static struct rtp_plan plan;
+	static struct rtp_session session;
+	uint64_t seen = 0, last_ms = 0;
+
+	worker.common = &common;
+	plan.rtcp_mux = true;
+	session = (struct rtp_session){
+		.worker = &worker, .plan = &plan, .rtp_fd = -1, .rtcp_fd = -1, .remote_size = sizeof(struct sockaddr_in)
+	};
+	session.sender.packets = 1;
+	session.sender.khz = 8;
+	for (worker.now_ms = 1; worker.now_ms <= for_ms; worker.now_ms++) {
+		worker.now_us = worker.now_ms * 1000;
+		rtp_rtcp_look_after(&session);
+		if (rtp_read(&session.counters.reports_out) == seen)
+			continue;
+		report(worker.now_ms - last_ms, seen == 0);
+		seen = rtp_read(&session.counters.reports_out);
+		last_ms = worker.now_ms;
+	}
+}
+
+static struct {
+	uint64_t count, all_ms, least_ms, most_ms;
+} intervals, firsts;
+
+static void note_interval(uint64_t after_ms, bool is_first)
+{
+	typeof(intervals) *to = is_first ? &firsts : &intervals;
+
+	to->count++;
+	to->all_ms += after_ms;
+	to->least_ms = to->least_ms == 0 || after_ms < to->least_ms ? after_ms : to->least_ms;
+	to->most_ms = after_ms > to->most_ms ? after_ms : to->most_ms;
+}
+
+/* RFC 3550 6.2 and 6.3.1: five seconds, times something between half and one and a half, divided by e - 3/2; the first after half of that. */
+START_TEST(reports_come_at_random_around_the_minimum_and_the_first_after_half_of_it)
+{
+	const double least_ms = 2500 / 1.21828, most_ms = 7500 / 1.21828, mean_ms = 5000 / 1.21828;
+
+	for (int i = 0; i < 300; i++)
+		look_for_reports(20000, note_interval);
+	look_for_reports(3600000, note_interval);
+	ck_assert_uint_ge(intervals.least_ms, (uint64_t)least_ms);
+	ck_assert_uint_le(intervals.most_ms, (uint64_t)most_ms + 1);
+	ck_assert_uint_lt(intervals.least_ms, (uint64_t)(least_ms + 200)); /* all of that range is used */
+	ck_assert_uint_gt(intervals.most_ms, (uint64_t)(most_ms - 200));
+	ck_assert_double_eq_tol((double)intervals.all_ms / (double)intervals.count, mean_ms, mean_ms / 20);
+	ck_assert_uint_ge(firsts.least_ms, (uint64_t)(least_ms / 2));
+	ck_assert_uint_le(firsts.most_ms, (uint64_t)(most_ms / 2) + 2);
+	ck_assert_double_eq_tol((double)firsts.all_ms / (double)firsts.count, mean_ms / 2, mean_ms / 20);
+}
+END_TEST
+
+static uint64_t in_a_minute;
+
+static void count_report(uint64_t after_ms, bool is_first)
+{
+	(void)after_ms, (void)is_first;
+	in_a_minute++;
+}
+
+START_TEST(a_minute_has_eight_to_sixteen_reports_and_a_few)
+{
+	for (int i = 0; i < 100; i++) {
+		in_a_minute = 0;
+		look_for_reports(60000, count_report);
+		ck_assert_uint_ge(in_a_minute, 8);
+		ck_assert_uint_le(in_a_minute, 20); /* 14.6 on average: six more would be five standard deviations */
+	}
+}
+END_TEST
+
 CHECK_MAIN("rtcp", a_receiver_report_counts_what_was_lost, a_sender_report_counts_what_was_sent_and_goodbye_is_said,
 	   the_round_trip_is_found_from_the_peers_report, muxed_reports_share_the_port_of_rtp, broken_reports_are_counted,
 	   who_asks_for_it_is_told_by_xr_how_it_arrives, what_is_overtaken_is_not_lost, a_phone_that_only_listens_learns_the_round_trip,
 	   the_peers_own_figures_are_taken, a_peer_that_reports_and_hears_nothing_is_deaf, what_is_not_as_it_should_be_counts_as_malformed,
-	   feedback_is_taken_for_what_it_is_and_needs_no_answer)
+	   feedback_is_taken_for_what_it_is_and_needs_no_answer, reports_come_at_random_around_the_minimum_and_the_first_after_half_of_it,
+	   a_minute_has_eight_to_sixteen_reports_and_a_few)

@@ -355,10 +355,8 @@ START_TEST(what_the_core_refuses_has_its_own_status)
 		int result;
 		const char *status;
 	} cases[] = {
-		{ PBX_ENOTSUP, "SIP/2.0 488" },
-		{ PBX_ENOSPC, "SIP/2.0 503" },
-		{ PBX_ESTATE, "SIP/2.0 503" },
-		{ PBX_ENOMEM, "SIP/2.0 500" },
+		{ PBX_ENOTSUP, "SIP/2.0 488" }, { PBX_ENOSPC, "SIP/2.0 503" }, { PBX_ESTATE, "SIP/2.0 503" },
+		{ PBX_ENOMEM, "SIP/2.0 503" },  { PBX_EIO, "SIP/2.0 500" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -412,7 +410,13 @@ START_TEST(requests_outside_of_calls_get_what_they_deserve)
 	ck_assert_str_eq(rig_header(rig, "Unsupported"), "teleportation");
 	send_stray("INVITE", "http://127.0.0.1/", "", "");
 	rig_expect(rig, "SIP/2.0 416");
+	send_stray("INVITE", "sip:100@127.0.0.1", ";tag", "");
+	rig_expect(rig, "SIP/2.0 400 A tag without a value");
+	send_stray("SUBSCRIBE", "sip:100@127.0.0.1", ";tag=", "Event: dialog~");
+	rig_expect(rig, "SIP/2.0 400");
 	send_stray("ACK", "sip:100@127.0.0.1", ";tag=x", "");
+	rig_expect_nothing(rig);
+	send_stray("ACK", "sip:100@127.0.0.1", ";tag", "");
 	rig_expect_nothing(rig);
 	ck_assert_uint_eq(rig_dialogs(), 0);
 }

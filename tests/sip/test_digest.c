@@ -4,6 +4,8 @@
 #include "digest.h"
 #include "guard.h"
 #include <check.h>
+#include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 
 #define S 1000000ll /* a second */
@@ -210,12 +212,15 @@ START_TEST(addresses_and_networks_are_told_apart)
 	ck_assert(!ua_address_in(&six, "2001:db8:8000::/33"));
 	ck_assert(!ua_address_in(&four, "nonsense"));
 	ck_assert(!ua_address_in(&four, "192.0.2.7/99"));
-	ua_address_print(&mapped, text, sizeof text);
+	core_address_print(&mapped, text, sizeof text);
 	ck_assert_str_eq(text, "192.0.2.7:5060");
-	ua_address_print(&six, text, sizeof text);
+	core_address_print(&six, text, sizeof text);
 	ck_assert_str_eq(text, "[2001:db8::7]:5060");
-	ck_assert(!ua_address_parse("192.0.2.7:66000", &four));
-	ck_assert(!ua_address_parse("example.com", &four));
+	ck_assert(!ua_address_parse("192.0.2.7:66000", &six));
+	ck_assert(!ua_address_parse("example.com", &six));
+	ck_assert_str_eq(inet_ntop(AF_INET, &four.in4.sin_addr, text, sizeof "192.0.2.7"), "192.0.2.7"); /* ours, for everybody */
+	ck_assert_ptr_null(inet_ntop(AF_INET, &four.in4.sin_addr, text, sizeof "192.0.2.7" - 1));
+	ck_assert_int_eq(errno, ENOSPC);
 }
 END_TEST
 

@@ -4,6 +4,7 @@
  * A table of offers, well-formed, odd and broken; every answer is put through a validator that shares no code with the writer.
  */
 #include "../check_main.h"
+#include "media_driver.h"
 #include "sdp.h"
 #include <arpa/inet.h>
 #include <check.h>
@@ -233,6 +234,46 @@ START_TEST(wishes_for_rtcp_are_read_and_written)
 }
 END_TEST
 
+START_TEST(wishes_about_being_recorded_are_read_and_what_is_done_is_written)
+{
+	static const struct {
+		const char *said;
+		uint8_t wish;
+	} rows[] = { { "a=recordpref:on\r\n", CORE_RECORD_ON },
+		     { "a=recordpref:OFF \r\n", CORE_RECORD_OFF },
+		     { "a=recordpref:pause\r\n", CORE_RECORD_PAUSED },
+		     { "a=recordpref:nopreference\r\n", CORE_RECORD_AS_YOU_LIKE },
+		     { "a=recordpref:offer\r\n", 0 },
+		     { "a=recordpref\r\n", 0 },
+		     { "", 0 } };
+	static const char *const written[] = {
+		[CORE_RECORD_OFF] = "a=record:off\r\n", [CORE_RECORD_ON] = "a=record:on\r\n", [CORE_RECORD_PAUSED] = "a=record:paused\r\n"
+	};
+	char text[512], body[UA_SDP_SIZE];
+	struct core_media_desc desc;
+	struct ua_sdp sdp;
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		ua_sdp_init(&sdp, 1);
+		(void)snprintf(text, sizeof text, HEAD C4 T "%sm=audio 4000 RTP/AVP 0\r\n", rows[i].said); /* for all of the session */
+		ck_assert_uint_eq(read_offer(&sdp, text).record_wish, rows[i].wish);
+		(void)snprintf(text, sizeof text, HEAD C4 T "m=audio 4000 RTP/AVP 0\r\n%s", rows[i].said);
+		desc = read_offer(&sdp, text);
+		ck_assert_uint_eq(desc.record_wish, rows[i].wish);
+	}
+	ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	ck_assert_ptr_null(strstr(body, "a=record"));
+	for (uint8_t record = CORE_RECORD_OFF; record <= CORE_RECORD_PAUSED; record++) {
+		uint32_t version = sdp.version;
+
+		desc.record = record;
+		ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+		ck_assert_ptr_nonnull(strstr(body, written[record]));
+		ck_assert_uint_eq(sdp.version, version + 1);
+	}
+}
+END_TEST
+
 START_TEST(ipv6_is_written_as_it_was_read)
 {
 	struct ua_sdp sdp;
@@ -326,6 +367,73 @@ START_TEST(a_refused_fax_is_no_answer)
 }
 END_TEST
 
+/* ---- long lists ---- */
+
+static uint8_t known(struct core_codec *ret_codecs, uint8_t size)
+{
+	static const struct core_codec codecs[] = {
+		{ .name = "PCMU", .clock_hz = 8000, .channels = 1 },
+		{ .name = "G722", .clock_hz = 8000, .channels = 1 },
+		{ .name = "telephone-event", .clock_hz = 8000, .channels = 1 },
+	};
+
+	ck_assert_uint_ge(size, 3);
+	memcpy(ret_codecs, codecs, sizeof codecs);
+	return 3;
+}
+
+static const struct core_media_driver knows_three = { .codecs = known };
+
+/* So many codecs that nobody knows; those of ours stand last. */
+static struct core_media_desc read_long_offer(struct ua_sdp *sdp, unsigned strangers)
+{
+	char body[UA_MOST_SDP] = HEAD C4 T "m=audio 4000 RTP/AVP";
+	size_t used = strlen(body);
+
+	for (unsigned i = 0; i < strangers; i++)
+		used += (size_t)snprintf(body + used, sizeof body - used, " %u", 20 + i);
+	used += (size_t)snprintf(body + used, sizeof body - used, " 9 0 100\r\na=rtpmap:100 telephone-event/8000\r\n");
+	for (unsigned i = 0; i < strangers; i++)
+		used += (size_t)snprintf(body + used, sizeof body - used, "a=rtpmap:%u strange/%u\r\n", 20 + i, 1000 + i);
+	return read_offer(sdp, body);
+}
+
+START_TEST(what_we_can_use_of_a_long_list_is_found_wherever_it_stands)
+{
+	struct core_media_desc desc;
+	struct ua_sdp sdp;
+	char body[UA_SDP_SIZE];
+
+	core_media_set_driver(&knows_three);
+	for (unsigned strangers = 21; strangers <= UA_MOST_OFFERED - 3; strangers++) {
+		ua_sdp_init(&sdp, 1);
+		desc = read_long_offer(&sdp, strangers);
+		ck_assert_uint_eq(desc.codec_count, CORE_MOST_CODECS);
+		ck_assert_uint_eq(desc.codecs[0].payload_type, 20); /* the first of the others, and the order is theirs */
+		ck_assert_uint_eq(desc.codecs[20].payload_type, 40);
+		ck_assert_uint_eq(desc.codecs[21].payload_type, 9);
+		ck_assert_uint_eq(desc.codecs[22].payload_type, 0);
+		ck_assert_str_eq(desc.codecs[23].name, "telephone-event");
+		ck_assert_int_eq(ua_sdp_write(&sdp, &desc, body), PBX_OK);
+	}
+	core_media_set_driver(NULL);
+}
+END_TEST
+
+START_TEST(beyond_what_we_look_at_nothing_is_read_and_nothing_breaks)
+{
+	struct core_media_desc desc;
+	struct ua_sdp sdp;
+
+	core_media_set_driver(&knows_three);
+	ua_sdp_init(&sdp, 1);
+	desc = read_long_offer(&sdp, UA_MOST_OFFERED + 15); /* 20 to 98 */
+	ck_assert_uint_eq(desc.codec_count, CORE_MOST_CODECS);
+	ck_assert_uint_eq(desc.codecs[CORE_MOST_CODECS - 1].payload_type, 20 + CORE_MOST_CODECS - 1);
+	core_media_set_driver(NULL);
+}
+END_TEST
+
 START_TEST(an_answer_needs_as_many_lines_as_the_offer)
 {
 	static const char two[] = HEAD C4 T "m=audio 4000 RTP/AVP 0\r\nm=video 0 RTP/AVP 31\r\n",
@@ -385,11 +493,14 @@ int main(void)
 	tcase_add_loop_test(cases, offer_is_understood_or_refused, 0, (int)OFFER_COUNT);
 	tcase_add_test(cases, details_of_a_codec_survive);
 	tcase_add_test(cases, wishes_for_rtcp_are_read_and_written);
+	tcase_add_test(cases, wishes_about_being_recorded_are_read_and_what_is_done_is_written);
 	tcase_add_test(cases, ipv6_is_written_as_it_was_read);
 	tcase_add_test(cases, version_rises_only_when_the_body_changes);
 	tcase_add_test(cases, our_own_offers_keep_the_lines_of_the_dialog);
 	tcase_add_test(cases, fax_takes_the_place_of_audio);
 	tcase_add_test(cases, a_refused_fax_is_no_answer);
+	tcase_add_test(cases, what_we_can_use_of_a_long_list_is_found_wherever_it_stands);
+	tcase_add_test(cases, beyond_what_we_look_at_nothing_is_read_and_nothing_breaks);
 	tcase_add_test(cases, an_answer_needs_as_many_lines_as_the_offer);
 	tcase_add_test(cases, too_many_lines_are_refused);
 	tcase_add_test(cases, every_truncation_of_an_offer_is_survived);

@@ -203,7 +203,7 @@ static void answer_to(const char *file, bool by_tcp, char ret_answer[16])
 		"From: <sip:x@y>;tag=1\r\nTo: <sip:x@y>\r\nCall-ID: probe\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
 	static char bytes[65536], text[65536];
 	struct sender sender;
-	uint64_t end_us = core_now_us() + 5000000;
+	uint64_t end_us = core_now_us() + 30000000;
 
 	sender_open(&sender);
 	called = false;

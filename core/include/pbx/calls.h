@@ -64,7 +64,14 @@ struct pbx_leg_info {
 	bool withheld;       /* the party does not want to be shown (RFC 3323): number is "", name "Anonymous" */
 	const char
 		*asserted_number; /* with withheld: who it is nevertheless, for rights and for those the law lets know; "" when unknown */
+	uint32_t record_wish; /* PBX_RECORDING_…: what its phone asks of whoever might record it (RFC 7866 a=recordpref); 0: nothing */
 };
+
+/* A conversation and a recording of it. */
+#define PBX_RECORDING_OFF 1u
+#define PBX_RECORDING_ON 2u
+#define PBX_RECORDING_PAUSED 3u
+#define PBX_RECORDING_AS_YOU_LIKE 4u /* a wish only: there is none, whatever was wished before */
 
 #define PBX_MEDIA_FINISHED 1u /* played to its end */
 #define PBX_MEDIA_STOPPED 2u  /* replaced or stopped */
@@ -88,6 +95,11 @@ struct pbx_controller {
 	 * control, bridge or route and answer PBX_OK: this leg is hung up then, ended follows. PBX_ENOSPC and PBX_EBUSY (the transferor is told
 	 * 486), PBX_EPERM (403) or another error: both legs stay where they were. NULL: `by` is sent to the number that this leg had dialled. */
 	int (*replaced)(void *self, pbx_leg leg, pbx_leg by);
+	void (*flash)(void *self,
+		      pbx_leg leg); /* the party has pressed its hook for a moment: no key, and no answer to what is collected */
+	/* A key goes down: digit follows at its end, with the same key, unless the leg ends or is taken from us before, or what sounded like a key was too
+	 * short for one. Not for keys that are collected. */
+	void (*digit_down)(void *self, pbx_leg leg, char digit);
 };
 
 /* Rings targets. text in every target: a number ("1001", goes through routing), an account's devices ("aor:1001") or a URI ("sip:…"). */
@@ -208,6 +220,18 @@ struct pbx_collect {
 	void (*done)(void *self, pbx_leg leg, const struct pbx_collected *collected);
 };
 
+/* How far play, say, or what a collection asks has come. Grows at its end. */
+struct pbx_media_state {
+	uint32_t size;
+	uint32_t position_ms; /* in all that is said, as though it were one file; as of the newest packet */
+	uint32_t length_ms;   /* 0: it is still being read */
+	bool paused;
+	int32_t gain_cdb; /* hundredths of a decibel */
+};
+
+#define PBX_MEDIA_LEAST_GAIN_CDB (-4000)
+#define PBX_MEDIA_MOST_GAIN_CDB 2000
+
 /* A claimed number was dialled. The leg is new and ours to control() or refuse; left alone when we return, it gets 500. */
 typedef void (*pbx_dialled_fn)(void *self, pbx_leg leg);
 
@@ -232,7 +256,7 @@ struct pbx_calls {
 	int (*ring)(pbx_leg leg);     /* 180 to an inbound leg */
 	int (*progress)(pbx_leg leg); /* 183 with media: the caller may hear us before the answer */
 	/* 200; answered is called when the media is up. Already answered: PBX_OK, nothing happens. PBX_ENOTSUP: we speak nothing of what it
-	 * offered, it has been refused with 488 */
+	 * offered, it has been refused with 488. PBX_ENOSPC: no port or descriptor is left for its media, refused with 503 */
 	int (*answer)(pbx_leg leg);
 	/* 300-699 to an unanswered inbound leg. In dialled() also for a leg that was answered before and is being sent to us: who transferred it
 	 * is told the code and keeps it. */
@@ -336,6 +360,32 @@ struct pbx_calls {
 	/* From its next message on the party is told whether we are the focus of a conference (RFC 4579 5.1: isfocus in Contact); before answer() in the
 	 * answer. PBX_OK, PBX_ENOENT, PBX_ENOTSUP (its signalling has no word for that). */
 	int (*set_focus)(pbx_leg leg, bool on);
+
+	/* ---- what plays, on its way: what play or say began, or what a collection asks ------------------------------------- */
+
+	/* Within a packet and without a click; several prompts are one sound. All: PBX_OK, PBX_ENOENT (leg has ended), PBX_ESTATE (nothing plays, or a
+	 * tone, music or an echo does), PBX_ENOTSUP (media cannot), PBX_ENOMEM. */
+	int (*pause_media)(pbx_leg leg);  /* silence; what is paused already stays so */
+	int (*resume_media)(pbx_leg leg); /* goes on with the next sample */
+	/* On, or back when negative; paused or not. Not further back than the beginning; beyond the end it is over, and media_done follows. */
+	int (*seek_media)(pbx_leg leg, int32_t by_ms);
+	/* Of this play alone. Also PBX_EINVAL: not within PBX_MEDIA_LEAST_GAIN_CDB and PBX_MEDIA_MOST_GAIN_CDB. */
+	int (*set_volume)(pbx_leg leg, int32_t gain_cdb);
+	/* Set size before: ret_state->size = sizeof *ret_state. */
+	int (*media_state)(pbx_leg leg, struct pbx_media_state *ret_state);
+
+	/* ---- hook flash -------------------------------------------------------------------------------------------------- */
+
+	/* To a party that takes it: RFC 4733 event 16 where its SDP says so, or INFO. PBX_OK, PBX_ENOENT, PBX_ESTATE (no media yet),
+	 * PBX_ENOTSUP (it has no word for that), PBX_ENOMEM. */
+	int (*send_flash)(pbx_leg leg);
+
+	/* ---- being recorded (RFC 7866 6) --------------------------------------------------- */
+
+	/* PBX_RECORDING_…: what is done to what the party says and hears, for phones that show it; at once in a call that is answered. Whoever records
+	 * says so, and when it is over; a leg that ends need not be told. PBX_OK (also for phones that do not want to know), PBX_ENOENT, PBX_EINVAL,
+	 * PBX_ENOTSUP (its signalling has no word for that). */
+	int (*set_recorded)(pbx_leg leg, uint32_t recording);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")

@@ -3,7 +3,8 @@
  * A plugin is one shared object that exports one symbol: a constant descriptor with tables (settings,
  * migrations, routes, commands, metrics, events) and a few callbacks. The host reads the tables
  * before it runs any of the plugin's code, and takes back everything the plugin registered when it
- * goes. Every callback runs on [loop] unless its comment says otherwise. */
+ * goes. Every callback runs on [loop] unless its comment says otherwise. README.md beside this file (installed as
+ * /usr/share/doc/warden-pbx-dev/writing-a-plugin.md) is a whole plugin to begin with. */
 #pragma once
 #include <pbx/abi.h>
 
@@ -101,14 +102,15 @@ struct pbx_route {
 	const char *method; /* "GET", "POST", "PUT", "PATCH", "DELETE" */
 	const char *path;
 	pbx_request_fn handle;
-	const char *scope;      /* "parking:read"; an administrator has all, a user those of the role "user" */
+	const char *scope;      /* "parking:read"; an administrator has all, a user those of the role "user". NULL: whoever has logged in */
 	const char *summary;    /* one line for the API document */
 	uint32_t flags;         /* PBX_ROUTE_… */
 	struct pbx_table args;  /* struct pbx_arg */
 	struct pbx_table reply; /* struct pbx_field of the answer, or of one item of the list it gives */
 };
 
-/* A command of pbxctl. The reply is JSON; pbxctl shows it as a table or with --json as it is. */
+/* A command of pbxctl. The reply is JSON; pbxctl shows it as a table or with --json as it is. Arguments are typed in the order of the table,
+ * or as name=value. */
 struct pbx_command {
 	const char *words; /* "parking list" */
 	pbx_request_fn handle;
@@ -160,18 +162,21 @@ struct pbx_plugin {
 	 * us: settings, name and data_dir are there, functions of services are NULL, post and work answer PBX_ESTATE,
 	 * log lines go nowhere. */
 	int (*check)(void *self, struct pbx_diag *diag);
-	/* Prepares what needs no call: reads tables, opens files. Migrations have run. PBX_ELATER: call host->ready() when done. */
+	/* Prepares what needs no call: reads tables, opens files. Migrations have run. PBX_ELATER: call host->ready() when done. When it fails
+	 * unload is not called: free before you return. */
 	int (*load)(void *self);
-	/* Takes its place: claims numbers, hooks, subscriptions. From here calls arrive. */
+	/* Takes its place: claims numbers, hooks, subscriptions. From here calls arrive. When it fails what it has claimed is taken back, and unload
+	 * is called without stop. */
 	int (*start)(void *self);
-	/* New settings are proposed. PBX_OK: they become self->settings when we return. Else: say why; the old ones stay. */
+	/* New settings are proposed. PBX_OK: they become self->settings when we return. Else: say why; the old ones stay. NULL: they are always
+	 * welcome. */
 	int (*reload)(void *self, const void *proposed, struct pbx_diag *diag);
 	/* A successor takes the new calls; finish the ones we have. The host waits for our holds to reach zero. */
 	void (*drain)(void *self);
 	/* The last chance to use services. Afterwards the host revokes everything we registered: legs we still control end without
 	 * another word to their controller, so what hangs on them is ours to free, here or in unload. */
 	void (*stop)(void *self);
-	/* Frees what load allocated. Every done() of work, store and fetch has been called by now, with PBX_ECANCELLED at the latest. */
+	/* Frees what load allocated. Every done() of work, store, fetch and programs has been called, with PBX_ECANCELLED at the latest. */
 	void (*unload)(void *self);
 	/* The table behind an id named in .offers, its .self filled in; it lives as long as the instance. */
 	const void *(*offer)(void *self, const char *id);
@@ -222,7 +227,7 @@ struct pbx_host {
 	struct pbx_header header;
 
 	/* The service behind an id that .needs names, as a table of `size` bytes (sizeof the caller's type): NULL only when
-	 * .needs does not name it. The table stays at its address for our whole life; functions the provider lacks, and all of
+	 * .needs does not name it: a plugin that asks so in load or start is refused. The table stays at its address for our whole life; functions the provider lacks, and all of
 	 * them while an optional provider ("id?") is away, are NULL. Use pbx_calls(host) and its like. [loop] */
 	const void *(*service)(struct pbx_host *host, const char *id, uint32_t size);
 

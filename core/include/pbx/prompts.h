@@ -1,7 +1,7 @@
 /* pbx/prompts.h - recorded words: which file says what in which language, and how numbers, dates and amounts are put together
  * Served by the core as "pbx.prompts/1". All of it: [loop]. Legs hear them by pbx_calls.play and pbx_calls.say, which need no call of this service.
  *
- * A prompt has an id: small letters, digits, - and _ ("slot_empty", "7", "month-3"). Its file is the first of FOLDER/LANGUAGE/ID.wav (or .flac, .ogg,
+ * A prompt has an id (`pbxctl prompts list` has those there are): small letters, digits, - and _ ("slot_empty", "7", "month-3"). Its file is the first of FOLDER/LANGUAGE/ID.wav (or .flac, .ogg,
  * .mp3; FOLDER/LANGUAGE/8k/ID.wav for who needs no more), first by language: "de-AT", then "de", then that of the setting prompts.language, then "en";
  * then by folder, in the order of prompts.folders: the site's own come first. */
 #pragma once

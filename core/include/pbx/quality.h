@@ -36,6 +36,7 @@ struct pbx_leg_way {
 	const char *srtp;           /* crypto suite; "": plain RTP */
 	const char *local, *remote; /* "192.0.2.7:10000": ours; where it comes from, else where its SDP wants it */
 	double buffer_ms;           /* FROM: what our jitter buffer keeps back; 0: there is none, packets are relayed */
+	const char *transport;      /* "udp"; "tcp": a connection that the party has opened, whose losses are delays. For ever */
 };
 
 /* What the model is asked. */

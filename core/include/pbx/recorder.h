@@ -50,6 +50,17 @@ struct pbx_record_spec {
 #define PBX_RECORDED_DISK_FULL 6u /* what was recorded until then is in a valid file */
 #define PBX_RECORDED_FAILED 7u    /* .error tells; there may be no file */
 
+#define PBX_PAUSE_SILENCE 1u /* the file goes on, silent */
+#define PBX_PAUSE_CUT 2u     /* the file stands still */
+
+/* Where it was paused, and how. A WAV file says so itself, too: a cue point with a label each, and a region when it is silence. */
+struct pbx_record_mark {
+	uint64_t at_ms, for_ms; /* in the file; how long it was paused */
+	uint32_t how;           /* PBX_PAUSE_… */
+	uint32_t zero;
+};
+#define PBX_RECORD_MOST_MARKS 32u /* later pauses are not marked */
+
 /* What came of it. Texts are borrowed until the callback returns. */
 struct pbx_record_result {
 	uint32_t size;
@@ -62,11 +73,16 @@ struct pbx_record_result {
 	uint64_t paused_ms;               /* how long it was paused, whether cut out or silent */
 	uint64_t gaps_ms;                 /* of both channels: packets that were lost before us or by us, heard as silence or concealed */
 	int32_t peak_cdb[2], mean_cdb[2]; /* of each channel, hundredths of a dB of full scale; -10000: silence */
+	/* In order, borrowed; of what a crash left there are none. */
+	const struct pbx_record_mark *marks;
+	uint32_t mark_count;
 };
 
 struct pbx_record_watcher {
 	uint32_t size;
-	void (*done)(void *self, pbx_recording recording, const struct pbx_record_result *result); /* once, last */
+	/* Once, last, and not called when the plugin is stopped before. The file is finished first, so this comes after the leg's `ended`: what self
+	 * points to lives until then. */
+	void (*done)(void *self, pbx_recording recording, const struct pbx_record_result *result);
 };
 
 struct pbx_record_state {
@@ -76,9 +92,6 @@ struct pbx_record_state {
 	uint64_t duration_ms; /* of the file so far */
 	int32_t level_cdb[2]; /* of each channel, the last tenth of a second */
 };
-
-#define PBX_PAUSE_SILENCE 1u /* the file goes on, silent */
-#define PBX_PAUSE_CUT 2u     /* the file stands still */
 
 struct pbx_recorder {
 	struct pbx_header header;

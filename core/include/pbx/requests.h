@@ -2,7 +2,10 @@
  * Served by the core as "pbx.requests/1". All of it: [loop].
  *
  * A handler gets a request whose arguments are checked already. It answers once, in the callback or later; a request
- * whose asker has gone answers PBX_ENOENT and nothing is lost by it. Unanswered after 30 s it gets 504. */
+ * whose asker has gone answers PBX_ENOENT and nothing is lost by it. Unanswered after 30 s it gets 504.
+ *
+ * Answer with the whole resource, or with {"items": [...]} for a list: ETag and If-None-Match, If-Match (by the GET route of the same path),
+ * Idempotency-Key, fields, sort, limit and cursor are done with it by the core, for every route. */
 #pragma once
 #include <pbx/json.h>
 

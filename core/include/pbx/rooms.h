@@ -36,6 +36,7 @@ struct pbx_room_member {
 	bool talking;        /* speaks now, as far as its line is louder than its background */
 	int32_t level_cdbov; /* of the newest 20 ms, as RFC 6465 has it: 0 is full scale, -12700 silence */
 	bool away;           /* it holds us, or we hold it */
+	pbx_room room;       /* where; none: a guest of a conversation */
 };
 
 #define PBX_ROOM_UNGATED 1u /* members are heard when they do not speak, too: their background, whispers, music */
@@ -103,6 +104,9 @@ struct pbx_rooms {
 	 * PBX_EINVAL, PBX_ENOTSUP, PBX_ENOMEM. */
 	int (*attend)(struct pbx_host *host, pbx_leg guest, pbx_leg target, const struct pbx_room_part *part,
 		      const struct pbx_room_watch *watch, void *self);
+
+	/* The room with an id as room.entered shows it. PBX_OK, PBX_ENOENT (also the id of a conversation with guests). */
+	int (*find)(const char *room_id, pbx_room *ret_room);
 };
 
 PBX_SERVICE(pbx_rooms, "pbx.rooms/1")

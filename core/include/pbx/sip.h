@@ -24,6 +24,7 @@ extern "C" {
 
 #define PBX_SIP_TRUSTED 1u  /* what it asserts about callers is believed, and a withheld number is told to it (RFC 3325) */
 #define PBX_SIP_DISABLED 2u /* known, but calls neither go there nor come from it */
+#define PBX_SIP_OUTBOUND 4u /* we turn to it, it never to us (a recorder): what else comes from its host is a phone's, or a stranger's */
 
 /* One more try of a call or request at one address of the peer. */
 struct pbx_sip_attempt {
@@ -140,6 +141,9 @@ struct pbx_sip {
 	int (*send)(pbx_sip_client client, const struct pbx_sip_request *request,
 		    void (*done)(void *self, pbx_sip_client client, const struct pbx_sip_response *response), void *self);
 	int (*close)(pbx_sip_client client); /* PBX_OK, PBX_ENOENT */
+
+	/* The host part of our users' addresses ("sip:1001@example.net"). Until this callback returns. */
+	const char *(*domain)(void);
 };
 
 PBX_SERVICE(pbx_sip, "pbx.sip/1")

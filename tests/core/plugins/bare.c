@@ -4,6 +4,7 @@
  * Each .so of the host's tests is made from this file by a few definitions: what is not defined is as it should be.
  */
 #include <pbx/build.h>
+#include <pbx/json.h>
 #include <pbx/timers.h>
 #include <signal.h>
 #include <unistd.h>
@@ -28,6 +29,31 @@ struct bare {
 	PBX_INSTANCE(void);
 	pbx_timer timer;
 };
+
+#if defined SETTINGS_CHECKED
+/* Two that fit one another, or not. */
+struct range {
+	uint32_t first, last;
+};
+
+static const struct pbx_setting settings[] = {
+	PBX_UINT(struct range, first, .initial = 1, .most = 99, .help = "The lowest number"),
+	PBX_UINT(struct range, last, .initial = 9, .most = 99, .help = "The highest number"),
+};
+
+static int check_range(const void *proposed, struct pbx_diag *diag)
+{
+	const struct range *range = proposed;
+
+	if (range->first <= range->last)
+		return PBX_OK;
+	pbx_diag_set(diag, "first", "%u is beyond last, %u: the lowest number comes first", range->first, range->last);
+	return PBX_EINVAL;
+}
+#define CARD_SETTINGS PBX_SETTINGS(struct range, settings), .settings_check = check_range,
+#else
+#define CARD_SETTINGS
+#endif
 
 #if defined CHECK_CRASHES
 static int bare_check(void *self, struct pbx_diag *diag)
@@ -80,7 +106,15 @@ static void __attribute__((constructor)) talk(void)
 }
 #endif
 
-#if defined LOAD_FAILS
+#if defined ASKS
+/* For a service that its card does not name. */
+static int bare_load(void *self)
+{
+	const struct bare *bare = self;
+
+	return pbx_jsons(bare->host) ? PBX_OK : PBX_EIO;
+}
+#elif defined LOAD_FAILS
 static int bare_load(void *self)
 {
 	(void)self;
@@ -137,6 +171,30 @@ static void bare_unload(void *self)
 #define bare_unload NULL
 #endif
 
+/* Tables with one row, of which something is wrong. */
+#if !defined ARG_TYPE
+#define ARG_TYPE PBX_TYPE_TEXT
+#endif
+#if defined ROUTE || defined COMMAND
+static void on_asked(void *self, pbx_request request)
+{
+	(void)self, (void)request;
+}
+static const struct pbx_arg args[] = { { .name = "word", .type = ARG_TYPE, .help = "One" } };
+#endif
+#if defined ROUTE
+static const struct pbx_route routes[] = { { ROUTE, .handle = on_asked, .summary = "Nothing", .args = PBX_TABLE(args) } };
+#endif
+#if defined COMMAND
+static const struct pbx_command commands[] = { { COMMAND, .handle = on_asked, .help = "Nothing", .args = PBX_TABLE(args) } };
+#endif
+#if defined METRIC
+static const struct pbx_metric metrics[] = { { METRIC, .help = "Nothing" } };
+#endif
+#if defined EVENT
+static const struct pbx_event_type events[] = { { .name = EVENT, .help = "Nothing" } };
+#endif
+
 /* A longer descriptor than ours: what a later minor of the same family would have. */
 struct card {
 	struct pbx_plugin plugin;
@@ -170,7 +228,20 @@ const struct card SYMBOL = {
 		/* Behind the end of what its header says there is: not to be called. */
 		.check = (int (*)(void *, struct pbx_diag *))16, .load = (int (*)(void *))16, .start = (int (*)(void *))16,
 #else
+		CARD_SETTINGS
 		.check = bare_check, .load = bare_load, .start = bare_start, .unload = bare_unload,
+#endif
+#if defined ROUTE
+		.routes = PBX_TABLE(routes),
+#endif
+#if defined COMMAND
+		.commands = PBX_TABLE(commands),
+#endif
+#if defined METRIC
+		.metrics = PBX_TABLE(metrics),
+#endif
+#if defined EVENT
+		.events = PBX_TABLE(events),
 #endif
 	},
 #if defined LONG_CARD
