@@ -119,7 +119,7 @@ static void begin_at(struct asked *asked, int64_t seq)
 		return;
 	}
 	subscription->config.replay_until_us = asked->until_us;
-	subscription->config.replay_end_seq = asked->until_us ? subscription->seen_seq : 0;
+	subscription->config.replay_end_seq = subscription->seen_seq;
 	const struct pbx_value params[] = { pbx_v_text(subscription->id), PBX_V_INT(subscription->config.replay_until_us),
 					    PBX_V_INT(subscription->config.replay_end_seq) };
 	if (webhooks->store->run(webhooks->host, "UPDATE webhooks_subscriptions SET replay_until = $2, replay_end = $3 WHERE id = $1",

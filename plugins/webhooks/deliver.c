@@ -49,8 +49,11 @@ static void finish(struct shipment *shipment, const char *state, const struct pb
 	(void)subscription->webhooks->metrics->add(subscription->webhooks->host, METRIC_DELIVERIES, state, count);
 	memcpy(done, shipment->deliveries, sizeof done[0] * count);
 	shipment_free(shipment);
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
+		if (subscription->refused_seq)
+			queue_note_ended(subscription, done[i]->seq);
 		queue_remove(subscription, done[i]);
+	}
 }
 
 static void succeed(struct shipment *shipment, const struct pbx_fetch_result *result)

@@ -19,6 +19,8 @@ void follow_acknowledge(struct subscription *subscription)
 	if (!subscription->may_acknowledge || subscription->keeping || subscription->refused_seq || subscription->queued >= MOST_QUEUED)
 		return;
 	(void)subscription->webhooks->bus->acknowledge(subscription->follower, subscription->may_acknowledge);
+	if (subscription->ended.count && subscription->may_acknowledge >= subscription->ended.last)
+		queue_forget_ended(subscription);
 	subscription->may_acknowledge = 0;
 }
 
@@ -125,11 +127,14 @@ static struct delivery *take(struct subscription *subscription, const struct pbx
 	return delivery;
 }
 
-/* A replay that has an end sends nothing between its end and where the subscription had been. */
-static bool is_beyond_replay(const struct subscription *subscription, const struct pbx_event *event)
+/* Nothing is sent between the end of a replay and where the subscription had been, and outside of a replay nothing twice. */
+static bool has_its_time_behind_it(const struct subscription *subscription, const struct pbx_event *event)
 {
-	return subscription->config.replay_end_seq && event->seq <= subscription->config.replay_end_seq &&
-	       event->wall_us > subscription->config.replay_until_us;
+	const struct config *config = &subscription->config;
+
+	if (event->seq <= config->replay_end_seq)
+		return config->replay_until_us && event->wall_us > config->replay_until_us;
+	return queue_has_ended(subscription, event->seq);
 }
 
 static void on_event(void *self, const struct pbx_event *event)
@@ -140,7 +145,7 @@ static void on_event(void *self, const struct pbx_event *event)
 		return; /* it comes again */
 	if (event->seq > subscription->seen_seq)
 		subscription->seen_seq = event->seq;
-	if (is_beyond_replay(subscription, event) || !filter_wants(subscription, event)) {
+	if (has_its_time_behind_it(subscription, event) || !filter_wants(subscription, event)) {
 		pass(subscription, event->seq);
 		return;
 	}

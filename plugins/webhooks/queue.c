@@ -123,6 +123,38 @@ void queue_free(struct subscription *subscription)
 {
 	while (subscription->queue)
 		queue_remove(subscription, subscription->queue);
+	queue_forget_ended(subscription);
+}
+
+/* ---- over, and perhaps told of again -------------------------------------------------- */
+
+void queue_note_ended(struct subscription *subscription, int64_t seq)
+{
+	struct ended *ended = &subscription->ended;
+	int64_t *seqs = realloc(ended->seqs, sizeof *seqs * (ended->count + 1));
+
+	if (!seqs)
+		return;
+	seqs[ended->count++] = seq;
+	ended->seqs = seqs;
+	if (seq > ended->last)
+		ended->last = seq;
+}
+
+bool queue_has_ended(const struct subscription *subscription, int64_t seq)
+{
+	const struct ended *ended = &subscription->ended;
+
+	for (uint32_t i = 0; seq <= ended->last && i < ended->count; i++)
+		if (ended->seqs[i] == seq)
+			return true;
+	return false;
+}
+
+void queue_forget_ended(struct subscription *subscription)
+{
+	free(subscription->ended.seqs);
+	subscription->ended = (struct ended){ 0 };
 }
 
 /* ---- rows ----------------------------------------------------------------------------- */

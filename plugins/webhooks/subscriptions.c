@@ -128,10 +128,24 @@ static void take_row(struct webhooks *webhooks, const struct pbx_rows *rows, uin
 		subscription_free(subscription);
 }
 
+static void on_ended_rows(void *self, const struct pbx_rows *rows)
+{
+	struct webhooks *webhooks = self;
+
+	for (uint32_t row = 0; row < rows->count; row++) {
+		struct subscription *subscription = subscription_find(webhooks, pbx_cell_text(rows, row, 0));
+
+		if (subscription)
+			queue_note_ended(subscription, pbx_cell_int(rows, row, 1));
+	}
+	webhooks->host->ready(webhooks->host, rows->status, rows->error);
+}
+
 /* How far each had come; the cleaning of old rows leaves the newest. */
 static void on_numbers(void *self, const struct pbx_rows *rows)
 {
 	struct webhooks *webhooks = self;
+	int err = rows->status;
 
 	for (uint32_t row = 0; row < rows->count; row++) {
 		struct subscription *subscription = subscription_find(webhooks, pbx_cell_text(rows, row, 0));
@@ -141,7 +155,15 @@ static void on_numbers(void *self, const struct pbx_rows *rows)
 		subscription->last_number = pbx_cell_int(rows, row, 1);
 		subscription->seen_seq = pbx_cell_int(rows, row, 2);
 	}
-	webhooks->host->ready(webhooks->host, rows->status, rows->error);
+	/* More than the bus shows without an acknowledgement, so that it is all that it can tell of again. */
+	if (err == PBX_OK)
+		err = webhooks->store->run(webhooks->host,
+					   "SELECT subscription, seq FROM (SELECT subscription, seq, ROW_NUMBER() OVER"
+					   " (PARTITION BY subscription ORDER BY seq DESC) AS place FROM webhooks_deliveries"
+					   " WHERE state <> 'waiting') AS ended WHERE place <= 1000",
+					   NULL, 0, on_ended_rows, webhooks);
+	if (err != PBX_OK)
+		webhooks->host->ready(webhooks->host, err, "the deliveries cannot be read");
 }
 
 static void on_waiting_rows(void *self, const struct pbx_rows *rows)

@@ -64,7 +64,8 @@ struct config {
 	uint32_t batch_events, batch_ms, batch_bytes; /* gathered until one of them is reached; 1 event: not gathered */
 	char *state, *reason;                         /* "active", "paused", "disabled", and then why */
 	int64_t created_us, updated_us, failing_since_us;
-	int64_t replay_until_us, replay_end_seq; /* a replay sends nothing later than that, up to where it had been before; 0: none */
+	int64_t replay_end_seq;  /* events up to this one are told anew, for a replay began when the webhook was there; 0: none */
+	int64_t replay_until_us; /* of them nothing later than that; 0: all */
 };
 
 /* The deliveries of one call: only one shipment carries some of them. */
@@ -105,6 +106,14 @@ struct shipment {
 	pbx_transfer transfer;
 };
 
+/* Deliveries that are over, though the log may tell of their events again: it had not heard of them when we were killed, or they are later
+ * than one that the store refused. The endpoint hears of them once, under one number. */
+struct ended {
+	int64_t *seqs;
+	uint32_t count;
+	int64_t last; /* the highest of them */
+};
+
 typedef void (*token_fn)(void *self, int status, const char *error);
 
 /* An access token of the endpoint's authority, only ever in memory. */
@@ -132,6 +141,7 @@ struct subscription {
 	int64_t may_acknowledge; /* everything up to it is safe or unwanted; 0: acknowledged already */
 	uint32_t keeping;        /* rows on their way to the table */
 	int64_t refused_seq;     /* the first that the store did not take: from there the log is read again; 0: none */
+	struct ended ended;
 	int64_t held_until_us;   /* the endpoint asked us to wait */
 	struct token token;
 	pbx_timer timer, again; /* the next due shipment; reading the log again */
@@ -243,6 +253,9 @@ struct delivery *queue_find(const struct subscription *subscription, int64_t seq
 /* seq, number, texts, body and times are copied from `like`; *body is copied. NULL: no memory. */
 struct delivery *queue_add(struct subscription *subscription, const struct delivery *like, const char *linked_id, const char *body);
 void queue_remove(struct subscription *subscription, struct delivery *delivery);
+void queue_note_ended(struct subscription *subscription, int64_t seq); /* without memory for it, it may come twice */
+bool queue_has_ended(const struct subscription *subscription, int64_t seq);
+void queue_forget_ended(struct subscription *subscription);
 void queue_free(struct subscription *subscription);
 int queue_keep(struct subscription *subscription, const struct delivery *delivery, pbx_rows_fn done, void *self);
 void queue_outcome(const struct subscription *subscription, const struct delivery *delivery, const char *state,

@@ -125,7 +125,8 @@ def jitter_ms(ear):
     ear.close()
     jitter, all_of_it = 0.0, []
     for before, after in zip(ear.packets, ear.packets[1:]):
-        late = abs(after.at - before.at - ((after.stamp - before.stamp) & 0xffffffff) / 8000)
+        sent_apart = (after.stamp - before.stamp + 0x80000000) % 0x100000000 - 0x80000000  # below zero when it was overtaken
+        late = abs(after.at - before.at - sent_apart / 8000)
         jitter += (late - jitter) / 16
         all_of_it.append(jitter)
     return 1000 * mean(all_of_it)

@@ -1,6 +1,7 @@
 """Many events: gathered into few requests, counted without a gap, in order, none lost over kill -9, and a slow receiver is nobody's burden."""
 import json
 import re
+import sqlite3
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -106,6 +107,25 @@ def test_numbers_have_no_gap_over_kill_and_filter(hooked, sink):
     numbers = {event["id"]: event["sequence"] for event in sink.events()}
     assert sorted(numbers.values()) == [1, 2, 3, 4]
     assert {d["sequence"] for d in hooked.ctl("webhook", "deliveries", made["id"])} == set(numbers.values())
+
+
+def test_what_has_arrived_comes_no_more_although_the_log_had_not_heard_of_it(hooked, sink):
+    made = subscribe(hooked, sink, ["registration.added"])
+    for number in ("1003", "1004"):
+        fire(hooked, number)
+    noted(hooked, made)
+    hooked.kill()
+    with sqlite3.connect(hooked.directory / "data" / "pbx.db") as database:  # as a kill leaves it between delivery and acknowledgement
+        moved = database.execute("UPDATE event_followers SET seq = ? WHERE name = ?", (sink.events()[0]["seq"] - 1, f"to-{made['id']}"))
+        assert moved.rowcount == 1
+    database.close()
+    hooked.restart()
+    fire(hooked, "1005")
+    sink.wait(lambda requests: "1005" in aors(sink.events()), "the event after them")
+    assert [(event["data"]["aor"], event["sequence"]) for event in sink.events()] == [("1003", 1), ("1004", 2), ("1005", 3)]
+    hooked.ctl("webhook", "replay", made["id"], f"from_seq={sink.events()[0]['seq']}")  # and comes again when it is asked for
+    sink.wait(lambda requests: len(sink.events()) == 6, "all of them once more")
+    assert [(event["data"]["aor"], event["sequence"]) for event in sink.events()[3:]] == [("1003", 4), ("1004", 5), ("1005", 6)]
 
 
 def test_a_replay_has_a_beginning_and_an_end(hooked, sink):
