@@ -50,7 +50,7 @@ static void finish(struct shipment *shipment, const char *state, const struct pb
 	memcpy(done, shipment->deliveries, sizeof done[0] * count);
 	shipment_free(shipment);
 	for (uint32_t i = 0; i < count; i++) {
-		if (subscription->refused_seq)
+		if (done[i]->seq > subscription->acknowledged_seq)
 			queue_note_ended(subscription, done[i]->seq);
 		queue_remove(subscription, done[i]);
 	}

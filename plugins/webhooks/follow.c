@@ -19,7 +19,8 @@ void follow_acknowledge(struct subscription *subscription)
 	if (!subscription->may_acknowledge || subscription->keeping || subscription->refused_seq || subscription->queued >= MOST_QUEUED)
 		return;
 	(void)subscription->webhooks->bus->acknowledge(subscription->follower, subscription->may_acknowledge);
-	if (subscription->ended.count && subscription->may_acknowledge >= subscription->ended.last)
+	subscription->acknowledged_seq = subscription->may_acknowledge;
+	if (subscription->acknowledged_seq >= subscription->ended.last)
 		queue_forget_ended(subscription);
 	subscription->may_acknowledge = 0;
 }

@@ -106,8 +106,8 @@ struct shipment {
 	pbx_transfer transfer;
 };
 
-/* Deliveries that are over, though the log may tell of their events again: it had not heard of them when we were killed, or they are later
- * than one that the store refused. The endpoint hears of them once, under one number. */
+/* Deliveries that are over, though the log may tell of their events again: it has not heard of them yet, or had not when we were killed. The
+ * endpoint hears of them once, under one number. */
 struct ended {
 	int64_t *seqs;
 	uint32_t count;
@@ -138,11 +138,12 @@ struct subscription {
 	struct line *lines[LINE_BUCKETS];
 	uint32_t queued, under_way;
 	int64_t seen_seq, last_number;
-	int64_t may_acknowledge; /* everything up to it is safe or unwanted; 0: acknowledged already */
-	uint32_t keeping;        /* rows on their way to the table */
-	int64_t refused_seq;     /* the first that the store did not take: from there the log is read again; 0: none */
+	int64_t acknowledged_seq; /* by this process; the log tells of nothing up to it again, unless it is asked */
+	int64_t may_acknowledge;  /* everything up to it is safe or unwanted; 0: acknowledged already */
+	uint32_t keeping;         /* rows on their way to the table */
+	int64_t refused_seq;      /* the first that the store did not take: from there the log is read again; 0: none */
 	struct ended ended;
-	int64_t held_until_us;   /* the endpoint asked us to wait */
+	int64_t held_until_us; /* the endpoint asked us to wait */
 	struct token token;
 	pbx_timer timer, again; /* the next due shipment; reading the log again */
 	bool changing;          /* a change is on its way to the table */
