@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import websocket
+from machine import PATIENCE_S
 from pbx import BUILD
 from tone import write_tone
 
@@ -49,7 +50,7 @@ class Browser:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.origin = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.process = self.tab = None
-        self.count = 0
+        self.count, self.told = 0, set()  # the events that have come
 
     def start(self):
         write_tone(self.folder / "tone.wav", self.hertz, rate=48000)
@@ -68,15 +69,16 @@ class Browser:
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
         tabs = json.load(urllib.request.urlopen(f"http://{found.group(1)}/json"))
         tab = next(tab for tab in tabs if tab["type"] == "page")
-        self.tab = websocket.create_connection(tab["webSocketDebuggerUrl"], timeout=20)
+        self.tab = websocket.create_connection(tab["webSocketDebuggerUrl"], timeout=2 * PATIENCE_S)
         self.call("Page.enable")
         return self
 
     def show(self, page):
         """A fresh page: what the one before had is gone."""
+        self.told.clear()
         self.call("Page.navigate", url=f"{self.origin}/{page}")
-        while json.loads(self.tab.recv()).get("method") != "Page.loadEventFired":
-            pass
+        while "Page.loadEventFired" not in self.told:  # it may have come before the answer
+            self._hear()
 
     def phone(self, pbx, number, secret):
         """A fresh page.html whose phone has registered; the browser itself."""
@@ -88,11 +90,15 @@ class Browser:
     def call(self, method, **params):
         self.count += 1
         self.tab.send(json.dumps({"id": self.count, "method": method, "params": params}))
-        while True:
-            answer = json.loads(self.tab.recv())
-            if answer.get("id") == self.count:
-                assert "error" not in answer, answer
-                return answer["result"]
+        while (answer := self._hear()).get("id") != self.count:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _hear(self):
+        message = json.loads(self.tab.recv())
+        self.told.add(message.get("method"))
+        return message
 
     def run(self, script):
         """What a script comes to; a promise is waited for."""

@@ -3,6 +3,8 @@ import socket
 import ssl
 import subprocess
 
+from machine import PATIENCE_S
+
 
 class Authority:
     def __init__(self, folder, name="Test Authority"):
@@ -43,7 +45,7 @@ def gets_a_pong(port, certificate=None, key=None):
     context = ssl._create_unverified_context()
     if certificate:
         context.load_cert_chain(certificate, key)
-    with socket.create_connection(("127.0.0.1", port), 5) as plain:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as plain:
         try:
             with context.wrap_socket(plain) as connection:
                 connection.sendall(b"\r\n\r\n")

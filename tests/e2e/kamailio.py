@@ -1,7 +1,7 @@
 """A provider: a real Kamailio with a registrar and digest. All its subscribers have the secret `geheim`; the account `acct` owns the numbers 1212555010X."""
 import subprocess
-import time
 
+from machine import PATIENCE_S, wait_for
 from ports import free_port
 
 CONFIG = """\
@@ -113,12 +113,7 @@ class Kamailio:
         assert words[:2] == ("registrations", "list"), words
         return [{"contact": line} for line in self.log().splitlines() if f"saved {words[2]} " in line]
 
-    @staticmethod
-    def wait_for(look, what, seconds=10):
-        deadline = time.monotonic() + seconds
-        while not look():
-            assert time.monotonic() < deadline, f"waited in vain for {what}"
-            time.sleep(0.05)
+    wait_for = staticmethod(wait_for)
 
     def said(self, text):
         self.wait_for(lambda: text in self.log(), f"Kamailio to say {text!r}: {self.log()[-2000:]}")
@@ -126,5 +121,5 @@ class Kamailio:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         self._log.close()

@@ -2,6 +2,7 @@
 
 A limit in a test is the product's promise. What is only waited for has PATIENCE_S instead: nothing is proved by how soon it comes."""
 import functools
+import itertools
 import math
 import statistics
 import threading
@@ -12,22 +13,46 @@ PATIENCE_S = 30
 PUNCTUAL_MS = 2  # who sleeps is never woken at once
 
 
+def answer(question, *about):
+    """What a question about something that is still under way comes to, and why it cannot be told yet: what is in no list or dictionary so far
+    (LookupError) is not there yet."""
+    try:
+        return question(*about), None
+    except LookupError as problem:
+        return None, problem
+
+
+def wait_for(look, what, seconds=PATIENCE_S):
+    """Asks until the answer is true, and once more when time is up. For states that no event tells of. AssertionError: in vain."""
+    deadline = time.monotonic() + seconds
+    while True:
+        is_last = time.monotonic() > deadline
+        found, why_not = answer(look)
+        if found:
+            return found
+        if is_last:
+            raise AssertionError(f"waited {seconds} s in vain for {what}") from why_not
+        time.sleep(0.05)
+
+
 class Stalls:
     """How late this busy machine wakes somebody who wants to be woken every 10 ms."""
 
     def __init__(self):
-        self.late = []  # (when, by how many ms), the wall's clock
+        self.late = [(time.time(), 0.0)]  # (when, by how many ms), the wall's clock
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
         while True:
-            before = time.time()
             time.sleep(0.01)
-            after = time.time()
-            self.late.append((after, (after - before) * 1000 - 10))
+            self.late.append(self._now())
+
+    def _now(self):
+        now = time.time()
+        return now, (now - self.late[-1][0]) * 1000 - 10
 
     def _between(self, since, until):
-        for when, late in reversed(self.late):
+        for when, late in itertools.chain([self._now()], reversed(self.late)):  # whoever asks may have been woken first after all of us stood still
             if when < since:
                 return
             if when - late / 1000 < until:

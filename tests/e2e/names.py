@@ -6,7 +6,9 @@ import subprocess
 import threading
 import time
 
+from machine import PATIENCE_S
 from ports import free_port
+from sip_client import Message, transaction
 
 ZONE = "$ORIGIN carrier.test.\n$TTL {ttl}\n@ IN SOA ns hostmaster {serial} 3600 600 86400 5\n@ IN NS ns\nns IN A 127.0.0.1\none IN A 127.0.0.1\ntwo IN A 127.0.0.1\n{records}\n"
 CONFIG = """server:
@@ -49,7 +51,7 @@ class Names:
     def start(self):
         self.process = subprocess.Popen(["nsd", "-d", "-c", str(self.directory / "nsd.conf")], stdin=subprocess.DEVNULL)
         query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07carrier\x04test\x00\x00\x06\x00\x01"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
             asker.settimeout(0.2)
             asker.connect(("127.0.0.1", self.port))
@@ -66,7 +68,7 @@ class Names:
     def stop(self):
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(PATIENCE_S)
 
     def change(self, records, ttl=60):
         self.stop()
@@ -79,6 +81,7 @@ class Server:
 
     def __init__(self, answer=486):
         self.answer, self.silent, self.invites, self.heard = answer, False, [], []
+        self.transactions = set()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -92,7 +95,9 @@ class Server:
                 return
             text = data.decode(errors="replace")
             method = text.split(" ", 1)[0]
-            self.heard.append(method)
+            if (again := transaction(Message(data))) not in self.transactions:  # what comes again is the same
+                self.transactions.add(again)
+                self.heard.append(method)
             if method not in ("INVITE", "OPTIONS", "CANCEL", "BYE"):
                 continue
             if method == "INVITE":

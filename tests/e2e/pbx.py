@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import begun
-from machine import PATIENCE_S
+from machine import PATIENCE_S, wait_for
 from ports import free_port, free_range
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,7 +151,7 @@ class Pbx:
         if self.expect_clean:
             self.assert_nothing_left()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60)
+        code = self.process.wait(2 * PATIENCE_S)
         self._log.close()
         log = self.log()
         assert "ERROR: AddressSanitizer" not in log and "runtime error:" not in log and "LeakSanitizer" not in log, log[-8000:]
@@ -290,17 +290,7 @@ class Pbx:
     def last_seq(self):
         return self.ctl("status")["events"]["last_seq"]
 
-    @staticmethod
-    def wait_for(look, what, seconds=PATIENCE_S):
-        """Asks until the answer is true. For states that no event tells of."""
-        deadline = time.monotonic() + seconds
-        while True:
-            found = look()
-            if found:
-                return found
-            if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds} s in vain for {what}")
-            time.sleep(0.05)
+    wait_for = staticmethod(wait_for)
 
 
 class KeptConnection:

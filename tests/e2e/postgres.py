@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 import time
 
+from machine import PATIENCE_S
+
 BIN = next(iter(sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)), None)
 
 
@@ -34,7 +36,7 @@ class Postgres:
         self.process = subprocess.Popen(as_postgres(f"{BIN}/postgres", "-D", f"{self.directory}/data", "-k", self.directory, "-h", "", "-F",
                                                     "-c", "shared_buffers=16MB", "-c", "max_connections=30"), stdout=log, stderr=log, cwd="/")
         log.close()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE_S
         while subprocess.run([f"{BIN}/pg_isready", "-q", "-h", self.directory]).returncode:
             assert self.process.poll() is None and time.monotonic() < deadline, open(f"{self.directory}/server.log").read()[-2000:]
             time.sleep(0.05)
@@ -44,7 +46,7 @@ class Postgres:
         """At once, with open connections, as a crash would."""
         if self.process:
             subprocess.run(as_postgres(f"{BIN}/pg_ctl", "stop", "-s", "-D", f"{self.directory}/data", "-m", "immediate"), cwd="/")
-            self.process.wait(20)
+            self.process.wait(PATIENCE_S)
             self.process = None
 
     def query(self, sql):

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 
-from machine import PATIENCE_S
+from machine import PATIENCE_S, answer
 from ports import free_port
 
 RFC5424 = re.compile(r"<(?P<priority>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<app>\S+) (?P<process>\S+) (?P<id>\S+) - (?P<text>.*)", re.S)
@@ -62,7 +62,7 @@ class TcpReceiver:
     def wait(self, enough, what, seconds=PATIENCE_S):
         deadline = time.monotonic() + seconds
         with self._changed:
-            while not enough(self.messages):
+            while not answer(enough, self.messages)[0]:
                 left = deadline - time.monotonic()
                 assert left > 0, f"waited {seconds} s in vain for {what}; there are {self.messages}"
                 self._changed.wait(left)
@@ -90,7 +90,7 @@ action(type="omfile" file="{self.file}" template="told")
     def start(self):
         self.process = subprocess.Popen(["/usr/sbin/rsyslogd", "-n", "-f", str(self.config), "-i", str(self.folder / "pid")],
                                         stdout=open(self.folder / "out", "ab"), stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -102,7 +102,7 @@ action(type="omfile" file="{self.file}" template="told")
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(PATIENCE_S)
 
     def lines(self):
         text = self.file.read_text() if self.file.exists() else ""

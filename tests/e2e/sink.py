@@ -6,7 +6,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from machine import PATIENCE_S, stalls
+from machine import PATIENCE_S, answer, stalls
 from ports import free_port
 
 
@@ -80,7 +80,7 @@ class Sink:
         """Until enough(requests) is true; returns the requests."""
         deadline = time.monotonic() + seconds
         with self.changed:
-            while not enough(self.requests):
+            while not answer(enough, self.requests)[0]:
                 left = deadline - time.monotonic()
                 assert left > 0, f"sink waited {seconds} s in vain for {what}; it has {self.types()}"
                 self.changed.wait(left)

@@ -32,6 +32,16 @@ class Message:
         return int(re.search(r"^m=(?:audio|image) (\d+)", self.body, re.M).group(1))
 
 
+def transaction(request):
+    """What two copies of a request have in common, and no other has (RFC 3261 17.2.3)."""
+    branch = re.search(r";branch=([^;,\s]+)", request.get("Via"))
+    return request.method, request.get("Call-ID"), request.get("CSeq"), branch and branch.group(1)
+
+
+def call_and_cseq(message):
+    return message.get("Call-ID"), int(message.get("CSeq").split()[0])
+
+
 def answer_to(challenge, method, uri, user, secret, nc=1):
     """The credentials for one WWW- or Proxy-Authenticate value."""
     given = dict(re.findall(r'(\w+)="?([^",]*)"?', challenge.split(" ", 1)[1]))
@@ -55,6 +65,8 @@ class SipClient:
         self.cseq = 0
         self.call_id, self.tag = uuid.uuid4().hex, uuid.uuid4().hex[:8]
         self.kept = []  # messages that came while another was waited for
+        self.answered = {}  # the last response to each request that has come (None: not yet), by its transaction
+        self.acknowledged = {}  # the ACK for the final answer to each INVITE, by call and CSeq
 
     def close(self):
         self.socket.close()
@@ -65,14 +77,16 @@ class SipClient:
         self.socket.sendto(data if isinstance(data, bytes) else data.encode(), ("127.0.0.1", self.pbx.sip_port))
 
     def receive(self, wanted=lambda message: True, seconds=PATIENCE_S):
-        """The next message that is wanted, or None; the others are kept for later."""
+        """The next message that is wanted, or None; the others are kept for later. What has arrived in time counts, however late we look."""
         for message in self.kept:
             if wanted(message):
                 self.kept.remove(message)
                 return message
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0 and (data := self.next(left)) is not None:
+        while (data := self.next(max(0, deadline - time.monotonic()))) is not None:
             message = Message(data)
+            if self._is_asked_again(message) if message.method else self._is_told_again(message):
+                continue
             if wanted(message):
                 return message
             self.kept.append(message)
@@ -83,8 +97,29 @@ class SipClient:
         self.socket.settimeout(seconds)
         try:
             return self.socket.recv(65536)
-        except socket.timeout:
+        except (socket.timeout, BlockingIOError):
             return None
+
+    # A machine that stands still makes us late, and the other side sends again what waits for us. A test sees each message once, and the other side
+    # gets from us what it got before, as from any phone (RFC 3261 17.2, 13.2.2.4).
+
+    def _is_asked_again(self, request):
+        """Whether we have had this request before."""
+        key = transaction(request)
+        if key not in self.answered:
+            self.answered[key] = None
+            return False
+        if self.answered[key]:
+            self.send(self.answered[key])
+        return True
+
+    def _is_told_again(self, answer):
+        """Whether this is the final answer to an INVITE that we have acknowledged."""
+        is_final = answer.status >= 200 and answer.get("CSeq").endswith("INVITE")
+        ack = self.acknowledged.get(call_and_cseq(answer)) if is_final else None
+        if ack:
+            self.send(ack)
+        return ack is not None
 
     def text(self, method, uri, headers=(), body="", to=None, cseq=None, branch=None, sender=None, to_tag="", kind="application/sdp",
              shown=""):
@@ -164,7 +199,10 @@ class SipClient:
             branch = re.search(r"branch=([^;,]+)", answer.get("Via")).group(1)
         elif answer.get("Contact"):
             uri = re.search(r"<([^>]+)>", answer.get("Contact")).group(1)
-        self.send(self.text("ACK", uri, to=re.search(r"<([^>]+)>", answer.get("To")).group(1), to_tag=to_tag, cseq=cseq, branch=branch, body=body))
+        ack = self.text("ACK", uri, to=re.search(r"<([^>]+)>", answer.get("To")).group(1), to_tag=to_tag, cseq=cseq, branch=branch, body=body)
+        self.acknowledged[call_and_cseq(answer)] = ack
+        self.send(ack)
+        self.kept = [message for message in self.kept if message.method or not self._is_told_again(message)]
 
     def bye(self, answer):
         """Ends the call of a 200."""
@@ -183,7 +221,8 @@ class SipClient:
             lines.append(f"Contact: <sip:{self.number}@{self.host}:{self.port}>")
         if body:
             lines.append("Content-Type: application/sdp")
-        self.send("\r\n".join(lines + [f"Content-Length: {len(body)}", "", ""]) + body)
+        self.answered[transaction(request)] = "\r\n".join(lines + [f"Content-Length: {len(body)}", "", ""]) + body
+        self.send(self.answered[transaction(request)])
 
     def expect(self, method, seconds=PATIENCE_S):
         message = self.receive(lambda message: message.method == method, seconds)

@@ -25,7 +25,7 @@ class Sipp:
         self.port = port or free_port()
         self.name = scenario
         command = ["sipp", f"127.0.0.1:{pbx.sip_port}", "-sf", str(SCENARIOS / f"{scenario}.xml"), "-i", "127.0.0.1", "-p", str(self.port),
-                   "-mi", "127.0.0.1", "-mp", str(free_range(40)), "-s", service, "-m", str(calls), "-nostdin", "-timeout", "40", "-timeout_error",
+                   "-mi", "127.0.0.1", "-mp", str(free_range(40)), "-s", service, "-m", str(calls), "-nostdin", "-timeout", str(2 * PATIENCE_S), "-timeout_error",
                    "-trace_err", "-error_file", str(self.directory / f"{scenario}.errors"), "-trace_msg", "-message_file",
                    str(self.directory / f"{scenario}.messages"), "-cp", str(free_port())]
         for name, value in (keys or {}).items():
@@ -48,7 +48,7 @@ class Sipp:
             assert time.monotonic() < deadline, f"{self.name}: SIPp has not taken port {self.port}"
             time.sleep(0.01)
 
-    def join(self, seconds=60):
+    def join(self, seconds=3 * PATIENCE_S):
         _, err = self.process.communicate(timeout=seconds)
         errors = self.directory / f"{self.name}.errors"
         assert self.process.returncode == 0, f"{self.name}: {err}\n{errors.read_text() if errors.exists() else ''}\n{self.messages()[-6000:]}"

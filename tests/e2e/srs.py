@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ear import Listener, WireEar
+from machine import PATIENCE_S
 from ports import free_range
 from sip_client import SipClient
 
@@ -137,7 +138,7 @@ class Recorder(SipClient):
         first = free_range(4)
         self.streams = {"1": Stream(first), "2": Stream(first + 2)}
         self.credentials_wanted = credentials
-        self.version, self.last = 0, None
+        self.version = 0
 
     def close(self):
         for stream in self.streams.values():
@@ -163,23 +164,14 @@ class Recorder(SipClient):
 
     # ---- sessions ----------------------------------------------------------------------------
 
-    def _next_invite(self, seconds):
-        """Not one that has been answered and only comes again."""
-        def is_new(message):
-            return message.method == "INVITE" and (message.get("Call-ID"), message.get("CSeq")) != self.last
-        invite = self.receive(is_new, seconds)
-        assert invite is not None, f"no INVITE within {seconds} s; there were {[message.start for message in self.kept]}"
-        self.last = invite.get("Call-ID"), invite.get("CSeq")
-        return invite
-
-    def invited(self, seconds=10):
+    def invited(self, seconds=PATIENCE_S):
         """The next INVITE of a session, with credentials where we want them."""
-        invite = self._next_invite(seconds)
+        invite = self.expect("INVITE", seconds)
         self.call_id = invite.get("Call-ID")
         if self.credentials_wanted and not invite.get("Authorization"):
             self.reply(invite, 401, "Unauthorized", ['WWW-Authenticate: Digest realm="vault", nonce="n1", algorithm=SHA-256, qop="auth"'])
             self.expect("ACK")
-            invite = self._next_invite(seconds)
+            invite = self.expect("INVITE", seconds)
             assert f'username="{self.credentials_wanted[0]}"' in invite.get("Authorization")
         return invite
 
@@ -189,7 +181,7 @@ class Recorder(SipClient):
         self.expect("ACK")
         return Offer(invite).judge()
 
-    def take(self, seconds=10):
+    def take(self, seconds=PATIENCE_S):
         """Answers the next INVITE, the first or another of the session."""
         invite = self.invited(seconds)
         offer = Offer(invite)
@@ -215,5 +207,5 @@ class Recorder(SipClient):
     def leave(self):
         assert self._inside("BYE").status == 200
 
-    def closed(self, seconds=10):
+    def closed(self, seconds=PATIENCE_S):
         self.reply(self.expect("BYE", seconds), 200, "OK")

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+from machine import PATIENCE_S
 from ports import free_port
 from tone import write_tone
 
@@ -42,7 +43,7 @@ class Station:
 
     def open(self):
         self.server = subprocess.Popen(["icecast2", "-c", str(self.folder / "icecast.xml")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -54,7 +55,7 @@ class Station:
     def sing(self):
         """Begins to send; what listeners get is there from then on."""
         self._hushed.clear()
-        line = socket.create_connection(("127.0.0.1", self.port), 5)
+        line = socket.create_connection(("127.0.0.1", self.port), PATIENCE_S)
         line.sendall(b"SOURCE /song.mp3 HTTP/1.0\r\nAuthorization: Basic c291cmNlOnNlY3JldA==\r\nContent-Type: audio/mpeg\r\n\r\n")
         assert b"200" in line.recv(1024)
         self.singer = threading.Thread(target=self._sing, args=(line,), daemon=True)
@@ -82,5 +83,5 @@ class Station:
         self.hush()
         if self.server:
             self.server.terminate()
-            self.server.wait(20)
+            self.server.wait(PATIENCE_S)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from machine import PATIENCE_S
+from machine import PATIENCE_S, answer
 from talker import Talker, direction_of
 from test_transfer import both_hear
 
@@ -65,7 +65,7 @@ class Line:
 
 def until(lines, wanted, what, seconds=PATIENCE_S):
     deadline = time.monotonic() + seconds
-    while not wanted():
+    while not answer(wanted)[0]:
         for line in lines:
             line.step()
         assert time.monotonic() < deadline, f"in vain waited for {what}: {[(line.talker.number, line.seen) for line in lines]}"

@@ -8,10 +8,11 @@ import threading
 
 import pytest
 from calling import Callers
-from machine import PATIENCE_S
+from machine import PATIENCE_S, answer, wait_for
 from pbx import BUILD, Refused
 from ports import free_port
 from sip_client import SipClient
+from sipp import is_bound
 
 
 class Watch:
@@ -30,7 +31,7 @@ class Watch:
 
     def until(self, wanted, seconds=PATIENCE_S):
         with self._news:
-            assert self._news.wait_for(lambda: any(wanted(rung) for rung in self.rungs), seconds), [rung["line"] for rung in self.rungs]
+            assert self._news.wait_for(lambda: any(answer(wanted, rung)[0] for rung in self.rungs), seconds), [rung["line"] for rung in self.rungs]
             return list(self.rungs)
 
     def stop(self):
@@ -171,8 +172,14 @@ def test_the_ladder_is_drawn_for_people(pbx, sipp):
 
 
 def ended_call(pbx, sipp):
+    """Of which the last message, a 200 to a BYE, has come."""
     Callers(pbx, sipp).call()
-    return pbx.wait_event("call.ended")["call_id"]
+    call_id = pbx.wait_event("call.ended")["call_id"]
+
+    def is_whole():
+        return {rung["direction"] for rung in pbx.http("GET", f"/calls/{call_id}/trace")[1]["ladder"] if is_end(rung)} == {"in", "out"}
+    pbx.wait_for(is_whole, "both ends of its trace")
+    return call_id
 
 
 def pcap_of(pbx, call_id, path):
@@ -234,9 +241,10 @@ def test_the_collector_gets_every_message_as_hep3(make_pbx, sipp, tmp_path):
     """sngrep is the collector that has to understand it; on the way the packets are looked at here, too."""
     here, sngrep_port = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), free_port()
     here.bind(("127.0.0.1", 0))
-    here.settimeout(5)
+    here.settimeout(PATIENCE_S)
     sngrep = subprocess.Popen(["sngrep", "-N", "-q", "-L", f"udp:127.0.0.1:{sngrep_port}", "-O", str(tmp_path / "sngrep.pcap")], stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: is_bound(sngrep_port), "sngrep to listen")
     pbx = make_pbx(f"trace:\n  hep: 127.0.0.1:{here.getsockname()[1]}\n  hep_node: 77\n")
     call_id = ended_call(pbx, sipp)
     ladder = pbx.http("GET", f"/calls/{call_id}/trace")[1]["ladder"]

@@ -4,6 +4,7 @@ import ssl
 import uuid
 
 import websocket
+from machine import PATIENCE_S
 from sip_client import SipClient
 
 
@@ -12,7 +13,7 @@ class WebPhone(SipClient):
         super().__init__(pbx, number, secret, **more)
         self.scheme = scheme
         self.host = f"{uuid.uuid4().hex[:12]}.invalid"
-        self.web = websocket.create_connection(f"{scheme}://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], origin=origin, timeout=10,
+        self.web = websocket.create_connection(f"{scheme}://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], origin=origin, timeout=PATIENCE_S,
                                                suppress_origin=origin is None, sslopt={"cert_reqs": ssl.CERT_NONE, "check_hostname": False})
 
     def close(self):
@@ -25,7 +26,7 @@ class WebPhone(SipClient):
         self.web.send(re.sub(r"Content-Length: \d+\r\n", "", text))
 
     def next(self, seconds):
-        self.web.settimeout(seconds)
+        self.web.settimeout(max(seconds, 0.001))
         try:
             return self.web.recv().encode()
         except websocket.WebSocketTimeoutException:
