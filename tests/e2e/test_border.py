@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import websocket
 from countries import write_countries
+from machine import PATIENCE_S
 from pbx import ROOT
 from sip_client import OFFER, SipClient
 
@@ -43,11 +44,11 @@ def is_heard(pbx, phone, other):
 
 
 def connect(port, host):
-    return socket.create_connection(("127.0.0.1", port), 5, source_address=(host, 0))
+    return socket.create_connection(("127.0.0.1", port), PATIENCE_S, source_address=(host, 0))
 
 
 def is_shut_out(connection):
-    """Whether the other side ends it within five seconds, and says nothing before."""
+    """Whether the other side ends it, and says nothing before."""
     try:
         return connection.recv(100) == b""
     except ConnectionError:
@@ -83,7 +84,7 @@ def test_the_blacklist_silences_an_address_also_after_a_restart(make_pbx, client
 
 def web(pbx, host):
     """A page's connection, from an address of its own."""
-    return websocket.create_connection(f"wss://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], suppress_origin=True, timeout=5,
+    return websocket.create_connection(f"wss://127.0.0.1:{pbx.http_port}/sip", subprotocols=["sip"], suppress_origin=True, timeout=PATIENCE_S,
                                        socket=ssl._create_unverified_context().wrap_socket(connect(pbx.http_port, host)))
 
 
@@ -121,19 +122,18 @@ def test_a_hundred_requests_a_second_are_answered_and_a_whitelisted_address_has_
     phone, other = client(pbx, "1001", "", host="127.0.0.3"), client(pbx, "1001", "")
 
     def answered():
+        """Of a hundred and fifty; who asks after them is answered when they have been."""
         for _ in range(150):
             ask(pbx, phone)
         ask(pbx, other)
         assert other.receive(is_answer) is not None
-        count = 0
-        while phone.receive(is_answer, seconds=0.1):
-            count += 1
-        return count
+        return sum(1 for _ in iter(lambda: phone.receive(is_answer, seconds=0), None))
 
-    began = time.monotonic()
-    count = answered()
+    began, asked, count = time.monotonic(), 150, answered()
+    while asked == count and asked < 3000:  # the machine stood still amid them
+        asked, count = asked + 150, count + answered()
     assert 100 <= count <= 100 * (1 + int(time.monotonic() - began)), count
-    assert pbx.ctl("sbc", "status")["rate_limit_violations"] == 150 - count > 0
+    assert pbx.ctl("sbc", "status")["rate_limit_violations"] == asked - count > 0
     pbx.ctl("sbc", "whitelist", "add", "127.0.0.0/29")
     assert answered() == 150
 

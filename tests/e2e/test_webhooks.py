@@ -8,7 +8,7 @@ from email.utils import formatdate
 
 import pytest
 from calling import CALL_EVENTS, Callers
-from machine import Watch, stalls
+from machine import Watch, stalls, waited_s
 from pbx import Refused
 
 
@@ -142,12 +142,14 @@ def test_a_hanging_endpoint_delays_nobody_else(make_pbx, sink, second_sink, sipp
     subscribe(pbx, second_sink)
     callers = Callers(pbx, sipp, max_calls=100)
     sink.hang.clear()
+    waited = waited_s(pbx.process.pid, "")
     callers.call(200, rate=25, talk_ms=100)
     requests = second_sink.wait(have(800), "800 events")
+    waited = waited_s(pbx.process.pid, "") - waited  # for a core
     from datetime import datetime
     times = [(datetime.fromisoformat(request["body"]["time"].replace("Z", "+00:00")).timestamp(), request["wall"]) for request in requests]
     late_s = [came - happened - stalls().lost_s(happened, came) for happened, came in times]
-    assert max(late_s) < 0.5, f"of {len(late_s)} events some came late: {sorted(late_s)[-5:]}"
+    assert max(late_s) < 0.5 + waited, f"of {len(late_s)} events some came late: {sorted(late_s)[-5:]}"
     assert sink.requests == []
     sink.hang.set()
     sink.wait(have(800), "the sink to get them, too", seconds=60)
@@ -234,7 +236,9 @@ def test_filters_and_patterns(hooked, sink):
     (request,) = sink.wait(lambda requests: requests, "an event")
     assert request["body"]["data"]["aor"] == "1004" and "contact" not in request["body"]["data"]
     fire(hooked, "1005")
-    assert hooked.ctl("webhook", "list")[0]["waiting"] == 0 and sink.types() == ["registration.added"]
+    hooked.wait_event("registration.added", where=lambda data: data["aor"] == "1005")
+    hooked.wait_for(lambda: hooked.ctl("webhook", "list")[0]["waiting"] == 0, "nothing to wait")
+    assert sink.types() == ["registration.added"]
 
 
 def test_own_headers_are_sent_and_dangerous_ones_refused(hooked, sink):

@@ -90,7 +90,7 @@ def test_a_batch_that_a_kill_broke_up_reaches_the_receiver_whole(hooked, sink):
     sink.down()
     for number in range(1003, 1006):
         fire(hooked, str(number))
-    hooked.wait_for(lambda: all(d["attempts"] for d in hooked.ctl("webhook", "deliveries", made["id"])), "the first attempt")
+    hooked.wait_for(lambda: [d["attempts"] > 0 for d in hooked.ctl("webhook", "deliveries", made["id"])] == [True] * 3, "the first attempt")
     hooked.kill()
     sink.up()
     hooked.restart()
@@ -145,7 +145,8 @@ def test_a_replay_has_a_beginning_and_an_end(hooked, sink):
     tick = timedelta(milliseconds=1)
     assert hooked.http("POST", f"/webhooks/{made['id']}:replay", {"from": (times[1] - tick).isoformat(), "to": (times[1] + tick).isoformat()})[0] == 202
     requests = sink.wait(lambda requests: len(requests) == 4, "the second event again")
-    assert aors([requests[3]["body"]]) == ["1004"] and requests[3]["body"]["id"] == requests[1]["body"]["id"]
+    assert aors([requests[3]["body"]]) == ["1004"]
+    assert [r["body"]["id"] for r in requests[:3] if r["body"]["data"]["aor"] == "1004"] == [requests[3]["body"]["id"]]
     fire(hooked, "1006")
     requests = sink.wait(lambda requests: len(requests) == 5, "a new event")
     assert aors([requests[4]["body"]]) == ["1006"], "what is younger than the end was not sent again"
