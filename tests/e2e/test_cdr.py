@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 from calling import CALL_EVENTS, Callers
 from clock import Clock
-from machine import Watch, stalls
+from machine import PATIENCE_S, Watch, stalls
 from pbx import BUILD, Refused
 from postgres import Postgres
 from talker import Talker
@@ -55,7 +55,7 @@ def ten_calls(pbx, sipp, talkers, phones):
     phones.secrets[pbx, "1001"] = sources.secret
     phones.secrets[pbx, "1004"] = pbx.account("1004", ring_s=2)
     caller, busy, rings = talkers(pbx, "1001", "1003", "1004")
-    sources.call(5, rate=2, talk_ms=1500)  # an account may have four calls at once
+    sources.call(5, rate=2, talk_ms=1500)
     for _ in range(2):
         refusal = refuses(busy, 486, "Busy Here")
         caller.call_id = uuid.uuid4().hex
@@ -202,7 +202,7 @@ def test_records_are_watched_as_calls_end(make_pbx, sipp):
         told = [json.loads(watching.stdout.readline()) for _ in range(2)]
         assert [(record["id"], record["billsec_ms"]) for record in told] == [(record["id"], record["billsec_ms"]) for record in closed_records(pbx, 2)[::-1]]
         pbx.ctl("plugin", "reload", "cdr")  # whoever watched the old copy is let go
-        assert watching.communicate(timeout=20)[0] == "" and watching.returncode == 0
+        assert watching.communicate(timeout=PATIENCE_S)[0] == "" and watching.returncode == 0
     finally:
         watching.kill()
         leaving.kill()
@@ -301,7 +301,7 @@ def test_hold_and_park_count_in_the_record_they_belong_to(pbx, talk, phones):
     hold_ms, = [event["data"]["hold_ms"] for event in pbx.events("call.resume")]
     assert first["hold_ms"] == hold_ms > 0 and second["hold_ms"] == 0
     parked, fetched = pbx.wait_event("call.parked"), pbx.wait_event("call.retrieved")
-    assert abs(first["park_ms"] - (when(fetched["time"]) - when(parked["time"])) * 1000) < 50 and second["park_ms"] == 0
+    assert abs(first["park_ms"] - between_ms(parked["time"], fetched["time"])) <= round_ms(first["started_at"]) and second["park_ms"] == 0
     whole = [event for event in pbx.events("call.ended") if event["call_id"] == first["call_id"]][0]["data"]
     assert abs(first["billsec_ms"] + second["billsec_ms"] - whole["billsec_ms"]) <= 2
 
@@ -310,15 +310,15 @@ def test_a_crash_loses_no_record(pbx, talk):
     """Acceptance 3: the open row is closed with the time up to which the call is known to have lasted."""
     alice, bob = talk(pbx, "1001", "1002")
     assert alice.hears(bob.hertz)
-    pbx.wait_for(lambda: pbx.ctl("cdr", "list"), "the open row")
-    assert pbx.ctl("cdr", "list")[0]["disposition"] == "answered" and not pbx.ctl("cdr", "list")[0]["ended_at"]
+    pbx.wait_for(lambda: pbx.ctl("cdr", "list")[0]["disposition"] == "answered", "the open row")
+    assert not pbx.ctl("cdr", "list")[0]["ended_at"]
     pbx.kill()
     killed_at = time.time()
     pbx.restart()
     records = closed_records(pbx, 1)
     assert len(records) == 1
     assert (records[0]["cause"], records[0]["hangup_by"], records[0]["disposition"]) == ("system_restart", "system", "answered")
-    assert 0 <= killed_at - when(records[0]["ended_at"]) < 10
+    assert 0 <= killed_at - when(records[0]["ended_at"]) < 10 + stalls().lost_s(when(records[0]["ended_at"]), killed_at)
     assert when(records[0]["started_at"]) <= when(records[0]["ended_at"])
 
 
@@ -383,7 +383,7 @@ def test_who_follows_hears_of_the_end_that_a_crash_took(make_pbx, sink, talk):
     assert event["call_id"] == call_id
     assert (data["disposition"], data["cause"], data["hangup_by"]) == ("answered", "system_restart", "system")
     assert (data["from"]["number"], data["to"]["number"], data["dialled"]) == ("1001", "1002", "1002")
-    assert 0 <= killed_at - when(event["time"]) < 6
+    assert 0 <= killed_at - when(event["time"]) < 6 + stalls().lost_s(when(event["time"]), killed_at)
     assert 0 < data["billsec_ms"] <= data["duration_ms"]
     assert sorted(e["type"] for e in pbx.events() if e["call_id"] == call_id and e["type"] in ("bridge.left", "leg.ended", "call.ended")) == \
         ["bridge.left"] * 2 + ["call.ended"] + ["leg.ended"] * 2

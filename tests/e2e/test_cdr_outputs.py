@@ -64,6 +64,14 @@ def json_lines(folder):
     return [json.loads(line) for path in sorted(folder.glob("cdr_*.jsonl")) for line in path.read_text().splitlines()]
 
 
+def are_whole(folder, records):
+    """Whether a line of each is there, and nothing else."""
+    try:
+        return {told["id"] for told in json_lines(folder)} == set(ids(records))
+    except json.JSONDecodeError:
+        return False  # a torn one is still there
+
+
 def csv_rows(folder):
     return [row for path in sorted(folder.glob("cdr_*.csv")) for row in csv.DictReader(path.open(newline=""))]
 
@@ -141,12 +149,7 @@ def test_a_line_torn_by_a_power_cut_is_whole_afterwards(make_pbx, sipp, tmp_path
     callers.call(1)
     records = closed(pbx, 3)
 
-    def are_whole():
-        try:
-            return {told["id"] for told in json_lines(folder)} == set(ids(records))
-        except json.JSONDecodeError:
-            return False  # the torn one is still there
-    pbx.wait_for(are_whole, "three whole lines")
+    pbx.wait_for(lambda: are_whole(folder, records), "three whole lines")
 
 
 # ---- HTTP ------------------------------------------------------------------------------------------------
@@ -182,7 +185,7 @@ def away_over_a_restart(pbx, sipp, sink):
     sink.down()
     callers.call(3)
     closed(pbx, 5)
-    assert failing(pbx, "http")["waiting"] == 3
+    pbx.wait_for(lambda: (now := output(pbx, "http"))["state"] == "failing" and now["waiting"] == 3, "three to wait")
     pbx.kill()
     pbx.restart()
     callers.call(2)
@@ -294,7 +297,7 @@ def test_a_power_cut_in_the_middle_of_traffic_leaves_no_record_untold(make_pbx, 
     for _ in range(2):
         before = len(sink.requests)
         callee = callers.sipp(pbx, "uas_answers", calls=100, port=callers.callee_port)
-        caller = callers.sipp(pbx, "uac_calls", calls=100, keys={"number": "1001"}, user="1001", secret=callers.secret, args=["-r", 20, "-d", 50])
+        caller = callers.sipp(pbx, "uac_calls", calls=100, keys={"number": "1001"}, user="1001", secret=callers.secret, args=callers.pace(20, 50))
         sink.wait(lambda requests: len(requests) >= before + 15, "fifteen records in the middle of it")
         pbx.kill()
         caller.stop()
@@ -306,7 +309,7 @@ def test_a_power_cut_in_the_middle_of_traffic_leaves_no_record_untold(make_pbx, 
         return records if all(record["ended_at"] for record in records) and set(told(sink)) == {record["id"] for record in records} else None
     records = pbx.wait_for(all_told, "every record to be told")
     assert len(records) >= 30
-    pbx.wait_for(lambda: {line["id"] for line in json_lines(folder)} == {record["id"] for record in records}, "every record to be in the file")
+    pbx.wait_for(lambda: are_whole(folder, records), "every record to be in the file")
     last = {}
     for request in sink.requests:
         last[request["body"]["id"]] = request["body"]

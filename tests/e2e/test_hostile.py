@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from clock import Clock
-from machine import Watch
+from machine import PATIENCE_S, Watch
 from pbx import ROOT
 from sip_client import OFFER, SipClient
 
@@ -52,7 +52,7 @@ def test_the_messages_of_rfc_4475_and_worse_over_udp_and_tcp(pbx, client):
         data = path.read_bytes()
         for part in (data, data[:len(data) // 2], data[:-1], data.replace(b"\r\n", b"\n"), data.replace(b"SIP/2.0", b"SIP/9.9")):
             phone.send(part)
-            with socket.create_connection(("127.0.0.1", pbx.sip_port), 5) as tcp:
+            with socket.create_connection(("127.0.0.1", pbx.sip_port), PATIENCE_S) as tcp:
                 tcp.sendall(part)
     for junk in (b"", b"\0" * 2000, b"\r\n\r\n", b"A" * 60000, bytes(range(256)) * 20, b"INVITE sip:1002@pbx.test SIP/2.0\r\n\r\n"):
         phone.send(junk)
@@ -70,7 +70,7 @@ def test_connections_that_nobody_needs_are_closed(make_pbx, client, tmp_path):
         return sum(row[1].endswith(f":{pbx.sip_port:04X}") and row[3] in ("01", "08") for row in rows)  # established, the other side has closed
 
     def connect(text=b""):
-        made = socket.create_connection(("127.0.0.1", pbx.sip_port), 5)
+        made = socket.create_connection(("127.0.0.1", pbx.sip_port), PATIENCE_S)
         made.sendall(text)
         return made
 
@@ -106,7 +106,7 @@ def test_without_descriptors_connections_are_shown_out_and_a_call_goes_on(pbx, c
     phone, process = client(pbx, "1003"), pbx.process.pid
     limits = resource.prlimit(process, resource.RLIMIT_NOFILE)
     resource.prlimit(process, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{process}/fd")) + 5, limits[1]))
-    guests = [socket.create_connection(("127.0.0.1", pbx.sip_port), 5) for _ in range(30)]
+    guests = [socket.create_connection(("127.0.0.1", pbx.sip_port), PATIENCE_S) for _ in range(30)]
     for guest in guests:
         guest.setblocking(False)
 
@@ -122,7 +122,7 @@ def test_without_descriptors_connections_are_shown_out_and_a_call_goes_on(pbx, c
     resource.prlimit(process, resource.RLIMIT_NOFILE, limits)
     for guest in guests:
         guest.close()
-    with socket.create_connection(("127.0.0.1", pbx.sip_port), 5) as tcp:
+    with socket.create_connection(("127.0.0.1", pbx.sip_port), PATIENCE_S) as tcp:
         tcp.sendall(b"\r\n\r\n")
         assert tcp.recv(2) == b"\r\n"
     alice.hangup()
@@ -306,14 +306,17 @@ def test_rtp_that_is_no_rtp_does_no_harm(pbx, talk):
 # ---- hanging up at every moment -----------------------------------------------------------------
 
 
-def settle(caller, callee, seconds=0.3):
-    """Both sides answer what still comes, as phones would."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for phone in (caller, callee):
-            message = phone.receive(seconds=0.02)
-            if message is None:
-                continue
+def settle(pbx, caller, callee, ended):
+    """Both sides answer what still comes, as phones would, until so many calls have ended and nothing is left of them."""
+    def is_over():
+        answer_what_comes(caller, callee)
+        return len(pbx.events("call.ended")) >= ended and not any(pbx.ctl("status")["calls"][kind] for kind in ("calls", "legs"))
+    pbx.wait_for(is_over, f"the end of call {ended}")
+
+
+def answer_what_comes(*phones):
+    for phone in phones:
+        while (message := phone.receive(seconds=0.02)) is not None:
             if message.method == "CANCEL":
                 phone.reply(message, 200, "OK")
                 if getattr(phone, "rang", None):
@@ -341,7 +344,7 @@ def test_a_cancel_at_any_moment_leaves_nothing(pbx, client, after_ms):
     caller.send(text)
     time.sleep(after_ms / 1000)  # the moment
     caller.cancel(text)
-    settle(caller, callee, 1.0)
+    settle(pbx, caller, callee, 1)
     pbx.assert_nothing_left()
     ended = pbx.events("call.ended")
     assert len(ended) == 1 and ended[0]["data"]["disposition"] == "cancelled"
@@ -386,7 +389,7 @@ def test_a_bye_instead_of_the_ack(pbx, client):
 
 def test_both_hang_up_at_once(pbx, client):
     caller, callee = client(pbx, "1001"), client(pbx, "1002")
-    for _ in range(5):
+    for number in range(5):
         caller.call_id += "x"
         caller.ring("1002")
         invite = callee.expect("INVITE")
@@ -404,7 +407,7 @@ def test_both_hang_up_at_once(pbx, client):
                            f"From: {ack.get('To')}", f"To: {ack.get('From')}", f"Call-ID: {ack.get('Call-ID')}", "CSeq: 1 BYE", "Max-Forwards: 70",
                            "Content-Length: 0", "", ""])
         callee.send(bye)
-        settle(caller, callee, 0.5)
+        settle(pbx, caller, callee, number + 1)
     pbx.assert_nothing_left()
     assert len(pbx.events("call.ended")) == 5
 
