@@ -13,6 +13,7 @@ struct rig {
 	int phone;     /* a UDP socket on 127.0.0.1 */
 	uint16_t phone_port;
 	char last[65536]; /* what came last */
+	char kept[65536]; /* see rig_keep_last() */
 	char nonce[128];  /* of the last challenge */
 	uint32_t nc;
 };
@@ -40,7 +41,7 @@ void rig_stop(struct rig *rig);
 /* Stops and starts again over the same store. */
 void rig_restart(struct rig *rig, const char *yaml);
 
-/* %P the phone's port, %S ours; ~ is a line end. Other % as printf, after those. */
+/* As printf; in what comes of it {P} is the phone's port, {S} ours, ~ a line end. */
 void rig_send(struct rig *rig, const char *format, ...) PBX_PRINTF(2, 3);
 /* Steps until a message comes whose first line begins so; others are skipped. Fails the test after five seconds. */
 const char *rig_expect(struct rig *rig, const char *start);
@@ -48,6 +49,9 @@ const char *rig_expect(struct rig *rig, const char *start);
 const char *rig_find(struct rig *rig, const char *start, uint32_t within_ms);
 /* A header's value in the last message, in a buffer that the next call overwrites; "" when absent. */
 const char *rig_header(struct rig *rig, const char *name);
+/* Keeps the last message, and puts it back as the last, so that it is looked at or replied to once more. */
+void rig_keep_last(struct rig *rig);
+void rig_back_to_kept(struct rig *rig);
 /* Steps until *flag is true. */
 void rig_until(const bool *flag);
 /* Some rounds, and then checks that nothing has come. */
@@ -65,6 +69,10 @@ uint32_t rig_dialogs(void);
 
 struct core_media_desc rig_media(uint8_t direction); /* ours: PCMA at 127.0.0.1:20000 */
 unsigned rig_length(const char *body);               /* of what is sent for it: each ~ is two octets */
-/* The phone's response to the request that came last. tag: of the phone, where the request has none for it and status is not 100. A body is SDP. */
+/* The phone's response to the request that came last. tag: of the phone, where the request has none for it and status is not 100. type: of the
+ * body, "" where there is none. */
+void rig_respond(struct rig *rig, unsigned status, const char *tag, const char *contact, const char *headers, const char *type,
+		 const char *body);
+/* The same by Bob, whose bodies are SDP. */
 void rig_reply(struct rig *rig, unsigned status, const char *tag, const char *headers, const char *body);
 void rig_keep_tag(struct rig *rig, char *ret_tag, size_t size); /* of To in the last message, which must have one */

@@ -24,7 +24,8 @@ unsigned rig_length(const char *body)
 	return length;
 }
 
-void rig_reply(struct rig *rig, unsigned status, const char *tag, const char *headers, const char *body)
+void rig_respond(struct rig *rig, unsigned status, const char *tag, const char *contact, const char *headers, const char *type,
+		 const char *body)
 {
 	char via[512], from[512], to[512], call_id[256], cseq[64];
 
@@ -36,10 +37,15 @@ void rig_reply(struct rig *rig, unsigned status, const char *tag, const char *he
 	bool tagged = status == 100 || strstr(to, "tag=");
 
 	rig_send(rig,
-		 "SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s%s~Call-ID: %s~CSeq: %s~Contact: <sip:bob@127.0.0.1:{P}>~%s%s"
+		 "SIP/2.0 %u Whatever~Via: %s~From: %s~To: %s%s%s~Call-ID: %s~CSeq: %s~Contact: %s~%s%s%s%s"
 		 "Content-Length: %u~~%s",
-		 status, via, from, to, tagged ? "" : ";tag=", tagged ? "" : tag, call_id, cseq, headers,
-		 body[0] ? "Content-Type: application/sdp~" : "", rig_length(body), body);
+		 status, via, from, to, tagged ? "" : ";tag=", tagged ? "" : tag, call_id, cseq, contact, headers,
+		 type[0] ? "Content-Type: " : "", type, type[0] ? "~" : "", rig_length(body), body);
+}
+
+void rig_reply(struct rig *rig, unsigned status, const char *tag, const char *headers, const char *body)
+{
+	rig_respond(rig, status, tag, "<sip:bob@127.0.0.1:{P}>", headers, body[0] ? "application/sdp" : "", body);
 }
 
 void rig_keep_tag(struct rig *rig, char *ret_tag, size_t size)
@@ -48,4 +54,14 @@ void rig_keep_tag(struct rig *rig, char *ret_tag, size_t size)
 
 	ck_assert_ptr_nonnull(at);
 	(void)snprintf(ret_tag, size, "%s", at + 4);
+}
+
+void rig_keep_last(struct rig *rig)
+{
+	memcpy(rig->kept, rig->last, sizeof rig->kept);
+}
+
+void rig_back_to_kept(struct rig *rig)
+{
+	memcpy(rig->last, rig->kept, sizeof rig->last);
 }

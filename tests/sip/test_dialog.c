@@ -4,7 +4,6 @@
 #include "dialog.h"
 #include "loop.h"
 #include <pbx/route.h>
-#include <arpa/inet.h>
 #include <string.h>
 
 #define HELD "v=0~o=- 1 2 IN IP4 127.0.0.1~s=-~c=IN IP4 127.0.0.1~t=0 0~m=audio 4000 RTP/AVP 8~a=sendonly~"
@@ -528,16 +527,16 @@ END_TEST
 START_TEST(when_offers_cross_both_wait_and_ours_is_tried_again)
 {
 	struct core_media_desc offer = rig_media(CORE_SEND);
-	char ours_text[4096];
 
 	answered_call();
 	ck_assert_int_eq(driver->update(dialog, &offer), PBX_OK);
-	(void)snprintf(ours_text, sizeof ours_text, "%s", rig_expect(rig, "INVITE "));
+	rig_expect(rig, "INVITE ");
+	rig_keep_last(rig);
 	send_within("INVITE", 2, "Content-Type: application/sdp~", HELD);
 	rig_expect(rig, "SIP/2.0 491");
 	ck_assert(!offered);
 	send_within("ACK", 2, "", "");
-	(void)snprintf(rig->last, sizeof rig->last, "%s", ours_text);
+	rig_back_to_kept(rig);
 	rig_reply(rig, 491, "bob", "", "");
 	rig_expect(rig, "ACK ");
 	ck_assert(!updated);
@@ -676,13 +675,12 @@ END_TEST
 
 START_TEST(an_answer_that_comes_twice_is_acknowledged_twice)
 {
-	char invite[4096];
-
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
-	(void)snprintf(invite, sizeof invite, "%s", rig_expect(rig, "INVITE "));
+	rig_expect(rig, "INVITE ");
+	rig_keep_last(rig);
 	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
-	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
+	rig_back_to_kept(rig);
 	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 }
@@ -690,18 +688,17 @@ END_TEST
 
 START_TEST(our_call_is_cancelled_with_a_reason)
 {
-	char invite[4096];
-
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
-	(void)snprintf(invite, sizeof invite, "%s", rig_expect(rig, "INVITE "));
+	rig_expect(rig, "INVITE ");
+	rig_keep_last(rig);
 	driver->hangup(dialog, PBX_CAUSE_ANSWERED_ELSEWHERE);
 	rig_expect_nothing(rig); /* not before a provisional response (RFC 3261 9.1) */
-	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
+	rig_back_to_kept(rig);
 	rig_reply(rig, 180, "bob", "", "");
 	rig_expect(rig, "CANCEL ");
 	ck_assert_int_eq(strncmp(rig_header(rig, "Reason"), "SIP;cause=200", 13), 0);
 	rig_reply(rig, 200, "bob", "", "");
-	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
+	rig_back_to_kept(rig);
 	rig_reply(rig, 487, "bob", "", "");
 	rig_expect(rig, "ACK ");
 	ck_assert(!ended);
@@ -711,17 +708,16 @@ END_TEST
 
 START_TEST(an_answer_that_crosses_our_cancel_is_taken_back)
 {
-	char invite[4096];
-
 	ck_assert_int_eq(call_phone("sip:bob@10.9.9.9"), PBX_OK);
-	(void)snprintf(invite, sizeof invite, "%s", rig_expect(rig, "INVITE "));
+	rig_expect(rig, "INVITE ");
+	rig_keep_last(rig);
 	rig_reply(rig, 180, "bob", "", "");
 	core_loop_step();
 	driver->hangup(dialog, PBX_CAUSE_NORMAL);
 	driver->release(dialog);
 	dialog = NULL;
 	rig_expect(rig, "CANCEL ");
-	(void)snprintf(rig->last, sizeof rig->last, "%s", invite);
+	rig_back_to_kept(rig);
 	rig_reply(rig, 200, "bob", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	rig_expect(rig, "BYE ");

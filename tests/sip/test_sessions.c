@@ -3,7 +3,6 @@
 #include "rig.h"
 #include "dialog.h"
 #include "loop.h"
-#include <arpa/inet.h>
 #include <string.h>
 
 #define WITH_SDP "Content-Type: application/sdp~"
@@ -139,19 +138,6 @@ static void call_phone(void)
 	(void)snprintf(received, sizeof received, "127.0.0.1:%u", rig->phone_port);
 	ck_assert_int_eq(driver->invite((pbx_leg){ 7 }, &wish, &dialog), PBX_OK);
 	rig_expect(rig, "INVITE ");
-}
-
-static char invite[sizeof((struct rig *)0)->last];
-
-static void keep_invite(void)
-{
-	memcpy(invite, rig->last, sizeof invite);
-}
-
-/* As though the INVITE that was kept had come last. */
-static void again(void)
-{
-	memcpy(rig->last, invite, sizeof invite);
 }
 
 /* ---- session timers ------------------------------------------------------------------- */
@@ -357,7 +343,7 @@ START_TEST(their_early_media_is_acknowledged)
 	char rack[96];
 
 	call_phone();
-	keep_invite();
+	rig_keep_last(rig);
 	(void)snprintf(rack, sizeof rack, "7 %.64s", rig_header(rig, "CSeq"));
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "Supported"), "100rel"));
 	rig_reply(rig, 183, "bob", "Require: 100rel~RSeq: 7~", RIG_SDP);
@@ -366,11 +352,11 @@ START_TEST(their_early_media_is_acknowledged)
 	ck_assert(rang && has_early);
 	rig_reply(rig, 200, "", "", "");
 	rang = false;
-	again();
+	rig_back_to_kept(rig);
 	rig_reply(rig, 180, "bob", "Require: 100rel~RSeq: 9~", ""); /* 8 is missing: it has to come first */
 	ck_assert_ptr_null(rig_find(rig, "PRACK ", 100));
 	ck_assert(!rang);
-	again();
+	rig_back_to_kept(rig);
 	rig_reply(rig, 200, "bob", "", ""); /* the answer has been said */
 	rig_expect(rig, "ACK ");
 	rig_until(&answered);
@@ -381,16 +367,16 @@ END_TEST
 START_TEST(another_branch_of_a_fork_may_answer)
 {
 	call_phone();
-	keep_invite();
+	rig_keep_last(rig);
 	rig_reply(rig, 180, "one", "Require: 100rel~RSeq: 1~", "");
 	rig_expect(rig, "PRACK ");
 	rig_reply(rig, 200, "", "", "");
-	again();
+	rig_back_to_kept(rig);
 	rig_reply(rig, 180, "two", "Require: 100rel~RSeq: 5~", "");
 	rig_expect(rig, "PRACK ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
 	rig_reply(rig, 200, "", "", "");
-	again();
+	rig_back_to_kept(rig);
 	rig_reply(rig, 200, "two", "", RIG_SDP);
 	rig_expect(rig, "ACK ");
 	ck_assert_ptr_nonnull(strstr(rig_header(rig, "To"), "tag=two"));
