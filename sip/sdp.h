@@ -11,6 +11,8 @@
 #define UA_MOST_SDP 16384u  /* bytes we read */
 #define UA_SDP_SIZE 4096u   /* bytes we ever write */
 
+#define UA_SDP_LEVEL_URI "urn:ietf:params:rtp-hdrext:ssrc-audio-level" /* RFC 6464 4 */
+
 struct ua_sdp_line {
 	char media[14], proto[22], format[12]; /* format: the first of the line, to refuse with */
 	char mid[17];                          /* "": it has none, or one that is longer than anybody's */
