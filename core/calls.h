@@ -2,6 +2,8 @@
  *
  * calls.c     calls: begin, end, limits, draining        leg.c        legs: states, what the driver tells, who decides
  * leg_verbs.c what a controller may do with a leg          leg_media.c  a leg's stream: offers, answers
+ * leg_look.c  what is to be seen of legs                   leg_update.c hold, another offer amid a call
+ * leg_answer.c ringing, the answer, a refusal
  * leg_play.c  what it is played, the keys sent to it       media.c      sources and probes for plugins
  * leg_digits.c the keys that its party presses
  * dial.c      ringing targets, first answer wins           dial_group.c one target: routed, resolved, forwarded

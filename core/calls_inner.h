@@ -284,7 +284,8 @@ struct core_spoken {
 };
 int core_spoken_compose(const char *language, const struct pbx_say *parts, uint32_t count, struct core_spoken *ret_spoken); /* PBX_EINVAL */
 
-/* ---- leg_verbs.c ---- other: the leg it will talk to, whose codecs are preferred; NULL */
+/* ---- leg_answer.c ---- other: the leg it will talk to, whose codecs are preferred; NULL */
+bool core_leg_is_waiting(const struct core_leg *leg);                      /* it came to us, and has neither been answered nor refused */
 int core_leg_progress(struct core_leg *leg, const struct core_leg *other); /* 183 with media */
 int core_leg_answer(struct core_leg *leg, const struct core_leg *other);
 void core_leg_refuse(struct core_leg *leg, uint32_t sip_code, uint32_t cause, const char *text);
@@ -310,6 +311,9 @@ int core_leg_take_answer(struct core_leg *leg, const struct core_media_desc *ans
 int core_leg_make_answer(struct core_leg *leg, const struct core_leg *other, uint8_t direction, bool renegotiated,
 			 struct core_media_desc *ret_answer);
 void core_leg_forget_media(struct core_leg *leg);
+void core_leg_media_fini(void);
+
+/* ---- leg_update.c ---- */
 int core_leg_update(struct core_leg *leg); /* re-INVITE with what the hold flags say; retries by itself */
 void core_leg_update_later(struct core_leg *leg, uint64_t after_ms);
 /* What was said last once more as an offer, with what the driver has to say besides; as soon as may be, and not amid a fax. */
@@ -318,7 +322,14 @@ void core_leg_say_again(struct core_leg *leg);
 void core_leg_note_wish(struct core_leg *leg, const struct core_media_desc *said);
 void core_leg_on_update_timer(void *self, pbx_timer timer);                        /* what was put off is tried again */
 void core_leg_note_hold(struct core_leg *leg, const struct core_media_desc *said); /* whether the peer holds us from now on */
-void core_leg_media_fini(void);
+
+/* ---- leg_look.c: as in pbx_calls ---- */
+int core_look_peer(pbx_leg handle, pbx_leg *ret_peer);
+int core_look_info(pbx_leg handle, struct pbx_leg_info *ret_info);
+int core_look_find_leg(const char *leg_id, pbx_leg *ret_leg);
+int core_look_find_call(const char *call_id, pbx_call *ret_call);
+void core_look_each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *context);
+uint32_t core_look_calls_made(const char *account);
 
 /* ---- leg_play.c ---- */
 int core_leg_send_digits(struct core_leg *leg, const char *digits, uint32_t each_ms); /* the way that the leg understands */

@@ -3,6 +3,7 @@
  * Each play has a tag of its own, so that the end of one that has been replaced is not taken for the end of what is heard now. */
 #include "calls_inner.h"
 #include "host.h"
+#include "prompts.h"
 #include <pbx/directory.h>
 #include <pbx/music.h>
 
@@ -117,6 +118,29 @@ int core_leg_play_music(struct core_leg *leg, const char *music_class, uint32_t 
 	if (!music->source || music->source(music->self, music_class, &source) != PBX_OK)
 		return PBX_ENOTSUP;
 	return core_leg_play(leg, CORE_PLAY_SOURCE, NULL, source, play_for);
+}
+
+static void add_spoken(void *context, const char *id)
+{
+	struct core_spoken *spoken = context;
+	size_t size = strlen(id) + 1;
+
+	if (size > sizeof spoken->text - spoken->used) {
+		spoken->too_long = true;
+		return;
+	}
+	spoken->prompts[spoken->count++] = memcpy(spoken->text + spoken->used, id, size);
+	spoken->used += size;
+}
+
+int core_spoken_compose(const char *language, const struct pbx_say *parts, uint32_t count, struct core_spoken *ret_spoken)
+{
+	ret_spoken->count = 0;
+	ret_spoken->used = 0;
+	ret_spoken->too_long = false;
+	int err = core_prompts_compose(language, parts, count, add_spoken, ret_spoken);
+
+	return err == PBX_OK && (ret_spoken->too_long || ret_spoken->count == 0) ? PBX_EINVAL : err;
 }
 
 void core_leg_stop_play(struct core_leg *leg)

@@ -3,7 +3,6 @@
  * Each verb checks the handle and the state, then leaves the work to the file whose story it is. */
 #include "calls_inner.h"
 #include "overlap.h"
-#include "prompts.h"
 #include <stdlib.h>
 
 /* ---- control ---- */
@@ -55,49 +54,18 @@ static int control(struct pbx_host *host, pbx_leg handle, const struct pbx_contr
 
 /* ---- before the answer ---- */
 
-static bool is_waiting(const struct core_leg *leg)
-{
-	return leg->direction == PBX_INBOUND && (leg->state == PBX_LEG_NEW || leg->state == PBX_LEG_RINGING);
-}
-
-void core_leg_rings(struct core_leg *leg)
-{
-	if (leg->state != PBX_LEG_NEW)
-		return;
-	leg->state = PBX_LEG_RINGING;
-	leg->ringing_at_ms = core_now_ms();
-	core_event_leg("leg.ringing", leg);
-}
-
 static int ring(pbx_leg handle)
 {
 	struct core_leg *leg = core_leg_alive(handle);
 
 	if (!leg)
 		return PBX_ENOENT;
-	if (!is_waiting(leg))
+	if (!core_leg_is_waiting(leg))
 		return PBX_ESTATE;
 
 	int err = leg->driver->ring(leg->dialog, NULL);
 	if (err == PBX_OK)
 		core_leg_rings(leg);
-	return err;
-}
-
-int core_leg_progress(struct core_leg *leg, const struct core_leg *other)
-{
-	struct core_media_desc answer;
-
-	if (!is_waiting(leg) || !core_leg_remote(leg).present)
-		return PBX_ESTATE; /* without an offer there is nothing to answer early */
-
-	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false, &answer);
-	if (err == PBX_OK)
-		err = leg->driver->ring(leg->dialog, &answer);
-	if (err == PBX_OK) {
-		leg->answer_said = true;
-		core_leg_rings(leg);
-	}
 	return err;
 }
 
@@ -108,32 +76,6 @@ static int progress(pbx_leg handle)
 	return leg ? core_leg_progress(leg, NULL) : PBX_ENOENT;
 }
 
-void core_leg_tell_identity(const struct core_leg *to, const struct core_leg *about)
-{
-	if (to->driver->set_identity)
-		to->driver->set_identity(to->dialog, about->number, about->name);
-}
-
-int core_leg_answer(struct core_leg *leg, const struct core_leg *other)
-{
-	if (leg->state == PBX_LEG_ANSWERED)
-		return PBX_OK;
-	if (!is_waiting(leg))
-		return PBX_ESTATE;
-
-	if (other)
-		core_leg_tell_identity(leg, other); /* the 200 says who has answered */
-	struct core_media_desc answer;
-	int err = core_leg_make_answer(leg, other, CORE_SEND | CORE_RECV, false, &answer);
-	if (err == PBX_OK)
-		err = leg->driver->answer(leg->dialog, &answer);
-	if (err != PBX_OK)
-		return err;
-	leg->answer_said = true;
-	core_leg_answered_now(leg);
-	return PBX_OK;
-}
-
 static int answer(pbx_leg handle)
 {
 	struct core_leg *leg = core_leg_alive(handle);
@@ -142,22 +84,11 @@ static int answer(pbx_leg handle)
 		return PBX_ENOENT;
 
 	int err = core_leg_answer(leg, NULL);
-	if ((err == PBX_ENOTSUP || err == PBX_ENOSPC) && is_waiting(leg)) /* the same offer will not do better soon */
+	if ((err == PBX_ENOTSUP || err == PBX_ENOSPC) && core_leg_is_waiting(leg)) /* the same offer will not do better soon */
 		core_leg_refuse(leg, core_cause_to_sip(core_cause_of(err)), core_cause_of(err), NULL);
 	if (err == PBX_OK && leg->is_caller)
 		core_call_answered(leg->call, leg, leg->call->to_number, leg->call->to_name);
 	return err;
-}
-
-void core_leg_refuse(struct core_leg *leg, uint32_t sip_code, uint32_t cause, const char *text)
-{
-	if (is_waiting(leg)) {
-		(void)leg->driver->reject(leg->dialog, sip_code, cause, text); /* a dialog that is gone needs no refusal */
-		leg->driver_knows = true;
-		core_leg_end(leg, sip_code, cause, false, text);
-	} else {
-		core_leg_end(leg, 0, cause, false, text);
-	}
 }
 
 static int reject(pbx_leg handle, uint32_t sip_code)
@@ -172,7 +103,7 @@ static int reject(pbx_leg handle, uint32_t sip_code)
 		leg->refused_code = sip_code;
 		return PBX_OK;
 	}
-	if (!is_waiting(leg))
+	if (!core_leg_is_waiting(leg))
 		return PBX_ESTATE;
 	core_leg_refuse(leg, sip_code, core_cause_from_sip(sip_code), NULL);
 	return PBX_OK;
@@ -202,29 +133,6 @@ static int play(pbx_leg handle, const char *prompt)
 	struct core_leg *leg = core_leg_alive(handle);
 
 	return leg ? core_leg_play_prompts(leg, &prompt, 1, CORE_PLAY_FOR_CONTROLLER) : PBX_ENOENT;
-}
-
-static void add_spoken(void *context, const char *id)
-{
-	struct core_spoken *spoken = context;
-	size_t size = strlen(id) + 1;
-
-	if (size > sizeof spoken->text - spoken->used) {
-		spoken->too_long = true;
-		return;
-	}
-	spoken->prompts[spoken->count++] = memcpy(spoken->text + spoken->used, id, size);
-	spoken->used += size;
-}
-
-int core_spoken_compose(const char *language, const struct pbx_say *parts, uint32_t count, struct core_spoken *ret_spoken)
-{
-	ret_spoken->count = 0;
-	ret_spoken->used = 0;
-	ret_spoken->too_long = false;
-	int err = core_prompts_compose(language, parts, count, add_spoken, ret_spoken);
-
-	return err == PBX_OK && (ret_spoken->too_long || ret_spoken->count == 0) ? PBX_EINVAL : err;
 }
 
 static int say(pbx_leg handle, const struct pbx_say *parts, uint32_t count)
@@ -421,134 +329,7 @@ static int bridge(struct pbx_host *host, pbx_leg a, pbx_leg b, pbx_bridge *ret_b
 	return core_bridge_make(one, two, ret_bridge);
 }
 
-static int peer(pbx_leg handle, pbx_leg *ret_peer)
-{
-	const struct core_leg *leg = core_leg_alive(handle);
-	const struct core_leg *other = leg ? core_bridge_peer(leg) : NULL;
-
-	if (!other)
-		return PBX_ENOENT;
-	*ret_peer = other->handle;
-	return PBX_OK;
-}
-
-/* ---- looking ---- */
-
-static int info(pbx_leg handle, struct pbx_leg_info *ret_info)
-{
-	const struct core_leg *leg = core_leg_find(handle);
-
-	if (!leg)
-		return PBX_ENOENT;
-
-	uint32_t size = (uint32_t)core_overlap(ret_info->size, sizeof *ret_info);
-	struct pbx_leg_info known = {
-		.size = size,
-		.leg = leg->handle,
-		.call = leg->call->handle,
-		.state = leg->state,
-		.direction = leg->direction,
-		.id = leg->id,
-		.call_id = leg->call->id,
-		.linked_id = leg->call->linked_id,
-		.number = leg->number,
-		.name = leg->name,
-		.dialled = leg->dialled,
-		.account = leg->account,
-		.endpoint = leg->endpoint ? leg->endpoint : "",
-		.holds_us = leg->holds_us,
-		.held_by_us = leg->held_by_us,
-		.bridge = leg->bridge ? leg->bridge->handle : (pbx_bridge){ 0 },
-		.started_at_ms = leg->started_at_ms,
-		.answered_at_ms = leg->answered_at_ms,
-		.device = leg->device,
-		.music_class = leg->music_class,
-		.argument = leg->argument,
-		.referred_by = leg->referred_by,
-		.peer = leg->peer,
-		.transferor = leg->transferor,
-		.protocol_id = "",
-		.local_tag = "",
-		.remote_tag = "",
-		.withheld = leg->withheld,
-		.asserted_number = leg->asserted_number ? leg->asserted_number : "",
-		.record_wish = leg->record_wish,
-	};
-	if (leg->dialog && leg->driver->name_dialog && !leg->driver_knows && leg->state != PBX_LEG_ENDED)
-		leg->driver->name_dialog(leg->dialog, &known.protocol_id, &known.local_tag, &known.remote_tag);
-	memcpy(ret_info, &known, size);
-	return PBX_OK;
-}
-
-static int find_leg(const char *leg_id, pbx_leg *ret_leg)
-{
-	const struct core_leg *leg = core_leg_named(leg_id);
-
-	if (!leg)
-		return PBX_ENOENT;
-	*ret_leg = leg->handle;
-	return PBX_OK;
-}
-
-static int find_call(const char *call_id, pbx_call *ret_call)
-{
-	const struct core_call *call = core_call_named(call_id);
-
-	if (!call)
-		return PBX_ENOENT;
-	*ret_call = call->handle;
-	return PBX_OK;
-}
-
-static int by_age(const void *a, const void *b)
-{
-	const struct core_leg *one = core_leg_find(*(const pbx_leg *)a), *two = core_leg_find(*(const pbx_leg *)b);
-	int calls = strcmp(one->call->id, two->call->id); /* ULIDs rise with time */
-
-	if (calls != 0)
-		return calls;
-	return one->started_at_ms < two->started_at_ms ? -1 : one->started_at_ms > two->started_at_ms;
-}
-
-/* Those that live when we begin: what is told may end legs and make others. */
-static void tell_each(const pbx_leg *legs, uint32_t count, void (*tell)(void *context, pbx_leg leg), void *context)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (core_leg_alive(legs[i]))
-			tell(context, legs[i]);
-}
-
-static void each_of_call(const struct core_call *call, void (*tell)(void *context, pbx_leg leg), void *context)
-{
-	pbx_leg *legs = call ? calloc(call->legs_made, sizeof *legs) : NULL;
-	uint32_t count = 0;
-
-	for (const struct core_leg *leg = legs ? call->legs : NULL; leg; leg = leg->next)
-		if (leg->state != PBX_LEG_ENDED)
-			legs[count++] = leg->handle;
-	tell_each(legs, count, tell, context);
-	free(legs);
-}
-
-static void each(pbx_call call, void (*tell)(void *context, pbx_leg leg), void *context)
-{
-	uint32_t most = core_handles_count(&core_leg_table), count = 0, at = 0;
-	const struct core_leg *leg;
-
-	if (call.id) {
-		each_of_call(core_call_find(call), tell, context);
-		return;
-	}
-	pbx_leg *legs = calloc(most ? most : 1, sizeof *legs);
-	if (!legs)
-		return;
-	while (count < most && (leg = core_handles_next(&core_leg_table, &at)))
-		if (leg->state != PBX_LEG_ENDED)
-			legs[count++] = leg->handle;
-	qsort(legs, count, sizeof *legs, by_age);
-	tell_each(legs, count, tell, context);
-	free(legs);
-}
+/* ---- who it is, and what others hear of it ---- */
 
 static int pickup(pbx_leg by, pbx_leg ringing)
 {
@@ -574,16 +355,6 @@ static int set_identity(pbx_leg handle, const char *number, const char *name)
 	if (other)
 		core_leg_tell_identity(other, leg);
 	return PBX_OK;
-}
-
-static uint32_t calls_made(const char *account)
-{
-	struct core_leg *leg = NULL;
-	uint32_t count = 0;
-
-	while ((leg = core_legs_of_account(account, leg)))
-		count += leg->is_caller;
-	return count;
 }
 
 static int set_music(pbx_leg handle, const char *music_class)
@@ -687,19 +458,19 @@ const struct pbx_calls core_calls_service = {
 	.dial = dial,
 	.cancel = core_dial_cancel,
 	.bridge = bridge,
-	.peer = peer,
+	.peer = core_look_peer,
 	.keys = core_keys_add,
-	.info = info,
-	.find_leg = find_leg,
-	.find_call = find_call,
-	.each = each,
+	.info = core_look_info,
+	.find_leg = core_look_find_leg,
+	.find_call = core_look_find_call,
+	.each = core_look_each,
 	.set_identity = set_identity,
 	.set_music = set_music,
 	.say = say,
 	.set_language = set_language,
 	.find_ringing = core_leg_find_ringing,
 	.pickup = pickup,
-	.calls_made = calls_made,
+	.calls_made = core_look_calls_made,
 	.set_transfer = set_transfer,
 	.collect = collect,
 	.stop_collect = stop_collect,
