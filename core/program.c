@@ -1,8 +1,8 @@
 /* core/program.c - a program of somebody else's from beginning to end: spawned, within limits, heard out, killed, reaped
  *
- * Spawned and not forked: nothing of ours is copied. It leads a session of its own, so that one signal reaches whatever it has started, and
- * it may be asked to read a stranger's document, so it has neither our descriptors nor our environment, and leaves no core file. Its input is a
- * file in memory: no pipe that somebody must fill while another reads. */
+ * Spawned and not forked: nothing of ours is copied. It leads a session and a process group of its own, so that one signal reaches whatever it has
+ * started and that has not left the group. It may be asked to read a stranger's document, so it has neither our descriptors nor our environment, and
+ * leaves no core file. Its input is a file in memory: no pipe that somebody must fill while another reads. */
 #include "program.h"
 #include "owner_internal.h"
 #include <errno.h>
@@ -61,11 +61,17 @@ static uint32_t count_of(const char *const *texts)
 	return count;
 }
 
+/* A path from where somebody is means another file where the program is to run. */
+static bool is_place(const char *name, const char *folder)
+{
+	return name[0] == '/' || !folder || !strchr(name, '/');
+}
+
 bool core_program_check(const struct pbx_program_spec *spec)
 {
-	return spec->argv && spec->argv[0] && spec->run_ms <= MOST_RUN_MS && (!spec->folder || spec->folder[0] == '/') &&
-	       spec->input_size <= MOST_INPUT_BYTES && (spec->input || !spec->input_size) && spec->most_output_bytes <= MOST_OUTPUT_BYTES &&
-	       count_of(spec->environment) <= MOST_VARIABLES;
+	return spec->argv && spec->argv[0] && is_place(spec->argv[0], spec->folder) && spec->run_ms <= MOST_RUN_MS &&
+	       (!spec->folder || spec->folder[0] == '/') && spec->input_size <= MOST_INPUT_BYTES && (spec->input || !spec->input_size) &&
+	       spec->most_output_bytes <= MOST_OUTPUT_BYTES && count_of(spec->environment) <= MOST_VARIABLES;
 }
 
 static uint32_t run_ms(const struct pbx_program_spec *spec)
@@ -307,9 +313,12 @@ static void tell(struct core_program_end *end, const struct pbx_program_spec *sp
 		end->status = PBX_ENOSPC;
 		(void)snprintf(end->error, sizeof end->error, "%s writes a file of more than %u MiB", name, spec->most_file_mib);
 	} else {
+		const char *description = sigdescr_np(WTERMSIG(status));
+
 		end->status = PBX_EIO;
 		end->signal = (uint32_t)WTERMSIG(status);
-		(void)snprintf(end->error, sizeof end->error, "%s crashed: %s", name, sigdescr_np(WTERMSIG(status)));
+		(void)snprintf(end->error, sizeof end->error, "%s crashed: %s", name,
+			       description ? description : "a signal without a name");
 	}
 }
 

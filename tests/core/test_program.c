@@ -276,6 +276,8 @@ START_TEST(a_crash_is_told_by_its_name)
 	ck_assert_int_eq(RUN(.argv = SHELL("kill -SEGV $$")), PBX_EIO);
 	ck_assert_uint_eq(got.signal, SIGSEGV);
 	ck_assert_str_eq(got.error, "sh crashed: Segmentation fault");
+	ck_assert_int_eq(RUN(.argv = SHELL("kill -34 $$")), PBX_EIO);
+	ck_assert_str_eq(got.error, "sh crashed: a signal without a name");
 	teardown();
 }
 END_TEST
@@ -394,12 +396,13 @@ END_TEST
 
 START_TEST(what_makes_no_sense_is_refused)
 {
-	static const char *const none[] = { NULL }, *const good[] = { "true", NULL };
+	static const char *const none[] = { NULL }, *const good[] = { "true", NULL }, *const near_by[] = { "./true", NULL };
 	const struct pbx_program_spec wrong[] = {
 		{ .argv = NULL },
 		{ .argv = none },
 		{ .argv = good, .run_ms = 600001 },
 		{ .argv = good, .folder = "here" },
+		{ .argv = near_by, .folder = "/bin" }, /* near where? */
 		{ .argv = good, .input_size = 1 },
 		{ .argv = good, .input = "", .input_size = (64u << 20) + 1 },
 		{ .argv = good, .most_output_bytes = (64u << 20) + 1 },

@@ -2,8 +2,9 @@
  * Served by the core as "pbx.programs/1".
  *
  * For what others do better: a document becomes pages, a recording a transcript, a text speech. The program gets its arguments as they are,
- * there is no shell. It has a session of its own, none of our descriptors and none of our environment. However it ends, with all that it
- * started in its session it is gone and reaped before we are told. A thread of its own waits for it: neither the loop nor the pool does. */
+ * there is no shell. It has a session and a process group of its own, none of our descriptors and none of our environment. However it ends, it is
+ * gone and reaped before we are told, and what it started is killed with it; what has left its process group (setsid) is not found. A thread of its
+ * own waits for it: neither the loop nor the pool does. */
 #pragma once
 #include <pbx/plugin.h>
 
@@ -17,12 +18,13 @@ typedef struct pbx_program {
 
 struct pbx_program_spec {
 	uint32_t size;
-	uint32_t run_ms;         /* then it is killed; 0: 10,000. 600,000 at most */
-	const char *const *argv; /* NULL ends it. The first: a path, or a name that is looked for in /usr/local/bin, /usr/bin and /bin */
-	const char *const
-		*environment; /* "NAME=value", 32 at most, NULL ends it: beside, or instead of, PATH, LC_ALL=C.UTF-8, HOME=/nonexistent */
-	const char *folder;   /* where it runs, absolute; NULL: where we do */
-	const void *input;    /* its standard input, 64 MiB at most; NULL: none */
+	uint32_t run_ms; /* then it is killed; 0: 10,000. 600,000 at most */
+	/* NULL ends it. The first: an absolute path, or a name that is looked for in /usr/local/bin, /usr/bin and /bin. */
+	const char *const *argv;
+	/* "NAME=value", 32 at most, NULL ends it: beside, or instead of, PATH, LC_ALL=C.UTF-8, HOME=/nonexistent. */
+	const char *const *environment;
+	const char *folder; /* where it runs, absolute; NULL: where we do */
+	const void *input;  /* its standard input, 64 MiB at most; NULL: none */
 	size_t input_size;
 	uint32_t most_output_bytes; /* of its standard output, 64 MiB at most: who writes more is killed; 0: what it writes goes nowhere */
 	uint32_t most_memory_mib;   /* of addresses, each process of it; 0: no limit */
