@@ -323,7 +323,8 @@ END_TEST
 
 /* ---- closing early ---- */
 
-START_TEST(closed_before_an_answer_it_is_cancelled)
+/* The INVITE is kept. */
+static void close_while_it_rings(void)
 {
 	open_session();
 	rig_expect(rig, "INVITE ");
@@ -332,6 +333,11 @@ START_TEST(closed_before_an_answer_it_is_cancelled)
 	core_loop_settle();
 	ck_assert_int_eq(service->close(session), PBX_OK);
 	rig_expect(rig, "CANCEL ");
+}
+
+START_TEST(closed_before_an_answer_it_is_cancelled)
+{
+	close_while_it_rings();
 	respond(200, "", "", "");
 	rig_back_to_kept(rig);
 	respond(487, "", "", "");
@@ -342,13 +348,7 @@ END_TEST
 
 START_TEST(a_200_that_crosses_the_cancel_gets_ack_and_bye)
 {
-	open_session();
-	rig_expect(rig, "INVITE ");
-	rig_keep_last(rig);
-	respond(180, "", "", "");
-	core_loop_settle();
-	ck_assert_int_eq(service->close(session), PBX_OK);
-	rig_expect(rig, "CANCEL ");
+	close_while_it_rings();
 	rig_back_to_kept(rig);
 	respond(200, "", "application/sdp", SRS_SDP);
 	rig_expect(rig, "ACK ");

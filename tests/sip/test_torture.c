@@ -6,7 +6,6 @@
  */
 #include "../check_main.h"
 #include "rig.h"
-#include "dialog.h"
 #include "loop.h"
 #include <arpa/inet.h>
 #include <dirent.h>
