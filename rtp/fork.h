@@ -1,9 +1,9 @@
 /* rtp/fork.h - a copy of what a leg says or hears, sent on to somebody beside the call
  *
  * As a tap (tap.h), but for somebody who takes RTP: the worker sends each packet once more, behind a header of the fork's own, from sockets of the
- * fork's own. Its sequence is the source's, shifted (sender.c), begun anew after a pause; timestamps are the source's as long as that is the same.
- * A secret that is typed (record_mask of the driver) is left out of what a party says. What comes back is RTCP, which is counted. A forked session stays
- * out of the kernel's program (handover.h). */
+ * fork's own. Its sequence is the source's, shifted (sender.c), and goes on where it was after a pause; timestamps of another source go on where those
+ * before would be now. A secret that is typed (record_mask of the driver) is left out of what a party says. What comes back is RTCP, which is counted. A
+ * forked session stays out of the kernel's program (handover.h). */
 #pragma once
 #include "worker.h"
 

@@ -54,7 +54,8 @@ struct pbx_fork_spec {
 struct pbx_fork_codec {
 	const char *name; /* "PCMU", "opus", "telephone-event" */
 	const char *fmtp; /* value of a=fmtp without the payload type; "" none */
-	uint32_t clock_hz, channels, payload_type, zero;
+	uint32_t clock_hz, channels, payload_type;
+	uint32_t zero; /* reserved */
 };
 
 /* What its SDP line says. Borrowed until the next local() or close() of the fork. */
