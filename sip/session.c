@@ -35,6 +35,7 @@ uint32_t ua_sessions_count(void)
 
 /* ---- life ----------------------------------------------------------------------------- */
 
+/* BYE, CANCEL or nothing, as it stands; without says_bye the other side has it no more, or has never had it. */
 static void session_free(struct ua_session *session, bool says_bye)
 {
 	core_charge_remove(&session->charge);
@@ -56,11 +57,6 @@ static void session_free(struct ua_session *session, bool says_bye)
 	if (session->home)
 		su_home_unref(session->home);
 	free(session);
-}
-
-void ua_session_free(struct ua_session *session)
-{
-	session_free(session, true);
 }
 
 static void on_revoked(struct core_charge *charge)

@@ -77,7 +77,6 @@ void ua_session_over(struct ua_session *session, uint32_t sip_code, const char *
 void ua_session_changed(struct ua_session *session, const struct ua_parts *parts);
 void ua_session_ask(struct ua_session *session, const char *method, const struct ua_parts *parts);
 bool ua_session_lives(pbx_session handle);
-void ua_session_free(struct ua_session *session); /* BYE, CANCEL or nothing, as it stands */
 
 /* ---- session_invite.c ---- */
 void ua_session_invite(struct ua_session *session); /* looks for the way, and asks one address after the other */
