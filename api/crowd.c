@@ -180,8 +180,6 @@ static void guest_look(struct crowd *crowd, struct guest *guest, uint32_t events
 	char unread[512];
 	bool is_wrong = false;
 
-	if (guest->fd < 0)
-		return; /* sent away in this very round */
 	if (!guest->is_ready && (crowd->tls ? has_hello : has_head)(guest->fd, &is_wrong)) {
 		guest->is_ready = true;
 		crowd->ready++;
@@ -381,16 +379,22 @@ static void add_to_epoll(const struct crowd *crowd, int fd, void *who)
 	(void)epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, fd, &event); /* the two first ones of an empty set */
 }
 
-static void handle(struct crowd *crowd, const struct epoll_event *event)
+/* Who knocks comes in last: a guest who makes room for that is then not among the events that are still to be looked at, nor is its place. */
+static void handle(struct crowd *crowd, const struct epoll_event *events, int count)
 {
+	bool knocks = false;
 	uint64_t rung;
 
-	if (event->data.ptr == &crowd->listener)
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.ptr == &crowd->listener)
+			knocks = true;
+		else if (events[i].data.ptr == &crowd->bell)
+			(void)!read(crowd->bell, &rung, sizeof rung); /* what it says is seen in the seats */
+		else
+			guest_look(crowd, events[i].data.ptr, events[i].events);
+	}
+	if (knocks)
 		let_in(crowd);
-	else if (event->data.ptr == &crowd->bell)
-		(void)!read(crowd->bell, &rung, sizeof rung); /* what it says is seen in the seats */
-	else
-		guest_look(crowd, event->data.ptr, event->events);
 }
 
 /* 1: somebody is called. 0: nobody so far. */
@@ -410,8 +414,7 @@ static int on_wait(void *context, int listener, int timeout_ms)
 	int count = epoll_wait(crowd->epoll, events, 64, round_ms < timeout_ms ? round_ms : timeout_ms);
 
 	(void)pthread_mutex_lock(&crowd->lock);
-	for (int i = 0; i < count; i++)
-		handle(crowd, &events[i]);
+	handle(crowd, events, count);
 	send_home_the_late(crowd, now_ms());
 	call_next(crowd, now_ms());
 	(void)pthread_mutex_unlock(&crowd->lock);
