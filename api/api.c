@@ -10,7 +10,6 @@
 #include "api.h"
 #include "crowd.h"
 #include "parts.h"
-#include "log.h"
 #include "settings.h"
 #include "status.h"
 

@@ -11,7 +11,6 @@
 
 #include "gateway.h"
 #include "loop.h"
-#include "owner.h"
 
 #define BODY_TIMEOUT_MS 30000u /* for the whole body */
 #define SWALLOW_BYTES 1048576u

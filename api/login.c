@@ -8,8 +8,6 @@
  * nothing but that.
  */
 #include <string.h>
-#include <unistd.h>
-#include <limits.h>
 
 #include <pbx/directory.h>
 

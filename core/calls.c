@@ -10,7 +10,6 @@
 #include "bus.h"
 #include "calls_inner.h"
 #include "json.h"
-#include <assert.h>
 #include <stdlib.h>
 
 #define LIMIT_INITIAL 1000u

@@ -10,7 +10,6 @@
  * counted packets: leg.ended leaves out what only media know. */
 #include "bus.h"
 #include "calls_inner.h"
-#include "calls_part.h"
 #include "json_auto.h"
 #include "store.h"
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include "loop.h"
 #include "loop_internal.h"
 #include "owner_internal.h"
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

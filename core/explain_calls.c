@@ -7,7 +7,6 @@
  */
 #include "explain.h"
 #include "address_text.h"
-#include <stdio.h>
 #include <string.h>
 
 static bool ended_as(const struct core_case *about, const char *cause)

@@ -9,10 +9,8 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <curl/curl.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "fetch_guard.h"
 #include "handle.h"
 #include "log.h"

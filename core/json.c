@@ -8,7 +8,6 @@
 #include "json.h"
 #include "json_scan.h"
 #include <cjson/cJSON.h>
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>

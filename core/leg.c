@@ -21,7 +21,6 @@
  * and on whose behalf nothing is dialled, is lonely and is hung up after CORE_LONELY_MS: nobody's phone stays up in silence for ever. */
 #include "calls_inner.h"
 #include "trace.h"
-#include <assert.h>
 #include <stdlib.h>
 
 struct core_handles core_leg_table;

@@ -4,7 +4,6 @@
  * heard of the beginning before. A beginning may be wrong: in the sound a key is one only when it has lasted. So what counts is the end, and a beginning
  * is for who wants to be quick: a prompt falls silent with it. */
 #include "calls_inner.h"
-#include "host.h"
 
 /* Some phones press a key in two ways at once. What comes second in another way than the first is the same key. */
 static bool is_other_way(const struct core_leg *leg, char digit, uint32_t way)

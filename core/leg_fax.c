@@ -14,7 +14,6 @@
  * The way back is an ordinary offer of audio, after which the other leg is offered audio, too. Nobody knows T.38 with encryption: an encrypted leg
  * stays with audio. */
 #include "calls_inner.h"
-#include "host.h"
 #include <pbx/directory.h>
 
 #define MOST_BIT_RATE 14400u

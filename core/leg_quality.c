@@ -7,7 +7,6 @@
  */
 #include "address_text.h"
 #include "calls_inner.h"
-#include "calls_part.h"
 #include "overlap.h"
 #include "srtp_suites.h"
 #include <pbx/quality.h>

@@ -6,7 +6,6 @@
 #include "loop.h"
 #include "io.h"
 #include "loop_internal.h"
-#include "log.h"
 #include "owner_internal.h"
 #include "timer.h"
 #include <assert.h>

@@ -7,7 +7,6 @@
 #include "bus.h"
 #include "json.h"
 #include "loop.h"
-#include "log.h"
 #include "request.h"
 #include "speech.h"
 #include <errno.h>

@@ -6,7 +6,6 @@
 #include "request_internal.h"
 #include "calls.h"
 #include "listeners.h"
-#include "log.h"
 #include <stdlib.h>
 #include <string.h>
 

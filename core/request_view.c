@@ -8,7 +8,6 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define MOST_ITEMS_OF_A_PAGE 500u
 #define MOST_SORT_KEYS 8u

@@ -3,7 +3,6 @@
  * A file with a mistake is refused as a whole, by line, so that nobody hears half a language. */
 #include "prompts.h"
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
  * the owner's shared object. Rows come from strangers: what would write outside of the structure is refused here, once.
  */
 #include "settings_internal.h"
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
  * expected with its range and unit, what stands there, and what may have been meant.
  */
 #include "settings_internal.h"
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

@@ -9,7 +9,6 @@
  * tags, several documents, nesting without end, and one key said twice.
  */
 #include "settings_internal.h"
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

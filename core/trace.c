@@ -10,7 +10,6 @@
 #include "loop.h"
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define SETS 16384u
 #define WAYS 4u

@@ -5,7 +5,6 @@
  * G.192 will do. A frame of that without bits was not sent; one whose first word says so was lost, and is concealed.
  */
 #include "codec_vectors.h"
-#include "octets.h"
 #include "resampler.h"
 
 #include <dirent.h>

@@ -8,7 +8,6 @@
 #include "codecs.h"
 #include "resampler.h"
 
-#include <assert.h>
 #include <core/host.h>
 #include <core/log.h>
 #include <core/overlap.h>

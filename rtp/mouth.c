@@ -11,7 +11,6 @@
 #include "filter.h"
 #include "injection.h"
 #include "level.h"
-#include "worker.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -12,8 +12,6 @@
 #include <core/fetch_guard.h>
 #include <core/log.h>
 #include <curl/curl.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>

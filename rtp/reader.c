@@ -7,7 +7,6 @@
 #include "source_inner.h"
 #include "thread.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

@@ -17,7 +17,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define ROUND_MS 100
 #define SILENCE_CDB (-4500)

@@ -22,7 +22,6 @@
 #include "udptl.h"
 #include "worker.h"
 
-#include <errno.h>
 #include <linux/sock_diag.h>
 #include <string.h>
 

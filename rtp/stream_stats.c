@@ -1,5 +1,4 @@
 /* rtp/stream_stats.c - what a stream has counted, as call control asks for it */
-#include "codecs.h"
 #include "engine_inner.h"
 #include "level.h"
 #include "octets.h"

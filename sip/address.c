@@ -1,7 +1,6 @@
 /* address.c - addresses as SIP spells them: read and compared, networks of peers, our own address towards somebody */
 #include "address.h"
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

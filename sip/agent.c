@@ -20,7 +20,6 @@
 #include "registrar.h"
 #include "tap.h"
 #include "tls_names.h"
-#include <assert.h>
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_wait.h>
 #include <stdlib.h>

@@ -9,8 +9,6 @@
  * The candidate that answered last is asked first next time, so that a registration stays where it is until that place fails.
  */
 #include "client.h"
-#include "address.h"
-#include "agent.h"
 #include "credentials.h"
 #include "dialog_internal.h"
 #include "handle.h"

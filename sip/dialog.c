@@ -6,7 +6,6 @@
  */
 #include "dialog_internal.h"
 #include "address.h"
-#include "agent.h"
 #include "border.h"
 #include "identity.h"
 #include "loop.h"

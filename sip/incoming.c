@@ -5,7 +5,6 @@
  * refusal. The transaction is kept until the ACK of a 200, or until nta gives up waiting for it: then the call ends with a BYE.
  */
 #include "dialog_internal.h"
-#include "address.h"
 #include "agent.h"
 #include "border.h"
 #include "caller.h"

@@ -10,7 +10,6 @@
 #include "listener.h"
 #include "loop.h"
 #include "timer.h"
-#include <assert.h>
 #include <sofia-sip/url.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,6 @@
  * The first that takes it is enough. What a device says of the content is the answer to its sender; all else only says that this way did not work.
  */
 #include "message.h"
-#include "address.h"
-#include "agent.h"
 #include "as_written.h"
 #include "dialog_internal.h"
 #include "identity.h"

@@ -4,7 +4,6 @@
  * Phones by MESSAGE, plugins and REST by pbx_messages.send; plugins take what is sent to a number by pbx_messages.receive.
  */
 #include "message.h"
-#include "agent.h"
 #include "caller.h"
 #include "host.h"
 #include "identity.h"

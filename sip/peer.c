@@ -8,7 +8,6 @@
 #include "overlap.h"
 #include "peer.h"
 #include "address.h"
-#include "agent.h"
 #include "contact.h"
 #include "loop.h"
 #include "transport.h"

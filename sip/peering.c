@@ -12,8 +12,6 @@
 #include "peering.h"
 #include "tls.h"
 #include "transport.h"
-#include "address.h"
-#include "agent.h"
 #include "identity.h"
 #include "loop.h"
 #include "timer.h"

@@ -9,7 +9,6 @@
  * What is given up before it is answered gets a CANCEL and lives on without its session; a 200 that crosses it gets ACK and BYE.
  */
 #include "session_internal.h"
-#include "agent.h"
 #include "dialog_internal.h"
 #include "gruu.h"
 #include "loop.h"

@@ -6,7 +6,6 @@
  */
 #include "sip.h"
 #include "ua.h"
-#include "address.h"
 #include "client.h"
 #include "agent.h"
 #include "border.h"

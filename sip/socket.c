@@ -6,7 +6,6 @@
  * of an address that sends too many, or that the border's guard does not want, are thrown away in the kernel's queue, unread: Sofia makes a
  * message of each before it looks at it, and what floods us costs a tenth of that here. What is no SIP (screen.c) goes no further either.
  */
-#include "address.h"
 #include "auth.h"
 #include "border.h"
 #include "guard.h"

@@ -5,7 +5,6 @@
  */
 #include <gsm.h>
 #include <pbx/codec.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FRAME_SAMPLES 160u

@@ -2,7 +2,6 @@
 #include "../../tests/check_main.h"
 #include "codec.h"
 #include "payload.h"
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>

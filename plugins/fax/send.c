@@ -2,7 +2,6 @@
  * send - a fax waits, calls, is sent, and tries again where the other side was busy, silent or did not understand
  */
 #include "fax.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>

@@ -6,7 +6,6 @@
  */
 #include "sbc.h"
 #include <string.h>
-#include <strings.h>
 
 const char *const drop_names[DROPS] = { "denied", "rate", "scanner", "malformed", "country" };
 

@@ -2,7 +2,6 @@
 #include "../../tests/check_main.h"
 #include "fake.h"
 #include "sbc.h"
-#include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,6 @@
 #include "bus.h"
 #include "json.h"
 #include "loop.h"
-#include "owner.h"
 #include "owner_internal.h"
 #include "schema.h"
 #include "store.h"

@@ -5,7 +5,6 @@
 #include "owner_internal.h"
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static char dir[64], file[96];

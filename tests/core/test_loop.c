@@ -1,6 +1,5 @@
 /* tests/core/test_loop.c - rounds, posts from any thread, the pool, settling, the watchdog */
 #include "../check_main.h"
-#include "log.h"
 #include "loop.h"
 #include "owner_internal.h"
 #include "timer.h"

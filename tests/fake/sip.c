@@ -1,6 +1,5 @@
 /* tests/fake/sip.c - other SIP systems without SIP: peers as plugins set them, and their requests until a test answers */
 #include "fake_internal.h"
-#include "handle.h"
 #include "loop.h"
 #include "owner.h"
 #include <stdlib.h>

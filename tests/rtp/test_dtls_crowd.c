@@ -4,7 +4,6 @@
  * them, and a thread of its own notes how long its packets take. The figures are printed. */
 #include "../check_main.h"
 #include "rig.h"
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>

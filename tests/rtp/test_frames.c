@@ -1,7 +1,6 @@
 /* tests/rtp/test_frames.c - datagrams in a stream of octets, however it is cut, and a peer that reads when it likes */
 #include "../check_main.h"
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <rtp/frames.h>

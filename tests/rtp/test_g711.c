@@ -1,7 +1,6 @@
 /* tests/rtp/test_g711.c - all codes of both laws, and every input there is */
 #include "../check_main.h"
 #include <rtp/g711.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* Codes that differ in the lowest bit are neighbours within a segment. */

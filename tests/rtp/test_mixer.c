@@ -2,7 +2,6 @@
 #include "../check_main.h"
 #include <math.h>
 #include <rtp/mixer.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <rtp/g711.h>
 #include <rtp/source.h>
-#include <signal.h>
 #include <sndfile.h>
 #include <stdatomic.h>
 #include <stdlib.h>

@@ -6,7 +6,6 @@
 #include <arpa/inet.h>
 #include <poll.h>
 #include <rtp/g711.h>
-#include <sys/resource.h>
 
 static struct phone alice, bob;
 

@@ -4,7 +4,6 @@
 #include <rtp/worker.h>
 
 #include <arpa/inet.h>
-#include <poll.h>
 #include <time.h>
 
 static struct phone alice;

@@ -16,12 +16,10 @@
  * It says "ready" at first, and "failed REASON" when the kernel takes something not. Bans outlive their client, which may be restarting.
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <nftables/libnftables.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
