@@ -10,6 +10,7 @@
 #include "api.h"
 #include "exchange.h"
 #include "loop.h"
+#include "place.h"
 #include "request.h"
 
 /* ---- the exchanges whose request runs --------------------------------------------------- */
@@ -195,9 +196,10 @@ static void on_bearer(void *context, int result, const struct api_bearer *bearer
 static void dispatch_rest(struct api_exchange *exchange)
 {
 	const char *token = bearer_of(exchange_header(exchange, "Authorization"));
-	char key[64];
+	char key[64], place[CORE_PLACE_TEXT];
 
-	(void)snprintf(key, sizeof key, "address %s", exchange->address);
+	core_place_print_of(exchange->address, place);
+	(void)snprintf(key, sizeof key, "address %s", place);
 	if (!token) {
 		if (take_turn(exchange, key))
 			run(exchange, NULL);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api.h"
+#include "place.h"
 
 #define CHAINS 1024u
 #define ENTRIES_MOST 8192u
@@ -164,8 +165,11 @@ static uint64_t wait_of(struct api_limits *limits, const char *key, uint32_t tri
 
 static void login_keys(const char *address, const char *user, char ret_keys[API_TRIES_KINDS][KEY_SIZE])
 {
-	(void)snprintf(ret_keys[0], KEY_SIZE, "login %.45s %.64s", address, user);
-	(void)snprintf(ret_keys[1], KEY_SIZE, "from %.45s", address);
+	char place[CORE_PLACE_TEXT];
+
+	core_place_print_of(address, place);
+	(void)snprintf(ret_keys[0], KEY_SIZE, "login %s %.64s", place, user);
+	(void)snprintf(ret_keys[1], KEY_SIZE, "from %s", place);
 	(void)snprintf(ret_keys[2], KEY_SIZE, "against %.64s", user);
 }
 

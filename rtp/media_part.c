@@ -185,7 +185,7 @@ static const struct pbx_metric metrics[] = {
 	[REFUSED] = { "pbx_ice_tcp_refused_total", PBX_METRIC_COUNTER,
 		      "TCP connections for media that were closed before they were used: crowded (too many), late, no_check (the first "
 		      "frame is no check of ICE), "
-		      "stranger (it names no stream of ours), forged (without its password)",
+		      "stranger (it names no stream of ours), forged (without its password), unwanted (banned)",
 		      "reason", NULL },
 	[LISTENERS] = { "pbx_media_listeners", PBX_METRIC_GAUGE, "Legs that hear a shared source", NULL, NULL },
 };
@@ -224,11 +224,10 @@ static void scrape_rtcp(const struct rtp_totals *now)
 
 static void scrape_door(void)
 {
-	static const char *const reasons[RTP_DOOR_REASONS] = { [RTP_DOOR_CROWDED] = "crowded",
-							       [RTP_DOOR_LATE] = "late",
-							       [RTP_DOOR_NO_CHECK] = "no_check",
-							       [RTP_DOOR_STRANGER] = "stranger",
-							       [RTP_DOOR_FORGED] = "forged" };
+	static const char *const reasons[RTP_DOOR_REASONS] = {
+		[RTP_DOOR_CROWDED] = "crowded",   [RTP_DOOR_LATE] = "late",     [RTP_DOOR_NO_CHECK] = "no_check",
+		[RTP_DOOR_STRANGER] = "stranger", [RTP_DOOR_FORGED] = "forged", [RTP_DOOR_UNWANTED] = "unwanted"
+	};
 	struct rtp_door_totals now;
 
 	rtp_door_totals(&now);

@@ -51,7 +51,8 @@ void rtp_tcp_part(struct rtp_session *session);
 #define RTP_DOOR_NO_CHECK 2u /* the first frame is no check of ICE, or the connection was closed before it */
 #define RTP_DOOR_STRANGER 3u /* it names no stream of ours */
 #define RTP_DOOR_FORGED 4u   /* it does, without the password */
-#define RTP_DOOR_REASONS 5u
+#define RTP_DOOR_UNWANTED 5u /* whoever guards the border does not want it (core/gate.h), or no more */
+#define RTP_DOOR_REASONS 6u
 
 struct rtp_door_totals {
 	uint64_t let_in, refused[RTP_DOOR_REASONS];

@@ -15,7 +15,9 @@
 #include "octets.h"
 #include "tcp.h"
 
+#include <core/gate.h>
 #include <core/loop.h>
+#include <core/place.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -69,32 +71,19 @@ int rtp_door_named(core_stream id, const struct core_ice_name *name)
 
 /* ---- who is there ---- */
 
-/* What counts as one place: an address, of IPv6 the network of 64 bits that a household has. */
-static const uint8_t *place_of(const struct core_addr *from, size_t *ret_bytes)
-{
-	bool is4 = from->sa.sa_family == AF_INET;
-
-	*ret_bytes = is4 ? 4 : 8;
-	return is4 ? (const uint8_t *)&from->in4.sin_addr : from->in6.sin6_addr.s6_addr;
-}
-
-static bool is_same_place(const struct core_addr *a, const struct core_addr *b)
-{
-	size_t bytes;
-	const uint8_t *place = place_of(a, &bytes);
-
-	return a->sa.sa_family == b->sa.sa_family && memcmp(place, place_of(b, &bytes), bytes) == 0;
-}
-
 static struct rtp_tcp **seats_of(const struct core_addr *from)
 {
-	size_t bytes;
-	const uint8_t *place = place_of(from, &bytes);
+	const struct core_place place = core_place_of(from);
 	uint32_t hash = 2166136261u;
 
-	for (size_t i = 0; i < bytes; i++)
-		hash = (hash ^ place[i]) * 16777619u;
+	for (size_t i = 0; i < place.size; i++)
+		hash = (hash ^ place.bytes[i]) * 16777619u;
 	return &door.seats[hash % BUCKETS];
+}
+
+static bool is_at_door(const struct rtp_tcp *tcp)
+{
+	return tcp->door_prev || door.oldest == tcp;
 }
 
 static void take_from_door(struct rtp_tcp *tcp)
@@ -102,6 +91,7 @@ static void take_from_door(struct rtp_tcp *tcp)
 	*(tcp->door_prev ? &tcp->door_prev->door_next : &door.oldest) = tcp->door_next;
 	*(tcp->door_next ? &tcp->door_next->door_prev : &door.newest) = tcp->door_prev;
 	(void)epoll_ctl(door.epoll_fd, EPOLL_CTL_DEL, tcp->fd, NULL); /* it was there */
+	tcp->door_prev = tcp->door_next = NULL;
 	door.waiting--;
 	door.unproved -= !tcp->proved;
 }
@@ -221,7 +211,7 @@ static uint32_t count_place(const struct core_addr *from, uint32_t *ret_unproved
 
 	*ret_unproved = 0;
 	for (const struct rtp_tcp *tcp = *seats_of(from); tcp; tcp = tcp->seat_next) {
-		if (!is_same_place(&tcp->from, from))
+		if (!core_place_same(&tcp->from, from))
 			continue;
 		count++;
 		*ret_unproved += !tcp->proved;
@@ -234,7 +224,7 @@ static void make_room(const struct core_addr *of)
 {
 	struct rtp_tcp *tcp = door.oldest;
 
-	while (tcp && (tcp->proved || (of && !is_same_place(&tcp->from, of))))
+	while (tcp && (tcp->proved || (of && !core_place_same(&tcp->from, of))))
 		tcp = tcp->door_next;
 	if (tcp)
 		turn_away(tcp, RTP_DOOR_CROWDED);
@@ -269,6 +259,12 @@ static void on_clock(uv_timer_t *clock)
 static void seat(int fd, const struct core_addr *from)
 {
 	const int on = 1, unsent = UNSENT_MOST_BYTES;
+
+	if (!core_gate_lets_in(from, "tcp")) {
+		door.totals.refused[RTP_DOOR_UNWANTED]++;
+		(void)close(fd);
+		return;
+	}
 	struct rtp_tcp *tcp = has_place(from) ? calloc(1, sizeof *tcp) : NULL;
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tcp };
 
@@ -345,6 +341,25 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	for (uint32_t i = 0; i < FAMILIES; i++)
 		if (knocks[i])
 			open_to(door.listeners[i]);
+}
+
+/* Who talks already is a worker's: its socket is shut, so that the worker finds the end as it does when the peer hangs up. */
+static void review(void)
+{
+	struct rtp_tcp *next;
+
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		for (struct rtp_tcp *tcp = door.seats[i]; tcp; tcp = next) {
+			next = tcp->seat_next;
+			if (core_gate_lets_in(&tcp->from, "tcp"))
+				continue;
+			if (is_at_door(tcp)) {
+				turn_away(tcp, RTP_DOOR_UNWANTED);
+			} else {
+				door.totals.refused[RTP_DOOR_UNWANTED]++;
+				(void)shutdown(tcp->fd, SHUT_RDWR); /* it had gone by itself: as good */
+			}
+		}
 }
 
 /* ---- for others ---- */
@@ -433,6 +448,7 @@ int rtp_door_open(const struct rtp_settings *settings, struct pbx_diag *diag)
 	}
 	(void)uv_timer_init(core_loop_uv(), &door.clock);
 	door.is_open = true;
+	core_gate_set_door(review);
 	(void)uv_poll_start(&door.poll, UV_READABLE, on_ready); /* fails only on a handle that is closing */
 	return PBX_OK;
 }
@@ -442,6 +458,7 @@ void rtp_door_close(void)
 	if (!door.is_open)
 		return;
 	door.is_open = false;
+	core_gate_set_door(NULL);
 	while (door.oldest)
 		turn_away(door.oldest, RTP_DOOR_LATE);
 	uv_close((uv_handle_t *)&door.poll, NULL);

@@ -17,6 +17,7 @@
 #include "host.h"
 #include "listener.h"
 #include "loop.h"
+#include "place.h"
 #include "repeats.h"
 #include <pbx/directory.h>
 #include <stdlib.h>
@@ -105,14 +106,15 @@ static void fail(struct ua_request *request, const char *user)
 	const struct ua_settings *settings = request->ua->settings;
 	uint32_t window_ms = settings->auth_window_s * 1000, block_ms = settings->auth_block_s * 1000;
 	uint64_t now_ms = core_now_ms();
-	char host[64], culprit[CULPRIT_SIZE];
+	char host[64], place[CORE_PLACE_TEXT], culprit[CULPRIT_SIZE];
 
 	core_address_print_host(&request->source, host, sizeof host);
+	core_place_print(&request->source, place);
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
 	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user,
 		 request->sip->sip_request->rq_method_name);
 	ua_border_failed(request, user);
-	if (ua_failure_add(host, settings->auth_failures, window_ms, block_ms, now_ms))
+	if (ua_failure_add(place, settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
 	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))
 		pbx_warn(request->ua->host, "auth_blocked", "user=%.64s for_s=%u", user, settings->auth_block_s);
@@ -218,12 +220,13 @@ static bool is_certified(struct ua_request *request)
 bool ua_authenticate(struct ua_request *request)
 {
 	struct ua_credentials credentials;
-	char host[64], culprit[CULPRIT_SIZE];
+	char host[64], place[CORE_PLACE_TEXT], culprit[CULPRIT_SIZE];
 
 	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
 		return true;
 	core_address_print_host(&request->source, host, sizeof host);
-	if (ua_is_blocked(host, core_now_ms())) {
+	core_place_print(&request->source, place);
+	if (ua_is_blocked(place, core_now_ms())) {
 		forbid(request);
 		return false;
 	}
@@ -260,7 +263,7 @@ bool ua_authenticate(struct ua_request *request)
 		challenge(request, true);
 		return false;
 	}
-	ua_failures_clear(host);
+	ua_failures_clear(place);
 	ua_failures_clear(culprit_name(credentials.username, culprit));
 	if (!may_act(request->sip, credentials.username)) {
 		forbid(request);

@@ -7,6 +7,7 @@
 #include "address.h"
 #include "auth.h"
 #include "connection.h"
+#include "gate.h"
 #include "identity.h"
 #include "overlap.h"
 #include "owner.h"
@@ -88,6 +89,7 @@ static int review(struct pbx_host *host, const uint8_t address[16], uint32_t bit
 	if (!guard_of(host))
 		return PBX_ENOENT;
 	ua_connections_review(address, bits);
+	core_gate_review();
 	return PBX_OK;
 }
 
@@ -125,6 +127,11 @@ uint32_t ua_border_packet(const struct core_addr *addr, const char *transport)
 	const struct pbx_border_source source = source_of(addr, transport);
 	ASK(verdict, packet, &source);
 	return verdict;
+}
+
+bool ua_border_lets_in(const struct core_addr *addr, const char *transport)
+{
+	return ua_border_packet(addr, transport) != PBX_BORDER_DROP;
 }
 
 bool ua_border_drops_malformed(const struct core_addr *addr, const char *why)

@@ -7,6 +7,8 @@ extern const struct pbx_border ua_border_service;
 
 /* PBX_BORDER_PASS, DROP, ALLOW: what comes from there. */
 uint32_t ua_border_packet(const struct core_addr *source, const char *transport);
+/* A connection from there, of SIP or of anything else; for core/gate.h. */
+bool ua_border_lets_in(const struct core_addr *source, const char *transport);
 /* True: it is not answered either. */
 bool ua_border_drops_malformed(const struct core_addr *source, const char *why);
 /* PBX_BORDER_… */

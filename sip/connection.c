@@ -60,7 +60,7 @@ static bool find_client(const tport_t *primary, int socket, struct ua_connection
 
 static bool is_unwanted(const struct ua_connection *connection)
 {
-	return ua_border_packet(&connection->end, connection->transport) == PBX_BORDER_DROP;
+	return !ua_border_lets_in(&connection->end, connection->transport);
 }
 
 typedef struct tport_primary tport_primary_t; /* Sofia's own, from a header that is not installed; it begins with its tport_t */

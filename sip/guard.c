@@ -5,6 +5,7 @@
  * flood from a million forged addresses wears out the table and nothing else. Keys are hashed with a secret of this process.
  */
 #include "guard.h"
+#include "place.h"
 #include <openssl/rand.h>
 #include <pbx/abi.h>
 #include <stdlib.h>
@@ -76,8 +77,8 @@ static struct bucket *bucket_get(struct bucket *buckets, uint64_t key, uint32_t 
 
 static bool allows(struct bucket *buckets, const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes)
 {
-	uint64_t key = source->sa.sa_family == AF_INET6 ? key_of(source->in6.sin6_addr.s6_addr, 8) : key_of(&source->in4.sin_addr, 4);
-	struct bucket *bucket = bucket_get(buckets, key, burst, now_ms);
+	const struct core_place place = core_place_of(source);
+	struct bucket *bucket = bucket_get(buckets, key_of(place.bytes, place.size), burst, now_ms);
 	uint64_t tokens = bucket->tokens_milli + (now_ms - bucket->at_ms) * rate;
 	uint64_t most = (uint64_t)burst * 1000;
 

@@ -7,13 +7,13 @@
 int ua_guard_init(void); /* PBX_OK, PBX_ENOMEM */
 void ua_guard_fini(void);
 
-/* One request from there: rate a second, burst at once. False: drop it. IPv6 is counted by /64. */
+/* One request from there: rate a second, burst at once. False: drop it. Whoever is at one place (core/place.h) is one. */
 bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms);
 
 /* The same for datagrams before anybody reads them, in buckets of their own. takes false: only asks. */
 bool ua_packets_allow(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes);
 
-/* who: a host or a user's name. True: this failure is the one that blocks them. */
+/* who: a place (core_place_print) or a user's name. True: this failure is the one that blocks them. */
 bool ua_failure_add(const char *who, uint32_t failures, uint32_t window_ms, uint32_t block_ms, uint64_t now_ms);
 bool ua_is_blocked(const char *who, uint64_t now_ms);
 void ua_failures_clear(const char *who); /* they have proved themselves */

@@ -12,6 +12,7 @@
 #include "dialog.h"
 #include "digest.h"
 #include "flow.h"
+#include "gate.h"
 #include "guard.h"
 #include "host.h"
 #include "json.h"
@@ -228,6 +229,7 @@ static int sip_start(void *self)
 	ua_clients_init();
 	ua_sessions_init();
 	core_legs_set_driver(&ua_leg_driver);
+	core_gate_set_guard(ua_border_lets_in);
 	ua_location_set_node(ua->settings->node);
 	ua_location_load(on_registrations_read, ua);
 	return PBX_OK;
@@ -282,6 +284,7 @@ static void sip_stop(void *self)
 
 	core_status_remove("sip");
 	core_legs_set_driver(NULL);
+	core_gate_set_guard(NULL);
 	ua_dialogs_close(ua);
 	ua_clients_fini();
 	ua_sessions_fini();
@@ -464,7 +467,7 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct ua_settings, udp_mtu, .initial = 1300, .least = 500, .most = 65535, .unit = "bytes", .flags = PBX_SETTING_RESTART,
 		 .help = "Requests beyond this size go by TCP instead of UDP (RFC 3261 18.1.1), but not to phones behind NAT"),
 	PBX_UINT(struct ua_settings, auth_failures, .initial = 5, .least = 1, .most = 1000,
-		 .help = "Wrong passwords that block an address or user"),
+		 .help = "Wrong passwords that block an address (of IPv6, its /64) or user"),
 	PBX_UINT(struct ua_settings, auth_window_s, .initial = 300, .least = 1, .most = 86400, .unit = "s",
 		 .help = "Within what time they count"),
 	PBX_UINT(struct ua_settings, auth_block_s, .initial = 900, .least = 1, .most = 86400, .unit = "s",

@@ -56,6 +56,21 @@ START_TEST(the_sixth_login_is_locked_for_a_quarter_of_an_hour)
 }
 END_TEST
 
+START_TEST(whoever_has_a_network_of_ipv6_is_one)
+{
+	struct api_limits *limits = api_limits_new();
+	char address[40];
+
+	for (int i = 0; i < 5; i++) {
+		(void)snprintf(address, sizeof address, "2001:db8::%x", i + 1);
+		ck_assert(tries(limits, address, "admin", 1000));
+	}
+	ck_assert(!tries(limits, "2001:db8::ffff", "admin", 1000));
+	ck_assert(tries(limits, "2001:db8:0:1::1", "admin", 1000)); /* the neighbours are not concerned */
+	api_limits_free(limits);
+}
+END_TEST
+
 START_TEST(tries_are_forgotten_after_five_minutes)
 {
 	struct api_limits *limits = api_limits_new();
@@ -142,7 +157,7 @@ START_TEST(the_table_does_not_grow_without_end_and_forgets_the_oldest)
 END_TEST
 
 CHECK_MAIN("limits", a_burst_passes_and_then_the_rate_counts, a_pause_fills_the_bucket_but_not_more,
-	   the_sixth_login_is_locked_for_a_quarter_of_an_hour, tries_are_forgotten_after_five_minutes,
+	   the_sixth_login_is_locked_for_a_quarter_of_an_hour, whoever_has_a_network_of_ipv6_is_one, tries_are_forgotten_after_five_minutes,
 	   others_are_not_locked_out_by_an_attacker, an_address_that_tries_many_users_is_locked,
 	   a_user_who_is_tried_from_many_addresses_is_locked, right_passwords_never_add_up,
 	   the_table_does_not_grow_without_end_and_forgets_the_oldest)

@@ -1,11 +1,14 @@
 """Who may register and call: digest, replay, forged numbers, blocking, and what a registrar owes a phone."""
 import re
+import socket
 import statistics
 import subprocess
 from pathlib import Path
 
 import pytest
-from sip_client import answer_to
+from ports import free_port
+from rooms import House
+from sip_client import SipClient, answer_to
 
 
 def test_sipp_registers_with_the_right_secret(pbx, sipp):
@@ -95,6 +98,48 @@ def test_five_failures_block_the_address_and_the_user(make_pbx, client):
     assert client(pbx, "1001", secret, host="127.0.0.3").register().status == 403, "the user is blocked from any address"
     assert client(pbx, "1002", other_secret, host="127.0.0.3").register().status == 200, "others go on"
     assert len(pbx.log_lines("auth_blocked")) == 2
+
+
+class Guesser(SipClient):
+    """Speaks from an address of IPv6."""
+
+    def __init__(self, pbx, number, secret, address):
+        super().__init__(pbx, number, secret)
+        self.socket.close()
+        self.socket, self.host = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM), f"[{address}]"
+        self.socket.bind((address, self.port))
+
+    def send(self, data):
+        self.socket.sendto(data.encode(), ("fd77::1", self.pbx.sip_port))
+
+
+@pytest.fixture
+def network():
+    """A namespace with two networks of IPv6: fd77::/64, where the PBX is, and fd77:0:0:1::/64."""
+    try:
+        house = House(rooms=0)
+    except PermissionError as problem:
+        pytest.skip(f"no network namespaces here: {problem}")
+    for address in ["fd77::1", *(f"fd77::{last}" for last in range(11, 18)), "fd77:0:0:1::1"]:
+        subprocess.run(["ip", "-6", "addr", "add", f"{address}/128", "dev", "lo", "nodad"], check=True)
+    yield
+    house.close()
+
+
+def test_whoever_guesses_from_a_network_of_ipv6_is_one(network, make_pbx, request):
+    pbx = make_pbx('sip:\n  listen: ["udp:[fd77::1]:{port}"]'.format(port=free_port()))
+    pbx.sip_port = int(pbx.ctl("config", "show", "sip.listen")[0]["value"][0].rsplit(":", 1)[1])
+    secrets = {number: pbx.account(number) for number in ("1001", "1002", "1003")}
+
+    def register(number, secret, address):
+        made = Guesser(pbx, number, secret, address)
+        request.addfinalizer(made.close)
+        return made.register().status
+
+    assert [register(f"11{last}", "guess", f"fd77::{last}") for last in range(11, 16)] == [401] * 5, "each from another address, for another number"
+    assert register("1001", secrets["1001"], "fd77::16") == 403, "their network is blocked"
+    assert register("1002", secrets["1002"], "fd77:0:0:1::1") == 200, "the one beside it is not"
+    assert len(pbx.log_lines("auth_blocked")) == 1
 
 
 def test_failures_as_user_of_an_addresss_name_do_not_block_that_address(pbx, client):

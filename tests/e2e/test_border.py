@@ -1,4 +1,5 @@
 """The border: who is heard, what scanners learn, how many calls come in, and what a phone sees of the other side."""
+import re
 import socket
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ import websocket
 from countries import write_countries
 from machine import PATIENCE_S
 from pbx import ROOT
+from ports import free_port
 from sip_client import OFFER, SipClient
 
 GUARDED = "session_border_controller:\n  enabled: true\n"
@@ -322,3 +324,32 @@ def test_twenty_thousand_junk_packets_a_second_harm_no_call(make_pbx, phones, gu
         assert spent < FEW * cost
     alice.hangup()
     bob.closed()
+
+
+# ---- doors that are not for SIP ------------------------------------------------------------
+
+
+def test_whoever_is_banned_finds_the_door_of_media_shut(make_pbx):
+    """Before a byte is read, and amid it."""
+    port = free_port()
+    pbx = make_pbx(f"{GUARDED}media:\n  ice_tcp_port: {port}")
+
+    def connect(host):
+        return socket.create_connection(("127.0.0.1", port), 10, source_address=(host, 0))
+
+    def refused():
+        found = re.search(r'^pbx_ice_tcp_refused_total\{reason="unwanted"\} (\d+)', pbx.http("GET", "//metrics")[1], re.M)
+        return int(found[1]) if found else 0
+
+    pbx.ctl("sbc", "blacklist", "add", "127.0.0.2")
+    with connect("127.0.0.2") as banned, connect("127.0.0.3") as waiting:
+        assert banned.recv(1) == b""
+        assert refused() == 1
+        pbx.ctl("sbc", "blacklist", "add", "127.0.0.3")
+        assert waiting.recv(1) == b""
+        assert refused() == 2
+    pbx.ctl("sbc", "blacklist", "remove", "127.0.0.2")
+    with connect("127.0.0.2") as forgiven:
+        forgiven.sendall(b"\0\0")
+        assert forgiven.recv(1) == b"", "it was read, and is no check of ICE"
+    assert refused() == 2

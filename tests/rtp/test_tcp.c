@@ -3,6 +3,7 @@
  * A peer is an agent of ICE with a socket for datagrams and a connection; either may be cut. It controls, as a browser that has called does. */
 #include "../check_main.h"
 #include "rig.h"
+#include <core/gate.h>
 #include <errno.h>
 #include <rtp/engine_inner.h>
 #include <rtp/ice.h>
@@ -464,6 +465,64 @@ START_TEST(a_slow_one_is_not_waited_for_and_a_silent_crowd_keeps_nobody_out)
 }
 END_TEST
 
+/* ---- who is not wanted ---- */
+
+static bool is_banned;
+static uint32_t asked;
+
+static bool lets_in(const struct core_addr *from, const char *transport)
+{
+	ck_assert_str_eq(transport, "tcp");
+	ck_assert_int_eq(from->sa.sa_family, AF_INET);
+	asked++;
+	return !is_banned;
+}
+
+START_TEST(whoever_guards_the_border_is_asked_before_anything_is_read)
+{
+	begin();
+	asked = 0;
+	is_banned = true;
+	core_gate_set_guard(lets_in);
+	int fd = dial();
+
+	wait_until_closed(fd);
+	ck_assert_uint_eq(asked, 1);
+	ck_assert_uint_eq(door().refused[RTP_DOOR_UNWANTED], 1);
+	ck_assert_uint_eq(door().waiting, 0);
+	is_banned = false;
+	alice.fd = dial();
+	make_agent(&alice, false, true);
+	until(is_by_tcp());
+	check_they_talk();
+	core_gate_set_guard(NULL);
+	end();
+}
+END_TEST
+
+START_TEST(a_ban_shows_out_who_is_there_already)
+{
+	begin_by_tcp();
+	int silent = dial();
+
+	until(door().waiting == 1);
+	core_gate_set_guard(lets_in);
+	is_banned = false;
+	core_gate_review();
+	check_they_talk();
+	is_banned = true;
+	core_gate_review();
+	wait_until_closed(silent);
+	until(alice.is_over);
+	until(door().open == 0);
+	ck_assert_uint_eq(door().refused[RTP_DOOR_UNWANTED], 2);
+	core_gate_review(); /* nobody is left */
+	ck_assert_uint_eq(door().refused[RTP_DOOR_UNWANTED], 2);
+	core_gate_set_guard(NULL);
+	end();
+}
+END_TEST
+
 START_TEST(there_is_an_end_to_how_many_one_address_may_have)
 {
 	uint8_t frame[500];
@@ -778,11 +837,11 @@ END_TEST
 CHECK_MAIN("tcp", a_peer_without_udp_talks_by_its_connection, we_say_where_the_door_is_below_where_datagrams_go,
 	   an_address_in_front_of_a_nat_has_the_door_too, whoever_cannot_say_whose_peer_it_is_is_shown_out_and_counted,
 	   the_door_is_there_in_ipv6_too, the_first_frame_may_come_in_any_two_pieces,
-	   a_slow_one_is_not_waited_for_and_a_silent_crowd_keeps_nobody_out, there_is_an_end_to_how_many_one_address_may_have,
-	   a_stream_takes_only_so_many, who_checks_before_its_answer_is_here_waits_for_it,
-	   a_stream_that_ends_takes_all_along_that_waits_and_talks, odd_frames_harm_nobody_and_two_in_a_segment_are_two,
-	   a_peer_that_does_not_read_costs_packets_and_nobody_waits, datagrams_are_preferred_and_the_connection_is_there_when_they_end,
-	   a_connection_that_breaks_amid_a_frame_leaves_the_other_way, the_only_connection_may_come_again,
-	   a_leg_whose_connection_never_comes_again_is_lost_in_time, ice_that_begins_anew_has_a_connection_of_its_own,
-	   a_leg_that_moves_to_another_worker_takes_its_connection_along, without_ice_there_is_no_connection,
-	   a_port_that_somebody_has_is_named)
+	   a_slow_one_is_not_waited_for_and_a_silent_crowd_keeps_nobody_out, whoever_guards_the_border_is_asked_before_anything_is_read,
+	   a_ban_shows_out_who_is_there_already, there_is_an_end_to_how_many_one_address_may_have, a_stream_takes_only_so_many,
+	   who_checks_before_its_answer_is_here_waits_for_it, a_stream_that_ends_takes_all_along_that_waits_and_talks,
+	   odd_frames_harm_nobody_and_two_in_a_segment_are_two, a_peer_that_does_not_read_costs_packets_and_nobody_waits,
+	   datagrams_are_preferred_and_the_connection_is_there_when_they_end, a_connection_that_breaks_amid_a_frame_leaves_the_other_way,
+	   the_only_connection_may_come_again, a_leg_whose_connection_never_comes_again_is_lost_in_time,
+	   ice_that_begins_anew_has_a_connection_of_its_own, a_leg_that_moves_to_another_worker_takes_its_connection_along,
+	   without_ice_there_is_no_connection, a_port_that_somebody_has_is_named)

@@ -168,6 +168,17 @@ START_TEST(one_ipv6_network_is_one_flooder)
 }
 END_TEST
 
+/* A socket of both families shows IPv4 so: those are not one network. */
+START_TEST(ipv4_in_ipv6_is_counted_as_ipv4)
+{
+	struct core_addr a = address("[::ffff:192.0.2.1]:5060"), b = address("[::ffff:192.0.2.2]:5060"), same = address("192.0.2.1:5070");
+
+	ck_assert(ua_flood_allows(&a, 1, 1, 1000));
+	ck_assert(ua_flood_allows(&b, 1, 1, 1000));
+	ck_assert(!ua_flood_allows(&same, 1, 1, 1000));
+}
+END_TEST
+
 START_TEST(five_failures_in_the_window_block_for_a_time)
 {
 	for (unsigned i = 0; i < 4; i++)
@@ -252,6 +263,7 @@ int main(void)
 	tcase_add_test(cases, a_nonce_is_stale_when_the_ring_has_gone_round);
 	tcase_add_test(cases, a_flood_is_dropped_and_its_neighbours_are_not);
 	tcase_add_test(cases, one_ipv6_network_is_one_flooder);
+	tcase_add_test(cases, ipv4_in_ipv6_is_counted_as_ipv4);
 	tcase_add_test(cases, five_failures_in_the_window_block_for_a_time);
 	tcase_add_test(cases, failures_far_apart_do_not_add_up);
 	tcase_add_test(cases, a_success_forgives);

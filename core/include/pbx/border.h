@@ -48,8 +48,8 @@ struct pbx_border_call {
 struct pbx_border_guard {
 	uint32_t size;
 
-	/* A datagram that nobody has looked at; a connection before it is taken (DROP: it is closed unread); and again, with those of all
-	 * transports, each request outside a dialog. PASS, DROP, ALLOW. */
+	/* A datagram that nobody has looked at; a connection before it is taken (DROP: it is closed unread), those for media by TCP
+	 * (media.ice_tcp_port) too; and again, with those of all transports, each request outside a dialog. PASS, DROP, ALLOW. */
 	uint32_t (*packet)(void *self, const struct pbx_border_source *source);
 	/* It is no SIP: why is "junk" (not even a first line), or what is wrong with it. PASS: it is answered with 400 or 505 where it has
 	 * what an answer needs. DROP. */
@@ -75,7 +75,7 @@ struct pbx_border {
 	/* PBX_OK, PBX_ENOENT. */
 	int (*unguard)(struct pbx_host *host);
 	/* The guard has changed its mind about a network, of whose address (as in pbx_border_source) the first `bits` count; 0: about everybody.
-	 * Connections from there (TCP, TLS, WebSocket) are put to its packet() again, before this returns; those that it drops are closed at
+	 * Connections from there (TCP, TLS, WebSocket, and those for media) are put to its packet() again, before this returns; those that it drops are closed at
 	 * once, calls on them go on until somebody misses an answer. PBX_OK, PBX_ENOENT (this plugin guards nothing), PBX_EINVAL. */
 	int (*review)(struct pbx_host *host, const uint8_t address[16], uint32_t bits);
 };
