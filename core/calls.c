@@ -10,10 +10,12 @@
 #include "bus.h"
 #include "calls_inner.h"
 #include "json.h"
+#include "place.h"
 #include <stdlib.h>
 
 #define LIMIT_INITIAL 1000u
 #define MOST_BEYOND 64u   /* calls that are looked at, or are emergencies, beyond calls.limit */
+#define SHARE_BEYOND 4u   /* of them, of one caller: nobody has more emergencies at once */
 #define MOST_UNPROVEN 60u /* a minute, of all addresses together */
 #define RING_S_INITIAL 30u
 #define MAX_DURATION_S_INITIAL 7200u
@@ -27,6 +29,7 @@ static const struct core_calls_settings default_settings = {
 };
 
 static struct core_handles call_table;
+static struct core_call *beyond; /* that were taken in beyond calls.limit: as few as that allows */
 static const struct core_calls_settings *const *current_settings;
 static struct pbx_host *part_host;
 static const struct pbx_jsons *const json = &core_json_service;
@@ -70,14 +73,64 @@ struct core_call *core_call_find(pbx_call call)
 	return core_handle_find(&call_table, call.id);
 }
 
-int core_call_new(bool incoming, struct core_call **ret_call)
+/* Whose share it is: an account's, else a peer's, else that of the place where it comes from. The kinds are never taken for one another. */
+static void print_source(const struct core_incoming *incoming, char ret_source[CORE_CALL_SOURCE])
+{
+	char place[CORE_PLACE_TEXT];
+
+	if (incoming->account && incoming->account[0]) {
+		(void)snprintf(ret_source, CORE_CALL_SOURCE, "account %s", incoming->account);
+	} else if (incoming->peer && incoming->peer[0]) {
+		(void)snprintf(ret_source, CORE_CALL_SOURCE, "peer %s", incoming->peer);
+	} else {
+		core_place_print_of(incoming->address ? incoming->address : "", place);
+		(void)snprintf(ret_source, CORE_CALL_SOURCE, "from %s", place);
+	}
+}
+
+static bool has_share(const char *source)
+{
+	uint32_t count = 0;
+
+	for (const struct core_call *call = beyond; call; call = call->next_beyond)
+		count += strcmp(call->source, source) == 0;
+	return count < SHARE_BEYOND;
+}
+
+static void enter_beyond(struct core_call *call, const char *source)
+{
+	call->is_beyond_limit = true;
+	CORE_TEXT(call->source, source);
+	call->at_beyond = &beyond;
+	call->next_beyond = beyond;
+	if (beyond)
+		beyond->at_beyond = &call->next_beyond;
+	beyond = call;
+}
+
+static void leave_beyond(struct core_call *call)
+{
+	if (!call->at_beyond)
+		return;
+	*call->at_beyond = call->next_beyond;
+	if (call->next_beyond)
+		call->next_beyond->at_beyond = call->at_beyond;
+	call->at_beyond = NULL;
+}
+
+int core_call_new(const struct core_incoming *incoming, struct core_call **ret_call)
 {
 	uint32_t limit = core_calls_settings()->limit, count = core_handles_count(&call_table);
 	bool is_beyond = limit && count >= limit;
+	char source[CORE_CALL_SOURCE] = "";
 
 	if (draining.on)
 		return PBX_ESTATE;
 	if (is_beyond && (!incoming || count >= limit + MOST_BEYOND))
+		return PBX_ENOSPC;
+	if (is_beyond)
+		print_source(incoming, source);
+	if (is_beyond && !has_share(source))
 		return PBX_ENOSPC;
 
 	struct core_call *call = calloc(1, sizeof *call);
@@ -89,7 +142,8 @@ int core_call_new(bool incoming, struct core_call **ret_call)
 		free(call);
 		return PBX_ENOMEM;
 	}
-	call->is_beyond_limit = is_beyond;
+	if (is_beyond)
+		enter_beyond(call, source);
 	core_ulid(call->id);
 	core_call_index(call);
 	CORE_TEXT(call->linked_id, call->id);
@@ -104,6 +158,7 @@ int core_call_new(bool incoming, struct core_call **ret_call)
 static void call_free(struct core_call *call)
 {
 	(void)core_timer_stop(call->limit_timer);
+	leave_beyond(call);
 	core_call_unindex(call);
 	core_handle_free(&call_table, call->handle.id);
 	free(call);

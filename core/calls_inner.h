@@ -25,6 +25,7 @@
 #define CORE_UPDATE_RETRY_MS 2100u /* re-INVITE glare, RFC 3261 14.1 */
 #define CORE_KEYS_GAP_MS 3000u     /* a longer pause begins a key sequence anew */
 #define CORE_MOST_KEYS 8u
+#define CORE_CALL_SOURCE 80u
 #define CORE_FLASH_MS 100u
 #define CORE_KEY_MS 100u      /* how long a key is pressed when nobody says how long */
 #define CORE_SAME_KEY_MS 500u /* what a phone that presses keys in two ways needs for the second at most */
@@ -56,10 +57,12 @@ struct core_call {
 	int64_t started_wall_us;
 	uint64_t hold_ms;
 	uint32_t sip_code, cause;
-	bool is_beyond_limit;  /* taken in to see whether it is an emergency; if not, routing's verdict is refused with 503 */
-	bool callee_said;      /* sip_code is the callee's own answer, not ours */
-	const char *hangup_by; /* "caller", "callee", "system"; NULL: not known yet */
-	const char *reason;    /* in words for call.ended; NULL: derived from sip_code and cause */
+	bool is_beyond_limit; /* taken in to see whether it is an emergency; if not, routing's verdict is refused with 503 */
+	struct core_call *next_beyond, **at_beyond; /* of those that were taken in so; at_beyond NULL: it was not */
+	char source[CORE_CALL_SOURCE];              /* whose share of them it has */
+	bool callee_said;                           /* sip_code is the callee's own answer, not ours */
+	const char *hangup_by;                      /* "caller", "callee", "system"; NULL: not known yet */
+	const char *reason;                         /* in words for call.ended; NULL: derived from sip_code and cause */
 	pbx_timer limit_timer;
 };
 
@@ -229,8 +232,9 @@ struct pbx_host *core_calls_host(void); /* whom our events, metrics and timers a
 void core_calls_set_part(struct pbx_host *host,
 			 const struct core_calls_settings *const *settings); /* settings: where the current ones are found */
 const struct core_calls_settings *core_calls_settings(void);
-/* incoming: who calls may have an emergency, so some are taken in beyond calls.limit. PBX_ENOSPC, PBX_ENOMEM, PBX_ESTATE (draining). */
-int core_call_new(bool incoming, struct core_call **ret_call);
+/* incoming: who calls may have an emergency, so some are taken in beyond calls.limit, of each caller a few; NULL: nobody calls, we do. PBX_ENOSPC,
+ * PBX_ENOMEM, PBX_ESTATE (draining). */
+int core_call_new(const struct core_incoming *incoming, struct core_call **ret_call);
 void core_call_drop(struct core_call *call); /* one that never had a leg: no event tells of it */
 struct core_call *core_call_find(pbx_call call);
 void core_call_check(struct core_call *call); /* ends and frees it when nothing is left of it */

@@ -515,7 +515,7 @@ static int call_for(const struct core_dial_wish *wish, struct core_call **ret_ca
 	}
 
 	struct core_call *call;
-	int err = core_call_new(false, &call);
+	int err = core_call_new(NULL, &call);
 	if (err != PBX_OK)
 		return err == PBX_ESTATE ? PBX_ENOSPC : err;
 

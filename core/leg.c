@@ -372,7 +372,7 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 		return PBX_EPERM;
 
 	struct core_call *call;
-	int err = core_call_new(true, &call);
+	int err = core_call_new(incoming, &call);
 	if (err != PBX_OK)
 		return err;
 

@@ -224,6 +224,40 @@ START_TEST(beyond_the_limit_nobody_calls_but_in_an_emergency)
 }
 END_TEST
 
+/* Four, while 64 of all have room. Whoever calls nobody in an emergency keeps no place. */
+START_TEST(nobody_has_more_emergencies_than_their_share)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("calls:\n  limit: 1\n");
+	pbx_leg caller, callee;
+
+	fake_registered(pbx, "1004");
+	ck_assert_int_eq(core_route_service.hook(fake_host(pbx), PBX_ORDER_EMERGENCY, "emergency", emergency_hook, NULL), PBX_OK);
+	talk(pbx, &caller, &callee);
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(fake_try_dial(pbx, "192.0.2.7:5060", "1003", "", "1002"), PBX_OK); /* is looked at, and refused */
+	static const struct {
+		const char *address, *account, *peer;
+	} sources[] = {
+		{ "192.0.2.7:5060", "1003", "" },    { "192.0.2.7:5060", "1005", "" }, /* of one address */
+		{ "192.0.2.7:5060", "", "carrier" }, { "192.0.2.8:5060", "", "" },        { "[2001:db8::7]:5060", "", "" },
+		{ "192.0.2.9:5060", "", "" },        { "192.0.2.7:5060", "carrier", "" }, /* an account that is called as the peer */
+	};
+	for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+		for (int call = 0; call < 4; call++)
+			ck_assert_int_eq(fake_try_dial(pbx, sources[i].address, sources[i].account, sources[i].peer, "911"), PBX_OK);
+		ck_assert_int_eq(fake_try_dial(pbx, sources[i].address, sources[i].account, sources[i].peer, "911"), PBX_ENOSPC);
+	}
+	ck_assert_int_eq(fake_try_dial(pbx, "192.0.2.8:9999", "", "", "911"), PBX_ENOSPC);     /* another port is no other caller */
+	ck_assert_int_eq(fake_try_dial(pbx, "[2001:db8::8]:5060", "", "", "911"), PBX_ENOSPC); /* nor is another address of its network */
+	ck_assert_int_eq(fake_try_dial(pbx, "[2001:db8:0:1::8]:5060", "", "", "911"), PBX_OK);
+
+	pbx_leg one = fake_leg(pbx, "1003");
+	fake_hangup(pbx, one);
+	ck_assert_int_eq(fake_try_dial(pbx, "198.51.100.1:5060", "1003", "", "911"), PBX_OK); /* its place is free again */
+	ck_assert_int_eq(fake_try_dial(pbx, "198.51.100.1:5060", "1003", "", "911"), PBX_ENOSPC);
+}
+END_TEST
+
 /* ---- forwarding ---- */
 
 static struct pbx_route_answer forwarding;
@@ -576,10 +610,11 @@ CHECK_MAIN("dials", a_dial_without_connect_hands_the_winner_to_its_owner, in_ord
 	   staggered_targets_start_after_their_delay, longer_targets_are_read_as_far_as_they_are_known,
 	   a_cancelled_dial_is_done_once_and_a_second_cancel_finds_nothing, hanging_up_from_cancels_what_is_dialled_on_its_behalf,
 	   connect_bridges_an_answered_leg_and_its_controller_has_lost_it, a_dial_is_refused_when_it_says_nothing_or_there_is_no_room,
-	   beyond_the_limit_nobody_calls_but_in_an_emergency, busy_no_answer_and_offline_go_where_the_owner_said,
-	   no_answer_without_a_place_to_go_is_the_answer, forwarding_in_a_circle_ends_after_five,
-	   a_phone_that_redirects_is_followed_through_routing, a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up,
-	   a_blind_transfer_that_fails_brings_the_two_together_again, a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
+	   beyond_the_limit_nobody_calls_but_in_an_emergency, nobody_has_more_emergencies_than_their_share,
+	   busy_no_answer_and_offline_go_where_the_owner_said, no_answer_without_a_place_to_go_is_the_answer,
+	   forwarding_in_a_circle_ends_after_five, a_phone_that_redirects_is_followed_through_routing,
+	   a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up, a_blind_transfer_that_fails_brings_the_two_together_again,
+	   a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
 	   a_claim_may_take_a_transferred_leg_or_refuse_it_and_the_transferor_keeps_it, an_attended_transfer_joins_the_two_partners,
 	   an_attended_transfer_to_a_controller_is_its_to_take_or_refuse, an_attended_transfer_may_be_asked_for_in_either_call,
 	   a_transfer_is_the_controllers_to_decide_or_refused, draining_lets_calls_end_and_hangs_up_the_rest_at_the_deadline,

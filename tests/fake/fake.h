@@ -33,6 +33,8 @@ void fake_restart(struct fake_pbx *pbx);
 
 pbx_leg fake_dial(struct fake_pbx *pbx, const char *who, const char *number);
 pbx_leg fake_dial_from_outside(struct fake_pbx *pbx, const char *caller, const char *number); /* no account: a trunk's call */
+/* An account, else a peer, else a stranger calls from an address ("192.0.2.7:5060"). PBX_OK, or what signalling is told instead of a leg. */
+int fake_try_dial(struct fake_pbx *pbx, const char *address, const char *account, const char *peer, const char *number);
 /* A call that comes from another SIP system, and one that goes to it: its leg is named as the number it was sent (fake_leg). Refused with 0,
  * it was silent. */
 pbx_leg fake_dial_by_peer(struct fake_pbx *pbx, const char *peer, const char *caller, const char *number);

@@ -262,7 +262,8 @@ const struct core_leg_driver fake_leg_driver = {
 
 /* ---- what a test makes a phone do ---- */
 
-static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *account, const char *peer, const char *number)
+static int call_in_from(struct fake_pbx *pbx, const char *address, const char *who, const char *account, const char *peer,
+			const char *number, pbx_leg *ret_leg)
 {
 	struct phone *phone = phone_new(who, PBX_INBOUND);
 	struct core_media_desc offer = describe(phone, CORE_SEND | CORE_RECV);
@@ -272,7 +273,7 @@ static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *accoun
 		.from_name = who,
 		.account = account,
 		.device = "Fake phone",
-		.address = "192.0.2.7:5060",
+		.address = address,
 		.protocol_id = fake_format("fake-%u", phone->port),
 		.max_forwards = 70,
 		.offer = &offer,
@@ -280,9 +281,30 @@ static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *accoun
 	};
 
 	(void)snprintf(phone->peer, sizeof phone->peer, "%s", peer);
-	ck_assert_int_eq(core_leg_on_incoming(&fake_leg_driver, phone, &incoming, &phone->leg), PBX_OK);
+	int err = core_leg_on_incoming(&fake_leg_driver, phone, &incoming, &phone->leg);
+
+	if (err != PBX_OK) {
+		phone->state = PBX_LEG_ENDED;
+		phone->is_known = false;
+	}
 	fake_settle(pbx);
-	return phone->leg;
+	*ret_leg = phone->leg;
+	return err;
+}
+
+static pbx_leg call_in(struct fake_pbx *pbx, const char *who, const char *account, const char *peer, const char *number)
+{
+	pbx_leg leg;
+
+	ck_assert_int_eq(call_in_from(pbx, "192.0.2.7:5060", who, account, peer, number, &leg), PBX_OK);
+	return leg;
+}
+
+int fake_try_dial(struct fake_pbx *pbx, const char *address, const char *account, const char *peer, const char *number)
+{
+	pbx_leg leg;
+
+	return call_in_from(pbx, address, account[0] ? account : "stranger", account, peer, number, &leg);
 }
 
 pbx_leg fake_dial(struct fake_pbx *pbx, const char *who, const char *number)
