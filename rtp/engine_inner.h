@@ -2,6 +2,7 @@
 #pragma once
 #include "engine.h"
 #include "mix.h"
+#include "ports.h"
 #include "sound.h"
 #include <core/handle.h>
 
@@ -117,11 +118,12 @@ int rtp_stream_stats(core_stream stream, struct core_stream_stats *ret_stats);
 /* Sockets on a pair of ports, not blocking, marked as media.dscp says. */
 struct rtp_pair {
 	int rtp_fd, rtcp_fd;
+	uint32_t use;  /* RTP_PORTS_… */
 	uint16_t port; /* of rtp_fd, rtcp_fd's is one higher; 0: not open */
 };
 
 /* A pair of ports that is free with us and with the kernel. PBX_OK, PBX_ENOSPC; PBX_EIO: the kernel will not. */
-int rtp_pair_open(int family, struct rtp_pair *ret_pair);
+int rtp_pair_open(int family, uint32_t use, struct rtp_pair *ret_pair);
 void rtp_pair_mark(const struct rtp_pair *pair, int family, uint32_t dscp); /* from now on; 0: as media.dscp says */
 void rtp_pair_close(struct rtp_pair *pair);                                 /* into quarantine; one that is not open is fine */
 

@@ -281,7 +281,7 @@ static void bound_memory(const struct rtp_pair *pair)
 static int open_sockets(struct forking *forking)
 {
 	struct rtp_ports_count ports;
-	int err = rtp_pair_open(forking->family, &forking->pair);
+	int err = rtp_pair_open(forking->family, RTP_PORTS_FORK, &forking->pair);
 
 	if (err != PBX_OK)
 		return err;

@@ -1,8 +1,8 @@
 /*
  * ports - a bag of free pairs and a queue of those that rest
  *
- * The bag is an array: drawing swaps the last one into the hole. The queue is a circle as large as the range, in order of
- * the instant each pair may be used again.
+ * The bag is an array: drawing swaps the last one into the hole. A queue is a circle as large as the range, in order of
+ * the instant each pair may be used again; what forks have left has one of its own.
  */
 #include "ports.h"
 
@@ -16,11 +16,16 @@ struct resting {
 	uint16_t port;
 };
 
+struct queue {
+	uint32_t first, count;
+	struct resting *pairs;
+};
+
 struct rtp_ports {
-	uint32_t total, free_count, resting_count, resting_first;
+	uint32_t total, free_count;
 	uint32_t quarantine_ms;
 	uint16_t *bag;
-	struct resting *resting;
+	struct queue resting[RTP_PORTS_USES]; /* by what has left them */
 };
 
 struct rtp_ports *rtp_ports_new(uint16_t first, uint16_t last, uint32_t quarantine_ms)
@@ -37,8 +42,11 @@ struct rtp_ports *rtp_ports_new(uint16_t first, uint16_t last, uint32_t quaranti
 	ports->total = ports->free_count = total;
 	ports->quarantine_ms = quarantine_ms;
 	ports->bag = calloc(total, sizeof *ports->bag);
-	ports->resting = calloc(total, sizeof *ports->resting);
-	if (!ports->bag || !ports->resting) {
+	bool good = ports->bag != NULL;
+
+	for (uint32_t use = 0; use < RTP_PORTS_USES; use++)
+		good = (ports->resting[use].pairs = calloc(total, sizeof *ports->resting[use].pairs)) && good;
+	if (!good) {
 		rtp_ports_free(ports);
 		return NULL;
 	}
@@ -52,22 +60,42 @@ void rtp_ports_free(struct rtp_ports *ports)
 	if (!ports)
 		return;
 	free(ports->bag);
-	free(ports->resting);
+	for (uint32_t use = 0; use < RTP_PORTS_USES; use++)
+		free(ports->resting[use].pairs);
 	free(ports);
+}
+
+static uint16_t take_first(const struct rtp_ports *ports, struct queue *queue)
+{
+	uint16_t port = queue->pairs[queue->first].port;
+
+	queue->first = (queue->first + 1) % ports->total;
+	queue->count--;
+	return port;
 }
 
 static void wake_rested(struct rtp_ports *ports, uint64_t now_ms)
 {
-	while (ports->resting_count > 0 && ports->resting[ports->resting_first].until_ms <= now_ms) {
-		ports->bag[ports->free_count++] = ports->resting[ports->resting_first].port;
-		ports->resting_first = (ports->resting_first + 1) % ports->total;
-		ports->resting_count--;
+	for (uint32_t use = 0; use < RTP_PORTS_USES; use++) {
+		struct queue *queue = &ports->resting[use];
+
+		while (queue->count > 0 && queue->pairs[queue->first].until_ms <= now_ms)
+			ports->bag[ports->free_count++] = take_first(ports, queue);
 	}
 }
 
-int rtp_ports_take(struct rtp_ports *ports, uint64_t now_ms, uint16_t *ret_port)
+static uint32_t count_resting(const struct rtp_ports *ports)
+{
+	return ports->resting[RTP_PORTS_CALL].count + ports->resting[RTP_PORTS_FORK].count;
+}
+
+int rtp_ports_take(struct rtp_ports *ports, uint32_t use, uint64_t now_ms, uint16_t *ret_port)
 {
 	wake_rested(ports, now_ms);
+	if (use == RTP_PORTS_FORK && ports->resting[RTP_PORTS_FORK].count > 0) {
+		*ret_port = take_first(ports, &ports->resting[RTP_PORTS_FORK]);
+		return PBX_OK;
+	}
 	if (ports->free_count == 0)
 		return PBX_ENOSPC;
 
@@ -78,13 +106,14 @@ int rtp_ports_take(struct rtp_ports *ports, uint64_t now_ms, uint16_t *ret_port)
 	return PBX_OK;
 }
 
-void rtp_ports_give_back(struct rtp_ports *ports, uint16_t port, uint64_t now_ms)
+void rtp_ports_give_back(struct rtp_ports *ports, uint32_t use, uint16_t port, uint64_t now_ms)
 {
-	assert(ports->free_count + ports->resting_count < ports->total);
-	uint32_t last = (ports->resting_first + ports->resting_count) % ports->total;
+	assert(use < RTP_PORTS_USES && ports->free_count + count_resting(ports) < ports->total);
+	struct queue *queue = &ports->resting[use];
+	uint32_t last = (queue->first + queue->count) % ports->total;
 
-	ports->resting[last] = (struct resting){ .until_ms = now_ms + ports->quarantine_ms, .port = port };
-	ports->resting_count++;
+	queue->pairs[last] = (struct resting){ .until_ms = now_ms + ports->quarantine_ms, .port = port };
+	queue->count++;
 }
 
 void rtp_ports_set_quarantine(struct rtp_ports *ports, uint32_t quarantine_ms)
@@ -97,6 +126,6 @@ void rtp_ports_count(struct rtp_ports *ports, uint64_t now_ms, struct rtp_ports_
 	wake_rested(ports, now_ms);
 	*ret_count = (struct rtp_ports_count){ .total = ports->total,
 					       .free = ports->free_count,
-					       .quarantined = ports->resting_count,
-					       .used = ports->total - ports->free_count - ports->resting_count };
+					       .quarantined = count_resting(ports),
+					       .used = ports->total - ports->free_count - count_resting(ports) };
 }

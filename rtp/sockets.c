@@ -87,24 +87,24 @@ static int refused_by(int why)
 	return why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM ? PBX_ENOSPC : PBX_EIO;
 }
 
-int rtp_pair_open(int family, struct rtp_pair *ret_pair)
+int rtp_pair_open(int family, uint32_t use, struct rtp_pair *ret_pair)
 {
 	for (int tries = 0; tries < MOST_BIND_TRIES; tries++) {
 		uint16_t port;
-		int err = rtp_ports_take(rtp_engine.ports, core_now_ms(), &port);
+		int err = rtp_ports_take(rtp_engine.ports, use, core_now_ms(), &port);
 
 		if (err != PBX_OK)
 			return err;
 		int rtp_fd = bound_socket(family, port), rtcp_fd = rtp_fd >= 0 ? bound_socket(family, (uint16_t)(port + 1)) : -1;
 
 		if (rtcp_fd >= 0) {
-			*ret_pair = (struct rtp_pair){ .rtp_fd = rtp_fd, .rtcp_fd = rtcp_fd, .port = port };
+			*ret_pair = (struct rtp_pair){ .rtp_fd = rtp_fd, .rtcp_fd = rtcp_fd, .use = use, .port = port };
 			return PBX_OK;
 		}
 		int why = errno;
 
 		close_sockets(rtp_fd, rtcp_fd);
-		rtp_ports_give_back(rtp_engine.ports, port, core_now_ms());
+		rtp_ports_give_back(rtp_engine.ports, use, port, core_now_ms());
 		if (why != EADDRINUSE)
 			return refused_by(why);
 	}
@@ -116,7 +116,7 @@ void rtp_pair_close(struct rtp_pair *pair)
 	if (pair->port == 0)
 		return;
 	close_sockets(pair->rtp_fd, pair->rtcp_fd);
-	rtp_ports_give_back(rtp_engine.ports, pair->port, core_now_ms());
+	rtp_ports_give_back(rtp_engine.ports, pair->use, pair->port, core_now_ms());
 	*pair = (struct rtp_pair){ .rtp_fd = -1, .rtcp_fd = -1 };
 }
 
@@ -126,7 +126,7 @@ int rtp_sockets_open(struct rtp_stream *stream, int family)
 {
 	struct rtp_session *session = &stream->session;
 	struct rtp_pair pair;
-	int err = rtp_pair_open(family, &pair);
+	int err = rtp_pair_open(family, RTP_PORTS_CALL, &pair);
 
 	if (err != PBX_OK)
 		return err;

@@ -164,7 +164,7 @@ static int driver_open(uint64_t group, int family, core_stream *ret_stream, stru
 	}
 	err = start_stream(stream);
 	if (err != PBX_OK) {
-		rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+		rtp_ports_give_back(rtp_engine.ports, RTP_PORTS_CALL, stream->port, core_now_ms());
 		stream_free(stream);
 		return err;
 	}
@@ -222,7 +222,7 @@ void rtp_stream_closed(struct rtp_stream *stream)
 	rtp_engine.worker_streams[stream->worker]--;
 	rtp_engine.closing--;
 	rtp_sockets_close(&stream->session);
-	rtp_ports_give_back(rtp_engine.ports, stream->port, core_now_ms());
+	rtp_ports_give_back(rtp_engine.ports, RTP_PORTS_CALL, stream->port, core_now_ms());
 	stream_free(stream);
 }
 

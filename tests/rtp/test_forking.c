@@ -288,12 +288,27 @@ START_TEST(without_ports_there_is_none)
 	int err;
 
 	choose_ports_that_nobody_has();
+	rig_settings.quarantine_s = 600;
 	forked_call("PCMU", "PCMU");
 	while ((err = rtp_driver.fork_open(core_self(), alice.stream, (pbx_leg){ 7 }, &spec, &watcher, NULL, &forks[open])) == PBX_OK)
 		ck_assert_uint_lt(++open, PAIRS);
 	ck_assert_int_eq(err, PBX_ENOSPC);
 	ck_assert_uint_eq(open, PAIRS - 2); /* the phones have two */
 	ck_assert_int_gt(rig_heard.ports_low, 0);
+	while (open > 0)
+		ck_assert_int_eq(rtp_driver.fork_close(forks[--open]), PBX_OK);
+	core_loop_settle();
+
+	struct rtp_ports_count ports;
+	struct core_addr local;
+	core_stream stream;
+
+	rig_until((rtp_engine_ports(&ports), ports.used == 2));
+	ck_assert_uint_eq(ports.quarantined, PAIRS - 2);
+	ck_assert_int_eq(rtp_driver.open(9, AF_INET, &stream, &local), PBX_ENOSPC); /* what forks have left rests from calls, */
+	while (open < PAIRS - 2)                                                    /* and from forks it does not */
+		ck_assert_int_eq(rtp_driver.fork_open(core_self(), alice.stream, (pbx_leg){ 7 }, &spec, &watcher, NULL, &forks[open++]),
+				 PBX_OK);
 	while (open > 0)
 		ck_assert_int_eq(rtp_driver.fork_close(forks[--open]), PBX_OK);
 	forked_hang_up();
