@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_HOST 40u /* of a recorder without a name: its peer is called so */
-
 /* ---- URIs ---- */
 
 struct place {
@@ -35,6 +33,8 @@ static bool read_transport(const char *params, struct place *place)
 {
 	for (; *params == ';'; params += strcspn(params, ";")) {
 		params++;
+		if (*params == '\0' || *params == ';')
+			return false;
 		if (strncasecmp(params, "transport=", 10) != 0)
 			continue;
 		size_t length = strcspn(params + 10, ";");
@@ -48,6 +48,50 @@ static bool read_transport(const char *params, struct place *place)
 	return *params == '\0';
 }
 
+/* Labels of letters, digits, - and _ with dots between; neither end of one is a -. */
+static bool is_name(const char *host)
+{
+	const char *label = host;
+
+	for (;; label += strcspn(label, ".") + 1) {
+		size_t length = strcspn(label, ".");
+
+		if (length == 0 || length > 63 || label[0] == '-' || label[length - 1] == '-')
+			return false;
+		for (size_t i = 0; i < length; i++)
+			if (!isalnum((unsigned char)label[i]) && !strchr("-_", label[i]))
+				return false;
+		if (label[length] == '\0')
+			break;
+	}
+	return strspn(label, "0123456789") < strlen(label); /* or it means to be an address (RFC 1123 2.1) */
+}
+
+static bool is_host(const char *host)
+{
+	char address[64];
+	uint8_t octets[16];
+	size_t length = strlen(host);
+
+	if (host[0] != '[')
+		return inet_pton(AF_INET, host, octets) == 1 || is_name(host);
+	if (length < 4 || length - 2 >= sizeof address || host[length - 1] != ']')
+		return false;
+	(void)snprintf(address, sizeof address, "%.*s", (int)(length - 2), host + 1);
+	return inet_pton(AF_INET6, address, octets) == 1;
+}
+
+/* "recorder@", before which there is nothing, or nothing that RFC 3261 25.1 would not have there. */
+static bool is_user(const char *user, const char *ends)
+{
+	if (ends == user)
+		return false;
+	for (; user < ends; user++)
+		if (!isalnum((unsigned char)*user) && !strchr("-_.!~*'()&=+$,;/%:", *user))
+			return false;
+	return true;
+}
+
 /* "sip:recorder@192.0.2.7:5070;transport=tcp", "sips:[2001:db8::7]" */
 static bool read_uri(const char *uri, struct place *ret_place)
 {
@@ -57,12 +101,16 @@ static bool read_uri(const char *uri, struct place *ret_place)
 
 	if ((!is_secure && strncasecmp(uri, "sip:", 4) != 0) || strlen(uri) >= URI_SIZE || strpbrk(uri, " \t\r\n<>\"?"))
 		return false;
+	if (user_ends && !is_user(at, user_ends))
+		return false;
 	at = user_ends ? user_ends + 1 : at;
 	size_t length = at[0] == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":;");
 
 	if (length == 0 || length >= sizeof place.host || length > strlen(at))
 		return false;
 	(void)snprintf(place.host, sizeof place.host, "%.*s", (int)length, at);
+	if (!is_host(place.host))
+		return false;
 	at += length;
 	if (*at == ':') {
 		length = strcspn(++at, ";");
@@ -100,17 +148,26 @@ static const struct recorder *find_named(const struct recording_settings *settin
 	return NULL;
 }
 
-/* "recorder.192.0.2.7-5070-tcp" */
-static void name_place(const struct place *place, char ret_name[RECORDER_NAME])
+/* "recorder.192.0.2.7_5070_tcp", "recorder._2001-db8--7": no two places have one name, or what one is to be sent would go to the other. False: the
+ * name would be too long. */
+static bool name_place(const struct place *place, char ret_name[RECORDER_NAME])
 {
-	char port[12] = "";
+	const bool is_ipv6 = place->host[0] == '[';
+	char host[2 * sizeof place->host] = "", port[12] = "";
+	size_t used = 0;
 
+	for (const char *at = place->host; *at; at++) {
+		if (*at == '_')
+			host[used++] = '_'; /* doubled: one alone parts host, port and transport */
+		if (*at != '[' && *at != ']')
+			host[used++] = *at == ':' ? '-' : (char)tolower((unsigned char)*at);
+	}
 	if (place->port)
-		(void)snprintf(port, sizeof port, "-%u", place->port);
-	(void)snprintf(ret_name, RECORDER_NAME, "recorder.%.40s%.6s%s%.7s", place->host, port, place->transport[0] ? "-" : "",
-		       place->transport);
-	for (char *at = ret_name; *at; at++)
-		*at = isalnum((unsigned char)*at) || *at == '.' ? (char)tolower((unsigned char)*at) : '-';
+		(void)snprintf(port, sizeof port, "_%u", place->port);
+	const int length = snprintf(ret_name, RECORDER_NAME, "recorder.%s%.*s%s%s%s", is_ipv6 ? "_" : "", (int)used, host, port,
+				    place->transport[0] ? "_" : "", place->transport);
+
+	return length > 0 && length < (int)RECORDER_NAME;
 }
 
 static int find_way(const struct recording_settings *settings, const char *text, struct recorder_way *ret_way, struct place *ret_place,
@@ -126,15 +183,16 @@ static int find_way(const struct recording_settings *settings, const char *text,
 			     text);
 		return PBX_EINVAL;
 	}
-	if (!named && strlen(ret_place->host) > MOST_HOST) {
-		pbx_diag_set(diag, "", "'%.80s' has a host of more than %u letters: give it a name in recorders", text, MOST_HOST);
+	memset(ret_way, 0, sizeof *ret_way);
+	if (named) {
+		(void)snprintf(ret_way->peer, sizeof ret_way->peer, "recorder.%s", named->name);
+	} else if (!name_place(ret_place, ret_way->peer)) {
+		pbx_diag_set(diag, "", "'%.80s' has too long a host: give it a name in recorders", text);
+		return PBX_EINVAL;
+	} else if (find_named(settings, ret_way->peer + strlen("recorder."))) {
+		pbx_diag_set(diag, "", "'%.80s' would be taken for the recorder that is called so: give it a name in recorders, too", text);
 		return PBX_EINVAL;
 	}
-	memset(ret_way, 0, sizeof *ret_way);
-	if (named)
-		(void)snprintf(ret_way->peer, sizeof ret_way->peer, "recorder.%s", named->name);
-	else
-		name_place(ret_place, ret_way->peer);
 	(void)snprintf(ret_way->uri, sizeof ret_way->uri, "%s", uri);
 	(void)snprintf(ret_way->shown, sizeof ret_way->shown, "%s", text);
 	ret_way->ip_version = ip_version(ret_place->host);
@@ -150,6 +208,21 @@ int recorder_find(const struct recording_settings *settings, const char *text, s
 
 /* ---- whether the settings fit ---- */
 
+/* Whoever is asked twice in a row refuses twice. */
+static int check_way(const struct recording_settings *settings, const struct pbx_list *list, uint32_t index, struct pbx_diag *diag)
+{
+	struct recorder_way way, before;
+	int err = recorder_find(settings, list->items[index], &way, diag);
+
+	for (uint32_t i = 0; i < index && err == PBX_OK; i++) {
+		if (recorder_find(settings, list->items[i], &before, NULL) != PBX_OK || strcasecmp(before.uri, way.uri) != 0)
+			continue;
+		pbx_diag_set(diag, "", "'%.80s' is in this list twice: each recorder is asked once, then the next", list->items[index]);
+		err = PBX_EINVAL;
+	}
+	return err;
+}
+
 static int check_ways(const struct recording_settings *settings, const struct ways *ways, const char *field, struct pbx_diag *diag)
 {
 	char name[80];
@@ -160,13 +233,14 @@ static int check_ways(const struct recording_settings *settings, const struct wa
 		return PBX_EINVAL;
 	}
 	for (uint32_t i = 0; i < ways->recorders->count; i++) {
-		struct recorder_way way;
-		int err = recorder_find(settings, ways->recorders->items[i], &way, diag);
+		int err = check_way(settings, ways->recorders, i, diag);
 
-		if (err != PBX_OK && diag)
+		if (err == PBX_OK)
+			continue;
+		(void)snprintf(name, sizeof name, "%ssiprec[%u]", field, i);
+		if (diag)
 			(void)snprintf(diag->field, sizeof diag->field, "%s", name);
-		if (err != PBX_OK)
-			return err;
+		return err;
 	}
 	if (ways->recorders->count == 0 && (!ways->file || ways->is_required)) {
 		(void)snprintf(name, sizeof name, "%s%s", field, ways->file ? "siprec_required" : "file");
@@ -174,6 +248,12 @@ static int check_ways(const struct recording_settings *settings, const struct wa
 		return PBX_EINVAL;
 	}
 	return PBX_OK;
+}
+
+/* It stands in a header between quotes. */
+static bool is_quotable(const char *text)
+{
+	return !strpbrk(text, "\"\\<>");
 }
 
 static int check_named(const struct recording_settings *settings, struct pbx_diag *diag)
@@ -198,6 +278,11 @@ static int check_named(const struct recording_settings *settings, struct pbx_dia
 		if (!read_uri(recorders[i].uri, &place)) {
 			pbx_diag_set(diag, field, "'%.80s' is no SIP URI: write sip:HOST, sip:USER@HOST:PORT, or sip:HOST;transport=tcp",
 				     recorders[i].uri);
+			return PBX_EINVAL;
+		}
+		if (!is_quotable(recorders[i].user) || !is_quotable(recorders[i].realm)) {
+			(void)snprintf(field, sizeof field, "recorders[%u].%s", i, is_quotable(recorders[i].user) ? "realm" : "user");
+			pbx_diag_set(diag, field, "neither \" nor \\, < or > can be in it");
 			return PBX_EINVAL;
 		}
 	}

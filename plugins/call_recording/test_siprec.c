@@ -2,12 +2,14 @@
 #include "../../tests/check_main.h"
 #include "../../tests/fake/fake.h"
 #include <pbx/fork.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SDP "application/sdp"
 #define METADATA "application/rs-metadata+xml"
 #define FIRST "recorder.one"
-#define SECOND "recorder.192.0.2.8-5070-tcp"
+#define SECOND "recorder.192.0.2.8_5070_tcp"
 #define ANSWER                                                                                                                             \
 	"v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n"                                                        \
 	"m=audio 4000 RTP/AVP 0 8\r\na=recvonly\r\nm=audio 4010 RTP/AVP 0 8\r\na=recvonly\r\n"
@@ -445,6 +447,30 @@ START_TEST(a_call_that_needs_its_recorder_ends_without)
 }
 END_TEST
 
+/* Both hear why, and are hung up: no recorder is asked any more, and nobody is told twice. */
+START_TEST(a_new_version_lets_a_call_end_that_nobody_records)
+{
+	begin_with("siprec: [one], siprec_required: true, file: false");
+	talk();
+	fake_session_answer(pbx, FIRST, 503, NULL);
+	ck_assert(fake_hears(pbx, alice, "prompt:recording_unavailable"));
+	ck_assert_int_eq(fake_reload_plugin(pbx, "call_recording"), PBX_OK);
+	fake_pass_ms(pbx, 1000);
+	ck_assert_uint_eq(fake_session_offers(pbx, FIRST), 0);
+	ck_assert(fake_hears(pbx, alice, "prompt:recording_unavailable"));
+	ck_assert(fake_hears(pbx, bob, "prompt:recording_unavailable"));
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.session_failed"), 1);
+	fake_finish_prompt(pbx, alice);
+	fake_finish_prompt(pbx, bob);
+	ck_assert_uint_eq(fake_state(pbx, alice), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_state(pbx, bob), PBX_LEG_ENDED);
+	ck_assert_uint_eq(fake_event_count(pbx, "recording.stopped"), 1);
+	fake_pass_ms(pbx, 60000);
+	ck_assert_uint_eq(fake_session_offers(pbx, FIRST), 0);
+	end();
+}
+END_TEST
+
 START_TEST(it_is_over_when_it_is_as_long_as_may_be)
 {
 	begin();
@@ -492,6 +518,47 @@ START_TEST(settings_that_name_no_recorder_are_refused)
 	refused("siprec", "[\"sip:192.0.2.7;transport=\"]", "nor a SIP URI");
 	refused("siprec", "[\"sips:192.0.2.7;transport=udp\"]", "nor a SIP URI"); /* keys would be in clear */
 	refused("siprec", "[\"sip:a-host-with-a-name-of-more-than-forty-letters.example.net\"]", "give it a name in recorders");
+	static const char *const none[] = { "sip:[]",
+					    "sip:[",
+					    "sip:[2001:db8::7",
+					    "sip:[192.0.2.7]",
+					    "sip:[2001:db8::g]",
+					    "sip:2001:db8::7",
+					    "sip:-",
+					    "sip:a-.b",
+					    "sip:.",
+					    "sip:.a",
+					    "sip:a.",
+					    "sip:a..b",
+					    "sip:a/b",
+					    "sip:a%41",
+					    "sip:192.0.2",
+					    "sip:192.0.2.256",
+					    "sip:@192.0.2.7",
+					    "sip:a@b@c",
+					    "sip:a:0",
+					    "sip:a:",
+					    "sip:a:+1",
+					    "sip:a;",
+					    "sip:a;;lr",
+					    "sip:[::1]x",
+					    "sip:u|v@a",
+					    "sips:a\u00e9",
+					    "sip:a;transport=much-too-long" };
+
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+		char list[80];
+
+		(void)snprintf(list, sizeof list, "[\"%s\"]", none[i]);
+		refused("siprec", list, "nor a SIP URI");
+	}
+	refused("siprec", "[\"one\", \"sip:192.0.2.8\", \"one\"]", "'one' is in this list twice");
+	refused("siprec", "[\"sip:a.example\", \"SIP:A.example\"]", "is in this list twice");
+	refused("siprec", "[\"one\", \"sip:192.0.2.7\"]", "is in this list twice"); /* is the same one */
+	refused("siprec", "[\"sip:one\"]", "would be taken for the recorder that is called so");
+	refused("recorders", "[{\"name\": \"one\", \"uri\": \"sip:192.0.2.7\", \"user\": \"a\\\", realm=\\\"b\"}]", "neither");
+	refused("recorders", "[{\"name\": \"one\", \"uri\": \"sip:192.0.2.7\", \"user\": \"a\\r\\nX: 1\"}]", "control character");
+	refused("recorders", "[{\"name\": \"one\", \"uri\": \"sip:192.0.2.7\", \"secret\": \"a\\nX: 1\"}]", "control character");
 	refused("file", "false", "needs a recorder");
 	refused("siprec_required", "true", "needs a recorder");
 	refused("recorders", "[{\"name\": \"A b\", \"uri\": \"sip:192.0.2.7\"}]", "a-z, 0-9");
@@ -506,7 +573,9 @@ START_TEST(a_refused_list_changes_no_recorder)
 	pbx = fake_pbx_with("call_recording");
 	taken("recorders", "[{\"name\": \"one\", \"uri\": \"sip:192.0.2.7\"}, {\"name\": \"two\", \"uri\": \"sip:192.0.2.8\"}]");
 	taken("siprec", "[\"one\", \"two\"]");
-	refused("recorders", "[{\"name\": \"one\", \"uri\": \"sip:192.0.2.9\"}, {\"name\": \"two\", \"uri\": \"sip:a/b\"}]", "no host");
+	refused("recorders",
+		"[{\"name\": \"one\", \"uri\": \"sip:192.0.2.9\"}, {\"name\": \"two\", \"uri\": \"sip:192.0.2.8;transport=sctp\"}]",
+		"no listener");
 	ck_assert_str_eq(fake_peer(pbx, FIRST)->host, "192.0.2.7");
 	end();
 }
@@ -520,13 +589,68 @@ START_TEST(recorders_that_nobody_names_any_more_are_forgotten)
 	taken("rules", "[]");
 	ck_assert_ptr_null(fake_peer(pbx, SECOND));
 	taken("siprec", "[\"sips:[2001:db8::7]\"]");
-	ck_assert_str_eq(fake_peer(pbx, "recorder.-2001-db8--7--tls")->host, "[2001:db8::7]");
+	ck_assert_str_eq(fake_peer(pbx, "recorder._2001-db8--7_tls")->host, "[2001:db8::7]");
 	end();
 }
 END_TEST
 
-CHECK_MAIN("call_recording_siprec", a_recorder_is_told_who_speaks_and_sent_what_they_say,
-	   the_next_is_asked_when_one_refuses_and_all_again_after_a_while,
+/* What one is to be sent does not go to another. */
+START_TEST(no_two_places_are_one_peer)
+{
+	pbx = fake_pbx_with("call_recording");
+	taken("siprec", "[\"sip:a:5070\", \"sip:a-5070\", \"sip:a_5070\"]");
+	ck_assert_uint_eq(fake_peer(pbx, "recorder.a_5070")->port, 5070);
+	ck_assert_str_eq(fake_peer(pbx, "recorder.a-5070")->host, "a-5070");
+	ck_assert_str_eq(fake_peer(pbx, "recorder.a__5070")->host, "a_5070");
+	end();
+}
+END_TEST
+
+static const char *checked(const char *yaml)
+{
+	char path[200], line[240];
+	const char *folder = getenv("TMPDIR");
+
+	(void)snprintf(path, sizeof path, "%s/recorders-XXXXXX", folder ? folder : "/tmp");
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(write(fd, yaml, strlen(yaml)), (ssize_t)strlen(yaml));
+	(void)close(fd);
+	(void)snprintf(line, sizeof line, "config check %s", path);
+	const char *answer = fake_command(pbx, line);
+
+	(void)unlink(path);
+	return answer;
+}
+
+START_TEST(a_wrong_recorder_in_a_file_is_named_by_its_line_and_column)
+{
+	static const struct {
+		const char *yaml, *says;
+	} trials[] = {
+		{ "call_recording:\n  siprec:\n    - sip:192.0.2.7\n    - 'sip:[]'\n", ":4:7: call_recording.siprec[1]: 'sip:[]'" },
+		{ "call_recording:\n  siprec: [sip:a, sip:a]\n", ":2:19: call_recording.siprec[1]: 'sip:a' is in this list twice" },
+		{ "call_recording:\n  rules:\n    - {name: all, siprec: [sip:-]}\n", ":3:28: call_recording.rules[0].siprec[0]: 'sip:-'" },
+		{ "call_recording:\n  recorders: [{name: one, uri: 'sip:a', user: \"a\\r\\nX: 1\"}]\n",
+		  ":2:47: call_recording.recorders[0].user: a line end" },
+		{ "call_recording:\n  recorders: [{name: one, uri: 'sip:a', user: 'a\"'}]\n",
+		  ":2:47: call_recording.recorders[0].user: neither" },
+		{ "call_recording:\n  recorders: [{name: one, uri: 'sip:a', secret: \"a\\tb\"}]\n",
+		  ":2:49: call_recording.recorders[0].secret: a line end" },
+	};
+
+	pbx = fake_pbx_with("call_recording");
+	for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+		const char *answer = checked(trials[i].yaml);
+
+		ck_assert_msg(strstr(answer, trials[i].says), "%s instead of %s", answer, trials[i].says);
+	}
+	end();
+}
+END_TEST
+
+CHECK_MAIN("call_recording_siprec", a_wrong_recorder_in_a_file_is_named_by_its_line_and_column, no_two_places_are_one_peer,
+	   a_recorder_is_told_who_speaks_and_sent_what_they_say, the_next_is_asked_when_one_refuses_and_all_again_after_a_while,
 	   one_that_leaves_is_followed_by_the_others_and_two_that_only_drop_are_left_alone,
 	   what_cannot_be_an_answer_is_as_good_as_a_refusal, who_takes_no_stream_at_all_does_not_record,
 	   an_update_that_nobody_answers_ends_with_the_next_recorder, a_stream_that_is_not_wanted_is_not_sent,
@@ -534,5 +658,6 @@ CHECK_MAIN("call_recording_siprec", a_recorder_is_told_who_speaks_and_sent_what_
 	   it_may_ask_for_all_metadata_and_move_its_ears, another_codec_is_told_anew, beside_a_file_both_end_with_the_call,
 	   a_full_disk_ends_the_file_alone, a_new_version_goes_on_with_what_lasts, in_a_room_it_is_sent_what_one_says_and_hears,
 	   after_a_restart_its_row_is_closed, what_is_only_elsewhere_has_no_file_here, while_all_have_refused_the_call_may_end,
-	   a_call_that_needs_its_recorder_ends_without, it_is_over_when_it_is_as_long_as_may_be, settings_that_name_no_recorder_are_refused,
-	   a_refused_list_changes_no_recorder, recorders_that_nobody_names_any_more_are_forgotten)
+	   a_call_that_needs_its_recorder_ends_without, a_new_version_lets_a_call_end_that_nobody_records,
+	   it_is_over_when_it_is_as_long_as_may_be, settings_that_name_no_recorder_are_refused, a_refused_list_changes_no_recorder,
+	   recorders_that_nobody_names_any_more_are_forgotten)

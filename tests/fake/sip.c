@@ -91,6 +91,10 @@ static int set_peer(struct pbx_host *host, const struct pbx_sip_peer *said, stru
 		pbx_diag_set(diag, "host", "'%s' is no host", said->host);
 		return PBX_EINVAL;
 	}
+	if (said->transport && strcmp(said->transport, "sctp") == 0) {
+		pbx_diag_set(diag, "transport", "we have no listener for '%s'", said->transport);
+		return PBX_EINVAL;
+	}
 	if (peer)
 		peer_free(peer);
 	peer = calloc(1, sizeof *peer);
