@@ -111,7 +111,11 @@ static void on_say(void *self, pbx_request request)
 }
 
 static const struct pbx_arg say_args[] = {
-	{ .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = PBX_MOST_TEXT, .help = "What is to be said" },
+	{ .name = "text",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED | PBX_ARG_LINES,
+	  .most = PBX_MOST_TEXT,
+	  .help = "What is to be said" },
 	{ .name = "language",
 	  .type = PBX_TYPE_TEXT,
 	  .most = CORE_MOST_LANGUAGE - 1,
@@ -134,7 +138,7 @@ static const struct pbx_arg say_args[] = {
 	}
 #define TEXT                                                                                                                               \
 	{                                                                                                                                  \
-		.name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 1, .most = PBX_MOST_TEXT,                       \
+		.name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED | PBX_ARG_LINES, .least = 1, .most = PBX_MOST_TEXT,       \
 		.help = "What is to be said"                                                                                               \
 	}
 static const struct pbx_arg list_args[] = { LANGUAGE(PBX_ARG_QUERY, 0) };

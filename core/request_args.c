@@ -4,6 +4,7 @@
  * table (and so the API document) rules out is answered with 400 and the field: missing, unknown, of the wrong type, out of range, not one of
  * the choices. 422 is left to handlers, for what only they can judge. Every fault of a request is collected, so that a form can mark them
  * all at once. */
+#include "one_line.h"
 #include "request_internal.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -242,6 +243,23 @@ static void check_choice(const struct pbx_arg *arg, const char *in, const char *
 	core_problem_add(problem, 400, "invalid_value", in, arg->name, "%s: \"%.64s\" is not one of %s", arg->name, text, allowed);
 }
 
+/* What a text ends in (a header, a line of a log) is its reader's affair; nothing in it ends that. */
+static void check_line(const struct pbx_arg *arg, const char *in, const char *text, struct core_problem *problem)
+{
+	if (!(arg->flags & PBX_ARG_LINES) && !core_is_one_line(text))
+		core_problem_add(problem, 400, "invalid_value", in, arg->name,
+				 "%s: a line end or another control character is in it, write it in one line", arg->name);
+}
+
+static void check_lines(const struct pbx_arg *arg, const char *in, const struct pbx_json *list, struct core_problem *problem)
+{
+	for (const struct pbx_json *item = core_json_first(list); item; item = core_json_next(item))
+		if (core_json_text(item) && !core_is_one_line(core_json_text(item))) {
+			check_line(arg, in, core_json_text(item), problem);
+			return;
+		}
+}
+
 static void check_range(const struct pbx_arg *arg, const char *in, int64_t value, const char *what, struct core_problem *problem)
 {
 	if (arg->least >= arg->most || (value >= arg->least && value <= arg->most))
@@ -345,7 +363,14 @@ int core_arg_from_text(struct core_bound *bound, const struct pbx_arg *arg, cons
 	case PBX_TYPE_OBJECTS:
 		return bind_json_text(bound, arg, in, text, problem);
 	case PBX_TYPE_LIST:
+		check_line(arg, in, text, problem);
 		return bind_list(bound, text);
+	case PBX_TYPE_TEXT:
+	case PBX_TYPE_SECRET:
+		check_line(arg, in, text, problem);
+		check_range(arg, in, (int64_t)strlen(text), "a length of ", problem);
+		check_choice(arg, in, text, problem);
+		break;
 	default:
 		check_choice(arg, in, text, problem);
 		check_range(arg, in, (int64_t)strlen(text), "a length of ", problem);
@@ -409,6 +434,8 @@ int core_arg_from_json(struct core_bound *bound, const struct pbx_arg *arg, cons
 							   : is_list_of(json, PBX_JSON_OBJECT);
 		if (!fits)
 			wrong_type(arg, "body", problem);
+		else if (arg->type == PBX_TYPE_LIST)
+			check_lines(arg, "body", json, problem);
 		return PBX_OK;
 	}
 

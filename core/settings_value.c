@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "json.h"
+#include "one_line.h"
 
 #define MOST_ITEMS 10000u
 #define MOST_FOUND 40 /* characters of a wrong value that are repeated */
@@ -228,6 +229,14 @@ static bool is_text(const char *text)
 	return true;
 }
 
+static bool tell_lines(const struct core_reading *reading, const struct core_node *node, const char *path)
+{
+	core_problem(reading->problems, &node->place, path,
+		     "a line end or another control character is in it: write it in one line, without tabs (in YAML not with | and not "
+		     "\"\\n\")");
+	return false;
+}
+
 static const char *find_choice(const struct pbx_setting *row, const char *text)
 {
 	for (const char *const *choice = row->choices; *choice; choice++)
@@ -278,6 +287,8 @@ static bool read_scalar(const struct core_reading *reading, const struct pbx_set
 	}
 	if (!fine)
 		return tell_wrong(reading, row, node, path, text);
+	if (!(row->flags & PBX_SETTING_LINES) && !core_is_one_line(text))
+		return tell_lines(reading, node, path);
 	if (put_text(reading->block, at, text, strlen(text)))
 		return true;
 	reading->problems->no_memory = true;
@@ -313,6 +324,14 @@ static bool split_list(struct core_block *block, const char *text, struct pbx_li
 	return true;
 }
 
+static bool are_lines(const struct pbx_list *list)
+{
+	for (uint32_t i = 0; i < list->count; i++)
+		if (!core_is_one_line(list->items[i]))
+			return false;
+	return true;
+}
+
 static bool count_fits(const struct pbx_setting *row, uint32_t count)
 {
 	return count <= MOST_ITEMS && (!has_range(row) || ((int64_t)count >= row->least && (int64_t)count <= row->most));
@@ -332,6 +351,8 @@ static bool read_list_items(const struct core_reading *reading, const struct pbx
 		fine = core_text_resolve(reading, row, item, path, &text);
 		if (fine && (!is_text(text.bytes) || text.used > CORE_MOST_TEXT_BYTES))
 			fine = tell_wrong(reading, row, item, path, text.bytes);
+		else if (fine && !core_is_one_line(text.bytes))
+			fine = tell_lines(reading, item, path);
 		else if (fine && !(items[count++] = core_block_text(reading->block, text.bytes, text.used))) {
 			reading->problems->no_memory = true;
 			fine = false;
@@ -370,6 +391,8 @@ static bool read_list(const struct core_reading *reading, const struct pbx_setti
 		}
 		if (fine && !count_fits(row, list.count))
 			fine = tell_wrong(reading, row, node, path, text.bytes);
+		if (fine && !are_lines(&list))
+			fine = tell_lines(reading, node, path);
 		core_grown_fini(&text);
 		if (!fine)
 			return false;

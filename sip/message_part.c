@@ -230,7 +230,12 @@ static const struct pbx_arg list_words[] = {
 };
 static const struct pbx_arg send_args[] = {
 	{ .name = "to", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = TO, .least = 1, .most = 63, .completes = "extension" },
-	{ .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "What it says", .least = 1, .most = 8192 },
+	{ .name = "text",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED | PBX_ARG_LINES,
+	  .help = "What it says",
+	  .least = 1,
+	  .most = 8192 },
 	{ .name = "from", .type = PBX_TYPE_TEXT, .help = "Who it comes from; pbx when not said", .least = 1, .most = 63 },
 };
 static const struct pbx_arg remove_args[] = {

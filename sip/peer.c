@@ -10,9 +10,9 @@
 #include "address.h"
 #include "contact.h"
 #include "loop.h"
+#include "one_line.h"
 #include "transport.h"
 #include "way.h"
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,14 +163,6 @@ static bool is_name(const char *name)
 	return length > 0 && length < UA_PEER_NAME && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
 
-static bool has_control(const char *text)
-{
-	for (; text && *text; text++)
-		if (iscntrl((unsigned char)*text))
-			return true;
-	return false;
-}
-
 /* "192.0.2.0/24", "192.0.2.7", "192.0.2.7:5080". */
 static bool is_network(const char *text)
 {
@@ -186,11 +178,39 @@ static bool is_network(const char *text)
 	       (text[length] == '\0' || (text[length + 1] && strspn(text + length + 1, "0123456789") == strlen(text + length + 1)));
 }
 
+/* What they end in: a quoted text (user, realm), an address in angle brackets, a header of its own. */
+static int check_texts(const struct pbx_sip_peer *is, struct pbx_diag *diag)
+{
+	const struct {
+		const char *field, *text, *never;
+	} rows[] = {
+		{ "user", is->user, "\"\\<>" },
+		{ "realm", is->realm, "\"\\" },
+		{ "secret", is->secret, "" },
+		{ "from_user", is->from_user, "\"\\<> " },
+		{ "from_domain", is->from_domain, "\"\\<> @" },
+		{ "contact_user", is->contact_user, "\"\\<> @" },
+		{ "proxy", is->proxy, "\"\\<> " },
+		{ "routes", is->routes, "" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		const char *never = rows[i].never;
+
+		if (strlen(rows[i].text) <= 255 && core_is_one_line(rows[i].text) && !strpbrk(rows[i].text, never))
+			continue;
+		pbx_diag_set(diag, rows[i].field, "has at most 255 characters, none of them a control character%s%s",
+			     never[0] ? " or one of " : "", never);
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
 static int check(const struct ua_peer *peer, struct pbx_diag *diag)
 {
 	const struct pbx_sip_peer *is = &peer->is;
 
-	if (!is->host[0] || strlen(is->host) > 255 || strpbrk(is->host, " <>@;\"/") || has_control(is->host)) {
+	if (!is->host[0] || strlen(is->host) > 255 || strpbrk(is->host, " <>@;\"/") || !core_is_one_line(is->host)) {
 		pbx_diag_set(diag, "host", "'%.80s' is no host: write a name or an address, an IPv6 address in brackets", is->host);
 		return PBX_EINVAL;
 	}
@@ -207,13 +227,9 @@ static int check(const struct ua_peer *peer, struct pbx_diag *diag)
 		pbx_diag_set(diag, is->sip_dscp > 63 ? "sip_dscp" : "rtp_dscp", "a DSCP is at most 63");
 		return PBX_EINVAL;
 	}
-	const char *const texts[] = { is->user,        is->realm,        is->secret, is->from_user,
-				      is->from_domain, is->contact_user, is->proxy,  is->routes };
-	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-		if (strlen(texts[i]) > 255 || has_control(texts[i])) {
-			pbx_diag_set(diag, "", "texts of a peer have at most 255 characters, none of them a control character");
-			return PBX_EINVAL;
-		}
+	int err = check_texts(is, diag);
+	if (err != PBX_OK)
+		return err;
 	for (uint32_t i = 0; i < is->addresses.count; i++)
 		if (!is_network(is->addresses.items[i])) {
 			pbx_diag_set(diag, "addresses", "'%.60s' is no address or network: write 192.0.2.7, 192.0.2.7:5080 or 192.0.2.0/24",
@@ -221,7 +237,7 @@ static int check(const struct ua_peer *peer, struct pbx_diag *diag)
 			return PBX_EINVAL;
 		}
 	for (uint32_t i = 0; i < is->headers.count; i++)
-		if (!strchr(is->headers.items[i], ':') || has_control(is->headers.items[i])) {
+		if (!strchr(is->headers.items[i], ':') || !core_is_one_line(is->headers.items[i])) {
 			pbx_diag_set(diag, "headers", "'%.60s' is no header: write Name: value", is->headers.items[i]);
 			return PBX_EINVAL;
 		}

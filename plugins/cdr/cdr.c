@@ -169,7 +169,7 @@ static const struct pbx_arg change_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .most = 48, .help = "Id of the record" },
 	{ .name = "account_code", .type = PBX_TYPE_TEXT, .most = 80, .help = "For billing" },
 	{ .name = "user_field", .type = PBX_TYPE_TEXT, .most = 255, .help = "Whatever you need" },
-	{ .name = "notes", .type = PBX_TYPE_TEXT, .most = 2000, .help = "For people" },
+	{ .name = "notes", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_LINES, .most = 2000, .help = "For people" },
 	{ .name = "legal_hold", .type = PBX_TYPE_BOOL, .help = "Keep it from removal and anonymising until this is taken back" },
 };
 

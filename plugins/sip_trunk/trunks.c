@@ -180,6 +180,26 @@ int trunk_publish_peer(struct trunk *trunk, struct pbx_diag *diag)
 	return err;
 }
 
+/* What signalling calls a text is not always what we call it. */
+static void name_field(const struct trunk_config *is, struct pbx_diag *diag)
+{
+	const struct {
+		const char *theirs, *ours;
+	} rows[] = {
+		{ "user", is->auth_username[0] ? "auth_username" : "username" },
+		{ "realm", "auth_realm" },
+		{ "proxy", "outbound_proxy" },
+		{ "addresses", "allowed_ips" },
+		{ "from_user", is->from_user[0] ? "from_user" : "username" },
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		if (strcmp(diag->field, rows[i].theirs) == 0) {
+			(void)snprintf(diag->field, sizeof diag->field, "%s", rows[i].ours);
+			return;
+		}
+}
+
 int trunk_check(struct sip_trunk *plugin, void *row, struct pbx_diag *diag)
 {
 	struct trunk_config *is = row;
@@ -211,6 +231,9 @@ int trunk_check(struct sip_trunk *plugin, void *row, struct pbx_diag *diag)
 	trial.is.enabled = false;
 	trial.is.password[0] = '\0';
 	int err = trunk_publish_peer(&trial, diag);
+
+	if (err != PBX_OK)
+		name_field(is, diag);
 	(void)plugin->sip->remove_peer(plugin->host, trial.is.id); /* it is there only when that went well */
 	return err;
 }

@@ -15,6 +15,9 @@ static const struct pbx_setting header_rows[] = {
 
 #define PINNED_TEXT(member, size, text) PBX_TEXT(struct subscription_settings, member, .initial_text = "", .most = size, .help = text)
 
+#define PINNED_PEM(member, size, text)                                                                                                     \
+	PBX_TEXT(struct subscription_settings, member, .initial_text = "", .flags = PBX_SETTING_LINES, .most = size, .help = text)
+
 /* As the arguments of a request (SUBSCRIPTION_ARGS), where a simple value fits. */
 static const struct pbx_setting subscription_rows[] = {
 	PBX_TEXT(struct subscription_settings, name, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 26,
@@ -38,10 +41,10 @@ static const struct pbx_setting subscription_rows[] = {
 	PBX_BOOL(struct subscription_settings, legacy_signature, .initial = true, .help = "Send the X-Webhook-… headers too"),
 	PBX_BOOL(struct subscription_settings, ed25519, .initial = false,
 		 .help = "Sign with Ed25519 too (v1a); /webhooks/{id}/keys has the public key"),
-	PINNED_TEXT(client_certificate, 16384, "Certificate to show to the endpoint, PEM (in YAML: |); empty: none"),
-	PBX_SECRET(struct subscription_settings, client_key, .initial_text = "", .most = 16384,
+	PINNED_PEM(client_certificate, 16384, "Certificate to show to the endpoint, PEM (in YAML: |); empty: none"),
+	PBX_SECRET(struct subscription_settings, client_key, .initial_text = "", .most = 16384, .flags = PBX_SETTING_LINES,
 		   .help = "Its private key, PEM without a password"),
-	PINNED_TEXT(ca, 65536, "Authorities to believe instead of the system's, PEM; empty: the system's"),
+	PINNED_PEM(ca, 65536, "Authorities to believe instead of the system's, PEM; empty: the system's"),
 	PINNED_TEXT(oauth_token_url, 2000, "Where to get an access token with client credentials; empty: none"),
 	PINNED_TEXT(oauth_client_id, 255, "Our name there"),
 	PBX_SECRET(struct subscription_settings, oauth_client_secret, .initial_text = "", .most = 512, .help = "And our secret"),
@@ -164,6 +167,10 @@ static const struct pbx_event_type events[] = {
 	{                                                                                                                                  \
 		.name = what, .type = PBX_TYPE_SECRET, .most = size, .help = text                                                          \
 	}
+#define PEM_ARG(what, type_, size, text)                                                                                                   \
+	{                                                                                                                                  \
+		.name = what, .type = type_, .flags = PBX_ARG_LINES, .most = size, .help = text                                            \
+	}
 #define SUBSCRIPTION_ARGS                                                                                                                  \
 	{ .name = "events", .type = PBX_TYPE_LIST, .help = "Names or patterns: call.ended, call.*, *; left out: all" },                    \
 		TEXT_ARG("description", 255, "What it is for"), TEXT_ARG("extension", 63, "Only events about this extension"),             \
@@ -177,9 +184,9 @@ static const struct pbx_event_type events[] = {
 		{ .name = "ed25519",                                                                                                       \
 		  .type = PBX_TYPE_BOOL,                                                                                                   \
 		  .help = "Sign with Ed25519 too (v1a); /webhooks/{id}/keys has the public key" },                                         \
-		TEXT_ARG("client_certificate", 16384, "Certificate to show to the endpoint, PEM; empty: none any more"),                   \
-		SECRET_ARG("client_key", 16384, "Its private key, PEM without a password"),                                                \
-		TEXT_ARG("ca", 65536, "Authorities to believe instead of the system's, PEM"),                                              \
+		PEM_ARG("client_certificate", PBX_TYPE_TEXT, 16384, "Certificate to show to the endpoint, PEM; empty: none any more"),     \
+		PEM_ARG("client_key", PBX_TYPE_SECRET, 16384, "Its private key, PEM without a password"),                                  \
+		PEM_ARG("ca", PBX_TYPE_TEXT, 65536, "Authorities to believe instead of the system's, PEM"),                                \
 		TEXT_ARG("oauth_token_url", 2000, "Where to get an access token with client credentials; empty: none any more"),           \
 		TEXT_ARG("oauth_client_id", 255, "Our name there"), SECRET_ARG("oauth_client_secret", 512, "And our secret"),              \
 		TEXT_ARG("oauth_scope", 500, "Scopes to ask for"), TEXT_ARG("oauth_audience", 255, "Audience to ask for"),                 \

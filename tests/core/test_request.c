@@ -95,6 +95,7 @@ static const struct pbx_arg book_args[] = {
 	{ .name = "lent", .type = PBX_TYPE_BOOL },
 	{ .name = "authors", .type = PBX_TYPE_LIST },
 	{ .name = "since", .type = PBX_TYPE_TIME },
+	{ .name = "shelf", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_LINES },
 };
 static const struct pbx_arg find_args[] = {
 	{ .name = "shelf", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY },
@@ -277,10 +278,24 @@ static const struct {
 	{ "{\"title\":\"x\",\"pages\":\"12\"}", 400, "wrong_type", "/pages" },
 	{ "{\"title\":\"x\",\"lent\":1}", 400, "wrong_type", "/lent" },
 	{ "{\"title\":\"x\",\"authors\":[1]}", 400, "wrong_type", "/authors" },
+	{ "{\"title\":\"x\\r\\nX: 1\"}", 400, "invalid_value", "/title" },
+	{ "{\"title\":\"x\\u007f\"}", 400, "invalid_value", "/title" },
+	{ "{\"title\":\"x\",\"authors\":[\"a\",\"b\\nc\"]}", 400, "invalid_value", "/authors" },
 	{ "{\"title\":\"x\",\"since\":\"yesterday\"}", 400, "wrong_type", "/since" },
 	{ "{\"title\":\"x\",\"page\":4}", 400, "unknown", "/page" },
 	{ "{\"title\":\"x\",\"title\":\"y\"}", 400, "twice", "/title" },
 };
+
+START_TEST(where_lines_are_meant_they_arrive)
+{
+	ask(&answer, "POST", "/books", NULL, "{\"title\":\"x\",\"shelf\":\"one\\n\\ttwo\"}");
+	ck_assert_uint_eq(answer.status, 200);
+	ck_assert_str_eq(answer_at(&answer, "shelf"), "one\n\ttwo");
+	ask(&answer, "GET", "/books", "shelf=a%0d%0aX:%201", NULL);
+	ck_assert_uint_eq(answer.status, 400);
+	ck_assert_str_eq(answer_at(&answer, "errors.0.in"), "query");
+}
+END_TEST
 
 START_TEST(a_bad_body_is_refused_at_its_member)
 {
@@ -450,7 +465,7 @@ static const struct {
 	{ "book add Emma essay", 400, "is not one of novel, poem" },
 	{ "book add Emma --pags 3", 400, "did you mean --pages?" },
 	{ "book add Emma --pages", 400, "needs a value" },
-	{ "book add Emma novel 3 no a 2026-01-01 seventh", 400, "is too much" },
+	{ "book add Emma novel 3 no a 2026-01-01 A1 eighth", 400, "is too much" },
 	{ "book ad Emma", 400, "is too much" },
 	{ "shelf", 400, "shelf what? list" },
 	{ "shelf lst", 404, "did you mean \"shelf list\"?" },
@@ -534,6 +549,7 @@ int main(void)
 	tcase_add_test(all, scopes_are_asked_for_before_arguments);
 	tcase_add_test(all, a_successor_may_have_the_same_routes_and_a_rival_may_not);
 	tcase_add_test(all, a_good_body_arrives_typed);
+	tcase_add_test(all, where_lines_are_meant_they_arrive);
 	tcase_add_loop_test(all, a_bad_body_is_refused_at_its_member, 0, sizeof bad_bodies / sizeof bad_bodies[0]);
 	tcase_add_test(all, every_fault_of_a_body_is_told_at_once);
 	tcase_add_test(all, a_body_that_is_not_json_is_415);

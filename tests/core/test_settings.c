@@ -26,6 +26,8 @@ static const char *wrong_with(const char *text)
 
 /* ---- values ------------------------------------------------------------------------------------------- */
 
+#define ONE_LINE "a line end or another control character is in it: write it in one line, without tabs (in YAML not with | and not \"\\n\")"
+
 START_TEST(what_no_file_says_has_its_default)
 {
 	setup("");
@@ -212,6 +214,12 @@ START_TEST(a_mistake_is_told_with_its_place_and_its_cure)
 		{ "lot:\n  label: !x a\n", "pbx.yml:2:10: tags (!name) are not accepted here: put the value in quotes" },
 		{ "a: 1\n---\nb: 2\n", "pbx.yml:2:1: a second document: one is read, take the --- away" },
 		{ "- a\n", "pbx.yml:1:1: sections have to stand here, such as \"sip:\"" },
+		{ "lot:\n  label: \"a\\r\\nb\"\n", "pbx.yml:2:10: lot.label: " ONE_LINE },
+		{ "lot:\n  label: |\n    a\n", "pbx.yml:2:10: lot.label: " ONE_LINE },
+		{ "lot:\n  password: \"a\\tb\"\n", "pbx.yml:2:13: lot.password: " ONE_LINE },
+		{ "lot:\n  listen: [a, \"b\\x7F\"]\n", "pbx.yml:2:15: lot.listen: " ONE_LINE },
+		{ "lot:\n  listen: \"a, b\\nc, d\"\n", "pbx.yml:2:11: lot.listen: " ONE_LINE },
+		{ "lot:\n  sources: [{name: a, key: \"\\e[2J\"}]\n", "pbx.yml:2:28: lot.sources[0].key: " ONE_LINE },
 		{ "lot:\n  label: \"a\\0b\"\n", "pbx.yml:2:10: a zero byte is not accepted inside a text" },
 		{ "lot:\n  label: \xFF\n", "pbx.yml:1:1: not UTF-8 text: invalid leading UTF-8 octet at byte 14" },
 		{ "a: [[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]\n", "pbx.yml:1:19: nested deeper than 16 levels" },
@@ -220,6 +228,20 @@ START_TEST(a_mistake_is_told_with_its_place_and_its_cure)
 
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
 		ck_assert_str_eq(wrong_with(cases[i].text), cases[i].said);
+}
+END_TEST
+
+START_TEST(where_lines_are_meant_they_are_taken)
+{
+	static const struct pbx_setting rows[] = { PBX_SECRET(struct source, key, .initial_text = "", .flags = PBX_SETTING_LINES,
+							      .help = "PEM") };
+	static const struct pbx_table table = PBX_TABLE(rows);
+	struct pbx_diag diag = { 0 };
+
+	setup("s:\n  key: |\n    one\n    two\n");
+	ck_assert_int_eq(core_settings_declare("s", &table, sizeof(struct source), &diag), PBX_OK);
+	ck_assert_str_eq(((const struct source *)core_settings_get("s"))->key, "one\ntwo\n");
+	teardown();
 }
 END_TEST
 
@@ -493,9 +515,9 @@ END_TEST
 CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type, a_dotted_key_is_a_nested_one,
 	   conf_d_is_read_in_order_of_name_and_the_later_wins, environment_and_files_are_put_in,
 	   a_systemd_credential_goes_before_the_file_of_that_name, a_mistake_is_told_with_its_place_and_its_cure,
-	   a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said, a_missing_file_is_told_by_the_first_declare,
-	   a_row_that_would_write_outside_its_structure_is_refused, rows_of_an_older_and_a_newer_plugin_are_read,
-	   a_reload_asks_those_whose_settings_differ_and_only_those, when_one_refuses_the_others_get_their_old_settings_back,
-	   a_bad_file_changes_nothing, values_stay_readable_until_the_second_change,
-	   a_successor_takes_the_section_over_and_the_old_instance_reads_on, a_successor_that_does_not_fit_leaves_the_section_alone,
-	   without_memory_a_change_does_not_happen)
+	   where_lines_are_meant_they_are_taken, a_secret_of_the_wrong_kind_is_not_repeated, what_is_needed_has_to_be_said,
+	   a_missing_file_is_told_by_the_first_declare, a_row_that_would_write_outside_its_structure_is_refused,
+	   rows_of_an_older_and_a_newer_plugin_are_read, a_reload_asks_those_whose_settings_differ_and_only_those,
+	   when_one_refuses_the_others_get_their_old_settings_back, a_bad_file_changes_nothing,
+	   values_stay_readable_until_the_second_change, a_successor_takes_the_section_over_and_the_old_instance_reads_on,
+	   a_successor_that_does_not_fit_leaves_the_section_alone, without_memory_a_change_does_not_happen)

@@ -420,6 +420,45 @@ START_TEST(its_messages_are_in_the_trace_of_the_call)
 }
 END_TEST
 
+/* Whoever sets a peer hears which text it is: it would end in a header of each request. */
+START_TEST(a_text_that_would_end_a_header_is_refused_where_it_is_set)
+{
+	static const char *const lines[] = { "a\r\nX: 1", "a\nX: 1", "a\r", "\t", "\033[2J", "\177" };
+	static const struct {
+		size_t offset;
+		const char *field, *never;
+	} rows[] = {
+#define ROW(member, never) { offsetof(struct pbx_sip_peer, member), #member, never }
+		ROW(user, "\"\\<>"),
+		ROW(realm, "\"\\"),
+		ROW(secret, ""),
+		ROW(from_user, "\"\\<> "),
+		ROW(from_domain, "\"\\<> @"),
+		ROW(contact_user, "\"\\<> @"),
+		ROW(proxy, "\"\\<> "),
+		ROW(routes, ""),
+#undef ROW
+	};
+
+	for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
+		for (size_t i = 0; i < sizeof lines / sizeof lines[0] + strlen(rows[row].never); i++) {
+			struct pbx_sip_peer peer = { .size = sizeof peer, .name = "liar", .host = "192.0.2.7" };
+			struct pbx_diag diag = { 0 };
+			char text[8] = "a";
+
+			if (i < sizeof lines / sizeof lines[0])
+				(void)snprintf(text, sizeof text, "%s", lines[i]);
+			else
+				(void)snprintf(text, sizeof text, "a%cb", rows[row].never[i - sizeof lines / sizeof lines[0]]);
+			*(const char **)(void *)((char *)&peer + rows[row].offset) = text;
+			ck_assert_int_eq(ua_peer_set(ua_part->host, &peer, &diag), PBX_EINVAL);
+			ck_assert_str_eq(diag.field, rows[row].field);
+			ck_assert_ptr_null(ua_peer_find("liar"));
+		}
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const plain[] = {
@@ -443,6 +482,7 @@ int main(void)
 		it_may_be_closed_where_its_answer_is_told,
 		it_may_be_closed_where_a_try_is_told,
 		its_messages_are_in_the_trace_of_the_call,
+		a_text_that_would_end_a_header_is_refused_where_it_is_set,
 	};
 	const TTest *const still[] = {
 		a_silent_address_is_given_up_and_its_late_200_taken_back,
