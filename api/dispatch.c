@@ -13,6 +13,8 @@
 #include "place.h"
 #include "request.h"
 
+#define KEY_SIZE API_KEY_SIZE
+
 /* ---- the exchanges whose request runs --------------------------------------------------- */
 
 static void open_add(struct api *api, struct api_exchange *exchange)
@@ -130,6 +132,14 @@ static bool take_turn(struct api_exchange *exchange, const char *key)
 	return false;
 }
 
+static void address_key(const struct api_exchange *exchange, char ret_key[KEY_SIZE])
+{
+	char place[CORE_PLACE_TEXT];
+
+	core_place_print_of(exchange->address, place);
+	(void)snprintf(ret_key, KEY_SIZE, "address %s", place);
+}
+
 /* "Authorization: Bearer …", or NULL. */
 static const char *bearer_of(const char *authorization)
 {
@@ -176,7 +186,7 @@ static void run(struct api_exchange *exchange, const struct api_bearer *bearer)
 static void on_bearer(void *context, int result, const struct api_bearer *bearer)
 {
 	struct api_exchange *exchange = context;
-	char key[128];
+	char key[KEY_SIZE];
 
 	if (result == PBX_OK) {
 		(void)snprintf(exchange->token_id, sizeof exchange->token_id, "%s", bearer->token_id);
@@ -184,8 +194,11 @@ static void on_bearer(void *context, int result, const struct api_bearer *bearer
 		if (take_turn(exchange, key))
 			run(exchange, bearer);
 	} else if (result == PBX_ENOENT) {
-		exchange_set_header(exchange, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
-		exchange_problem(exchange, 401, "invalid_token", "this token is not valid, or no longer: log in again");
+		address_key(exchange, key);
+		if (take_turn(exchange, key)) {
+			exchange_set_header(exchange, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
+			exchange_problem(exchange, 401, "invalid_token", "this token is not valid, or no longer: log in again");
+		}
 	} else {
 		exchange_set_header(exchange, "Retry-After", "5");
 		exchange_problem(exchange, 503, "store_away", "the database does not answer, so tokens cannot be checked");
@@ -196,11 +209,10 @@ static void on_bearer(void *context, int result, const struct api_bearer *bearer
 static void dispatch_rest(struct api_exchange *exchange)
 {
 	const char *token = bearer_of(exchange_header(exchange, "Authorization"));
-	char key[64], place[CORE_PLACE_TEXT];
+	char key[KEY_SIZE];
 
-	core_place_print_of(exchange->address, place);
-	(void)snprintf(key, sizeof key, "address %s", place);
 	if (!token) {
+		address_key(exchange, key);
 		if (take_turn(exchange, key))
 			run(exchange, NULL);
 		return;

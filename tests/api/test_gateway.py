@@ -180,6 +180,15 @@ def test_who_asks_too_often_waits(fresh):
     assert ask(daemon, "GET", "/healthz").status == 200, "health is not limited"
 
 
+def test_an_address_pays_for_its_wrong_tokens(fresh):
+    daemon = fresh("api:\n  requests_per_minute: 1\n  requests_burst: 5\n")
+    token = daemon.admin_token()
+    guesses = [ask(daemon, "GET", "/api/v1/auth/me", token=f"pbx_wrong{guess}") for guess in range(8)]
+    assert [answer.status for answer in guesses[:5]] == [401] * 5
+    assert guesses[-1].status == 429 and int(guesses[-1].headers["Retry-After"]) > 0
+    assert ask(daemon, "GET", "/api/v1/auth/me", token=token).status == 200, "a right one has requests of its own"
+
+
 def test_slow_clients_do_not_keep_others_out(pbx):
     """Seven of eight threads get a request that never ends; a normal one is served at once, and the slow are cut off."""
     context, slow = ssl._create_unverified_context(), []
