@@ -1,9 +1,11 @@
 /* test_session_opening - pbx.session/1, message by message: an INVITE, at one address after the other, and what becomes of it */
 #include "session_fixture.h"
 #include "loop.h"
+#include "peer.h"
 #include "session.h"
 #include "trace.h"
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
