@@ -32,6 +32,8 @@ static const struct pbx_setting settings[] = {
 		 .help = "A browser that by then has neither registered nor begun a call, a message or a subscription is shown out"),
 	PBX_LIST(struct api_settings, sip_origins, .initial_text = "", .flags = PBX_SETTING_RESTART,
 		 .help = "Other web sites whose pages may connect to /sip, as https://phone.example; our own pages may"),
+	PBX_LIST(struct api_settings, event_origins, .initial_text = "", .flags = PBX_SETTING_RESTART,
+		 .help = "Other web sites whose pages may follow events by WebSocket, as https://wall.example; our own pages may"),
 	PBX_UINT(struct api_settings, max_body_bytes, .initial = 10485760, .least = 1024, .most = 1073741824, .unit = "bytes",
 		 .flags = PBX_SETTING_RESTART, .help = "Largest body of a request"),
 	PBX_UINT(struct api_settings, max_json_bytes, .initial = 131072, .least = 1024, .most = 1073741824, .unit = "bytes",
@@ -394,7 +396,8 @@ static const struct pbx_route routes[] = {
 	  .path = "/events",
 	  .handle = api_on_events,
 	  .scope = "events:read",
-	  .summary = "What happens, as text/event-stream",
+	  .summary = "What happens, as text/event-stream; with Upgrade: websocket as a WebSocket, an event in each text frame, "
+		     "subprotocols pbx.events and pbx.bearer.TOKEN; {\"types\": [\"call.*\"]} from the client asks for others",
 	  .args = PBX_TABLE(event_args) },
 	{ .method = "GET",
 	  .path = "/metrics",

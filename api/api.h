@@ -1,12 +1,14 @@
 /* api.h - what the files of the gateway know of each other
  *
  * server.c       CivetWeb: where it listens, its certificate, start and stop
+ * websocket.c    what our WebSockets share; websocket_frames.c the part of it that is pure text
  * sip_door.c     SIP over WebSocket; sip_frames.c what its messages need on the way
+ * event_door.c   the stream of events as a WebSocket; event_wish.c what its clients may say
  * gateway.c      reading requests, writing answers [http]; gateway.h  what the two share
  * exchange.c     one request between an HTTP thread and the loop, the only place where the two meet
  * dispatch.c     a request's way on the loop: limits, who asks, core/request.h
  * health.c       /healthz, /readyz, /metrics, the API document
- * events.c       the events of the bus as a stream (SSE)
+ * events.c       the events of the bus as a stream: SSE, or a WebSocket's frames
  * limits.c       how often somebody may try;  lockouts.c  failed log-ins outlive a restart
  * tokens.c       bearer tokens;  login.c  log-in, password;  users.c  people who may use the API
  * api.c          settings, tables, start and stop
@@ -33,7 +35,7 @@ struct api_settings {
 	const char *listen, *certificate, *key, *static_dir;
 	bool plain_http, require_if_match;
 	uint32_t threads, sip_clients, sip_greeting_s, max_body_bytes, max_json_bytes, requests_per_minute, requests_burst, session_s;
-	struct pbx_list user_scopes, sip_origins;
+	struct pbx_list user_scopes, sip_origins, event_origins;
 };
 
 struct api {
@@ -50,6 +52,8 @@ struct api {
 	struct api_limits *limits;
 	struct api_stream *streams; /* events.c */
 	uint32_t stream_count;
+	pbx_timer review; /* while there are streams; dispatch.c */
+	bool reviews;
 	bool users_ready;                /* the first user has been made, or was there */
 	void (*on_ready)(void *context); /* who waits for that: parts.h, api_when_ready(); NULL: nobody, or told */
 	void *on_ready_context;
@@ -105,10 +109,12 @@ void api_lockouts_load(struct api *api); /* then api_first_user() */
 struct api_bearer {
 	const char *token_id, *user, *account, *scopes; /* user or account is "" */
 };
+typedef void (*api_bearer_fn)(void *context, int result, const struct api_bearer *bearer);
 /* Finds who a token belongs to; done(context, PBX_OK, bearer), PBX_ENOENT (unknown, expired, its owner has gone) or PBX_EIO. It may be
  * called before this returns. */
-void api_token_find(struct api *api, const char *token, void (*done)(void *context, int result, const struct api_bearer *bearer),
-		    void *context);
+void api_token_find(struct api *api, const char *token, api_bearer_fn done, void *context);
+/* The same by the token's id: is it still good? */
+void api_token_look(struct api *api, const char *token_id, api_bearer_fn done, void *context);
 
 struct api_token_wish {
 	const char *kind, *name, *user, *account, *scopes;
@@ -147,6 +153,12 @@ void api_dispatch_drained(void *api, void *exchange);
 void api_dispatch_stop(struct api *api);
 /* Ends the streams that were begun with this token. */
 void api_dispatch_revoke(struct api *api, const char *token_id);
+/* Asks the store whose streams may go on: those end whose token has expired, was revoked elsewhere, or has lost its owner. */
+void api_dispatch_review(struct api *api);
+/* The client of a WebSocket has said something, from its HTTP thread by core_post. Takes a reference. */
+void api_dispatch_said(void *api, void *exchange);
+/* Before a stream's handler ends it: what a WebSocket's client is told, exchange_end_because(). */
+void api_end_because(const struct api *api, pbx_request request, uint32_t status, const char *why);
 /* As pbx_requests.fail, with Retry-After. */
 void api_fail_later(struct api *api, pbx_request request, uint32_t status, const char *code, uint32_t wait_s, const char *text);
 /* The address a request came from. */
@@ -160,6 +172,8 @@ void api_ready(struct api *api, struct api_exchange *exchange);
 void api_on_metrics(void *self, pbx_request request);
 void api_on_openapi(void *self, pbx_request request);
 void api_on_events(void *self, pbx_request request);
+/* The client of an event stream that is a WebSocket wishes something. 0, or a status of RFC 6455 7.4.1 to end it with, and *ret_why. */
+uint32_t api_events_wish(const struct api *api, pbx_request request, const char *text, size_t size, const char **ret_why);
 void api_on_login(void *self, pbx_request request);
 void api_on_logout(void *self, pbx_request request);
 void api_on_me(void *self, pbx_request request);

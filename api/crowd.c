@@ -345,6 +345,15 @@ void crowd_dismiss(struct crowd *crowd, const struct mg_connection *connection)
 	(void)pthread_mutex_unlock(&crowd->lock);
 }
 
+int crowd_socket(struct crowd *crowd, const struct mg_connection *connection)
+{
+	(void)pthread_mutex_lock(&crowd->lock);
+	const struct seat *seat = seat_of(crowd, connection);
+	int fd = seat ? seat->fd : -1;
+	(void)pthread_mutex_unlock(&crowd->lock);
+	return fd;
+}
+
 void crowd_leave(struct crowd *crowd, const struct mg_connection *connection)
 {
 	const uint64_t ring = 1;

@@ -30,6 +30,8 @@ void crowd_receive(struct crowd *crowd);
 void crowd_tell(struct crowd *crowd, const struct mg_connection *connection, enum crowd_phase phase);
 /* It has to go: its thread finds the end of the connection. [any] */
 void crowd_dismiss(struct crowd *crowd, const struct mg_connection *connection);
+/* Its socket, to look at while it has not ended; -1: it has. [any] */
+int crowd_socket(struct crowd *crowd, const struct mg_connection *connection);
 /* A connection ends: its thread is for another. Its socket is still open. [http] */
 void crowd_leave(struct crowd *crowd, const struct mg_connection *connection);
 void crowd_count(struct crowd *crowd, struct crowd_counts *ret_counts); /* [any] */

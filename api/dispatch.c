@@ -49,6 +49,58 @@ static void open_abandon(struct api_exchange *exchange)
 	core_request_gone(request);
 }
 
+/* The asker has to leave, and a WebSocket is told why. */
+static void open_dismiss(struct api_exchange *exchange, uint32_t status, const char *why)
+{
+	exchange_end_because(exchange, status, why);
+	open_abandon(exchange);
+}
+
+/* ---- whether they still may ------------------------------------------------------------- */
+
+#define REVIEW_MS 15000u
+#define STATUS_NOT_PERMITTED 1008u /* RFC 6455 7.4.1 */
+#define STATUS_LATER 1013u
+
+static void on_reviewed(void *context, int result, const struct api_bearer *bearer)
+{
+	struct api_exchange *exchange = context;
+
+	(void)bearer;
+	if (result == PBX_ENOENT && exchange->at_open) /* a store that is away says nothing about anybody */
+		open_dismiss(exchange, STATUS_NOT_PERMITTED, "the token has expired, or is no longer valid");
+	exchange_unref(exchange);
+}
+
+void api_dispatch_review(struct api *api)
+{
+	bool some = false;
+
+	for (struct api_exchange *exchange = api->open; exchange; exchange = exchange->next_open) {
+		if (!exchange->streams || !*exchange->token_id)
+			continue;
+		some = true;
+		api_token_look(api, exchange->token_id, on_reviewed, exchange_ref(exchange));
+	}
+	if (!some && api->reviews) {
+		(void)api->timers->stop(api->review); /* the next stream starts it again */
+		api->reviews = false;
+	}
+}
+
+static void on_review(void *self, pbx_timer timer)
+{
+	(void)timer;
+	api_dispatch_review(self);
+}
+
+/* What ends a token elsewhere (its time, another node, an account that goes) tells nobody, so we look. */
+static void review_regularly(struct api *api)
+{
+	if (!api->reviews)
+		api->reviews = api->timers->start(api->host, REVIEW_MS, REVIEW_MS, on_review, api, &api->review) == PBX_OK;
+}
+
 /* ---- where answers go ------------------------------------------------------------------- */
 
 static void on_header(void *context, const char *name, const char *value)
@@ -75,6 +127,8 @@ static void on_begin(void *context, const char *content_type)
 
 	exchange->streams = true;
 	exchange_begin(exchange, content_type);
+	if (*exchange->token_id)
+		review_regularly(exchange->api);
 }
 
 static int on_write(void *context, const char *data, size_t size)
@@ -274,6 +328,36 @@ void api_dispatch_drained(void *api, void *data)
 	exchange_unref(exchange);
 }
 
+/* A wish costs as much as a request, so it counts as one. */
+static uint32_t hear(struct api_exchange *exchange, const char *text, size_t size, const char **ret_why)
+{
+	struct api *api = exchange->api;
+	const struct api_settings *settings = api->settings;
+	char key[64];
+	uint32_t wait_s;
+
+	(void)snprintf(key, sizeof key, "token %s", exchange->token_id);
+	if (api_limits_take(api->limits, key, core_now_ms(), settings->requests_per_minute, settings->requests_burst, &wait_s))
+		return api_events_wish(api, exchange->request, text, size, ret_why);
+	*ret_why = "too many requests, try again later";
+	return STATUS_LATER;
+}
+
+void api_dispatch_said(void *context, void *data)
+{
+	struct api_exchange *exchange = data;
+	const char *why = "";
+	size_t size = 0;
+	char *text = exchange_hear(exchange, &size);
+	uint32_t status = text && exchange->at_open ? hear(exchange, text, size, &why) : 0;
+
+	(void)context;
+	if (status)
+		open_dismiss(exchange, status, why);
+	free(text);
+	exchange_unref(exchange);
+}
+
 void api_dispatch_stop(struct api *api)
 {
 	while (api->open)
@@ -285,7 +369,7 @@ void api_dispatch_revoke(struct api *api, const char *token_id)
 	for (struct api_exchange *exchange = api->open, *next; exchange; exchange = next) {
 		next = exchange->next_open;
 		if (strcmp(exchange->token_id, token_id) == 0 && exchange->streams) {
-			open_abandon(exchange);
+			open_dismiss(exchange, STATUS_NOT_PERMITTED, "the token was revoked");
 			next = api->open; /* leaving may have ended others */
 		}
 	}
@@ -304,6 +388,14 @@ void api_fail_later(struct api *api, pbx_request request, uint32_t status, const
 		exchange_set_header(exchange, "Retry-After", seconds);
 	}
 	(void)api->requests->fail(request, status, code, NULL, "%s", text); /* or the asker has left */
+}
+
+void api_end_because(const struct api *api, pbx_request request, uint32_t status, const char *why)
+{
+	for (struct api_exchange *exchange = api->open; exchange; exchange = exchange->next_open) {
+		if (exchange->request.id == request.id)
+			exchange_end_because(exchange, status, why);
+	}
 }
 
 const char *api_address_of(const struct api *api, pbx_request request)

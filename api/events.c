@@ -1,5 +1,5 @@
 /*
- * events.c - the events of the bus as a stream (text/event-stream)
+ * events.c - the events of the bus as a stream: text/event-stream, or a WebSocket's frames (event_door.c), an object in each
  *
  * A client is told of what is safely in the log, so that no crash takes back what it knows. One that comes back with Last-Event-ID gets
  * what it missed, from the log, then what happens, without gap or double. So a stream is either live, or it catches up: it reads the log
@@ -8,17 +8,22 @@
  *
  *     catching up --(log read up to what is kept; that sent)--> live
  *     live --(client too slow)--> blocked --(it has read)--> catching up
+ *
+ * By WebSocket a client may wish other types. Then it catches up from where it stands with those, and hears first from where on they hold.
  */
 #include <string.h>
 
 #include "api.h"
 #include "bus.h"
+#include "event_wish.h"
 #include "log.h"
 
 #define PAGE_EVENTS 64u
 #define KEPT_MOST 256u /* beyond it the log is read again */
 #define HEARTBEAT_MS 15000u
-#define RETRY_MS 50u /* until events that were published are in the log */
+#define RETRY_MS 50u         /* until events that were published are in the log */
+#define STATUS_REFUSED 1008u /* RFC 6455 7.4.1 */
+#define STATUS_LATER 1013u
 
 struct kept {
 	struct kept *next;
@@ -32,6 +37,7 @@ struct api_stream {
 	struct api *api;
 	pbx_request request;
 	char *topics;
+	char *answer; /* to a wish, not sent yet; NULL: none */
 	pbx_subscription subscription;
 	pbx_timer heartbeat, retry;
 	int64_t sent_seq;   /* everything up to here has been sent, or is not for this stream */
@@ -41,6 +47,8 @@ struct api_stream {
 	struct kept *kept, **kept_end;
 	uint32_t kept_count;
 	bool live, reading, blocked, gone;
+	bool by_websocket;
+	bool outdated; /* the page that is being read was asked for with other types */
 };
 
 static void catch_up(struct api_stream *stream);
@@ -76,6 +84,7 @@ static void stream_free(struct api_stream *stream)
 	if (stream->reading)
 		return; /* the end of the page frees it */
 	kept_clear(stream);
+	free(stream->answer);
 	free(stream->topics);
 	free(stream);
 }
@@ -92,14 +101,15 @@ static void stream_end(struct api_stream *stream)
 	pbx_request request = stream->request;
 	const struct pbx_requests *requests = stream->api->requests;
 
+	api_end_because(stream->api, request, STATUS_LATER, "not now: come again with after= the last number you know");
 	stream_free(stream);
 	(void)requests->end(request);
 }
 
 /* ---- sending ---------------------------------------------------------------------------- */
 
-/* "id: …\ndata: {…}\n\n" in a new kept. NULL: no memory. */
-static struct kept *format(const struct pbx_event *event)
+/* "id: …\ndata: {…}\n\n" in a new kept, or for a WebSocket "{…}\n": a line is a frame. NULL: no memory. */
+static struct kept *format(const struct api_stream *stream, const struct pbx_event *event)
 {
 	struct pbx_json *json = core_json_object();
 
@@ -119,7 +129,9 @@ static struct kept *format(const struct pbx_event *event)
 	struct kept *kept = text ? malloc(sizeof *kept + room) : NULL;
 	if (kept) {
 		*kept = (struct kept){ .seq = event->seq };
-		kept->size = (size_t)snprintf(kept->text, room, "id: %lld\ndata: %s\n\n", (long long)event->seq, text);
+		kept->size =
+			(size_t)(stream->by_websocket ? snprintf(kept->text, room, "%s\n", text)
+						      : snprintf(kept->text, room, "id: %lld\ndata: %s\n\n", (long long)event->seq, text));
 	}
 	core_json_free_text(text);
 	core_json_free(json);
@@ -157,7 +169,7 @@ static void on_event(void *self, const struct pbx_event *event)
 
 	if (event->seq <= stream->sent_seq || (!stream->live && event->seq <= stream->kept_from))
 		return;
-	struct kept *kept = format(event);
+	struct kept *kept = format(stream, event);
 	if (!kept) {
 		stream_end(stream);
 		return;
@@ -204,9 +216,9 @@ static void on_past_event(void *self, const struct pbx_event *event)
 	struct api_stream *stream = self;
 
 	stream->page_count++;
-	if (stream->gone || stream->blocked || event->seq <= stream->sent_seq)
+	if (stream->gone || stream->outdated || stream->blocked || event->seq <= stream->sent_seq)
 		return;
-	struct kept *kept = format(event);
+	struct kept *kept = format(stream, event);
 	if (kept)
 		(void)send(stream, kept);
 	else
@@ -226,6 +238,11 @@ static void on_page_done(void *self, int result, int64_t last_seq)
 	}
 	if (result != PBX_OK) {
 		stream_end(stream);
+		return;
+	}
+	if (stream->outdated) {
+		stream->outdated = false;
+		catch_up(stream);
 		return;
 	}
 	if (stream->blocked)
@@ -261,13 +278,111 @@ static void catch_up(struct api_stream *stream)
 	}
 }
 
+/* Before what is sent next, so that the client knows of which events it holds. */
+static void send_answer(struct api_stream *stream)
+{
+	if (!stream->answer || stream->blocked)
+		return;
+	if (stream->api->requests->write(stream->request, stream->answer, strlen(stream->answer)) == PBX_EBUSY) {
+		stream->blocked = true;
+		return;
+	}
+	free(stream->answer);
+	stream->answer = NULL;
+}
+
 static void on_drained(void *self, pbx_request request)
 {
 	struct api_stream *stream = self;
 
 	(void)request;
 	stream->blocked = false;
+	send_answer(stream);
 	catch_up(stream);
+}
+
+/* ---- other types ------------------------------------------------------------------------ */
+
+static struct api_stream *stream_of(const struct api *api, pbx_request request)
+{
+	struct api_stream *stream = api->streams;
+
+	while (stream && stream->request.id != request.id)
+		stream = stream->next;
+	return stream;
+}
+
+/* {"types": [...], "after": n} and a line break; NULL: no memory. */
+static char *answer_to(const char *topics, int64_t after)
+{
+	struct pbx_json *json = core_json_object(), *types = core_json_array();
+	char *copy = strdup(topics), *rest = NULL;
+
+	for (char *type = copy ? strtok_r(copy, ",", &rest) : NULL; type; type = strtok_r(NULL, ",", &rest))
+		(void)core_json_append_text(types, type); /* what fails here shows as no memory below */
+	int err = core_json_set(json, "types", types);
+	if (err == PBX_OK)
+		err = core_json_set_integer(json, "after", after);
+	char *printed = copy && err == PBX_OK ? core_json_print(json) : NULL, *text = NULL;
+	if (printed && asprintf(&text, "%s\n", printed) < 0)
+		text = NULL;
+	core_json_free_text(printed);
+	core_json_free(json);
+	free(copy);
+	return text;
+}
+
+/* Where a stream that is live stands is beyond all that was stored: what it was not sent of that was not for it. What is published and not
+ * stored yet it has not heard of, and its new subscription will not: that is read from the log. */
+static void follow_anew(struct api_stream *stream)
+{
+	struct core_bus_stats stats;
+
+	core_bus_stats(&stats);
+	if (stream->live && stats.stored_seq > stream->sent_seq)
+		stream->sent_seq = stats.stored_seq;
+	kept_clear(stream);
+	stream->kept_from = stats.last_seq;
+	stream->live = false;
+	stream->outdated = stream->reading;
+	(void)stream->api->timers->stop(stream->retry); /* or there is none */
+}
+
+uint32_t api_events_wish(const struct api *api, pbx_request request, const char *text, size_t size, const char **ret_why)
+{
+	struct api_stream *stream = stream_of(api, request);
+	char topics[EVENT_TOPICS_SIZE];
+	pbx_subscription subscription;
+	uint32_t status = event_wish_read(text, size, topics, ret_why);
+
+	if (status || !stream)
+		return status;
+	int err = core_bus_subscribe_stored(api->host, topics, on_event, stream, &subscription);
+	if (err == PBX_EINVAL) {
+		*ret_why = "expected event types as call.* or registration.added";
+		return STATUS_REFUSED;
+	}
+	char *copy = err == PBX_OK ? strdup(topics) : NULL;
+	if (!copy) {
+		if (err == PBX_OK)
+			(void)api->bus->unsubscribe(subscription);
+		*ret_why = "out of memory, try again later";
+		return STATUS_LATER;
+	}
+	(void)api->bus->unsubscribe(stream->subscription); /* it has one */
+	stream->subscription = subscription;
+	free(stream->topics);
+	stream->topics = copy;
+	follow_anew(stream);
+	free(stream->answer);
+	stream->answer = answer_to(topics, stream->sent_seq);
+	if (!stream->answer) {
+		*ret_why = "out of memory, try again later";
+		return STATUS_LATER;
+	}
+	send_answer(stream);
+	catch_up(stream);
+	return 0;
 }
 
 /* ---- the route -------------------------------------------------------------------------- */
@@ -306,6 +421,7 @@ static struct api_stream *stream_new(struct api *api, pbx_request request, const
 	stream->api = api;
 	stream->request = request;
 	stream->topics = copy;
+	stream->by_websocket = api->requests->http_header(request, ":websocket") != NULL;
 	stream->kept_end = &stream->kept;
 	stream->next = api->streams;
 	api->streams = stream;
@@ -338,8 +454,10 @@ void api_on_events(void *self, pbx_request request)
 	stream->kept_from = stats.last_seq;
 	stream->sent_seq = start_of(api, request, stats.last_seq);
 	(void)api->requests->begin(request, "text/event-stream", on_drained, on_gone, stream);
-	(void)api->requests->write(request, "retry: 2000\n\n", 13);
-	if (api->timers->start(api->host, HEARTBEAT_MS, HEARTBEAT_MS, on_heartbeat, stream, &stream->heartbeat) != PBX_OK)
+	if (!stream->by_websocket)
+		(void)api->requests->write(request, "retry: 2000\n\n", 13);
+	if (!stream->by_websocket && /* else CivetWeb sends pings */
+	    api->timers->start(api->host, HEARTBEAT_MS, HEARTBEAT_MS, on_heartbeat, stream, &stream->heartbeat) != PBX_OK)
 		stream_end(stream);
 	else
 		catch_up(stream);

@@ -28,6 +28,10 @@ struct box {
 	char *data; /* the answer's body, or the pieces not written yet */
 	size_t size, room;
 	bool streams, ended, wants_room, left;
+	char *said; /* by the client, not heard yet; NULL: nothing */
+	size_t said_size;
+	uint32_t end_status; /* 0: no reason was given */
+	char why[EXCHANGE_WHY_SIZE];
 };
 
 static struct box *box_of(struct api_exchange *exchange)
@@ -74,6 +78,7 @@ void exchange_unref(struct api_exchange *exchange)
 	free(exchange->query);
 	free(exchange->body);
 	free(box->data);
+	free(box->said);
 	free(box);
 }
 
@@ -145,7 +150,7 @@ void exchange_answer(struct api_exchange *exchange, uint32_t status, const char 
 		box->status = kept ? status : 503;
 		(void)snprintf(box->content_type, sizeof box->content_type, "%s", content_type ? content_type : "");
 		box->ended = true;
-		(void)pthread_cond_signal(&box->changed);
+		(void)pthread_cond_broadcast(&box->changed);
 	}
 	(void)pthread_mutex_unlock(&box->lock);
 }
@@ -178,7 +183,7 @@ void exchange_begin(struct api_exchange *exchange, const char *content_type)
 		box->status = strstr(box->headers, "Content-Range: ") ? 206 : 200; /* RFC 9110 15.3.7 */
 		box->streams = true;
 		(void)snprintf(box->content_type, sizeof box->content_type, "%s", content_type);
-		(void)pthread_cond_signal(&box->changed);
+		(void)pthread_cond_broadcast(&box->changed);
 	}
 	(void)pthread_mutex_unlock(&box->lock);
 }
@@ -196,7 +201,7 @@ int exchange_write(struct api_exchange *exchange, const char *data, size_t size)
 	else if (!box_append(box, data, size))
 		err = PBX_ENOMEM;
 	box->wants_room |= err == PBX_EBUSY;
-	(void)pthread_cond_signal(&box->changed);
+	(void)pthread_cond_broadcast(&box->changed);
 	(void)pthread_mutex_unlock(&box->lock);
 	return err;
 }
@@ -208,10 +213,36 @@ void exchange_end(struct api_exchange *exchange)
 	(void)pthread_mutex_lock(&box->lock);
 	bool unanswered = box->status == 0;
 	box->ended |= box->streams;
-	(void)pthread_cond_signal(&box->changed);
+	(void)pthread_cond_broadcast(&box->changed);
 	(void)pthread_mutex_unlock(&box->lock);
 	if (unanswered)
 		exchange_problem(exchange, 503, "stopping", "the PBX is being stopped");
+}
+
+void exchange_end_because(struct api_exchange *exchange, uint32_t status, const char *why)
+{
+	struct box *box = box_of(exchange);
+
+	(void)pthread_mutex_lock(&box->lock);
+	if (box->end_status == 0 && !box->ended) {
+		box->end_status = status;
+		(void)snprintf(box->why, sizeof box->why, "%s", why);
+	}
+	(void)pthread_mutex_unlock(&box->lock);
+	exchange_end(exchange);
+}
+
+char *exchange_hear(struct api_exchange *exchange, size_t *ret_size)
+{
+	struct box *box = box_of(exchange);
+
+	(void)pthread_mutex_lock(&box->lock);
+	char *said = box->said;
+	*ret_size = box->said_size;
+	box->said = NULL;
+	(void)pthread_cond_broadcast(&box->changed);
+	(void)pthread_mutex_unlock(&box->lock);
+	return said;
 }
 
 /* ---- the HTTP thread waits -------------------------------------------------------------- */
@@ -258,9 +289,9 @@ bool exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_s
 	struct box *box = box_of(exchange);
 
 	(void)pthread_mutex_lock(&box->lock);
-	while (box->size == 0 && !box->ended)
+	while (box->size == 0 && !box->ended && !box->left)
 		(void)pthread_cond_wait(&box->changed, &box->lock);
-	bool some = box->size > 0;
+	bool some = box->size > 0 && !box->left;
 	if (some) {
 		*ret_data = box->data;
 		*ret_size = box->size;
@@ -280,6 +311,43 @@ bool exchange_leave(struct api_exchange *exchange)
 	(void)pthread_mutex_lock(&box->lock);
 	bool incomplete = !box->ended;
 	box->left = true;
+	(void)pthread_cond_broadcast(&box->changed);
 	(void)pthread_mutex_unlock(&box->lock);
 	return incomplete;
+}
+
+int exchange_say(struct api_exchange *exchange, const char *text, size_t size)
+{
+	struct box *box = box_of(exchange);
+	char *copy = malloc(size + 1);
+
+	if (!copy)
+		return PBX_ENOMEM;
+	if (size > 0)
+		memcpy(copy, text, size);
+	copy[size] = '\0';
+
+	(void)pthread_mutex_lock(&box->lock);
+	while (box->said && !box->ended && !box->left)
+		(void)pthread_cond_wait(&box->changed, &box->lock);
+	bool heard = !box->ended && !box->left;
+	if (heard) {
+		box->said = copy;
+		box->said_size = size;
+	}
+	(void)pthread_mutex_unlock(&box->lock);
+	if (!heard)
+		free(copy);
+	return heard ? PBX_OK : PBX_ENOENT;
+}
+
+uint32_t exchange_end_reason(struct api_exchange *exchange, char ret_why[EXCHANGE_WHY_SIZE])
+{
+	struct box *box = box_of(exchange);
+
+	(void)pthread_mutex_lock(&box->lock);
+	uint32_t status = box->end_status ? box->end_status : 1001;
+	(void)snprintf(ret_why, EXCHANGE_WHY_SIZE, "%s", box->end_status ? box->why : "the PBX is being stopped");
+	(void)pthread_mutex_unlock(&box->lock);
+	return status;
 }

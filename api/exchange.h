@@ -11,6 +11,7 @@
 #define EXCHANGE_HEADERS 64u
 #define EXCHANGE_QUEUE_BYTES (256u * 1024u) /* of a stream that were not written yet */
 #define EXCHANGE_EXTRA_HEADERS 4096u        /* characters of Allow, Retry-After, Link… */
+#define EXCHANGE_WHY_SIZE 124u              /* what a WebSocket's last frame has room for, and a zero (RFC 6455 5.5) */
 
 struct api;
 
@@ -48,6 +49,11 @@ void exchange_begin(struct api_exchange *exchange, const char *content_type);
 /* PBX_OK; PBX_EBUSY: not taken, the HTTP thread will say drained; PBX_ENOENT: it has left. */
 int exchange_write(struct api_exchange *exchange, const char *data, size_t size);
 void exchange_end(struct api_exchange *exchange); /* of a stream; an exchange without an answer gets 503 */
+/* The same of a stream that is a WebSocket, which is told why: a status of RFC 6455 7.4.1 and a few words. The first reason counts; exchange_end
+ * alone means that the PBX stops. [any] */
+void exchange_end_because(struct api_exchange *exchange, uint32_t status, const char *why);
+/* What its client has said, *ret_size octets and a zero; owned, to be freed. NULL: nothing. */
+char *exchange_hear(struct api_exchange *exchange, size_t *ret_size);
 
 /* ---- the HTTP thread waits and writes ---- */
 
@@ -60,7 +66,13 @@ struct exchange_answer {
 };
 /* PBX_OK, PBX_ETIMEOUT. */
 int exchange_wait(struct api_exchange *exchange, uint32_t within_ms, struct exchange_answer *ret_answer);
-/* The pieces so far; free *ret_data. *ret_drained: the loop waits to hear of it. False: the stream has ended and all was taken. */
+/* The pieces so far; free *ret_data. *ret_drained: the loop waits to hear of it. False: the stream has ended and all was taken, or we have
+ * left it. */
 bool exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_size, bool *ret_drained);
+/* A WebSocket's client says something, which is copied; the loop has to be told. Waits until the loop has heard what was said before, so that
+ * a client is never more than a message ahead. PBX_OK, PBX_ENOMEM, PBX_ENOENT (the stream has ended, or we have left it). */
+int exchange_say(struct api_exchange *exchange, const char *text, size_t size);
+/* Why the stream has ended: the status. */
+uint32_t exchange_end_reason(struct api_exchange *exchange, char ret_why[EXCHANGE_WHY_SIZE]);
 /* We do not care for the answer any more. True: the loop has to be told (it was not complete). */
 bool exchange_leave(struct api_exchange *exchange);

@@ -29,7 +29,7 @@ static void drop(void *data)
 }
 
 /* Once we are being stopped there is no api any more: the lock keeps it there while we post. */
-static void tell_loop(struct api_server *server, void (*fn)(void *api, void *exchange), struct api_exchange *exchange)
+void api_gateway_tell(struct api_server *server, void (*fn)(void *api, void *exchange), struct api_exchange *exchange)
 {
 	(void)pthread_mutex_lock(&server->lock);
 	struct api_exchange *posted = exchange_ref(exchange);
@@ -89,7 +89,7 @@ static bool write_stream(struct api_server *server, struct mg_connection *connec
 		if (!written)
 			return false;
 		if (drained)
-			tell_loop(server, api_dispatch_drained, exchange);
+			api_gateway_tell(server, api_dispatch_drained, exchange);
 	}
 	if (chunked)
 		(void)mg_send_chunk(connection, "", 0);
@@ -126,7 +126,7 @@ static void make_request_id(char ret_id[33])
 		(void)snprintf(ret_id + 2 * i, 3, "%02x", bytes[i]);
 }
 
-static struct api_exchange *read_head(const struct api_server *server, const struct mg_request_info *info)
+struct api_exchange *api_gateway_read(const struct api_server *server, const struct mg_request_info *info, const char *websocket)
 {
 	struct api_exchange *exchange = exchange_new();
 
@@ -142,6 +142,10 @@ static struct api_exchange *read_head(const struct api_server *server, const str
 	bool complete = exchange->method && exchange->path && exchange->query;
 	/* Names with a colon are ours: no client can send one. */
 	complete = complete && exchange_add_header(exchange, ":address", exchange->address) == PBX_OK;
+	if (websocket)
+		complete = complete && exchange_add_header(exchange, ":websocket", "yes") == PBX_OK;
+	if (websocket && *websocket)
+		complete = complete && exchange_add_header(exchange, "Authorization", websocket) == PBX_OK;
 	for (int i = 0; complete && i < info->num_headers; i++) {
 		if (info->http_headers[i].name[0] != ':')
 			complete = exchange_add_header(exchange, info->http_headers[i].name, info->http_headers[i].value) == PBX_OK;
@@ -229,8 +233,7 @@ static void swallow_body(struct mg_connection *connection)
 
 /* ---- a request's thread ----------------------------------------------------------------- */
 
-/* Puts the visit where a stop finds it. False: we are being stopped. */
-static bool visit_begin(struct api_server *server, struct visit *visit)
+bool api_gateway_begin(struct api_server *server, struct visit *visit)
 {
 	(void)pthread_mutex_lock(&server->lock);
 	bool welcome = !server->stopping;
@@ -245,7 +248,7 @@ static bool visit_begin(struct api_server *server, struct visit *visit)
 	return welcome;
 }
 
-static void visit_end(struct api_server *server, struct visit *visit)
+void api_gateway_end(struct api_server *server, struct visit *visit)
 {
 	(void)pthread_mutex_lock(&server->lock);
 	*visit->at = visit->next;
@@ -254,31 +257,39 @@ static void visit_end(struct api_server *server, struct visit *visit)
 	(void)pthread_mutex_unlock(&server->lock);
 }
 
+static bool is_health(const struct api_exchange *exchange)
+{
+	return strcmp(exchange->path, "/healthz") == 0;
+}
+
+void api_gateway_await(struct api_exchange *exchange, struct exchange_answer *ret_answer)
+{
+	if (exchange_wait(exchange, is_health(exchange) ? HEALTH_TIMEOUT_MS : ANSWER_TIMEOUT_MS, ret_answer) == PBX_OK)
+		return;
+	exchange_problem(exchange, is_health(exchange) ? 503 : 504, "loop_stalled", "the PBX does not answer");
+	(void)exchange_wait(exchange, 0, ret_answer); /* it is there now */
+}
+
 static void serve(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange)
 {
 	struct visit visit = { .exchange = exchange };
 	struct exchange_answer answer;
-	bool is_health = strcmp(exchange->path, "/healthz") == 0;
-	bool welcome = visit_begin(server, &visit), is_read = welcome && read_body(server, connection, exchange);
+	bool welcome = api_gateway_begin(server, &visit), is_read = welcome && read_body(server, connection, exchange);
 
 	if (!welcome)
 		exchange_end(exchange);
 	else if (is_read)
-		tell_loop(server, api_dispatch, exchange);
-
-	if (exchange_wait(exchange, is_health ? HEALTH_TIMEOUT_MS : ANSWER_TIMEOUT_MS, &answer) != PBX_OK) {
-		exchange_problem(exchange, is_health ? 503 : 504, "loop_stalled", "the PBX does not answer");
-		(void)exchange_wait(exchange, 0, &answer); /* it is there now */
-	}
+		api_gateway_tell(server, api_dispatch, exchange);
+	api_gateway_await(exchange, &answer);
 	write_answer(server, connection, exchange, &answer);
 	if (answer.status == 413 && !is_read) {
 		crowd_tell(server->crowd, connection, CROWD_SENDS);
 		swallow_body(connection);
 	}
 	if (exchange_leave(exchange))
-		tell_loop(server, api_dispatch_gone, exchange);
+		api_gateway_tell(server, api_dispatch_gone, exchange);
 	if (welcome)
-		visit_end(server, &visit);
+		api_gateway_end(server, &visit);
 }
 
 static bool is_file(const struct api_server *server, const struct mg_request_info *info)
@@ -301,7 +312,7 @@ int api_gateway_serve(struct mg_connection *connection, void *context)
 	if (is_file(server, info))
 		return 0; /* CivetWeb does files */
 
-	struct api_exchange *exchange = read_head(server, info);
+	struct api_exchange *exchange = api_gateway_read(server, info, NULL);
 	if (!exchange)
 		return mg_send_http_error(connection, 503, "%s", "out of memory");
 	serve(server, connection, exchange);

@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 
 #include "certificate.h"
+#include "event_door.h"
 #include "gateway.h"
 #include "log.h"
 #include "loop.h"
@@ -209,6 +210,13 @@ static struct mg_context *civetweb_start(struct api_server *server, const struct
 	return mg_start(&callbacks, server, options);
 }
 
+/* For the HTTP threads, which do not see settings. */
+static void write_origins(const struct pbx_list *origins, char *ret_text, size_t room)
+{
+	for (size_t i = 0, used = 0; i < origins->count && used < room; i++)
+		used += (size_t)snprintf(ret_text + used, room - used, "%s%s", i ? " " : "", origins->items[i]);
+}
+
 int api_server_start(struct api *api, struct pbx_diag *diag)
 {
 	struct api_server *server = calloc(1, sizeof *server);
@@ -228,9 +236,8 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	server->serves_files = *api->settings->static_dir != '\0';
 	server->most_sip_clients = api->settings->sip_clients;
 	server->sip_greeting_s = api->settings->sip_greeting_s;
-	for (uint32_t i = 0, used = 0; i < api->settings->sip_origins.count && used < sizeof server->sip_origins; i++)
-		used += (uint32_t)snprintf(server->sip_origins + used, sizeof server->sip_origins - used, "%s%s", i ? " " : "",
-					   api->settings->sip_origins.items[i]);
+	write_origins(&api->settings->sip_origins, server->sip_origins, sizeof server->sip_origins);
+	write_origins(&api->settings->event_origins, server->event_origins, sizeof server->event_origins);
 	(void)pthread_mutex_init(&server->lock, NULL);
 
 	server->crowd = crowd_new(api->settings->threads + api->settings->sip_clients, !api->settings->plain_http);
@@ -246,6 +253,7 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	}
 	mg_set_request_handler(server->civetweb, "/", api_gateway_serve, server);
 	sip_door_open(server);
+	event_door_open(server);
 	struct mg_server_port port = { 0 };
 	if (listen.port == 0 && mg_get_server_ports(server->civetweb, 1, &port) == 1)
 		listen.port = (uint32_t)port.port;

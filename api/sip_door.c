@@ -11,6 +11,7 @@
 #include "shim/shim.h"
 #include "sip_frames.h"
 #include "loop.h"
+#include "websocket.h"
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -20,12 +21,7 @@
 
 #define MOST_MESSAGE 65536u
 #define MOST_FRAME ((size_t)4 * MOST_MESSAGE) /* what CivetWeb may gather before it shows it; too much is told, this is cut off */
-#define STATUS_TOO_LARGE "\x03\xf1"           /* 1009 */
-#define STATUS_GOING "\x03\xe9"               /* 1001 */
-#define STATUS_NO_SIP "\x03\xea"              /* 1002 */
-#define STATUS_NOBODY "\x03\xf0"              /* 1008 */
 #define SHARES 4u                             /* of the places strangers of one address have one */
-#define KEY_LENGTH 24u                        /* of Sec-WebSocket-Key (RFC 6455 4.1) */
 
 struct sip_client {
 	struct sip_client *next, **at; /* among the strangers, under the server's lock; at NULL: it is none any more */
@@ -37,29 +33,11 @@ struct sip_client {
 	struct core_flow flow;
 	int socket; /* -1: it has none */
 	pthread_t pump;
-	size_t gathered; /* of a message that comes in several frames */
+	struct websocket_message said; /* in frame */
 	char frame[MOST_MESSAGE], message[MOST_MESSAGE + 64];
 };
 
 /* ---- who may come in -------------------------------------------------------------------- */
-
-/* "https://pbx.example:9000" is our own when the rest of it is the Host header. */
-static bool is_welcome(const char *origins, const char *origin, const char *host)
-{
-	const char *rest = origin ? strstr(origin, "://") : NULL;
-	size_t length;
-
-	if (!origin)
-		return true; /* no browser */
-	if (rest && host && strcasecmp(rest + 3, host) == 0)
-		return true;
-	for (const char *one = origins; *one; one += length + (one[length] == ' ')) {
-		length = strcspn(one, " ");
-		if (length == strlen(origin) && strncasecmp(one, origin, length) == 0)
-			return true;
-	}
-	return false;
-}
 
 static uint32_t strangers_of(const struct api_server *server, struct in_addr address)
 {
@@ -125,14 +103,6 @@ static void become_known(struct sip_client *client)
 	(void)pthread_mutex_unlock(&client->server->lock);
 }
 
-/* CivetWeb's own function for this leaves out the head before a WebSocket stands. */
-static void turn_away(struct mg_connection *connection, const char *status, const char *detail)
-{
-	(void)mg_printf(connection,
-			"HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-			status, strlen(detail), detail); /* who does not read has left */
-}
-
 /* It has a place from here on, or NULL. */
 static struct sip_client *client_new(struct api_server *server, struct mg_connection *connection)
 {
@@ -144,6 +114,7 @@ static struct sip_client *client_new(struct api_server *server, struct mg_connec
 		client->server = server;
 		client->connection = connection;
 		client->socket = -1;
+		client->said = (struct websocket_message){ .bytes = client->frame, .room = sizeof client->frame };
 		client->known_by_us = core_now_us() + server->sip_greeting_s * UINT64_C(1000000);
 		(void)inet_pton(AF_INET, info->remote_addr, &client->address); /* Debian's CivetWeb speaks IPv4 alone */
 		refused = core_flows_door() == 0 ? refused : take_place(server, client);
@@ -151,9 +122,9 @@ static struct sip_client *client_new(struct api_server *server, struct mg_connec
 	if (!refused)
 		return client;
 	free(client);
-	turn_away(connection, refused,
-		  refused[0] == '4' ? "as many clients of this address as may be have not registered yet"
-				    : "no room for another client, see the setting api.sip_clients");
+	websocket_turn_away(connection, refused,
+			    refused[0] == '4' ? "as many clients of this address as may be have not registered yet"
+					      : "no room for another client, see the setting api.sip_clients");
 	return NULL;
 }
 
@@ -162,14 +133,14 @@ static int on_connect(const struct mg_connection *asking, void *context)
 {
 	struct mg_connection *connection = (struct mg_connection *)asking; /* CivetWeb's own functions that answer want it so */
 	struct api_server *server = context;
-	const char *origin = mg_get_header(asking, "Origin"), *key = mg_get_header(asking, "Sec-WebSocket-Key");
+	const char *origin = mg_get_header(asking, "Origin");
 
-	if (!key || strlen(key) != KEY_LENGTH) /* CivetWeb would refuse it after we have given it a place, and never tell */
-		turn_away(connection, "400 Bad Request", "Sec-WebSocket-Key has 24 characters (RFC 6455 4.1)");
-	else if (!mg_get_request_info(asking)->acceptedWebSocketSubprotocol)
-		turn_away(connection, "400 Bad Request", "the WebSocket subprotocol here is \"sip\"");
-	else if (!is_welcome(server->sip_origins, origin, mg_get_header(asking, "Host")))
-		turn_away(connection, "403 Forbidden", "pages of this origin may not: see the setting api.sip_origins");
+	if (!websocket_can_be(asking))
+		return 1;
+	if (!mg_get_request_info(asking)->acceptedWebSocketSubprotocol)
+		websocket_turn_away(asking, "400 Bad Request", "the WebSocket subprotocol here is \"sip\"");
+	else if (!websocket_is_welcome(server->sip_origins, origin, mg_get_header(asking, "Host")))
+		websocket_turn_away(asking, "403 Forbidden", "pages of this origin may not: see the setting api.sip_origins");
 	else
 		mg_set_user_connection_data(connection, client_new(server, connection));
 	return mg_get_user_connection_data(asking) ? 0 : 1;
@@ -232,8 +203,10 @@ static void *pump(void *context)
 	while (size >= 0 && (size_t)size < sizeof stream && (stays = may_stay(client)) &&
 	       (got = recv(client->socket, stream + size, sizeof stream - (size_t)size, 0)) > 0)
 		size = send_complete(client, stream, (size_t)(size + got));
-	(void)mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, stays ? STATUS_GOING : STATUS_NOBODY,
-				 2);                              /* or it has gone */
+	if (stays)
+		(void)websocket_close(client->connection, WEBSOCKET_GOING, ""); /* or it has gone */
+	else
+		(void)websocket_close(client->connection, WEBSOCKET_REFUSED, "neither registered nor called in time");
 	crowd_dismiss(client->server->crowd, client->connection); /* whoever does not heed that would keep its place */
 	return NULL;
 }
@@ -255,19 +228,18 @@ static bool pass_on(struct sip_client *client, const char *bytes, size_t size)
 
 static bool take_message(struct sip_client *client)
 {
-	size_t size = client->gathered;
+	size_t size = client->said.size;
 	ssize_t made;
 
-	client->gathered = 0;
 	if (size == 0 || client->frame[0] == '\r' || client->frame[0] == '\n')
 		return pass_on(client, client->frame, size); /* a keep-alive */
 	made = sip_frame_convert(client->frame, size, "TCP", client->message, sizeof client->message);
 	return made > 0 && pass_on(client, client->message, (size_t)made);
 }
 
-static int refuse(struct sip_client *client, const char status[2])
+static int refuse(struct sip_client *client, uint32_t status)
 {
-	(void)mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, status, 2);
+	(void)websocket_close(client->connection, status, ""); /* or it has gone */
 	return 0;
 }
 
@@ -275,21 +247,17 @@ static int refuse(struct sip_client *client, const char status[2])
 static int on_frame(struct mg_connection *connection, int bits, char *data, size_t size, void *context)
 {
 	struct sip_client *client = mg_get_user_connection_data(connection);
-	int kind = bits & 0x0f;
 
 	(void)context;
 	api_shim_allow(MOST_FRAME);
-	if (client->socket < 0 || kind == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE)
+	if (client->socket < 0 || (bits & 0x0f) == MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE)
 		return 0;
-	if (kind != MG_WEBSOCKET_OPCODE_TEXT && kind != MG_WEBSOCKET_OPCODE_BINARY && kind != MG_WEBSOCKET_OPCODE_CONTINUATION)
+	uint32_t wrong = websocket_gather(&client->said, (unsigned)bits, data, size);
+	if (wrong)
+		return refuse(client, wrong);
+	if (!client->said.is_whole)
 		return 1;
-	if (size > sizeof client->frame - client->gathered)
-		return refuse(client, STATUS_TOO_LARGE);
-	memcpy(client->frame + client->gathered, data, size);
-	client->gathered += size;
-	if (!(bits & 0x80))
-		return 1; /* more of it follows */
-	return take_message(client) ? 1 : refuse(client, STATUS_NO_SIP);
+	return take_message(client) ? 1 : refuse(client, WEBSOCKET_PROTOCOL);
 }
 
 /* ---- life of a client ------------------------------------------------------------------- */
@@ -329,7 +297,7 @@ static void on_ready(struct mg_connection *connection, void *context)
 	if (client->socket >= 0)
 		(void)close(client->socket);
 	client->socket = -1; /* the next frame ends it */
-	(void)mg_websocket_write(connection, MG_WEBSOCKET_OPCODE_CONNECTION_CLOSE, STATUS_GOING, 2);
+	(void)websocket_close(connection, WEBSOCKET_GOING, "");
 }
 
 static void on_close(const struct mg_connection *connection, void *context)

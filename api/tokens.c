@@ -32,9 +32,9 @@ static bool hash_text(const struct api *api, const char *token, char ret_hash[65
 
 struct search {
 	struct api *api;
-	void (*done)(void *context, int result, const struct api_bearer *bearer);
+	api_bearer_fn done;
 	void *context;
-	char hash[65];
+	char key[65]; /* the token's hash, or its id */
 };
 
 struct account_search {
@@ -98,26 +98,42 @@ static void on_found(void *context, const struct pbx_rows *rows)
 	search->done(search->context, PBX_OK, &bearer);
 }
 
-void api_token_find(struct api *api, const char *token, void (*done)(void *context, int result, const struct api_bearer *bearer),
-		    void *context)
+static void find(struct api *api, const char *sql, const char *key, api_bearer_fn done, void *context)
 {
 	AUTO(text) char *memory = calloc(1, sizeof(struct search));
 	struct search *search = (struct search *)(void *)memory;
 
-	if (!search || !hash_text(api, token, search->hash)) {
+	if (!search) {
 		done(context, PBX_EIO, NULL);
 		return;
 	}
 	search->api = api;
 	search->done = done;
 	search->context = context;
+	(void)snprintf(search->key, sizeof search->key, "%s", key);
 
-	const struct pbx_value values[] = { pbx_v_text(search->hash) };
-	if (api->store->run(api->host, "SELECT id, user_name, account, scopes, expires_at, last_used_at FROM tokens WHERE hash = $1",
-			    values, 1, on_found, search) == PBX_OK)
+	const struct pbx_value values[] = { pbx_v_text(search->key) };
+	if (api->store->run(api->host, sql, values, 1, on_found, search) == PBX_OK)
 		(void)TAKE(memory);
 	else
 		done(context, PBX_EIO, NULL);
+}
+
+#define BEARER_COLUMNS "id, user_name, account, scopes, expires_at, last_used_at"
+
+void api_token_find(struct api *api, const char *token, api_bearer_fn done, void *context)
+{
+	char hash[65];
+
+	if (hash_text(api, token, hash))
+		find(api, "SELECT " BEARER_COLUMNS " FROM tokens WHERE hash = $1", hash, done, context);
+	else
+		done(context, PBX_EIO, NULL);
+}
+
+void api_token_look(struct api *api, const char *token_id, api_bearer_fn done, void *context)
+{
+	find(api, "SELECT " BEARER_COLUMNS " FROM tokens WHERE id = $1", token_id, done, context);
 }
 
 bool api_token_hash_of(const struct api *api, pbx_request request, char ret_hash[65])

@@ -148,6 +148,8 @@ static void on_password_stored(void *self, const struct pbx_rows *rows)
 	AUTO(text) char *memory = self;
 	const struct password_change *change = (const struct password_change *)(void *)memory;
 
+	if (rows->status == PBX_OK)
+		api_dispatch_review(change->api); /* the user's sessions have ended */
 	change->done(change->context, rows->status == PBX_OK ? PBX_OK : PBX_EIO);
 }
 
@@ -336,6 +338,8 @@ static void on_done(void *context, const struct pbx_rows *rows)
 		(void)requests->reply(change->request, 200, changed_json(change));
 	else
 		(void)requests->reply(change->request, 204, NULL);
+	if (rows->status == PBX_OK)
+		api_dispatch_review(change->api); /* tokens have gone with it */
 }
 
 static void run_both(struct change *taken, const char *first, const char *second, const struct pbx_value *values, uint32_t count)

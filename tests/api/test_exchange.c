@@ -198,7 +198,96 @@ START_TEST(a_fast_writer_and_a_reader_lose_nothing_between_them)
 }
 END_TEST
 
+static void *hear_all(void *context)
+{
+	struct api_exchange *exchange = context;
+	size_t size = 0;
+
+	for (int heard = 0; heard < 1000; sched_yield()) {
+		char *said = exchange_hear(exchange, &size);
+		if (!said)
+			continue;
+		ck_assert_uint_eq(size, strlen(said));
+		ck_assert_int_eq(atoi(said), heard++);
+		free(said);
+	}
+	exchange_unref(exchange);
+	return NULL;
+}
+
+START_TEST(a_client_is_heard_word_for_word_and_never_more_than_one_ahead)
+{
+	struct api_exchange *exchange = asked();
+	pthread_t loop;
+	char text[16];
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_int_eq(pthread_create(&loop, NULL, hear_all, exchange_ref(exchange)), 0);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_eq(exchange_say(exchange, text, (size_t)snprintf(text, sizeof text, "%d", i)), PBX_OK);
+	(void)pthread_join(loop, NULL);
+	exchange_unref(exchange);
+}
+END_TEST
+
+static void *end_soon(void *context)
+{
+	struct api_exchange *exchange = context;
+
+	exchange_end_because(exchange, 1008, "enough");
+	exchange_end_because(exchange, 1013, "later");
+	exchange_unref(exchange);
+	return NULL;
+}
+
+START_TEST(who_waits_to_be_heard_is_let_go_by_the_end_which_says_why)
+{
+	struct api_exchange *exchange = asked();
+	char why[EXCHANGE_WHY_SIZE], *data;
+	size_t size;
+	bool drained;
+	pthread_t loop;
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_uint_eq(exchange_end_reason(exchange, why), 1001); /* what it is until somebody says more */
+	ck_assert_int_eq(exchange_say(exchange, "one", 3), PBX_OK);
+	ck_assert_int_eq(pthread_create(&loop, NULL, end_soon, exchange_ref(exchange)), 0);
+	ck_assert_int_eq(exchange_say(exchange, "two", 3), PBX_ENOENT);
+	ck_assert(!exchange_take(exchange, &data, &size, &drained));
+	ck_assert_uint_eq(exchange_end_reason(exchange, why), 1008);
+	ck_assert_str_eq(why, "enough");
+	(void)pthread_join(loop, NULL);
+	exchange_unref(exchange); /* with what nobody has heard */
+}
+END_TEST
+
+static void *leave_soon(void *context)
+{
+	struct api_exchange *exchange = context;
+
+	ck_assert(exchange_leave(exchange));
+	exchange_unref(exchange);
+	return NULL;
+}
+
+START_TEST(who_waits_for_pieces_is_let_go_when_the_other_thread_leaves)
+{
+	struct api_exchange *exchange = asked();
+	size_t size;
+	bool drained;
+	pthread_t reader;
+	char *data;
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_int_eq(pthread_create(&reader, NULL, leave_soon, exchange_ref(exchange)), 0);
+	ck_assert(!exchange_take(exchange, &data, &size, &drained));
+	(void)pthread_join(reader, NULL);
+	exchange_unref(exchange);
+}
+END_TEST
+
 CHECK_MAIN("exchange", the_http_thread_waits_for_the_answer, without_an_answer_the_wait_ends_and_the_loop_has_to_be_told,
 	   only_the_first_answer_counts, an_end_without_an_answer_is_a_503, a_header_with_a_line_break_does_not_become_two,
 	   a_full_queue_refuses_until_it_was_taken, a_piece_larger_than_the_queue_passes_alone, who_has_left_gets_nothing_more,
-	   a_fast_writer_and_a_reader_lose_nothing_between_them)
+	   a_fast_writer_and_a_reader_lose_nothing_between_them, a_client_is_heard_word_for_word_and_never_more_than_one_ahead,
+	   who_waits_to_be_heard_is_let_go_by_the_end_which_says_why, who_waits_for_pieces_is_let_go_when_the_other_thread_leaves)

@@ -10,6 +10,7 @@ import stat
 
 import pytest
 from calling import CALL_EVENTS, Callers
+from event_streams import Stream
 from pbx import ROOT, KeptConnection
 
 FREE = "api:\n  requests_per_minute: 1000000\n  requests_burst: 1000000"  # who asks thousands of things waits otherwise
@@ -203,32 +204,6 @@ def test_health_and_readiness(house):
 
 
 # ---- events and records ----------------------------------------------------------------------------
-
-
-class Stream:
-    """An EventSource."""
-
-    def __init__(self, pbx, topics, last=None):
-        self.connection = http.client.HTTPSConnection("127.0.0.1", pbx.http_port, context=ssl._create_unverified_context(), timeout=20)
-        headers = {"Authorization": f"Bearer {pbx.admin_token()}", "Accept": "text/event-stream"}
-        if last is not None:
-            headers["Last-Event-ID"] = str(last)
-        self.connection.request("GET", f"/api/v1/events?topics={topics}", headers=headers)
-        self.answer = self.connection.getresponse()
-        assert self.answer.status == 200
-
-    def take(self, count):
-        """The next events."""
-        events = []
-        while len(events) < count:
-            line = self.answer.readline().decode()
-            assert line, "the stream has ended"
-            if line.startswith("data: "):
-                events.append(json.loads(line[6:]))
-        return events
-
-    def close(self):
-        self.connection.close()
 
 
 def test_a_stream_goes_on_after_kill_minus_nine_without_gap_or_double(house, sipp):
