@@ -254,6 +254,7 @@ void api_gateway_end(struct api_server *server, struct visit *visit)
 	*visit->at = visit->next;
 	if (visit->next)
 		visit->next->at = visit->at;
+	(void)pthread_cond_broadcast(&server->parted);
 	(void)pthread_mutex_unlock(&server->lock);
 }
 

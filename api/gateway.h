@@ -32,7 +32,8 @@ struct api_server {
 	struct sip_client *sip_strangers; /* likewise: those of them that have not registered or called yet */
 	struct sockaddr_in address;       /* where it listens */
 	pthread_mutex_t lock;
-	struct visit *visits; /* under the lock */
+	pthread_cond_t parted; /* a visit has ended */
+	struct visit *visits;  /* under the lock */
 	bool stopping;        /* under the lock */
 };
 

@@ -5,6 +5,7 @@
  * switched off; its access log uses localtime() in every thread, so it has none (what changes something is audited by core/request.h).
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 
 #define KEEP_ALIVE_MS 5000u
 #define MOST_OPTIONS 38
+#define PARTING_S 2
 
 /* ---- where to listen -------------------------------------------------------------------- */
 
@@ -146,6 +148,7 @@ static void server_free(struct api_server *server)
 {
 	crowd_free(server->crowd);
 	(void)pthread_mutex_destroy(&server->lock);
+	(void)pthread_cond_destroy(&server->parted);
 	free(server);
 }
 
@@ -220,6 +223,7 @@ static void write_origins(const struct pbx_list *origins, char *ret_text, size_t
 int api_server_start(struct api *api, struct pbx_diag *diag)
 {
 	struct api_server *server = calloc(1, sizeof *server);
+	pthread_condattr_t monotonic;
 	struct listen listen;
 
 	if (!server)
@@ -239,6 +243,10 @@ int api_server_start(struct api *api, struct pbx_diag *diag)
 	write_origins(&api->settings->sip_origins, server->sip_origins, sizeof server->sip_origins);
 	write_origins(&api->settings->event_origins, server->event_origins, sizeof server->event_origins);
 	(void)pthread_mutex_init(&server->lock, NULL);
+	(void)pthread_condattr_init(&monotonic);
+	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&server->parted, &monotonic);
+	(void)pthread_condattr_destroy(&monotonic);
 
 	server->crowd = crowd_new(api->settings->threads + api->settings->sip_clients, !api->settings->plain_http);
 	if (!server->crowd) {
@@ -284,10 +292,27 @@ static void *knock(void *context)
 	return NULL;
 }
 
+/* CivetWeb that is told to stop cuts off in the middle whatever is being written: those who were just told why they have to leave hear the
+ * end of it first, unless they take too long. */
+static void let_them_part(struct api_server *server)
+{
+	struct timespec until;
+	int waited = 0;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += PARTING_S;
+	(void)pthread_mutex_lock(&server->lock);
+	while (server->visits && waited != ETIMEDOUT)
+		waited = pthread_cond_timedwait(&server->parted, &server->lock, &until);
+	(void)pthread_mutex_unlock(&server->lock);
+}
+
 static void end_threads(void *job)
 {
 	struct api_server *server = job;
 	pthread_t knocker;
+
+	let_them_part(server);
 	bool knocks = pthread_create(&knocker, NULL, knock, server) == 0; /* without it, it takes two seconds */
 
 	mg_stop(server->civetweb); /* waits for threads that have nothing left to wait for */

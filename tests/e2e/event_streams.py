@@ -8,6 +8,7 @@ import websocket
 from machine import PATIENCE_S
 
 ABNF = websocket.ABNF
+websocket._abnf.VALID_CLOSE_STATUS += (1013,)  # "try again later" came after the RFC, into IANA's list
 Refused = websocket.WebSocketBadStatusException
 TLS = {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}
 
