@@ -203,10 +203,11 @@ static bool has_room(int socket)
 {
 	struct pollfd waits = { .fd = socket, .events = POLLOUT };
 
-	return poll(&waits, 1, STALLED_MS) != 0;
+	return socket < 0 || poll(&waits, 1, STALLED_MS) != 0;
 }
 
-static bool send_lines(struct event_client *client, int socket, const char *lines, size_t size)
+/* PBX_OK; PBX_EBUSY: the client is too slow; PBX_EIO: nobody takes it, or half of a frame. */
+static int send_lines(struct event_client *client, int socket, const char *lines, size_t size)
 {
 	while (size > 0) {
 		const char *end = memchr(lines, '\n', size);
@@ -214,14 +215,14 @@ static bool send_lines(struct event_client *client, int socket, const char *line
 
 		if (!has_room(socket)) {
 			close_with(client, WEBSOCKET_LATER, "too slow: come again with after= the last number you know");
-			return false;
+			return PBX_EBUSY;
 		}
-		if (mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_TEXT, lines, length) <= 0)
-			return false;
+		if (mg_websocket_write(client->connection, MG_WEBSOCKET_OPCODE_TEXT, lines, length) != (int)length)
+			return PBX_EIO;
 		size -= length + (end != NULL);
 		lines += length + (end != NULL);
 	}
-	return true;
+	return PBX_OK;
 }
 
 static void say_goodbye(struct event_client *client)
@@ -243,19 +244,21 @@ static void *pump(void *context)
 {
 	struct event_client *client = context;
 	int socket = crowd_socket(client->server->crowd, client->connection);
-	bool goes_on = true, drained;
+	int err = PBX_OK;
+	bool drained;
 	char *lines;
 	size_t size;
 
 	keep_unsent(socket, UNSENT_MOST);
-	while (goes_on && exchange_take(client->exchange, &lines, &size, &drained)) {
-		goes_on = send_lines(client, socket, lines, size);
+	while (err == PBX_OK && exchange_take(client->exchange, &lines, &size, &drained)) {
+		err = send_lines(client, socket, lines, size);
 		free(lines);
-		if (goes_on && drained)
+		if (err == PBX_OK && drained)
 			api_gateway_tell(client->server, api_dispatch_drained, client->exchange);
 	}
 	keep_unsent(socket, 2 * UNSENT_MOST); /* more than it may have now */
-	say_goodbye(client);
+	if (err != PBX_EIO)
+		say_goodbye(client);
 	finish(client, &client->is_written, &client->is_read);
 	crowd_dismiss(client->server->crowd, client->connection); /* or the reader has gone */
 	return NULL;
