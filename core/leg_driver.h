@@ -152,6 +152,8 @@ bool core_leg_has_asked_for(pbx_leg leg, const char *number);
 
 /* As core_media_driver.bound; false and AF_UNSPEC without media. */
 bool core_media_bound(int family, struct core_addr *ret_bound);
+/* As core_media_driver.outside; false without media. */
+bool core_media_outside(int family, struct core_addr *ret_address);
 
 /* The driver for URIs and accounts. One today. */
 void core_legs_set_driver(const struct core_leg_driver *driver);

@@ -74,6 +74,11 @@ bool core_media_bound(int family, struct core_addr *ret_bound)
 	return core_media && core_media->bound && core_media->bound(family, ret_bound);
 }
 
+bool core_media_outside(int family, struct core_addr *ret_address)
+{
+	return core_media && core_media->outside && core_media->outside(family, ret_address);
+}
+
 /* ---- lists of codecs ---- */
 
 static void list_add(struct core_media_desc *list, const struct core_codec *codec)

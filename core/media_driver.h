@@ -251,6 +251,8 @@ struct core_media_driver {
 	/* What streams' sockets are bound to: an address of ours, or 0.0.0.0 or :: for all of them. True: what open() says is another's, in front of a NAT. NULL:
 	 * what open() says is for everybody. */
 	bool (*bound)(int family, struct core_addr *ret_bound);
+	/* Our address as those outside see it, where a STUN server tells it; without a port. NULL, false: nobody does. */
+	bool (*outside)(int family, struct core_addr *ret_address);
 	/* Whether call control wants to hear of keys that come as tones; it does at the beginning. Off: they are listened for only where they must be
 	 * turned into something else on their way. NULL: they always are. PBX_OK, PBX_ENOENT, PBX_ENOMEM. */
 	int (*heed_keys)(core_stream stream, bool on);

@@ -15,6 +15,7 @@
 #include "forking.h"
 #include "kernel.h"
 #include "mouth.h"
+#include "outside.h"
 #include "plan.h"
 #include "detection.h"
 #include "injection.h"
@@ -358,7 +359,9 @@ static int check_settings(const struct rtp_settings *settings, struct pbx_diag *
 			pbx_diag_set(diag, "srtp_suites", "no crypto suite is called '%s'", settings->srtp_suites.items[i]);
 			return PBX_EINVAL;
 		}
-	err = check_delays(&settings->jitter_buffer, diag);
+	err = rtp_outside_check(settings->stun_server, diag);
+	if (err == PBX_OK)
+		err = check_delays(&settings->jitter_buffer, diag);
 	if (err != PBX_OK)
 		return err;
 	err = rtp_codecs_check(&settings->codecs, diag);

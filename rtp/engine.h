@@ -24,6 +24,8 @@ struct rtp_settings {
 	const char *country;
 	struct pbx_list tones;
 	const char *kernel_relay;
+	const char *stun_server;
+	uint32_t stun_interval_s;
 };
 
 /* What the part publishes. Any function may be NULL. */

@@ -4,14 +4,18 @@
  * Starting it starts the engine and makes it the core's media driver.
  */
 #include "engine.h"
+#include "nat.h"
 #include "speech.h"
 #include "tcp.h"
 
 #include <core/bus.h>
 #include <core/metrics.h>
+#include <core/address_text.h>
 #include <core/parts.h>
 #include <core/srtp_suites.h>
+#include <core/status.h>
 #include <pbx/requests.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct media_part {
@@ -110,6 +114,29 @@ static void on_ports_low(const struct rtp_ports_count *count)
 {
 	pbx_warn(part->host, "ports_low", "free=%u total=%u", count->free, count->total);
 	publish("media.ports_low", ports_json(count));
+}
+
+/* "" for none. */
+static void set_host(struct pbx_json *object, const char *name, const struct core_addr *addr)
+{
+	char text[64] = "";
+
+	if (addr->sa.sa_family)
+		core_address_print_host(addr, text, sizeof text);
+	(void)part->json->set_text(object, name, text); /* no memory shows as a member missing */
+}
+
+static void on_outside(const struct rtp_outside *now, const struct core_addr *before)
+{
+	struct pbx_json *data = part->json->new_object();
+
+	if (data) {
+		set_host(data, "address", &now->address);
+		set_host(data, "before", before);
+		(void)part->json->set_text(data, "state", rtp_outside_state_name(now->state));
+		(void)part->json->set_text(data, "server", now->server);
+	}
+	publish("media.outside_changed", data);
 }
 
 static const char *reason_of(uint32_t why)
@@ -360,6 +387,138 @@ static void on_ports(void *self, pbx_request request)
 	(void)media->requests->reply(request, 200, ports_json(&count));
 }
 
+/* ---- how those outside see us ---- */
+
+static struct pbx_json *outside_json(void)
+{
+	struct pbx_json *json = part->json->new_object();
+	struct rtp_outside outside;
+
+	if (!json)
+		return NULL;
+	rtp_outside_get(&outside);
+	(void)part->json->set_text(json, "state", rtp_outside_state_name(outside.state));
+	(void)part->json->set_text(json, "server", outside.server);
+	set_host(json, "address", &outside.address);
+	(void)part->json->set_time(json, "since", outside.since_wall_us);
+	(void)part->json->set_time(json, "told", outside.told_wall_us);
+	(void)part->json->set_integer(json, "dropped", (int64_t)outside.dropped);
+	return json;
+}
+
+static struct pbx_json *tell_outside(void *self)
+{
+	(void)self;
+	return outside_json();
+}
+
+static void on_show_outside(void *self, pbx_request request)
+{
+	const struct media_part *media = self;
+
+	(void)media->requests->reply(request, 200, outside_json());
+}
+
+struct nat_wish {
+	pbx_request request;
+	char server[RTP_OUTSIDE_SERVER];
+};
+
+static void set_address(struct pbx_json *object, const char *name, const struct core_addr *addr)
+{
+	char text[64] = "";
+
+	if (addr->sa.sa_family)
+		core_address_print(addr, text, sizeof text);
+	(void)part->json->set_text(object, name, text);
+}
+
+static void on_nat_found(void *context, const struct rtp_nat_finding *finding)
+{
+	struct nat_wish *wish = context;
+	const struct pbx_requests *requests = part->requests;
+	struct pbx_json *json = finding->result == PBX_OK ? part->json->new_object() : NULL;
+
+	if (json) {
+		(void)part->json->set_text(json, "nat_type", rtp_nat_type(finding));
+		(void)part->json->set_text(json, "mapping", rtp_nat_kind_name(finding->mapping));
+		(void)part->json->set_text(json, "filtering", rtp_nat_kind_name(finding->filtering));
+		set_address(json, "local", &finding->local);
+		set_address(json, "mapped", &finding->mapped);
+		set_address(json, "server", &finding->server);
+		set_address(json, "other", &finding->other);
+		(void)requests->reply(wish->request, 200, json);
+	} else if (finding->result == PBX_ENOENT) {
+		(void)requests->fail(wish->request, 422, "no_such_host", "server", "there is no host %.200s", wish->server);
+	} else if (finding->result == PBX_ETIMEOUT) {
+		(void)requests->fail(wish->request, 503, "no_answer", "server",
+				     "%.200s does not answer: it is no STUN server, or a firewall lets no UDP out", wish->server);
+	} else {
+		(void)requests->fail(wish->request, 503, "no_finding", "server", "%.200s has told no address", wish->server);
+	}
+	free(wish);
+}
+
+static void on_nat(void *self, pbx_request request)
+{
+	const struct media_part *media = self;
+	const char *server = media->requests->text(request, "server");
+	struct nat_wish *wish = calloc(1, sizeof *wish);
+	struct pbx_diag diag = { .text = "" };
+	int err = wish ? PBX_OK : PBX_ENOMEM;
+
+	server = server && *server ? server : media->settings->stun_server;
+	if (err == PBX_OK && rtp_outside_check(server, &diag) != PBX_OK) {
+		(void)media->requests->fail(request, 422, "not_a_server", "server", "%s", diag.text);
+		free(wish);
+		return;
+	}
+	if (err == PBX_OK && !*server) {
+		(void)media->requests->fail(request, 422, "no_server", "server",
+					    "whom to ask? name a STUN server (RFC 5780), or set media.stun_server");
+		free(wish);
+		return;
+	}
+	if (err == PBX_OK) {
+		wish->request = request;
+		(void)snprintf(wish->server, sizeof wish->server, "%s", server);
+		err = rtp_nat_find(media->host, server, on_nat_found, wish);
+	}
+	if (err == PBX_OK)
+		return;
+	free(wish);
+	(void)media->requests->fail(request, 503, err == PBX_EBUSY ? "busy" : "no_memory", NULL, "%s",
+				    err == PBX_EBUSY ? "somebody else is asking just now: a few seconds later it works" : "no memory");
+}
+
+static const struct pbx_field outside_fields[] = {
+	{ "state", PBX_TYPE_TEXT,
+	  "off: there is no media.stun_server; asking: for the first time; known; no_answer, no_such_host, refused: what was known before, "
+	  "if "
+	  "anything, is still told" },
+	{ "server", PBX_TYPE_TEXT, "media.stun_server" },
+	{ "address", PBX_TYPE_TEXT, "What those outside are told; empty: it is not known" },
+	{ "since", PBX_TYPE_TIME, "Since when it is this one" },
+	{ "told", PBX_TYPE_TIME, "When the server has said so last" },
+	{ "dropped", PBX_TYPE_INT, "Datagrams that were no answer to our question" },
+};
+
+static const struct pbx_arg nat_args[] = {
+	{ .name = "server", .type = PBX_TYPE_TEXT, .most = RTP_OUTSIDE_SERVER - 1, .help = "STUN server; left out: media.stun_server" },
+};
+
+static const struct pbx_field nat_fields[] = {
+	{ "nat_type", PBX_TYPE_TEXT, "none, full_cone, restricted_cone, port_restricted, symmetric, unknown (RFC 3489)" },
+	{ "mapping", PBX_TYPE_TEXT,
+	  "Whether the NAT shows us under one address and port to all: none (no NAT), endpoint_independent, address_dependent, "
+	  "address_and_port_dependent, unknown (the server has no second address)" },
+	{ "filtering", PBX_TYPE_TEXT, "Whom it lets in: endpoint_independent (everybody), and the same words" },
+	{ "local", PBX_TYPE_TEXT, "Where we asked from" },
+	{ "mapped", PBX_TYPE_TEXT, "Where the server saw us" },
+	{ "server", PBX_TYPE_TEXT, "Whom we asked" },
+	{ "other", PBX_TYPE_TEXT, "Its second address" },
+};
+
 static const struct pbx_field port_fields[] = {
 	{ "total", PBX_TYPE_INT, "Pairs of ports in the range" },
 	{ "free", PBX_TYPE_INT, "Pairs that may be taken" },
@@ -424,6 +583,19 @@ static const struct pbx_route routes[] = {
 	  .scope = "media:read",
 	  .summary = "Pairs of RTP ports by state",
 	  .reply = PBX_TABLE(port_fields) },
+	{ .method = "GET",
+	  .path = "/media/outside",
+	  .handle = on_show_outside,
+	  .scope = "media:read",
+	  .summary = "Our address as those outside see it, as media.stun_server tells it",
+	  .reply = PBX_TABLE(outside_fields) },
+	{ .method = "POST",
+	  .path = "/media/nat-detect",
+	  .handle = on_nat,
+	  .scope = "media:write",
+	  .summary = "What kind of NAT we are behind (RFC 5780); takes up to twelve seconds. A diagnosis: nothing else goes by it",
+	  .args = PBX_TABLE(nat_args),
+	  .reply = PBX_TABLE(nat_fields) },
 };
 
 static const struct pbx_command commands[] = {
@@ -435,6 +607,13 @@ static const struct pbx_command commands[] = {
 	  .handle = on_ports,
 	  .help = "Shows how many RTP ports are free",
 	  .columns = "total,free,used,quarantined" },
+	{ .words = "media outside",
+	  .handle = on_show_outside,
+	  .help = "Shows our address as those outside see it, as media.stun_server tells it" },
+	{ .words = "media nat",
+	  .handle = on_nat,
+	  .help = "Finds out what kind of NAT we are behind (RFC 5780), in up to twelve seconds",
+	  .args = PBX_TABLE(nat_args) },
 };
 
 static const struct pbx_field source_fields[] = {
@@ -451,7 +630,16 @@ static const struct pbx_field failed_fields[] = {
 	{ "reason", PBX_TYPE_TEXT, "ice_failed, consent_lost, dtls_failed, dtls_wrong_certificate" },
 };
 
+static const struct pbx_field outside_event_fields[] = {
+	{ "address", PBX_TYPE_TEXT, "What those outside are told from now on; empty: it is not known" },
+	{ "before", PBX_TYPE_TEXT, "What they were told" },
+	{ "state", PBX_TYPE_TEXT, "known, no_answer, no_such_host, refused" },
+	{ "server", PBX_TYPE_TEXT, "media.stun_server" },
+};
+
 static const struct pbx_event_type events[] = {
+	{ "media.outside_changed", "Our address as those outside see it is another one, or the STUN server does not tell it any more",
+	  PBX_TABLE(outside_event_fields) },
 	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed",
 	  PBX_TABLE(source_fields) },
 	{ "media.timeout", "No packet has come for media.timeout_s", PBX_TABLE(timeout_fields) },
@@ -472,6 +660,15 @@ static const struct pbx_setting settings[] = {
 		 .help = "IPv6 address in SDP, but for those in sip.local_networks; empty: the one bound to, or the one that is on the way "
 			 "to "
 			 "them"),
+	PBX_TEXT(struct rtp_settings, stun_server, .initial_text = "", .most = RTP_OUTSIDE_SERVER - 1,
+		 .help = "STUN server, as stun.example.net or 192.0.2.7:3478, that tells us the address that those outside see us under, "
+			 "for a "
+			 "NAT without a "
+			 "fixed address: it is told in Contact and SDP where sip.external_address and external_ip are empty. The NAT has "
+			 "to pass "
+			 "our ports on under the same numbers. Empty: nobody is asked"),
+	PBX_UINT(struct rtp_settings, stun_interval_s, .initial = 60, .least = 1, .most = 86400, .unit = "s",
+		 .help = "How often it is asked whether the address has changed"),
 	PBX_UINT(struct rtp_settings, port_min, .initial = 10000, .least = 1024, .most = 65532, .flags = PBX_SETTING_RESTART,
 		 .help = "First port for RTP"),
 	PBX_UINT(struct rtp_settings, port_max, .initial = 20000, .least = 1026, .most = 65535, .flags = PBX_SETTING_RESTART,
@@ -578,6 +775,12 @@ static int media_start(void *self)
 		rtp_engine_stop();
 		return err;
 	}
+	err = core_status_add("outside", tell_outside, part);
+	if (err != PBX_OK) {
+		rtp_engine_stop();
+		return err;
+	}
+	rtp_outside_configure(part->host, part->settings->stun_server, part->settings->stun_interval_s, on_outside);
 	core_media_set_driver(&rtp_driver);
 	core_speech_set_maker(rtp_speech_speak);
 	core_speech_set_shaper(rtp_speech_shape_file);
@@ -586,13 +789,21 @@ static int media_start(void *self)
 
 static int media_reload(void *self, const void *proposed, struct pbx_diag *diag)
 {
-	(void)self;
-	return rtp_engine_configure(proposed, diag);
+	const struct media_part *media = self;
+	const struct rtp_settings *wanted = proposed;
+	int err = rtp_engine_configure(wanted, diag);
+
+	if (err == PBX_OK)
+		rtp_outside_configure(media->host, wanted->stun_server, wanted->stun_interval_s, on_outside);
+	return err;
 }
 
 static void media_stop(void *self)
 {
 	(void)self;
+	core_status_remove("outside");
+	rtp_nat_stop();
+	rtp_outside_stop();
 	rtp_engine_stop(); /* the driver stays known: a leg that ends after us gets PBX_ENOENT */
 }
 

@@ -18,6 +18,7 @@
 #include "injection.h"
 #include "listener.h"
 #include "mouth.h"
+#include "outside.h"
 #include "plan.h"
 #include "probe.h"
 #include "recorder.h"
@@ -495,6 +496,7 @@ const struct core_media_driver rtp_driver = {
 	.ice = rtp_sockets_ice,
 	.ice_named = rtp_door_named,
 	.bound = rtp_sockets_bound,
+	.outside = rtp_outside_address,
 	.source_open = rtp_source_open,
 	.source_update = rtp_source_update,
 	.source_close = rtp_source_close,

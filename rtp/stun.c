@@ -20,6 +20,8 @@
 #define FINGERPRINT_XOR 0x5354554eu
 #define HMAC_BYTES 20u
 
+#define MAPPED_ADDRESS 0x0001u
+#define CHANGE_REQUEST 0x0003u
 #define USERNAME 0x0006u
 #define MESSAGE_INTEGRITY 0x0008u
 #define ERROR_CODE 0x0009u
@@ -30,6 +32,7 @@
 #define FINGERPRINT 0x8028u
 #define ICE_CONTROLLED 0x8029u
 #define ICE_CONTROLLING 0x802au
+#define OTHER_ADDRESS 0x802cu
 #define OPTIONAL 0x8000u /* attributes from here on may be passed over */
 
 struct rtp_stun_key {
@@ -78,27 +81,30 @@ static bool hmac(struct rtp_stun_key *key, const uint8_t *data, size_t integrity
 
 /* ---- reading ---- */
 
-static void read_mapped(const struct rtp_stun *message, const uint8_t *value, size_t bytes, struct core_addr *ret_addr)
+/* mask: what it is XORed with, cookie and then id; zeros for an address that stands there as it is. */
+static void read_address(const uint8_t mask[16], const uint8_t *value, size_t bytes, struct core_addr *ret_addr)
 {
 	struct core_addr addr;
 
 	memset(&addr, 0, sizeof addr);
 	if (bytes == 8 && value[1] == 1) {
 		addr.in4.sin_family = AF_INET;
-		addr.in4.sin_addr.s_addr = htonl(rtp_get32(value + 4) ^ COOKIE);
+		addr.in4.sin_addr.s_addr = htonl(rtp_get32(value + 4) ^ rtp_get32(mask));
 	} else if (bytes == 20 && value[1] == 2) {
 		addr.in6.sin6_family = AF_INET6;
 		for (size_t i = 0; i < 16; i++)
-			addr.in6.sin6_addr.s6_addr[i] = value[4 + i] ^ message->data[4 + i]; /* cookie, then id */
+			addr.in6.sin6_addr.s6_addr[i] = value[4 + i] ^ mask[i];
 	} else {
 		return;
 	}
-	addr.in4.sin_port = htons(rtp_get16(value + 2) ^ (uint16_t)(COOKIE >> 16)); /* the same place in both families */
+	addr.in4.sin_port = htons(rtp_get16(value + 2) ^ rtp_get16(mask)); /* the same place in both families */
 	*ret_addr = addr;
 }
 
 static void read_attribute(struct rtp_stun *message, uint16_t type, const uint8_t *value, size_t bytes)
 {
+	static const uint8_t unmasked[16];
+
 	switch (type) {
 	case USERNAME:
 		message->username = (const char *)value;
@@ -119,7 +125,13 @@ static void read_attribute(struct rtp_stun *message, uint16_t type, const uint8_
 		message->tie_breaker = (uint64_t)rtp_get32(value) << 32 | rtp_get32(value + 4);
 		break;
 	case XOR_MAPPED_ADDRESS:
-		read_mapped(message, value, bytes, &message->mapped);
+		read_address(message->data + 4, value, bytes, &message->mapped);
+		break;
+	case MAPPED_ADDRESS:
+		read_address(unmasked, value, bytes, &message->plain);
+		break;
+	case OTHER_ADDRESS:
+		read_address(unmasked, value, bytes, &message->other);
 		break;
 	case ERROR_CODE:
 		message->error = bytes >= 4 ? (uint16_t)((value[2] & 7) * 100 + value[3]) : 0;
@@ -148,6 +160,8 @@ static bool read_attributes(struct rtp_stun *message, const uint8_t *data, size_
 			return false;
 		if (type == MESSAGE_INTEGRITY && message->integrity_at == 0 && bytes == HMAC_BYTES)
 			message->integrity_at = at;
+		else if (type == FINGERPRINT && message->fingerprint_at == 0)
+			message->fingerprint_at = at;
 		else if (type != FINGERPRINT && message->integrity_at == 0)
 			read_attribute(message, type, data + at + 4, bytes);
 		at += 4 + padded;
@@ -164,14 +178,32 @@ static bool has_fingerprint(const uint8_t *data, size_t size)
 	       rtp_get32(last + 4) == ((uint32_t)crc32(0, data, (uInt)(size - 8)) ^ FINGERPRINT_XOR);
 }
 
-bool rtp_stun_parse(const uint8_t *data, size_t size, struct rtp_stun *ret_message)
+static bool has_header(const uint8_t *data, size_t size)
 {
-	if (size < HEADER_BYTES || data[0] > 3 || rtp_get16(data + 2) != size - HEADER_BYTES || size % 4 != 0 ||
-	    rtp_get32(data + 4) != COOKIE || !has_fingerprint(data, size))
-		return false;
+	return size >= HEADER_BYTES && data[0] <= 3 && rtp_get16(data + 2) == size - HEADER_BYTES && size % 4 == 0 &&
+	       rtp_get32(data + 4) == COOKIE;
+}
+
+static bool read_message(const uint8_t *data, size_t size, struct rtp_stun *ret_message)
+{
 	struct rtp_stun message = { .type = rtp_get16(data), .data = data, .id = data + 8 };
 
 	if (!read_attributes(&message, data, size))
+		return false;
+	*ret_message = message;
+	return true;
+}
+
+bool rtp_stun_parse(const uint8_t *data, size_t size, struct rtp_stun *ret_message)
+{
+	return has_header(data, size) && has_fingerprint(data, size) && read_message(data, size, ret_message);
+}
+
+bool rtp_stun_parse_plain(const uint8_t *data, size_t size, struct rtp_stun *ret_message)
+{
+	struct rtp_stun message;
+
+	if (!has_header(data, size) || !read_message(data, size, &message) || (message.fingerprint_at && !has_fingerprint(data, size)))
 		return false;
 	*ret_message = message;
 	return true;
@@ -277,6 +309,24 @@ void rtp_stun_add_error(struct rtp_stun_text *text, uint16_t code, uint16_t unkn
 		rtp_put16(value, unknown);
 }
 
+void rtp_stun_add_change(struct rtp_stun_text *text, uint32_t what)
+{
+	uint8_t *value = add(text, CHANGE_REQUEST, 4);
+
+	if (value)
+		rtp_put32(value, what);
+}
+
+size_t rtp_stun_finish_plain(struct rtp_stun_text *text)
+{
+	uint8_t *value = add(text, FINGERPRINT, 4);
+
+	if (!value)
+		return 0;
+	rtp_put32(value, (uint32_t)crc32(0, text->data, (uInt)(text->used - 8)) ^ FINGERPRINT_XOR);
+	return text->used;
+}
+
 size_t rtp_stun_finish(struct rtp_stun_text *text, struct rtp_stun_key *key)
 {
 	size_t integrity_at = text->used;
@@ -284,9 +334,5 @@ size_t rtp_stun_finish(struct rtp_stun_text *text, struct rtp_stun_key *key)
 
 	if (!value || !hmac(key, text->data, integrity_at, value))
 		return 0;
-	value = add(text, FINGERPRINT, 4);
-	if (!value)
-		return 0;
-	rtp_put32(value, (uint32_t)crc32(0, text->data, (uInt)(text->used - 8)) ^ FINGERPRINT_XOR);
-	return text->used;
+	return rtp_stun_finish_plain(text);
 }

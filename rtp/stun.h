@@ -1,4 +1,5 @@
-/* rtp/stun.h - STUN messages as ICE uses them (RFC 8489, RFC 8445 16): binding requests and their answers. [any]; keys are made on [loop].
+/* rtp/stun.h - STUN messages (RFC 8489): binding requests and their answers, as ICE uses them (RFC 8445 16) and as servers give them (RFC 5780).
+ * [any]; keys are made on [loop].
  *
  * Nothing here allocates but a key. What is read points into the datagram. */
 #pragma once
@@ -33,11 +34,16 @@ struct rtp_stun {
 	uint64_t tie_breaker;
 	uint16_t error;          /* of an error response; 0: none */
 	uint16_t unknown;        /* the first attribute that must be understood and is not; 0: none */
-	struct core_addr mapped; /* AF_UNSPEC: none */
+	struct core_addr mapped; /* AF_UNSPEC: none, as below */
+	struct core_addr plain;  /* MAPPED-ADDRESS, of servers from before RFC 5389 */
+	struct core_addr other;  /* OTHER-ADDRESS: where else the server may be asked (RFC 5780 7.4) */
+	size_t fingerprint_at;   /* 0: none */
 };
 
 /* False: no STUN message with the magic cookie, whole attributes and a right FINGERPRINT. What follows MESSAGE-INTEGRITY is not looked at. */
 bool rtp_stun_parse(const uint8_t *data, size_t size, struct rtp_stun *ret_message);
+/* The same of what a server says, where a FINGERPRINT may be missing; one that is there must be right. */
+bool rtp_stun_parse_plain(const uint8_t *data, size_t size, struct rtp_stun *ret_message);
 bool rtp_stun_is_authentic(const struct rtp_stun *message, struct rtp_stun_key *key);
 
 /* Written from begin to finish; what does not fit makes finish return 0. */
@@ -54,5 +60,9 @@ void rtp_stun_add_use_candidate(struct rtp_stun_text *text);
 void rtp_stun_add_role(struct rtp_stun_text *text, bool controlling, uint64_t tie_breaker);
 void rtp_stun_add_mapped(struct rtp_stun_text *text, const struct core_addr *addr);
 void rtp_stun_add_error(struct rtp_stun_text *text, uint16_t code, uint16_t unknown); /* unknown: the attribute of a 420 */
+#define RTP_STUN_CHANGE_PORT 2u
+#define RTP_STUN_CHANGE_ADDRESS 4u
+void rtp_stun_add_change(struct rtp_stun_text *text, uint32_t what); /* from where the answer is wanted (RFC 5780 7.2) */
 /* MESSAGE-INTEGRITY and FINGERPRINT. Octets of the message; 0: it did not fit. */
 size_t rtp_stun_finish(struct rtp_stun_text *text, struct rtp_stun_key *key);
+size_t rtp_stun_finish_plain(struct rtp_stun_text *text); /* FINGERPRINT alone: for who has no password with the other */

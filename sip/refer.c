@@ -9,6 +9,7 @@
 #include "dialog_internal.h"
 #include "gruu.h"
 #include "identity.h"
+#include "transport.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +38,11 @@ static pbx_leg find_replaced(const struct ua_dialog *dialog, const char *text)
 /* Whether a transfer to that host stays with us: our domain, our address as its sender sees it, or as others do. */
 static bool is_ours(const struct ua_dialog *dialog, const url_t *target)
 {
-	const char *host = target->url_host, *external = dialog->ua->settings->external_address;
+	struct ua_manners manners;
+	char learnt[64];
+
+	ua_listener_manners(dialog->ua, dialog->listener, &manners);
+	const char *host = target->url_host, *external = ua_transport_outside(&manners, dialog->peer.sa.sa_family, learnt);
 	const char *contact = strchr(dialog->contact, '@');
 	size_t length = host ? strlen(host) : 0;
 

@@ -1,7 +1,7 @@
 /* shown.c - what commands and REST tell of listeners and of the quirks of phones */
 #include "shown.h"
 #include "json.h"
-#include "listener.h"
+#include "transport.h"
 #include "quirks.h"
 #include "request.h"
 #include <string.h>
@@ -24,6 +24,7 @@ void ua_show_listeners(void *self, pbx_request request)
 	for (uint32_t i = 0; (opened = ua_socket_at(i)); i++) {
 		struct pbx_json *item = core_json_object();
 		struct ua_manners manners;
+		char learnt[64];
 
 		ua_listener_manners(ua, opened->listener, &manners);
 		(void)core_json_set_text(item, "listener", opened->listener);
@@ -31,7 +32,7 @@ void ua_show_listeners(void *self, pbx_request request)
 		(void)core_json_set_text(item, "address", strchr(opened->text, ':') + 1);
 		set_list(item, "allow", manners.allow);
 		(void)core_json_set_text(item, "realm", manners.realm);
-		(void)core_json_set_text(item, "external_address", manners.external_address);
+		(void)core_json_set_text(item, "external_address", ua_transport_outside(&manners, opened->addr.sa.sa_family, learnt));
 		(void)core_json_set_text(item, "media_address", manners.media_address);
 		(void)core_json_set_text(item, "nat", manners.nat);
 		set_list(item, "codecs", manners.codecs);

@@ -370,7 +370,9 @@ static const struct pbx_setting settings[] = {
 			    "(pbxctl phones quirks)"),
 	PBX_TEXT(struct ua_settings, domain, .initial_text = "pbx.local", .least = 1, .most = 120,
 		 .help = "Our domain: in addresses we write, and the realm passwords belong to"),
-	PBX_TEXT(struct ua_settings, external_address, .initial_text = "", .help = "Address others see us under when we are behind NAT"),
+	PBX_TEXT(struct ua_settings, external_address, .initial_text = "",
+		 .help = "Address others see us under when we are behind NAT; empty: as "
+			 "media.stun_server tells it, or where we listen"),
 	PBX_LIST(struct ua_settings, local_networks, .initial_text = "",
 		 .help = "Networks that reach us without NAT and are not told external_address; empty: all private ones. Those that are "
 			 "named here are "
@@ -541,7 +543,8 @@ static const struct pbx_field listener_fields[] = {
 	{ "address", PBX_TYPE_TEXT, "Address and port" },
 	{ "allow", PBX_TYPE_LIST, "Networks that may come in; empty: everybody" },
 	{ "realm", PBX_TYPE_TEXT, "Under which it asks for passwords" },
-	{ "external_address", PBX_TYPE_TEXT, "What those outside are told; empty: where it listens" },
+	{ "external_address", PBX_TYPE_TEXT,
+	  "What those outside are told, by the settings or by media.stun_server; empty: where it listens" },
 	{ "media_address", PBX_TYPE_TEXT, "Where those outside are to send media; empty: media.external_ip" },
 	{ "nat", PBX_TYPE_TEXT, "auto, always or never" },
 	{ "codecs", PBX_TYPE_LIST, "What is spoken by it; empty: all there are" },

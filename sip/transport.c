@@ -190,6 +190,18 @@ static bool is_local(const struct ua_manners *manners, const struct core_addr *p
 	return false;
 }
 
+const char *ua_transport_outside(const struct ua_manners *manners, int family, char text[64])
+{
+	struct core_addr learnt;
+
+	if (manners->external_address[0])
+		return manners->external_address;
+	text[0] = '\0';
+	if (core_media_outside(family, &learnt))
+		core_address_print_host(&learnt, text, 64);
+	return text;
+}
+
 void ua_agent_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport, char *ret_hostport,
 		      size_t size)
 {
@@ -201,10 +213,9 @@ void ua_agent_contact(const struct ua *ua, const char *listener, const struct co
 	char host[64];
 
 	ua_listener_manners(ua, name, &manners);
-	if (manners.external_address[0] && !is_local(&manners, peer)) {
-		(void)snprintf(ret_hostport, size,
-			       strchr(manners.external_address, ':') && manners.external_address[0] != '[' ? "[%s]:%u" : "%s:%u",
-			       manners.external_address, port);
+	const char *outside = is_local(&manners, peer) ? "" : ua_transport_outside(&manners, peer->sa.sa_family, host);
+	if (outside[0]) {
+		(void)snprintf(ret_hostport, size, strchr(outside, ':') && outside[0] != '[' ? "[%s]:%u" : "%s:%u", outside, port);
 		return;
 	}
 	if (own && !is_wildcard(&own->addr))
@@ -248,7 +259,7 @@ void ua_transport_media(const struct ua *ua, const char *listener, const struct 
 			struct core_addr *address)
 {
 	bool is_mapped, is_inside;
-	struct core_addr host;
+	struct core_addr host, learnt;
 	struct ua_manners manners;
 
 	ua_listener_manners(ua, listener ? listener : ua_listener_towards(ua, transport, peer), &manners);
@@ -258,6 +269,10 @@ void ua_transport_media(const struct ua *ua, const char *listener, const struct 
 		return;
 	}
 	is_mapped = core_media_bound(address->sa.sa_family, &host);
+	if (!is_mapped && !is_local(&manners, peer) && core_media_outside(address->sa.sa_family, &learnt)) {
+		take_host(address, &learnt);
+		return;
+	}
 	if (host.sa.sa_family == address->sa.sa_family && (is_inside || !is_mapped) && find_own(peer, &host))
 		take_host(address, &host);
 }

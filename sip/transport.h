@@ -17,6 +17,8 @@ void ua_agent_contact(const struct ua *ua, const char *listener, const struct co
 /* The same as a Contact: "<sip:192.0.2.1:5061;transport=tls>". */
 void ua_transport_contact(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport, char *ret_contact,
 			  size_t size);
+/* The address that those outside see us under: as the settings say, else as media has learnt it (media.stun_server), "" for neither. */
+const char *ua_transport_outside(const struct ua_manners *manners, int family, char text[64]);
 /* Where media is to come from such a peer, in place of the address that media has told; the port stays. */
 void ua_transport_media(const struct ua *ua, const char *listener, const struct core_addr *peer, const char *transport,
 			struct core_addr *address);

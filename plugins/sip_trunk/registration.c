@@ -6,6 +6,7 @@
  *   403, and 401 or 407 with credentials   the account is wrong: trying on would lock it, so the next attempt is in ten minutes
  *   silence, 5xx, broken transport         after 30 s, then twice as long, at most ten minutes; or when Retry-After says
  *   its connection has failed (430)        at once when it had lasted two minutes, else as for silence
+ *   our address outside has changed        at once
  *   stop, disable, remove                  Expires: 0
  */
 #include "sip_trunk.h"
@@ -92,7 +93,7 @@ static void on_registered(struct trunk *trunk, const struct pbx_sip_response *re
 	keep_words(trunk, response);
 	if (!was)
 		trunk_tell(trunk, "trunk.registered", response->sip_code, trunk->reason);
-	again_after(trunk, early_ms);
+	again_after(trunk, trunk->has_moved ? 0 : early_ms);
 }
 
 static uint64_t retry_ms(struct trunk *trunk)
@@ -221,6 +222,8 @@ static void send_register(struct trunk *trunk)
 {
 	int err = request(trunk, trunk->wanted_s, 0);
 
+	if (err == PBX_OK)
+		trunk->has_moved = false;
 	if (err == PBX_OK || err == PBX_EBUSY)
 		return;
 	pbx_error(trunk->plugin->host, "register_not_sent", "trunk=%s result=%d", trunk->is.id, err);
@@ -234,6 +237,14 @@ void registration_start(struct trunk *trunk, uint32_t after_ms)
 	trunk->retry_s = trunk->too_brief = 0;
 	trunk->refresh_failed = false;
 	again_after(trunk, after_ms);
+}
+
+/* One that is under way says the old address: it is followed by another. */
+void registration_move(struct trunk *trunk)
+{
+	trunk->has_moved = trunk->wants_registration;
+	if (trunk->wants_registration && trunk->has_binding && !trunk->refresh_failed)
+		again_after(trunk, 0);
 }
 
 void registration_stop(struct trunk *trunk, bool tell_registrar)

@@ -112,13 +112,28 @@ static int trunk_load(void *self)
 	return records_load(plugin);
 }
 
+/* What providers have of us leads nowhere any more. */
+static void on_outside_changed(void *self, const struct pbx_event *event)
+{
+	const struct sip_trunk *plugin = self;
+	const char *address = plugin->json->text(plugin->json->get(event->data, "address"));
+	const char *before = plugin->json->text(plugin->json->get(event->data, "before"));
+
+	if (address && address[0] && (!before || strcmp(address, before) != 0))
+		for (struct trunk *trunk = plugin->trunks; trunk; trunk = trunk->next)
+			registration_move(trunk);
+}
+
 static int trunk_start(void *self)
 {
 	struct sip_trunk *plugin = self;
+	pbx_subscription subscription;
 
 	records_apply(plugin);
 	plugin->started = true;
 	int err = figures_start(plugin);
+	if (err == PBX_OK)
+		err = plugin->bus->subscribe(plugin->host, "media.outside_changed", on_outside_changed, plugin, &subscription);
 	return err == PBX_OK ? routing_start(plugin) : err;
 }
 

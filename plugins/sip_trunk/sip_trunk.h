@@ -103,7 +103,7 @@ struct trunk {
 	/* registration.c */
 	pbx_sip_client registrar;
 	pbx_timer register_timer;
-	bool wants_registration, has_binding, refresh_failed, is_leaving, flow_broke;
+	bool wants_registration, has_binding, refresh_failed, is_leaving, has_moved, flow_broke;
 	uint32_t wanted_s, retry_s, too_brief;
 	uint32_t flow_timer_s; /* as its registrar said (RFC 5626 10.3); 0: it did not */
 	int64_t registered_us; /* when the binding began, or its connection was made anew */
@@ -217,7 +217,8 @@ void trunks_clear(struct sip_trunk *plugin);
 
 /* ---- registration.c ---- */
 void registration_start(struct trunk *trunk, uint32_t after_ms);
-void registration_stop(struct trunk *trunk, bool tell_registrar);                 /* Expires: 0 when there is a binding */
+void registration_move(struct trunk *trunk);                      /* our address outside is another one: the registrar is told */
+void registration_stop(struct trunk *trunk, bool tell_registrar); /* Expires: 0 when there is a binding */
 void registration_flow_failed(void *self, const char *peer, const char *address); /* self: the plugin */
 /* ---- health.c ---- */
 void health_start(struct trunk *trunk);

@@ -110,3 +110,54 @@ class RoomTalker(Talker):
     def _take_part(self, message, remote):
         super()._take_part(message, remote)
         self.towards = (HALL, self.towards[1])
+
+
+ROUTER, SERVER = "198.51.100.1", "198.51.100.9"  # as those outside see us; who is asked for it, and phones
+NAT = """table ip nat {
+  chain out {{ type nat hook postrouting priority 100; oifname "street" masquerade; }}
+  chain in {{ type nat hook prerouting priority -100; iifname "street" udp dport {{ {sip}, {first}-{last} }} dnat to {hall}; }}
+}}
+""".replace("table ip nat {", "table ip nat {{", 1)
+
+
+class World:
+    """What is outside: behind a router that masquerades, and passes the ports of our own on under their own numbers. The router is the house's last room."""
+
+    def __init__(self, house):
+        self.house, self.router, self.sees = house, house.rooms[-1], ROUTER
+        self.namespace = _new()
+        _call(libc.setns(house.hall, CLONE_NEWNET))
+        with self.router:
+            _ip("link", "add", "street", "type", "veth", "peer", "name", "home", "netns", f"/proc/{os.getpid()}/fd/{self.namespace}")
+            _ip("addr", "add", f"{ROUTER}/24", "dev", "street")
+            _ip("link", "set", "street", "up")
+            with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="ascii") as forward:
+                forward.write("1")
+        with self:
+            for address in (SERVER, "198.51.100.10"):
+                _ip("addr", "add", f"{address}/24", "dev", "home")
+            _ip("link", "set", "home", "up")
+        _ip("route", "add", "default", "via", self.router.address)
+
+    def __enter__(self):
+        _call(libc.setns(self.namespace, CLONE_NEWNET))
+
+    def __exit__(self, *_):
+        _call(libc.setns(self.house.hall, CLONE_NEWNET))
+
+    def pass_on(self, sip_port, rtp_port, count):
+        with self.router:
+            rules = NAT.format(sip=sip_port, first=rtp_port, last=rtp_port + count - 1, hall=HALL)
+            subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+
+    def move(self, address):
+        """The provider gives the router another address."""
+        with self.router:
+            _ip("addr", "add", f"{address}/24", "dev", "street")
+            _ip("addr", "del", f"{self.sees}/24", "dev", "street")
+            if "/24" not in subprocess.run(["ip", "-4", "addr", "show", "dev", "street"], stdout=subprocess.PIPE, text=True, check=True).stdout:
+                _ip("addr", "add", f"{address}/24", "dev", "street")  # it went with the first, whose neighbour it was
+        self.sees = address
+
+    def close(self):
+        os.close(self.namespace)
