@@ -1,12 +1,14 @@
 """A house of network namespaces: the PBX in the hall, phones in rooms, all on one bridge. What the loopback cannot show: a wire."""
 import ctypes
 import os
+import re
 import socket
 import subprocess
 import threading
 
 from ear import DECODE, PCMU
 from talker import Talker
+from tone import hears
 
 CLONE_NEWNET = 0x40000000
 HALL = "10.77.0.1"
@@ -101,6 +103,14 @@ class RoomTalker(Talker):
                 return
             self.heard.append((int.from_bytes(packet[2:4], "big"), [table[byte] for byte in packet[12:]]))
 
+    def hears_next(self, hertz, packets=50):
+        """The next second of what it hears is that tone, without a hole in the numbers."""
+        begin = len(self.heard)
+        self.pbx.wait_for(lambda: len(self.heard) >= begin + packets, f"{self.number} to hear {packets} packets")
+        heard = self.heard[begin:begin + packets]
+        assert [(after - before) & 0xffff for (before, _), (after, _) in zip(heard, heard[1:])] == [1] * (packets - 1)
+        assert hears([sample for _, samples in heard for sample in samples], hertz)
+
     def session(self, direction="sendrecv", connection=None):
         return super().session(direction, connection or self.room.address)
 
@@ -124,7 +134,7 @@ class World:
     """What is outside: behind a router that masquerades, and passes the ports of our own on under their own numbers. The router is the house's last room."""
 
     def __init__(self, house):
-        self.house, self.router, self.sees = house, house.rooms[-1], ROUTER
+        self.house, self.router, self.sees, self.address = house, house.rooms[-1], ROUTER, SERVER
         self.namespace = _new()
         _call(libc.setns(house.hall, CLONE_NEWNET))
         with self.router:
@@ -145,6 +155,12 @@ class World:
     def __exit__(self, *_):
         _call(libc.setns(self.house.hall, CLONE_NEWNET))
 
+    def socket(self, port):
+        with self:
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind((self.address, port))
+            return made
+
     def pass_on(self, sip_port, rtp_port, count):
         with self.router:
             rules = NAT.format(sip=sip_port, first=rtp_port, last=rtp_port + count - 1, hall=HALL)
@@ -161,3 +177,24 @@ class World:
 
     def close(self):
         os.close(self.namespace)
+
+
+def told_address(message):
+    """(Contact's host, SDP's host)."""
+    return re.search(r"sip:(?:[^@>]*@)?([\d.]+)", message.get("Contact"))[1], re.search(r"^c=IN IP4 (\S+)", message.body, re.M)[1]
+
+
+class Traveller(RoomTalker):
+    """A phone outside: it knows the PBX by the router's address alone, and speaks where SDP tells it to."""
+
+    def __init__(self, pbx, number, secret, hertz, world):
+        super().__init__(pbx, number, secret, hertz, world)
+        self.socket.close()
+        self.socket, self.host = world.socket(self.port), world.address
+
+    def send(self, data):
+        self.socket.sendto(data if isinstance(data, bytes) else data.encode(), (self.room.sees, self.pbx.sip_port))
+
+    def _take_part(self, message, remote):
+        super()._take_part(message, remote)
+        self.towards = (told_address(message)[1], message.rtp_port())

@@ -129,6 +129,39 @@ def test_without_descriptors_connections_are_shown_out_and_a_call_goes_on(pbx, c
     bob.closed()
 
 
+def test_ports_for_media_that_run_out_are_told_before(make_pbx, client):
+    """Twenty pairs: the warning comes when fewer than two are free, the refusal when none is, and the next warning after there were plenty."""
+    pbx = make_pbx("media:\n  quarantine_s: 0\n", start=False)
+    pbx.settings += f"  port_max: {pbx.rtp_port + 40}\n"
+    pbx.start()
+    guests = [client(pbx, str(1001 + each)) for each in range(21)]
+
+    def come(guests):
+        answers = [guest.invite("2000") for guest in guests]
+        assert [answer.status for answer in answers] == [200] * len(answers)
+        return answers
+
+    def go(guests, answers):
+        assert all(guest.bye(answer).status == 200 for guest, answer in zip(guests, answers))
+
+    answers = come(guests[:18])
+    assert pbx.ctl("media", "ports")["free"] == 2
+    assert pbx.events("media.ports_low") == [] and pbx.log_lines("ports_low") == []
+    answers += come(guests[18:19])
+    data = pbx.wait_event("media.ports_low")["data"]
+    assert (data["total"], data["free"], data["used"]) == (20, 1, 19)
+    assert "free=1 total=20" in pbx.log_lines("ports_low")[0]
+    answers += come(guests[19:20])
+    refused = guests[20].invite("2000")
+    assert refused.status == 503 and refused.get("Retry-After")
+    assert len(pbx.events("media.ports_low")) == 1  # said once
+    go(guests[:18], answers)
+    pbx.wait_for(lambda: pbx.ctl("media", "ports")["free"] == 18, "ports to be free again")
+    answers = come(guests[:18]) + answers[18:]
+    assert len(pbx.events("media.ports_low")) == 2
+    go(guests[:20], answers)
+
+
 def is_closed(connection):
     try:
         return connection.recv(1, socket.MSG_PEEK) == b""

@@ -21,15 +21,6 @@ def house():
     made.close()
 
 
-def hears_for(phone, hertz, packets=50):
-    """The next second of what it hears is that tone, without a hole in the numbers."""
-    begin = len(phone.heard)
-    phone.pbx.wait_for(lambda: len(phone.heard) >= begin + packets, f"{phone.number} to hear {packets} packets")
-    heard = phone.heard[begin:begin + packets]
-    assert [(after - before) & 0xffff for (before, _), (after, _) in zip(heard, heard[1:])] == [1] * (packets - 1)
-    assert hears([sample for _, samples in heard for sample in samples], hertz)
-
-
 def in_kernel(pbx):
     streams = pbx.ctl("media", "streams")
     return len(streams) == 2 and all(stream["in_kernel"] for stream in streams)
@@ -59,23 +50,23 @@ def call(pbx, alice, bob):
     answering.start()
     alice.dial("1002")
     answering.join()
-    hears_for(bob, alice.hertz)
+    bob.hears_next(alice.hertz)
     if "kernel_relay_started" not in pbx.log():
         print("THE KERNEL RELAY IS NOT PERMITTED HERE: only the fall back is tested", file=sys.stderr)
         alice.hangup()
         bob.closed()
         return
     pbx.wait_for(lambda: in_kernel(pbx), "the kernel to relay both ways")
-    hears_for(bob, alice.hertz)
-    hears_for(alice, bob.hertz)
+    bob.hears_next(alice.hertz)
+    alice.hears_next(bob.hertz)
 
     alice.reinvite("sendonly")  # hold: bob hears music, from a worker
     pbx.wait_for(lambda: bob.heard and hears([sample for _, samples in bob.heard[-20:] for sample in samples], 520), "music")
     assert not in_kernel(pbx)
     alice.reinvite("sendrecv")
     pbx.wait_for(lambda: in_kernel(pbx), "the kernel to relay again")
-    hears_for(bob, alice.hertz)
-    hears_for(alice, bob.hertz)
+    bob.hears_next(alice.hertz)
+    alice.hears_next(bob.hertz)
 
     by_kernel = [stream["by_kernel"] for stream in pbx.ctl("media", "streams")]
     assert all(count >= 50 for count in by_kernel)

@@ -227,3 +227,41 @@ def test_a_route_with_a_pin_wants_it_typed(make_pbx, phones, sipp):
     far.join()
     alice.closed()
     assert "INVITE sip:12125551212@127.0.0.2" in far.messages()
+
+
+def connected(caller, provider):
+    """A call of 12125551212 that this provider has answered: the caller's 200."""
+    caller.ring("12125551212")
+    provider.reply(provider.expect("INVITE"), 200, "OK", body=OFFER.format(port=free_port()))
+    answer = caller.receive(lambda message: message.status == 200 and "INVITE" in message.get("CSeq"))
+    caller.acknowledge(answer, "sip:12125551212@pbx.test")
+    provider.expect("ACK")
+    return answer
+
+
+def test_a_trunk_of_one_channel_hands_the_next_call_on_until_there_is_none(make_pbx, client):
+    pbx = make_pbx(QUIET)
+    providers = [client(pbx, "acct", host="127.0.0.2") for _ in "ab"]
+    callers = [client(pbx, number, pbx.account(number)) for number in ("1001", "1002", "1003")]
+    for priority, (name, provider) in enumerate(zip("ab", providers)):
+        trunk(pbx, name, provider.port, max_channels=1, priority=priority + 1)
+    everything_out(pbx)
+    answers = [connected(caller, provider) for caller, provider in zip(callers, providers)]
+    assert [pbx.ctl("trunk", "show", name)["channels_in_use"] for name in "ab"] == [1, 1]
+    assert pbx.events("trunk.channels_exhausted") == []
+
+    refused = callers[2].invite("12125551212")
+    assert refused.status == 503 and "cause=34" in refused.get("Reason")
+    assert pbx.wait_event("trunk.channels_exhausted")["data"]["reason"] == "all channels are in use"
+    record = pbx.wait_for(lambda: [record for record in pbx.ctl("cdr", "list") if record["from_number"] == "1003"], "the record of the third call")[0]
+    assert (record["disposition"], record["sip_code"], record["q850_cause"], record["cause"]) == ("failed", 503, 34, "congestion")
+    assert "all channels are in use" in pbx.ctl("calls", "explain", record["call_id"])["sentence"]
+    assert all(provider.receive(lambda message: message.method == "INVITE", seconds=0) is None for provider in providers)
+
+    assert callers[0].bye(answers[0]).status == 200
+    providers[0].reply(providers[0].expect("BYE"), 200, "OK")
+    pbx.wait_for(lambda: pbx.ctl("trunk", "show", "a")["channels_in_use"] == 0, "the channel to be free")
+    answers[0] = connected(callers[2], providers[0])
+    for caller, answer, provider in zip((callers[2], callers[1]), answers, providers):
+        assert caller.bye(answer).status == 200
+        provider.reply(provider.expect("BYE"), 200, "OK")

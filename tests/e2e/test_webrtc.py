@@ -1,7 +1,6 @@
 """Calls of a web page: Chromium with JsSIP over a secure WebSocket, its sound over ICE and DTLS-SRTP, talking with phones that know neither."""
 import re
 import socket
-import subprocess
 
 import pytest
 from browser import FOLDER, Browser, jssip
@@ -9,6 +8,7 @@ from pbx import Pbx
 from phone import Phone
 from ports import free_port, free_range
 from sip_client import SipClient
+from turn import Turn
 
 SETTINGS = """\
 media:
@@ -248,15 +248,10 @@ def test_a_page_with_another_certificate_than_it_says_is_not_heard(house, page, 
 def turn(tmp_path_factory):
     """A TURN server with one user: (port, name, secret)."""
     port, first = free_port(), free_range(20)
-    folder = tmp_path_factory.mktemp("turn")
-    with open(folder / "log", "wb") as log:
-        server = subprocess.Popen(["turnserver", "-n", "-L", "127.0.0.1", "-E", "127.0.0.1", "-p", str(port), "--lt-cred-mech", "-u", "page:secret",
-                                   "-r", "pbx.test", "--allow-loopback-peers", "--no-tls", "--no-dtls", "--no-cli", "--min-port", str(first),
-                                   "--max-port", str(first + 19), "--pidfile", str(folder / "pid"), "--log-file", "stdout",
-                                   "--userdb", str(folder / "users")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    server = Turn(tmp_path_factory.mktemp("turn"), ("127.0.0.1",), port, "-E", "127.0.0.1", "--lt-cred-mech", "-u", "page:secret", "-r", "pbx.test",
+                  "--allow-loopback-peers", "--min-port", first, "--max-port", first + 19)
     yield port, "page", "secret"
-    server.terminate()
-    server.wait()
+    server.stop()
 
 
 def test_a_page_behind_a_relay(house, page, desk, turn):
