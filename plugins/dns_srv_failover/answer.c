@@ -153,7 +153,7 @@ static bool read_row(struct cursor *cursor, struct row *ret_row)
 	return !cursor->spoilt;
 }
 
-/* A character-string (RFC 1035 3.3) in capitals or small letters; longer ones do not fit and read as "". */
+/* A character-string (RFC 1035 3.3) in capitals, small letters or as it came; longer ones do not fit and read as "". */
 static void read_text(struct cursor *cursor, char *ret_text, size_t size, int (*fold)(int))
 {
 	size_t length = read_8(cursor);
@@ -168,10 +168,15 @@ static void read_text(struct cursor *cursor, char *ret_text, size_t size, int (*
 	ret_text[fits ? length : 0] = '\0';
 }
 
+static int as_it_is(int c)
+{
+	return c;
+}
+
 static bool read_record(struct row *row, struct dns_record *ret_record)
 {
 	struct cursor *data = &row->data;
-	char flags[4], regexp[2];
+	char flags[4];
 
 	memset(ret_record, 0, sizeof *ret_record);
 	if (row->type == DNS_A || row->type == DNS_AAAA) {
@@ -189,7 +194,7 @@ static bool read_record(struct row *row, struct dns_record *ret_record)
 	} else {
 		read_text(data, flags, sizeof flags, tolower);
 		read_text(data, ret_record->service, sizeof ret_record->service, toupper);
-		read_text(data, regexp, sizeof regexp, tolower);
+		read_text(data, ret_record->regexp, sizeof ret_record->regexp, as_it_is);
 		ret_record->flag = flags[0];
 	}
 	return read_name(data, ret_record->name) && !data->spoilt;

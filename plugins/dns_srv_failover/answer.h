@@ -9,7 +9,8 @@
 #define DNS_NAME 256u         /* of a name as text, with its zero */
 #define DNS_MOST_RECORDS 64u  /* of one answer that are kept */
 #define DNS_MOST_HOPS 8u      /* aliases that are followed */
-#define DNS_NAPTR_SERVICE 16u /* "SIPS+D2T" */
+#define DNS_NAPTR_SERVICE 48u /* "SIPS+D2T", "E2U+VOICE:TEL+SIP" */
+#define DNS_NAPTR_REGEXP 128u /* longer ones read as "" and the record is spoilt for ENUM */
 
 #define DNS_A 1u
 #define DNS_CNAME 5u
@@ -23,7 +24,8 @@ struct dns_record {
 	uint8_t address[16];             /* A: the first four */
 	char name[DNS_NAME];             /* SRV: target, NAPTR: replacement; "" for the root, which means there is none */
 	char service[DNS_NAPTR_SERVICE]; /* NAPTR, in capitals */
-	char flag;                       /* NAPTR: 's', 'a', another, 0 for none */
+	char regexp[DNS_NAPTR_REGEXP];   /* NAPTR, as it came: "!^.*$!sip:info@example.net!" */
+	char flag;                       /* NAPTR: 's', 'a', 'u', another, 0 for none */
 };
 
 #define DNS_FOUND 0u   /* at least one record */

@@ -6,6 +6,7 @@
  *   cache.c     answers, for as long as they hold
  *   channel.c   c-ares on pbx.io and pbx.timers
  *   hosts.c     /etc/hosts
+ *   enum.c      a number to a SIP address (RFC 6116); enum_rule.c: what one record makes of it
  *   answer.c    the bytes of an answer
  *   target.c    which addresses answered lately; asks the others by OPTIONS
  *   requests.c  what people ask */
@@ -31,7 +32,7 @@
 #define DNS_MOST_SOCKETS 64u
 
 struct dns_settings {
-	struct pbx_list servers, transports;
+	struct pbx_list servers, transports, enum_domains;
 	uint32_t timeout_ms, tries, check_interval_s, max_failures, serve_stale_s, min_ttl_s, max_ttl_s;
 	bool use_naptr, ipv6;
 };
@@ -75,6 +76,9 @@ struct watched {
 
 struct question;
 struct resolution;
+struct enum_search;
+/* An answer that was waited for: the taker's own reference; NULL: no memory. */
+typedef void (*dns_take_fn)(void *context, struct known *known);
 
 enum target_state { TARGET_UP, TARGET_SUSPECT, TARGET_DOWN }; /* worse is more */
 
@@ -111,7 +115,8 @@ struct dns {
 	struct cache cache;
 	struct question *questions;
 	struct resolution *resolutions;
-	uint32_t under_way;
+	struct enum_search *enum_searches;
+	uint32_t under_way; /* of both */
 	bool stopping, has_library;
 
 	struct target *targets[DNS_BUCKETS], *newest_target, *oldest_target;
@@ -156,16 +161,23 @@ void hosts_read(void *job); /* [work] fills in count and addresses from /etc/hos
 
 /* ---- question.c ---- */
 #define QUESTION_NOW 0   /* *ret_known is the answer, a reference for the caller */
-#define QUESTION_LATER 1 /* resolution_take follows, perhaps before this returns */
+#define QUESTION_LATER 1 /* take(context, …) follows, perhaps before this returns */
 /* The answer for a name and type, from the cache or asked for. Negative: PBX_ENOMEM. */
-int question_ask(struct dns *dns, struct resolution *resolution, const char *name, uint16_t type, struct known **ret_known);
+int question_ask(struct dns *dns, dns_take_fn take, void *context, const char *name, uint16_t type, struct known **ret_known);
 void questions_forget_waiters(struct dns *dns);
 
 /* ---- resolve.c ---- */
 int dns_resolve(void *self, const struct pbx_sip_where *where, void (*done)(void *context, int result, const struct pbx_table *candidates),
 		void *context);
-void resolution_take(struct resolution *resolution, struct known *known); /* its own reference; NULL: no memory */
 void resolutions_cancel(struct dns *dns);
+
+/* ---- enum.c ---- */
+/* domain: where it was found, or looked for last; uri: "" unless result is PBX_OK. Else PBX_EINVAL (no number of E.164), PBX_ENOENT, PBX_ETIMEOUT,
+ * PBX_EIO, PBX_ENOMEM, PBX_ECANCELLED. All borrowed. */
+typedef void (*enum_fn)(void *context, int result, const char *number, const char *domain, const char *uri);
+/* done() follows exactly once, perhaps before this returns. PBX_OK, PBX_ENOMEM, PBX_ENOSPC. */
+int enum_find(struct dns *dns, const char *number, enum_fn done, void *context);
+void enum_cancel(struct dns *dns);
 
 /* ---- target.c ---- */
 struct target *target_find(struct dns *dns, const char *address, uint32_t port, const char *transport);
@@ -180,4 +192,5 @@ void dns_on_records(void *self, pbx_request request);
 void dns_on_targets(void *self, pbx_request request);
 void dns_on_statistics(void *self, pbx_request request);
 void dns_on_lookup(void *self, pbx_request request);
+void dns_on_enum(void *self, pbx_request request);
 void dns_on_flush(void *self, pbx_request request);

@@ -16,6 +16,10 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct dns_settings, tries, .initial = 2, .least = 1, .most = 10, .help = "How often each server is asked"),
 	PBX_LIST(struct dns_settings, transports, .initial_text = "tls,tcp,udp",
 		 .help = "Transports we use, the one we like best first, where a domain leaves the choice to us"),
+	PBX_LIST(struct dns_settings, enum_domains, .initial_text = "",
+		 .help = "Domains under which numbers are looked up by ENUM (RFC 6116), in order: e164.arpa; empty: none. Each sees the "
+			 "numbers that are "
+			 "looked up"),
 	PBX_BOOL(struct dns_settings, use_naptr, .initial = 1, .help = "Ask for NAPTR records, by which a domain chooses the transport"),
 	PBX_BOOL(struct dns_settings, ipv6, .initial = 1, .help = "Use IPv6 addresses, where this machine has a route to them"),
 	PBX_UINT(struct dns_settings, serve_stale_s, .initial = 86400, .least = 0, .most = 604800, .unit = "s",
@@ -91,6 +95,14 @@ static const struct pbx_arg lookup_args[] = {
 	{ .name = "port", .type = PBX_TYPE_INT, .least = 1, .most = 65535, .help = "With a port only addresses are asked for" },
 	{ .name = "secure", .type = PBX_TYPE_BOOL, .help = "As for a sips: address: TLS only" },
 };
+static const struct pbx_arg enum_args[] = {
+	{ .name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .least = 4, .most = 40, .help = "As +12125551212" },
+};
+static const struct pbx_field enum_fields[] = {
+	{ "number", PBX_TYPE_TEXT, "As it was looked up" },
+	{ "domain", PBX_TYPE_TEXT, "Under which of enum_domains it was found" },
+	{ "uri", PBX_TYPE_TEXT, "The SIP address, as DNS says; nobody has looked whether it is one to trust" },
+};
 static const struct pbx_field record_fields[] = {
 	{ "name", PBX_TYPE_TEXT, "The name" },
 	{ "type", PBX_TYPE_TEXT, "A, AAAA, SRV, NAPTR" },
@@ -156,6 +168,13 @@ static const struct pbx_route routes[] = {
 	  .args = PBX_TABLE(lookup_args),
 	  .reply = PBX_TABLE(candidate_fields) },
 	{ .method = "POST",
+	  .path = "/dns/enum",
+	  .handle = dns_on_enum,
+	  .scope = "dns:write",
+	  .summary = "The SIP address that ENUM (RFC 6116) has for a telephone number",
+	  .args = PBX_TABLE(enum_args),
+	  .reply = PBX_TABLE(enum_fields) },
+	{ .method = "POST",
 	  .path = "/dns/flush",
 	  .handle = dns_on_flush,
 	  .scope = "dns:write",
@@ -181,6 +200,10 @@ static const struct pbx_command commands[] = {
 	  .help = "Servers of a domain, in the order a call would try them",
 	  .args = PBX_TABLE(lookup_args),
 	  .columns = "order,address,port,transport,target,state" },
+	{ .words = "dns enum",
+	  .handle = dns_on_enum,
+	  .help = "The SIP address that ENUM (RFC 6116) has for a telephone number",
+	  .args = PBX_TABLE(enum_args) },
 	{ .words = "dns flush",
 	  .handle = dns_on_flush,
 	  .help = "Forget answers, and read /etc/resolv.conf anew when it is all of them",
@@ -239,6 +262,19 @@ static int check_transports(const struct pbx_list *transports, struct pbx_diag *
 	return PBX_OK;
 }
 
+static int check_enum(const struct pbx_list *domains, struct pbx_diag *diag)
+{
+	char name[DNS_NAME];
+
+	for (uint32_t i = 0; i < domains->count; i++) {
+		if (dns_name_check(domains->items[i], name))
+			continue;
+		pbx_diag_set(diag, "enum_domains", "\"%.100s\" is no domain; right would be e164.arpa", domains->items[i]);
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
 static int dns_reload(void *self, const void *proposed, struct pbx_diag *diag)
 {
 	struct dns *dns = self;
@@ -250,6 +286,8 @@ static int dns_reload(void *self, const void *proposed, struct pbx_diag *diag)
 		return PBX_EINVAL;
 	}
 	int err = check_transports(&wanted->transports, diag);
+	if (err == PBX_OK)
+		err = check_enum(&wanted->enum_domains, diag);
 	if (err == PBX_OK)
 		err = channel_open(dns, wanted, &channel, diag);
 	if (err == PBX_OK)
@@ -264,6 +302,7 @@ static void dns_stop(void *self)
 	dns->stopping = true;
 	questions_forget_waiters(dns);
 	resolutions_cancel(dns);
+	enum_cancel(dns);
 	channel_replace(dns, NULL);
 }
 

@@ -15,7 +15,8 @@
 
 struct waiter {
 	struct waiter *next;
-	struct resolution *resolution;
+	dns_take_fn take;
+	void *context;
 };
 
 struct question {
@@ -52,7 +53,7 @@ static void tell(struct question *question, struct known *known)
 		struct waiter *waiter = question->waiters;
 
 		question->waiters = waiter->next;
-		resolution_take(waiter->resolution, known ? known_ref(known) : NULL);
+		waiter->take(waiter->context, known ? known_ref(known) : NULL);
 		free(waiter);
 	}
 }
@@ -218,7 +219,7 @@ static bool from_cache(struct dns *dns, const char *name, uint16_t type, struct 
 	return true;
 }
 
-int question_ask(struct dns *dns, struct resolution *resolution, const char *name, uint16_t type, struct known **ret_known)
+int question_ask(struct dns *dns, dns_take_fn take, void *context, const char *name, uint16_t type, struct known **ret_known)
 {
 	if (from_cache(dns, name, type, ret_known))
 		return QUESTION_NOW;
@@ -232,7 +233,8 @@ int question_ask(struct dns *dns, struct resolution *resolution, const char *nam
 		free(waiter);
 		return PBX_ENOMEM;
 	}
-	waiter->resolution = resolution;
+	waiter->take = take;
+	waiter->context = context;
 	waiter->next = question->waiters;
 	question->waiters = waiter;
 	if (!is_new)

@@ -28,8 +28,8 @@ static void print_record(const struct dns_record *record, uint16_t type, char *r
 	else if (type == DNS_SRV)
 		(void)snprintf(ret_text, size, "%u %u %u %s", record->priority, record->weight, record->port, name);
 	else
-		(void)snprintf(ret_text, size, "%u %u \"%.1s\" \"%s\" %s", record->priority, record->weight,
-			       record->flag ? &record->flag : "", record->service, name);
+		(void)snprintf(ret_text, size, "%u %u \"%.1s\" \"%s\" \"%s\" %s", record->priority, record->weight,
+			       record->flag ? &record->flag : "", record->service, record->regexp, name);
 }
 
 static struct pbx_json *describe_known(const struct dns *dns, const struct known *known)
@@ -38,7 +38,7 @@ static struct pbx_json *describe_known(const struct dns *dns, const struct known
 	struct pbx_json *object = json->new_object(), *records = json->new_array();
 	const uint64_t now_ms = dns->host->now_ms(dns->host);
 	const bool fresh = known_is_fresh(dns, known);
-	char text[DNS_NAME + 64];
+	char text[DNS_NAME + DNS_NAPTR_SERVICE + DNS_NAPTR_REGEXP + 32];
 
 	for (uint32_t i = 0; i < known->count; i++) {
 		print_record(&known->records[i], known->type, text, sizeof text);
@@ -207,6 +207,61 @@ void dns_on_lookup(void *self, pbx_request request)
 	}
 	if (lookup && dns_resolve(dns, &where, on_resolved, lookup) == PBX_OK)
 		return;
+	free(lookup);
+	(void)dns->requests->fail(request, 503, "busy", NULL, "too many look-ups are under way, or there is no memory");
+}
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+struct number_lookup {
+	const struct dns *dns;
+	pbx_request request;
+};
+
+static void on_number_found(void *context, int result, const char *number, const char *domain, const char *uri)
+{
+	const struct number_lookup lookup = *(struct number_lookup *)context;
+	const struct pbx_requests *requests = lookup.dns->requests;
+	const struct pbx_jsons *json = lookup.dns->json;
+
+	free(context);
+	if (result == PBX_OK) {
+		struct pbx_json *answer = json->new_object();
+
+		(void)json->set_text(answer, "number", number);
+		(void)json->set_text(answer, "domain", domain);
+		(void)json->set_text(answer, "uri", uri);
+		(void)requests->reply(lookup.request, 200, answer);
+	} else if (result == PBX_EINVAL) {
+		(void)requests->fail(lookup.request, 422, "not_a_number", "number",
+				     "that is no number of E.164; right would be +12125551212");
+	} else if (result == PBX_ENOENT) {
+		(void)requests->fail(lookup.request, 404, "not_found", "number", "ENUM has no SIP address that we could use for %s",
+				     number);
+	} else if (result == PBX_ETIMEOUT) {
+		(void)requests->fail(lookup.request, 503, "no_answer", NULL,
+				     "no DNS server answers; dns_srv_failover.servers names others");
+	} else {
+		(void)requests->fail(lookup.request, 503, "server_failed", NULL, "the DNS servers could not answer for %s", number);
+	}
+}
+
+void dns_on_enum(void *self, pbx_request request)
+{
+	struct dns *dns = self;
+	struct number_lookup *lookup;
+
+	if (!dns->settings->enum_domains.count) {
+		(void)dns->requests->fail(request, 422, "no_domains", NULL,
+					  "where to look? dns_srv_failover.enum_domains is empty; e164.arpa is the public one");
+		return;
+	}
+	lookup = calloc(1, sizeof *lookup);
+	if (lookup) {
+		*lookup = (struct number_lookup){ dns, request };
+		if (enum_find(dns, dns->requests->text(request, "number"), on_number_found, lookup) == PBX_OK)
+			return;
+	}
 	free(lookup);
 	(void)dns->requests->fail(request, 503, "busy", NULL, "too many look-ups are under way, or there is no memory");
 }

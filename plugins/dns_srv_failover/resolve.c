@@ -58,6 +58,8 @@ static const struct transport *transport_of(const char *name)
 	return NULL;
 }
 
+static void on_taken(void *context, struct known *known);
+
 /* ---- answers ---------------------------------------------------------------------------- */
 
 /* NULL: not there yet, or there will be none. Borrowed from the resolution. */
@@ -71,7 +73,7 @@ static const struct known *need(struct resolution *resolution, const char *name,
 	if (resolution->answer_count + resolution->pending >= DNS_MOST_ANSWERS || resolution->no_memory)
 		return NULL;
 	resolution->pending++;
-	int err = question_ask(resolution->dns, resolution, name, type, &known);
+	int err = question_ask(resolution->dns, on_taken, resolution, name, type, &known);
 	if (err == QUESTION_LATER) {
 		resolution->misses = resolution->has_asked = true;
 		return NULL;
@@ -369,8 +371,10 @@ static void go(struct resolution *resolution)
 		finish(resolution);
 }
 
-void resolution_take(struct resolution *resolution, struct known *known)
+static void on_taken(void *context, struct known *known)
 {
+	struct resolution *resolution = context;
+
 	resolution->pending--;
 	resolution->no_memory |= !known;
 	if (known)

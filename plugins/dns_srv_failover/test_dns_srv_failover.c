@@ -1,6 +1,7 @@
 /* plugins/dns_srv_failover/test_dns_srv_failover.c - a DNS server on the test's own loop, and what the plugin makes of its answers */
 #include "../../tests/check_main.h"
 #include "answer.h"
+#include "enum_rule.h"
 #include "fake.h"
 #include "host.h"
 #include "io.h"
@@ -19,7 +20,7 @@ struct row {
 	uint16_t type;
 	uint32_t ttl_s;
 	uint16_t numbers[3];     /* SRV: priority, weight, port; NAPTR: order, preference */
-	const char *text, *more; /* address, target; NAPTR: replacement, and "s SIP+D2U" */
+	const char *text, *more; /* address, target; NAPTR: replacement, and "s SIP+D2U", "u E2U+sip !^.*$!sip:…!"; a space: no flag */
 };
 
 static struct {
@@ -82,9 +83,11 @@ static void put_data(struct message *message, const struct row *row)
 	for (int i = 0; i < (row->type == DNS_SRV ? 3 : row->type == DNS_NAPTR ? 2 : 0); i++)
 		put_16(message, row->numbers[i]);
 	if (row->type == DNS_NAPTR) {
-		put_text(message, row->more, 1);
-		put_text(message, row->more + 2, strlen(row->more + 2));
-		put_text(message, "", 0);
+		put_text(message, row->more, row->more[0] != ' ');
+		const char *service = row->more + 2, *rule = strchr(service, ' ');
+
+		put_text(message, service, rule ? (size_t)(rule - service) : strlen(service));
+		put_text(message, rule ? rule + 1 : "", rule ? strlen(rule + 1) : 0);
 	}
 	put_name(message, row->text);
 	if (row->type == DNS_SOA) {
@@ -615,10 +618,191 @@ START_TEST(broken_answers_are_no_answers)
 }
 END_TEST
 
+/* ---- numbers (RFC 6116) --------------------------------------------------------------------------------------------------------- */
+
+START_TEST(a_rule_makes_an_address_of_a_number)
+{
+	static const struct {
+		const char *rule, *uri;
+	} rules[] = {
+		{ "!^.*$!sip:info@example.net!", "sip:info@example.net" },
+		{ "!^\\+49(.*)$!sip:\\1@example.net!", "sip:30123@example.net" },
+		{ "!^\\+4930([0-9]+)$!sip:\\1@pbx.example.net:5070;transport=tcp!", "sip:123@pbx.example.net:5070;transport=tcp" },
+		{ "!^(.*)$!sips:\\1@example.net;user=phone!", "sips:+4930123@example.net;user=phone" },
+		{ "/^(\\+49)(..)(.*)$/SIP:\\3.\\2@192.0.2.7/i", "SIP:123.30@192.0.2.7" },
+		{ "!30!sip:a\\!b@example.net!", "sip:a!b@example.net" }, /* a delimiter that is meant */
+		{ "!^.*$!sip:x@[2001:db8::1]:5060!", "sip:x@[2001:db8::1]:5060" },
+		{ "!^\\+?49([0-9]*)$!sip:\\1@example.net!", NULL }, /* see below: it is taken */
+	};
+	char uri[ENUM_URI];
+
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+		ck_assert_msg(enum_rule_apply(rules[i].rule, "+4930123", uri), "%s", rules[i].rule);
+		ck_assert_str_eq(uri, rules[i].uri ? rules[i].uri : "sip:30123@example.net");
+	}
+}
+END_TEST
+
+START_TEST(a_rule_that_could_hurt_or_leads_astray_is_none)
+{
+	static const char *const rules[] = {
+		"",
+		"!",
+		"!^.*$",
+		"!^.*$!sip:a@example.net", /* no rule at all */
+		"1^.*$1sip:a@example.net1",
+		"\\^.*$\\sip:a@example.net\\",
+		"!^.*$!sip:a@example.net!x",
+		"!^\\+44!sip:a@example.net!", /* another's number */
+		"!^(!sip:a@example.net!",
+		"![!sip:a@example.net!",
+		"!a\\!sip:a@example.net!",
+		"!^(.){100}{100}{100}{100}$!sip:a@example.net!", /* eats memory in glibc */
+		"!^.{3}!sip:a@example.net!",
+		"!^(.*)*$!sip:a@example.net!",
+		"!^((.+)+)+$!sip:a@example.net!",
+		"!^(.|.)*$!sip:a@example.net!",
+		"!^.**$!sip:a@example.net!",
+		"!^(.*)\\1(.*)\\2$!sip:a@example.net!", /* exponential */
+		"!.*.*.*.*.*.*.*!sip:a@example.net!",
+		"!^[[:digit:]+]*$!sip:a@example.net!",
+		"!^\\w*$!sip:a@example.net!",
+		"!^.*$!tel:+4930123!",
+		"!^.*$!mailto:a@example.net!",
+		"!^.*$!http://a@example.net/!",
+		"!^.*$!\\0!",
+		"!^.*$!sip:example.net!",
+		"!^.*$!sip:@example.net!",
+		"!^.*$!sip:a@b@example.net!",
+		"!^.*$!sip:a@!",
+		"!^.*$!sip:a@example.net?Route=x!",
+		"!^.*$!sip:a@example.net;maddr=127.0.0.1!",
+		"!^.*$!sip:a@example.net;lr!",
+		"!^.*$!sip:a@example.net;method=BYE!",
+		"!^.*$!sip:a@example.net;transport!",
+		"!^.*$!sip:a@exa mple.net!",
+		"!^.*$!sip:a@example.net\r\nX: y!",
+		"!^.*$!sip:<a@example.net>!",
+		"!^.*$!sip:\"a\"@example.net!",
+		"!^.*$!sip:a@-.example..net!",
+		"!^.*$!sip:a@1.2.3.4.5!",
+		"!^.*$!sip:a@2130706433!",
+		"!^.*$!sip:a@[::1!",
+		"!^.*$!sip:a@[localhost]!",
+		"!^.*$!sip:a@example.net:0!",
+		"!^.*$!sip:a@example.net:65536!",
+		"!^.*$!sip:a@example.net:50a!",
+		"!^.*$!sip:a@example.net:!",
+	};
+	char uri[ENUM_URI] = "untouched", longest[DNS_NAPTR_REGEXP];
+
+	for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+		ck_assert_msg(!enum_rule_apply(rules[i], "+4930123", uri), "%s", rules[i]);
+	memset(longest, '.', sizeof longest - 1); /* a pattern that is too long */
+	longest[0] = longest[sizeof longest - 2] = '!';
+	longest[sizeof longest - 1] = '\0';
+	ck_assert(!enum_rule_apply(longest, "+4930123", uri));
+	/* What grows: each \0 is the number. */
+	(void)snprintf(longest, sizeof longest, "!^.*$!sip:%s@a.example!",
+		       "\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0\\0");
+	ck_assert(!enum_rule_apply(longest, "+49301234567890", uri));
+	ck_assert_str_eq(uri, "untouched");
+}
+END_TEST
+
+START_TEST(numbers_names_and_services_of_enum)
+{
+	char number[ENUM_NUMBER], name[DNS_NAME];
+
+	ck_assert(enum_number_read("+49 (30) 1-23", number));
+	ck_assert_str_eq(number, "+4930123");
+	ck_assert(enum_name(number, "e164.arpa", name, sizeof name));
+	ck_assert_str_eq(name, "3.2.1.0.3.9.4.e164.arpa");
+	ck_assert(!enum_name(number, "e164.arpa", name, 20));
+	ck_assert(enum_number_read("+123456789012345", number));
+	ck_assert(!enum_number_read("+1234567890123456", number));
+	ck_assert(!enum_number_read("4930123", number) && !enum_number_read("+49x", number) && !enum_number_read("+0123", number));
+	ck_assert(!enum_number_read("", number) && !enum_number_read("+", number) && !enum_number_read("+12", number));
+	ck_assert(enum_service_is_sip("E2U+SIP") && enum_service_is_sip("E2U+VOICE:TEL+SIP") && enum_service_is_sip("E2U+SIP:X"));
+	ck_assert(!enum_service_is_sip("E2U+TEL") && !enum_service_is_sip("E2U+SIPX") && !enum_service_is_sip("SIP+D2U"));
+	ck_assert(!enum_service_is_sip("E2U") && !enum_service_is_sip("E2U+") && !enum_service_is_sip(""));
+}
+END_TEST
+
+#define ENUM_SETTINGS "  enum_domains: [first.example.net, second.example.net]\n"
+
+/* What `dns enum` tells of a number: an address, or the status. */
+static const char *enum_of(struct fake_pbx *pbx, const char *number)
+{
+	static char text[ENUM_URI];
+	char line[80];
+
+	(void)snprintf(line, sizeof line, "dns enum %s", number);
+	const char *answer = fake_command(pbx, line), *uri = fake_status(pbx) == 200 ? fake_json(pbx, answer, "uri") : NULL;
+	(void)snprintf(text, sizeof text, "%s", uri ? uri : "");
+	if (!uri)
+		(void)snprintf(text, sizeof text, "%u", fake_status(pbx));
+	return text;
+}
+
+START_TEST(a_number_is_looked_up_by_order_preference_and_domain)
+{
+	static const struct row rows[] = {
+		/* 111: by order, then by preference; what is not SIP or no good is passed over */
+		NAPTR("1.1.1.first.example.net", 60, 20, 1, "u E2U+sip !^.*$!sip:late@example.net!", ""),
+		NAPTR("1.1.1.first.example.net", 60, 10, 5, "u E2U+sip !^.*$!sip:third@example.net!", ""),
+		NAPTR("1.1.1.first.example.net", 60, 10, 1, "u E2U+email !^.*$!mailto:a@example.net!", ""),
+		NAPTR("1.1.1.first.example.net", 60, 10, 2, "u E2U+sip !^(.*)*$!sip:bad@example.net!", ""),
+		NAPTR("1.1.1.first.example.net", 60, 10, 3, "U e2u+voice:tel+sip !^\\+(.*)$!sip:\\1@example.net!", ""),
+		/* 222: under the second domain alone */
+		NAPTR("2.2.2.second.example.net", 60, 1, 1, "u E2U+sip !^.*$!sip:two@example.net!", ""),
+		/* 333: leads to another name, which leads on for ever */
+		NAPTR("3.3.3.first.example.net", 60, 1, 1, "  ", "loop.example.net"),
+		NAPTR("loop.example.net", 60, 1, 1, "  ", "loop.example.net"),
+		/* 444: leads to another name, where there is an address */
+		NAPTR("4.4.4.first.example.net", 60, 1, 1, "  ", "there.example.net"),
+		NAPTR("there.example.net", 60, 1, 1, "u E2U+sip !^.*$!sip:there@example.net!", ""),
+		SOA(30),
+		END,
+	};
+	struct fake_pbx *pbx = house(rows, ENUM_SETTINGS);
+
+	ck_assert_str_eq(enum_of(pbx, "+111"), "sip:111@example.net");
+	ck_assert_str_eq(server.last, "1.1.1.first.example.net");
+	uint32_t asked = server.asked;
+	ck_assert_str_eq(enum_of(pbx, "+111"), "sip:111@example.net");
+	ck_assert_uint_eq(server.asked, asked); /* from the cache */
+	fake_pass_ms(pbx, 61000);
+	ck_assert_str_eq(enum_of(pbx, "+111"), "sip:111@example.net");
+	ck_assert_uint_eq(server.asked, asked + 1); /* past its time */
+	ck_assert_str_eq(enum_of(pbx, "+222"), "sip:two@example.net");
+	ck_assert_str_eq(enum_of(pbx, "+333"), "404");
+	ck_assert_str_eq(enum_of(pbx, "+444"), "sip:there@example.net");
+	ck_assert_str_eq(enum_of(pbx, "+555"), "404");
+	ck_assert_str_eq(enum_of(pbx, "1001"), "422");
+	server.rcode = 2;
+	ck_assert_str_eq(enum_of(pbx, "+666"), "503");
+	leave(pbx);
+}
+END_TEST
+
+START_TEST(without_domains_nobody_is_asked_and_who_waits_at_the_end_is_told)
+{
+	static const struct row rows[] = { SOA(30), END };
+	struct fake_pbx *pbx = house(rows, "");
+
+	ck_assert_str_eq(enum_of(pbx, "+111"), "422");
+	ck_assert_uint_eq(server.asked, 0);
+	leave(pbx);
+}
+END_TEST
+
 CHECK_MAIN("dns_srv_failover", servers_come_by_priority, a_port_or_no_service_means_the_host_itself,
 	   the_domain_chooses_the_transport_by_naptr, a_dot_for_a_target_means_no_such_service, aliases_are_followed_and_circles_end,
 	   the_names_of_this_machine_need_no_server, weights_share_the_calls, answers_are_kept_as_long_as_they_hold_and_no_longer,
 	   nothing_is_nothing_for_as_long_as_the_soa_says, old_answers_serve_on_while_servers_are_dead,
 	   who_waits_for_a_slow_server_gets_the_old_answer, who_waits_when_the_plugin_goes_is_told_so,
 	   who_was_silent_comes_last_until_it_answers_a_probe, who_is_busy_keeps_its_place_until_it_is_so_three_times,
-	   when_all_are_down_all_are_tried_all_the_same, settings_that_cannot_be_are_refused_with_the_cure, broken_answers_are_no_answers)
+	   when_all_are_down_all_are_tried_all_the_same, settings_that_cannot_be_are_refused_with_the_cure, broken_answers_are_no_answers,
+	   a_rule_makes_an_address_of_a_number, a_rule_that_could_hurt_or_leads_astray_is_none, numbers_names_and_services_of_enum,
+	   a_number_is_looked_up_by_order_preference_and_domain, without_domains_nobody_is_asked_and_who_waits_at_the_end_is_told)

@@ -4,7 +4,7 @@ import pytest
 from certificates import Authority
 from machine import Watch
 from names import Names, SecureServer, Server
-from pbx import BUILD
+from pbx import BUILD, Refused
 
 
 @pytest.fixture
@@ -125,6 +125,21 @@ def test_what_a_call_would_try_is_shown(carrier, servers):
     assert (status, answer["code"]) == (404, "not_found")
     assert pbx.ctl("dns", "flush")["flushed"] > 0
     assert pbx.ctl("dns", "show") == []
+
+
+def test_a_number_is_looked_up_by_enum(carrier):
+    """Rules as a zone has them: the first is for mail, the second would take for ever."""
+    _, pbx, _ = carrier(records='3.2.1.0.3.9.4 IN NAPTR 10 1 "u" "E2U+email" "!^.*$!mailto:info@carrier.test!" .\n'
+                                '3.2.1.0.3.9.4 IN NAPTR 10 2 "u" "E2U+sip" "!^(.*)*$!sip:trap@carrier.test!" .\n'
+                                '3.2.1.0.3.9.4 IN NAPTR 10 3 "u" "E2U+sip" "!^\\\\+49(.*)$!sip:\\\\1@one.carrier.test!" .\n',
+                        settings="  enum_domains: [nowhere.carrier.test, carrier.test]\n")
+    found = {"number": "+4930123", "domain": "carrier.test", "uri": "sip:30123@one.carrier.test"}
+    assert pbx.ctl("dns", "enum", "+49 30 123") == found
+    assert pbx.http("POST", "/dns/enum", {"number": "+4930123"}) == (200, found)
+    with pytest.raises(Refused, match="ENUM has no SIP address"):
+        pbx.ctl("dns", "enum", "+4930124")
+    with pytest.raises(Refused, match="no number of E.164"):
+        pbx.ctl("dns", "enum", "1001")
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			sent = sign(&text, datagram, bytes, keys[data[0] >> 1 & 1]);
 			datagram = text.data;
 		}
+		struct rtp_stun plain; /* what a STUN server may say, or somebody in its name */
+		(void)rtp_stun_parse_plain(datagram, sent, &plain);
 		(void)rtp_ice_take(ice, 1, datagram, sent, data[0] & 4 ? &stranger : &peer, now_ms);
 		now_ms += (uint64_t)(data[0] >> 4) * 100;
 		rtp_ice_look_after(ice, 25000, now_ms);
