@@ -35,7 +35,7 @@ struct client {
 	struct ua_credentials credentials;
 	char stays_at[80]; /* the candidate that answered last */
 	/* the request under way */
-	bool busy;
+	bool busy, waits; /* waits: for our sockets to be opened */
 	struct core_post_node beginning;
 	su_home_t *home; /* its texts */
 	struct pbx_sip_request request;
@@ -96,7 +96,7 @@ static void request_forget(struct client *client)
 	if (client->home)
 		su_home_unref(client->home);
 	client->home = NULL;
-	client->busy = false;
+	client->busy = client->waits = false;
 }
 
 /* "" for a Contact that stands for all our numbers. */
@@ -357,7 +357,19 @@ static void begin(void *context)
 {
 	struct client *client = context;
 
-	ua_way_find(client->peer, on_way, client, &client->search);
+	client->waits = !nta_agent_tports(ua_part->agent); /* Sofia has nothing to send from, and would end the process over it */
+	if (!client->waits)
+		ua_way_find(client->peer, on_way, client, &client->search);
+}
+
+void ua_clients_open(void)
+{
+	struct client *client;
+	uint32_t at = 0;
+
+	while ((client = core_handles_next(&clients, &at)))
+		if (client->waits)
+			core_post_node(core_self(), &client->beginning, begin, client);
 }
 
 static int client_send(pbx_sip_client handle, const struct pbx_sip_request *request,

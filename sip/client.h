@@ -4,6 +4,7 @@
 
 struct ua;
 void ua_clients_init(void);
+void ua_clients_open(void); /* our sockets are open: requests that were made before begin */
 void ua_clients_fini(void); /* the agent is still there; nobody is told */
 
 extern const struct pbx_sip ua_sip_service;

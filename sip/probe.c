@@ -135,7 +135,7 @@ static int probe_ask_named(struct pbx_host *host, const char *address, uint32_t 
 	struct ua_candidate goal;
 
 	core_assert_loop();
-	if (!all.ua)
+	if (!all.ua || !nta_agent_tports(all.ua->agent))
 		return PBX_ESTATE;
 	if (!read_goal(address, port, transport, tls_name, &goal))
 		return PBX_EINVAL;

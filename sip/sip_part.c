@@ -141,8 +141,10 @@ static int open_now(struct pbx_diag *diag)
 	int err = ua_agent_listen(ua_part, diag);
 
 	listening = err == PBX_OK;
-	if (listening)
+	if (listening) {
+		ua_clients_open();
 		ua_notifier_open();
+	}
 	return err;
 }
 

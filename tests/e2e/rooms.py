@@ -117,9 +117,8 @@ class RoomTalker(Talker):
     def reinvite(self, direction="sendrecv", connection=None):
         return super().reinvite(direction, connection)
 
-    def _take_part(self, message, remote):
-        super()._take_part(message, remote)
-        self.towards = (HALL, self.towards[1])
+    def _place_of(self, message):
+        return HALL, message.rtp_port()
 
 
 ROUTER, SERVER = "198.51.100.1", "198.51.100.9"  # as those outside see us; who is asked for it, and phones
@@ -195,6 +194,5 @@ class Traveller(RoomTalker):
     def send(self, data):
         self.socket.sendto(data if isinstance(data, bytes) else data.encode(), (self.room.sees, self.pbx.sip_port))
 
-    def _take_part(self, message, remote):
-        super()._take_part(message, remote)
-        self.towards = (told_address(message)[1], message.rtp_port())
+    def _place_of(self, message):
+        return told_address(message)[1], message.rtp_port()

@@ -129,7 +129,11 @@ class Talker(SipClient, Listener):
         self.remote_tag = re.search(r";tag=([^;]+)", remote).group(1)
         self.contact = message.get("Contact")
         self.target = re.search(r"<([^>]+)>", self.contact).group(1)
-        self.towards = ("127.0.0.1", message.rtp_port())
+        self.towards = self._place_of(message)
+
+    def _place_of(self, message):
+        """Where to speak to, as the other side's SDP says."""
+        return "127.0.0.1", message.rtp_port()
 
     def inside(self, method, headers=(), **more):
         """A request within the call: its final answer."""
