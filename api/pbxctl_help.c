@@ -146,7 +146,9 @@ static void print_command(const cJSON *command)
 		bool rest = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(arg, "rest"));
 		bool flag = strcmp(text_in(arg, "type"), "boolean") == 0;
 
-		if (is_required(arg))
+		if (rest && strcmp(text_in(arg, "type"), "object") == 0)
+			(void)fputs(is_required(arg) ? " NAME=VALUE…" : " [NAME=VALUE…]", stdout);
+		else if (is_required(arg))
 			print_capitals(text_in(arg, "name"), rest ? "…" : "");
 		else
 			(void)printf(flag ? " [--%s]" : " [%s=…]", text_in(arg, "name"));

@@ -159,6 +159,7 @@ static void call_free(struct core_call *call)
 {
 	(void)core_timer_stop(call->limit_timer);
 	leave_beyond(call);
+	json->free(call->fields);
 	core_call_unindex(call);
 	core_handle_free(&call_table, call->handle.id);
 	free(call);
@@ -423,6 +424,7 @@ static struct pbx_json *call_json(const struct core_call *call)
 	(void)json->set_text(object, "to", call->to_number);
 	(void)json->set_time(object, "since", call->started_wall_us);
 	(void)json->set_integer(object, "duration_ms", (int64_t)(core_now_ms() - call->started_at_ms));
+	(void)json->set(object, "fields", call->fields ? json->copy(call->fields) : json->new_object());
 	for (const struct core_leg *leg = call->legs; leg; leg = leg->next) {
 		struct pbx_json *item = leg_json(leg);
 		if (item)

@@ -13,6 +13,7 @@
  * route.c     the chain of hooks                           plan.c       the number plan: patterns, claims, conflicts
  * negotiate.c offer and answer in terms of media_desc.h    cause.c      Q.850 and SIP
  * calls_events.c, calls_requests.c, calls_part.c  events; REST and commands (calls_playback.c: what plays); settings and metrics
+ * calls_notes.c  what others say of a call: fields for its record, events of their own
  * calls_open.c, calls_recover.c  which calls last, written down; after a crash, their ends */
 #pragma once
 #include <pbx/rooms.h>
@@ -42,6 +43,8 @@ struct pbx_json *core_calls_list(void);                /* [{call_id, linked_id, 
 struct pbx_json *core_calls_show(const char *call_id); /* NULL: no such call */
 /* What the legs that have not ended would say in leg.ended now, about their audio. Owned; NULL: no memory. */
 struct pbx_json *core_calls_legs_so_far(const char *call_id);
+
+bool core_field_name_is_good(const char *name); /* of a call's field: PBX_MOST_FIELD_NAME letters, digits, _ - . */
 
 /* A REST or command hang-up of a whole call. PBX_OK, PBX_ENOENT. */
 int core_call_hangup(const char *call_id, uint32_t cause);

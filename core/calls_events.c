@@ -37,9 +37,14 @@ static void child(struct pbx_json *object, const char *name, struct pbx_json *ta
 		json->free(taken);
 }
 
+static int told(const struct core_call *call, const char *type, struct pbx_json *taken)
+{
+	return core_bus_publish(core_calls_host(), type, call->id, call->linked_id, taken);
+}
+
 static void publish(const struct core_call *call, const char *type, struct pbx_json *taken)
 {
-	int err = core_bus_publish(core_calls_host(), type, call->id, call->linked_id, taken);
+	int err = told(call, type, taken);
 
 	if (err != PBX_OK)
 		core_log(PBX_LOG_ERROR, "calls", call->id, "event_lost", "type=%s result=%d", type, err);
@@ -258,6 +263,45 @@ void core_event_call_linked(const struct core_call *call, const struct core_call
 
 	text(data, "other_call_id", other->id);
 	publish(call, "call.linked", data);
+}
+
+/* What others say (calls_notes.c): whole or not at all, and they hear when it could not be told. */
+static int tell_whole(const struct core_call *call, const char *type, struct pbx_json *data, const char *by, const char *name,
+		      struct pbx_json *taken)
+{
+	int err = json->set_text(data, "by", by), put = json->set(data, name, taken);
+
+	if (err == PBX_OK && put == PBX_OK)
+		return told(call, type, data);
+	json->free(data);
+	return PBX_ENOMEM;
+}
+
+int core_event_fields_set(const struct core_call *call, const char *by, struct pbx_json *taken)
+{
+	return tell_whole(call, "call.fields_set", json->new_object(), by, "fields", taken);
+}
+
+int core_event_user(const struct core_call *call, const char *by, const char *name, struct pbx_json *taken)
+{
+	struct pbx_json *data = json->new_object();
+
+	if (json->set_text(data, "name", name) != PBX_OK) {
+		json->free(data);
+		data = NULL;
+	}
+	return tell_whole(call, "call.user_event", data, by, "data", taken);
+}
+
+void core_event_picked_up(const struct core_leg *caller, const struct core_leg *by, const struct core_leg *ringing)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", ringing->id);
+	text(data, "number", ringing->number);
+	text(data, "by_leg_id", by->id);
+	text(data, "by", by->number);
+	publish(caller->call, "call.picked_up", data);
 }
 
 void core_event_call_ended(const struct core_call *call)
@@ -575,6 +619,14 @@ const struct pbx_event_type core_calls_event_types[] = {
 	{ "call.transfer", "A transfer has ended well or not",
 	  FIELDS(T("leg_id", "The leg that was moved"), T("transfer_type", "blind or attended"),
 		 T("transferor", "Number of who asked for it"), T("target", "Number it went to"), T("result", "ok or failed")) },
+	{ "call.picked_up", "Somebody else has taken a call that rang",
+	  FIELDS(T("leg_id", "The leg that rang"), T("number", "Where it rang"), T("by_leg_id", "Who took it, a leg of another call"),
+		 T("by", "Number of who took it")) },
+	{ "call.user_event", "Somebody has written an event of their own into the call's history",
+	  FIELDS(T("name", "Theirs"), T("by", "Who: a plugin, a user, root@local"), { "data", PBX_TYPE_OBJECT, "Theirs" }) },
+	{ "call.fields_set", "Fields of the call's record have been set or taken away",
+	  FIELDS({ "fields", PBX_TYPE_OBJECT, "Those that changed: the text, null when it was taken away" },
+		 T("by", "Who: a plugin, a user, root@local, the trusted system that called")) },
 	{ "call.linked", "Calls have met: from now on this one has the other's linked_id", FIELDS(T("other_call_id", "The older call")) },
 	{ "call.ended", "A call is over",
 	  FIELDS(T("disposition", "answered, busy, no_answer, cancelled, declined, failed"), I("sip_code", "The caller's final response"),

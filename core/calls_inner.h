@@ -63,6 +63,8 @@ struct core_call {
 	bool callee_said;                           /* sip_code is the callee's own answer, not ours */
 	const char *hangup_by;                      /* "caller", "callee", "system"; NULL: not known yet */
 	const char *reason;                         /* in words for call.ended; NULL: derived from sip_code and cause */
+	struct pbx_json *fields; /* of others (calls_notes.c), an object of texts; owned, NULL: none */
+	uint32_t told;           /* events that others have written into it */
 	pbx_timer limit_timer;
 };
 
@@ -252,6 +254,20 @@ void core_leg_set_account(struct core_leg *leg, const char *account);
 void core_leg_unindex(struct core_leg *leg);
 /* The living legs of an account, one after the other; after: NULL for the first. NULL: no more. */
 struct core_leg *core_legs_of_account(const char *account, struct core_leg *after);
+
+/* ---- calls_notes.c ---- what others say of it; by: who, as events show it. diag may be NULL ---- */
+/* changes: an object of texts, null or "" for those that go; all or none. PBX_OK (also when nothing changes), PBX_EINVAL, PBX_ENOSPC (too many),
+ * PBX_ENOMEM. */
+int core_call_set_fields(struct core_call *call, const char *by, const struct pbx_json *changes, struct pbx_diag *diag);
+/* Of an INVITE: what cannot be is left out, and the log says why. */
+void core_call_take_fields(struct core_call *call, const char *by, const struct pbx_json *fields);
+const char *core_call_field(const struct core_call *call, const char *name); /* borrowed; NULL: it has none of that name */
+/* An event of somebody's own; taken: an object, NULL for none. PBX_OK, PBX_EINVAL (name), PBX_ENOSPC (too long, or too many of them), PBX_ENOMEM. */
+int core_call_tell(struct core_call *call, const char *by, const char *name, struct pbx_json *taken, struct pbx_diag *diag);
+/* pbx_calls.tell, set_field and field. */
+int core_calls_tell(struct pbx_host *host, pbx_call handle, const char *name, struct pbx_json *taken);
+int core_calls_set_field(struct pbx_host *host, pbx_call handle, const char *name, const char *value);
+const char *core_calls_field(pbx_call handle, const char *name);
 
 /* ---- calls_open.c ---- writes down which calls last, from now on */
 void core_calls_open_start(void);
@@ -519,6 +535,9 @@ void core_event_hold(const struct core_leg *by, const struct core_leg *held, boo
 void core_event_record_wish(const struct core_leg *leg); /* a phone has changed its mind */
 void core_event_transfer(const struct core_leg *moved, const char *type, const char *transferor, const char *target, const char *result);
 void core_event_call_linked(const struct core_call *call, const struct core_call *other);
+int core_event_fields_set(const struct core_call *call, const char *by, struct pbx_json *taken);
+int core_event_user(const struct core_call *call, const char *by, const char *name, struct pbx_json *taken);
+void core_event_picked_up(const struct core_leg *caller, const struct core_leg *by, const struct core_leg *ringing);
 void core_event_call_ended(const struct core_call *call);
 void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_ms, uint32_t way); /* CORE_DIGITS_… */
 void core_event_digit_down(const struct core_leg *leg, char digit, uint32_t way);

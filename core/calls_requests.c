@@ -46,7 +46,7 @@ static struct core_call *call_named(pbx_request request, const char *name)
 	return NULL;
 }
 
-static struct core_call *call_asked(pbx_request request)
+struct core_call *core_calls_asked(pbx_request request)
 {
 	return call_named(request, "id");
 }
@@ -87,7 +87,7 @@ static void list_route(void *self, pbx_request request)
 
 static void show(void *self, pbx_request request)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 
 	(void)self;
 	if (call)
@@ -98,7 +98,7 @@ static void show(void *self, pbx_request request)
 
 static void hang_up(void *self, pbx_request request)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 
 	(void)self;
 	if (!call)
@@ -130,7 +130,7 @@ static struct core_leg *ringing_asked(pbx_request request, const struct core_cal
 
 static void answer(void *self, pbx_request request)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 	const struct core_leg *leg = call ? ringing_asked(request, call) : NULL;
 
 	(void)self;
@@ -171,7 +171,7 @@ static struct core_leg *party_asked(pbx_request request, const struct core_call 
 
 struct core_leg *core_calls_party_asked(pbx_request request)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 	struct core_leg *leg = call ? party_asked(request, call) : NULL;
 
 	if (call && !leg)
@@ -181,7 +181,7 @@ struct core_leg *core_calls_party_asked(pbx_request request)
 
 static void hold_or_resume(pbx_request request, bool on)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 
 	if (!call)
 		return;
@@ -217,7 +217,7 @@ static void resume(void *self, pbx_request request)
 
 static void send_digits(void *self, pbx_request request)
 {
-	const struct core_call *call = call_asked(request);
+	const struct core_call *call = core_calls_asked(request);
 	const char *digits = requests->text(request, "digits");
 	struct core_leg *leg = call ? party_asked(request, call) : NULL;
 
@@ -258,7 +258,7 @@ static bool is_number(const char *text)
 static void transfer(void *self, pbx_request request)
 {
 	const char *to = requests->text(request, "to"), *with = requests->text(request, "with");
-	const struct core_call *call = call_asked(request), *other = call && with ? call_named(request, "with") : NULL;
+	const struct core_call *call = core_calls_asked(request), *other = call && with ? call_named(request, "with") : NULL;
 
 	(void)self;
 	if (!call || (with && !other))
@@ -465,6 +465,20 @@ static void pick_up(void *self, pbx_request request)
 	{                                                                                                                                  \
 		.name = "number", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED, .help = "Takes the call", .completes = "extension"     \
 	}
+#define CHANGE(how)                                                                                                                        \
+	ARGS(ID, { .name = "fields",                                                                                                       \
+		   .type = PBX_TYPE_OBJECT,                                                                                                \
+		   .flags = PBX_ARG_REQUIRED | (how),                                                                                      \
+		   .help = "Names and texts: case=4711 sets one, case= takes it away (in JSON: null)" })
+#define TOLD(how)                                                                                                                          \
+	ARGS(ID,                                                                                                                           \
+	     { .name = "name",                                                                                                             \
+	       .type = PBX_TYPE_TEXT,                                                                                                      \
+	       .flags = PBX_ARG_REQUIRED,                                                                                                  \
+	       .least = 1,                                                                                                                 \
+	       .most = PBX_MOST_TOLD_NAME,                                                                                                 \
+	       .help = "Yours, as survey.done" },                                                                                          \
+	     { .name = "data", .type = PBX_TYPE_OBJECT, .flags = (how), .help = "What there is to say: score=5, or a JSON object" })
 #define HELD                                                                                                                               \
 	REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "leg_id", PBX_TYPE_TEXT, "Who holds" }, { "on_hold", PBX_TYPE_BOOL, "Held now" })
 #define PLAYBACK                                                                                                                           \
@@ -477,11 +491,18 @@ static void pick_up(void *self, pbx_request request)
 	      { "state", PBX_TYPE_TEXT, "new, ringing, answered" }, { "direction", PBX_TYPE_TEXT, "internal, inbound, outbound" },         \
 	      { "from", PBX_TYPE_TEXT, "Caller's number" }, { "to", PBX_TYPE_TEXT, "Called number" },                                      \
 	      { "since", PBX_TYPE_TIME, "Its beginning" }, { "duration_ms", PBX_TYPE_INT, "So far" },                                      \
-	      { "legs", PBX_TYPE_OBJECTS, "Its parties" })
+	      { "fields", PBX_TYPE_OBJECT, "What others have noted for its record" }, { "legs", PBX_TYPE_OBJECTS, "Its parties" })
 
 const struct pbx_route core_calls_routes[] = {
 	{ "GET", "/calls", list_route, "calls:read", "Calls under way", 0, { NULL, 0, 0 }, CALL },
 	{ "GET", "/calls/{id}", show, "calls:read", "One call with its legs", 0, ARGS(ID), CALL },
+	{ "PATCH", "/calls/{id}", core_calls_change, "calls:write",
+	  "Fields of your own, which end in the call's record: texts by name, null takes one away; up to 16 of 255 bytes", PBX_ROUTE_WRITES,
+	  CHANGE(0), CALL },
+	{ "POST", "/calls/{id}/events", core_calls_on_told, "calls:write",
+	  "Write an event of your own into the call's history: call.user_event, for records, webhooks and streams", PBX_ROUTE_WRITES,
+	  TOLD(0),
+	  REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "name", PBX_TYPE_TEXT, "As given" }, { "data", PBX_TYPE_OBJECT, "As given" }) },
 	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID),
 	  REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }) },
 	{ "POST", "/calls/{id}:answer", answer, "calls:write",
@@ -518,6 +539,10 @@ const struct pbx_command core_calls_commands[] = {
 	{ "calls playback", core_calls_playback, "What a party hears: how far it has come; pause, resume, seek, louder, softer", STEERING,
 	  NULL, 0 },
 	{ "calls transfer", transfer, "Send who talks with a party elsewhere", TRANSFER, NULL, 0 },
+	{ "calls set", core_calls_change, "Fields of your own, which end in the call's record", CHANGE(PBX_ARG_REST), NULL,
+	  PBX_ROUTE_WRITES },
+	{ "calls event", core_calls_on_told, "Write an event of your own into the call's history", TOLD(PBX_ARG_REST), NULL,
+	  PBX_ROUTE_WRITES },
 	{ "calls hangup", hang_up, "End a call", ARGS(ID), NULL, 0 },
 };
 _Static_assert(sizeof core_calls_commands / sizeof core_calls_commands[0] == CORE_CALLS_COMMANDS, "calls_part.h counts them");

@@ -404,6 +404,8 @@ int core_leg_on_incoming(const struct core_leg_driver *driver, void *dialog, con
 	core_trace_bind(incoming->protocol_id, call->id);
 	core_event_call_started(call, leg);
 	core_event_leg("leg.started", leg);
+	if (incoming->fields)
+		core_call_take_fields(call, leg->peer[0] ? leg->peer : driver->name, incoming->fields);
 	if (incoming->replaces.id) {
 		core_leg_replace(leg, incoming->replaces, incoming->early_only);
 		return PBX_OK;

@@ -113,9 +113,10 @@ struct core_incoming {
 	/* The caller does not want to be shown (RFC 3323): from_number is "" then, and here stands who it is as far as we know. */
 	bool withheld;
 	const char *asserted_number, *asserted_name;
-	const char *referred_by; /* who sent it here (RFC 3892), "" for nobody that we believe in */
-	const char *headers;     /* for struct core_invite of those who are called for it; "" for nothing */
-	pbx_leg came_from;       /* it is an INVITE of this leg of ours that has come back to us; none: it is not */
+	const char *referred_by;       /* who sent it here (RFC 3892), "" for nobody that we believe in */
+	const char *headers;           /* for struct core_invite of those who are called for it; "" for nothing */
+	const struct pbx_json *fields; /* of the call's record, as a trusted system says them: an object of texts; NULL: none */
+	pbx_leg came_from;             /* it is an INVITE of this leg of ours that has come back to us; none: it is not */
 };
 
 /* The new leg, already in a call of its own and on its way through routing when this returns. PBX_OK, PBX_ENOSPC (far beyond calls.limit: answer 503),

@@ -482,4 +482,7 @@ const struct pbx_calls core_calls_service = {
 	.set_volume = set_volume,
 	.media_state = media_state,
 	.send_flash = send_flash,
+	.tell = core_calls_tell,
+	.set_field = core_calls_set_field,
+	.field = core_calls_field,
 };

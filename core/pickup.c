@@ -79,6 +79,7 @@ int core_leg_pick_up(struct core_leg *by, const struct core_leg *ringing)
 	if (err != PBX_OK)
 		return err;
 	dial->picked_up = true;
+	core_event_picked_up(caller, by, ringing);
 	core_call_answered(caller->call, caller, by->number, by->name);
 	core_call_answered(by->call, by, caller->number, caller->name);
 	return core_bridge_make(caller, by, &bridge);

@@ -1,8 +1,8 @@
 /* core/request_command.c - words typed at pbxctl, and the command they mean
  *
  * The longest command whose words begin the line is meant. What follows are its arguments: in the order of its table, or by name as
- * name=value, --name value, --name=value, and --name alone for a yes. "--" ends the names. What does not fit is answered with the usage, and
- * with what was probably meant. */
+ * name=value, --name value, --name=value, and --name alone for a yes. "--" ends the names. The rest of the words is a text, or where the table
+ * says OBJECT pairs of name=value that the command knows nothing of. What does not fit is answered with the usage, and with what was probably meant. */
 #include "request_internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -213,18 +213,63 @@ static int bind_rest(struct line *line, uint32_t index)
 	return bind_arg(line, index, rest);
 }
 
-/* The next argument of the table that has no value yet. */
+/* "case=4711" in an object of texts. A word that is none: it is said so. */
+static int add_pair(struct line *line, const struct pbx_arg *arg, struct pbx_json *object, const char *word)
+{
+	const char *equals = strchr(word, '=');
+	AUTO(text) char *name = equals ? strndup(word, (size_t)(equals - word)) : NULL;
+
+	if (equals && equals != word)
+		return name ? core_json_set_text(object, name, equals + 1) : PBX_ENOMEM;
+	core_problem_add(line->problem, 400, "usage", "command", arg->name, "%s: \"%.64s\" is not of the form name=value", arg->name, word);
+	return PBX_OK;
+}
+
+/* All words that are left, as an object: pairs, or one that is an object already. */
+static int bind_pairs(struct line *line, uint32_t index)
+{
+	struct pbx_arg arg = core_arg_at(&line->command->row.args, index);
+	struct core_bound *bound = &line->request->bound[index];
+	AUTO(json) struct pbx_json *object = core_json_object();
+	int err = object ? PBX_OK : PBX_ENOMEM;
+
+	if (line->words[line->at][0] == '{')
+		return bind_arg(line, index, line->words[line->at++]);
+	while (err == PBX_OK && line->at < line->count)
+		err = add_pair(line, &arg, object, line->words[line->at++]);
+	if (err != PBX_OK)
+		return err;
+	bound->name = arg.name;
+	bound->given = true;
+	bound->json = bound->owned_json = TAKE(object);
+	return PBX_OK;
+}
+
+/* The next argument of the table that has no value yet; CORE_ARG_NOT_FOUND: all have. */
+static uint32_t next_arg(const struct line *line)
+{
+	for (uint32_t i = 0; i < line->command->row.args.count; i++)
+		if (!line->request->bound[i].given)
+			return i;
+	return CORE_ARG_NOT_FOUND;
+}
+
+static bool takes_pairs(const struct line *line, uint32_t index)
+{
+	struct pbx_arg arg = index == CORE_ARG_NOT_FOUND ? (struct pbx_arg){ 0 } : core_arg_at(&line->command->row.args, index);
+
+	return (arg.flags & PBX_ARG_REST) && arg.type == PBX_TYPE_OBJECT;
+}
+
 static int bind_positional(struct line *line)
 {
-	const struct pbx_table *args = &line->command->row.args;
+	uint32_t next = next_arg(line);
 
-	for (uint32_t i = 0; i < args->count; i++) {
-		if (line->request->bound[i].given)
-			continue;
-		if (core_arg_at(args, i).flags & PBX_ARG_REST)
-			return bind_rest(line, i);
-		return bind_arg(line, i, line->words[line->at++]);
-	}
+	if (takes_pairs(line, next))
+		return bind_pairs(line, next);
+	if (next != CORE_ARG_NOT_FOUND)
+		return core_arg_at(&line->command->row.args, next).flags & PBX_ARG_REST ? bind_rest(line, next)
+											: bind_arg(line, next, line->words[line->at++]);
 	core_problem_add(line->problem, 400, "usage", "command", "", "\"%.64s\" is too much", line->words[line->at++]);
 	return PBX_OK;
 }
@@ -255,7 +300,7 @@ static int bind_word(struct line *line, bool *names_ended)
 	if (!*names_ended && strchr(word, '=')) {
 		uint32_t index = named_arg(line, word, 0, &value);
 
-		if (index != CORE_ARG_NOT_FOUND) {
+		if (index != CORE_ARG_NOT_FOUND && !(line->request->bound[index].given && takes_pairs(line, next_arg(line)))) {
 			line->at++;
 			return bind_arg(line, index, value);
 		}
@@ -271,6 +316,10 @@ static int bind_word(struct line *line, bool *names_ended)
 /* In capitals; the rest of the words with three dots. */
 static void name_placeholder(const struct pbx_arg *arg, char *ret_text, size_t size)
 {
+	if ((arg->flags & PBX_ARG_REST) && arg->type == PBX_TYPE_OBJECT) {
+		(void)snprintf(ret_text, size, "NAME=VALUE…");
+		return;
+	}
 	(void)snprintf(ret_text, size, "%s%s", arg->name, arg->flags & PBX_ARG_REST ? "…" : "");
 	for (char *c = ret_text; *c; c++)
 		*c = *c >= 'a' && *c <= 'z' ? (char)(*c - 'a' + 'A') : *c;
@@ -286,12 +335,13 @@ static void add_usage(const struct core_command *command, struct core_problem *p
 		struct pbx_arg arg = i ? core_arg_at(args, i - 1) : (struct pbx_arg){ 0 };
 		const char *name = i ? arg.name : command->row.words;
 		const char *format = !i ? "; usage: pbxctl %s" : arg.type == PBX_TYPE_BOOL ? " [--%s]" : " [%s=…]";
+		bool is_required = arg.flags & PBX_ARG_REQUIRED;
 		char placeholder[64];
 
-		if (i && arg.flags & PBX_ARG_REQUIRED) {
+		if (i && (is_required || (arg.flags & PBX_ARG_REST && arg.type == PBX_TYPE_OBJECT))) {
 			name_placeholder(&arg, placeholder, sizeof placeholder);
 			name = placeholder;
-			format = " %s";
+			format = is_required ? " %s" : " [%s]";
 		}
 		int written = snprintf(problem->detail + at, sizeof problem->detail - at, format, name);
 

@@ -11,6 +11,7 @@
 #include "gruu.h"
 #include "history.h"
 #include "identity.h"
+#include "json.h"
 #include "passing.h"
 #include "peering.h"
 #include <stdlib.h>
@@ -152,6 +153,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 {
 	const sip_t *sip = request->sip;
 	char dialled[64], instance[UA_MOST_INSTANCE] = "", *headers = ua_passing_read(request);
+	struct pbx_json *fields = ua_passing_fields(request);
 	struct ua_history history = { .count = 0 };
 	struct ua_caller caller;
 	pbx_leg leg = { 0 };
@@ -175,6 +177,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 		.asserted_name = caller.asserted_name,
 		.referred_by = caller.referred_by,
 		.headers = headers,
+		.fields = fields,
 		.came_from = request->came_from,
 		.account = request->account,
 		.device = sip->sip_user_agent && sip->sip_user_agent->g_string ? sip->sip_user_agent->g_string : "",
@@ -193,6 +196,7 @@ static void tell_core(struct ua_dialog *dialog, const struct ua_request *request
 	err = core_leg_on_incoming(&ua_leg_driver, dialog, &incoming, &leg);
 	dialog->busy = false;
 	free(headers);
+	core_json_free(fields);
 	if (err != PBX_OK) {
 		refuse_by(dialog, offer, err);
 		dialog->state = UA_ENDED;

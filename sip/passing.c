@@ -3,11 +3,13 @@
  *
  * We are the end of each leg: what a caller's INVITE says stays with us but for the headers of sip.pass_headers, which go to phones and to
  * systems that are trusted, and from there. Which device calls is said to phones in X-MAC-Address: what the device says itself, or
- * what is known of its registration.
+ * what is known of its registration. What a trusted system says by headers of sip.field_headers ends in the record of the call.
  */
 #include "passing.h"
 #include "caller.h"
+#include "calls.h"
 #include "contact.h"
+#include "json.h"
 #include "location.h"
 #include <ctype.h>
 #include <string.h>
@@ -136,14 +138,18 @@ static const char *const our_own[] = {
 	MAC_HEADER,
 };
 
+static bool is_header_name(const char *name, size_t length)
+{
+	return length >= 3 && length <= 60 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!%*+") >= length;
+}
+
 int ua_passing_check(const struct pbx_list *names, struct pbx_diag *diag)
 {
 	for (uint32_t i = 0; i < names->count; i++) {
 		const char *name = names->items[i];
-		size_t length = strlen(name);
 
-		if (length < 3 || length > 60 ||
-		    strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!%*+") != length) {
+		if (!is_header_name(name, strlen(name))) {
 			pbx_diag_set(diag, "pass_headers", "'%.60s' is no header's name: write it in full, as User-to-User", name);
 			return PBX_EINVAL;
 		}
@@ -173,9 +179,9 @@ static void add_line(char text[MOST_PASSED], const char *name, const char *value
 		(void)snprintf(text + used, MOST_PASSED - used, "%s: %s\n", name, value);
 }
 
-static void add_headers(const struct ua_request *request, char text[MOST_PASSED])
+/* Each header of a request by its name in full. */
+static void each_header(const struct ua_request *request, void (*each)(void *context, const char *name, const char *value), void *context)
 {
-	const struct pbx_list *names = &request->ua->settings->pass_headers;
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 
 	(void)su_home_init(home);
@@ -183,10 +189,23 @@ static void add_headers(const struct ua_request *request, char text[MOST_PASSED]
 		bool is_unknown = header->sh_class == sip_unknown_class;
 		const char *name = is_unknown ? header->sh_unknown->un_name : header->sh_class->hc_name;
 
-		if (name && name[0] && is_listed(names, name))
-			add_line(text, name, is_unknown ? header->sh_unknown->un_value : sip_header_as_string(home, header));
+		if (name && name[0])
+			each(context, name, is_unknown ? header->sh_unknown->un_value : sip_header_as_string(home, header));
 	}
 	su_home_deinit(home);
+}
+
+struct passed {
+	const struct pbx_list *names;
+	char *text; /* MOST_PASSED */
+};
+
+static void pass(void *context, const char *name, const char *value)
+{
+	const struct passed *passed = context;
+
+	if (is_listed(passed->names, name))
+		add_line(passed->text, name, value);
 }
 
 char *ua_passing_read(const struct ua_request *request)
@@ -195,11 +214,71 @@ char *ua_passing_read(const struct ua_request *request)
 	char text[MOST_PASSED] = "", mac[UA_MAC_SIZE];
 
 	if (settings->pass_headers.count > 0 && (request->account[0] || ua_request_is_trusted(request)))
-		add_headers(request, text);
+		each_header(request, pass, &(struct passed){ &settings->pass_headers, text });
 	if (settings->send_mac_address && mac_of_caller(request, mac))
 		add_line(text, MAC_HEADER, mac);
 	return text[0] ? strdup(text) : NULL;
 }
+
+/* ---- for the record ------------------------------------------------------------------- */
+
+/* "X-Case=case", or "X-Case" where the field has the header's name. */
+static const char *field_of(const char *pair)
+{
+	const char *equals = strchr(pair, '=');
+
+	return equals ? equals + 1 : pair;
+}
+
+int ua_passing_check_fields(const struct pbx_list *pairs, struct pbx_diag *diag)
+{
+	for (uint32_t i = 0; i < pairs->count; i++) {
+		const char *pair = pairs->items[i];
+
+		if (is_header_name(pair, strcspn(pair, "=")) && core_field_name_is_good(field_of(pair)))
+			continue;
+		pbx_diag_set(diag, "field_headers", "'%.90s' is no header with the name of a field: write X-Case=case, or X-Case alone",
+			     pair);
+		return PBX_EINVAL;
+	}
+	return PBX_OK;
+}
+
+struct noted {
+	const struct pbx_list *pairs;
+	struct pbx_json *fields;
+};
+
+/* The first of several headers of a name counts. */
+static void note(void *context, const char *name, const char *value)
+{
+	const struct noted *noted = context;
+	size_t length = strlen(name);
+
+	for (uint32_t i = 0; i < noted->pairs->count && value; i++) {
+		const char *pair = noted->pairs->items[i];
+
+		if (strcspn(pair, "=") == length && strncasecmp(pair, name, length) == 0 && !core_json_get(noted->fields, field_of(pair)))
+			(void)core_json_set_text(noted->fields, field_of(pair), value); /* without memory: the call matters more */
+	}
+}
+
+struct pbx_json *ua_passing_fields(const struct ua_request *request)
+{
+	const struct pbx_list *pairs = &request->ua->settings->field_headers;
+	struct noted noted = { .pairs = pairs };
+
+	if (pairs->count == 0 || !ua_request_is_trusted(request))
+		return NULL;
+	noted.fields = core_json_object();
+	each_header(request, note, &noted);
+	if (core_json_count(noted.fields) > 0)
+		return noted.fields;
+	core_json_free(noted.fields);
+	return NULL;
+}
+
+/* ---- to other systems ----------------------------------------------------------------- */
 
 void ua_passing_for_peer(const struct pbx_sip_peer *peer, const char *headers, char *ret_headers, size_t size)
 {

@@ -261,7 +261,7 @@ static int sip_settings_check(const void *proposed, struct pbx_diag *diag)
 		pbx_diag_set(diag, "service_route", "'%.100s' is no route: write sip:ADDRESS;lr", uri);
 		return PBX_EINVAL;
 	}
-	if (ua_passing_check(&settings->pass_headers, diag) != PBX_OK)
+	if (ua_passing_check(&settings->pass_headers, diag) != PBX_OK || ua_passing_check_fields(&settings->field_headers, diag) != PBX_OK)
 		return PBX_EINVAL;
 	if (settings->tls_accounts && !*settings->tls_authorities) {
 		pbx_diag_set(diag, "tls_accounts",
@@ -412,6 +412,10 @@ static const struct pbx_setting settings[] = {
 		 .help = "Headers of a caller's INVITE that go on to who is called, as Alert-Info or User-to-User: to and from phones and "
 			 "trusted "
 			 "systems. All others end here"),
+	PBX_LIST(struct ua_settings, field_headers, .initial_text = "",
+		 .help = "Headers of a trusted system's or extension's INVITE that are noted in the call's record, each with the name of "
+			 "the field: "
+			 "X-Case=case. P-Charge-Info=account_code fills that column"),
 	PBX_CHOICE(struct ua_settings, refer_from_outside, .initial_text = "trusted", .choices = PBX_CHOICES("refuse", "trusted", "allow"),
 		   .help = "Whether other systems may transfer (REFER) who talks with them: never, those that are trusted, or all"),
 	PBX_CHOICE(struct ua_settings, refer_elsewhere, .initial_text = "rewrite", .choices = PBX_CHOICES("refuse", "rewrite"),

@@ -27,7 +27,7 @@ struct ua_settings {
 	struct pbx_list listen, local_networks, peers, trusted, md5_only_agents;
 	struct pbx_objects listeners;    /* struct ua_listener_settings */
 	struct pbx_objects phone_quirks; /* struct ua_quirk */
-	struct pbx_list pass_headers, websocket_allow;
+	struct pbx_list pass_headers, field_headers, websocket_allow;
 	bool send_p_asserted_identity, send_remote_party_id, send_mac_address, accept_mac_in_invite;
 	const char *refer_from_outside, *refer_elsewhere;
 	const char *domain, *external_address, *user_agent, *session_timers, *reliable;

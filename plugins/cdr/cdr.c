@@ -11,12 +11,13 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct cdr_settings, retention_days, .initial = 365, .least = 0, .most = 36500, .unit = "days",
 		 .help = "Records older than this are removed, but for those on legal hold; 0 keeps all"),
 	PBX_UINT(struct cdr_settings, anonymise_days, .initial = 0, .least = 0, .most = 36500, .unit = "days",
-		 .help = "Records older than this lose names, devices, legs and the last four digits of numbers; 0: never"),
+		 .help = "Records older than this lose names, devices, fields, legs and the last four digits of numbers; 0: never"),
 	PBX_BOOL(struct cdr_settings, legs, .initial = 1, .help = "Keep a row with media figures for every leg too"),
 	PBX_BOOL(struct cdr_settings, csv, .initial = 0,
 		 .help = "Append each record to the CSV file of the day its call began, cdr_2026-11-22.csv"),
 	PBX_LIST(struct cdr_settings, csv_fields, .initial_text = "",
-		 .help = "Columns of the CSV files, in order, by their names in `pbxctl cdr export`; empty: all"),
+		 .help = "Columns of the CSV files, in order, by their names in `pbxctl cdr export`, or fields.NAME for a field of yours; "
+			 "empty: all"),
 	PBX_BOOL(struct cdr_settings, jsonl, .initial = 0,
 		 .help = "Append each record as a line of JSON to the file of the day, cdr_2026-11-22.jsonl"),
 	PBX_TEXT(struct cdr_settings, directory, .initial_text = "",
@@ -67,6 +68,7 @@ static const struct pbx_migration migrations[] = {
 	{ 4, "the caller's account",
 	  "ALTER TABLE cdr_segments ADD COLUMN from_account TEXT NOT NULL DEFAULT '';"
 	  "CREATE INDEX cdr_segments_account ON cdr_segments (from_account, started_at)" },
+	{ 5, "fields of others", "ALTER TABLE cdr_segments ADD COLUMN fields TEXT NOT NULL DEFAULT ''" },
 };
 
 static const struct pbx_metric metrics[] = {
@@ -103,7 +105,9 @@ static const struct pbx_metric metrics[] = {
 		{ "trunk_from", PBX_TYPE_TEXT, "The calling number as it went over that trunk, or null" },                                 \
 		{ "trunk_to", PBX_TYPE_TEXT, "The called number as it went over that trunk, or null" },                                    \
 		{ "account_code", PBX_TYPE_TEXT, "Yours; given while the call lasts it goes along to all outputs" },                       \
-		{ "user_field", PBX_TYPE_TEXT, "Yours, likewise" }, { "hold_ms", PBX_TYPE_INT, "Of it on hold" },                          \
+		{ "user_field", PBX_TYPE_TEXT, "Yours, likewise" },                                                                        \
+		{ "fields", PBX_TYPE_OBJECT, "Yours by name, noted while the call lasted (PATCH /calls/{id})" },                           \
+		{ "hold_ms", PBX_TYPE_INT, "Of it on hold" },                                                                              \
 	{                                                                                                                                  \
 		"park_ms", PBX_TYPE_INT, "Of it parked"                                                                                    \
 	}
@@ -145,6 +149,11 @@ static const struct pbx_event_type events[] = { { "cdr.created", "A record is co
 		  .most = 864000,                                                                                                          \
 		  .help = "Talked at least so many seconds" },                                                                             \
 		{ .name = "trunk_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 63, .help = "Calls over this trunk" },        \
+		{ .name = "field",                                                                                                         \
+		  .type = PBX_TYPE_TEXT,                                                                                                   \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .most = PBX_MOST_FIELD_NAME + 1 + PBX_MOST_FIELD_VALUE,                                                                  \
+		  .help = "Has this field, or this text in it: case, case=4711" },                                                         \
 		{ .name = "call_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of this call" },          \
 		{ .name = "linked_id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .most = 40, .help = "Records of calls that met" },   \
 	{                                                                                                                                  \
@@ -278,7 +287,7 @@ static int cdr_load(void *self)
 	cdr->outputs = outputs_new(cdr);
 	if (!cdr->outputs)
 		return PBX_ENOMEM;
-	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/4", sizeof *cdr->predecessor);
+	cdr->predecessor = cdr->host->service(cdr->host, "cdr.calls/5", sizeof *cdr->predecessor);
 	return cdr->predecessor && cdr->predecessor->each ? PBX_OK : rows_restore(cdr);
 }
 
@@ -359,8 +368,8 @@ PBX_PLUGIN(cdr)
 	.version = "1.0.0",
 	.summary = "Call records that stay right through hold, park and transfer",
 	.needs = PBX_NEEDS("pbx.store/1", "pbx.bus/1", "pbx.json/1", "pbx.requests/1", "pbx.timers/1", "pbx.metrics/1", "pbx.fetch/1",
-			   "cdr.calls/4?"),
-	.offers = PBX_OFFERS("cdr.calls/4"),
+			   "cdr.calls/5?"),
+	.offers = PBX_OFFERS("cdr.calls/5"),
 	.instance_size = sizeof(struct cdr),
 	PBX_SETTINGS(struct cdr_settings, settings),
 	.migrations = PBX_TABLE(migrations),

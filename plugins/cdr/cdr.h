@@ -40,7 +40,8 @@ struct segment {
 	char disposition[16], cause[32], hangup_by[12];
 	int64_t sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, park_ms, pdd_ms;
 	char trunk_id[CDR_NAME], trunk_from[CDR_TEXT], trunk_to[CDR_TEXT]; /* "" when no SIP system is part of it */
-	char account_code[CDR_TEXT], user_field[CDR_NOTE];                 /* given while the call lasts, they go along with the record */
+	char account_code[CDR_NOTE], user_field[CDR_NOTE];                 /* given while the call lasts, they go along with the record */
+	const char *fields;          /* others' own (fields.c), JSON; NULL or "" none. The open call's, or of the row it was read from */
 	char from_account[CDR_TEXT]; /* whose phone called, for rights: never shown, since the number may be withheld */
 };
 
@@ -60,10 +61,11 @@ struct open_call {
 	bool conversed;          /* its own legs have talked with each other */
 	bool absorbed;           /* went into another call: has no record any more */
 	char into[32];           /* that one's id */
+	char *fields;            /* what segment.fields points to; owned */
 };
 
 /* Between two versions of us during a reload: the calls in progress, and how far into the event log they are told. Offered as
- * "cdr.calls/4"; whoever changes struct open_call offers "/5", and the rows are read instead, as after a crash. */
+ * "cdr.calls/5"; whoever changes struct open_call offers "/6", and the rows are read instead, as after a crash. */
 struct cdr_handover {
 	struct pbx_header header;
 	void *self;
@@ -122,9 +124,22 @@ void segments_take_over(struct cdr *cdr);
 int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context);
 void segments_clear(struct cdr *cdr);
 
+/* ---- fields.c: what others note in a record ---- */
+/* The changes of call.fields_set; only_new: those of a call that went into this one, which replace nothing. PBX_OK, PBX_ENOMEM. */
+int fields_change(struct cdr *cdr, struct open_call *call, const struct pbx_json *changes, bool only_new);
+int fields_keep(struct open_call *call, const char *fields); /* a copy of it is the call's. PBX_OK, PBX_ENOMEM */
+void fields_forget(struct open_call *call);
+struct pbx_json *fields_json(const struct cdr *cdr, const struct segment *segment); /* owned; an empty object for none */
+/* The condition that a record has a field "case", or one with a text, "case=4711"; parameter "$". PBX_OK, PBX_EINVAL (no such name can be). */
+#define FIELDS_SOUGHT 2048u
+int fields_sought(const struct pbx_jsons *json, const char *asked, char ret_param[FIELDS_SOUGHT]);
+bool fields_is_name(const char *name); /* as pbx_calls.set_field takes it */
+
 /* ---- rows.c: records to tables ---- */
 /* Each write is journalled while the database is away. seq: acknowledged to the bus when the row is safe, 0: nothing to acknowledge. */
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq);
+void row_write_fields(struct cdr *cdr, const struct segment *segment, bool account_code, bool user_field,
+		      int64_t seq); /* of those, what changed */
 void row_remove(struct cdr *cdr, const char *id, int64_t seq);
 void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t seq); /* we did not see it begin; tells of it too */
 void row_write_leg(struct cdr *cdr, const struct pbx_event *event);
@@ -145,7 +160,7 @@ void tails_end(struct cdr *cdr);
 
 /* ---- query.c: what is asked of the tables ---- */
 extern const char segment_columns[];
-#define SEGMENT_COLUMNS 33u
+#define SEGMENT_COLUMNS 34u
 #define COLUMN_NOTES 26u
 #define COLUMN_LEGAL_HOLD 28u
 /* Whether a person limited to this account may see the record: they called, or were called. */
@@ -155,7 +170,7 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 #define FILTER_PARAMS 16u
 struct filter {
 	char sql[2048];
-	char texts[FILTER_PARAMS][CDR_TEXT + 4]; /* what params point to */
+	char texts[FILTER_PARAMS][CDR_TEXT + 4], field[FIELDS_SOUGHT]; /* what params point to */
 	struct pbx_value params[FILTER_PARAMS];
 	uint32_t count;
 };
@@ -167,7 +182,7 @@ void filter_add(struct filter *filter, const char *condition, struct pbx_value v
 /* ---- csv.c [any] ---- */
 #define CSV_COLUMNS_MOST 40u
 extern const char *const csv_columns[]; /* all there are; ends with NULL, as do those given below */
-bool csv_has_column(const char *name);
+bool csv_has_column(const char *name);  /* one of these, or "fields.case": one field of others */
 void csv_write_head(FILE *out, const char *const *columns);
 void csv_write_record(FILE *out, const char *const *columns, const struct pbx_jsons *json, const struct pbx_json *record);
 

@@ -8,18 +8,28 @@
 #include <csv.h>
 #include <string.h>
 
-const char *const csv_columns[] = { "id",         "linked_id", "sequence",     "direction",   "from_number", "from_name",
-				    "to_number",  "dialled",   "started_at",   "answered_at", "ended_at",    "disposition",
-				    "cause",      "hangup_by", "sip_code",     "ring_ms",     "duration_ms", "billsec_ms",
-				    "hold_ms",    "park_ms",   "account_code", "user_field",  "call_id",     "device",
-				    "q850_cause", "pdd_ms",    "trunk_id",     "trunk_from",  "trunk_to",    NULL };
+const char *const csv_columns[] = { "id",         "linked_id",  "sequence",    "direction",  "from_number", "from_name", "to_number",
+				    "dialled",    "started_at", "answered_at", "ended_at",   "disposition", "cause",     "hangup_by",
+				    "sip_code",   "ring_ms",    "duration_ms", "billsec_ms", "hold_ms",     "park_ms",   "account_code",
+				    "user_field", "call_id",    "device",      "q850_cause", "pdd_ms",      "trunk_id",  "trunk_from",
+				    "trunk_to",   "fields",     NULL };
+
+#define ONE_FIELD "fields."
+#define CELL_SIZE 12288 /* sixteen fields, with a backslash before half of what is in them */
 
 bool csv_has_column(const char *name)
 {
 	for (const char *const *column = csv_columns; *column; column++)
 		if (strcmp(*column, name) == 0)
 			return true;
-	return false;
+	return strncmp(name, ONE_FIELD, strlen(ONE_FIELD)) == 0 && fields_is_name(name + strlen(ONE_FIELD));
+}
+
+static const struct pbx_json *value_of(const struct pbx_jsons *json, const struct pbx_json *record, const char *column)
+{
+	if (strncmp(column, ONE_FIELD, strlen(ONE_FIELD)) == 0)
+		return json->get(json->get(record, "fields"), column + strlen(ONE_FIELD));
+	return json->get(record, column);
 }
 
 static bool is_formula(const char *text)
@@ -32,7 +42,7 @@ static bool is_formula(const char *text)
 /* A line break within a cell would tear the file's lines for whoever reads it by line. */
 static void write_text(FILE *out, const char *text)
 {
-	char cell[2048];
+	char cell[CELL_SIZE];
 	size_t length = (size_t)snprintf(cell, sizeof cell, "%s%s", is_formula(text) ? "'" : "", text);
 
 	if (length >= sizeof cell)
@@ -41,6 +51,15 @@ static void write_text(FILE *out, const char *text)
 		if (cell[i] == '\r' || cell[i] == '\n')
 			cell[i] = ' ';
 	(void)csv_fwrite(out, cell, length);
+}
+
+static void write_object(FILE *out, const struct pbx_jsons *json, const struct pbx_json *object)
+{
+	char *text = json->print(object);
+
+	if (text)
+		write_text(out, text);
+	json->free_text(text);
 }
 
 void csv_write_head(FILE *out, const char *const *columns)
@@ -53,7 +72,7 @@ void csv_write_head(FILE *out, const char *const *columns)
 void csv_write_record(FILE *out, const char *const *columns, const struct pbx_jsons *json, const struct pbx_json *record)
 {
 	for (const char *const *column = columns; *column; column++) {
-		const struct pbx_json *value = json->get(record, *column);
+		const struct pbx_json *value = value_of(json, record, *column);
 
 		if (column != columns)
 			(void)fputc(',', out);
@@ -61,6 +80,8 @@ void csv_write_record(FILE *out, const char *const *columns, const struct pbx_js
 			(void)fprintf(out, "%lld", (long long)json->integer(value, 0));
 		else if (json->text(value))
 			write_text(out, json->text(value));
+		else if (json->count(value) > 0)
+			write_object(out, json, value);
 	}
 	(void)fputs("\r\n", out);
 }

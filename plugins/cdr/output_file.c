@@ -96,7 +96,7 @@ static off_t whole_lines(int fd, off_t size)
 /* Whether the file's first line names our columns; an empty file may. */
 static bool has_our_columns(const struct file_job *job, int fd, off_t size)
 {
-	char head[1024] = "", ours[1024] = "";
+	char head[2048] = "", ours[2048] = ""; /* CSV_COLUMNS_MOST names of fields */
 	FILE *out = fmemopen(ours, sizeof ours, "w");
 
 	if (!job->is_csv || size == 0)

@@ -32,6 +32,7 @@ void segment_from_row(struct segment *segment, const struct pbx_rows *rows, uint
 	TAKE(account_code, 24), TAKE(user_field, 25);
 	segment->pdd_ms = pbx_cell_int(rows, row, 27);
 	TAKE(trunk_id, 29), TAKE(trunk_from, 30), TAKE(trunk_to, 31), TAKE(from_account, 32);
+	segment->fields = pbx_cell_text(rows, row, 33);
 }
 
 bool segment_is_of(const struct segment *segment, const char *account)
@@ -110,6 +111,20 @@ static int add_time(struct cdr *cdr, pbx_request request, struct filter *filter,
 	return PBX_OK;
 }
 
+static int add_field(struct cdr *cdr, pbx_request request, struct filter *filter)
+{
+	const char *asked = cdr->requests->text(request, "field");
+	int err = asked ? fields_sought(cdr->json, asked, filter->field) : PBX_OK;
+
+	if (asked && err == PBX_OK)
+		filter_add(filter, "REPLACE(fields, $, '') <> fields",
+			   pbx_v_text(filter->field)); /* an exact search that both databases know */
+	if (err != PBX_OK)
+		(void)cdr->requests->fail(request, 422, "invalid", "field",
+					  "\"%.60s\" is no name of a field, nor case=4711: a name and its text", asked);
+	return err;
+}
+
 int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 {
 	static const struct {
@@ -124,7 +139,7 @@ int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 
 	memset(ret_filter, 0, sizeof *ret_filter);
 	if (add_time(cdr, request, ret_filter, "from", "started_at >= $") != PBX_OK ||
-	    add_time(cdr, request, ret_filter, "to", "started_at < $") != PBX_OK)
+	    add_time(cdr, request, ret_filter, "to", "started_at < $") != PBX_OK || add_field(cdr, request, ret_filter) != PBX_OK)
 		return PBX_EINVAL;
 	for (size_t i = 0; i < sizeof equals / sizeof equals[0]; i++)
 		if ((text = requests->text(request, equals[i].name)) != NULL)

@@ -43,6 +43,7 @@ struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segme
 	(void)json->set_text(object, "trunk_to", segment->trunk_id[0] ? segment->trunk_to : NULL);
 	(void)json->set_text(object, "account_code", segment->account_code[0] ? segment->account_code : NULL);
 	(void)json->set_text(object, "user_field", segment->user_field[0] ? segment->user_field : NULL);
+	(void)json->set(object, "fields", fields_json(cdr, segment));
 	return object;
 }
 
@@ -521,7 +522,7 @@ void cdr_on_export(void *self, pbx_request request)
 		free(asked);
 		return;
 	}
-	char head[512] = "";
+	char head[1024] = "";
 	FILE *out = fmemopen(head, sizeof head, "w");
 
 	if (out) {

@@ -39,36 +39,57 @@ const char segment_columns[] =
 	"id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, started_at,"
 	" answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"
 	" hold_ms, park_ms, parked_at, account_code, user_field, notes, pdd_ms, legal_hold,"
-	" trunk_id, trunk_from, trunk_to, from_account";
+	" trunk_id, trunk_from, trunk_to, from_account, fields";
 
 void row_write(struct cdr *cdr, const struct segment *segment, int64_t seq)
 {
 	const struct pbx_value params[] = {
-		pbx_v_text(segment->id),           pbx_v_text(segment->call_id),      pbx_v_text(segment->linked_id),
-		PBX_V_INT(segment->sequence),      pbx_v_text(segment->direction),    pbx_v_text(segment->from_number),
-		pbx_v_text(segment->from_name),    pbx_v_text(segment->to_number),    pbx_v_text(segment->dialled),
-		pbx_v_text(segment->device),       PBX_V_INT(segment->started_us),    PBX_V_INT(segment->answered_us),
-		PBX_V_INT(segment->ended_us),      pbx_v_text(segment->disposition),  pbx_v_text(segment->cause),
-		pbx_v_text(segment->hangup_by),    PBX_V_INT(segment->sip_code),      PBX_V_INT(segment->q850_cause),
-		PBX_V_INT(segment->ring_ms),       PBX_V_INT(segment->duration_ms),   PBX_V_INT(segment->billsec_ms),
-		PBX_V_INT(segment->hold_ms),       PBX_V_INT(segment->park_ms),       PBX_V_INT(segment->parked_us),
-		PBX_V_INT(segment->pdd_ms),        pbx_v_text(segment->account_code), pbx_v_text(segment->user_field),
-		pbx_v_text(segment->trunk_id),     pbx_v_text(segment->trunk_from),   pbx_v_text(segment->trunk_to),
-		pbx_v_text(segment->from_account),
+		pbx_v_text(segment->id),           pbx_v_text(segment->call_id),
+		pbx_v_text(segment->linked_id),    PBX_V_INT(segment->sequence),
+		pbx_v_text(segment->direction),    pbx_v_text(segment->from_number),
+		pbx_v_text(segment->from_name),    pbx_v_text(segment->to_number),
+		pbx_v_text(segment->dialled),      pbx_v_text(segment->device),
+		PBX_V_INT(segment->started_us),    PBX_V_INT(segment->answered_us),
+		PBX_V_INT(segment->ended_us),      pbx_v_text(segment->disposition),
+		pbx_v_text(segment->cause),        pbx_v_text(segment->hangup_by),
+		PBX_V_INT(segment->sip_code),      PBX_V_INT(segment->q850_cause),
+		PBX_V_INT(segment->ring_ms),       PBX_V_INT(segment->duration_ms),
+		PBX_V_INT(segment->billsec_ms),    PBX_V_INT(segment->hold_ms),
+		PBX_V_INT(segment->park_ms),       PBX_V_INT(segment->parked_us),
+		PBX_V_INT(segment->pdd_ms),        pbx_v_text(segment->account_code),
+		pbx_v_text(segment->user_field),   pbx_v_text(segment->trunk_id),
+		pbx_v_text(segment->trunk_from),   pbx_v_text(segment->trunk_to),
+		pbx_v_text(segment->from_account), pbx_v_text(segment->fields ? segment->fields : ""),
 	};
 
 	record(cdr,
 	       "INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device, "
 	       "started_at,"
 	       " answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms, hold_ms, "
-	       "park_ms, parked_at, pdd_ms, account_code, user_field, trunk_id, trunk_from, trunk_to, from_account)"
+	       "park_ms, parked_at, pdd_ms, account_code, user_field, trunk_id, trunk_from, trunk_to, from_account, fields)"
 	       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "
-	       "$25, $26, $27, $28, $29, $30, $31)"
+	       "$25, $26, $27, $28, $29, $30, $31, $32)"
 	       " ON CONFLICT (id) DO UPDATE SET linked_id = $3, direction = $5, to_number = $8, answered_at = $12, ended_at = $13, "
 	       "disposition = $14, "
 	       "cause = $15,"
 	       " hangup_by = $16, sip_code = $17, q850_cause = $18, ring_ms = $19, duration_ms = $20, billsec_ms = $21, hold_ms = $22, "
 	       "park_ms = $23, parked_at = $24, pdd_ms = $25, trunk_id = $28, trunk_from = $29, trunk_to = $30",
+	       params, sizeof params / sizeof params[0], seq);
+}
+
+/* By itself, since people change account_code and user_field of a row, too (cdr set): what this did not change it leaves alone. */
+void row_write_fields(struct cdr *cdr, const struct segment *segment, bool account_code, bool user_field, int64_t seq)
+{
+	const struct pbx_value params[] = {
+		pbx_v_text(segment->id),
+		pbx_v_text(segment->fields ? segment->fields : ""),
+		account_code ? pbx_v_text(segment->account_code) : PBX_V_NULL,
+		user_field ? pbx_v_text(segment->user_field) : PBX_V_NULL,
+	};
+
+	record(cdr,
+	       "UPDATE cdr_segments SET fields = $2, account_code = COALESCE($3, account_code), user_field = COALESCE($4, user_field)"
+	       " WHERE id = $1",
 	       params, sizeof params / sizeof params[0], seq);
 }
 
@@ -199,14 +220,14 @@ void rows_retire(struct cdr *cdr)
 	}
 	if (cdr->settings->anonymise_days > 0) {
 		params[0] = PBX_V_INT(now_us - (int64_t)cdr->settings->anonymise_days * DAY_US);
-		(void)cdr->store->run(
-			cdr->host,
-			"UPDATE cdr_segments SET anonymised = 1, from_name = '', from_account = '', device = '', dialled = '', from_number "
-			"= " MASKED("from_number") ", to_number = " MASKED("to_number") ", trunk_from = " MASKED(
-				"trunk_from") ", trunk_to = " MASKED("trunk_to") " WHERE anonymised = 0 AND legal_hold = 0 "
-										 "AND "
-										 "started_at < $1",
-			params, 1, NULL, NULL);
+		(void)cdr->store->run(cdr->host,
+				      "UPDATE cdr_segments SET anonymised = 1, from_name = '', from_account = '', device = '', dialled = "
+				      "'', fields = '', from_number "
+				      "= " MASKED("from_number") ", to_number = " MASKED("to_number") ", trunk_from = " MASKED(
+					      "trunk_from") ", trunk_to = " MASKED("trunk_to") " WHERE anonymised = 0 AND legal_hold = 0 "
+											       "AND "
+											       "started_at < $1",
+				      params, 1, NULL, NULL);
 		/* Legs hold numbers, names and addresses of their own. */
 		(void)cdr->store->run(cdr->host, "DELETE FROM cdr_legs WHERE ended_at < $1 AND " LEG_NOT_HELD, params, 1, NULL, NULL);
 	}

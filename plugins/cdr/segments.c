@@ -6,6 +6,7 @@
  *   call.answered   talking begins
  *   bridge.entered  with somebody new: this record ends, the next begins; with the same party (fetched from a slot): it goes on
  *   call.linked     the call went into an older one; without a conversation of its own it leaves no record
+ *   call.fields_set others have noted something in it
  *   call.ended      the last record ends
  *
  * Times are the events' own. The core measures duration and talk on the monotonic clock; a record that is its call's only one has
@@ -67,6 +68,7 @@ static void forget(struct cdr *cdr, const char *call_id)
 	if (!call)
 		return;
 	*place = call->next;
+	fields_forget(call);
 	free(call);
 }
 
@@ -77,6 +79,7 @@ void segments_clear(struct cdr *cdr)
 			struct open_call *call = cdr->open[bucket];
 
 			cdr->open[bucket] = call->next;
+			fields_forget(call);
 			free(call);
 		}
 }
@@ -88,6 +91,8 @@ void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t ear
 	if (!*place && !(*place = calloc(1, sizeof **place)))
 		return; /* its end closes the row all the same: row_close_unseen() */
 	(*place)->segment = *segment;
+	if (fields_keep(*place, segment->fields) != PBX_OK)
+		fields_forget(*place);
 	(*place)->earlier_talk_ms = earlier_talk_ms;
 	(*place)->conversed = segment->answered_us != 0;
 	COPY((*place)->call_id, segment->call_id);
@@ -107,10 +112,14 @@ static void take_call(void *context, const struct open_call *theirs)
 {
 	struct open_call **place = place_of(context, theirs->call_id), *next = *place ? (*place)->next : NULL;
 
-	if (!*place && !(*place = malloc(sizeof **place)))
+	if (!*place && !(*place = calloc(1, sizeof **place)))
 		return;
+	fields_forget(*place);
 	**place = *theirs;
 	(*place)->next = next;
+	(*place)->fields = NULL; /* theirs is freed with them */
+	if (fields_keep(*place, theirs->fields) != PBX_OK)
+		fields_forget(*place);
 }
 
 void segments_take_over(struct cdr *cdr)
@@ -331,6 +340,41 @@ static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct op
 	return true;
 }
 
+static void note_in(struct cdr *cdr, struct open_call *into, const struct pbx_json *changes, bool only_new, int64_t seq)
+{
+	const struct pbx_jsons *json = cdr->json;
+	int err = fields_change(cdr, into, changes, only_new);
+
+	if (err != PBX_OK)
+		pbx_error(cdr->host, "fields_lost", "call=%s error=%d", into->call_id, err);
+	row_write_fields(cdr, &into->segment, json->get(changes, "account_code"), json->get(changes, "user_field"), seq);
+}
+
+static bool on_fields_set(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	const struct pbx_json *changes = cdr->json->get(event->data, "fields");
+	struct open_call *into = call && call->absorbed ? find(cdr, call->into) : call;
+
+	if (!into || into->absorbed)
+		return false;
+	note_in(cdr, into, changes, false, event->seq);
+	return true;
+}
+
+/* A call that has no record any more leaves what was noted in it to the one it went into, which has its own first. */
+static void leave_fields(struct cdr *cdr, const struct open_call *call, struct open_call *into)
+{
+	struct pbx_json *fields = fields_json(cdr, &call->segment);
+
+	if (call->segment.account_code[0])
+		(void)cdr->json->set_text(fields, "account_code", call->segment.account_code);
+	if (call->segment.user_field[0])
+		(void)cdr->json->set_text(fields, "user_field", call->segment.user_field);
+	if (into && !into->absorbed && cdr->json->count(fields) > 0)
+		note_in(cdr, into, fields, true, 0);
+	cdr->json->free(fields);
+}
+
 static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
 	if (!call)
@@ -341,6 +385,7 @@ static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct ope
 	} else {
 		call->absorbed = true;
 		COPY(call->into, text_of(cdr, event->data, "other_call_id"));
+		leave_fields(cdr, call, find(cdr, call->into));
 		row_remove(cdr, call->segment.id, event->seq);
 	}
 	return true;
@@ -429,6 +474,8 @@ void segments_on_event(void *self, const struct pbx_event *event)
 		written = on_resumed(cdr, event, call);
 	else if (strcmp(type, "call.parked") == 0)
 		written = on_parked(cdr, event, call);
+	else if (strcmp(type, "call.fields_set") == 0)
+		written = on_fields_set(cdr, event, call);
 	else if (strcmp(type, "call.ended") == 0)
 		written = on_ended(cdr, event, call);
 	else if (strcmp(type, "leg.ended") == 0 && cdr->settings->legs)

@@ -65,6 +65,16 @@ static void on_raw(void *self, pbx_request request)
 	ck_assert_int_eq(requests->reply(request, 200, json), PBX_OK);
 }
 
+static void on_pairs(void *self, pbx_request request)
+{
+	struct pbx_json *json = core_json_object();
+
+	(void)self;
+	(void)core_json_set(json, "notes", core_json_copy(requests->json(request, "notes")));
+	(void)core_json_set_text(json, "kind", requests->text(request, "kind"));
+	ck_assert_int_eq(requests->reply(request, 200, json), PBX_OK);
+}
+
 static uint32_t drained_count, gone_count;
 
 static void on_drained(void *self, pbx_request request)
@@ -106,6 +116,11 @@ static const struct pbx_arg rest_args[] = {
 	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED },
 	{ .name = "title", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REST },
 };
+static const struct pbx_arg pairs_args[] = {
+	{ .name = "id", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED },
+	{ .name = "kind", .type = PBX_TYPE_TEXT },
+	{ .name = "notes", .type = PBX_TYPE_OBJECT, .flags = PBX_ARG_REST },
+};
 static const struct pbx_field book_fields[] = { { "title", PBX_TYPE_TEXT, "its title" }, { "pages", PBX_TYPE_INT, "how many" } };
 
 static const struct pbx_route routes[] = {
@@ -125,6 +140,7 @@ static const struct pbx_command commands[] = {
 	{ "book", on_created, "" },
 	{ "book add", on_echo, "Add a book", .args = PBX_TABLE(book_args), .columns = "title" },
 	{ "book rename", on_echo, "Rename a book", .args = PBX_TABLE(rest_args) },
+	{ "book note", on_pairs, "Notes about a book", .args = PBX_TABLE(pairs_args) },
 	{ "shelf list", on_created, "Shelves" },
 };
 static const struct pbx_table route_table = PBX_TABLE(routes), command_table = PBX_TABLE(commands), none;
@@ -456,11 +472,34 @@ START_TEST(arguments_come_by_place_and_by_name)
 }
 END_TEST
 
+START_TEST(an_object_is_typed_as_pairs_whose_names_are_the_users_own)
+{
+	tell(&answer, "book note 7 novel mood=good id=8 kind=mine a=b=c");
+	ck_assert_uint_eq(answer.status, 200);
+	ck_assert_str_eq(answer_at(&answer, "kind"), "novel");
+	ck_assert_str_eq(answer_at(&answer, "notes.id"), "8");
+	ck_assert_str_eq(answer_at(&answer, "notes.kind"), "mine"); /* it has been said in its place */
+	ck_assert_str_eq(answer_at(&answer, "notes.a"), "b=c");
+	tell(&answer, "book note 7 kind=novel mood=good");
+	ck_assert_str_eq(answer_at(&answer, "kind"), "novel");
+	ck_assert_str_eq(answer_at(&answer, "notes.mood"), "good");
+	tell(&answer, "book note 7 novel {\"mood\":5}");
+	ck_assert_str_eq(answer_at(&answer, "notes.mood"), "5");
+	tell(&answer, "book note 7 novel");
+	ck_assert_uint_eq(answer.status, 200);
+}
+END_TEST
+
 static const struct {
 	const char *line;
 	uint32_t status;
 	const char *says;
 } bad_lines[] = {
+	{ "book note 7 novel kind=x good", 400,
+	  "\"good\" is not of the form name=value; usage: pbxctl book note ID [kind=…] [NAME=VALUE…]" },
+	{ "book note 7 novel =x", 400, "is not of the form name=value" },
+	{ "book note 7 novel {", 400, "expected an object" },
+	{ "book note 7 novel {} more=1", 400, "is too much" },
 	{ "book add", 400, "title: is missing; usage: pbxctl book add TITLE" },
 	{ "book add Emma essay", 400, "is not one of novel, poem" },
 	{ "book add Emma --pags 3", 400, "did you mean --pages?" },
@@ -497,12 +536,12 @@ START_TEST(help_is_made_from_the_table)
 {
 	AUTO(json) struct pbx_json *list = core_requests_commands();
 
-	ck_assert_uint_eq(core_json_count(list), 4);
+	ck_assert_uint_eq(core_json_count(list), 5);
 	answer.body = core_json_copy(list);
-	ck_assert_str_eq(answer_at(&answer, "2.words"), "book add");
-	ck_assert_str_eq(answer_at(&answer, "2.owner"), "books");
-	ck_assert_str_eq(answer_at(&answer, "2.args.1.choices.1"), "poem");
-	ck_assert_str_eq(answer_at(&answer, "2.args.0.required"), "true");
+	ck_assert_str_eq(answer_at(&answer, "3.words"), "book add");
+	ck_assert_str_eq(answer_at(&answer, "3.owner"), "books");
+	ck_assert_str_eq(answer_at(&answer, "3.args.1.choices.1"), "poem");
+	ck_assert_str_eq(answer_at(&answer, "3.args.0.required"), "true");
 }
 END_TEST
 
@@ -562,6 +601,7 @@ int main(void)
 	tcase_add_test(all, a_stream_waits_for_a_slow_reader_and_hears_it_leave);
 	tcase_add_test(all, the_longest_command_is_meant);
 	tcase_add_test(all, arguments_come_by_place_and_by_name);
+	tcase_add_test(all, an_object_is_typed_as_pairs_whose_names_are_the_users_own);
 	tcase_add_loop_test(all, a_bad_line_says_what_would_be_right, 0, sizeof bad_lines / sizeof bad_lines[0]);
 	tcase_add_test(all, commands_are_for_administrators);
 	tcase_add_test(all, help_is_made_from_the_table);

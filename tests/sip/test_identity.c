@@ -4,6 +4,7 @@
 #include "contact.h"
 #include "dialog.h"
 #include "identity.h"
+#include "json.h"
 #include "loop.h"
 #include "passing.h"
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 static struct rig *rig;
 static void *dialog;
-static char account[64], number[64], name[128], asserted[64], asserted_name[128], referred_by[64], headers[1024], target[64];
+static char account[64], number[64], name[128], asserted[64], asserted_name[128], referred_by[64], headers[1024], fields[1024], target[64];
 static bool withheld;
 static unsigned calls;
 
@@ -28,6 +29,9 @@ static int on_incoming(void *object, const struct core_incoming *incoming)
 	(void)snprintf(asserted_name, sizeof asserted_name, "%s", incoming->asserted_name);
 	(void)snprintf(referred_by, sizeof referred_by, "%s", incoming->referred_by);
 	(void)snprintf(headers, sizeof headers, "%s", incoming->headers ? incoming->headers : "");
+	char *printed = incoming->fields ? core_json_print(incoming->fields) : NULL;
+	(void)snprintf(fields, sizeof fields, "%s", printed ? printed : "");
+	core_json_free_text(printed);
 	return PBX_OK;
 }
 
@@ -282,6 +286,35 @@ START_TEST(only_listed_headers_go_on)
 }
 END_TEST
 
+START_TEST(headers_of_who_is_trusted_are_noted_for_the_record)
+{
+	begin("  peers: [127.0.0.1]\n  trusted: [127.0.0.1]\n  field_headers: [x-case=case, Subject, P-Charge-Info=account_code]\n");
+	peer_calls("<sip:911@carrier.test>", "X-Case: 7~X-Case: 8~s: hello there~X-Other: 9~P-Charge-Info: <sip:K-17@carrier.test>~");
+	ck_assert_str_eq(fields, "{\"case\":\"7\",\"Subject\":\"hello there\",\"account_code\":\"<sip:K-17@carrier.test>\"}");
+	let_go();
+	begin("  peers: [127.0.0.1]\n  field_headers: [X-Case=case]\n");
+	peer_calls("<sip:911@carrier.test>", "X-Case: 7~"); /* believed in nothing */
+	ck_assert_str_eq(fields, "");
+	let_go();
+	begin("  field_headers: [X-Case=case]\n");
+	phone_calls("1001", "<sip:1001@pbx.local>", "X-Case: 7~");
+	ck_assert_str_eq(fields, "");
+}
+END_TEST
+
+START_TEST(a_header_is_noted_under_a_name_that_a_field_may_have)
+{
+	static const char *const wrong[] = { "X-Case=", "X-Case=two words", "=case", "X Case=case", "X-Case=1st", "X!" };
+	static const char *const good[] = { "X-Case", "X-Case=case", "User-Agent=phone" };
+	struct pbx_diag diag = { "", "" };
+
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		ck_assert_msg(ua_passing_check_fields(&(struct pbx_list){ .items = &wrong[i], .count = 1 }, &diag) == PBX_EINVAL, "%s",
+			      wrong[i]);
+	ck_assert_int_eq(ua_passing_check_fields(&(struct pbx_list){ .items = good, .count = 3 }, &diag), PBX_OK);
+}
+END_TEST
+
 START_TEST(phones_are_told_which_device_calls)
 {
 	static const struct {
@@ -481,6 +514,8 @@ int main(void)
 	tcase_add_test(cases, which_headers_tell_of_the_caller_is_a_setting);
 	tcase_add_test(cases, who_is_sent_on_says_by_whom);
 	tcase_add_test(cases, only_listed_headers_go_on);
+	tcase_add_test(cases, headers_of_who_is_trusted_are_noted_for_the_record);
+	tcase_add_test(cases, a_header_is_noted_under_a_name_that_a_field_may_have);
 	tcase_add_test(cases, phones_are_told_which_device_calls);
 	tcase_add_test(cases, a_device_is_known_by_its_registration);
 	tcase_add_test(cases, other_systems_transfer_as_far_as_they_may);

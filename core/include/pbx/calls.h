@@ -232,6 +232,15 @@ struct pbx_media_state {
 #define PBX_MEDIA_LEAST_GAIN_CDB (-4000)
 #define PBX_MEDIA_MOST_GAIN_CDB 2000
 
+/* What others say of a call: fields that end in its record (set_field) and events of their own (tell). Names are letters, digits, _ - and . after a
+ * letter; values UTF-8 on one line. Lengths in bytes. */
+#define PBX_MOST_FIELDS 16u
+#define PBX_MOST_FIELD_NAME 32u
+#define PBX_MOST_FIELD_VALUE 255u
+#define PBX_MOST_TOLD_NAME 64u
+#define PBX_MOST_TOLD_DATA 4096u /* printed as JSON */
+#define PBX_MOST_TOLD 1000u      /* events in one call, of all who tell together */
+
 /* A claimed number was dialled. The leg is new and ours to control() or refuse; left alone when we return, it gets 500. */
 typedef void (*pbx_dialled_fn)(void *self, pbx_leg leg);
 
@@ -386,6 +395,19 @@ struct pbx_calls {
 	 * says so, and when it is over; a leg that ends need not be told. PBX_OK (also for phones that do not want to know), PBX_ENOENT, PBX_EINVAL,
 	 * PBX_ENOTSUP (its signalling has no word for that). */
 	int (*set_recorded)(pbx_leg leg, uint32_t recording);
+
+	/* ---- what others say of a call ----------------------------------------------------- */
+
+	/* An event of this name in the call's history, by us: call.user_event {name, by, data}. For names that only your users know, as a script's; those
+	 * that you know are declared in .events and published with the call (pbx/bus.h). taken: an object, NULL for none. PBX_OK, PBX_ENOENT (the
+	 * call has ended), PBX_EINVAL (name, or no object), PBX_ENOSPC (data is too long, or the call has PBX_MOST_TOLD), PBX_ENOMEM. */
+	int (*tell)(struct pbx_host *host, pbx_call call, const char *name, struct pbx_json *taken);
+	/* Sets a field of the call; NULL or "" takes it away. It shows while the call lasts and ends in its records, those after a transfer too; account_code
+	 * and user_field are columns of theirs. Told by call.fields_set when it changes. PBX_OK, PBX_ENOENT (the call has ended), PBX_EINVAL (name or
+	 * value), PBX_ENOSPC (it has PBX_MOST_FIELDS), PBX_ENOMEM. */
+	int (*set_field)(struct pbx_host *host, pbx_call call, const char *name, const char *value);
+	/* Its value, whoever set it; borrowed until the callback returns. NULL: it has none of that name, or has ended. */
+	const char *(*field)(pbx_call call, const char *name);
 };
 
 PBX_SERVICE(pbx_calls, "pbx.calls/1")

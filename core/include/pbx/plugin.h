@@ -71,7 +71,7 @@ struct pbx_migration {
 };
 
 #define PBX_ARG_REQUIRED 1u
-#define PBX_ARG_REST 2u /* commands: takes all remaining words */
+#define PBX_ARG_REST 2u  /* commands: takes all remaining words; of an OBJECT as pairs of name=value, whose names are the user's */
 #define PBX_ARG_LINES                                                                                                                      \
 	8u /* TEXT, SECRET: may have several lines. All other texts, and those in lists, are refused when they have control characters */
 #define PBX_ARG_QUERY 4u /* routes: from the query string; neither flag: from the body, or the path when the template names it */
@@ -79,7 +79,7 @@ struct pbx_migration {
 /* An argument of a command or route. It arrives already checked against type, choices and range. */
 struct pbx_arg {
 	const char *name;
-	uint32_t type;  /* PBX_TYPE_… ; OBJECT and OBJECTS only in bodies */
+	uint32_t type;  /* PBX_TYPE_… ; OBJECT and OBJECTS in bodies; typed as JSON, or see PBX_ARG_REST */
 	uint32_t flags; /* PBX_ARG_… */
 	const char *help;
 	const char *const *choices;
