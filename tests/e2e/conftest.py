@@ -140,6 +140,14 @@ def postgres():
     server.remove()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def pbx_on_each(request, make_pbx):
+    """On both databases."""
+    if request.param == "sqlite":
+        return make_pbx()
+    return make_pbx(f"store:\n  engine: postgresql\n  url: {request.getfixturevalue('postgres').url}")
+
+
 @pytest.fixture
 def sipp(tmp_path):
     made = []

@@ -14,7 +14,6 @@ from calling import CALL_EVENTS, Callers
 from clock import Clock
 from machine import PATIENCE_S, Watch, stalls
 from pbx import BUILD, Refused
-from postgres import Postgres
 from talker import Talker
 
 
@@ -147,18 +146,6 @@ def the_csv(pbx, records):
     by_ctl = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "cdr", "export"], stdout=subprocess.PIPE, timeout=30,
                             check=True).stdout.decode()
     assert by_ctl == text
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def pbx_on_each(request, make_pbx):
-    """On both databases."""
-    if request.param == "sqlite":
-        yield make_pbx()
-        return
-    server = Postgres()
-    server.start()
-    yield make_pbx(f"store:\n  engine: postgresql\n  url: {server.url}")
-    server.remove()
 
 
 def test_a_record_with_its_legs_events_and_notes(pbx_on_each, sipp):

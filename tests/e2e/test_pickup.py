@@ -46,6 +46,8 @@ def test_a_call_is_picked_up_from_a_desktop(pbx, phones, talkers):
     hears_it_was_answered_elsewhere(bob, invite)
     alice.established()
     both_hear(alice, carol)
+    event = pbx.wait_event("call.picked_up")
+    assert event["call_id"] == call["call_id"] and (event["data"]["number"], event["data"]["by"]) == ("1002", "1003")
     with pytest.raises(Refused, match="that rings where you may take it"):
         pbx.ctl("calls", "pickup", call["call_id"], "1003")
     carol.hangup()

@@ -2,7 +2,8 @@
  * survey - dial *56, hear a question, press a key
  *
  * The question is a setting: free text, spoken by the engine of prompts.speech, in the caller's language. One to five is an answer, at any moment;
- * who presses something else is asked again. What was pressed is an event, and the caller hears how many have answered before being hung up.
+ * who presses something else is asked again. What was pressed is an event and a field of the call's record, and the caller hears how many have
+ * answered before being hung up.
  * The shortest example of a menu: what a party hears, what it may press, and what becomes of it. Written against the installed headers alone.
  */
 #include <pbx/bus.h>
@@ -33,6 +34,8 @@ static void tell(const struct survey *survey, pbx_leg leg, const struct pbx_coll
 	(void)survey->json->set_integer(data, "reason", collected->reason);
 	(void)survey->json->set_integer(data, "wrong", collected->wrong);
 	(void)survey->bus->publish(survey->host, "survey.answered", info.call, data); /* without memory the log has it */
+	if (collected->reason == PBX_COLLECTED_DONE)
+		(void)survey->calls->set_field(survey->host, info.call, "survey", collected->keys); /* the call has ended: nobody to note it for */
 }
 
 static void on_typed(void *self, pbx_leg leg, const struct pbx_collected *collected)

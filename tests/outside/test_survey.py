@@ -74,6 +74,9 @@ def test_a_question_is_cut_short_by_keys_pressed_in_any_way(house, asked):
         assert (told["keys"], told["reason"], told["wrong"]) == (str(key), DONE, 0), way
         assert heard_s(party, event) < QUESTION_S, way
         party.closed()  # when the thanks are over
+    records = house.wait_for(lambda: len(found := house.ctl("cdr", "list", "field=survey")) == len(WAYS) and found, "the records")
+    assert [record["fields"] for record in records] == [{"survey": str(key)} for key in range(len(WAYS), 0, -1)]
+    assert {event["data"]["by"] for event in house.events("call.fields_set")} == {"survey"}
 
 
 def test_a_text_is_spoken_once_and_then_heard_from_its_file(house, asked):

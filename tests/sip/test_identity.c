@@ -515,7 +515,6 @@ int main(void)
 	tcase_add_test(cases, who_is_sent_on_says_by_whom);
 	tcase_add_test(cases, only_listed_headers_go_on);
 	tcase_add_test(cases, headers_of_who_is_trusted_are_noted_for_the_record);
-	tcase_add_test(cases, a_header_is_noted_under_a_name_that_a_field_may_have);
 	tcase_add_test(cases, phones_are_told_which_device_calls);
 	tcase_add_test(cases, a_device_is_known_by_its_registration);
 	tcase_add_test(cases, other_systems_transfer_as_far_as_they_may);
@@ -525,6 +524,7 @@ int main(void)
 	tcase_add_test(cases, a_parameter_is_found_by_its_whole_name);
 	tcase_add_test(cases, other_systems_learn_as_much_as_they_are_trusted_with);
 	tcase_add_test(cases, what_is_ours_to_write_cannot_be_passed_on);
+	tcase_add_test(cases, a_header_is_noted_under_a_name_that_a_field_may_have);
 	suite_add_tcase(suite, cases);
 
 	return check_run(suite);
