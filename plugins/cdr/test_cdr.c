@@ -355,6 +355,24 @@ START_TEST(a_blind_transfer_begins_the_next_record)
 }
 END_TEST
 
+/* 1002 has called 1003 before 1001 called: the older call is the one in which the parties meet. */
+START_TEST(an_attended_transfer_into_an_older_call_is_recorded_as_the_callers)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	pbx_leg asks = talk(pbx, "1002", "1003");
+
+	fake_pass_ms(pbx, 1000);
+	fake_hold(pbx, asks, true);
+	pbx_leg alice = talk(pbx, "1001", "1002"), bob = fake_leg(pbx, "1002");
+	fake_pass_ms(pbx, 3000);
+	ck_assert_int_eq(fake_transfer_to(pbx, bob, asks), PBX_OK);
+	ck_assert(fake_talk(pbx, alice, fake_leg(pbx, "1003")));
+	fake_pass_ms(pbx, 7000);
+	fake_hangup(pbx, alice);
+	ck_assert_msg(records(pbx) == 3, "%s %s", fake_command(pbx, "cdr list"), fake_events(pbx, "call.*,bridge.*"));
+}
+END_TEST
+
 /* ---- restarts ------------------------------------------------------------------------------- */
 
 static const char *const logged[] = {
@@ -808,11 +826,11 @@ CHECK_MAIN("cdr", a_call_by_trunk_names_it_and_the_numbers_it_was_sent, a_call_t
 	   a_caller_from_a_trunk_and_whom_they_are_sent_to, an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call,
 	   a_number_that_nobody_has, time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
 	   parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id, a_parked_call_that_was_given_up_is_one_conversation,
-	   a_blind_transfer_begins_the_next_record, what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen,
-	   a_call_that_began_after_the_last_look_ends_with_its_last_event, an_end_told_by_half_is_told_to_the_end,
-	   what_ended_while_nobody_kept_records_gets_its_true_end, a_fresh_copy_goes_on_with_the_calls_in_progress,
-	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting, filters_pages_and_csv, a_user_sees_only_their_own,
-	   an_account_code_given_during_the_call_goes_along, fields_noted_during_the_call_end_in_its_records,
-	   records_are_found_by_a_field_and_by_what_it_says, an_account_code_may_be_noted_as_a_field,
-	   who_fetches_a_call_brings_their_fields_along, events_of_others_stand_in_the_history_of_the_call,
-	   old_records_lose_who_it_was_unless_they_are_held, events_and_legs_of_a_record)
+	   a_blind_transfer_begins_the_next_record, an_attended_transfer_into_an_older_call_is_recorded_as_the_callers,
+	   what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen, a_call_that_began_after_the_last_look_ends_with_its_last_event,
+	   an_end_told_by_half_is_told_to_the_end, what_ended_while_nobody_kept_records_gets_its_true_end,
+	   a_fresh_copy_goes_on_with_the_calls_in_progress, a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting,
+	   filters_pages_and_csv, a_user_sees_only_their_own, an_account_code_given_during_the_call_goes_along,
+	   fields_noted_during_the_call_end_in_its_records, records_are_found_by_a_field_and_by_what_it_says,
+	   an_account_code_may_be_noted_as_a_field, who_fetches_a_call_brings_their_fields_along,
+	   events_of_others_stand_in_the_history_of_the_call, old_records_lose_who_it_was_unless_they_are_held, events_and_legs_of_a_record)
