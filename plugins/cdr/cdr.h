@@ -1,7 +1,7 @@
 /* cdr/cdr.h - what the plugin's files share. All of it: [loop].
  *
  * A record (segment) is a conversation of two parties: hold, and a park that the same party fetches, do not break it; a transfer or a
- * fetch by somebody else closes it and begins the next, same linked_id, next sequence. Time in a slot belongs to the record of whoever
+ * fetch by somebody else closes it and begins the next, same linked_id, next sequence. Of two calls that meet one writes the next record. Time in a slot belongs to the record of whoever
  * parked, so that the records of a call add up to its length. Records are made from events and from nothing else. */
 #pragma once
 #include <pbx/bus.h>
@@ -56,10 +56,14 @@ struct open_call {
 	char call_id[32];
 	struct segment segment;  /* the conversation that goes on now */
 	int64_t earlier_talk_ms; /* of segments that are closed */
+	int64_t held_us;         /* since when a party is on hold; 0: none is */
 	struct trunk_leg came;   /* the caller's, when they are outside */
 	struct trunk_leg went;   /* the latest that was called */
 	bool conversed;          /* its own legs have talked with each other */
+	char from_leg[48];       /* from whose side the record is written */
+	char to_leg[48];         /* who that talks with; "" nobody yet */
 	bool absorbed;           /* went into another call: has no record any more */
+	bool closed;             /* its party has, and its last record is closed */
 	char into[32];           /* that one's id */
 	char *fields;            /* what segment.fields points to; owned */
 };

@@ -4,7 +4,8 @@
  *   call.started    a record begins (its row is there from now on)
  *   leg.started     the trunk that is tried, until somebody answers
  *   call.answered   talking begins
- *   bridge.entered  with somebody new: this record ends, the next begins; with the same party (fetched from a slot): it goes on
+ *   bridge.entered  with somebody new: this record ends, the next begins; with the same party (fetched from a slot): it goes on; with
+ *                   somebody of another call: one of the two records ends, and the other call's next one tells of it
  *   call.linked     the call went into an older one; without a conversation of its own it leaves no record
  *   call.fields_set others have noted something in it
  *   call.ended      the last record ends
@@ -84,6 +85,12 @@ void segments_clear(struct cdr *cdr)
 		}
 }
 
+/* A call begins with its caller's leg. */
+static void begin_from(struct open_call *call)
+{
+	(void)snprintf(call->from_leg, sizeof call->from_leg, "%.30s-1", call->call_id);
+}
+
 void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms)
 {
 	struct open_call **place = place_of(cdr, segment->call_id);
@@ -96,6 +103,7 @@ void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t ear
 	(*place)->earlier_talk_ms = earlier_talk_ms;
 	(*place)->conversed = segment->answered_us != 0;
 	COPY((*place)->call_id, segment->call_id);
+	begin_from(*place);
 }
 
 int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context)
@@ -154,14 +162,21 @@ static void number_segment(struct segment *segment, uint32_t sequence)
 
 /* ---- trunks --------------------------------------------------------------------------- */
 
-/* The trunk that a leg belongs to; NULL: none. A leg's id is its call's with a number. */
-static const struct trunk_leg *trunk_of(struct cdr *cdr, const char *leg_id)
+/* A leg's id is its call's with a number. */
+static struct open_call *call_of_leg(struct cdr *cdr, const char *leg_id)
 {
 	char call_id[32];
 
 	copy(call_id, sizeof call_id, leg_id);
 	call_id[strcspn(call_id, "-")] = '\0';
-	const struct open_call *call = find(cdr, call_id);
+	return find(cdr, call_id);
+}
+
+/* The trunk that a leg belongs to; NULL: none. */
+static const struct trunk_leg *trunk_of(struct cdr *cdr, const char *leg_id)
+{
+	const struct open_call *call = call_of_leg(cdr, leg_id);
+
 	return !call                                    ? NULL
 	       : strcmp(call->came.leg_id, leg_id) == 0 ? &call->came
 	       : strcmp(call->went.leg_id, leg_id) == 0 ? &call->went
@@ -184,12 +199,13 @@ static void leave_house(struct segment *segment)
 		COPY(segment->direction, "outbound");
 }
 
-/* Of whoever has answered or is talked with now; without one, the caller's. */
+/* Of whoever has answered or is talked with now; without one, that of the party from whose side the record is written. */
 static void name_trunk_of(struct cdr *cdr, struct open_call *call, const char *leg_id)
 {
-	const struct trunk_leg *trunk = leg_id ? trunk_of(cdr, leg_id) : NULL;
+	static const struct trunk_leg none;
+	const struct trunk_leg *trunk = leg_id ? trunk_of(cdr, leg_id) : NULL, *own = trunk_of(cdr, call->from_leg);
 
-	name_trunk(&call->segment, trunk && trunk->trunk_id[0] ? trunk : &call->came);
+	name_trunk(&call->segment, trunk && trunk->trunk_id[0] ? trunk : own ? own : &none);
 	if (trunk == &call->went)
 		leave_house(&call->segment);
 }
@@ -238,6 +254,7 @@ static bool on_started(struct cdr *cdr, const struct pbx_event *event)
 	COPY(call->segment.to_number, number_of(cdr, data, "to"));
 	COPY(call->segment.dialled, text_of(cdr, data, "dialled"));
 	COPY(call->segment.device, text_of(cdr, data, "device"));
+	begin_from(call);
 	COPY(call->came.leg_id, text_of(cdr, data, "leg_id"));
 	COPY(call->came.trunk_id, text_of(cdr, data, "trunk_id"));
 	COPY(call->came.from, call->segment.from_number);
@@ -287,57 +304,135 @@ static bool end_park(struct segment *segment, int64_t now_us)
 	return was_parked;
 }
 
-/* The next conversation of the same caller. */
-static void begin_next(struct cdr *cdr, struct open_call *call, const char *to, const struct pbx_event *event)
+/* A conversation is over, and the call goes on without it. */
+static void close_segment(struct cdr *cdr, struct open_call *call, const struct pbx_event *event)
 {
-	const int64_t now_us = event->wall_us;
 	struct segment *segment = &call->segment;
 
-	segment->ended_us = now_us;
+	segment->ended_us = event->wall_us;
 	segment->duration_ms = (segment->ended_us - segment->started_us) / 1000;
 	segment->billsec_ms = segment->answered_us ? (segment->ended_us - segment->answered_us) / 1000 : 0;
-	COPY(segment->cause, end_park(segment, now_us) ? "parked" : "transferred");
+	if (call->held_us)
+		segment->hold_ms += (event->wall_us - (call->held_us > segment->started_us ? call->held_us : segment->started_us)) / 1000;
+	COPY(segment->cause, end_park(segment, event->wall_us) ? "parked" : "transferred");
 	COPY(segment->hangup_by, "system");
 	row_write(cdr, segment, 0);
 	segment_tell(cdr, segment, event->seq);
 	call->earlier_talk_ms += segment->billsec_ms;
+}
 
+/* The next conversation of the same caller; or of who talks in their place, when they have gone. */
+static void begin_next(struct cdr *cdr, struct open_call *call, const char *leg, const char *to, const struct pbx_event *event)
+{
+	struct segment *segment = &call->segment;
+
+	if (!call->closed)
+		close_segment(cdr, call, event);
+	call->closed = false;
+	if (strcmp(leg, call->from_leg) != 0) {
+		COPY(segment->from_number, text_of(cdr, event->data, "number"));
+		COPY(segment->dialled, to);
+		segment->from_name[0] = segment->from_account[0] = segment->device[0] = '\0';
+		COPY(call->from_leg, leg);
+	}
 	number_segment(segment, segment->sequence + 1);
 	COPY(segment->to_number, to);
-	segment->started_us = segment->answered_us = now_us;
+	segment->started_us = segment->answered_us = event->wall_us;
 	segment->ended_us = segment->ring_ms = segment->pdd_ms = segment->duration_ms = segment->billsec_ms = segment->hold_ms =
 		segment->park_ms = 0;
 	COPY(segment->cause, "");
 	COPY(segment->hangup_by, "");
 }
 
+/* Two legs talk: whether their conversation is told by the record of the one's call. It is told by the call whose caller takes part, else by the older
+ * one (ids rise with time); within a call without its caller, by whom the caller had talked with. other: the peer's call, NULL when it is unknown. */
+static bool tells_of(const struct open_call *call, const char *leg, const struct open_call *other, const char *peer)
+{
+	bool is_caller = strcmp(leg, call->from_leg) == 0;
+
+	if (!other)
+		return is_caller;
+	if (other->absorbed)
+		return true;
+	if (is_caller != (strcmp(peer, other->from_leg) == 0))
+		return is_caller;
+	if (other == call)
+		return strcmp(peer, call->to_leg) != 0 && (strcmp(leg, call->to_leg) == 0 || strcmp(leg, peer) < 0);
+	return strcmp(call->call_id, other->call_id) < 0;
+}
+
+/* A party of its conversation talks with somebody of another call, whose record tells of it. */
+static bool leave_for(struct cdr *cdr, struct open_call *call, const char *leg, const struct open_call *other,
+		      const struct pbx_event *event)
+{
+	bool talked = strcmp(leg, call->from_leg) == 0 || strcmp(leg, call->to_leg) == 0;
+
+	if (!talked || call->closed || other == call || !call->segment.answered_us)
+		return false;
+	close_segment(cdr, call, event);
+	call->closed = true;
+	COPY(call->into, other->call_id);
+	return true;
+}
+
+/* The same two as before: after a park, or a transfer that came to nothing. */
+static bool go_on(struct cdr *cdr, struct open_call *call, const struct pbx_event *event, bool is_news)
+{
+	bool was_parked = end_park(&call->segment, event->wall_us);
+
+	if (was_parked || is_news)
+		row_write(cdr, &call->segment, event->seq);
+	return was_parked || is_news;
+}
+
 static bool on_bridged(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
 	const char *leg = text_of(cdr, event->data, "leg_id"), *peer = text_of(cdr, event->data, "peer_leg_id");
-	const char *peer_number = text_of(cdr, event->data, "peer_number");
-	size_t length;
+	const char *number = text_of(cdr, event->data, "number"), *peer_number = text_of(cdr, event->data, "peer_number");
 
-	if (!call || call->absorbed || !leg || !peer || !peer_number)
+	if (!call || !leg || !peer || !number || !peer_number)
 		return false;
-	length = strlen(call->call_id);
-	bool among_us = strncmp(leg, peer, length) == 0 && peer[length] == '-';
-	call->conversed = call->conversed || among_us;
-	if (strcmp(leg + length, "-1") != 0)
-		return false; /* the record is written from the caller's side: their leg is the call's first */
-	if (!among_us && strcmp(peer, leg) < 0)
-		return false; /* met an older call (ids rise with time), which writes the record */
+	struct segment *segment = &call->segment;
+	const struct open_call *other = call_of_leg(cdr, peer);
 
-	bool same_party = strcmp(peer_number, call->segment.to_number) == 0;
-	if (same_party || !call->segment.answered_us) {
-		if (!end_park(&call->segment, event->wall_us) && same_party)
-			return false; /* the row says it already */
-		COPY(call->segment.to_number, peer_number);
-	} else {
-		begin_next(cdr, call, peer_number, event);
+	if (call->absorbed && other == call) { /* who fetched a party talks with somebody else by now: a record of their own again */
+		call->absorbed = false;
+		call->closed = true;
+		call->earlier_talk_ms = segment->answered_us ? (event->wall_us - segment->answered_us) / 1000 : 0;
 	}
+	if (call->absorbed || (!call->closed && !segment->answered_us && strcmp(leg, call->from_leg) != 0))
+		return false;
+	call->conversed = call->conversed || other == call;
+	if (!tells_of(call, leg, other, peer))
+		return other && leave_for(cdr, call, leg, other, event);
+
+	bool is_caller = strcmp(leg, call->from_leg) == 0;
+	if (!call->closed && !is_caller && strcmp(peer_number, segment->from_number) == 0 && strcmp(number, segment->to_number) == 0) {
+		COPY(call->from_leg, peer); /* who has gone and come back */
+		COPY(call->to_leg, leg);
+		return go_on(cdr, call, event, false);
+	}
+	COPY(call->to_leg, peer);
+	bool same_party = is_caller && strcmp(peer_number, segment->to_number) == 0;
+	if (!call->closed && same_party && segment->answered_us)
+		return go_on(cdr, call, event, false);
+	if (!call->closed && is_caller && !segment->answered_us) {
+		COPY(segment->to_number, peer_number);
+		name_trunk_of(cdr, call, peer);
+		return go_on(cdr, call, event, true);
+	}
+	begin_next(cdr, call, leg, peer_number, event);
 	name_trunk_of(cdr, call, peer);
-	row_write(cdr, &call->segment, event->seq);
+	row_write(cdr, segment, event->seq);
 	return true;
+}
+
+/* Where what happens in a call is recorded: there, or in the one it went into. NULL: nowhere. */
+static struct open_call *recorded_in(struct cdr *cdr, struct open_call *call)
+{
+	struct open_call *into = call && (call->absorbed || call->closed) ? find(cdr, call->into) : call;
+
+	return into && !into->absorbed && !into->closed ? into : NULL;
 }
 
 static void note_in(struct cdr *cdr, struct open_call *into, const struct pbx_json *changes, bool only_new, int64_t seq)
@@ -353,9 +448,9 @@ static void note_in(struct cdr *cdr, struct open_call *into, const struct pbx_js
 static bool on_fields_set(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
 	const struct pbx_json *changes = cdr->json->get(event->data, "fields");
-	struct open_call *into = call && call->absorbed ? find(cdr, call->into) : call;
+	struct open_call *into = recorded_in(cdr, call);
 
-	if (!into || into->absorbed)
+	if (!into)
 		return false;
 	note_in(cdr, into, changes, false, event->seq);
 	return true;
@@ -370,7 +465,7 @@ static void leave_fields(struct cdr *cdr, const struct open_call *call, struct o
 		(void)cdr->json->set_text(fields, "account_code", call->segment.account_code);
 	if (call->segment.user_field[0])
 		(void)cdr->json->set_text(fields, "user_field", call->segment.user_field);
-	if (into && !into->absorbed && cdr->json->count(fields) > 0)
+	if (into && cdr->json->count(fields) > 0)
 		note_in(cdr, into, fields, true, 0);
 	cdr->json->free(fields);
 }
@@ -385,26 +480,42 @@ static bool on_linked(struct cdr *cdr, const struct pbx_event *event, struct ope
 	} else {
 		call->absorbed = true;
 		COPY(call->into, text_of(cdr, event->data, "other_call_id"));
-		leave_fields(cdr, call, find(cdr, call->into));
+		leave_fields(cdr, call, recorded_in(cdr, call));
 		row_remove(cdr, call->segment.id, event->seq);
 	}
 	return true;
 }
 
+static bool on_held(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
+{
+	call = recorded_in(cdr, call);
+	if (call && !call->held_us)
+		call->held_us = event->wall_us;
+	return false;
+}
+
 static bool on_resumed(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
-	if (call && call->absorbed)
-		call = find(cdr, call->into); /* who came into that call held its party */
-	if (!call || call->absorbed)
+	int64_t hold_ms = int_of(cdr, event->data, "hold_ms");
+
+	if (call && call->closed && call->held_us) { /* it was on hold when its record was closed, which has all of that */
+		call->held_us = 0;
 		return false;
-	call->segment.hold_ms += int_of(cdr, event->data, "hold_ms");
+	}
+	call = recorded_in(cdr, call); /* who came into another call held its party */
+	if (!call)
+		return false;
+	if (call->held_us && call->held_us < call->segment.started_us) /* the record before has its part */
+		hold_ms -= (call->segment.started_us - call->held_us) / 1000;
+	call->held_us = 0;
+	call->segment.hold_ms += hold_ms > 0 ? hold_ms : 0;
 	row_write(cdr, &call->segment, event->seq);
 	return true;
 }
 
 static bool on_parked(struct cdr *cdr, const struct pbx_event *event, struct open_call *call)
 {
-	if (!call || call->absorbed || call->segment.parked_us)
+	if (!call || call->absorbed || call->closed || call->segment.parked_us)
 		return false;
 	call->segment.parked_us = event->wall_us;
 	row_write(cdr, &call->segment, event->seq);
@@ -430,7 +541,7 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 		row_close_unseen(cdr, segment, event->seq);
 		return true;
 	}
-	if (call->absorbed) {
+	if (call->absorbed || call->closed) {
 		forget(cdr, event->call_id);
 		return false;
 	}
@@ -470,6 +581,8 @@ void segments_on_event(void *self, const struct pbx_event *event)
 		written = on_leg_started(cdr, event, call);
 	else if (strcmp(type, "call.linked") == 0)
 		written = on_linked(cdr, event, call);
+	else if (strcmp(type, "call.hold") == 0)
+		written = on_held(cdr, event, call);
 	else if (strcmp(type, "call.resume") == 0)
 		written = on_resumed(cdr, event, call);
 	else if (strcmp(type, "call.parked") == 0)

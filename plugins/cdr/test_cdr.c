@@ -355,21 +355,103 @@ START_TEST(a_blind_transfer_begins_the_next_record)
 }
 END_TEST
 
-/* 1002 has called 1003 before 1001 called: the older call is the one in which the parties meet. */
-START_TEST(an_attended_transfer_into_an_older_call_is_recorded_as_the_callers)
+/* The only record of these two, in whatever order, says so. */
+static void expect_record(struct fake_pbx *pbx, const char *from, const char *to, const char *billsec_ms, const char *hold_ms,
+			  const char *cause)
+{
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; i < records(pbx); i++) {
+		char of[5][24];
+		static const char *const names[] = { "from_number", "to_number", "billsec_ms", "hold_ms", "cause" };
+
+		for (size_t at = 0; at < 5; at++)
+			(void)snprintf(of[at], sizeof of[at], "%u.%s", i, names[at]);
+		if (strcmp(record(pbx, of[0]), from) != 0 || strcmp(record(pbx, of[1]), to) != 0)
+			continue;
+		found++;
+		expect(pbx, of[2], billsec_ms);
+		expect(pbx, of[3], hold_ms);
+		expect(pbx, of[4], cause);
+	}
+	ck_assert_msg(found == 1, "%u records from %s to %s: %s", found, from, to, fake_command(pbx, "cdr list"));
+}
+
+/* Who transfers asks somebody before (first their own call, then the question, or the other way round); who transfers may be the caller of both. The
+ * conversation of those who are left is one record, by whoever called; nobody pays for a second twice, nor for what others say. */
+START_TEST(an_attended_transfer_ends_both_conversations_and_begins_a_third)
+{
+	static const struct {
+		const char *first_from, *first_to, *second_from, *second_to; /* two calls of 1002; the parties that are left meet */
+	} cases[] = {
+		{ "1001", "1002", "1002", "1003" },
+		{ "1002", "1003", "1001", "1002" },
+		{ "1002", "1001", "1002", "1003" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+
+		(void)talk(pbx, cases[i].first_from, cases[i].first_to);
+		pbx_leg first = fake_leg(pbx, "1002");
+		fake_pass_ms(pbx, 1000);
+		fake_hold(pbx, first, true);
+		fake_pass_ms(pbx, 2000);
+		(void)talk(pbx, cases[i].second_from, cases[i].second_to);
+		pbx_leg second = fake_leg(pbx, "1002");
+		fake_pass_ms(pbx, 3000);
+		ck_assert_int_eq(fake_transfer_to(pbx, second, first), PBX_OK);
+		ck_assert(fake_talk(pbx, fake_leg(pbx, "1001"), fake_leg(pbx, "1003")));
+		fake_pass_ms(pbx, 7000);
+		fake_hangup(pbx, fake_leg(pbx, "1001"));
+		ck_assert_msg(records(pbx) == 3, "%zu: %s", i, fake_command(pbx, "cdr list"));
+		ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 3);
+		expect_record(pbx, cases[i].first_from, cases[i].first_to, "8000", "7000", "transferred");
+		expect_record(pbx, cases[i].second_from, cases[i].second_to, "3000", "0", "transferred");
+		expect_record(pbx, "1001", "1003", "7000", "0", "normal_clearing");
+	}
+}
+END_TEST
+
+START_TEST(a_caller_who_transfers_is_not_billed_for_what_the_others_say)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
-	pbx_leg asks = talk(pbx, "1002", "1003");
+	pbx_leg alice = talk(pbx, "1001", "1002");
 
-	fake_pass_ms(pbx, 1000);
-	fake_hold(pbx, asks, true);
-	pbx_leg alice = talk(pbx, "1001", "1002"), bob = fake_leg(pbx, "1002");
 	fake_pass_ms(pbx, 3000);
-	ck_assert_int_eq(fake_transfer_to(pbx, bob, asks), PBX_OK);
-	ck_assert(fake_talk(pbx, alice, fake_leg(pbx, "1003")));
-	fake_pass_ms(pbx, 7000);
+	ck_assert_int_eq(fake_transfer(pbx, alice, "1003"), PBX_OK);
+	fake_answer(pbx, fake_leg(pbx, "1003"));
+	fake_pass_ms(pbx, 5000);
+	fake_hangup(pbx, fake_leg(pbx, "1003"));
+	ck_assert_msg(records(pbx) == 2, "%s", fake_command(pbx, "cdr list"));
+	expect(pbx, "0.from_number", "1001");
+	expect(pbx, "0.to_number", "1002");
+	expect(pbx, "0.billsec_ms", "3000");
+	expect(pbx, "1.from_number", "1002");
+	expect(pbx, "1.to_number", "1003");
+	expect(pbx, "1.billsec_ms", "5000");
+	ck_assert_str_eq(record(pbx, "0.linked_id"), record(pbx, "1.linked_id"));
+}
+END_TEST
+
+START_TEST(a_called_party_who_is_parked_and_fetched_by_another_is_two_conversations)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr,call_parking");
+	pbx_leg alice = talk(pbx, "1001", "1002");
+
+	fake_pass_ms(pbx, 3000);
+	ck_assert_int_eq(fake_transfer(pbx, alice, "*74"), PBX_OK);
 	fake_hangup(pbx, alice);
-	ck_assert_msg(records(pbx) == 3, "%s %s", fake_command(pbx, "cdr list"), fake_events(pbx, "call.*,bridge.*"));
+	fake_pass_ms(pbx, 4000);
+	pbx_leg other = fake_dial(pbx, "1003", "70");
+	fake_pass_ms(pbx, 5000);
+	fake_hangup(pbx, other);
+	ck_assert_msg(records(pbx) == 2, "%s", fake_command(pbx, "cdr list"));
+	expect(pbx, "0.cause", "parked");
+	expect(pbx, "0.park_ms", "4000");
+	expect(pbx, "1.from_number", "1002");
+	expect(pbx, "1.to_number", "1003");
+	expect(pbx, "1.billsec_ms", "5000");
 }
 END_TEST
 
@@ -826,7 +908,9 @@ CHECK_MAIN("cdr", a_call_by_trunk_names_it_and_the_numbers_it_was_sent, a_call_t
 	   a_caller_from_a_trunk_and_whom_they_are_sent_to, an_answered_call, a_busy_a_declined_and_an_unanswered_call, a_cancelled_call,
 	   a_number_that_nobody_has, time_on_hold_is_counted, parked_and_fetched_by_the_same_party_it_is_one_conversation,
 	   parked_and_fetched_by_another_it_is_two_conversations_with_one_linked_id, a_parked_call_that_was_given_up_is_one_conversation,
-	   a_blind_transfer_begins_the_next_record, an_attended_transfer_into_an_older_call_is_recorded_as_the_callers,
+	   a_blind_transfer_begins_the_next_record, an_attended_transfer_ends_both_conversations_and_begins_a_third,
+	   a_caller_who_transfers_is_not_billed_for_what_the_others_say,
+	   a_called_party_who_is_parked_and_fetched_by_another_is_two_conversations,
 	   what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen, a_call_that_began_after_the_last_look_ends_with_its_last_event,
 	   an_end_told_by_half_is_told_to_the_end, what_ended_while_nobody_kept_records_gets_its_true_end,
 	   a_fresh_copy_goes_on_with_the_calls_in_progress, a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting,

@@ -250,6 +250,51 @@ def test_an_attended_transfer_makes_three_records(pbx, phones, talkers):
     whole = [event for event in pbx.events("call.ended") if event["call_id"] == first["call_id"]][0]["data"]
     assert abs(first["billsec_ms"] + merged["billsec_ms"] - whole["billsec_ms"]) <= 2
     assert when(asked["started_at"]) >= when(first["answered_at"]) and asked["call_id"] != first["call_id"]
+    assert asked["cause"] == first["cause"] == "transferred" and abs(between_ms(asked["ended_at"], merged["started_at"])) <= round_ms(first["started_at"])
+
+
+def test_what_others_say_when_the_caller_has_gone_is_a_record_of_theirs(pbx, talk, phones):
+    """The caller transfers the called party: theirs ends then, and who is left is billed for the rest."""
+    alice, bob = talk(pbx, "1001", "1002")
+    carol = phones(pbx, "1003")
+    alice.transfer("1003")
+    carol.answer()
+    alice.closed()
+    assert bob.hears(carol.hertz)
+    bob.hangup()
+    carol.closed()
+    second, first = closed_records(pbx, 2)
+    assert (first["from_number"], first["to_number"], first["cause"]) == ("1001", "1002", "transferred")
+    assert (second["from_number"], second["to_number"], second["sequence"], second["linked_id"]) == ("1002", "1003", 2, first["linked_id"])
+    assert second["started_at"] == first["ended_at"] and first["billsec_ms"] > 0 and second["billsec_ms"] > 0
+
+
+def test_a_call_that_comes_in_amid_another_and_is_passed_on(pbx, phones, talkers):
+    """Attended, the other way round: bob has called carol, holds her, takes alice's call and joins the two."""
+    alice, (bob, second), carol = phones(pbx, "1001"), talkers(pbx, "1002", "1002"), phones(pbx, "1003")
+    asking = threading.Thread(target=carol.answer)
+    asking.start()
+    bob.dial("1003")
+    asking.join()
+    bob.reinvite("sendonly")
+    assert carol.hears(520)
+    alice.dial("1002")
+    second.answer()
+    alice.established()
+    replaces = f"{bob.call_id}%3Bto-tag%3D{bob.remote_tag}%3Bfrom-tag%3D{bob.tag}"
+    assert second.refer("1003", replaces)[-1] == 200
+    bob.closed()
+    second.closed()
+    assert alice.hears(carol.hertz, others=(520, 660))
+    alice.hangup()
+    carol.closed()
+    records = {(record["from_number"], record["to_number"]): record for record in closed_records(pbx, 3)}
+    assert set(records) == {("1002", "1003"), ("1001", "1002"), ("1001", "1003")}
+    asked, first, merged = records["1002", "1003"], records["1001", "1002"], records["1001", "1003"]
+    assert first["call_id"] == merged["call_id"] != asked["call_id"] and len({record["linked_id"] for record in records.values()}) == 1
+    assert asked["cause"] == first["cause"] == "transferred" and asked["hold_ms"] > 0 and merged["hold_ms"] == 0
+    for before in (asked, first):
+        assert abs(between_ms(before["ended_at"], merged["started_at"])) <= round_ms(first["started_at"])
 
 
 def test_a_forwarded_call_says_who_was_dialled_and_who_answered(pbx, phones):
