@@ -208,14 +208,14 @@ int ua_peering_send(struct ua_dialog *dialog)
 }
 
 /* What follows in the dialog goes by the connection whose certificate was looked at, unless routes were recorded: the address in a Contact is
- * rarely in a certificate. False: no memory. */
+ * rarely in a certificate, and where it says nothing of TLS, keys would go in clear. False: no memory. */
 static bool keep_connection(struct ua_dialog *dialog, const struct ua_candidate *candidate)
 {
 	char route[UA_WAY_ROUTE];
 
 	free(dialog->route);
 	dialog->route = NULL;
-	if (!candidate->tls_name[0])
+	if (strcmp(candidate->transport, "tls") != 0)
 		return true;
 	ua_way_route(candidate, route, sizeof route);
 	dialog->route = strdup(route);

@@ -12,6 +12,7 @@
 #include "loop.h"
 #include "overlap.h"
 #include "timer.h"
+#include "tls.h"
 #include "trace.h"
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,18 @@ static struct pbx_session_parts parts_of(const struct ua_parts *parts)
 	return (struct pbx_session_parts){ .items = parts ? parts->items : NULL, .count = parts ? parts->count : 0 };
 }
 
+/* In words. Where nobody answered because we did not believe a certificate, that is why. */
+static const char *phrase_of(const struct ua_session *session, uint32_t sip_code, const sip_t *sip)
+{
+	const struct ua_way *way = session->way;
+	uint32_t last = way && session->at < way->count ? session->at : way && way->count ? way->count - 1 : 0;
+	const char *refusal = !sip && way && way->count && strcmp(way->candidates[last].transport, "tls") == 0 ? ua_tls_refusal() : "";
+
+	if (sip && sip->sip_status->st_phrase)
+		return sip->sip_status->st_phrase;
+	return refusal[0] ? refusal : sip_status_phrase((int)sip_code);
+}
+
 void ua_session_answered(struct ua_session *session, uint32_t sip_code, const sip_t *sip, const struct ua_parts *parts)
 {
 	const struct pbx_session_watcher watcher = session->watcher;
@@ -78,14 +91,15 @@ void ua_session_answered(struct ua_session *session, uint32_t sip_code, const si
 	struct pbx_host *host = session->charge.owner;
 	pbx_session handle = session->handle;
 	void *self = session->self;
-	char address[sizeof session->address];
+	char address[sizeof session->address], phrase[128];
 
 	memcpy(address, session->address, sizeof address);
+	(void)snprintf(phrase, sizeof phrase, "%s", phrase_of(session, sip_code, sip));
 	const struct pbx_session_answer answer = {
 		.size = sizeof answer,
 		.sip_code = sip_code,
 		.from_peer = sip != NULL,
-		.phrase = sip && sip->sip_status->st_phrase ? sip->sip_status->st_phrase : sip_status_phrase((int)sip_code),
+		.phrase = phrase,
 		.address = address,
 		.parts = parts_of(parts),
 	};

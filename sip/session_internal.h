@@ -30,7 +30,7 @@ struct ua_invitation {
 	char transport[5];
 	const char *listener; /* by which it goes, as listener.h has it; NULL: any */
 	char uri[600], contact[600];
-	char route[UA_WAY_ROUTE]; /* where the INVITE goes, and all that follows where a certificate was looked at */
+	char route[UA_WAY_ROUTE]; /* where the INVITE goes, and by TLS all that follows */
 	bool keeps_route;
 };
 

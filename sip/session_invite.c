@@ -57,11 +57,13 @@ static void write_contact(struct ua_invitation *invitation, const struct ua_cand
 {
 	const char *token = invitation->peer->is.contact_user;
 	bool is_udp = strcmp(candidate->transport, "udp") == 0;
+	bool is_secure = strncasecmp(invitation->uri, "sips:", 5) == 0; /* then so is this (RFC 3261 8.1.1.8) */
 	char hostport[72];
 
 	ua_agent_contact(ua_part, invitation->listener, &candidate->addr, candidate->transport, hostport, sizeof hostport);
-	(void)snprintf(invitation->contact, sizeof invitation->contact, "<sip:%.64s%s%s%s%s>%s", token, token[0] ? "@" : "", hostport,
-		       is_udp ? "" : ";transport=", is_udp ? "" : candidate->transport, params);
+	(void)snprintf(invitation->contact, sizeof invitation->contact, "<%s:%.64s%s%s%s%s>%s", is_secure ? "sips" : "sip", token,
+		       token[0] ? "@" : "", hostport,
+		       is_udp || is_secure ? "" : ";transport=", is_udp || is_secure ? "" : candidate->transport, params);
 }
 
 static bool open_leg(struct ua_invitation *invitation, const struct ua_session *session)
@@ -97,7 +99,8 @@ static struct ua_invitation *invitation_new(struct ua_session *session, const st
 	invitation->listener = ua_listener_towards(ua_part, candidate->transport, &candidate->addr);
 	(void)snprintf(invitation->uri, sizeof invitation->uri, "%s", session->spec.uri);
 	ua_way_route(candidate, invitation->route, sizeof invitation->route);
-	invitation->keeps_route = candidate->tls_name[0] != '\0'; /* the address in a Contact is rarely in a certificate */
+	invitation->keeps_route =
+		strcmp(candidate->transport, "tls") == 0; /* a Contact rarely has what the certificate names, or says TLS */
 	write_contact(invitation, candidate, session->spec.contact_params);
 	if (open_leg(invitation, session))
 		return invitation;

@@ -14,7 +14,7 @@ struct leg_settings {
 	const char *legs;
 	uint32_t denoise_db, aec_tail_ms;
 	bool agc, aec;
-	int64_t gain_in_db, gain_out_db;
+	int64_t gain_in_db, gain_out_db, limit_in_dbfs, limit_out_dbfs;
 };
 
 struct audio_settings {

@@ -13,6 +13,9 @@
 	PBX_INT(struct leg_settings, member, .initial = 0, .least = SOUND_LEAST_GAIN_DB, .most = SOUND_MOST_GAIN_DB, .unit = "dB",         \
 		.help = text)
 
+#define LIMIT(member, text)                                                                                                                \
+	PBX_INT(struct leg_settings, member, .initial = 0, .least = SOUND_LEAST_LIMIT_DBFS, .most = 0, .unit = "dBFS", .help = text)
+
 static const struct pbx_setting leg_rows[] = {
 	PBX_TEXT(struct leg_settings, legs, .flags = PBX_SETTING_NEEDED, .least = 1, .most = 80,
 		 .help = "Whose sound: an extension or a pattern (1001, 10*, *), or trunk:NAME, trunk:*; the first row that fits counts"),
@@ -25,6 +28,8 @@ static const struct pbx_setting leg_rows[] = {
 		 .help = "How late an echo may come back, network included"),
 	GAIN(gain_in_db, "What the party says is louder by so much"),
 	GAIN(gain_out_db, "What the party hears is louder by so much"),
+	LIMIT(limit_in_dbfs, "Nothing that the party says is louder than this; 0: full scale"),
+	LIMIT(limit_out_dbfs, "Nothing that the party hears is louder than this; 0: full scale"),
 };
 
 static const struct pbx_setting settings[] = {
@@ -52,6 +57,8 @@ static const struct pbx_field leg_fields[] = {
 	{ "aec_tail_ms", PBX_TYPE_INT, "How late an echo may come back" },
 	{ "gain_in_db", PBX_TYPE_INT, "By how much what it says is louder" },
 	{ "gain_out_db", PBX_TYPE_INT, "By how much what it hears is louder" },
+	{ "limit_in_dbfs", PBX_TYPE_INT, "Nothing that it says is louder; 0: full scale" },
+	{ "limit_out_dbfs", PBX_TYPE_INT, "Nothing that it hears is louder; 0: full scale" },
 	{ "muted", PBX_TYPE_BOOL, "Nothing that it says is heard" },
 	{ "by_hand", PBX_TYPE_BOOL, "Set for this leg, whatever the settings say" },
 	{ "speech_dbfs", PBX_TYPE_NUMBER, "Loudness of its speech; null: it has not spoken" },
@@ -104,6 +111,16 @@ static const struct pbx_arg set_args[] = {
 	  .least = SOUND_LEAST_GAIN_DB,
 	  .most = SOUND_MOST_GAIN_DB,
 	  .help = "Make what it hears louder by so many dB" },
+	{ .name = "limit_in_dbfs",
+	  .type = PBX_TYPE_INT,
+	  .least = SOUND_LEAST_LIMIT_DBFS,
+	  .most = 0,
+	  .help = "Let nothing that it says be louder; 0: full scale" },
+	{ .name = "limit_out_dbfs",
+	  .type = PBX_TYPE_INT,
+	  .least = SOUND_LEAST_LIMIT_DBFS,
+	  .most = 0,
+	  .help = "Let nothing that it hears be louder; 0: full scale" },
 	{ .name = "muted", .type = PBX_TYPE_BOOL, .help = "Let nothing be heard that it says" },
 };
 

@@ -2,9 +2,10 @@
  * filter - echo, noise, loudness, in frames of 10 ms
  *
  * In this order: what the party hears is subtracted from what it says (speexdsp's echo canceller), what is left of that and noise are
- * lowered (its preprocessor), speech is brought to one loudness, then the gain that somebody has set, and a limit that is round instead
- * of flat. The loudness is our own: speexdsp's raises noise of -55 dBFS to -31, because it takes it for very soft speech. Ours listens
- * to speech alone, which is what is well above the floor of the last seconds. A fax or modem ends it all: see tones.c.
+ * lowered (its preprocessor), speech is brought to one loudness, then the gain that somebody has set, rounded off instead of cut at full
+ * scale, and a limit: what is above it is held down from its first sample on, and let go slowly, so that it keeps its shape. The loudness
+ * is our own: speexdsp's raises noise of -55 dBFS to -31, because it takes it for very soft speech. Ours listens to speech alone, which
+ * is what is well above the floor of the last seconds. A fax or modem ends it all: see tones.c.
  */
 #include "filter.h"
 #include "tones.h"
@@ -30,6 +31,7 @@
 #define FLOOR_RISES_DB_S 2.0f
 #define ROUND_FROM 24000.0f /* samples beyond are squeezed */
 #define FULL 32767.0f
+#define LET_GO_S 0.2f
 
 /* What is speech, and how loud. */
 struct level {
@@ -49,6 +51,8 @@ struct sound {
 	uint32_t echoing_ms; /* an echo may still come */
 	uint32_t tail_ms;
 	float said_gain, heard_gain; /* what the last frame ended with: factors */
+	float said_peak, heard_peak; /* held, for the limit */
+	float let_go;                /* of a held peak that is there after a sample */
 	uint32_t played_at, played_count;
 	int16_t played[PLAYED_FRAMES][MOST_FRAME];
 };
@@ -94,6 +98,7 @@ struct sound *sound_new(struct sound_controls *controls, const struct sound_wish
 	sound->said = sound->heard = level_new();
 	sound->said_gain = sound->heard_gain = 1;
 	sound->tail_ms = wishes->aec_tail_ms;
+	sound->let_go = expf(-1 / (LET_GO_S * (float)rate_hz));
 	tones_init(&sound->said_tones, rate_hz);
 	tones_init(&sound->heard_tones, rate_hz);
 	if ((wishes->aec && !make_echo(sound, wishes)) || ((wishes->aec || wishes->denoise_db > 0) && !make_preprocess(sound, wishes))) {
@@ -209,6 +214,20 @@ static void amplify(int16_t *samples, uint32_t count, float *now, float wanted)
 		samples[i] = rounded_off((float)samples[i] * (from + step * (float)(i + 1)));
 }
 
+/* No sample is beyond the limit; what goes with a loud one, before it is forgotten, is held down as much. */
+static void hold_down(const struct sound *sound, int16_t *samples, float *peak, int32_t limit_dbfs)
+{
+	float most = FULL * factor((float)limit_dbfs);
+
+	if (limit_dbfs >= 0)
+		return;
+	for (uint32_t i = 0; i < sound->frame; i++) {
+		*peak = fmaxf(fabsf((float)samples[i]), *peak * sound->let_go);
+		if (*peak > most)
+			samples[i] = (int16_t)((float)samples[i] * most / *peak);
+	}
+}
+
 /* Nearer to what speech of this loudness needs, while somebody speaks. */
 static void follow_speech(struct sound *sound, bool speech)
 {
@@ -292,6 +311,7 @@ static void said_frame(struct sound *sound, int16_t *samples)
 	follow_speech(sound, speech);
 	amplify(samples, sound->frame, &sound->said_gain,
 		wish(controls->muted) ? 0 : factor(sound->gain_db + (float)wish(controls->gain_in_db)));
+	hold_down(sound, samples, &sound->said_peak, wish(controls->limit_in_dbfs));
 }
 
 static void heard_frame(struct sound *sound, int16_t *samples)
@@ -305,6 +325,7 @@ static void heard_frame(struct sound *sound, int16_t *samples)
 	if (listen(&sound->heard, samples, sound->frame))
 		note(controls->unanswered_ms, wish(controls->unanswered_ms) + FRAME_MS);
 	amplify(samples, sound->frame, &sound->heard_gain, factor((float)wish(controls->gain_out_db)));
+	hold_down(sound, samples, &sound->heard_peak, wish(controls->limit_out_dbfs));
 	if (sound->echo)
 		keep_played(sound, samples);
 }

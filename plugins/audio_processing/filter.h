@@ -8,24 +8,26 @@
 
 #define SOUND_LEAST_GAIN_DB (-24)
 #define SOUND_MOST_GAIN_DB 24
+#define SOUND_LEAST_LIMIT_DBFS (-40)
 #define SOUND_MOST_DENOISE_DB 30u
 #define SOUND_LEAST_TAIL_MS 16u
 #define SOUND_MOST_TAIL_MS 500u
 
 /* What shall be done. */
 struct sound_wishes {
-	uint32_t denoise_db;             /* noise becomes softer by at most so much; 0: it stays */
-	bool agc;                        /* speech is brought to one loudness */
-	bool aec;                        /* what the party hears is taken out of what it says */
-	uint32_t aec_tail_ms;            /* how late that may come back */
-	int32_t gain_in_db, gain_out_db; /* of what it says, and hears */
-	bool muted;                      /* nothing that it says is heard */
+	uint32_t denoise_db;                   /* noise becomes softer by at most so much; 0: it stays */
+	bool agc;                              /* speech is brought to one loudness */
+	bool aec;                              /* what the party hears is taken out of what it says */
+	uint32_t aec_tail_ms;                  /* how late that may come back */
+	int32_t gain_in_db, gain_out_db;       /* of what it says, and hears */
+	int32_t limit_in_dbfs, limit_out_dbfs; /* nothing of it is louder than a sine of that level; 0: full scale */
+	bool muted;                            /* nothing that it says is heard */
 };
 
 /* The same for a worker to read at any time, and what it has found. */
 struct sound_controls {
 	_Atomic bool agc, muted;
-	_Atomic int32_t gain_in_db, gain_out_db;
+	_Atomic int32_t gain_in_db, gain_out_db, limit_in_dbfs, limit_out_dbfs;
 
 	_Atomic int32_t speech_cdb, noise_cdb, erle_cdb; /* hundredths of dBFS, and of dB; 0: not known yet */
 	_Atomic int32_t gain_cdb;                        /* of the AGC now */

@@ -36,14 +36,17 @@ struct sound_wishes audio_wishes_of(const struct audio_settings *settings, const
 						      .aec = row->aec,
 						      .aec_tail_ms = row->aec_tail_ms,
 						      .gain_in_db = (int32_t)row->gain_in_db,
-						      .gain_out_db = (int32_t)row->gain_out_db };
+						      .gain_out_db = (int32_t)row->gain_out_db,
+						      .limit_in_dbfs = (int32_t)row->limit_in_dbfs,
+						      .limit_out_dbfs = (int32_t)row->limit_out_dbfs };
 	}
 	return (struct sound_wishes){ .aec_tail_ms = 128 };
 }
 
 static bool asks_for_something(const struct sound_wishes *wishes)
 {
-	return wishes->denoise_db > 0 || wishes->agc || wishes->aec || wishes->gain_in_db || wishes->gain_out_db || wishes->muted;
+	return wishes->denoise_db > 0 || wishes->agc || wishes->aec || wishes->gain_in_db || wishes->gain_out_db || wishes->limit_in_dbfs ||
+	       wishes->limit_out_dbfs || wishes->muted;
 }
 
 static bool needs_other_states(const struct sound_wishes *a, const struct sound_wishes *b)
@@ -142,6 +145,8 @@ static void set_controls(struct party *party, const struct sound_wishes *wishes)
 	party->controls.muted = wishes->muted;
 	party->controls.gain_in_db = wishes->gain_in_db;
 	party->controls.gain_out_db = wishes->gain_out_db;
+	party->controls.limit_in_dbfs = wishes->limit_in_dbfs;
+	party->controls.limit_out_dbfs = wishes->limit_out_dbfs;
 }
 
 static struct party *party_new(struct audio_processing *audio, pbx_leg leg)

@@ -18,6 +18,8 @@ static void set_wishes(const struct audio_processing *audio, struct pbx_json *js
 	(void)audio->json->set_integer(json, "aec_tail_ms", wishes->aec_tail_ms);
 	(void)audio->json->set_integer(json, "gain_in_db", wishes->gain_in_db);
 	(void)audio->json->set_integer(json, "gain_out_db", wishes->gain_out_db);
+	(void)audio->json->set_integer(json, "limit_in_dbfs", wishes->limit_in_dbfs);
+	(void)audio->json->set_integer(json, "limit_out_dbfs", wishes->limit_out_dbfs);
 	(void)audio->json->set_boolean(json, "muted", wishes->muted);
 }
 
@@ -90,6 +92,8 @@ static struct sound_wishes take_wishes(const struct audio_processing *audio, pbx
 	wishes.aec_tail_ms = (uint32_t)requests->integer(request, "aec_tail_ms", wishes.aec_tail_ms);
 	wishes.gain_in_db = (int32_t)requests->integer(request, "gain_in_db", wishes.gain_in_db);
 	wishes.gain_out_db = (int32_t)requests->integer(request, "gain_out_db", wishes.gain_out_db);
+	wishes.limit_in_dbfs = (int32_t)requests->integer(request, "limit_in_dbfs", wishes.limit_in_dbfs);
+	wishes.limit_out_dbfs = (int32_t)requests->integer(request, "limit_out_dbfs", wishes.limit_out_dbfs);
 	wishes.muted = requests->boolean(request, "muted", wishes.muted);
 	return wishes;
 }

@@ -309,6 +309,58 @@ START_TEST(what_a_party_hears_has_a_gain_of_its_own)
 }
 END_TEST
 
+static int16_t loudest(const int16_t *samples, uint32_t count)
+{
+	int most = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		most = abs(samples[i]) > most ? abs(samples[i]) : most;
+	return (int16_t)most;
+}
+
+/* How much of it is that tone, in dB over all else. */
+static double purity_db(const int16_t *samples, uint32_t count, double hertz)
+{
+	double real = 0, imaginary = 0, all = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		double angle = 2 * M_PI * hertz * i / RATE;
+
+		real += samples[i] * cos(angle);
+		imaginary += samples[i] * sin(angle);
+		all += (double)samples[i] * samples[i];
+	}
+	double tone = (real * real + imaginary * imaginary) * 2 / count;
+
+	return 10 * log10(tone / (all - tone));
+}
+
+START_TEST(nothing_is_louder_than_its_limit_and_what_is_softer_stays)
+{
+	struct talk talk = talk_with(AT_ALICE("denoise_db: 0, agc: false, limit_out_dbfs: -20, limit_in_dbfs: -10"));
+
+	sound_tone(mixed, RATE, RATE, 440, -40);
+	sound_tone(mixed + RATE, RATE, RATE, 440, -3); /* a shriek, from one sample to the next */
+	sound_tone(mixed + 2 * RATE, RATE, RATE, 440, -40);
+	memcpy(heard, mixed, 3 * RATE * sizeof *heard);
+	for (uint32_t at = 0; at + FRAME <= 3 * RATE; at += FRAME)
+		fake_let_hear(talk.pbx, talk.alice, RATE, heard + at, FRAME);
+	ck_assert_mem_eq(heard, mixed, RATE * sizeof *heard);
+	ck_assert_int_le(loudest(heard + RATE, RATE), 3277);
+	ck_assert_double_eq_tol(rms_dbfs(heard + RATE + RATE / 2, RATE / 2), rms_dbfs(mixed + RATE + RATE / 2, RATE / 2) - 17, 0.2);
+	ck_assert_double_gt(purity_db(heard + RATE + RATE / 2, RATE / 2, 440), 35);                           /* it is no clipping */
+	ck_assert_mem_eq(heard + 2 * RATE + RATE / 2, mixed + 2 * RATE + RATE / 2, RATE / 2 * sizeof *heard); /* and is over soon */
+	say_all(&talk, mixed, 3 * RATE);
+	ck_assert_int_le(loudest(heard, 3 * RATE), 10362);
+	ck_assert_int_ge(loudest(heard, 3 * RATE), 10200);
+	(void)set(&talk, "{\"limit_in_dbfs\": 0, \"limit_out_dbfs\": 0}");
+	ck_assert_uint_eq(fake_status(talk.pbx), 200);
+	say_all(&talk, mixed, 3 * RATE);
+	ck_assert_mem_eq(heard, mixed, 3 * RATE * sizeof *heard);
+	fake_pbx_free(talk.pbx);
+}
+END_TEST
+
 START_TEST(wishes_that_cannot_be_are_refused_with_their_reason)
 {
 	struct talk talk = talk_with("");
@@ -318,6 +370,8 @@ START_TEST(wishes_that_cannot_be_are_refused_with_their_reason)
 	(void)set(&talk, "{\"gain_in_db\": 25}");
 	ck_assert_uint_eq(fake_status(talk.pbx), 400);
 	(void)set(&talk, "{\"denoise_db\": 31}");
+	ck_assert_uint_eq(fake_status(talk.pbx), 400);
+	(void)set(&talk, "{\"limit_out_dbfs\": 1}");
 	ck_assert_uint_eq(fake_status(talk.pbx), 400);
 	ck_assert(!fake_is_filtered(talk.pbx, talk.alice));
 	fake_pbx_free(talk.pbx);
@@ -388,6 +442,7 @@ int main(void)
 				      only_the_legs_that_the_settings_name_are_touched,
 				      nothing_is_touched_unless_somebody_says_so,
 				      what_a_party_hears_has_a_gain_of_its_own,
+				      nothing_is_louder_than_its_limit_and_what_is_softer_stays,
 				      wishes_that_cannot_be_are_refused_with_their_reason,
 				      silence_is_told_when_somebody_speaks_to_it,
 				      an_upgrade_or_its_end_leaves_calls_alone,

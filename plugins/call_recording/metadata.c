@@ -14,6 +14,7 @@
 #include <time.h>
 
 #define NAMESPACE "urn:ietf:params:xml:ns:recording:1"
+#define OWN_NAMESPACE "urn:x-warden-pbx:recording"
 #define MOST_TEXT 256u
 
 /* It has tables that it frees at the end of the process only: were it unloaded with us, each load would leave a set behind. */
@@ -141,6 +142,14 @@ static void time_element(xmlTextWriter *xml, const char *name, int64_t wall_us)
 
 /* ---- the parts, in the order of the schema ---- */
 
+/* What is no sipSessionID, which is another header's value (RFC 7989), and has no other name there. */
+static void call_id_element(xmlTextWriter *xml, const char *call_id)
+{
+	char text[MOST_TEXT];
+
+	(void)xmlTextWriterWriteElementNS(xml, NULL, (const xmlChar *)"call-id", (const xmlChar *)OWN_NAMESPACE, clean(call_id, text));
+}
+
 static void write_session(xmlTextWriter *xml, const struct metadata *metadata)
 {
 	start(xml, "group");
@@ -149,11 +158,11 @@ static void write_session(xmlTextWriter *xml, const struct metadata *metadata)
 	end(xml);
 	start(xml, "session");
 	attribute(xml, "session_id", metadata->session_id);
-	for (uint32_t i = 0; i < 2; i++)
-		if (metadata->call_ids[i][0])
-			element(xml, "sipSessionID", metadata->call_ids[i]);
 	element(xml, "group-ref", metadata->group_id);
 	time_element(xml, "start-time", metadata->since_us);
+	for (uint32_t i = 0; i < 2; i++)
+		if (metadata->call_ids[i][0])
+			call_id_element(xml, metadata->call_ids[i]);
 	end(xml);
 }
 

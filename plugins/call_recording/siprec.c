@@ -14,6 +14,7 @@
 	10000u /* to the first offer and to each later one: what is said until a silent recorder is given up is recorded nowhere */
 #define SNAPSHOT_MS 1000u /* between two that are asked for: one that asks whenever it is told would have us do nothing else */
 #define OPTION "siprec"   /* of SIP: RFC 7866 */
+#define ACCEPT "Accept: application/sdp, " METADATA_REQUEST_TYPE "\n"
 
 static const uint32_t waits_ms[] = { 10000, 30000, 60000 };
 
@@ -307,6 +308,7 @@ static int open_session(struct siprec *siprec)
 		.uri = way_of(siprec)->uri,
 		.contact_params = ";+sip.src",
 		.require = OPTION,
+		.headers = ACCEPT,
 		.call_id = siprec->active->call_id,
 		.parts = bodies.are,
 	};

@@ -73,8 +73,9 @@ START_TEST(a_complete_snapshot_has_everything)
 	char *text = written(&metadata), send[64];
 
 	ck_assert_ptr_nonnull(strstr(text, "<datamode>complete</datamode>"));
-	ck_assert_ptr_nonnull(strstr(text, "<sipSessionID>one@host</sipSessionID>"));
-	ck_assert_uint_eq(times(text, "<sipSessionID>"), 1);
+	ck_assert_ptr_nonnull(strstr(text, "</start-time><call-id xmlns=\"urn:x-warden-pbx:recording\">one@host</call-id></session>"));
+	ck_assert_uint_eq(times(text, "<call-id "), 1);
+	ck_assert_uint_eq(times(text, "sipSessionID"), 0);
 	ck_assert_uint_eq(times(text, "<participant "), 2);
 	ck_assert_ptr_nonnull(strstr(text, "aor=\"sip:1001@pbx.test\"><name>Alice</name>"));
 	ck_assert_ptr_nonnull(strstr(text, "<label>1</label>"));

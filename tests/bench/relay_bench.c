@@ -12,12 +12,14 @@
  * total_us, the CPU time of the whole process: the kernel's work for a packet is done on the account of whoever sent it.
  *
  * relay_bench [streams=1000] [seconds=5] [first_port=30000] [--wire ROOM] [--delay] [--slices 200] [--from PORT --to FILE]
- *             [--play | --floor | --kernel | --nothing | --srtp | --mix | --fork | --pair A,B --plugins FOLDER]
+ *             [--play | --floor | --kernel | --nothing | --srtp | --mix | --fork | --tcp | --pair A,B --plugins FOLDER]
  *
  * --delay tells how long packets take until they are back, with --nothing without anybody between. --to sends to the addresses in a file
  * ("address port" a line) of somebody else's relay, --from that port. --srtp measures ciphers instead. --mix: all streams
  * are in one room in which three speak; a packet out is then a party for 20 ms. --fork: what each says is sent on to a recorder, too (a packet out is
- * then one relayed and one sent on). --pair A,B --plugins FOLDER: the two of each pair speak different codecs, and are transcoded. */
+ * then one relayed and one sent on). --tcp: one of each pair comes by ICE over TCP. --pair A,B --plugins FOLDER: the two of each pair speak different
+ * codecs, and are transcoded. */
+#include "by_tcp.h"
 #include "codec_set.h"
 #include "delay.h"
 #include "floor.h"
@@ -46,7 +48,7 @@ enum { SPEAKERS = 3, PACKET = 172, MOST_PACKET = 12 + CODED_MOST_BYTES, BATCH = 
 static int count = 1000, seconds = 5;
 static long slices = 200; /* of 20 ms: what is sent at once is a slice's share of the streams */
 static uint16_t first_port = 30000;
-static bool play, mix, bare, kernel, nothing, delay, srtp, fork_all;
+static bool play, mix, bare, kernel, nothing, delay, srtp, fork_all, by_tcp;
 static uint16_t from_port;
 static uint32_t workers = 1;
 static double took_s;
@@ -158,7 +160,14 @@ static void open_streams(const struct core_addr *far)
 		must(rtp_driver.open((uint64_t)i / 2, AF_INET, &streams[i], &addresses[i]) == PBX_OK, "open");
 		if (room)
 			addresses[i].in4.sin_addr.s_addr = inet_addr(HALL_0);
-		must(rtp_driver.configure(streams[i], &config) == PBX_OK, "configure");
+		if (by_tcp && i % 2 == 0) {
+			struct core_stream_config connected = config;
+
+			by_tcp_configure(i, streams[i], &connected);
+			must(rtp_driver.configure(streams[i], &connected) == PBX_OK, "configure");
+		} else {
+			must(rtp_driver.configure(streams[i], &config) == PBX_OK, "configure");
+		}
 		if (mix)
 			must(rtp_driver.mix_enter(conference, streams[i], &(struct core_mix_part){ .talks = true, .hears = true }) ==
 				     PBX_OK,
@@ -171,6 +180,8 @@ static void open_streams(const struct core_addr *far)
 			fork_stream(streams[i], far);
 	}
 	core_loop_settle();
+	if (by_tcp)
+		by_tcp_connect();
 }
 
 static void prepare_packets(void)
@@ -222,6 +233,12 @@ static void send_slice(int fd, long slice)
 			delay_stamp(packets[i]);
 	}
 	sequence = (uint16_t)(sequence + (slice % slices == slices - 1));
+	for (; by_tcp && from < upto; from++) {
+		if (from % 2 == 0)
+			by_tcp_send((int)from, packets[from], vectors[from].iov_len);
+		else
+			(void)sendmmsg(fd, messages + from, 1, 0);
+	}
 	while (from < upto) {
 		int sent = sendmmsg(fd, messages + from, (unsigned)(upto - from < BATCH ? upto - from : BATCH), 0);
 
@@ -373,13 +390,20 @@ static void measure_engine(const struct core_addr *far, int fd)
 					 .nat = "auto",
 					 .dscp = 46,
 					 .country = "us",
-					 .kernel_relay = kernel ? "auto" : "off" };
+					 .kernel_relay = kernel ? "auto" : "off",
+					 .ice = by_tcp ? "lite" : "off",
+					 .consent_s = 30,
+					 .ice_tcp_port = by_tcp ? first_port : 0,
+					 .ice_tcp_connections = (uint32_t)count,
+					 .ice_tcp_per_address = (uint32_t)count };
 	struct rtp_totals totals;
 	int opened = count;
 
 	must(core_loop_init(false) == PBX_OK && rtp_engine_start(&settings, &nobody, NULL) == PBX_OK, "engine");
 	if (pair_names)
 		prepare_pair();
+	if (by_tcp)
+		by_tcp_start(count, first_port);
 	long before_kib = resident_kib();
 
 	open_streams(far);
@@ -399,6 +423,8 @@ static void measure_engine(const struct core_addr *far, int fd)
 	for (int i = 0; i < opened; i++)
 		(void)rtp_driver.close(streams[i]);
 	core_loop_settle();
+	if (by_tcp)
+		by_tcp_stop();
 	rtp_engine_stop();
 	core_loop_fini();
 }
@@ -406,14 +432,23 @@ static void measure_engine(const struct core_addr *far, int fd)
 static void read_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "wire", required_argument, NULL, 'w' },    { "from", required_argument, NULL, 'm' },
-		{ "to", required_argument, NULL, 't' },      { "workers", required_argument, NULL, 'c' },
-		{ "play", no_argument, NULL, 'p' },          { "mix", no_argument, NULL, 'x' },
-		{ "floor", no_argument, NULL, 'f' },         { "kernel", no_argument, NULL, 'k' },
-		{ "nothing", no_argument, NULL, 'n' },       { "delay", no_argument, NULL, 'd' },
-		{ "srtp", no_argument, NULL, 's' },          { "pair", required_argument, NULL, 'a' },
-		{ "plugins", required_argument, NULL, 'l' }, { "fork", no_argument, NULL, 'o' },
-		{ "slices", required_argument, NULL, 'i' },  { 0 },
+		{ "wire", required_argument, NULL, 'w' },
+		{ "from", required_argument, NULL, 'm' },
+		{ "to", required_argument, NULL, 't' },
+		{ "workers", required_argument, NULL, 'c' },
+		{ "play", no_argument, NULL, 'p' },
+		{ "mix", no_argument, NULL, 'x' },
+		{ "floor", no_argument, NULL, 'f' },
+		{ "kernel", no_argument, NULL, 'k' },
+		{ "nothing", no_argument, NULL, 'n' },
+		{ "delay", no_argument, NULL, 'd' },
+		{ "srtp", no_argument, NULL, 's' },
+		{ "pair", required_argument, NULL, 'a' },
+		{ "plugins", required_argument, NULL, 'l' },
+		{ "fork", no_argument, NULL, 'o' },
+		{ "slices", required_argument, NULL, 'i' },
+		{ "tcp", no_argument, NULL, 'T' },
+		{ 0 },
 	};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -426,6 +461,7 @@ static void read_options(int argc, char **argv)
 		delay |= option == 'd';
 		srtp |= option == 's';
 		fork_all |= option == 'o';
+		by_tcp |= option == 'T';
 		workers = option == 'c' ? (uint32_t)atoi(optarg) : workers;
 		from_port = option == 'm' ? (uint16_t)atoi(optarg) : from_port;
 		slices = option == 'i' ? atol(optarg) : slices;

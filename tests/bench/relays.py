@@ -11,6 +11,7 @@ from rtpengine import Rtpengine
 
 STREAMS, SECONDS, FIRST_PORT = 1000, 3, 34000
 RTPENGINE_STREAMS = 400
+TCP_STREAMS = 400
 HANDFULS = ("--slices", 20)  # all that falls due in a millisecond is sent at once; else in a tenth of one
 FROM_PORT = 33990  # of the generator, where a relay must be told
 CALLS_AT_EASE = 100  # with which the delay is measured
@@ -53,6 +54,14 @@ def measure_worker(bench):
         line(f"{how}relayed packet, CPU µs (bare loop beside it)", f"{ours['cpu_us_per_packet']:.2f} ({floor['cpu_us_per_packet']:.2f})", "")
         line(f"{how}relayed packet, ratio to the bare loop", span([ours["cpu_us_per_packet"] / floor["cpu_us_per_packet"] for floor, ours in pairs]), "1.3")
     line("memory per bridged call in the media engine, KiB", f"{ours['kib_per_call']:.1f}", "64 in all")
+
+
+def measure_tcp(bench):
+    """A page whose network lets no UDP out, and a phone: each packet is in a connection on one side of us and a datagram on the other."""
+    rounds = [[bench.run(*how, streams=TCP_STREAMS) for how in (("--floor",), (), ("--tcp",))] for _ in range(2)]
+    floor, udp, tcp = ([each["cpu_us_per_packet"] for each in of_kind] for of_kind in zip(*rounds))
+    line("packet between ICE over TCP and UDP, CPU µs (UDP on both sides)", f"{min(tcp):.2f} ({min(udp):.2f})", "")
+    line("   ratio to the bare loop of UDP", span([t / f for t, f in zip(tcp, floor)]), "")
 
 
 def measure_mix(bench):
@@ -165,6 +174,7 @@ def measure_most(bench):
 def measure(build):
     bench = Bench(build)
     measure_worker(bench)
+    measure_tcp(bench)
     measure_mix(bench)
     measure_transcoding(bench)
     measure_kernel(bench)

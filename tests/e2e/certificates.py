@@ -29,9 +29,9 @@ class Authority:
                       "-out", f"{name}.pem", "-days", str(days))
         return (self.folder / f"{name}.pem").read_text(), (self.folder / f"{name}.key").read_text()
 
-    def server_context(self, name="server", clients=None):
+    def server_context(self, name="server", clients=None, more="subjectAltName=IP:127.0.0.1"):
         """A TLS server of this authority; clients: the authority whose clients alone are let in."""
-        self.vouch(name)
+        self.vouch(name, more=more)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         if clients:

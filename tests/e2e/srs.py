@@ -2,9 +2,12 @@
 import base64
 import hashlib
 import hmac
+import queue
 import re
 import socket
+import ssl
 import subprocess
+import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -209,3 +212,93 @@ class Recorder(SipClient):
 
     def closed(self, seconds=PATIENCE_S):
         self.reply(self.expect("BYE", seconds), 200, "OK")
+
+
+class SecureRecorder(Recorder):
+    """The same over TLS, by the context of an Authority: all goes by the connection that came last. contact: parameters of its Contact. What comes by UDP is a fault of who sends it."""
+
+    def __init__(self, context, host="localhost", contact=";transport=tls", **more):
+        super().__init__(**more)
+        self.context, self.host_called, self.contact = context, host, contact
+        self.messages, self.refused = queue.Queue(), queue.Queue()
+        self.connections, self.sockets, self.threads = [], [], []
+        self.listener = socket.create_server(("127.0.0.1", self.port))  # free_port() has kept it free for TCP, too
+        self._start(self._accept)
+
+    @property
+    def uri(self):
+        return f"sip:recorder@{self.host_called}:{self.port};transport=tls"
+
+    def _start(self, what, *args):
+        self.threads.append(threading.Thread(target=what, args=args, daemon=True))
+        self.threads[-1].start()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:  # close()
+                return
+            self.sockets.append(plain)
+            self._start(self._serve, plain)
+
+    def _serve(self, plain):
+        try:
+            connection = self.context.wrap_socket(plain, server_side=True)
+        except (OSError, ssl.SSLError) as problem:
+            self.refused.put(str(problem))
+            return
+        self.sockets.append(connection)
+        self.connections.append(connection)
+        gathered = b""
+        try:
+            while data := connection.recv(65536):
+                gathered = self._cut(gathered + data)
+        except OSError:
+            pass
+
+    def _cut(self, gathered):
+        """Messages as they are whole; what is left. Empty lines are pings (RFC 5626)."""
+        while True:
+            gathered = gathered.lstrip(b"\r\n")
+            head, end, rest = gathered.partition(b"\r\n\r\n")
+            length = re.search(rb"(?im)^content-length:\s*(\d+)", head)
+            if not end or (length and len(rest) < int(length[1])):
+                return gathered
+            size = len(head) + 4 + (int(length[1]) if length else 0)
+            self.messages.put(gathered[:size])
+            gathered = gathered[size:]
+
+    def send(self, data):
+        data = data.replace("SIP/2.0/UDP ", "SIP/2.0/TLS ")
+        self.connections[-1].sendall(re.sub(r"(?m)^(Contact: <[^>]+)>", rf"\1{self.contact}>", data).encode())
+
+    def next(self, seconds):
+        try:
+            return self.messages.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def came_by_udp(self):
+        """What should have come by TLS."""
+        self.socket.setblocking(False)
+        try:
+            return self.socket.recv(65536)
+        except BlockingIOError:
+            return b""
+
+    def break_off(self):
+        """Its connections end, it is still there."""
+        for each in self.connections:
+            each.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        for each in (*reversed(self.sockets), self.listener):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            each.close()
+        for thread in self.threads:
+            thread.join(5)
+        super().close()

@@ -3,8 +3,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from certificates import Authority
 from pbx import Pbx
-from srs import SUITE, Recorder
+from srs import SUITE, Recorder, SecureRecorder
 from talker import Talker
 from tone import TONES
 
@@ -33,11 +34,12 @@ def house(tmp_path_factory):
 
 
 @pytest.fixture
-def parties(house):
-    """parties("1001", …): phones, each with its tone."""
-    pbx, made = house[0], []
+def parties(request):
+    """parties("1001", …): phones, each with its tone; of the house, or of another PBX."""
+    made = []
 
-    def make(*numbers):
+    def make(*numbers, pbx=None):
+        pbx = pbx or request.getfixturevalue("house")[0]
         for number in numbers:
             made.append(Talker(pbx, number, pbx.secrets[number], TONES[number]))
             assert made[-1].register().status == 200
@@ -180,3 +182,83 @@ def test_without_its_recorder_a_call_ends(house, parties):
     alice.closed()
     bob.closed()
     pbx.wait_event("recording.stopped", where=lambda data: data["outcome"] == "failed")
+
+
+@pytest.fixture
+def secure(make_pbx, tmp_path, request):
+    """secure("DNS:localhost", …): a PBX and recorders of TLS in order of preference, each with a certificate of that name; "!DNS:…": of an authority that nobody knows."""
+    authority, somebody = Authority(tmp_path), Authority(tmp_path, "Somebody")
+
+    def make(*names, called="sip:recorder@localhost:{port};transport=tls", contact=";transport=tls"):
+        made = []
+        for at, name in enumerate(names):
+            voucher = somebody if name[0] == "!" else authority
+            made.append(SecureRecorder(voucher.server_context(f"recorder{at}", more=f"subjectAltName={name.strip('!')}"), contact=contact))
+            request.addfinalizer(made[-1].close)
+        uris = ", ".join(f'"{called.format(port=recorder.port)}"' for recorder in made)
+        pbx = make_pbx(f"call_recording:\n  min_free_mb: 0\n  auto_record: true\n  file: false\n  siprec: [{uris}]\n  siprec_srtp: required\n"
+                       f"sip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
+        pbx.secrets = {number: pbx.account(number, name=f"Phone {number}") for number in TONES}
+        return pbx, *made
+    return make
+
+
+@pytest.mark.parametrize("name, called, scheme, contact", [
+    ("DNS:localhost", "sip:recorder@localhost:{port};transport=tls", "sip", ";transport=tls"),
+    ("DNS:localhost", "sips:recorder@localhost:{port}", "sips", ""),
+    ("IP:127.0.0.1", "sip:recorder@127.0.0.1:{port};transport=tls", "sip", "")])
+def test_by_tls_nothing_goes_another_way(secure, parties, name, called, scheme, contact):
+    """Whatever a recorder's Contact says, its keys come by the connection whose certificate was looked at."""
+    pbx, recorder = secure(name, called=called, contact=contact)
+    alice, bob = parties("1001", "1002", pbx=pbx)
+    call(alice, bob)
+    offer = recorder.take()
+    assert offer.message.get("Via").startswith("SIP/2.0/TLS") and offer.message.get("Contact").startswith(f"<{scheme}:")
+    assert offer.message.start == f"INVITE {called.format(port=recorder.port)} SIP/2.0" and "application/rs-metadata-request" in offer.message.get("Accept")
+    assert all(transport == "RTP/SAVP" and key for _, _, _, transport, key in offer.lines())
+    hear_each(recorder, alice, bob)
+    recorder.ask_for_snapshot()
+    assert recorder.take().people() == offer.people()
+    shown = active(pbx)
+    pbx.ctl("recording", "call", shown["call_id"], "pause")
+    assert recorder.take().directions() == ["inactive"] * 2
+    pbx.ctl("recording", "call", shown["call_id"], "resume")
+    assert recorder.take().directions() == ["sendonly"] * 2
+    hear_each(recorder, alice, bob)
+    alice.hangup()
+    bob.closed()
+    recorder.closed()
+    assert kept(pbx, shown["id"])["outcome"] == "stored_remotely"
+    assert len(recorder.connections) == 1 and not recorder.came_by_udp()
+
+
+def test_a_connection_that_ends_is_made_anew_and_a_recorder_leaves_by_its_own(secure, parties):
+    pbx, recorder = secure("DNS:localhost")
+    alice, bob = parties("1001", "1002", pbx=pbx)
+    call(alice, bob)
+    recorder.take()
+    recorder.break_off()
+    shown = active(pbx)
+    pbx.ctl("recording", "call", shown["call_id"], "pause")
+    assert recorder.take().directions() == ["inactive"] * 2
+    assert len(recorder.connections) == 2 and not recorder.came_by_udp()
+    recorder.leave()
+    assert pbx.wait_event("recording.session_failed")["data"]["lasted"]
+    alice.hangup()
+    bob.closed()
+
+
+@pytest.mark.parametrize("name, why", [("DNS:elsewhere.test", ""), ("!DNS:localhost", "certificate")])
+def test_who_cannot_prove_its_name_is_told_nothing(secure, parties, name, why):
+    pbx, wrong, right = secure(name, "DNS:localhost")
+    alice, bob = parties("1001", "1002", pbx=pbx)
+    call(alice, bob)
+    offer = right.take()
+    assert offer.voices() == {"sip:1001@pbx.test": "1", "sip:1002@pbx.test": "2"}
+    hear_each(right, alice, bob)
+    failed = pbx.wait_event("recording.session_failed")["data"]
+    assert str(wrong.port) in failed["recorder"] and failed["sip_code"] == 503 and why in failed["why"] and not failed["lasted"]
+    assert wrong.messages.empty() and not wrong.came_by_udp()
+    alice.hangup()
+    bob.closed()
+    right.closed()

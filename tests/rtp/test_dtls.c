@@ -33,6 +33,16 @@ __attribute__((visibility("default"))) int gettimeofday(struct timeval *restrict
 	return 0;
 }
 
+/* And the calendar, by which certificates are renewed. */
+static time_t calendar_s = 1767603600;
+
+__attribute__((visibility("default"))) time_t time(time_t *ret_now_s)
+{
+	if (ret_now_s)
+		*ret_now_s = calendar_s;
+	return calendar_s;
+}
+
 static void pass_ms(uint32_t ms)
 {
 	const struct timeval passed = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
@@ -193,6 +203,45 @@ START_TEST(a_certificate_that_is_not_ours_cannot_be_shown)
 }
 END_TEST
 
+START_TEST(a_certificate_is_renewed_every_month_and_those_who_know_the_last_one_are_served)
+{
+	struct core_dtls first = { .setup = CORE_SETUP_ACTIVE }, second = first, third = first, again = first;
+	struct rtp_dtls *refused;
+
+	begin();
+	rtp_dtls_fingerprint(&first);
+	rtp_dtls_start(server.dtls, send_it, &server);
+	rtp_dtls_start(client.dtls, send_it, &client); /* its first datagrams are on their way for a long time */
+	calendar_s += 29 * 86400;
+	rtp_dtls_fingerprint(&again);
+	ck_assert_mem_eq(&first, &again, sizeof first);
+	calendar_s += 2 * 86400;
+	rtp_dtls_fingerprint(&second);
+	ck_assert_mem_ne(first.fingerprint, second.fingerprint, sizeof first.fingerprint);
+
+	calendar_s += 31 * 86400;
+	rtp_dtls_fingerprint(&third);
+	ck_assert_int_eq(rtp_dtls_new(&first, &third, usual, 2, &refused), PBX_ENOTSUP);
+	deliver(); /* what had begun under the first ends under it */
+	check_keys(CORE_SRTP_AES_CM_128_80);
+	end();
+
+	begin(); /* one side's description is a month older */
+	rtp_dtls_fingerprint(&second);
+	rtp_dtls_free(client.dtls);
+	rtp_dtls_free(server.dtls);
+	calendar_s += 31 * 86400;
+	make(&server, CORE_SETUP_PASSIVE, &second, usual, 2);
+	rtp_dtls_fingerprint(&third);
+	client = (struct side){ 0 };
+	second.setup = CORE_SETUP_ACTIVE;
+	ck_assert_int_eq(rtp_dtls_new(&second, &third, usual, 2, &client.dtls), PBX_OK);
+	start();
+	check_keys(CORE_SRTP_AES_CM_128_80);
+	end();
+}
+END_TEST
+
 START_TEST(what_is_lost_is_sent_again)
 {
 	begin();
@@ -276,5 +325,6 @@ START_TEST(what_a_handshake_costs)
 END_TEST
 
 CHECK_MAIN("dtls", both_sides_get_the_same_keys_crosswise, the_suite_is_the_best_that_both_have,
-	   another_certificate_than_announced_gets_no_keys, a_certificate_that_is_not_ours_cannot_be_shown, what_is_lost_is_sent_again,
+	   another_certificate_than_announced_gets_no_keys, a_certificate_that_is_not_ours_cannot_be_shown,
+	   a_certificate_is_renewed_every_month_and_those_who_know_the_last_one_are_served, what_is_lost_is_sent_again,
 	   a_peer_that_missed_our_last_flight_gets_it_again, noise_ends_nothing, what_a_handshake_costs)

@@ -363,8 +363,34 @@ START_TEST(the_same_key_again_goes_on_and_a_new_one_replaces_it)
 }
 END_TEST
 
+START_TEST(before_a_handshake_nothing_goes_in_clear_either_way)
+{
+	static const char *const names[] = { "AES_CM_128_HMAC_SHA1_80" };
+	struct core_stream_config config;
+
+	rig_settings.srtp_suites = (struct pbx_list){ names, 1 };
+	rig_call(&alice, "PCMU", &bob, "PCMU");
+	phone_config(&alice, "PCMU", &config);
+	config.rtcp_mux = true;
+	ck_assert(rtp_driver.fingerprint(&config.own_dtls));
+	config.peer_dtls = config.own_dtls;
+	config.own_dtls.setup = CORE_SETUP_PASSIVE; /* she never begins one */
+	config.peer_dtls.setup = CORE_SETUP_ACTIVE;
+	ck_assert_int_eq(rtp_driver.configure(alice.stream, &config), PBX_OK);
+	phone_say(&alice, 1);
+	phone_say(&alice, 2);
+	phone_say(&bob, 3);
+	rig_until(rig_stats(alice.stream).forged == 2 && rig_stats(bob.stream).packets_in == 1);
+	rig_obeyed(1);
+	ck_assert_uint_eq(rig_stats(alice.stream).packets_in, 0);
+	ck_assert_int_eq(phone_forget(&alice), 0);
+	ck_assert_int_eq(phone_forget(&bob), 0);
+	rig_hang_up(&alice, &bob);
+}
+END_TEST
+
 CHECK_MAIN("srtp", what_one_guard_hides_another_with_its_key_shows, a_flipped_bit_anywhere_a_repetition_and_another_key_are_refused,
 	   the_roll_over_of_the_sequence_is_followed, a_suite_that_does_not_exist_has_no_guard,
 	   an_encrypted_leg_and_a_plain_one_hear_each_other, plain_forged_and_repeated_packets_are_dropped_and_counted,
 	   reports_of_an_encrypted_leg_are_encrypted_and_others_are_not_read, who_has_the_key_is_followed_from_port_to_port,
-	   the_same_key_again_goes_on_and_a_new_one_replaces_it)
+	   the_same_key_again_goes_on_and_a_new_one_replaces_it, before_a_handshake_nothing_goes_in_clear_either_way)

@@ -60,10 +60,10 @@ struct pbx_session_spec {
 /* A final answer. Borrowed until the callback returns. */
 struct pbx_session_answer {
 	uint32_t size;
-	uint32_t sip_code;              /* 408: silence; 503: the transport failed, or no address was found */
-	bool from_peer;                 /* false: made here, nobody answered */
-	const char *phrase;             /* "Busy Here" */
-	const char *address;            /* who was asked last, "192.0.2.7:5060"; "" nobody */
+	uint32_t sip_code;   /* 408: silence; 503: the transport failed, or no address was found */
+	bool from_peer;      /* false: made here, nobody answered */
+	const char *phrase;  /* "Busy Here"; made here: why, where more is known than the code says (a certificate that was not believed) */
+	const char *address; /* who was asked last, "192.0.2.7:5060"; "" nobody */
 	struct pbx_session_parts parts; /* theirs, below 300 */
 };
 
