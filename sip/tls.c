@@ -264,12 +264,21 @@ static void forget_names(void)
 	looked_at.values = NULL;
 }
 
+/* OpenSSL calls an address "IP Address", Sofia looks for "IP": who is called by an address would never have the right certificate. */
+static void name_address(const CONF_VALUE *value)
+{
+	if (value->name && strcmp(value->name, "IP Address") == 0)
+		memcpy(value->name, "IP", sizeof "IP");
+}
+
 static STACK_OF(CONF_VALUE) * names_to_values(const X509V3_EXT_METHOD *method, void *names, STACK_OF(CONF_VALUE) * values)
 {
 	(void)method;
 	forget_names();
 	looked_at.names = names;
 	looked_at.values = looked_at.real->i2v(looked_at.real, names, values);
+	for (int i = 0; i < sk_CONF_VALUE_num(looked_at.values); i++) /* -1 where there are none */
+		name_address(sk_CONF_VALUE_value(looked_at.values, i));
 	return looked_at.values;
 }
 
