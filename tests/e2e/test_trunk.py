@@ -157,6 +157,20 @@ def test_a_provider_by_tls_is_asked_for_its_certificate(make_pbx, tmp_path, cert
         provider.stop()
 
 
+@pytest.mark.parametrize("address, asked", [("127.0.0.1", ["OPTIONS"]), ("127.0.0.9", [])])
+def test_a_provider_at_an_address_shows_a_certificate_of_that_address(make_pbx, tmp_path, address, asked):
+    authority = Authority(tmp_path)
+    authority.vouch("provider", more=f"subjectAltName=IP:{address}")
+    provider = SecureServer(authority, "provider")
+    try:
+        pbx = make_pbx(f"{QUIET}sip:\n  tls_authorities: {authority.folder}/ca.pem\n", listen=("udp", "tls"))
+        trunk(pbx, "carrier", provider.port, host="127.0.0.1", transport="tls", keep_alive_interval_s=60)
+        pbx.wait_for(lambda: pbx.ctl("trunk", "health")[0]["last_health_check"], "the first OPTIONS to be over")
+        assert provider.requests == asked
+    finally:
+        provider.stop()
+
+
 @pytest.mark.parametrize("mode, expires, known", [("off", "", False), ("accept", "", True), ("always", "600", True)])
 def test_a_provider_has_session_timers_of_its_own(make_pbx, mode, expires, known):
     """Other than those of the house, in calls to it and from it: a session of a minute is too short for who knows timers, and nothing to others."""
