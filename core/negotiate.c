@@ -4,6 +4,7 @@
  * Codecs unknown to us pass through as long as both ends have them. telephone-event and CN accompany the speech, they never lead.
  * Keys are negotiate_keys.c's, ICE is negotiate_ice.c's. */
 #include "calls.h"
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -161,12 +162,24 @@ void core_offer_make(const struct core_media_desc *wanted, const struct core_cod
 
 /* ---- what a stream is told ---- */
 
+/* Where SDP does not say, it is the port after that of RTP (RFC 3550 11). */
+static struct core_addr rtcp_of(const struct core_media_desc *peer)
+{
+	struct core_addr addr = peer->rtp;
+	uint16_t port = ntohs(addr.in4.sin_port); /* the same place in both families */
+
+	if (peer->rtcp.sa.sa_family != AF_UNSPEC || port == UINT16_MAX)
+		return peer->rtcp;
+	addr.in4.sin_port = htons((uint16_t)(port + 1));
+	return addr;
+}
+
 static void config_begin(struct core_stream_config *config, const struct core_media_desc *peer, uint8_t direction)
 {
 	memset(config, 0, sizeof *config);
 	if (!is_nowhere(&peer->rtp)) {
 		config->rtp = peer->rtp;
-		config->rtcp = peer->rtcp;
+		config->rtcp = rtcp_of(peer);
 	}
 	config->rtcp_mux = peer->rtcp_mux;
 	config->xr = peer->xr;

@@ -273,6 +273,29 @@ END_TEST
 
 /* ---- the peer's answer ---- */
 
+START_TEST(reports_go_where_sdp_says_or_to_the_next_port)
+{
+	struct core_media_desc offer = desc("PCMU/8000@0"), answer;
+	const struct core_media_desc may = desc(own);
+	const struct core_addr local = addr("198.51.100.1", 20000);
+	struct core_stream_config config;
+
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.rtcp.in4.sin_addr.s_addr, offer.rtp.in4.sin_addr.s_addr);
+	ck_assert_uint_eq(ntohs(config.rtcp.in4.sin_port), 4001);
+	offer.rtcp = addr("192.0.2.77", 5000);
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
+	ck_assert_mem_eq(&config.rtcp.in4, &offer.rtcp.in4, sizeof config.rtcp.in4);
+	offer.rtcp = (struct core_addr){ 0 };
+	offer.rtp.in4.sin_port = htons(65535); /* there is no next one */
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.rtcp.sa.sa_family, AF_UNSPEC);
+	offer.rtp = addr("0.0.0.0", 4000);
+	ck_assert_int_eq(core_answer_make(&offer, may.codecs, may.codec_count, &local, CORE_SEND | CORE_RECV, &answer, &config), PBX_OK);
+	ck_assert_uint_eq(config.rtcp.sa.sa_family, AF_UNSPEC);
+}
+END_TEST
+
 START_TEST(an_answer_taken_says_what_each_side_may_send)
 {
 	static const struct {
@@ -652,9 +675,10 @@ CHECK_MAIN("negotiate", keys_are_agreed_on_by_suite_and_each_side_sends_under_it
 	   an_offer_has_the_callers_codecs_first_then_ours_without_doubles, a_very_long_list_keeps_room_for_keys_and_never_doubles_a_number,
 	   a_caller_with_a_long_list_is_offered_to_those_who_speak_only_ours, an_answer_keeps_the_offerers_numbers_and_order,
 	   an_answers_direction_mirrors_the_offers_and_a_hold_by_address_is_a_hold,
-	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, an_answer_taken_says_what_each_side_may_send,
-	   a_hook_flash_is_for_who_lists_it, an_answer_taken_cannot_widen_the_direction_we_offered,
-	   caller_and_callee_end_up_with_one_codec_when_they_have_one, who_is_asked_begins_the_handshake_and_goes_on_with_it,
+	   the_stream_learns_codecs_keys_and_packet_time_from_an_answer_made, reports_go_where_sdp_says_or_to_the_next_port,
+	   an_answer_taken_says_what_each_side_may_send, a_hook_flash_is_for_who_lists_it,
+	   an_answer_taken_cannot_widen_the_direction_we_offered, caller_and_callee_end_up_with_one_codec_when_they_have_one,
+	   who_is_asked_begins_the_handshake_and_goes_on_with_it,
 	   dtls_is_for_who_may_protect_and_keys_come_first_where_the_profile_allows_them,
 	   levels_are_agreed_on_with_who_comes_by_dtls_under_the_offerers_number, ice_needs_both_and_one_that_controls,
 	   connections_are_for_who_shares_a_port, late_candidates_are_of_the_generation_that_was_agreed_on,

@@ -47,6 +47,7 @@ class Talker(SipClient, Listener):
         self.towards, self.speaks, self.version = None, True, 0
         self.kinds, self.kind, self.ptime_ms = (PCMU,), PCMU, 20
         self.other_line, self.passed_on = None, 0
+        self.also_says = ""  # further attribute lines of its SDP
         self.noise = b""  # a description of it (RFC 3389), which takes the place of a packet
         self.garbled = False  # what it says begins with an octet that FRAIL cannot decode
         self.loses = 0  # each so many-th packet never arrives
@@ -103,6 +104,7 @@ class Talker(SipClient, Listener):
         attribute = f"a={direction}\r\n" if direction else ""
         if self.ptime_ms != 20:
             attribute += f"a=ptime:{self.ptime_ms}\r\n"
+        attribute += self.also_says
         return SESSION.format(version=self.version, connection=connection, port=self.rtp_port, attribute=attribute, kinds=" ".join(map(str, self.kinds)),
                               maps="".join(f"a=rtpmap:{kind} {NAMES[kind]}\r\n" for kind in self.kinds))
 

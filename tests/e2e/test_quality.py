@@ -2,13 +2,14 @@
 import random
 import socket
 import struct
+import subprocess
 import threading
 from datetime import datetime
 from statistics import mean
 
 import pytest
 from ear import open_ear
-from machine import Watch, stalls
+from machine import PATIENCE_S, Watch, stalls
 
 REPORT = ("VQSessionReport: CallTerm\r\nCallID: {call_id}\r\nLocalID: <sip:1002@pbx.test>\r\nRemoteID: <sip:1001@pbx.test>\r\nLocalMetrics:\r\n"
           "SessionDesc:PT=0 PD=PCMU SR=8000 FD=20\r\nPacketLoss:NLR=1.5 JDR=0.5\r\nDelay:RTD=40 ESD=60 IAJ=3 MAJ=9\r\n"
@@ -19,9 +20,9 @@ PACKETS = 450
 @pytest.fixture
 def call(talkers):
     """call(pbx): 1001 and 1002 talk. The second one's packets go by a road, if one is given."""
-    def make(pbx, road=None, speaks=True):
+    def make(pbx, road=None, speaks=True, says=""):
         caller, callee = talkers(pbx, "1001", "1002")
-        callee.road, callee.speaks = road, speaks
+        callee.road, callee.speaks, callee.also_says = road, speaks, says
         answering = threading.Thread(target=callee.answer)
         answering.start()
         caller.dial("1002")
@@ -173,3 +174,36 @@ def test_who_is_not_heard_and_who_hears_nothing_are_told_of_within_five_seconds(
     pbx.wait_event("call.ended")
     found = pbx.ctl("calls", "explain", call_id)
     assert found["rule"] == "heard_nothing" or "heard_nothing" in [other["rule"] for other in found["also"]], found
+
+
+def dissected(path, datagrams, port):
+    """What Wireshark makes of datagrams of RTCP, one dictionary each."""
+    fields = "rtcp.pt", "rtcp.senderssrc", "rtcp.sdes.text", "rtcp.xr.bt", "rtcp.ssrc.identifier", "_ws.malformed", "_ws.expert.message"
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 101))  # raw IP
+        for datagram in datagrams:
+            head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(datagram), 0, 0, 64, 17, 0, bytes(4), bytes(4)) + struct.pack("!HHHH", port, port, 8 + len(datagram), 0)
+            file.write(struct.pack("<IIII", 0, 0, len(head) + len(datagram), len(head) + len(datagram)) + head + datagram)
+    shown = subprocess.run(["tshark", "-r", str(path), "-d", f"udp.port=={port},rtcp", "-T", "fields", *[word for field in fields for word in ("-e", field)]],
+                           capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    return [dict(zip(fields, line.split("\t"))) for line in shown.stdout.splitlines()]
+
+
+def test_wireshark_reads_our_reports(pbx, call, tmp_path):
+    """A sender's report with a name, what the phone asked for (XR), and the goodbye; the name is one and the same throughout."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp:
+        caller, callee = call(pbx, says="a=rtcp-xr:voip-metrics rcvr-rtt=all stat-summary=loss,dup,jitt\r\n")
+        rtcp.bind(("127.0.0.1", callee.rtp_port + 1))
+        rtcp.settimeout(PATIENCE_S)
+        datagrams = [rtcp.recv(2048), rtcp.recv(2048)]
+        end(caller, callee)
+        while datagrams[-1][-8:-6] != b"\x81\xcb":  # the goodbye comes last, of one source
+            datagrams.append(rtcp.recv(2048))
+    read = dissected(tmp_path / "rtcp.pcap", datagrams, callee.rtp_port + 1)
+    assert len(read) == len(datagrams) and not any(each["_ws.malformed"] or each["_ws.expert.message"] for each in read), read
+    assert all(each["rtcp.pt"].split(",")[:2] == ["200", "202"] for each in read), read  # each is compound, and begins as RFC 3550 6.1 wants it
+    assert "207" in read[1]["rtcp.pt"].split(",") and {"6", "7"} <= set(read[1]["rtcp.xr.bt"].split(",")), read
+    assert read[-1]["rtcp.pt"].endswith("203")
+    assert len({each["rtcp.sdes.text"] for each in read}) == 1 and read[0]["rtcp.sdes.text"]
+    assert len({each["rtcp.senderssrc"].split(",")[0] for each in read}) == 1
