@@ -407,6 +407,39 @@ void core_event_media(const struct core_leg *leg, const struct core_stream_stats
 	publish(leg->call, "media.started", data);
 }
 
+static struct pbx_json *about_media(const struct core_leg *leg)
+{
+	struct pbx_json *data = json->new_object();
+
+	text(data, "leg_id", leg->id);
+	text(data, "number", leg->number);
+	return data;
+}
+
+void core_event_media_moved(const struct core_leg *leg, const struct core_addr *from)
+{
+	struct pbx_json *data = about_media(leg);
+
+	address(data, "address", from);
+	publish(leg->call, "media.source_changed", data);
+}
+
+void core_event_media_timeout(const struct core_leg *leg, uint32_t for_ms)
+{
+	struct pbx_json *data = about_media(leg);
+
+	integer(data, "for_ms", for_ms);
+	publish(leg->call, "media.timeout", data);
+}
+
+void core_event_media_failed(const struct core_leg *leg, const char *reason)
+{
+	struct pbx_json *data = about_media(leg);
+
+	text(data, "reason", reason);
+	publish(leg->call, "media.failed", data);
+}
+
 /* What became of its audio: how much, how well, and where it came from beside where its SDP said. */
 static void media(struct pbx_json *data, const struct core_leg *leg, const struct core_stream_stats *stats)
 {
@@ -674,6 +707,13 @@ const struct pbx_event_type core_calls_event_types[] = {
 	  FIELDS(T("leg_id", "The leg"), T("number", "The party"), T("codec", "What we send"),
 		 I("after_ms", "Since the answer; 0: before it"), T("media_local", "Our address for its RTP"),
 		 T("media_told", "Where its SDP asked for RTP"), T("media_from", "Where the packet came from")) },
+	{ "media.source_changed", "A party's packets come from another address than SDP said, and were believed",
+	  FIELDS(T("leg_id", "The leg"), T("number", "The party"), T("address", "Where they come from now")) },
+	{ "media.timeout", "No packet of an answered party has come for media.timeout_s",
+	  FIELDS(T("leg_id", "The leg"), T("number", "The party"), I("for_ms", "How long")) },
+	{ "media.failed", "A party was not found by ICE, does not answer any more, or is not who SDP said",
+	  FIELDS(T("leg_id", "The leg"), T("number", "The party"),
+		 T("reason", "ice_failed, consent_lost, dtls_failed, dtls_wrong_certificate")) },
 	{ "bridge.entered", "Two legs talk; said for each of them",
 	  FIELDS(T("bridge_id", "The bridge"), T("leg_id", "The leg"), T("peer_leg_id", "The other one"), T("number", "The party"),
 		 T("peer_number", "The other party")) },

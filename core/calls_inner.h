@@ -543,6 +543,9 @@ void core_event_digit(const struct core_leg *leg, char digit, uint32_t duration_
 void core_event_digit_down(const struct core_leg *leg, char digit, uint32_t way);
 void core_event_flash(const struct core_leg *leg, uint32_t way);
 void core_event_media(const struct core_leg *leg, const struct core_stream_stats *stats); /* it has begun */
+void core_event_media_moved(const struct core_leg *leg, const struct core_addr *from);
+void core_event_media_timeout(const struct core_leg *leg, uint32_t for_ms);
+void core_event_media_failed(const struct core_leg *leg, const char *reason);
 void core_event_leg(const char *type, const struct core_leg *leg);
 void core_event_leg_ended(const struct core_leg *leg);
 void core_event_room(const char *type, const struct core_room *room, const struct core_leg *leg);

@@ -2,7 +2,7 @@
 #pragma once
 #include "calls_inner.h"
 
-#define CORE_CALLS_EVENT_TYPES 29
+#define CORE_CALLS_EVENT_TYPES 32
 #define CORE_CALLS_ROUTES 14
 #define CORE_CALLS_COMMANDS 10
 

@@ -570,6 +570,7 @@ void core_media_on_silence(core_stream stream, uint32_t for_ms)
 
 	if (!leg || leg->state != PBX_LEG_ANSWERED)
 		return;
+	core_event_media_timeout(leg, for_ms);
 	if (leg->charge.owner && leg->controller.media_lost) {
 		CORE_INTO(leg->charge.owner, leg->controller.media_lost(leg->self, leg->handle));
 		return;
@@ -590,6 +591,7 @@ void core_media_on_failed(core_stream stream, uint32_t why)
 	if (!leg || leg->state == PBX_LEG_ENDED)
 		return;
 	core_log(PBX_LOG_NOTICE, "calls", leg->call->id, "media_failed", "leg=%s reason=%s", leg->id, reasons[why]);
+	core_event_media_failed(leg, reasons[why]);
 	leg->call->reason = reasons[why];
 	core_leg_end(leg, 0, why == CORE_MEDIA_CONSENT_LOST ? PBX_CAUSE_TIMER : PBX_CAUSE_FAILURE, false, reasons[why]);
 }
@@ -610,9 +612,17 @@ void core_media_on_source_changed(core_stream stream, const struct core_addr *re
 {
 	const struct core_leg *leg = core_leg_of_stream(stream);
 
-	(void)remote;
-	if (leg)
-		core_log(PBX_LOG_INFO, "calls", leg->call->id, "media_source_changed", "leg=%s", leg->id);
+	if (!leg)
+		return;
+	core_log(PBX_LOG_INFO, "calls", leg->call->id, "media_source_changed", "leg=%s", leg->id);
+	core_event_media_moved(leg, remote);
+}
+
+void core_media_find_owner(core_stream stream, struct core_media_owner *ret_owner)
+{
+	const struct core_leg *leg = core_leg_of_stream(stream);
+
+	*ret_owner = leg ? (struct core_media_owner){ leg->id, leg->call->id, leg->number } : (struct core_media_owner){ "", "", "" };
 }
 
 void core_leg_media_fini(void)

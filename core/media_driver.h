@@ -318,3 +318,9 @@ void core_media_on_mix_played(core_mix mix, uint64_t tag, uint32_t how);
 void core_media_on_codec_failed(core_stream stream, const struct core_codec *codec, bool encodes);
 void core_media_on_failed(core_stream stream, uint32_t why);                           /* CORE_MEDIA_… */
 void core_media_on_source_changed(core_stream stream, const struct core_addr *remote); /* NAT rebinding was followed */
+
+/* Whose a stream is, for who shows it; texts are "" when its leg has just ended. Borrowed until the callback returns. */
+struct core_media_owner {
+	const char *leg_id, *call_id, *number;
+};
+void core_media_find_owner(core_stream stream, struct core_media_owner *ret_owner);

@@ -217,15 +217,13 @@ static void on_return(struct rtp_command *command)
 static void on_source_changed(struct rtp_stream *stream, const struct rtp_event *event)
 {
 	stream->learned = event->remote;
-	if (rtp_engine.observer.source_changed)
-		rtp_engine.observer.source_changed(&event->remote, stream->group);
 	core_media_on_source_changed((core_stream){ stream->id }, &event->remote);
 }
 
 static void on_failed(struct rtp_stream *stream, uint32_t why)
 {
 	if (rtp_engine.observer.failed)
-		rtp_engine.observer.failed(stream->group, why);
+		rtp_engine.observer.failed(why);
 	core_media_on_failed((core_stream){ stream->id }, why);
 }
 
@@ -268,8 +266,6 @@ static void on_event(const struct rtp_event *event)
 		on_failed(stream, event->for_ms);
 		break;
 	default:
-		if (rtp_engine.observer.timeout)
-			rtp_engine.observer.timeout(stream->group, event->for_ms);
 		core_media_on_silence(name, event->for_ms);
 		break;
 	}

@@ -28,11 +28,9 @@ struct rtp_settings {
 	uint32_t stun_interval_s;
 };
 
-/* What the part publishes. Any function may be NULL. */
+/* What the part counts and publishes; what is about a leg is call control's to tell. Any function may be NULL. */
 struct rtp_observer {
-	void (*source_changed)(const struct core_addr *remote, uint64_t group);
-	void (*timeout)(uint64_t group, uint32_t for_ms);
-	void (*failed)(uint64_t group, uint32_t why); /* CORE_MEDIA_… */
+	void (*failed)(uint32_t why); /* CORE_MEDIA_… */
 	void (*ports_low)(const struct rtp_ports_count *count);
 };
 

@@ -66,37 +66,6 @@ static void publish(const char *type, struct pbx_json *taken)
 	(void)core_bus_publish(part->host, type, "", "", taken); /* the event log says itself what it cannot store */
 }
 
-static struct pbx_json *stream_event(uint64_t group)
-{
-	struct pbx_json *data = part->json->new_object();
-	char text[24];
-
-	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)group);
-	if (data)
-		(void)part->json->set_text(data, "group", text);
-	return data;
-}
-
-static void on_source_changed(const struct core_addr *remote, uint64_t group)
-{
-	struct pbx_json *data = stream_event(group);
-	char text[64];
-
-	rtp_addr_text(remote, text, sizeof text);
-	if (data)
-		(void)part->json->set_text(data, "address", text);
-	publish("media.source_changed", data);
-}
-
-static void on_timeout(uint64_t group, uint32_t for_ms)
-{
-	struct pbx_json *data = stream_event(group);
-
-	if (data)
-		(void)part->json->set_integer(data, "for_ms", for_ms);
-	publish("media.timeout", data);
-}
-
 static struct pbx_json *ports_json(const struct rtp_ports_count *count)
 {
 	struct pbx_json *data = part->json->new_object();
@@ -149,19 +118,12 @@ static const char *reason_of(uint32_t why)
 	return reasons[why];
 }
 
-static void on_failed(uint64_t group, uint32_t why)
+static void on_failed(uint32_t why)
 {
-	struct pbx_json *data = stream_event(group);
-
-	if (data)
-		(void)part->json->set_text(data, "reason", reason_of(why));
-	publish("media.failed", data);
 	(void)part->metrics->add(part->host, FAILED, reason_of(why), 1);
 }
 
-static const struct rtp_observer observer = {
-	.source_changed = on_source_changed, .timeout = on_timeout, .failed = on_failed, .ports_low = on_ports_low
-};
+static const struct rtp_observer observer = { .failed = on_failed, .ports_low = on_ports_low };
 
 /* ---- metrics ---- */
 
@@ -346,10 +308,15 @@ static void set_counts(struct pbx_json *leg, const struct core_stream_stats *sta
 static void add_leg(void *list, const struct rtp_stream_info *info)
 {
 	struct pbx_json *leg = part->json->new_object();
+	struct core_media_owner owner;
 	char text[64];
 
 	if (!leg)
 		return;
+	core_media_find_owner((core_stream){ info->stream }, &owner);
+	(void)part->json->set_text(leg, "leg_id", owner.leg_id);
+	(void)part->json->set_text(leg, "call_id", owner.call_id);
+	(void)part->json->set_text(leg, "number", owner.number);
 	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)info->stream);
 	(void)part->json->set_text(leg, "stream", text);
 	(void)snprintf(text, sizeof text, "%llu", (unsigned long long)info->peer);
@@ -527,6 +494,9 @@ static const struct pbx_field port_fields[] = {
 };
 
 static const struct pbx_field leg_fields[] = {
+	{ "leg_id", PBX_TYPE_TEXT, "The leg whose stream it is; empty: it has just ended" },
+	{ "call_id", PBX_TYPE_TEXT, "Its call" },
+	{ "number", PBX_TYPE_TEXT, "The party" },
 	{ "stream", PBX_TYPE_TEXT, "The stream" },
 	{ "peer", PBX_TYPE_TEXT, "The stream it is connected to" },
 	{ "local", PBX_TYPE_TEXT, "Our address and port, as SDP says" },
@@ -602,7 +572,8 @@ static const struct pbx_command commands[] = {
 	{ .words = "media streams",
 	  .handle = on_streams,
 	  .help = "Shows open RTP streams",
-	  .columns = "stream,peer,local,remote,transport,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign,in_kernel" },
+	  .columns =
+		  "number,leg_id,stream,peer,local,remote,transport,codec,srtp,packets_in,packets_out,lost,jitter_us,foreign,in_kernel" },
 	{ .words = "media ports",
 	  .handle = on_ports,
 	  .help = "Shows how many RTP ports are free",
@@ -616,20 +587,6 @@ static const struct pbx_command commands[] = {
 	  .args = PBX_TABLE(nat_args) },
 };
 
-static const struct pbx_field source_fields[] = {
-	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
-	{ "address", PBX_TYPE_TEXT, "Where its packets come from now" },
-};
-static const struct pbx_field timeout_fields[] = {
-	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
-	{ "for_ms", PBX_TYPE_INT, "How long nothing has come" },
-};
-
-static const struct pbx_field failed_fields[] = {
-	{ "group", PBX_TYPE_TEXT, "The call's group of streams" },
-	{ "reason", PBX_TYPE_TEXT, "ice_failed, consent_lost, dtls_failed, dtls_wrong_certificate" },
-};
-
 static const struct pbx_field outside_event_fields[] = {
 	{ "address", PBX_TYPE_TEXT, "What those outside are told from now on; empty: it is not known" },
 	{ "before", PBX_TYPE_TEXT, "What they were told" },
@@ -640,10 +597,6 @@ static const struct pbx_field outside_event_fields[] = {
 static const struct pbx_event_type events[] = {
 	{ "media.outside_changed", "Our address as those outside see it is another one, or the STUN server does not tell it any more",
 	  PBX_TABLE(outside_event_fields) },
-	{ "media.source_changed", "A stream's packets come from another address than SDP said, and were believed",
-	  PBX_TABLE(source_fields) },
-	{ "media.timeout", "No packet has come for media.timeout_s", PBX_TABLE(timeout_fields) },
-	{ "media.failed", "A stream's peer was not found, does not answer any more, or is not who SDP said", PBX_TABLE(failed_fields) },
 	{ "media.ports_low", "Fewer than one in ten pairs of ports is free", PBX_TABLE(port_fields) },
 };
 

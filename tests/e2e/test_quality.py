@@ -207,3 +207,36 @@ def test_wireshark_reads_our_reports(pbx, call, tmp_path):
     assert read[-1]["rtcp.pt"].endswith("203")
     assert len({each["rtcp.sdes.text"] for each in read}) == 1 and read[0]["rtcp.sdes.text"]
     assert len({each["rtcp.senderssrc"].split(",")[0] for each in read}) == 1
+
+
+def test_streams_and_ports_are_shown_with_their_calls(pbx, call):
+    caller, callee = call(pbx)
+    pbx.wait_for(lambda: all(row["packets_in"] and row["packets_out"] for row in pbx.http("GET", "/media/legs")[1]), "packets both ways")
+    rows = {row["number"]: row for row in pbx.http("GET", "/media/legs")[1]}
+    assert set(rows) == {"1001", "1002"} and {row["call_id"] for row in rows.values()} == {current(pbx)}
+    for talker in (caller, callee):
+        row = rows[talker.number]
+        assert (row["remote"], row["codec"], row["srtp"], row["transport"]) == (f"127.0.0.1:{talker.rtp_port}", "PCMU", "", "udp")
+        assert row["local"] == f"127.0.0.1:{talker.towards[1]}" and pbx.http("GET", f"/media/legs/{row['leg_id']}/audio")[0] == 200
+    status, ports = pbx.http("GET", "/media/ports")
+    assert (status, ports["used"], ports["quarantined"], ports["free"]) == (200, 2, 0, ports["total"] - 2)
+    end(caller, callee)
+    pbx.wait_event("call.ended")
+    ports = pbx.wait_for(lambda: next(iter([found for found in [pbx.http("GET", "/media/ports")[1]] if found["used"] == 0]), None), "no port in use")
+    assert ports["quarantined"] == 2 and pbx.http("GET", "/media/legs")[1] == []
+
+
+def test_who_falls_silent_is_told_of_with_its_call(make_pbx, call):
+    """And whose packets come from elsewhere."""
+    pbx = make_pbx("media:\n  timeout_s: 3\n")
+    caller, callee = call(pbx)
+    call_id = current(pbx)
+    pbx.wait_for(lambda: all(row["packets_in"] for row in pbx.ctl("media", "streams")), "packets both ways")
+    callee.speaks = False
+    told = pbx.wait_event("media.timeout")
+    assert told["call_id"] == call_id and told["data"]["number"] == "1002" and told["data"]["for_ms"] >= 3000
+    assert told["data"]["leg_id"] in [event["data"]["leg_id"] for event in pbx.events("leg.answered")]
+    for talker in (caller, callee):
+        bye = talker.expect("BYE")
+        assert "cause=102" in bye.get("Reason")
+        talker.reply(bye, 200, "OK")

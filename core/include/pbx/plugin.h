@@ -19,8 +19,7 @@ struct pbx_json;
 
 #define PBX_SETTING_RESTART 1u /* a change takes effect when the plugin (or daemon) is restarted */
 #define PBX_SETTING_NEEDED 2u  /* there is no sensible default: the section is refused without it */
-#define PBX_SETTING_LINES                                                                                                                  \
-	4u /* TEXT, SECRET: may have several lines (PEM). All other texts, and those in lists, have no control characters */
+#define PBX_SETTING_LINES 4u   /* TEXT, SECRET: may have several lines (PEM); without it no text has control characters */
 
 /* One option of the owner's section, declared once; parsing, validation, the JSON Schema, the form in the
  * console and the reference manual are made from it. Use the macros below. */
@@ -72,9 +71,8 @@ struct pbx_migration {
 
 #define PBX_ARG_REQUIRED 1u
 #define PBX_ARG_REST 2u  /* commands: takes all remaining words; of an OBJECT as pairs of name=value, whose names are the user's */
-#define PBX_ARG_LINES                                                                                                                      \
-	8u /* TEXT, SECRET: may have several lines. All other texts, and those in lists, are refused when they have control characters */
 #define PBX_ARG_QUERY 4u /* routes: from the query string; neither flag: from the body, or the path when the template names it */
+#define PBX_ARG_LINES 8u /* TEXT, SECRET: may have several lines; without it no text has control characters, nor one in a list */
 
 /* An argument of a command or route. It arrives already checked against type, choices and range. */
 struct pbx_arg {
