@@ -579,11 +579,11 @@ void rtp_engine_totals(struct rtp_totals *ret_totals)
 /* Says once that ports run low, and again only after there were plenty. */
 static void watch_ports(const struct rtp_ports_count *count)
 {
-	bool low = count->free < count->total / LOW;
+	bool low = count->free * LOW < count->total;
 
 	if (low && !rtp_engine.was_low && rtp_engine.observer.ports_low)
 		rtp_engine.observer.ports_low(count);
-	if (low || count->free >= count->total / BACK_FROM_LOW)
+	if (low || count->free * BACK_FROM_LOW >= count->total)
 		rtp_engine.was_low = low;
 }
 

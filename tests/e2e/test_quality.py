@@ -240,3 +240,22 @@ def test_who_falls_silent_is_told_of_with_its_call(make_pbx, call):
         bye = talker.expect("BYE")
         assert "cause=102" in bye.get("Reason")
         talker.reply(bye, 200, "OK")
+
+
+def test_when_ports_run_out_that_is_told_and_calls_are_refused(make_pbx, call, talkers):
+    pbx = make_pbx(start=False)
+    pbx.settings = f"media:\n  port_max: {pbx.rtp_port + 8}\n"  # four legs
+    pbx.start()
+    first = call(pbx)
+    assert pbx.http("GET", "/media/ports")[1]["free"] == 2 and pbx.events("media.ports_low") == []
+    second = talkers(pbx, "1003", "1004")
+    answering = threading.Thread(target=second[1].answer)
+    answering.start()
+    second[0].dial("1004")
+    answering.join()
+    assert pbx.wait_event("media.ports_low")["data"] == {"total": 4, "free": 0, "used": 4, "quarantined": 0}
+    refused = talkers(pbx, "1005").invite("1001")
+    assert refused.status == 503 and refused.get("Retry-After")
+    assert first[0].hears(first[1].hertz)
+    for pair in (first, second):
+        end(*pair)

@@ -557,7 +557,7 @@ START_TEST(stale_streams_and_an_empty_range_are_ordinary_answers)
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(rtp_driver.open(1, AF_INET, &streams[i], &local), PBX_OK);
 	ck_assert_int_eq(rtp_driver.open(1, AF_INET, &stream, &local), PBX_ENOSPC);
-	ck_assert_int_eq(rig_heard.ports_low, 0); /* a tenth of two pairs is none */
+	ck_assert_int_eq(rig_heard.ports_low, 1); /* however small the range: none is less than a tenth of it */
 	for (int i = 0; i < 2; i++)
 		ck_assert_int_eq(rtp_driver.close(streams[i]), PBX_OK);
 	ck_assert_int_eq(rtp_driver.close(streams[0]), PBX_ENOENT);
