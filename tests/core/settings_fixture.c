@@ -9,7 +9,7 @@
 
 const struct pbx_setting source_rows[] = {
 	PBX_TEXT(struct source, name, .flags = PBX_SETTING_NEEDED, .help = "What it is called"),
-	PBX_SECRET(struct source, key, .initial_text = "", .help = "Its key"),
+	PBX_SECRET(struct source, key, .initial_text = "", .flags = PBX_SETTING_LINES, .help = "Its key"),
 	PBX_UINT(struct source, weight, .initial = 5, .least = 1, .most = 10, .help = "How often it is chosen"),
 	PBX_LIST(struct source, tags, .initial_text = "x, y", .help = "Words"),
 };

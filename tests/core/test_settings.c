@@ -219,7 +219,7 @@ START_TEST(a_mistake_is_told_with_its_place_and_its_cure)
 		{ "lot:\n  password: \"a\\tb\"\n", "pbx.yml:2:13: lot.password: " ONE_LINE },
 		{ "lot:\n  listen: [a, \"b\\x7F\"]\n", "pbx.yml:2:15: lot.listen: " ONE_LINE },
 		{ "lot:\n  listen: \"a, b\\nc, d\"\n", "pbx.yml:2:11: lot.listen: " ONE_LINE },
-		{ "lot:\n  sources: [{name: a, key: \"\\e[2J\"}]\n", "pbx.yml:2:28: lot.sources[0].key: " ONE_LINE },
+		{ "lot:\n  sources: [{name: \"\\e[2J\"}]\n", "pbx.yml:2:20: lot.sources[0].name: " ONE_LINE },
 		{ "lot:\n  label: \"a\\0b\"\n", "pbx.yml:2:10: a zero byte is not accepted inside a text" },
 		{ "lot:\n  label: \xFF\n", "pbx.yml:1:1: not UTF-8 text: invalid leading UTF-8 octet at byte 14" },
 		{ "a: [[[[[[[[[[[[[[[[[[[[x]]]]]]]]]]]]]]]]]]]]\n", "pbx.yml:1:19: nested deeper than 16 levels" },

@@ -229,17 +229,18 @@ START_TEST(what_is_packed_says_the_same_elsewhere)
 	setup("other:\n  label: no\n"
 	      "lot:\n"
 	      "  tls: {port: '${SETTINGS_PORT}'}\n"
-	      "  listen: ['a, b', \"c\\n-3:\"]\n"
+	      "  listen: ['a, b', 'c -3:']\n"
 	      "  password: secret://lot\n"
 	      "  mode: linear\n"
-	      "  sources: [{name: x, tags: []}, {name: y, weight: 7}]\n");
+	      "  sources: [{name: x, tags: []}, {name: y, weight: 7, key: \"c\\n-3:\"}]\n");
 	write_file("secrets.d/lot", "hunter2\n");
 	declare_lot();
 	ck_assert_int_eq(core_stored_apply(core_stored_put(NULL, "lot.range_start", "81", &no_memory), &diag, NULL), PBX_OK);
 	move_over();
 	declare_lot();
 	ck_assert_uint_eq(lot()->tls_port, 6001);
-	ck_assert_str_eq(lot()->listen.items[1], "c\n-3:");
+	ck_assert_str_eq(lot()->listen.items[1], "c -3:");
+	ck_assert_str_eq(((const struct source *)lot()->sources.rows)[1].key, "c\n-3:");
 	ck_assert_str_eq(lot()->password, "hunter2");
 	ck_assert_str_eq(lot()->mode, "linear");
 	ck_assert_uint_eq(lot()->range_start, 81);
