@@ -276,7 +276,15 @@ START_TEST(a_crash_is_told_by_its_name)
 	ck_assert_int_eq(RUN(.argv = SHELL("kill -SEGV $$")), PBX_EIO);
 	ck_assert_uint_eq(got.signal, SIGSEGV);
 	ck_assert_str_eq(got.error, "sh crashed: Segmentation fault");
+	teardown();
+}
+END_TEST
+
+START_TEST(a_signal_may_have_no_name)
+{
+	setup();
 	ck_assert_int_eq(RUN(.argv = SHELL("kill -34 $$")), PBX_EIO);
+	ck_assert_uint_eq(got.signal, 34);
 	ck_assert_str_eq(got.error, "sh crashed: a signal without a name");
 	teardown();
 }
@@ -424,6 +432,6 @@ CHECK_MAIN("program", it_gets_its_arguments_as_they_are, it_reads_its_input_to_t
 	   it_runs_in_the_folder_it_is_given, none_of_our_descriptors_is_open_in_it,
 	   it_has_a_session_of_its_own_and_no_signal_of_ours_blocked, its_exit_status_is_told, one_that_hangs_is_killed_with_all_it_started,
 	   what_it_leaves_running_ends_with_it, one_that_says_too_much_is_killed, what_nobody_wants_to_hear_goes_nowhere,
-	   a_crash_is_told_by_its_name, one_that_is_not_there_is_told, memory_and_files_have_limits, a_cancelled_one_is_told_once_and_later,
-	   an_owner_that_stops_is_told_before_it_is_idle, many_run_at_once_and_not_one_more, what_runs_at_the_end_is_killed_without_a_word,
-	   what_makes_no_sense_is_refused)
+	   a_crash_is_told_by_its_name, a_signal_may_have_no_name, one_that_is_not_there_is_told, memory_and_files_have_limits,
+	   a_cancelled_one_is_told_once_and_later, an_owner_that_stops_is_told_before_it_is_idle, many_run_at_once_and_not_one_more,
+	   what_runs_at_the_end_is_killed_without_a_word, what_makes_no_sense_is_refused)
