@@ -37,7 +37,8 @@ struct pbx_sip_attempt {
 	bool answered_by_peer, early; /* a response really came; early media was heard */
 };
 
-/* Borrowed while it is set: everything is copied. Texts may be NULL for "". */
+/* Borrowed while it is set: everything is copied. Texts may be NULL for ""; they end in headers, so they have at most 255 characters, none of them a control
+ * character, and names among them no quotes, backslashes or angle brackets. */
 struct pbx_sip_peer {
 	uint32_t size;
 	const char *name; /* [a-z0-9_.-], up to 63 characters: in records, traces, logs */
