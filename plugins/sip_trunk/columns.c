@@ -59,7 +59,6 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	  AT(trunk_config, password) },
 	TEXT(trunk_config, from_user, "In From; empty: username"),
 	TEXT(trunk_config, from_domain, "In From; empty: host"),
-	TEXT(trunk_config, token, "", .hidden = true),
 	UINT(trunk_config, registration_expire_s, 30, 86400, "3600", "How long a registration is to last, in seconds"),
 	UINT(trunk_config, keep_alive_interval_s, 0, 3600, "30", "OPTIONS every so many seconds; 0: none"),
 	UINT(trunk_config, max_channels, 0, 10000, "10", "Calls at once in both directions; 0: no limit"),
@@ -96,6 +95,7 @@ const struct column trunk_columns[TRUNK_COLUMNS] = {
 	CHOICE(trunk_config, t38, "auto",
 	       "Fax by T.38; auto: as media.t38 says; pass: where the other party takes it too; gateway: with any party", "auto", "off",
 	       "pass", "gateway"),
+	TEXT(trunk_config, token, "The user part of our Contact there", .hidden = true),
 };
 
 const struct column outbound_columns[OUTBOUND_COLUMNS] = {

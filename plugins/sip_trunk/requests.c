@@ -377,14 +377,19 @@ static const struct pbx_field route_fields[] = {
 	}
 #define READS "trunks:read"
 #define WRITES "trunks:write"
-#define ALL(prefix) PBX_TABLE(prefix##_columns)
-#define CRUD(prefix, path, id, id_path, fields, what)                                                                                      \
+/* Columns as arguments: without what is hidden behind them. */
+#define TRUNK_ARGS (TRUNK_COLUMNS - 1)
+#define ALL(prefix, count)                                                                                                                 \
+	{                                                                                                                                  \
+		prefix##_columns, count, sizeof(struct column)                                                                             \
+	}
+#define CRUD(prefix, count, path, id, id_path, fields, what)                                                                               \
 	ROUTE("GET", path, prefix##_list, READS, "List " what "s", .reply = PBX_TABLE(fields)),                                            \
-		ROUTE("POST", path, prefix##_create, WRITES, "Make an " what, .flags = PBX_ROUTE_WRITES, .args = ALL(prefix),              \
+		ROUTE("POST", path, prefix##_create, WRITES, "Make an " what, .flags = PBX_ROUTE_WRITES, .args = ALL(prefix, count),       \
 		      .reply = PBX_TABLE(fields)),                                                                                         \
 		ROUTE("GET", path id_path, prefix##_show, READS, "One " what, .args = PBX_TABLE(id), .reply = PBX_TABLE(fields)),          \
-		ROUTE("PUT", path id_path, prefix##_change, WRITES, "Change an " what, .flags = PBX_ROUTE_WRITES, .args = ALL(prefix),     \
-		      .reply = PBX_TABLE(fields)),                                                                                         \
+		ROUTE("PUT", path id_path, prefix##_change, WRITES, "Change an " what, .flags = PBX_ROUTE_WRITES,                          \
+		      .args = ALL(prefix, count), .reply = PBX_TABLE(fields)),                                                             \
 		ROUTE("DELETE", path id_path, prefix##_remove, WRITES, "Remove an " what, .flags = PBX_ROUTE_WRITES,                       \
 		      .args = PBX_TABLE(id))
 #define VERB(name, what)                                                                                                                   \
@@ -398,14 +403,14 @@ const struct pbx_route trunk_routes[SIP_TRUNK_ROUTES] = {
 	ROUTE("POST", "/outbound-routes/test", outbound_test, READS, "What would become of a number, without a call",
 	      .args = PBX_TABLE(test_args), .reply = PBX_TABLE(test_fields)),
 	ROUTE("GET", "/sip-trunks/health", health_list, READS, "Health of all trunks", .reply = PBX_TABLE(health_fields)),
-	CRUD(trunk, "/sip-trunks", trunk_id, "/{trunk_id}", trunk_fields, "SIP trunk"),
+	CRUD(trunk, TRUNK_ARGS, "/sip-trunks", trunk_id, "/{trunk_id}", trunk_fields, "SIP trunk"),
 	VERB(register, "Register now"),
 	VERB(unregister, "Give the registration back"),
 	VERB(enable, "Use the trunk"),
 	VERB(disable, "Do not use the trunk"),
 	VERB(test, "Ask whether it answers, and show its health"),
-	CRUD(outbound, "/outbound-routes", route_id, "/{route_id}", route_fields, "outbound route"),
-	CRUD(inbound, "/inbound-routes", route_id, "/{route_id}", route_fields, "inbound route"),
+	CRUD(outbound, OUTBOUND_COLUMNS, "/outbound-routes", route_id, "/{route_id}", route_fields, "outbound route"),
+	CRUD(inbound, INBOUND_COLUMNS, "/inbound-routes", route_id, "/{route_id}", route_fields, "inbound route"),
 };
 
 #define COMMAND(what, fn, text, arguments, shown)                                                                                          \
@@ -420,8 +425,8 @@ const struct pbx_command trunk_commands[SIP_TRUNK_COMMANDS] = {
 	COMMAND("trunk list", trunk_list, "List trunks", NONE, "trunk_id,host,status,health_status,channels_in_use,max_channels,priority"),
 	COMMAND("trunk show", trunk_show, "One trunk", PBX_TABLE(trunk_id), NULL),
 	COMMAND("trunk health", health_list, "Health of all trunks", NONE, NULL),
-	COMMAND("trunk add", trunk_create, "Make a trunk", ALL(trunk), NULL),
-	COMMAND("trunk set", trunk_change, "Change a trunk", ALL(trunk), NULL),
+	COMMAND("trunk add", trunk_create, "Make a trunk", ALL(trunk, TRUNK_ARGS), NULL),
+	COMMAND("trunk set", trunk_change, "Change a trunk", ALL(trunk, TRUNK_ARGS), NULL),
 	COMMAND("trunk remove", trunk_remove, "Remove a trunk", PBX_TABLE(trunk_id), NULL),
 	COMMAND("trunk register", trunk_register, "Register now", PBX_TABLE(trunk_id), NULL),
 	COMMAND("trunk unregister", trunk_unregister, "Give the registration back", PBX_TABLE(trunk_id), NULL),
@@ -434,13 +439,13 @@ const struct pbx_command trunk_commands[SIP_TRUNK_COMMANDS] = {
 	COMMAND("outbound-route test", outbound_test, "What would become of a number, without a call", PBX_TABLE(test_args), NULL),
 	COMMAND("outbound-route list", outbound_list, "List outbound routes", NONE,
 		"route_id,pattern,strip,prepend,trunks,priority,enabled"),
-	COMMAND("outbound-route add", outbound_create, "Make an outbound route", ALL(outbound), NULL),
-	COMMAND("outbound-route set", outbound_change, "Change an outbound route", ALL(outbound), NULL),
+	COMMAND("outbound-route add", outbound_create, "Make an outbound route", ALL(outbound, OUTBOUND_COLUMNS), NULL),
+	COMMAND("outbound-route set", outbound_change, "Change an outbound route", ALL(outbound, OUTBOUND_COLUMNS), NULL),
 	COMMAND("outbound-route show", outbound_show, "One outbound route", PBX_TABLE(route_id), NULL),
 	COMMAND("outbound-route remove", outbound_remove, "Remove an outbound route", PBX_TABLE(route_id), NULL),
 	COMMAND("inbound-route list", inbound_list, "List inbound routes", NONE, "route_id,did,destination,trunk_id,description"),
-	COMMAND("inbound-route add", inbound_create, "Make an inbound route", ALL(inbound), NULL),
-	COMMAND("inbound-route set", inbound_change, "Change an inbound route", ALL(inbound), NULL),
+	COMMAND("inbound-route add", inbound_create, "Make an inbound route", ALL(inbound, INBOUND_COLUMNS), NULL),
+	COMMAND("inbound-route set", inbound_change, "Change an inbound route", ALL(inbound, INBOUND_COLUMNS), NULL),
 	COMMAND("inbound-route show", inbound_show, "One inbound route", PBX_TABLE(route_id), NULL),
 	COMMAND("inbound-route remove", inbound_remove, "Remove an inbound route", PBX_TABLE(route_id), NULL),
 };

@@ -54,7 +54,7 @@ struct column {
 	struct pbx_arg arg; /* first: the tables are handed out as arguments */
 	uint32_t offset, size;
 	const char *initial;                                   /* NULL: "" or 0 */
-	bool hidden;                                           /* neither shown nor asked for */
+	bool hidden;                                           /* neither shown nor asked for: behind those that are */
 	int (*check)(const char *text, struct pbx_diag *diag); /* of a secret, before it is sealed; NULL: anything goes */
 };
 

@@ -122,3 +122,14 @@ def test_the_document_says_what_every_route_promises(pbx):
         at = document
         for step in reference.removeprefix("#/").split("/"):
             at = at[step]
+
+
+def test_nothing_is_offered_without_a_word_about_it(pbx):
+    """What is declared is what help, the manual and the console show: each option, command, argument and route says what it is."""
+    silent = [f"option {option['path']}" for option in pbx.ctl("config", "show") if not option["help"]]
+    for command in pbx.ctl("help"):
+        silent += [] if command["help"] else [f"command {command['words']}"]
+        silent += [f"{command['words']} {argument['name']}" for argument in command["args"] if not argument["help"]]
+    for path, methods in ask(pbx, "GET", "/api/v1/openapi.json").json["paths"].items():
+        silent += [f"{method} {path}" for method, route in methods.items() if method in ("get", "post", "put", "patch", "delete") and not route.get("summary")]
+    assert silent == []
