@@ -61,6 +61,10 @@ class Stalls:
     def longest_ms(self, since, until=math.inf):
         return max(self._between(since, until), default=0.0)
 
+    def tenths(self, since):
+        """How many tenths of a second of sound they may have cost: each as long as it lasted, and those it began and ended in."""
+        return sum(late / 100 + 2 for late in self._between(since, math.inf) if late > 20)
+
     def mean_ms(self, since):
         return statistics.mean([0.0, *self._between(since, math.inf)])
 
