@@ -170,13 +170,14 @@ def test_health_readiness_metrics_and_the_document_need_no_token_here(pbx):
 def test_who_asks_too_often_waits(fresh):
     daemon = fresh("api:\n  requests_per_minute: 60\n  requests_burst: 5\n")
     token = daemon.admin_token()
-    answers = [ask(daemon, "GET", "/api/v1/auth/me", token=token) for _ in range(8)]
-    assert [answer.status for answer in answers[:5]] == [200] * 5
-    assert [answer.headers["RateLimit-Limit"] for answer in answers] == ["5"] * 8
+    answers = [ask(daemon, "GET", "/api/v1/auth/me", token=token) for _ in range(5)]
+    assert [answer.status for answer in answers] == [200] * 5
+    while answers[-1].status == 200 and len(answers) < 100:  # each second that the machine stands still allows one more
+        answers.append(ask(daemon, "GET", "/api/v1/auth/me", token=token))
+    refused = answers[-1]
+    assert {answer.headers["RateLimit-Limit"] for answer in answers} == {"5"}
     assert answers[0].headers["RateLimit-Remaining"] == "4" and int(answers[0].headers["RateLimit-Reset"]) in (1, 2)
-    refused = [answer for answer in answers[5:] if answer.status == 429]
-    assert refused[0].headers["RateLimit-Remaining"] == "0"
-    assert refused and 1 <= int(refused[0].headers["Retry-After"]) <= 2
+    assert refused.status == 429 and refused.headers["RateLimit-Remaining"] == "0" and 1 <= int(refused.headers["Retry-After"]) <= 2
     assert ask(daemon, "GET", "/healthz").status == 200, "health is not limited"
 
 
@@ -331,7 +332,7 @@ def test_settings_that_cannot_work_are_refused_with_the_cure(tmp_path, lines, to
     daemon = Pbx(tmp_path, "api:\n" + lines)
     with pytest.raises(RuntimeError):
         daemon.start()
-    daemon.process.wait(20)
+    daemon.process.wait(PATIENCE_S)
     assert told in daemon.log()
     assert daemon.process.returncode not in (0, 98, 99)
 

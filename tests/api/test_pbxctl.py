@@ -109,13 +109,19 @@ def test_pbxctl_helps_and_completes_from_the_daemons_table(pbx):
 def test_pbxctl_follows_until_interrupted(pbx):
     binary = pbxctl(pbx, "status").args[0]
     with subprocess.Popen([binary, "--socket", str(pbx.control), "events", "follow"], stdout=subprocess.PIPE, text=True) as following:
-        def look():
-            make_event(pbx)
-            return True
-        threading.Timer(1, look).start()
-        line = following.stdout.readline()
-        assert "settings.changed" in line
-        following.terminate()
+        seen = threading.Event()
+
+        def happen():  # until it follows: nothing tells when it has begun to
+            while not seen.wait(0.2):
+                make_event(pbx)
+        happening = threading.Thread(target=happen)
+        happening.start()
+        try:
+            assert "settings.changed" in following.stdout.readline()
+        finally:
+            seen.set()
+            happening.join()
+            following.terminate()
 
 
 def test_pbxctl_does_not_obey_control_characters(pbx):

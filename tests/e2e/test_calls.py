@@ -1,4 +1,7 @@
 """Two phones and a core: who rings, who hears whom, what is left afterwards."""
+import signal
+
+from machine import PATIENCE_S
 
 
 def both_hear(a, b):
@@ -142,11 +145,10 @@ def test_hang_up_during_ringing_leaves_nothing(pbx, phones):
 
 def test_a_stop_lets_the_call_end(pbx, talk):
     """SIGTERM with a call in progress: no new call, the old one goes on until its people hang up."""
-    import signal
     alice, bob = talk(pbx, "1001", "1002")
     pbx.process.send_signal(signal.SIGTERM)
     pbx.wait_for(lambda: pbx.log_lines("stopping"), "the daemon to have heard it")
     both_hear(alice, bob)
     alice.hangup()
     bob.closed()
-    assert pbx.process.wait(20) == 0
+    assert pbx.process.wait(PATIENCE_S) == 0

@@ -73,7 +73,7 @@ def test_the_second_server_stands_in_while_the_first_is_silent(carrier, servers)
 def test_a_server_that_answers_too_late_is_thanked_and_sent_away(carrier, servers):
     one, two = servers
     one.silent = True
-    _, pbx, caller = carrier(settings="carrier:\n  silence_ms: 500\n")
+    _, pbx, caller = carrier(settings="carrier:\n  silence_ms: 3000\n")  # longer than a machine stands still: the second one is not silent
     assert call(caller)[0] == 486 and len(two.calls()) == 1
     one.answer_late()
     pbx.wait_for(lambda: one.heard[-1] == "BYE", "the late call to be ended")

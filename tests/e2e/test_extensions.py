@@ -112,9 +112,9 @@ def test_a_phone_behind_a_router_is_asked_whether_it_is_there(make_pbx, client):
     def state():
         return pbx.ctl("registrations", "list", "1001")[0]
 
-    assert 0 < pbx.wait_for(lambda: state().get("round_trip_ms"), "the round trip") < 5000
-    assert state()["unanswered"] == 0
+    answered = pbx.wait_for(lambda: (now := state()).get("round_trip_ms") and now, "the round trip")
+    assert 0 < answered["round_trip_ms"] < 5000 and answered["unanswered"] == 0
     hidden.reply(hidden.expect("OPTIONS"), 486, "Busy Here")  # any answer is a sign of life
     hidden.expect("OPTIONS")  # and this one stays unanswered: it counts when it would be asked again
     assert open_one.receive(lambda message: message.method == "OPTIONS", seconds=2) is None
-    pbx.wait_for(lambda: state()["unanswered"] == 1, "the silence to be noticed")
+    pbx.wait_for(lambda: state()["unanswered"] >= 1, "the silence to be noticed")

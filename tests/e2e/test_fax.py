@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 from fax_machine import Machine, make_pages, same_pages
+from machine import PATIENCE_S
 from ports import free_port
 
 IMAGE = ("v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=image {port} udptl t38\r\n"
@@ -21,7 +22,7 @@ class Line:
         self.talker, self.port = talker, free_port()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", self.port))
-        self.socket.settimeout(5)
+        self.socket.settimeout(PATIENCE_S)
         self.towards = None
 
     def session(self, rate=14400):

@@ -174,8 +174,9 @@ def test_who_is_idle_is_away(make_pbx, watcher, phones):
     own = watcher(pbx, "1001")
     own.register()
     pbx.wait_event("presence.changed", where=lambda data: data["new"] == "away")
+    after = pbx.last_seq()
     pbx.ctl("presence", "set", "1001", "automatic")
-    assert pbx.ctl("presence", "show", "1001")["status"] == "available"
+    assert pbx.wait_event("presence.changed", after)["data"]["new"] == "available"
 
 
 PUBLISHED = """<?xml version="1.0"?><presence xmlns="urn:ietf:params:xml:ns:pidf" xmlns:r="urn:ietf:params:xml:ns:pidf:rpid" entity="sip:1001@pbx.test">

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 
 import pytest
+from machine import PATIENCE_S
 from pbx import BUILD
 from postgres import Postgres
 from sip_client import OFFER
@@ -71,11 +72,11 @@ def chunks_of(packet):
 def test_ipv6_is_exported_and_collected_as_such(make_pbx, tmp_path):
     collector = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     collector.bind(("::1", 0))
-    collector.settimeout(5)
+    collector.settimeout(PATIENCE_S)
     pbx = make_pbx(f'trace:\n  hep: "[::1]:{collector.getsockname()[1]}"\n', listen=("udp", "tcp", "udp6"))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as phone:
         phone.bind(("::1", 0))
-        phone.settimeout(5)
+        phone.settimeout(PATIENCE_S)
         message, here = options("oversix", "UDP", "[::1]"), phone.getsockname()[1]
         phone.sendto(message.encode(), ("::1", pbx.sip_port))
         answer = phone.recv(65536).decode()

@@ -1,4 +1,6 @@
 """Trunks against providers: SIPp with exact messages, and a second copy of ourselves. Providers live on 127.0.0.2, so that no phone is taken for one."""
+import re
+
 import pytest
 
 from certificates import Authority
@@ -76,7 +78,7 @@ def test_registration_is_refreshed_in_time_with_the_same_nonce(make_pbx, sipp):
     trunk(pbx, "carrier", far.port, registration_required="true", username="acct", password="geheim")
     pbx.wait_event("trunk.registered")
     assert pbx.ctl("trunk", "show", "carrier")["status"] == "registered"
-    far.join(50)
+    far.join()
 
 
 def test_403_is_held_for_ten_minutes(make_pbx, sipp):
@@ -87,7 +89,7 @@ def test_403_is_held_for_ten_minutes(make_pbx, sipp):
     shown = pbx.ctl("trunk", "show", "carrier")
     assert (shown["status"], shown["health_status"]) == ("failed", "down")
     far.join()
-    assert far.messages().count("REGISTER sip:") == 1
+    assert len(set(re.findall(r"^REGISTER sip:.*?branch=([^;\s]+)", far.messages(), re.M | re.S))) == 1  # sent again it is the same
 
 
 def test_trunks_survive_a_crash_and_hide_their_password(make_pbx):

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 from browser import FOLDER, Browser, jssip
+from machine import PATIENCE_S, wait_for
 from pbx import Pbx
 from phone import Phone
 from ports import free_port, free_range
@@ -285,7 +286,7 @@ def test_candidates_that_come_late_are_asked(house, desk):
     """RFC 8840: by INFO. Strangers at the same port are counted, and get no answer."""
     caller, way, stranger = SipClient(house, "1001", house.secrets["1001"]), socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
     way.bind(("127.0.0.1", 0))
-    way.settimeout(5)
+    way.settimeout(PATIENCE_S)
     caller.ring("1002", OFFER)
     desk.answer()
     answer = caller.receive(lambda message: message.status == 200)
