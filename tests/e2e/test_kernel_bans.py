@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from machine import PATIENCE_S
 from pbx import BUILD
 from rooms import House
 from sip_client import SipClient
@@ -46,7 +47,7 @@ def helper(tmp_path):
     yield start
     for process in made:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
 
 
 def nft(*words):
@@ -86,7 +87,7 @@ def is_heard(pbx, phone, other):
 
 
 def test_without_the_right_the_helper_says_what_it_wants(tmp_path):
-    said = subprocess.run([*WITHOUT_RIGHTS, HELPER, "--socket", f"/tmp/pbx-bans-{tmp_path.name}-{id(tmp_path)}"], stderr=subprocess.PIPE, text=True, timeout=10)
+    said = subprocess.run([*WITHOUT_RIGHTS, HELPER, "--socket", f"/tmp/pbx-bans-{tmp_path.name}-{id(tmp_path)}"], stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S)
     assert said.returncode == 1 and "CAP_NET_ADMIN" in said.stderr, said
 
 
@@ -117,7 +118,7 @@ def test_a_scanner_is_dropped_by_the_kernel_until_it_is_forgiven(house, make_pbx
     ask(pbx, bad, "User-Agent: friendly-scanner")
     pbx.wait_for(lambda: "127.0.0.2" in banned(), "the second ban")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0 and nft("list", "tables") == []
+    assert process.wait(PATIENCE_S) == 0 and nft("list", "tables") == []
     pbx.wait_for(lambda: "its journal says why" in pbx.ctl("sbc", "status")["kernel_bans"], "the end of the helper to be seen")
     assert not is_heard(pbx, bad, good) and pbx.ctl("sbc", "status")["denied"] == by_us + 1  # pbxd drops it by itself
     helper(pbx.sip_port)
@@ -134,7 +135,7 @@ def test_a_helper_believes_nothing_but_its_three_words(house, helper, tmp_path):
     for line in (b"flush ruleset\n", b"ban 192.0.2.1 }; flush ruleset\n", b"ban 192.0.2.1;list 5\n", b"ban 192.0.2.300 5\n", b"ban ::1\n", b"forgive\n",
                  b"ban 192.0.2.1 99999999999999999\n", b"\0\n", b"ban " + b"1" * 5000 + b" 5\n", b"x" * 70000):
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(5)
+            client.settimeout(PATIENCE_S)
             client.connect(str(tmp_path / "bans"))
             assert client.recv(100) == b"ready\n"
             try:
@@ -149,6 +150,6 @@ def test_a_helper_believes_nothing_but_its_three_words(house, helper, tmp_path):
         client.sendall(b"ban 192.0.2.1 5\nban 192.0.2.1 600\nban 2001:db8::7 0\nforgive 192.0.2.9\nforget\nban 192.0.2.2 60\n")
         client.recv(100)
         client.shutdown(socket.SHUT_WR)
-        client.settimeout(5)
+        client.settimeout(PATIENCE_S)
         assert client.recv(100) == b""
     assert banned() == {"192.0.2.2": 60}

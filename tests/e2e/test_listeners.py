@@ -115,7 +115,7 @@ def test_a_door_says_whether_contact_is_believed(house, phone):
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
         elsewhere.bind(("127.0.0.8", 0))
-        elsewhere.settimeout(10)
+        elsewhere.settimeout(PATIENCE_S)
         assert plain.register(contact=f"<sip:1002@127.0.0.8:{elsewhere.getsockname()[1]}>").status == 200
         text = caller.ring("1002")
         invite = elsewhere.recv(65536).decode()
@@ -146,6 +146,7 @@ def end(house, *phones):
     house.ctl("calls", "hangup", house.ctl("calls", "list")[0]["call_id"])
     for one in phones:
         one.reply(one.expect("BYE"), 200, "OK")
+    house.assert_nothing_left()
 
 
 def test_media_has_an_address_for_each_door_and_its_own_for_who_is_inside(house, phone):
@@ -187,7 +188,7 @@ def options(transport, host):
 def asked_by_udp(host, port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.bind((host, 0))
-        asker.settimeout(5)
+        asker.settimeout(PATIENCE_S)
         asker.sendto(options("UDP", host), ("127.0.0.1", port))
         return asker.recv(65536)
 
@@ -207,7 +208,7 @@ def test_who_is_not_allowed_hears_nothing(house):
         with pytest.raises(BlockingIOError):
             stranger.recv(65536)
     for host, answered in (("127.0.0.1", False), ("127.0.0.7", True)):
-        with socket.create_connection(("127.0.0.1", port), 5, source_address=(host, 0)) as asker:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S, source_address=(host, 0)) as asker:
             try:
                 asker.sendall(options("TCP", host))
                 assert asker.recv(65536).startswith(b"SIP/2.0 ") == answered
@@ -258,7 +259,7 @@ def test_each_door_shows_its_own_certificate_and_a_new_one_when_its_file_changes
 
     def shown(port, name):
         context = ssl.create_default_context(cafile=folder / "ca.pem")
-        with socket.create_connection(("127.0.0.1", port), 5) as plain:
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=f"{name}.pbx.test") as connection:
                     return connection.getpeercert()["serialNumber"]
@@ -278,7 +279,7 @@ class TlsClient(SipClient):
         super().__init__(pbx, number, **more)
         context = ssl._create_unverified_context()
         context.load_cert_chain(certificate, key)
-        self.stream = context.wrap_socket(socket.create_connection(("127.0.0.1", pbx.tls_port), 5))
+        self.stream = context.wrap_socket(socket.create_connection(("127.0.0.1", pbx.tls_port), PATIENCE_S))
 
     def send(self, data):
         self.stream.sendall(data.replace("SIP/2.0/UDP ", "SIP/2.0/TLS ").encode())
@@ -288,7 +289,9 @@ class TlsClient(SipClient):
         while True:
             data = b""
             while b"\r\n\r\n" not in data:
-                data += self.stream.recv(1)
+                octet = self.stream.recv(1)
+                assert octet, "the connection has ended"
+                data += octet
             message = Message(data)
             if wanted(message):
                 return message

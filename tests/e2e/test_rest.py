@@ -11,6 +11,7 @@ import stat
 import pytest
 from calling import CALL_EVENTS, Callers
 from event_streams import Stream
+from machine import PATIENCE_S
 from pbx import ROOT, KeptConnection
 
 FREE = "api:\n  requests_per_minute: 1000000\n  requests_burst: 1000000"  # who asks thousands of things waits otherwise
@@ -142,7 +143,7 @@ def test_refusals_name_what_is_wrong(house):
 
 
 def test_a_method_that_is_not_there_names_those_that_are(house):
-    connection = http.client.HTTPSConnection("127.0.0.1", house.http_port, context=ssl._create_unverified_context(), timeout=10)
+    connection = http.client.HTTPSConnection("127.0.0.1", house.http_port, context=ssl._create_unverified_context(), timeout=PATIENCE_S)
     connection.request("PUT", "/api/v1/extensions", headers={"Authorization": f"Bearer {house.admin_token()}", "Content-Length": "0"})
     answer = connection.getresponse()
     assert answer.status == 405 and {"GET", "POST"} <= {word.strip() for word in answer.headers["Allow"].split(",")}
@@ -159,9 +160,9 @@ def test_broken_http_harms_nobody(house):
     context = ssl._create_unverified_context()
     for junk in (b"", b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"POST /api/v1/extensions HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
                  b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X-A: b\r\n" * 5000 + b"\r\n", b"\x16\x03\x01" * 50):
-        with socket.create_connection(("127.0.0.1", house.http_port), 5) as plain:
+        with socket.create_connection(("127.0.0.1", house.http_port), PATIENCE_S) as plain:
             plain.sendall(junk)
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", house.http_port), 5)) as secure:
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", house.http_port), PATIENCE_S)) as secure:
             try:
                 secure.sendall(junk)
                 secure.settimeout(0.3)
@@ -229,7 +230,7 @@ def test_what_a_stream_has_told_is_in_the_log_after_a_power_cut(house, sipp):
     callers = Callers(house, sipp)
     stream = Stream(house, "*")
     callee = sipp(house, "uas_answers", calls=200, port=callers.callee_port)
-    caller = sipp(house, "uac_calls", calls=200, keys={"number": "1001"}, user="1001", secret=callers.secret, args=["-r", 40, "-d", 50])
+    caller = sipp(house, "uac_calls", calls=200, keys={"number": "1001"}, user="1001", secret=callers.secret, args=callers.pace(40, 50))
     told = stream.take(300)
     house.kill()
     try:
@@ -248,7 +249,7 @@ def test_what_a_stream_has_told_is_in_the_log_after_a_power_cut(house, sipp):
 def test_records_page_filter_and_export(house, sipp):
     callers = Callers(house, sipp)
     callers.call(5)
-    house.wait_for(lambda: len(house.ctl("cdr", "list")) == 5, "five records")
+    house.wait_for(lambda: [bool(record["ended_at"]) for record in house.ctl("cdr", "list")] == [True] * 5, "five records")
     status, page = house.http("GET", "/cdr?limit=2")
     assert status == 200 and len(page["items"]) == 2 and page["next_cursor"]
     seen = [item["id"] for item in page["items"]]

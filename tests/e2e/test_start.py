@@ -5,6 +5,7 @@ import socket
 import subprocess
 
 import pytest
+from machine import PATIENCE_S
 from pbx import BUILD
 
 CLEAN = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:exitcode=99:handle_segv=2:handle_abort=2", UBSAN_OPTIONS="halt_on_error=1:exitcode=98")
@@ -55,7 +56,7 @@ class Systemd:
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(30)
+        self.socket.settimeout(PATIENCE_S)
 
     def hears(self, word):
         """Everything that was said before it, as words."""
@@ -103,7 +104,7 @@ def test_a_stop_takes_no_new_call_and_lets_those_in_progress_end(make_pbx, talk,
     assert pbx.process.poll() is None
     alice.hangup()
     bob.closed()
-    assert pbx.process.wait(20) == 0  # long before server.shutdown_drain_s is over
+    assert pbx.process.wait(PATIENCE_S) == 0  # long before server.shutdown_drain_s is over
     pbx.restart()
     record, = [one for one in pbx.ctl("cdr", "list") if one["to_number"] == "1002"]
     assert record["disposition"] == "answered" and record["hangup_by"] == "caller"

@@ -119,7 +119,7 @@ def test_a_connection_that_falls_silent_is_replaced(make_pbx):
         registrar.answers = True
         pbx.wait_for(lambda: len(registrar.connections) == 2 and registrar.connections[1].registers == 1, "a REGISTER over a new connection")
         pbx.wait_for(lambda: pbx.ctl("trunk", "show", "carrier")["status"] == "registered", "the trunk to be registered again")
-        assert first.over
+        pbx.wait_for(lambda: first.over, "the end of the first connection to be seen")
     finally:
         registrar.stop()
 
