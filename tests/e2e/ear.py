@@ -240,7 +240,12 @@ class Listener:
         return bool(packets) and time.time() - packets[-1].at > seconds + stalls().longest_ms(packets[-1].at) / 1000
 
     def hears_nothing_of(self, hertz, seconds=1.0):
-        return silent_at(self.listen(seconds, limit=seconds + 0.5), hertz)
+        """So long, from now on. A tone that breaks off is heard at every frequency: who heard something while the machine stood still listens again."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not silent_at(self.listen(seconds, limit=seconds + 0.5), hertz):
+            if stalls().longest_ms(time.time() - seconds - 1) < 100 or time.monotonic() > deadline:
+                return False
+        return True
 
     def level(self, hertz, seconds=0.5):
         return power_db(self.listen(seconds), hertz)

@@ -1,5 +1,6 @@
 """Conferences with real phones, each with a tone of its own: who hears whom, keys, PINs, moderators, and a plugin that is exchanged meanwhile."""
 import re
+import time
 import xml.etree.ElementTree as XML
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -7,7 +8,7 @@ from statistics import median
 import pytest
 from ear import PCMU
 from key_phone import Party
-from machine import waited_s
+from machine import Watch, stalls, waited_s
 from talker import Talker
 from tone import PROMPTS, RATE, power_db, silent_at, windows_db
 from watcher import Watcher
@@ -134,8 +135,11 @@ def test_codecs_may_differ_and_what_arrives_is_one_stream(make_pbx, phones):
     assert alice.hears(bob.hertz, others=(carol.hertz,))
     assert alice.ear.breaks(mark) == [] and alice.ear.gaps(mark) == []
     assert {packet.kind for packet in alice.ear.packets[mark:]} == {PCMU}
-    levels = [median(windows_db(phone.listen(1), other.hertz)) for phone, other in ((alice, bob), (bob, alice))]
-    assert abs(levels[0] - levels[1]) < 1, "the phones' own pauses apart"
+
+    def is_as_loud():
+        levels = [median(windows_db(phone.listen(1), other.hertz)) for phone, other in ((alice, bob), (bob, alice))]
+        return abs(levels[0] - levels[1]) < 1
+    pbx.wait_for(is_as_loud, "both to be as loud, the phones' own pauses, and the machine's, apart")
     hang_up(alice, bob)
 
 
@@ -268,17 +272,21 @@ def test_fifty_in_a_room(make_pbx):
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(come, people))
         pbx.wait_for(lambda: len(participants(pbx, "2000")) == 50, "fifty to be in")
-        marks, waited = [person.ear.mark() for person in people], waited_s(pbx.process.pid, "media-")
+        marks, waited, watch = [person.ear.mark() for person in people], waited_s(pbx.process.pid, "media-"), Watch()
         pbx.wait_for(lambda: all(len(person.ear.packets) - mark >= 400 for person, mark in zip(people, marks)), "eight seconds of each")
         for person in speakers + people[5::9]:
-            samples = person.ear.samples()[-RATE:]
-            heard = {speaker.hertz for speaker in speakers if power_db(samples, speaker.hertz) > -30}
-            assert heard == {speaker.hertz for speaker in speakers if speaker is not person}, person.number
-            assert person not in speakers or silent_at(samples, person.hertz), f"{person.number} hears itself"
+            def heard():
+                samples = person.ear.samples()[-RATE:]
+                is_well = person not in speakers or silent_at(samples, person.hertz) or stalls().longest_ms(time.time() - 2) > 200  # then tones break off
+                assert is_well, f"{person.number} hears itself"
+                return {speaker.hertz for speaker in speakers if power_db(samples, speaker.hertz) > -30}
+            others = {speaker.hertz for speaker in speakers if speaker is not person}
+            pbx.wait_for(lambda: heard() == others, f"a second of all others for {person.number}")
         for person, mark in zip(people, marks):
             assert person.ear.breaks(mark) == [], person.number
         missed_s = int(re.search(r"^pbx_media_ticks_missed_total (\d+)", pbx.http("GET", "//metrics")[1], re.M)[1]) * 0.005
-        assert missed_s <= waited_s(pbx.process.pid, "media-") - waited, "what a worker leaves out it was kept from by the machine"
+        kept_s = waited_s(pbx.process.pid, "media-") - waited + stalls().lost_s(watch.began_at)  # in the queue for a core, and with all of the machine
+        assert missed_s <= kept_s, "what a worker leaves out it was kept from by the machine"
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda person: person.hangup(), people))
     finally:
