@@ -152,12 +152,38 @@ uint64_t rig_now_ms(void)
 	return core_now_us() / 1000;
 }
 
+static uint64_t last_round_ms, stood_still_ms;
+
+static void note_round(void)
+{
+	uint64_t now_ms = rig_now_ms();
+
+	if (last_round_ms && now_ms - last_round_ms > stood_still_ms)
+		stood_still_ms = now_ms - last_round_ms;
+	last_round_ms = now_ms;
+}
+
+uint64_t rig_stood_still_ms(void)
+{
+	note_round();
+	return stood_still_ms;
+}
+
+bool rig_must_measure_again(void)
+{
+	static unsigned times;
+
+	times = rig_stood_still_ms() > 60 ? times + 1 : 0;
+	return times % 20;
+}
+
 void rig_round(void)
 {
 	struct pollfd fd = { .fd = uv_backend_fd(core_loop_uv()), .events = POLLIN };
 
 	(void)poll(&fd, 1, 1);
 	core_loop_step();
+	note_round();
 }
 
 /* A range of its own for each process, so that tests may run side by side, and none of those that tests/e2e/ports.py hands out; a port that is taken is
@@ -180,6 +206,7 @@ void rig_start(void)
 	ck_assert_int_eq(core_loop_init(false), PBX_OK);
 	ck_assert_msg(rtp_engine_start(&rig_settings, &observer, &diag) == PBX_OK, "%s: %s", diag.field, diag.text);
 	core_loop_settle(); /* a program for the kernel is loaded in the pool */
+	last_round_ms = stood_still_ms = 0;
 }
 
 void rig_stop(void)
@@ -374,6 +401,7 @@ bool phone_hear(const struct phone *phone, struct heard_packet *ret_packet, int 
 			return false;
 		(void)poll(fds, 2, 5);
 		core_loop_step();
+		note_round();
 	}
 	return true;
 }

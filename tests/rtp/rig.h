@@ -25,6 +25,11 @@ void rig_stop(void); /* fails the test when a stream, a source or a port is left
 	} while (0)
 void rig_round(void); /* one round, waiting a millisecond at most */
 uint64_t rig_now_ms(void);
+/* The longest that this machine has let us stand still between two rounds since rig_start: no promise of the engine's is broken by so much. */
+uint64_t rig_stood_still_ms(void);
+/* Whether what has been measured since rig_start tells of the machine and not of the engine, for who can measure again: the machine stood still for
+ * longer than a jitter buffer covers. After twenty times in a row it has to do. */
+bool rig_must_measure_again(void);
 /* Until the worker of a group has done all it was told so far, and its figures and the kernel's part are as of then. */
 void rig_obeyed(uint64_t group);
 

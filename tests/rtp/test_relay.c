@@ -88,7 +88,7 @@ START_TEST(what_follows_a_command_finds_it_obeyed)
 	ck_assert_int_eq(rtp_driver.connect(alice.stream, bob.stream), PBX_OK);
 	phone_say(&alice, 9); /* as a phone does that has our answer before our callback is over: the worker was not called yet */
 	at_bob = (struct pollfd){ .fd = bob.rtp_fd, .events = POLLIN };
-	ck_assert_int_eq(poll(&at_bob, 1, 5000), 1);
+	ck_assert_int_eq(poll(&at_bob, 1, 30000), 1);
 	ck_assert_uint_eq(phone_must_hear(&bob).payload[0], 9);
 	hang_up();
 }

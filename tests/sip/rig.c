@@ -366,7 +366,7 @@ const char *rig_find(struct rig *rig, const char *start, uint32_t within_ms)
 
 const char *rig_expect(struct rig *rig, const char *start)
 {
-	const char *message = rig_find(rig, start, 5000);
+	const char *message = rig_find(rig, start, 30000);
 
 	ck_assert_msg(message != NULL, "waited for '%s', the last was: %.200s", start, rig->last);
 	return message;
