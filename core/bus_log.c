@@ -15,9 +15,8 @@
 #include "timer.h"
 
 #define ROW_PARAMS 8u
-#define BATCH_ROWS 64u   /* of one statement */
-#define BATCHES_MOST 16u /* under way: a record may wait 200 ms for others (store_sqlite.c) */
-#define BATCHES_SMALL 4u /* of them, while what waits does not fill one: else more gathers */
+#define BATCH_ROWS 64u  /* of one statement */
+#define BATCHES_MOST 4u /* under way */
 #define UNWRITTEN_MOST 65536u
 #define RECENT 1024u /* in memory; a power of two */
 #define RETRY_MS 1000u
@@ -35,9 +34,9 @@ struct batch {
 static struct {
 	bool has_numbers;
 	int64_t last_seq, stored_seq;
-	struct bus_event *first, *last;           /* not in a batch yet */
-	uint32_t unwritten, waiting, batch_count; /* waiting: of the unwritten, in no batch */
-	struct batch *batches;                    /* oldest first */
+	struct bus_event *first, *last; /* not in a batch yet */
+	uint32_t unwritten, batch_count;
+	struct batch *batches; /* oldest first */
 	struct bus_event *recent[RECENT];
 	pbx_timer retry;
 	bool retrying;
@@ -86,7 +85,6 @@ void bus_log_append(struct bus_event *event)
 		events.first = event;
 	events.last = event;
 	events.unwritten++;
-	events.waiting++;
 }
 
 /* ---- writing ---- */
@@ -218,13 +216,15 @@ static int batch_write(struct batch *batch)
 static struct batch *batch_take(void)
 {
 	struct batch *batch = calloc(1, sizeof *batch), **at = &events.batches;
+	uint32_t waiting = 0;
 
 	if (!batch)
 		return NULL;
+	for (const struct bus_event *event = events.first; event && waiting < BATCH_ROWS; event = event->next)
+		waiting++;
 	batch->count = 1;
-	while (batch->count < BATCH_ROWS && batch->count * 2 <= events.waiting)
+	while (batch->count * 2 <= waiting)
 		batch->count *= 2;
-	events.waiting -= batch->count;
 	for (uint32_t i = 0; i < batch->count; i++) {
 		batch->events[i] = events.first;
 		events.first = events.first->next;
@@ -238,11 +238,6 @@ static struct batch *batch_take(void)
 	return batch;
 }
 
-static bool has_room(void)
-{
-	return events.batch_count < (events.waiting < BATCH_ROWS ? BATCHES_SMALL : BATCHES_MOST);
-}
-
 void bus_log_flush(void)
 {
 	int err = PBX_OK;
@@ -250,7 +245,7 @@ void bus_log_flush(void)
 	for (struct batch *batch = events.batches; batch && err == PBX_OK; batch = batch->next)
 		if (batch->failed)
 			err = batch_write(batch);
-	while (err == PBX_OK && events.first && has_room()) {
+	while (err == PBX_OK && events.first && events.batch_count < BATCHES_MOST) {
 		struct batch *batch = batch_take();
 
 		err = batch ? batch_write(batch) : PBX_ENOMEM;

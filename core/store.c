@@ -350,27 +350,14 @@ int core_store_batch(struct pbx_host *owner, const struct pbx_statement *stateme
 	return store_ask(owner, job_for(statements, count), done, self);
 }
 
-static struct store_job *record_for(const char *sql, const struct pbx_value *params, uint32_t count, bool awaited)
+int core_store_record(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self)
 {
 	const struct pbx_statement statement = { sql, params, count };
 	struct store_job *job = job_for(&statement, 1);
 
-	if (job) {
+	if (job)
 		job->record = true;
-		job->awaited = awaited;
-	}
-	return job;
-}
-
-int core_store_record(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done, void *self)
-{
-	return store_ask(owner, record_for(sql, params, count, false), done, self);
-}
-
-int core_store_record_awaited(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done,
-			      void *self)
-{
-	return store_ask(owner, record_for(sql, params, count, true), done, self);
+	return store_ask(owner, job, done, self);
 }
 
 bool core_store_is_up(void)

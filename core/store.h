@@ -21,9 +21,6 @@ int core_store_run(struct pbx_host *owner, const char *sql, const struct pbx_val
 int core_store_batch(struct pbx_host *owner, const struct pbx_statement *statements, uint32_t count, pbx_rows_fn done, void *self);
 int core_store_record(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done,
 		      void *self);
-/* The same for a record that somebody waits for, as a phone does for the answer to its REGISTER: under load others let more company gather. */
-int core_store_record_awaited(struct pbx_host *owner, const char *sql, const struct pbx_value *params, uint32_t count, pbx_rows_fn done,
-			      void *self);
 bool core_store_is_up(void);
 
 /* Runs the steps of `component` that have not run, each in a transaction, and records them in schema_version(component, version, name, checksum,

@@ -46,7 +46,6 @@ struct store_job {
 	bool reads;               /* one SELECT: may run beside a writer */
 	bool once;                /* changes tables: not worth, and not safe, to keep prepared */
 	bool record;              /* to the journal when the engine cannot take it */
-	bool awaited;             /* a record: somebody hears nothing until it is safe */
 	bool replayed;            /* comes from the journal */
 	bool aside;               /* runs on a reader: set by the front */
 	bool may_repeat, retried; /* the engine's: nothing was done, a second try may succeed */

@@ -18,15 +18,11 @@
 #include "store_engine.h"
 
 #define READERS_MOST 16u
-#define CACHE_SLOTS 256u /* prepared statements of a connection; a power of two */
-#define GROUP_MOST 512u  /* jobs of one transaction */
-/* How long records wait for company, and after a group of how many. A group writes each page that it touches once, and at a hundred calls a second
- * most of its pages are those of the group before. */
+#define CACHE_SLOTS 256u         /* prepared statements of a connection; a power of two */
+#define GROUP_MOST 512u          /* jobs of one transaction */
 #define GATHER_NS 5000000u       /* 5 ms */
-#define GATHER_LONG_NS 50000000u /* 50 ms */
+#define GATHER_LONG_NS 50000000u /* 50 ms: after a group of at least… */
 #define GATHER_LONG_JOBS 8u
-#define GATHER_MOST_NS 200000000u /* 200 ms, while nobody waits for one of them */
-#define GATHER_MOST_JOBS 24u
 #define BUSY_MS 5000
 
 struct cached {
@@ -46,8 +42,7 @@ struct door {
 	uv_mutex_t lock;
 	uv_cond_t wake;
 	struct store_queue jobs;
-	uint32_t impatient;   /* of them: no records, which want an answer at once */
-	uint32_t awaited;     /* records that somebody waits for */
+	uint32_t impatient;   /* of them: somebody waits for the answer */
 	bool gathers;         /* records wait for company: a group costs one commit, and each page it touches is written once */
 	uint32_t last_group;  /* jobs that the one before had: where many come, more are worth a longer wait */
 	bool idle, gathering; /* what the thread behind the door does */
@@ -80,7 +75,7 @@ static int door_init(struct door *door)
 		return PBX_ENOMEM;
 	}
 	door->jobs = (struct store_queue){ 0 };
-	door->impatient = door->awaited = 0;
+	door->impatient = 0;
 	door->idle = door->gathering = door->stopping = false;
 	return PBX_OK;
 }
@@ -96,9 +91,7 @@ static void door_put(struct door *door, struct store_job *job)
 	uv_mutex_lock(&door->lock);
 	store_queue_put(&door->jobs, job);
 	door->impatient += !job->record;
-	door->awaited += job->awaited;
-	bool hurries = !job->record || (job->awaited && door->awaited == 1) || door->jobs.count == GROUP_MOST;
-	bool wake = door->idle || (door->gathering && hurries);
+	bool wake = door->idle || (door->gathering && (!job->record || door->jobs.count == GROUP_MOST));
 	uv_mutex_unlock(&door->lock);
 	if (wake)
 		uv_cond_signal(&door->wake);
@@ -112,25 +105,13 @@ static void door_shut(struct door *door)
 	uv_mutex_unlock(&door->lock);
 }
 
-static uint64_t patience_ns(const struct door *door)
-{
-	if (door->last_group < GATHER_LONG_JOBS)
-		return GATHER_NS;
-	return door->last_group < GATHER_MOST_JOBS || door->awaited ? GATHER_LONG_NS : GATHER_MOST_NS;
-}
-
 static void gather(struct door *door)
 {
-	const uint64_t began_ns = uv_hrtime();
+	const uint64_t until_ns = uv_hrtime() + (door->last_group < GATHER_LONG_JOBS ? GATHER_NS : GATHER_LONG_NS);
 
 	door->gathering = true;
-	while (!door->stopping && !door->impatient && door->jobs.count < GROUP_MOST) {
-		uint64_t passed_ns = uv_hrtime() - began_ns, most_ns = patience_ns(door);
-
-		if (passed_ns >= most_ns)
-			break;
-		(void)uv_cond_timedwait(&door->wake, &door->lock, most_ns - passed_ns); /* the time is looked at again */
-	}
+	for (uint64_t now_ns; !door->stopping && !door->impatient && door->jobs.count < GROUP_MOST && (now_ns = uv_hrtime()) < until_ns;)
+		(void)uv_cond_timedwait(&door->wake, &door->lock, until_ns - now_ns); /* the time is looked at again */
 	door->gathering = false;
 }
 
@@ -150,7 +131,6 @@ static struct store_queue door_take(struct door *door, uint32_t most)
 		struct store_job *job = store_queue_take(&door->jobs);
 
 		door->impatient -= !job->record;
-		door->awaited -= job->awaited;
 		store_queue_put(&taken, job);
 	}
 	door->last_group = taken.count;

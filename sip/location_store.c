@@ -79,7 +79,7 @@ static void on_stored(void *self, const struct pbx_rows *rows)
 /* What cannot be kept is still right in memory: calls find the phone until the next start. */
 static void record(const char *sql, const struct pbx_value *params, uint32_t count)
 {
-	if (core_store_record_awaited(store.host, sql, params, count, on_stored, NULL) == PBX_OK)
+	if (core_store_record(store.host, sql, params, count, on_stored, NULL) == PBX_OK)
 		store.recorded++;
 	else
 		pbx_warn(store.host, "registration_not_stored", "reason=\"the store takes no more\"");

@@ -136,11 +136,10 @@ int ua_message_keep(struct ua_message *message)
 		return PBX_ENOMEM;
 	if (person->waiting >= settings->most_waiting)
 		return PBX_ENOSPC;
-	err = core_store_record_awaited(
-		waiting.host,
-		"INSERT INTO messages (id, sender, sender_name, recipient, content_type, body, created_at, expires_at) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
-		params, 8, on_kept, message);
+	err = core_store_record(waiting.host,
+				"INSERT INTO messages (id, sender, sender_name, recipient, content_type, body, created_at, expires_at) "
+				"VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING",
+				params, 8, on_kept, message);
 	if (err == PBX_OK)
 		person->waiting++;
 	return err == PBX_OK ? PBX_OK : PBX_ENOMEM;

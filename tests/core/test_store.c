@@ -387,41 +387,7 @@ START_TEST(a_locked_file_is_waited_out)
 }
 END_TEST
 
-static void record_one(int64_t id, bool awaited, uint32_t *safe)
-{
-	const struct pbx_value value = PBX_V_INT(id);
-	const char *sql = "INSERT INTO people (id) VALUES ($1) ON CONFLICT (id) DO NOTHING";
-	int err = awaited ? core_store_record_awaited(core_self(), sql, &value, 1, on_safe, safe)
-			  : core_store_record(core_self(), sql, &value, 1, on_safe, safe);
-
-	ck_assert_int_eq(err, PBX_OK);
-}
-
-/* A large group makes the next one wait for long: who comes into it and is awaited, or comes alone, takes the others along. */
-START_TEST(who_is_awaited_takes_along_what_gathers)
-{
-	uint32_t safe = 0;
-
-	start_with_people(_i);
-	for (int64_t round = 0; round < 3; round++) {
-		for (int64_t i = 0; i < 60; i++)
-			record_one(round * 100 + i, false, &safe);
-		core_loop_settle();
-		ck_assert_uint_eq(safe, (uint32_t)round * 64 + 60);
-		record_one(round * 100 + 60, false, &safe);
-		core_loop_step();
-		record_one(round * 100 + 61, true, &safe);
-		record_one(round * 100 + 62, true, &safe);
-		record_one(round * 100 + 63, false, &safe);
-		core_loop_settle();
-		ck_assert_uint_eq(safe, (uint32_t)round * 64 + 64);
-	}
-	ck_assert_str_eq(ask("SELECT COUNT(*), MAX(id) FROM people"), "192|263");
-	store_fixture_stop();
-}
-END_TEST
-
-STORE_MAIN("store", who_is_awaited_takes_along_what_gathers, a_locked_file_is_waited_out, values_come_back_as_they_were_given,
+STORE_MAIN("store", a_locked_file_is_waited_out, values_come_back_as_they_were_given,
 	   a_parameter_may_stand_in_several_places_and_in_any_order, refusals_have_their_own_names, the_dialect_means_the_same,
 	   tells_how_many_rows_changed, an_owner_sees_its_work_as_if_it_were_alone, of_what_is_committed_together_only_the_guilty_fail,
 	   a_batch_is_all_or_nothing, a_stopping_owner_hears_that_at_once_and_nothing_later, an_owner_may_be_stopped_by_its_own_callback,
