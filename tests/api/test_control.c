@@ -75,7 +75,7 @@ static void on_quiet(void *self, pbx_request request)
 	(void)core_requests_service.write(request, "{}\n", 3);
 }
 
-static const struct pbx_arg echo_args[] = { { .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED } };
+static const struct pbx_arg echo_args[] = { { .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED | PBX_ARG_LINES } };
 static const struct pbx_command commands[] = {
 	{ .words = "test echo", .handle = on_echo, .help = "Says it again", .args = PBX_TABLE(echo_args) },
 	{ .words = "test late", .handle = on_late, .help = "Answers when the test wants" },

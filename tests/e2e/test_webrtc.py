@@ -9,6 +9,7 @@ from pbx import Pbx
 from phone import Phone
 from ports import free_port, free_range
 from sip_client import SipClient
+from sipp import is_bound
 from turn import Turn
 
 SETTINGS = """\
@@ -251,6 +252,7 @@ def turn(tmp_path_factory):
     port, first = free_port(), free_range(20)
     server = Turn(tmp_path_factory.mktemp("turn"), ("127.0.0.1",), port, "-E", "127.0.0.1", "--lt-cred-mech", "-u", "page:secret", "-r", "pbx.test",
                   "--allow-loopback-peers", "--min-port", first, "--max-port", first + 19)
+    wait_for(lambda: is_bound(port), "the TURN server to listen")
     yield port, "page", "secret"
     server.stop()
 
