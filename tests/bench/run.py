@@ -3,7 +3,6 @@
 import argparse
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
