@@ -290,8 +290,8 @@ static void work_off(void)
 	core_clock_update();
 	loop.rounds++;
 	run_posts();
+	run_uv(); /* before the timers: what has come while we could not run is not late */
 	core_timer_fire(core_now_ms());
-	run_uv();
 	if (loop.last)
 		CORE_INTO(core_self(), loop.last());
 }

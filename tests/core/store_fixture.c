@@ -54,7 +54,7 @@ void store_fixture_begin(void)
 		.journal_dir = fixture.journal,
 		.readers = 2,
 		.pool = 3,
-		.statement_timeout_ms = 500,
+		.statement_timeout_ms = 5000, /* as installed */
 	};
 
 	fixture.up = false;

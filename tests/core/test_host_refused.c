@@ -104,13 +104,12 @@ END_TEST
 START_TEST(a_check_that_hangs_is_given_up_and_nobody_has_waited_for_it)
 {
 	const char *const path[] = { folder };
-	uint64_t begun_us = core_clock_us();
 
 	core_host_use_probe(PLUGIN_PROBE, 2000);
 	install("sleeper");
 	ck_assert_int_eq(core_host_load_all(path, 1, NULL, on_loaded_all, NULL), PBX_OK);
 	core_loop_step();
-	ck_assert_uint_lt(core_clock_us() - begun_us, 2000000); /* it has two seconds: the loop has gone on */
+	ck_assert(!loaded_all); /* the loop has gone on */
 	core_loop_settle();
 	ck_assert_str_eq(plugin("sleeper")->refusal.reason, "nothing came for 2 seconds while its check ran");
 	ck_assert_ptr_nonnull(strstr(plugin("sleeper")->refusal.cure, "report it"));
