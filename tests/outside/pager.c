@@ -145,7 +145,7 @@ static const struct pbx_event_type events[] = {
 };
 
 static const struct pbx_arg text[] = {
-	{ .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED | PBX_ARG_REST, .help = "What to say" }
+	{ .name = "text", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_REQUIRED | PBX_ARG_REST | PBX_ARG_LINES, .help = "What to say" }
 };
 
 static const struct pbx_command commands[] = {
