@@ -34,7 +34,7 @@ struct api_server {
 	pthread_mutex_t lock;
 	pthread_cond_t parted; /* a visit has ended */
 	struct visit *visits;  /* under the lock */
-	bool stopping;        /* under the lock */
+	bool stopping;         /* under the lock */
 };
 
 /* What was asked, with one reference, the caller's. websocket: NULL, or what it brings as Authorization besides its headers, "" for nothing;

@@ -63,8 +63,8 @@ struct core_call {
 	bool callee_said;                           /* sip_code is the callee's own answer, not ours */
 	const char *hangup_by;                      /* "caller", "callee", "system"; NULL: not known yet */
 	const char *reason;                         /* in words for call.ended; NULL: derived from sip_code and cause */
-	struct pbx_json *fields; /* of others (calls_notes.c), an object of texts; owned, NULL: none */
-	uint32_t told;           /* events that others have written into it */
+	struct pbx_json *fields;                    /* of others (calls_notes.c), an object of texts; owned, NULL: none */
+	uint32_t told;                              /* events that others have written into it */
 	pbx_timer limit_timer;
 };
 

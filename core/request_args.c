@@ -4,6 +4,7 @@
  * table (and so the API document) rules out is answered with 400 and the field: missing, unknown, of the wrong type, out of range, not one of
  * the choices. 422 is left to handlers, for what only they can judge. Every fault of a request is collected, so that a form can mark them
  * all at once. */
+#include "near.h"
 #include "one_line.h"
 #include "request_internal.h"
 #include <errno.h>
@@ -116,42 +117,13 @@ void core_problem_add(struct core_problem *problem, uint32_t status, const char 
 
 /* ---- texts that look alike ------------------------------------------------------------ */
 
-static uint32_t least_of(uint32_t a, uint32_t b, uint32_t c)
-{
-	uint32_t least = a < b ? a : b;
-
-	return least < c ? least : c;
-}
-
-/* Levenshtein; both at most MOST_NEAR_LENGTH long. */
-static uint32_t distance_of(const char *a, const char *b)
-{
-	uint32_t row[MOST_NEAR_LENGTH + 1];
-	uint32_t length = (uint32_t)strlen(b);
-
-	for (uint32_t i = 0; i <= length; i++)
-		row[i] = i;
-	for (uint32_t y = 0; a[y]; y++) {
-		uint32_t diagonal = row[0];
-
-		row[0] = y + 1;
-		for (uint32_t x = 0; x < length; x++) {
-			uint32_t above = row[x + 1];
-
-			row[x + 1] = least_of(above + 1, row[x] + 1, diagonal + (a[y] != b[x]));
-			diagonal = above;
-		}
-	}
-	return row[length];
-}
-
 void core_nearest_consider(struct core_nearest *nearest, const char *word)
 {
 	size_t length = strlen(nearest->text);
 
 	if (length > MOST_NEAR_LENGTH || strlen(word) > MOST_NEAR_LENGTH)
 		return;
-	uint32_t distance = distance_of(nearest->text, word);
+	uint32_t distance = core_text_distance(nearest->text, word);
 	if (distance > 1 + length / 4 || (nearest->word[0] && distance >= nearest->distance))
 		return;
 	nearest->distance = distance;

@@ -164,6 +164,7 @@ def test_a_user_who_is_removed_is_out(pbx):
 
 def test_a_name_that_could_break_a_path_is_refused(pbx):
     for name in ("a/b", "a b", "a\nb", "ü", "x" * 65):
+        wrong = len(name) > 64 or "\n" in name  # for any text
         refused = ask(pbx, "POST", "/api/v1/users", {"name": name, "scopes": ["calls:read"]}, token=pbx.admin_token())
-        assert refused.status == (400 if len(name) > 64 else 422)
+        assert refused.status == (400 if wrong else 422)
         assert refused.json["errors"][0]["pointer"] == "/name"

@@ -194,7 +194,8 @@ START_TEST(what_does_not_match_moves_its_place_too)
 	core_loop_settle();
 	ck_assert_int_eq(ear.count, 1);
 	ck_assert_int_eq(ear.last, 3001);
-	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_followers WHERE owner = 'webhooks' AND name = 'sink' AND seq > 5000"), "1");
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_followers WHERE owner = 'webhooks' AND name = 'sink' AND seq > 4501"),
+			 "1"); /* less than a thousand behind */
 	restart();
 	follow(&again, "sink", "call.parked");
 	ck_assert_int_eq(again.count, 0);

@@ -29,7 +29,7 @@ class Machine(Talker):
         SipClient.__init__(self, pbx, number, secret)
         self.what, self.path = what, path
         self.rtp_port, self.version, self.towards, self.process = free_range(2), 0, None, None
-        self.kinds, self.kind, self.ptime_ms = (PCMU,), PCMU, 20
+        self.kinds, self.kind, self.ptime_ms, self.also_says = (PCMU,), PCMU, 20, ""
 
     def close(self):
         if self.process:

@@ -35,7 +35,8 @@ static void tell(const struct survey *survey, pbx_leg leg, const struct pbx_coll
 	(void)survey->json->set_integer(data, "wrong", collected->wrong);
 	(void)survey->bus->publish(survey->host, "survey.answered", info.call, data); /* without memory the log has it */
 	if (collected->reason == PBX_COLLECTED_DONE)
-		(void)survey->calls->set_field(survey->host, info.call, "survey", collected->keys); /* the call has ended: nobody to note it for */
+		(void)survey->calls->set_field(survey->host, info.call, "survey",
+					       collected->keys); /* the call has ended: nobody to note it for */
 }
 
 static void on_typed(void *self, pbx_leg leg, const struct pbx_collected *collected)
