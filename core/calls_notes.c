@@ -6,6 +6,7 @@
 #include "calls_part.h"
 #include "bus.h"
 #include "json_auto.h"
+#include "one_line.h"
 #include "request.h"
 
 static const struct pbx_jsons *const json = &core_json_service;
@@ -25,14 +26,6 @@ bool core_field_name_is_good(const char *name)
 	return is_name(name, PBX_MOST_FIELD_NAME);
 }
 
-static bool is_plain(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			return false;
-	return true;
-}
-
 /* A text to set, or NULL for one to take away. PBX_OK, PBX_EINVAL. */
 static int read_field(const struct pbx_json *member, const char **ret_value, struct pbx_diag *diag)
 {
@@ -47,7 +40,7 @@ static int read_field(const struct pbx_json *member, const char **ret_value, str
 		pbx_diag_set(diag, "fields", "%s: a field is a text, as \"4711\", or null to take it away", name);
 		return PBX_EINVAL;
 	}
-	if (value && (strlen(value) > PBX_MOST_FIELD_VALUE || !is_plain(value))) {
+	if (value && (strlen(value) > PBX_MOST_FIELD_VALUE || !core_is_one_line(value))) {
 		pbx_diag_set(diag, "fields", "%s: a field has at most %u bytes on one line", name, PBX_MOST_FIELD_VALUE);
 		return PBX_EINVAL;
 	}
