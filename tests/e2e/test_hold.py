@@ -55,10 +55,10 @@ def test_the_stream_to_the_held_party_never_breaks(pbx, alice_and):
     alice, bob = alice_and()
     here = alice.ear.mark()
     for _ in range(3):
-        bob.reinvite("sendonly")
-        assert alice.hears(MUSIC, others=(bob.hertz,))
-        bob.reinvite("sendrecv")
-        assert alice.hears(bob.hertz, others=(MUSIC,))
+        assert bob.reinvite("sendonly").status == 200
+        assert alice.hears(MUSIC, others=(bob.hertz,)), pbx.ctl("calls", "list")
+        assert bob.reinvite("sendrecv").status == 200
+        assert alice.hears(bob.hertz, others=(MUSIC,)), pbx.ctl("calls", "list")
     assert alice.ear.breaks(here) == []
     assert len(pbx.events("call.hold")) == len(pbx.events("call.resume")) == 3
     bob.hangup()
