@@ -10,7 +10,7 @@ import tempfile
 import time
 
 WINDOWS = 8
-RTP_FIRST, RTP_COUNT = 10000, 1250    # all below the range the kernel hands out by itself
+RTP_FIRST, RTP_COUNT, DAEMONS_COUNT = 10000, 1250, 800  # all below the range the kernel hands out by itself
 PORT_FIRST, PORT_COUNT = 20000, 1250
 
 
@@ -29,7 +29,8 @@ def _take_window():
         time.sleep(0.2)
 
 
-_next_port = _next_rtp = 0
+_next_port = 0
+_next_rtp = {}  # of each kind of range
 
 
 def _is_free(port, kinds, host):
@@ -54,13 +55,15 @@ def free_port(kind=socket.SOCK_DGRAM, host="127.0.0.1"):
 
 
 def free_range(count):
-    """The first of `count` ports in a row for RTP, even."""
-    global _next_rtp
+    """The first of `count` ports in a row for RTP, even. Daemons and phones have parts of the window of their own: whoever still speaks to the port of
+    a daemon that has gone is not heard by the phone of a later test."""
+    part = (0, DAEMONS_COUNT) if count >= 100 else (DAEMONS_COUNT, RTP_COUNT)
     for _ in range(RTP_COUNT):
-        if _next_rtp + count > RTP_COUNT:
-            _next_rtp = 0
-        first = RTP_FIRST + _take_window()[0] * RTP_COUNT + _next_rtp
-        _next_rtp += count + count % 2
+        begin = _next_rtp.get(part, part[0])
+        if begin + count > part[1]:
+            begin = part[0]
+        first = RTP_FIRST + _take_window()[0] * RTP_COUNT + begin
+        _next_rtp[part] = begin + count + count % 2
         if all(_is_free(port, (socket.SOCK_DGRAM,), "127.0.0.1") for port in range(first, first + count)):
             return first
     raise RuntimeError("no free range")
