@@ -1,7 +1,7 @@
 /* calls_notes.c - what others say of a call: fields of their own, which end in its record, and events of their own
  *
  * The PBX makes nothing of either. A plugin says them over the ABI, an administrator or a script by request (/calls/{id}, /calls/{id}/events, `calls set`,
- * `calls event`), a trusted system by headers of its INVITE. Each is an event of the call (call.fields_set, call.user_event), so that records, webhooks
+ * `calls event`), a trusted system by headers of its INVITE. Each is an event of the call (call.fields_set, call.user_event), so that records, subscribers
  * and streams have them in the order in which they were said, and a crash takes none of them back. All are bounded by pbx/calls.h. */
 #include "calls_part.h"
 #include "bus.h"

@@ -500,7 +500,7 @@ const struct pbx_route core_calls_routes[] = {
 	  "Fields of your own, which end in the call's record: texts by name, null takes one away; up to 16 of 255 bytes", PBX_ROUTE_WRITES,
 	  CHANGE(0), CALL },
 	{ "POST", "/calls/{id}/events", core_calls_on_told, "calls:write",
-	  "Write an event of your own into the call's history: call.user_event, for records, webhooks and streams", PBX_ROUTE_WRITES,
+	  "Write an event of your own into the call's history: call.user_event, for its record and for whoever follows events", PBX_ROUTE_WRITES,
 	  TOLD(0),
 	  REPLY({ "call_id", PBX_TYPE_TEXT, "The call" }, { "name", PBX_TYPE_TEXT, "As given" }, { "data", PBX_TYPE_OBJECT, "As given" }) },
 	{ "POST", "/calls/{id}:hangup", hang_up, "calls:write", "End a call", PBX_ROUTE_WRITES, ARGS(ID),
