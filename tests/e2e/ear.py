@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from array import array
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ class WideDecoder:
 class Packet(NamedTuple):
     at: float           # seconds, the kernel's clock
     source: int         # UDP port of the sender
+    to: int             # of ours
     seq: int
     stamp: int
     ssrc: int
@@ -109,7 +111,7 @@ class WireEar:
 
     def _take(self, data, extra):
         udp = data[40 if self.six else (data[0] & 15) * 4:]
-        source, _, size, _ = struct.unpack("!4H", udp[:8])
+        source, to, size, _ = struct.unpack("!4H", udp[:8])
         rtp = self.opened(udp[8:size])
         if len(rtp) < 12 or rtp[0] >> 6 != 2 or 200 <= rtp[1] <= 207:  # RTCP has ports of its own, or looks like types 72 to 79
             return
@@ -122,7 +124,7 @@ class WireEar:
         elif kind == G722:
             self._wide = self._wide or WideDecoder()
             self._samples.extend(self._wide(payload))
-        self.packets.append(Packet(seconds + nanoseconds / 1e9, source, seq, stamp, ssrc, kind, bool(rtp[1] & 0x80), payload))
+        self.packets.append(Packet(seconds + nanoseconds / 1e9, source, to, seq, stamp, ssrc, kind, bool(rtp[1] & 0x80), payload))
 
     def opened(self, datagram):
         """What is in it, for who has a key."""
@@ -153,6 +155,12 @@ class WireEar:
         return [f"{(b.at - a.at) * 1000:.0f} ms before seq {b.seq}, stamp +{(b.stamp - a.stamp) & 0xffffffff}, allowed {allowed:.0f} ms"
                 for a, b in zip(packets, packets[1:]) if (b.at - a.at) * 1000 > allowed]
 
+    def streams(self, since=0):
+        """Whose packets came since a place, for who is told that a sound was not heard: one line a stream, or that nobody takes what comes."""
+        packets = Counter((packet.source, packet.to, packet.ssrc, packet.kind) for packet in self.packets[since:])
+        return [f"{count} packets {source} -> {to}, ssrc {ssrc:08x}, type {kind}" for (source, to, ssrc, kind), count in packets.items()] \
+            + ([] if self._thread.is_alive() else ["the ear has ended"])
+
     def breaks(self, since=0):
         """Where the stream is not one unbroken stream: another SSRC, a sequence number left out or doubled, time going wrong."""
         found = []
@@ -182,6 +190,12 @@ class RecorderEar:
 
     def catch_up(self):
         pass
+
+    def mark(self):
+        return 0
+
+    def streams(self, _since=0):
+        return ["by the phone's recorder"]
 
     def close(self):
         pass
@@ -217,20 +231,20 @@ class Listener:
         """Waits until a whole `seconds` of this tone has come from now on, in 90 % of its windows (the cards' "X hears F").
 
         within: a promise that no more than so much of another sound comes before it, counted in what arrives. Without it, it is waited for."""
-        self.ear.catch_up()
+        since = self.ear.mark()
         at, count, good = len(self.heard()), round(seconds * RATE / WINDOW), []
-        deadline = time.monotonic() + seconds + PATIENCE_S
-        while time.monotonic() < deadline:
+        deadline, late = time.monotonic() + seconds + PATIENCE_S, False
+        while not late and time.monotonic() < deadline:
             heard = self.heard()
-            while len(heard) >= at + WINDOW:
+            while not late and len(heard) >= at + WINDOW:
                 good.append(is_heard_in(heard[at:at + WINDOW], hertz, others))
                 at += WINDOW
                 whole = good[-count:]
                 if len(whole) == count and whole[0] and sum(whole) >= 0.9 * count:
                     return True
-                if within is not None and len(good) - count >= within * RATE / WINDOW:
-                    return False
+                late = within is not None and len(good) - count >= within * RATE / WINDOW
             time.sleep(0.02)
+        print(f"{hertz} Hz in {sum(good)} of {len(good)} windows, of", *self.ear.streams(since), sep="\n    ")
         return False
 
     def is_left_alone(self, seconds):
