@@ -250,13 +250,15 @@ static void *pump(void *context)
 	size_t size;
 
 	keep_unsent(socket, UNSENT_MOST);
-	while (err == PBX_OK && exchange_take(client->exchange, &lines, &size, &drained)) {
+	while (err == PBX_OK && (err = exchange_take(client->exchange, &lines, &size, &drained)) == PBX_OK) {
 		err = send_lines(client, socket, lines, size);
 		free(lines);
 		if (err == PBX_OK && drained)
 			api_gateway_tell(client->server, api_dispatch_drained, client->exchange);
 	}
 	keep_unsent(socket, 2 * UNSENT_MOST); /* more than it may have now */
+	if (err == PBX_ENOMEM)
+		close_with(client, WEBSOCKET_LATER, "out of memory, try again later");
 	if (err != PBX_EIO)
 		say_goodbye(client);
 	finish(client, &client->is_written, &client->is_read);

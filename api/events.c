@@ -147,7 +147,7 @@ static int send(struct api_stream *stream, const struct kept *kept)
 		stream->blocked = true;
 	else
 		stream->sent_seq = kept->seq;
-	return err == PBX_EBUSY ? PBX_EBUSY : PBX_OK; /* of a client that has left we hear by on_gone */
+	return err == PBX_EBUSY ? PBX_EBUSY : PBX_OK; /* of a client that has left, or has lost something, we hear by on_gone */
 }
 
 static void keep(struct api_stream *stream, struct kept *taken)

@@ -28,7 +28,8 @@ struct box {
 	char *data; /* the answer's body, or the pieces not written yet */
 	size_t size, room;
 	bool streams, ended, wants_room, left;
-	char *said; /* by the client, not heard yet; NULL: nothing */
+	bool is_torn; /* a piece had no memory: nothing comes after what is here */
+	char *said;   /* by the client, not heard yet; NULL: nothing */
 	size_t said_size;
 	uint32_t end_status; /* 0: no reason was given */
 	char why[EXCHANGE_WHY_SIZE];
@@ -194,12 +195,13 @@ int exchange_write(struct api_exchange *exchange, const char *data, size_t size)
 	int err = PBX_OK;
 
 	(void)pthread_mutex_lock(&box->lock);
-	if (box->left || box->ended || !box->streams)
+	if (box->left || box->ended || box->is_torn || !box->streams)
 		err = PBX_ENOENT;
 	else if (box->size > 0 && box->size + size > EXCHANGE_QUEUE_BYTES)
 		err = PBX_EBUSY;
 	else if (!box_append(box, data, size))
 		err = PBX_ENOMEM;
+	box->is_torn |= err == PBX_ENOMEM;
 	box->wants_room |= err == PBX_EBUSY;
 	(void)pthread_cond_broadcast(&box->changed);
 	(void)pthread_mutex_unlock(&box->lock);
@@ -284,12 +286,12 @@ int exchange_wait(struct api_exchange *exchange, uint32_t within_ms, struct exch
 	return answered ? PBX_OK : PBX_ETIMEOUT;
 }
 
-bool exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_size, bool *ret_drained)
+int exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_size, bool *ret_drained)
 {
 	struct box *box = box_of(exchange);
 
 	(void)pthread_mutex_lock(&box->lock);
-	while (box->size == 0 && !box->ended && !box->left)
+	while (box->size == 0 && !box->ended && !box->is_torn && !box->left)
 		(void)pthread_cond_wait(&box->changed, &box->lock);
 	bool some = box->size > 0 && !box->left;
 	if (some) {
@@ -300,8 +302,9 @@ bool exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_s
 		box->size = box->room = 0;
 		box->wants_room = false;
 	}
+	int nothing = box->is_torn ? PBX_ENOMEM : PBX_ENOENT;
 	(void)pthread_mutex_unlock(&box->lock);
-	return some;
+	return some ? PBX_OK : nothing;
 }
 
 bool exchange_leave(struct api_exchange *exchange)

@@ -46,7 +46,8 @@ void exchange_set_header(struct api_exchange *exchange, const char *name, const 
 void exchange_answer(struct api_exchange *exchange, uint32_t status, const char *content_type, const char *body, size_t size);
 void exchange_problem(struct api_exchange *exchange, uint32_t status, const char *code, const char *detail); /* [any] */
 void exchange_begin(struct api_exchange *exchange, const char *content_type);
-/* PBX_OK; PBX_EBUSY: not taken, the HTTP thread will say drained; PBX_ENOENT: it has left. */
+/* PBX_OK; PBX_EBUSY: not taken, the HTTP thread will say drained; PBX_ENOENT: it has left; PBX_ENOMEM: the piece is lost, and so the stream ends
+ * before it: the HTTP thread breaks the connection off and says gone. */
 int exchange_write(struct api_exchange *exchange, const char *data, size_t size);
 void exchange_end(struct api_exchange *exchange); /* of a stream; an exchange without an answer gets 503 */
 /* The same of a stream that is a WebSocket, which is told why: a status of RFC 6455 7.4.1 and a few words. The first reason counts; exchange_end
@@ -66,9 +67,9 @@ struct exchange_answer {
 };
 /* PBX_OK, PBX_ETIMEOUT. */
 int exchange_wait(struct api_exchange *exchange, uint32_t within_ms, struct exchange_answer *ret_answer);
-/* The pieces so far; free *ret_data. *ret_drained: the loop waits to hear of it. False: the stream has ended and all was taken, or we have
- * left it. */
-bool exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_size, bool *ret_drained);
+/* The pieces so far; free *ret_data. *ret_drained: the loop waits to hear of it. PBX_OK; PBX_ENOENT: the stream has ended and all was taken, or we
+ * have left it; PBX_ENOMEM: what comes next was lost, the stream is not whole. */
+int exchange_take(struct api_exchange *exchange, char **ret_data, size_t *ret_size, bool *ret_drained);
 /* A WebSocket's client says something, which is copied; the loop has to be told. Waits until the loop has heard what was said before, so that
  * a client is never more than a message ahead. PBX_OK, PBX_ENOMEM, PBX_ENOENT (the stream has ended, or we have left it). */
 int exchange_say(struct api_exchange *exchange, const char *text, size_t size);

@@ -76,14 +76,16 @@ static bool write_bytes(struct mg_connection *connection, const char *data, size
 	return size == 0 || mg_write(connection, data, size) == (int)size;
 }
 
-/* Piece after piece until the loop ends the stream. False: the client has gone. */
+/* Piece after piece until the loop ends the stream. False: the client has gone, or has to be told by a connection that breaks off that this was
+ * not all. */
 static bool write_stream(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange, bool chunked)
 {
 	char *data;
 	size_t size;
 	bool drained;
+	int err;
 
-	while (exchange_take(exchange, &data, &size, &drained)) {
+	while ((err = exchange_take(exchange, &data, &size, &drained)) == PBX_OK) {
 		bool written = write_bytes(connection, data, size, chunked);
 		free(data);
 		if (!written)
@@ -91,9 +93,9 @@ static bool write_stream(struct api_server *server, struct mg_connection *connec
 		if (drained)
 			api_gateway_tell(server, api_dispatch_drained, exchange);
 	}
-	if (chunked)
+	if (chunked && err != PBX_ENOMEM)
 		(void)mg_send_chunk(connection, "", 0);
-	return true;
+	return err != PBX_ENOMEM;
 }
 
 static void write_answer(struct api_server *server, struct mg_connection *connection, struct api_exchange *exchange,

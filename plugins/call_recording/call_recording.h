@@ -299,8 +299,9 @@ void finish_recover(struct plugin *plugin); /* rows that no instance has closed 
 int file_key_open(const struct plugin *plugin, const struct row *row, uint8_t ret_key[SEAL_KEY_BYTES]);
 /* Two digits each, and a zero. [any] */
 void write_hex(const uint8_t *bytes, size_t count, char *ret_text);
-/* [work] SHA-256 of a file as hexadecimal. PBX_OK, PBX_EIO. */
+/* [work] SHA-256 of a file as hexadecimal, and of one that is open, which stays where it is. PBX_OK, PBX_EIO. */
 int file_hash(const char *path, char ret_hex[65]);
+int descriptor_hash(int fd, char ret_hex[65]);
 
 /* ---- forms.c ---- */
 

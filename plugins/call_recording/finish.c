@@ -5,6 +5,7 @@
  * interrupts is found again at the next start: rows without an end, whose files are finished from what there is.
  */
 #include "call_recording.h"
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,25 +26,32 @@ void write_hex(const uint8_t *bytes, size_t count, char *ret_text)
 	ret_text[2 * count] = '\0';
 }
 
-int file_hash(const char *path, char ret_hex[65])
+int descriptor_hash(int fd, char ret_hex[65])
 {
 	unsigned char hash[EVP_MAX_MD_SIZE];
 	unsigned int size = 0;
-	FILE *file = fopen(path, "rbe");
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
 	unsigned char *chunk = malloc(CHUNK_BYTES);
-	bool good = file && context && chunk && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-	size_t got;
+	bool good = context && chunk && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+	ssize_t got = 0;
 
-	while (good && (got = fread(chunk, 1, CHUNK_BYTES, file)) > 0)
-		good = EVP_DigestUpdate(context, chunk, got) == 1;
-	good = good && !ferror(file) && EVP_DigestFinal_ex(context, hash, &size) == 1;
+	for (off_t at = 0; good && (got = pread(fd, chunk, CHUNK_BYTES, at)) > 0; at += got)
+		good = EVP_DigestUpdate(context, chunk, (size_t)got) == 1;
+	good = good && got == 0 && EVP_DigestFinal_ex(context, hash, &size) == 1;
 	write_hex(hash, good ? size : 0, ret_hex);
 	free(chunk);
 	EVP_MD_CTX_free(context);
-	if (file)
-		(void)fclose(file); /* was only read */
 	return good ? PBX_OK : PBX_EIO;
+}
+
+int file_hash(const char *path, char ret_hex[65])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int err = descriptor_hash(fd, ret_hex);
+
+	if (fd >= 0)
+		(void)close(fd); /* was only read */
+	return err;
 }
 
 struct finishing {

@@ -25,11 +25,10 @@ static void add_user(char *text, size_t size, const char *user)
 /* "" is somebody who does not want to be known (RFC 3323 4.1.1.3). */
 static void write_aor(const struct plugin *plugin, const char *user, char *ret_aor, size_t size)
 {
-	char text[TEXT_SIZE * 3 + 8] = "sip:";
+	char text[128] = "sip:"; /* of a longer name the beginning, never half an escape */
 
-	add_user(text, sizeof text - 4, user);
-	(void)snprintf(ret_aor, size, "%.120s@%.60s", user[0] ? text : "sip:anonymous",
-		       user[0] ? plugin->sip->domain() : "anonymous.invalid");
+	add_user(text, sizeof text, user);
+	(void)snprintf(ret_aor, size, "%s@%.60s", user[0] ? text : "sip:anonymous", user[0] ? plugin->sip->domain() : "anonymous.invalid");
 }
 
 static void name_party(struct siprec *siprec, uint32_t at, const char *room)

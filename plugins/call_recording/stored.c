@@ -25,7 +25,7 @@ int stored_open(struct stored *stored, const char *path, const char *sha256)
 	stored->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (stored->fd < 0)
 		return errno == ENOENT ? PBX_ENOENT : PBX_EIO;
-	int err = file_hash(path, hash);
+	int err = descriptor_hash(stored->fd, hash); /* of what is read later, whatever the name means by then */
 
 	if (err == PBX_OK)
 		err = strcmp(hash, sha256) == 0 ? measure(stored) : PBX_EINVAL;

@@ -19,9 +19,9 @@ static int16_t original[2 * FRAMES], samples[2 * 3 * FRAMES];
 /* finish.c's, which needs the host: what lies there is what was recorded unless a test says otherwise. */
 static const char *found_hash;
 
-int file_hash(const char *of, char ret_hex[65])
+int descriptor_hash(int fd, char ret_hex[65])
 {
-	ck_assert_str_eq(of, path);
+	ck_assert_int_ge(fd, 0);
 	(void)snprintf(ret_hex, 65, "%s", found_hash);
 	return PBX_OK;
 }

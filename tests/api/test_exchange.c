@@ -5,6 +5,14 @@
 
 #include "check_main.h"
 #include "exchange.h"
+#include "failing_memory.h"
+
+static bool is_full; /* the memory */
+
+static bool is_granted(void)
+{
+	return !is_full;
+}
 
 static struct api_exchange *asked(void)
 {
@@ -108,19 +116,41 @@ START_TEST(a_full_queue_refuses_until_it_was_taken)
 	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
 	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
 	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_EBUSY);
-	ck_assert(exchange_take(exchange, &data, &size, &drained));
+	ck_assert_int_eq(exchange_take(exchange, &data, &size, &drained), PBX_OK);
 	ck_assert_uint_eq(size, 200000);
 	ck_assert(drained); /* the loop waits to hear of it */
 	free(data);
 	ck_assert_int_eq(exchange_write(exchange, piece, 100000), PBX_OK);
 	exchange_end(exchange);
-	while (exchange_take(exchange, &data, &size, &drained)) {
+	while (exchange_take(exchange, &data, &size, &drained) == PBX_OK) {
 		ck_assert(!drained);
 		taken += size;
 		free(data);
 	}
 	ck_assert_uint_eq(taken, 100000); /* what was written before the end is not lost, and what was refused was not taken */
 	free(piece);
+	exchange_unref(exchange);
+}
+END_TEST
+
+START_TEST(a_stream_that_lost_a_piece_does_not_end_as_if_it_were_whole)
+{
+	struct api_exchange *exchange = asked();
+	bool drained;
+	size_t size;
+	char *data;
+
+	exchange_begin(exchange, "text/plain");
+	ck_assert_int_eq(exchange_write(exchange, "one", 3), PBX_OK);
+	is_full = true;
+	ck_assert_int_eq(exchange_write(exchange, "two", 3), PBX_ENOMEM);
+	is_full = false;
+	ck_assert_int_eq(exchange_write(exchange, "three", 5), PBX_ENOENT); /* nothing comes after a hole */
+	exchange_end(exchange);
+	ck_assert_int_eq(exchange_take(exchange, &data, &size, &drained), PBX_OK);
+	ck_assert_uint_eq(size, 3);
+	free(data);
+	ck_assert_int_eq(exchange_take(exchange, &data, &size, &drained), PBX_ENOMEM);
 	exchange_unref(exchange);
 }
 END_TEST
@@ -181,7 +211,7 @@ START_TEST(a_fast_writer_and_a_reader_lose_nothing_between_them)
 	ck_assert_int_eq(pthread_create(&loop, NULL, write_numbers, exchange_ref(exchange)), 0);
 	ck_assert_int_eq(exchange_wait(exchange, 10000, &answer), PBX_OK);
 	ck_assert(answer.streams);
-	while (exchange_take(exchange, &data, &size, &drained)) {
+	while (exchange_take(exchange, &data, &size, &drained) == PBX_OK) {
 		for (size_t i = 0; i < size; i++) {
 			line[used++] = data[i];
 			if (data[i] != '\n')
@@ -253,7 +283,7 @@ START_TEST(who_waits_to_be_heard_is_let_go_by_the_end_which_says_why)
 	ck_assert_int_eq(exchange_say(exchange, "one", 3), PBX_OK);
 	ck_assert_int_eq(pthread_create(&loop, NULL, end_soon, exchange_ref(exchange)), 0);
 	ck_assert_int_eq(exchange_say(exchange, "two", 3), PBX_ENOENT);
-	ck_assert(!exchange_take(exchange, &data, &size, &drained));
+	ck_assert_int_eq(exchange_take(exchange, &data, &size, &drained), PBX_ENOENT);
 	ck_assert_uint_eq(exchange_end_reason(exchange, why), 1008);
 	ck_assert_str_eq(why, "enough");
 	(void)pthread_join(loop, NULL);
@@ -280,7 +310,7 @@ START_TEST(who_waits_for_pieces_is_let_go_when_the_other_thread_leaves)
 
 	exchange_begin(exchange, "text/plain");
 	ck_assert_int_eq(pthread_create(&reader, NULL, leave_soon, exchange_ref(exchange)), 0);
-	ck_assert(!exchange_take(exchange, &data, &size, &drained));
+	ck_assert_int_eq(exchange_take(exchange, &data, &size, &drained), PBX_ENOENT);
 	(void)pthread_join(reader, NULL);
 	exchange_unref(exchange);
 }
@@ -288,6 +318,7 @@ END_TEST
 
 CHECK_MAIN("exchange", the_http_thread_waits_for_the_answer, without_an_answer_the_wait_ends_and_the_loop_has_to_be_told,
 	   only_the_first_answer_counts, an_end_without_an_answer_is_a_503, a_header_with_a_line_break_does_not_become_two,
-	   a_full_queue_refuses_until_it_was_taken, a_piece_larger_than_the_queue_passes_alone, who_has_left_gets_nothing_more,
-	   a_fast_writer_and_a_reader_lose_nothing_between_them, a_client_is_heard_word_for_word_and_never_more_than_one_ahead,
-	   who_waits_to_be_heard_is_let_go_by_the_end_which_says_why, who_waits_for_pieces_is_let_go_when_the_other_thread_leaves)
+	   a_full_queue_refuses_until_it_was_taken, a_stream_that_lost_a_piece_does_not_end_as_if_it_were_whole,
+	   a_piece_larger_than_the_queue_passes_alone, who_has_left_gets_nothing_more, a_fast_writer_and_a_reader_lose_nothing_between_them,
+	   a_client_is_heard_word_for_word_and_never_more_than_one_ahead, who_waits_to_be_heard_is_let_go_by_the_end_which_says_why,
+	   who_waits_for_pieces_is_let_go_when_the_other_thread_leaves)
