@@ -6,6 +6,9 @@
  * REGISTER is challenged even from a peer: a peer may make calls, but only the account says where its phones are. Challenges are
  * sent without a transaction, so that who has proved nothing leaves nothing behind. An unknown user is put through the same steps
  * as a known one with a wrong password, and gets the same answers.
+ *
+ * Whom wrong passwords lock out is lockout.h's to say. Challenges tell nothing and go to everybody; who is locked out is told so when
+ * they come with credentials for a challenge of ours.
  */
 #include "auth.h"
 #include "address.h"
@@ -13,9 +16,10 @@
 #include "border.h"
 #include "caller.h"
 #include "digest.h"
-#include "guard.h"
 #include "host.h"
 #include "listener.h"
+#include "location.h"
+#include "lockout_told.h"
 #include "loop.h"
 #include "place.h"
 #include "repeats.h"
@@ -76,15 +80,6 @@ static void forbid(struct ua_request *request)
 	ua_refuse(request, SIP_403_FORBIDDEN, NULL);
 }
 
-#define CULPRIT_SIZE 80u
-
-/* Users and addresses are counted in one table, and who guesses may give an address as user name: they must not be taken for one another. */
-static const char *culprit_name(const char *user, char ret_name[CULPRIT_SIZE])
-{
-	(void)snprintf(ret_name, CULPRIT_SIZE, "user %.64s", user);
-	return ret_name;
-}
-
 /* Whoever wants to call leaves a record, as rarely as the lockout lets them try. */
 static void record_try(const struct ua_request *request)
 {
@@ -101,25 +96,24 @@ static void record_try(const struct ua_request *request)
 		core_call_on_unproven(&unproven);
 }
 
-static void fail(struct ua_request *request, const char *user)
+static void fail(struct ua_request *request, const struct ua_try *asked)
 {
 	const struct ua_settings *settings = request->ua->settings;
-	uint32_t window_ms = settings->auth_window_s * 1000, block_ms = settings->auth_block_s * 1000;
-	uint64_t now_ms = core_now_ms();
-	char host[64], place[CORE_PLACE_TEXT], culprit[CULPRIT_SIZE];
+	const struct ua_lockout_limits limits = { settings->auth_failures, settings->auth_window_s * 1000, settings->auth_block_s * 1000 };
+	const bool is_near = ua_lockout_is_near(asked, core_now_ms());
+	char host[64];
 
 	core_address_print_host(&request->source, host, sizeof host);
-	core_place_print(&request->source, place);
 	ua_count(request->ua, UA_METRIC_AUTH, "failed");
-	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, user,
+	pbx_warn(request->ua->host, "auth_failed", "address=%s user=%.64s method=%s", host, asked->user,
 		 request->sip->sip_request->rq_method_name);
-	ua_border_failed(request, user);
-	if (ua_failure_add(place, settings->auth_failures, window_ms, block_ms, now_ms))
-		pbx_warn(request->ua->host, "auth_blocked", "address=%s for_s=%u", host, settings->auth_block_s);
-	if (ua_failure_add(culprit_name(user, culprit), settings->auth_failures, window_ms, block_ms, now_ms))
-		pbx_warn(request->ua->host, "auth_blocked", "user=%.64s for_s=%u", user, settings->auth_block_s);
+	ua_border_failed(request, asked->user);
+	ua_lockouts_tell(request->ua, ua_lockout_failed(asked, &limits, core_now_ms()), asked, host);
 	record_try(request);
-	challenge(request, false);
+	if (is_near)
+		forbid(request);
+	else
+		challenge(request, false);
 }
 
 /* ---- the credentials ------------------------------------------------------------------ */
@@ -217,54 +211,74 @@ static bool is_certified(struct ua_request *request)
 	return request->account[0] != '\0';
 }
 
-bool ua_authenticate(struct ua_request *request)
+/* Where this user's phones are, as far as it matters to the lockout. */
+static struct ua_try try_of(const struct ua_request *request, const char *user, char ret_place[CORE_PLACE_TEXT])
 {
-	struct ua_credentials credentials;
-	char host[64], place[CORE_PLACE_TEXT], culprit[CULPRIT_SIZE];
+	struct ua_try asked = { .place = ret_place, .user = user };
+	char place[CORE_PLACE_TEXT];
 
-	if (request->from_peer && request->sip->sip_request->rq_method != sip_method_register)
-		return true;
+	core_place_print(&request->source, ret_place);
+	for (const struct ua_binding *binding = ua_location_find(user); binding && !asked.device; binding = binding->next_of_aor) {
+		core_place_print_of(binding->received, place);
+		if (strcmp(place, ret_place) == 0)
+			asked.has_phone_here = true;
+		if (strcmp(binding->received, request->address) == 0)
+			asked.device = request->address;
+	}
+	return asked;
+}
+
+/* Good credentials of an account, as far as they can be told without looking at whom they may act for. False: it has been answered. */
+static bool prove(struct ua_request *request, const struct ua_credentials *credentials)
+{
+	char host[64], place[CORE_PLACE_TEXT];
+
 	core_address_print_host(&request->source, host, sizeof host);
-	core_place_print(&request->source, place);
-	if (ua_is_blocked(place, core_now_ms())) {
+	int nonce = ua_nonce_check(credentials->nonce, host, core_wall_us());
+	uint32_t nc = credentials->qop[0] ? (uint32_t)strtoul(credentials->nc, NULL, 16) : 0;
+	if (nonce != UA_NONCE_FRESH || (credentials->qop[0] && nc == 0)) {
+		challenge(request, nonce == UA_NONCE_STALE);
+		return false;
+	}
+	const struct ua_try asked = try_of(request, credentials->username, place);
+	if (ua_lockout_holds(&asked, core_now_ms())) {
 		forbid(request);
 		return false;
 	}
+	if (!password_is_right(credentials, request->sip->sip_request->rq_method_name)) {
+		fail(request, &asked);
+		return false;
+	}
+	if (!ua_nonce_use(credentials->nonce, nc)) {
+		challenge(request, true);
+		return false;
+	}
+	ua_lockout_proved(&asked, core_now_ms());
+	return true;
+}
+
+bool ua_authenticate(struct ua_request *request)
+{
+	const bool is_register = request->sip->sip_request->rq_method == sip_method_register;
+	struct ua_credentials credentials;
+
+	if (request->from_peer && !is_register)
+		return true;
 	if (is_certified(request)) {
 		struct ua_credentials none = { 0 };
 
 		memcpy(none.username, request->account, sizeof none.username);
 		ua_count(request->ua, UA_METRIC_AUTH, "certified");
-		return request->sip->sip_request->rq_method != sip_method_register || !is_repeat(request, &none) || request->repeated;
+		return !is_register || !is_repeat(request, &none) || request->repeated;
 	}
 	if (!find_credentials(request, &credentials)) {
 		challenge(request, false);
 		return false;
 	}
-	if (ua_is_blocked(culprit_name(credentials.username, culprit), core_now_ms())) {
-		forbid(request);
-		return false;
-	}
-
-	if (request->sip->sip_request->rq_method == sip_method_register && is_repeat(request, &credentials))
+	if (is_register && is_repeat(request, &credentials))
 		return request->repeated;
-
-	int nonce = ua_nonce_check(credentials.nonce, host, core_wall_us());
-	uint32_t nc = credentials.qop[0] ? (uint32_t)strtoul(credentials.nc, NULL, 16) : 0;
-	if (nonce != UA_NONCE_FRESH || (credentials.qop[0] && nc == 0)) {
-		challenge(request, nonce == UA_NONCE_STALE);
+	if (!prove(request, &credentials))
 		return false;
-	}
-	if (!password_is_right(&credentials, request->sip->sip_request->rq_method_name)) {
-		fail(request, credentials.username);
-		return false;
-	}
-	if (!ua_nonce_use(credentials.nonce, nc)) {
-		challenge(request, true);
-		return false;
-	}
-	ua_failures_clear(place);
-	ua_failures_clear(culprit_name(credentials.username, culprit));
 	if (!may_act(request->sip, credentials.username)) {
 		forbid(request);
 		return false;

@@ -1,7 +1,7 @@
 /*
  * guard.c - what one address may do to us
  *
- * Two tables of fixed size, each of sets of four places. A new key takes the place in its set that has been quiet longest, so a
+ * Two tables of fixed size, each of sets of four places: one for requests, one for datagrams. A new key takes the place in its set that has been quiet longest, so a
  * flood from a million forged addresses wears out the table and nothing else. Keys are hashed with a secret of this process.
  */
 #include "guard.h"
@@ -19,23 +19,16 @@ struct bucket {
 	uint32_t tokens_milli;
 };
 
-struct culprit {
-	uint64_t key, at_ms, blocked_until_ms; /* at_ms: of the first failure in the window */
-	uint32_t failures;
-};
-
 static struct {
 	uint64_t secret;
 	struct bucket *buckets, *packets;
-	struct culprit *culprits;
 } guard;
 
 int ua_guard_init(void)
 {
 	guard.buckets = calloc((size_t)SETS * WAYS, sizeof *guard.buckets);
 	guard.packets = calloc((size_t)SETS * WAYS, sizeof *guard.packets);
-	guard.culprits = calloc((size_t)SETS * WAYS, sizeof *guard.culprits);
-	if (!guard.buckets || !guard.packets || !guard.culprits || RAND_bytes((unsigned char *)&guard.secret, sizeof guard.secret) != 1)
+	if (!guard.buckets || !guard.packets || RAND_bytes((unsigned char *)&guard.secret, sizeof guard.secret) != 1)
 		return PBX_ENOMEM;
 	return PBX_OK;
 }
@@ -44,12 +37,11 @@ void ua_guard_fini(void)
 {
 	free(guard.buckets);
 	free(guard.packets);
-	free(guard.culprits);
 	memset(&guard, 0, sizeof guard);
 }
 
-/* FNV-1a from a secret start, then mixed (splitmix64): a set cannot be aimed at. Never 0, which marks a free place. */
-static uint64_t key_of(const void *bytes, size_t size)
+/* FNV-1a from a secret start, then mixed (splitmix64). */
+uint64_t ua_guard_key(const void *bytes, size_t size)
 {
 	uint64_t key = 0xcbf29ce484222325u ^ guard.secret;
 
@@ -78,7 +70,7 @@ static struct bucket *bucket_get(struct bucket *buckets, uint64_t key, uint32_t 
 static bool allows(struct bucket *buckets, const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes)
 {
 	const struct core_place place = core_place_of(source);
-	struct bucket *bucket = bucket_get(buckets, key_of(place.bytes, place.size), burst, now_ms);
+	struct bucket *bucket = bucket_get(buckets, ua_guard_key(place.bytes, place.size), burst, now_ms);
 	uint64_t tokens = bucket->tokens_milli + (now_ms - bucket->at_ms) * rate;
 	uint64_t most = (uint64_t)burst * 1000;
 
@@ -99,50 +91,4 @@ bool ua_flood_allows(const struct core_addr *source, uint32_t rate, uint32_t bur
 bool ua_packets_allow(const struct core_addr *source, uint32_t rate, uint32_t burst, uint64_t now_ms, bool takes)
 {
 	return allows(guard.packets, source, rate, burst, now_ms, takes);
-}
-
-/* NULL when the key is not there and make is false. */
-static struct culprit *culprit_find(uint64_t key, bool make, uint64_t now_ms)
-{
-	struct culprit *set = &guard.culprits[key % SETS * WAYS], *oldest = set;
-
-	for (unsigned i = 0; i < WAYS; i++) {
-		if (set[i].key == key)
-			return &set[i];
-		if (set[i].at_ms < oldest->at_ms)
-			oldest = &set[i];
-	}
-	if (!make)
-		return NULL;
-	*oldest = (struct culprit){ .key = key, .at_ms = now_ms };
-	return oldest;
-}
-
-bool ua_failure_add(const char *who, uint32_t failures, uint32_t window_ms, uint32_t block_ms, uint64_t now_ms)
-{
-	struct culprit *culprit = culprit_find(key_of(who, strlen(who)), true, now_ms);
-
-	if (now_ms - culprit->at_ms > window_ms) {
-		culprit->at_ms = now_ms;
-		culprit->failures = 0;
-	}
-	if (++culprit->failures < failures || culprit->blocked_until_ms > now_ms)
-		return false;
-	culprit->blocked_until_ms = now_ms + block_ms;
-	return true;
-}
-
-bool ua_is_blocked(const char *who, uint64_t now_ms)
-{
-	const struct culprit *culprit = culprit_find(key_of(who, strlen(who)), false, now_ms);
-
-	return culprit && culprit->blocked_until_ms > now_ms;
-}
-
-void ua_failures_clear(const char *who)
-{
-	struct culprit *culprit = culprit_find(key_of(who, strlen(who)), false, 0);
-
-	if (culprit && culprit->blocked_until_ms == 0)
-		culprit->failures = 0;
 }

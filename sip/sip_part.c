@@ -22,6 +22,7 @@
 #include "location.h"
 #include "notifier.h"
 #include "location_nodes.h"
+#include "lockout_told.h"
 #include "repeats.h"
 #include "loop.h"
 #include "metrics.h"
@@ -182,6 +183,8 @@ static int sip_load(void *self)
 	if (err == PBX_OK)
 		err = ua_guard_init();
 	if (err == PBX_OK)
+		err = ua_lockouts_init();
+	if (err == PBX_OK)
 		err = ua_repeats_init();
 	if (err == PBX_OK)
 		err = ua_location_init(ua->host);
@@ -294,6 +297,7 @@ static void sip_stop(void *self)
 	ua_keepalive_stop(ua);
 	ua_flows_stop();
 	ua_lingering_stop();
+	ua_lockouts_stop();
 	ua_notifier_stop();
 	ua_location_nodes_stop();
 	ua_probe_stop();
@@ -307,6 +311,7 @@ static void sip_unload(void *self)
 	(void)self;
 	ua_location_fini();
 	ua_repeats_fini();
+	ua_lockouts_fini();
 	ua_guard_fini();
 	ua_nonces_fini();
 }
@@ -475,11 +480,15 @@ static const struct pbx_setting settings[] = {
 	PBX_UINT(struct ua_settings, udp_mtu, .initial = 1300, .least = 500, .most = 65535, .unit = "bytes", .flags = PBX_SETTING_RESTART,
 		 .help = "Requests beyond this size go by TCP instead of UDP (RFC 3261 18.1.1), but not to phones behind NAT"),
 	PBX_UINT(struct ua_settings, auth_failures, .initial = 5, .least = 1, .most = 1000,
-		 .help = "Wrong passwords that block an address (of IPv6, its /64) or user"),
+		 .help = "Wrong passwords after which a user is locked out at the address they came from (of IPv6, its /64), and "
+			 "everywhere but "
+			 "where it is registered; and users with wrong passwords after which their address is, but for who is registered "
+			 "there. "
+			 "`pbxctl registrations blocked` lists them, `registrations unblock` lifts it"),
 	PBX_UINT(struct ua_settings, auth_window_s, .initial = 300, .least = 1, .most = 86400, .unit = "s",
 		 .help = "Within what time they count"),
 	PBX_UINT(struct ua_settings, auth_block_s, .initial = 900, .least = 1, .most = 86400, .unit = "s",
-		 .help = "For how long they block"),
+		 .help = "For how long they are locked out"),
 };
 
 static const struct pbx_metric metrics[] = {
@@ -522,10 +531,26 @@ static const struct pbx_field removed_fields[] = {
 	{ "expires_s", PBX_TYPE_INT, "What was left of it" },
 	{ "reason", PBX_TYPE_TEXT, "expired, removed, replaced, unregistered or flow_failed" },
 };
+static const struct pbx_field blocked_fields[] = {
+	{ "address", PBX_TYPE_TEXT, "Where, of IPv6 its network; with a port: the phone that is registered just there; empty: anywhere" },
+	{ "user", PBX_TYPE_TEXT, "Who; empty: anybody who is not registered there" },
+	{ "reason", PBX_TYPE_TEXT,
+	  "wrong_passwords (for this user, at this address), many_users (wrong passwords for several, at this address), guessed_elsewhere "
+	  "(for this user, anywhere: out where it is not registered)" },
+	{ "for_s", PBX_TYPE_INT, "For how long" },
+};
+static const struct pbx_field unblocked_fields[] = {
+	{ "address", PBX_TYPE_TEXT, "Where; empty: anywhere" },
+	{ "user", PBX_TYPE_TEXT, "Who; empty: anybody who is not registered there" },
+	{ "reason", PBX_TYPE_TEXT, "As it was told when it began" },
+	{ "by", PBX_TYPE_TEXT, "Who has lifted it; empty: its time was over" },
+};
 static const struct pbx_event_type events[] = {
 	{ "registration.added", "A phone has registered", PBX_TABLE(registration_fields) },
 	{ "registration.refreshed", "A phone has registered again", PBX_TABLE(registration_fields) },
 	{ "registration.removed", "A registration has ended", PBX_TABLE(removed_fields) },
+	{ "registration.blocked", "Too many wrong passwords: a user or an address is locked out", PBX_TABLE(blocked_fields) },
+	{ "registration.unblocked", "A lockout has ended", PBX_TABLE(unblocked_fields) },
 };
 
 static const struct pbx_field listed_fields[] = {
@@ -563,6 +588,20 @@ static const struct pbx_field quirk_fields[] = {
 	{ "codecs", PBX_TYPE_LIST, "What is spoken with it; empty: all there are" },
 	{ "ptime_ms", PBX_TYPE_INT, "Length of packets; 0: as agreed" },
 	{ "brought_along", PBX_TYPE_BOOL, "Not of the settings: we know it from models in use" },
+};
+static const struct pbx_field lockout_fields[] = {
+	{ "address", PBX_TYPE_TEXT, "Where, of IPv6 its network; with a port: the phone that is registered just there; empty: anywhere" },
+	{ "user", PBX_TYPE_TEXT, "Who; empty: anybody who is not registered there" },
+	{ "reason", PBX_TYPE_TEXT, "wrong_passwords, many_users or guessed_elsewhere" },
+	{ "failures", PBX_TYPE_INT, "Wrong passwords; of many_users, users" },
+	{ "until", PBX_TYPE_TIME, "When it ends by itself" },
+};
+static const struct pbx_arg lift_args[] = {
+	{ .name = "who",
+	  .type = PBX_TYPE_TEXT,
+	  .flags = PBX_ARG_REQUIRED,
+	  .most = 80,
+	  .help = "An address (of IPv6, any of its network) or a user" },
 };
 static const struct pbx_arg list_args[] = {
 	{ .name = "aor", .type = PBX_TYPE_TEXT, .flags = PBX_ARG_QUERY, .help = "Only this account's", .completes = "extension" },
@@ -602,6 +641,19 @@ static const struct pbx_route routes[] = {
 	  .summary = "Take a registration away",
 	  .flags = PBX_ROUTE_WRITES,
 	  .args = PBX_TABLE(remove_args) },
+	{ .method = "GET",
+	  .path = "/registration-lockouts",
+	  .handle = ua_show_lockouts,
+	  .scope = "registrations:read",
+	  .summary = "Who is locked out of SIP after too many wrong passwords (sip.auth_failures)",
+	  .reply = PBX_TABLE(lockout_fields) },
+	{ .method = "DELETE",
+	  .path = "/registration-lockouts/{who}",
+	  .handle = ua_lift_lockouts,
+	  .scope = "registrations:write",
+	  .summary = "Lift the lockouts of an address or a user",
+	  .flags = PBX_ROUTE_WRITES,
+	  .args = PBX_TABLE(lift_args) },
 };
 static const struct pbx_command commands[] = {
 	{ .words = "listeners list",
@@ -619,6 +671,15 @@ static const struct pbx_command commands[] = {
 	  .args = PBX_TABLE(list_words),
 	  .columns = "aor,contact,received,transport,listener,user_agent,round_trip_ms,expires,id" },
 	{ .words = "registrations remove", .handle = on_remove, .help = "Take a registration away", .args = PBX_TABLE(remove_args) },
+	{ .words = "registrations blocked",
+	  .handle = ua_show_lockouts,
+	  .help = "Show who is locked out after too many wrong passwords, and until when",
+	  .columns = "address,user,reason,failures,until" },
+	{ .words = "registrations unblock",
+	  .handle = ua_lift_lockouts,
+	  .help = "Lift the lockouts of an address or a user",
+	  .args = PBX_TABLE(lift_args),
+	  .flags = PBX_ROUTE_WRITES },
 };
 
 const struct pbx_plugin sip_part = {

@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from clock import Clock
+from pbx import Refused
 from ports import free_port
 from rooms import House
 from sip_client import SipClient, answer_to
@@ -87,17 +89,123 @@ def test_a_wrong_secret_and_an_unknown_number_get_the_same_answers(pbx, client, 
     assert answer.status == 401 and "stale" not in phone.challenge(answer)
 
 
-def test_five_failures_block_the_address_and_the_user(make_pbx, client):
+def fail(*guessers):
+    """Five wrong passwords of each, and what the sixth gets."""
+    for guesser in guessers:
+        assert [guesser.register().status for _ in range(5)] == [401] * 5
+        assert guesser.register().status == 403
+
+
+def test_five_failures_block_the_user_and_five_users_the_address(make_pbx, client):
     pbx = make_pbx("sip:\n  auth_block_s: 900")
     secret = pbx.account("1001")
     other_secret = pbx.account("1002")
-    guesser = client(pbx, "1001", "guess", host="127.0.0.2")
-    assert [guesser.register().status for _ in range(5)] == [401] * 5
-    assert guesser.register().status == 403
-    assert client(pbx, "1002", other_secret, host="127.0.0.2").register().status == 403, "the address is blocked for any user"
+    fail(client(pbx, "1001", "guess", host="127.0.0.2"))
+    assert client(pbx, "1001", secret, host="127.0.0.2").register().status == 403, "the right one comes too late"
     assert client(pbx, "1001", secret, host="127.0.0.3").register().status == 403, "the user is blocked from any address"
+    assert client(pbx, "1002", other_secret, host="127.0.0.2").register().status == 200, "one phone with a wrong password is one phone"
     assert client(pbx, "1002", other_secret, host="127.0.0.3").register().status == 200, "others go on"
     assert len(pbx.log_lines("auth_blocked")) == 2
+    for number in ("2001", "2002", "2003", "2004"):
+        client(pbx, number, "guess", host="127.0.0.2").register()
+    third_secret = pbx.account("1003")
+    assert client(pbx, "1003", third_secret, host="127.0.0.2").register().status == 403, "the address is blocked"
+    assert client(pbx, "1003", third_secret, host="127.0.0.3").register().status == 200
+    assert len(pbx.log_lines("auth_blocked")) == 3
+
+
+def test_phones_behind_one_address_with_a_phone_that_has_a_wrong_password_go_on(make_pbx, phones):
+    """As behind NAT: all of them at 127.0.0.1."""
+    pbx = make_pbx()
+    alice, bob = phones(pbx, "1001", "1002")
+    pbx.account("1003")
+    for number in ("1003", "1001"):  # of nobody here, and of a phone that is registered
+        wrong = SipClient(pbx, number, "wrong")
+        fail(wrong)
+        wrong.close()
+    alice.dial("1002").established()
+    bob.established()
+    assert alice.hears(bob.hertz) and bob.hears(alice.hertz)
+    alice.hangup()
+    bob.closed()
+    bob.dial("1001").established()
+    alice.established()
+    bob.hangup()
+    alice.closed()
+
+
+def test_who_was_registered_at_an_address_goes_on_when_it_is_blocked(make_pbx, client):
+    pbx = make_pbx()
+    phones = [client(pbx, number, pbx.account(number)) for number in ("1001", "1002")]
+    for phone in phones:
+        assert phone.register().status == 200
+    fresh = pbx.account("1003")
+    for number in ("2001", "2002", "2003", "2004", "2005"):
+        assert client(pbx, number, "guess").register().status == 401
+    assert client(pbx, "1003", fresh).register().status == 403, "nobody new comes in"
+    assert [phone.register().status for phone in phones] == [200, 200], "these were here before"
+    assert client(pbx, "1001", phones[0].secret).register().status == 200, "whatever port they come from"
+    assert client(pbx, "1002", phones[1].secret).invite("1999").status == 404
+    wrong = [client(pbx, number, "guess").register() for number in ("1001", "1002", "1003", "2001")]
+    assert [answer.status for answer in wrong] == [403] * 4, "and who is, is not told to guessers"
+
+
+def test_a_registered_phone_is_no_way_to_guess_for_ever(make_pbx, client, tmp_path):
+    """As svcrack does it: with a nonce of its own for each word, from beside the phone and from its very port."""
+    pbx = make_pbx()
+    secret = pbx.account("1001")
+    phone = client(pbx, "1001", secret)
+    assert phone.register().status == 200
+    guesser = client(pbx, "1001", "guess")
+    fail(guesser)
+    guesser.secret = secret
+    assert guesser.register().status == 403
+    assert phone.register().status == 200
+    phone.secret = "guess"
+    assert [phone.register().status for _ in range(5)] == [403] * 5
+    phone.secret = secret
+    assert phone.register().status == 403
+    assert len(pbx.log_lines("auth_failed")) == 10
+
+
+def test_lockouts_are_listed_lifted_and_told(make_pbx, client):
+    pbx = make_pbx("sip:\n  auth_block_s: 900")
+    secret = pbx.account("1001")
+    assert pbx.ctl("registrations", "blocked") == []
+    fail(client(pbx, "1001", "guess", host="127.0.0.2"))
+    listed = sorted(pbx.ctl("registrations", "blocked"), key=lambda one: one["address"])
+    assert [(one["address"], one["user"], one["reason"], one["failures"]) for one in listed] == \
+        [("", "1001", "guessed_elsewhere", 5), ("127.0.0.2", "1001", "wrong_passwords", 5)]
+    assert all(one["until"].endswith("Z") for one in listed)
+    assert "127.0.0.2" in pbx.says("registrations", "blocked")
+    assert sorted(pbx.http("GET", "/registration-lockouts")[1]["items"], key=lambda one: one["address"]) == listed
+    told = pbx.wait_event("registration.blocked", where=lambda data: data["address"] == "127.0.0.2")["data"]
+    assert told == {"address": "127.0.0.2", "user": "1001", "reason": "wrong_passwords", "for_s": 900}
+    with pytest.raises(Refused, match="127.0.0.9 is not locked out, `pbxctl registrations blocked` shows who is"):
+        pbx.ctl("registrations", "unblock", "127.0.0.9")
+    assert pbx.http("DELETE", "/registration-lockouts/127.0.0.9")[0] == 404
+    pbx.ctl("registrations", "unblock", "127.0.0.2")
+    assert [one["address"] for one in pbx.ctl("registrations", "blocked")] == [""]
+    assert client(pbx, "1001", secret, host="127.0.0.2").register().status == 403, "the user still is"
+    assert pbx.http("DELETE", "/registration-lockouts/1001")[0] == 204
+    assert pbx.ctl("registrations", "blocked") == []
+    assert client(pbx, "1001", secret, host="127.0.0.2").register().status == 200
+    pbx.wait_for(lambda: len(pbx.events("registration.unblocked")) == 2, "both ends to be told")
+    assert [event["data"]["address"] for event in pbx.events("registration.unblocked")] == ["127.0.0.2", ""]
+    assert all(event["data"]["by"] for event in pbx.events("registration.unblocked"))
+
+
+def test_a_lockout_ends_by_itself_and_that_is_told(make_pbx, client, tmp_path):
+    clock = Clock(tmp_path)
+    pbx = make_pbx("sip:\n  auth_block_s: 600", environment=clock.environment)
+    secret = pbx.account("1001")
+    fail(client(pbx, "1001", "guess"))
+    assert pbx.events("registration.unblocked") == []
+    clock.move(601)
+    pbx.wait_for(lambda: len(pbx.events("registration.unblocked")) == 2, "the end to be told")
+    assert {event["data"]["by"] for event in pbx.events("registration.unblocked")} == {""}
+    assert pbx.ctl("registrations", "blocked") == []
+    assert client(pbx, "1001", secret).register().status == 200
 
 
 class Guesser(SipClient):

@@ -179,36 +179,6 @@ START_TEST(ipv4_in_ipv6_is_counted_as_ipv4)
 }
 END_TEST
 
-START_TEST(five_failures_in_the_window_block_for_a_time)
-{
-	for (unsigned i = 0; i < 4; i++)
-		ck_assert(!ua_failure_add("192.0.2.66", 5, 300000, 900000, 1000 + i));
-	ck_assert(!ua_is_blocked("192.0.2.66", 2000));
-	ck_assert(ua_failure_add("192.0.2.66", 5, 300000, 900000, 2000));
-	ck_assert(ua_is_blocked("192.0.2.66", 2001));
-	ck_assert(ua_is_blocked("192.0.2.66", 901999));
-	ck_assert(!ua_is_blocked("192.0.2.66", 902000));
-	ck_assert(!ua_is_blocked("192.0.2.67", 2001));
-}
-END_TEST
-
-START_TEST(failures_far_apart_do_not_add_up)
-{
-	for (unsigned i = 0; i < 20; i++)
-		ck_assert(!ua_failure_add("1001", 5, 300000, 900000, 1000 + i * 100000u));
-}
-END_TEST
-
-START_TEST(a_success_forgives)
-{
-	for (unsigned i = 0; i < 20; i++) {
-		ck_assert(!ua_failure_add("1001", 5, 300000, 900000, 1000));
-		if (i % 4 == 3)
-			ua_failures_clear("1001");
-	}
-}
-END_TEST
-
 START_TEST(addresses_and_networks_are_told_apart)
 {
 	struct core_addr four = address("192.0.2.7:5060"), six = address("[2001:db8::7]:5060"), mapped = address("[::ffff:192.0.2.7]:5060");
@@ -264,9 +234,6 @@ int main(void)
 	tcase_add_test(cases, a_flood_is_dropped_and_its_neighbours_are_not);
 	tcase_add_test(cases, one_ipv6_network_is_one_flooder);
 	tcase_add_test(cases, ipv4_in_ipv6_is_counted_as_ipv4);
-	tcase_add_test(cases, five_failures_in_the_window_block_for_a_time);
-	tcase_add_test(cases, failures_far_apart_do_not_add_up);
-	tcase_add_test(cases, a_success_forgives);
 	tcase_add_test(cases, addresses_and_networks_are_told_apart);
 	suite_add_tcase(suite, cases);
 
