@@ -28,6 +28,9 @@ void core_host_use_probe(const char *path, uint32_t within_ms);
  * path: directories, later ones win. disable: names to leave out. */
 int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
 		       void *context);
+/* Where plugins are looked for from now on, when they are loaded or reloaded by name; those that run stay. path: as above, copied. PBX_OK,
+ * PBX_ENOMEM: it is as it was. */
+int core_host_use_path(const char *const *path, uint32_t count);
 void core_host_stop_all(void (*done)(void *context), void *context);
 
 #define CORE_PLUGIN_FOUND 1u
@@ -37,7 +40,7 @@ void core_host_stop_all(void (*done)(void *context), void *context);
 #define CORE_PLUGIN_FAILED 5u
 #define CORE_PLUGIN_DISABLED 6u
 
-/* done(context, result, diag) follows. reload and upgrade are one thing: a fresh copy of the file beside the old one. */
+/* name: "hotline", or "hotline.so" as its file is called. done(context, result, diag) follows. reload and upgrade are one thing: a fresh copy of the file beside the old one. */
 typedef void (*core_plugin_done_fn)(void *context, int result, const struct pbx_diag *diag);
 void core_plugin_load(const char *name, core_plugin_done_fn done, void *context);
 void core_plugin_unload(const char *name, core_plugin_done_fn done, void *context); /* PBX_EBUSY: diag names the holders */

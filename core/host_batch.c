@@ -31,26 +31,34 @@ static struct {
 
 /* ---- the search path ------------------------------------------------------------------ */
 
+static void path_free(char **path, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		free(path[i]);
+	free((void *)path);
+}
+
 static void forget_path(void)
 {
-	for (uint32_t i = 0; i < all.path_count; i++)
-		free(all.path[i]);
-	free((void *)all.path);
+	path_free(all.path, all.path_count);
 	all.path = NULL;
 	all.path_count = 0;
 }
 
-static int keep_path(const char *const *path, uint32_t count)
+int core_host_use_path(const char *const *path, uint32_t count)
 {
-	forget_path();
-	all.path = calloc(count + 1u, sizeof *all.path);
-	if (!all.path)
+	char **fresh = calloc(count + 1u, sizeof *fresh);
+	uint32_t copied = 0;
+
+	while (fresh && copied < count && (fresh[copied] = strdup(path[copied])))
+		copied++;
+	if (!fresh || copied < count) {
+		path_free(fresh, copied);
 		return PBX_ENOMEM;
-	for (; all.path_count < count; all.path_count++) {
-		all.path[all.path_count] = strdup(path[all.path_count]);
-		if (!all.path[all.path_count])
-			return PBX_ENOMEM;
 	}
+	forget_path();
+	all.path = fresh;
+	all.path_count = count;
 	return PBX_OK;
 }
 
@@ -68,6 +76,18 @@ char *core_batch_find_file(const char *name)
 		free(path);
 	}
 	return NULL;
+}
+
+bool core_batch_searches(const char *dir)
+{
+	struct stat asked, searched;
+
+	if (stat(dir, &asked) != 0)
+		return false;
+	for (uint32_t i = 0; i < all.path_count; i++)
+		if (stat(all.path[i], &searched) == 0 && searched.st_dev == asked.st_dev && searched.st_ino == asked.st_ino)
+			return true;
+	return false;
 }
 
 static bool is_disabled(const struct pbx_list *disable, const char *name)
@@ -238,7 +258,7 @@ static void try_file(struct batch *batch, struct core_plugin *plugin)
 int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
 		       void *context)
 {
-	int err = keep_path(path, path_count);
+	int err = core_host_use_path(path, path_count);
 
 	assert(!all.batch);
 	for (uint32_t i = 0; err == PBX_OK && i < path_count; i++)

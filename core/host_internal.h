@@ -107,6 +107,7 @@ void core_life_ready(struct pbx_host *host, int result, const char *reason);
 
 /* ---- host_batch.c: the search path ---- */
 char *core_batch_find_file(const char *name); /* in the last folder that has NAME.so; owned. NULL: none has */
+bool core_batch_searches(const char *dir);    /* it is a folder of the search path, however it is written */
 void core_batch_stop(void);                   /* the load of all goes no further */
 bool core_batch_is_over(void);
 void core_batch_fini(void);

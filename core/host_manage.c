@@ -29,6 +29,7 @@ struct errand {
 	struct core_plugin *plugin;
 	struct core_post_node sent;
 	char name[64];
+	char folder[160]; /* "": only a name was said, as it should be */
 };
 
 static void errand_end(struct errand *errand, int result, const char *format, ...) PBX_PRINTF(3, 4);
@@ -202,11 +203,30 @@ static void run_unload(struct errand *errand)
 	core_life_end(plugin->current, on_unloaded, errand);
 }
 
+/* "hotline" is a name, "hotline.so" its file's, "/home/me/hotline.so" says a folder, too. */
+static void read_name(struct errand *errand, const char *said)
+{
+	const char *slash = strrchr(said, '/'), *name = slash ? slash + 1 : said;
+	size_t length = strlen(name);
+
+	if (length > 3 && strcmp(name + length - 3, ".so") == 0)
+		length -= 3;
+	(void)snprintf(errand->name, sizeof errand->name, "%.*s", (int)length, name);
+	if (slash)
+		(void)snprintf(errand->folder, sizeof errand->folder, "%.*s", slash == said ? 1 : (int)(slash - said), said);
+}
+
 static void on_errand(void *context)
 {
 	struct errand *errand = context;
 
-	errand->run(errand);
+	if (errand->folder[0])
+		errand_end(
+			errand, PBX_EINVAL, "%s: a plugin is called by its name, %s; %s is %s", errand->name, errand->name, errand->folder,
+			core_batch_searches(errand->folder) ? "a folder of plugins.path"
+							    : "no folder of plugins.path: add it there, or copy the file to one that is");
+	else
+		errand->run(errand);
 }
 
 static void send_errand(const char *name, void (*run)(struct errand *errand), core_plugin_done_fn done, void *context)
@@ -220,7 +240,7 @@ static void send_errand(const char *name, void (*run)(struct errand *errand), co
 		return;
 	}
 	*errand = (struct errand){ .run = run, .done = done, .context = context };
-	(void)snprintf(errand->name, sizeof errand->name, "%s", name);
+	read_name(errand, name);
 	core_post_node(core_self(), &errand->sent, on_errand, errand);
 }
 

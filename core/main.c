@@ -94,8 +94,10 @@ struct plugin_settings {
 };
 
 static const struct pbx_setting plugin_settings[] = {
-	PBX_LIST(struct plugin_settings, path, .initial_text = PBX_PLUGIN_DIR, .flags = PBX_SETTING_RESTART,
-		 .help = "Folders searched for plugins; the later one wins"),
+	PBX_LIST(struct plugin_settings, path, .initial_text = PBX_PLUGIN_DIR,
+		 .help = "Folders searched for plugins; the later one wins. A new one is searched for what `plugin load` and `reload` "
+			 "name, and "
+			 "after a restart for all that it has"),
 	PBX_LIST(struct plugin_settings, disable, .initial_text = "", .flags = PBX_SETTING_RESTART, .help = "Plugins that are not loaded"),
 };
 
@@ -152,6 +154,17 @@ static int accept_log(void *context, const void *proposed, struct pbx_diag *diag
 	return core_log_configure(&config, diag);
 }
 
+static int accept_plugins(void *context, const void *proposed, struct pbx_diag *diag)
+{
+	const struct plugin_settings *settings = proposed;
+	const int err = core_host_use_path(settings->path.items, settings->path.count);
+
+	(void)context;
+	if (err != PBX_OK)
+		pbx_diag_set(diag, "path", "out of memory");
+	return err;
+}
+
 static int read_settings(const char *file, struct pbx_diag *diag)
 {
 	int err = core_settings_init(file);
@@ -168,6 +181,8 @@ static int read_settings(const char *file, struct pbx_diag *diag)
 		err = accept_log(NULL, core_settings_get("log"), diag);
 	if (err == PBX_OK)
 		err = core_settings_on_change("log", accept_log, NULL);
+	if (err == PBX_OK)
+		err = core_settings_on_change("plugins", accept_plugins, NULL);
 	return err;
 }
 

@@ -24,7 +24,7 @@ api:
   listen: 127.0.0.1:9000
   user_scopes: ["extensions:read", "extensions:forward", "cdr:read", "parking:read"]
 plugins:
-  path: [$(for folder in "$build"/plugins/*/; do [ -d "$folder" ] && printf '%s, ' "${folder%/}"; done | sed 's/, $//')]
+  path: [$(mkdir -p "$home/plugins"; for folder in "$build"/plugins/*/; do [ -d "$folder" ] && printf '%s, ' "${folder%/}"; done)$home/plugins]
 music_on_hold:
   directory: $build/etc/music
 prompts:

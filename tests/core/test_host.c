@@ -280,7 +280,11 @@ static const struct {
 } refusals[] = {
 	{ "plugin reload nothing", 404, "nothing: there is no such plugin, `pbxctl plugin list` shows" },
 	{ "plugin unload plane", 404, "plane: there is no such plugin, did you mean plain?" },
-	{ "plugin load nothing", 404, "no folder of plugins.path has nothing.so" },
+	{ "plugin load nothing", 404, "nothing: no folder of plugins.path has nothing.so" },
+	{ "plugin load nothing.so", 404, "nothing: no folder of plugins.path has nothing.so" },
+	{ "plugin load /elsewhere/nothing.so", 422,
+	  "nothing: a plugin is called by its name, nothing; /elsewhere is no folder of plugins.path: add it there, or copy the file" },
+	{ "plugin load plain.so", 409, "plain: is running already" },
 	{ "plugin load plain", 409, "is running already" },
 	{ "plugin unload core", 403, "is a part of the daemon" },
 	{ "plugin show nothing", 404, "there is no such plugin" },
@@ -293,6 +297,36 @@ START_TEST(what_cannot_be_done_is_said)
 	run(refusals[_i].line);
 	ck_assert_uint_eq(answer.status, refusals[_i].status);
 	ck_assert_msg(strstr(answer_at(&answer, "detail"), refusals[_i].says) != NULL, "%s", answer_at(&answer, "detail"));
+}
+END_TEST
+
+START_TEST(a_file_of_the_path_is_called_by_its_name)
+{
+	char line[200];
+
+	install("plain");
+	load_all();
+	(void)snprintf(line, sizeof line, "plugin reload %s/../plugins/plain.so", folder);
+	run(line);
+	ck_assert_uint_eq(answer.status, 422);
+	ck_assert_msg(strstr(answer_at(&answer, "detail"), "/../plugins is a folder of plugins.path") != NULL, "%s",
+		      answer_at(&answer, "detail"));
+}
+END_TEST
+
+START_TEST(a_new_path_is_searched_from_then_on)
+{
+	const char *const nowhere[] = { "/nowhere" }, *const path[] = { "/nowhere", folder };
+
+	load_all();
+	install("plain");
+	ck_assert_int_eq(core_host_use_path(nowhere, 1), PBX_OK);
+	run("plugin load plain");
+	ck_assert_uint_eq(answer.status, 404);
+	ck_assert_int_eq(core_host_use_path(path, 2), PBX_OK);
+	run("plugin load plain.so");
+	ck_assert_uint_eq(answer.status, 204);
+	check_runs("plain");
 }
 END_TEST
 
@@ -378,6 +412,8 @@ int main(void)
 	tcase_add_test(all, a_failed_upgrade_changes_nothing);
 	tcase_add_test(all, a_file_that_went_bad_does_not_replace_a_good_one);
 	tcase_add_loop_test(all, what_cannot_be_done_is_said, 0, sizeof refusals / sizeof refusals[0]);
+	tcase_add_test(all, a_file_of_the_path_is_called_by_its_name);
+	tcase_add_test(all, a_new_path_is_searched_from_then_on);
 	tcase_add_loop_test(all, an_end_in_the_middle_of_the_start_is_clean, 0, 6);
 	tcase_add_loop_test(all, an_end_in_the_middle_of_a_reload_is_clean, 0, 6);
 	tcase_add_test(all, the_last_events_are_listed);
