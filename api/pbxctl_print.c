@@ -4,6 +4,7 @@
  * Values become short texts first ("yes", "a, b", "-" for nothing), then texts become aligned columns. What a stranger may have chosen
  * (a caller's display name) is printed without control characters, so that nobody's phone can command an administrator's terminal.
  */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 #define COLUMNS_MAX 64
 #define GAP "  "
+#define PIPED_MOST 40  /* where no terminal limits us: one long value makes no other line longer */
 #define COLUMN_LEAST 6 /* a column is not made narrower for the others' sake */
 
 static const char bold[] = "\033[1m", green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", normal[] = "\033[0m";
@@ -193,7 +195,8 @@ static void table_choose(struct table *table, const cJSON *rows, const char *col
 	}
 }
 
-static void table_measure(struct table *table, const cJSON *rows)
+/* A value of more than `most` columns does not make its column wider, unless that is 0: it is whole, and what follows it stands further right. */
+static void table_measure(struct table *table, const cJSON *rows, int most)
 {
 	const cJSON *row;
 
@@ -202,7 +205,7 @@ static void table_measure(struct table *table, const cJSON *rows)
 		for (int i = 0; i < table->count; i++) {
 			char *text = text_of(cJSON_GetObjectItemCaseSensitive(row, table->names[i]));
 			int width = text ? width_of(text) : 0;
-			if (width > table->widths[i])
+			if (width > table->widths[i] && (most == 0 || width <= most))
 				table->widths[i] = width;
 			free(text);
 		}
@@ -235,7 +238,8 @@ static void print_row(const struct look *look, const struct table *table, const 
 		char *text = row ? text_of(cJSON_GetObjectItemCaseSensitive(row, table->names[i])) : strdup(table->names[i]);
 		bool last = i + 1 == table->count;
 		if (text)
-			print_column(look, text, row ? colour_of(text) : bold, last ? 0 : table->widths[i], table->widths[i]);
+			print_column(look, text, row ? colour_of(text) : bold, last ? 0 : table->widths[i],
+				     look->width > 0 ? table->widths[i] : 0);
 		(void)fputs(last ? "\n" : GAP, look->out);
 		free(text);
 	}
@@ -247,7 +251,7 @@ static void print_table(const struct look *look, const cJSON *rows, const char *
 	const cJSON *row;
 
 	table_choose(&table, rows, columns);
-	table_measure(&table, rows);
+	table_measure(&table, rows, look->width > 0 ? 0 : PIPED_MOST);
 	table_fit(&table, look->width);
 	if (table.count > 0)
 		print_row(look, &table, NULL);
@@ -328,6 +332,23 @@ static void print_members(const struct look *look, const cJSON *object, int inde
 	}
 }
 
+/* What was done, in a sentence; below it what else there is to know. Empty lists say nothing more than the sentence. */
+static void print_told(const struct look *look, const cJSON *body, const char *sentence)
+{
+	cJSON *rest = cJSON_CreateObject();
+	const cJSON *member;
+
+	print_cell(look, sentence, bold, 0);
+	(void)fputc('\n', look->out);
+	cJSON_ArrayForEach(member, body)
+	{
+		if (strcmp(member->string, "sentence") != 0 && !(cJSON_IsArray(member) && !member->child))
+			(void)cJSON_AddItemReferenceToObject(rest, member->string, (cJSON *)(uintptr_t)member);
+	}
+	print_members(look, rest, 0);
+	cJSON_Delete(rest);
+}
+
 void print_answer(const struct look *look, const cJSON *body, const char *columns)
 {
 	const cJSON *items = cJSON_GetObjectItemCaseSensitive(body, "items");
@@ -343,6 +364,8 @@ void print_answer(const struct look *look, const cJSON *body, const char *column
 		}
 	} else if (items) {
 		print_lines(look, items, 0);
+	} else if (cJSON_IsObject(body) && sentence) {
+		print_told(look, body, sentence);
 	} else if (cJSON_IsObject(body)) {
 		print_members(look, body, 0);
 	} else if (body && !cJSON_IsNull(body)) {

@@ -21,9 +21,12 @@ static void complain_unreachable(const struct session *session, int reason)
 	(void)fprintf(stderr, "pbxctl: the PBX cannot be reached at %s: %s\n", session->path, strerror(reason));
 	if (reason == EACCES)
 		(void)fputs("Run it as root, as the user pbxd runs as, or as a member of its group.\n", stderr);
-	else
+	else if (strcmp(session->path, DEFAULT_SOCKET) == 0)
 		(void)fputs("Start it with: systemctl start pbxd\nIf it listens elsewhere, tell with --socket PATH or PBX_SOCKET.\n",
 			    stderr);
+	else
+		(void)fprintf(stderr, "%s was asked for (--socket or PBX_SOCKET): is this the PBX's server.run_dir, and does it run?\n",
+			      session->path);
 }
 
 int session_open(struct session *session)

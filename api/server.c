@@ -82,13 +82,26 @@ int api_server_check(const struct api_settings *settings, struct pbx_diag *diag)
 
 /* ---- what CivetWeb asks and tells ------------------------------------------------------- */
 
+/* CivetWeb says "cannot bind to 127.0.0.1:9000s: 98 (…)": its own way to write a port, and a number for what happened. */
+static void tell_failure(struct api_server *server, const char *message)
+{
+	static const char words[] = "cannot bind to ";
+	const char *at = strstr(message, words), *number = at ? strstr(at + sizeof words - 1, ": ") : NULL;
+	int error = number ? atoi(number + 2) : 0;
+
+	if (error > 0)
+		pbx_diag_set(&server->diag, "api.listen", "cannot listen on %.100s: %s", server->api->settings->listen, strerror(error));
+	else
+		pbx_diag_set(&server->diag, "api.listen", "%s", message);
+}
+
 static int on_message(const struct mg_connection *connection, const char *message)
 {
 	struct api_server *server = mg_get_user_data(mg_get_context(connection));
 
 	core_log(PBX_LOG_DEBUG, "api", NULL, "http", "text=\"%.200s\"", message);
 	if (server && pthread_equal(pthread_self(), server->starter) && !*server->diag.text) /* the first is the cause */
-		pbx_diag_set(&server->diag, "api.listen", "%s", message);
+		tell_failure(server, message);
 	return 1;
 }
 

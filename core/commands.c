@@ -115,15 +115,41 @@ struct errand {
 	pbx_request request;
 };
 
+/* "cdr 1.2.0 runs", "cdr is unloaded": with what `plugin list` says of it, and how many copies there are. NULL: no memory. */
+static struct pbx_json *errand_json(const char *name)
+{
+	const struct core_plugin *plugin = core_plugin_find(name);
+	const struct core_instance *current = plugin ? plugin->current : NULL;
+	AUTO(json) struct pbx_json *json = core_json_object();
+	char sentence[256];
+	int64_t older = 0;
+
+	for (const struct core_instance *one = plugin ? plugin->instances : NULL; one; one = one->next)
+		older += one != current;
+	if (!current)
+		(void)snprintf(sentence, sizeof sentence, "%s is unloaded", name);
+	else
+		(void)snprintf(sentence, sizeof sentence, "%s %s is %s%s", name, current->card.version,
+			       core_plugin_state_name(plugin->state),
+			       older ? ", an older copy finishes what it began" : "");
+	if (!json || core_json_set_text(json, "sentence", sentence) != PBX_OK || core_json_set_text(json, "name", name) != PBX_OK ||
+	    core_json_set_text(json, "version", current ? current->card.version : NULL) != PBX_OK ||
+	    core_json_set_text(json, "state", plugin ? core_plugin_state_name(plugin->state) : NULL) != PBX_OK ||
+	    core_json_set_integer(json, "older_copies", older) != PBX_OK)
+		return NULL;
+	return TAKE(json);
+}
+
 static void on_errand_done(void *context, int result, const struct pbx_diag *diag)
 {
 	struct errand *errand = context;
+	const char *name = result == PBX_OK ? requests->text(errand->request, "name") : NULL;
 
-	if (result == PBX_OK)
-		(void)requests->reply(errand->request, 204, NULL); /* or they have gone */
-	else
+	if (name)
+		core_reply_object(errand->request, errand_json(name));
+	else if (result != PBX_OK)
 		core_reply_refusal(errand->request, result, diag);
-	free(errand);
+	free(errand); /* without a name they have gone */
 }
 
 static void send_errand(pbx_request request, void (*send)(const char *name, core_plugin_done_fn done, void *context))
@@ -324,6 +350,22 @@ static const struct pbx_field event_fields[] = {
 };
 static const struct pbx_field revision_fields[] = {
 	{ "revision", PBX_TYPE_INT, "number of the change, for undo" },
+	{ "sentence", PBX_TYPE_TEXT, "what has changed and what waits, in words" },
+	{ "changed", PBX_TYPE_OBJECTS, "each setting with a new value: path, from, to, restart: whether it acts at a restart only" },
+	{ "waiting", PBX_TYPE_OBJECTS, "each setting that waits for a restart, of older changes too: path, in_force, value, by" },
+};
+static const struct pbx_field reload_fields[] = {
+	{ "sentence", PBX_TYPE_TEXT, "what has changed and what waits, in words" },
+	{ "changed", PBX_TYPE_OBJECTS, "each setting with a new value: path, from, to, restart: whether it acts at a restart only" },
+	{ "waiting", PBX_TYPE_OBJECTS, "each setting that waits for a restart, of older changes too: path, in_force, value, by" },
+	{ "warnings", PBX_TYPE_LIST, "sections that nobody reads, with file, line and column" },
+};
+static const struct pbx_field errand_fields[] = {
+	{ "sentence", PBX_TYPE_TEXT, "what has happened, in words" },
+	{ "name", PBX_TYPE_TEXT, "name of the plugin" },
+	{ "version", PBX_TYPE_TEXT, "version that runs" },
+	{ "state", PBX_TYPE_TEXT, "found, loaded, running, draining, failed, disabled" },
+	{ "older_copies", PBX_TYPE_INT, "copies that finish what they began" },
 };
 
 #define ARGS(rows) .args = PBX_TABLE(rows)
@@ -334,11 +376,11 @@ static const struct pbx_route routes[] = {
 	{ "GET", "/plugins/{name}", on_plugin_show, .scope = "plugins:read", .summary = "One plugin", ARGS(name_args),
 	  REPLY(plugin_fields) },
 	{ "POST", "/plugins/{name}:load", on_plugin_load, .scope = "plugins:write", .summary = "Load a plugin", .flags = PBX_ROUTE_WRITES,
-	  ARGS(name_args) },
+	  ARGS(name_args), REPLY(errand_fields) },
 	{ "POST", "/plugins/{name}:unload", on_plugin_unload, .scope = "plugins:write", .summary = "Unload a plugin that nothing uses",
-	  .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
+	  .flags = PBX_ROUTE_WRITES, ARGS(name_args), REPLY(errand_fields) },
 	{ "POST", "/plugins/{name}:reload", on_plugin_reload, .scope = "plugins:write",
-	  .summary = "Replace a plugin by a fresh copy, under traffic", .flags = PBX_ROUTE_WRITES, ARGS(name_args) },
+	  .summary = "Replace a plugin by a fresh copy, under traffic", .flags = PBX_ROUTE_WRITES, ARGS(name_args), REPLY(errand_fields) },
 	{ "GET", "/config", core_config_show, .scope = "config:read", .summary = "Settings, their values and where those come from",
 	  ARGS(prefix_args) },
 	{ "GET", "/config/{path}", core_config_get, .scope = "config:read", .summary = "One setting", ARGS(path_args) },
@@ -352,7 +394,7 @@ static const struct pbx_route routes[] = {
 	{ "GET", "/config/diff", core_config_diff, .scope = "config:read", .summary = "What a reload of the files would change" },
 	{ "POST", "/config:check", core_config_check, .scope = "config:read", .summary = "Check the settings files" },
 	{ "POST", "/config:reload", core_config_reload, .scope = "config:write", .summary = "Read the settings files again",
-	  .flags = PBX_ROUTE_WRITES },
+	  .flags = PBX_ROUTE_WRITES, REPLY(reload_fields) },
 	{ "POST", "/config:undo", core_config_undo, .scope = "config:write", .summary = "Take a change back", .flags = PBX_ROUTE_WRITES,
 	  ARGS(undo_args), REPLY(revision_fields) },
 	{ "POST", "/route:explain", core_route_explain, .scope = "calls:read", .summary = "Who would answer for a number, and why",
@@ -379,10 +421,10 @@ static const struct pbx_command commands[] = {
 	{ "plugin unload", on_plugin_unload, "Unload a plugin that nothing uses", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
 	{ "plugin reload", on_plugin_reload, "Replace a plugin by a fresh copy, under traffic", ARGS(name_args),
 	  .flags = PBX_ROUTE_WRITES },
-	{ "plugin upgrade", on_plugin_reload, "The same: take the file that is there now", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
+	{ "plugin upgrade", on_plugin_reload, "Replace a plugin by the file that is there now, as plugin reload does", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
 	{ "config check", core_config_check, "Tell what is wrong with the settings files", ARGS(file_args) },
 	{ "config show", core_config_show, "Settings, their values and where those come from", ARGS(prefix_args),
-	  .columns = "path,value,origin,pinned" },
+	  .columns = "path,value,origin,pinned,help" },
 	{ "config get", core_config_get, "One setting", ARGS(path_args) },
 	{ "config set", core_config_set, "Change a setting", ARGS(set_args), .flags = PBX_ROUTE_WRITES },
 	{ "config unset", core_config_unset, "Go back to a setting's default", ARGS(path_args), .flags = PBX_ROUTE_WRITES },

@@ -1,6 +1,8 @@
 /* core/commands_config.c - settings seen, set, compared, taken back: `pbxctl config …` and /config */
+#include "auto.h"
 #include "commands_internal.h"
 #include "settings.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,17 +24,65 @@ static struct pending *pending_new(pbx_request request)
 	return pending;
 }
 
-static void on_changed(void *context, int result, const struct pbx_diag *diag, int64_t revision)
+/* "1 setting waits for a restart", "2 settings wait …": NULL: none does, or no memory. Owned. */
+static char *waiting_sentence(const struct pbx_json *waiting)
+{
+	const uint32_t count = core_json_count(waiting);
+	char *text = NULL;
+	size_t size;
+	FILE *out = count ? open_memstream(&text, &size) : NULL;
+
+	if (!out)
+		return NULL;
+	(void)fprintf(out, "%u setting%s for a restart:", count, count == 1 ? " waits" : "s wait");
+	for (const struct pbx_json *one = core_json_first(waiting); one; one = core_json_next(one)) {
+		AUTO(text) char *in_force = core_json_print(core_json_get(one, "in_force"));
+
+		(void)fprintf(out, "%s %s (%s is in force, until %s)", one == core_json_first(waiting) ? "" : ",",
+			      core_json_text(core_json_get(one, "path")), in_force ? in_force : "the old value",
+			      core_json_text(core_json_get(one, "by")));
+	}
+	return fclose(out) == 0 ? text : (free(text), NULL);
+}
+
+/* What a person reads of a change: how much is new, and what of all settings waits. */
+static int set_sentence(struct pbx_json *json, const struct pbx_json *changed, const struct pbx_json *waiting)
+{
+	AUTO(text) char *waits = waiting_sentence(waiting);
+	const uint32_t count = core_json_count(changed);
+	AUTO(text) char *text = NULL;
+	char what[64] = "nothing has changed";
+
+	if (count)
+		(void)snprintf(what, sizeof what, "%u setting%s a new value", count, count == 1 ? " has" : "s have");
+	if (asprintf(&text, "%s%s%s", what, waits ? "; " : "", waits ? waits : "") < 0) {
+		text = NULL;
+		return PBX_ENOMEM;
+	}
+	return core_json_set_text(json, "sentence", text);
+}
+
+/* {sentence, [revision,] changed, waiting}; revision 0: there is none. NULL: no memory. */
+static struct pbx_json *told_json(int64_t revision, const struct pbx_json *changed)
+{
+	AUTO(json) struct pbx_json *json = core_json_object();
+	AUTO(json) struct pbx_json *waiting = core_settings_waiting();
+
+	if (!json || !waiting || set_sentence(json, changed, waiting) != PBX_OK ||
+	    (revision && core_json_set_integer(json, "revision", revision) != PBX_OK) ||
+	    core_json_set(json, "changed", core_json_copy(changed)) != PBX_OK || core_json_set(json, "waiting", TAKE(waiting)) != PBX_OK)
+		return NULL;
+	return TAKE(json);
+}
+
+static void on_changed(void *context, int result, const struct pbx_diag *diag, int64_t revision, const struct pbx_json *changed)
 {
 	struct pending *pending = context;
-	struct pbx_json *json = result == PBX_OK ? core_json_object() : NULL;
 
-	if (result != PBX_OK)
-		core_reply_refusal(pending->request, result, diag);
-	else if (!json || core_json_set_integer(json, "revision", revision) != PBX_OK)
-		core_reply_object(pending->request, (core_json_free(json), NULL));
+	if (result == PBX_OK)
+		core_reply_object(pending->request, told_json(revision, changed));
 	else
-		core_reply_object(pending->request, json);
+		core_reply_refusal(pending->request, result, diag);
 	free(pending);
 }
 
@@ -55,12 +105,35 @@ void core_config_check(void *self, pbx_request request)
 	}
 }
 
+/* {items, sentence}; without a sentence of its own, about what waits for a restart, and with neither only the items. */
+static void reply_with_sentence(pbx_request request, struct pbx_json *taken, const char *sentence)
+{
+	AUTO(json) struct pbx_json *json = core_json_object();
+	AUTO(json) struct pbx_json *waiting = core_settings_waiting();
+	AUTO(text) char *waits = waiting_sentence(waiting);
+	bool whole = core_json_set(json, "items", taken) == PBX_OK;
+
+	sentence = sentence ? sentence : waits;
+	if (sentence)
+		whole = whole && core_json_set_text(json, "sentence", sentence) == PBX_OK;
+	core_reply_object(request, whole ? TAKE(json) : NULL);
+}
+
 void core_config_show(void *self, pbx_request request)
 {
 	const char *prefix = requests->text(request, "prefix");
 
 	(void)self;
-	core_reply_items(request, core_settings_show(prefix ? prefix : ""));
+	prefix = prefix ? prefix : "";
+	struct pbx_json *shown = core_settings_show(prefix);
+	AUTO(text) char *meant = *prefix && shown && !core_json_count(shown) ? core_setting_meant(prefix) : NULL;
+	AUTO(text) char *sentence = NULL;
+
+	if (*prefix && shown && !core_json_count(shown) &&
+	    asprintf(&sentence, "%.200s: no setting begins like this%s%s%s", prefix, meant ? ", did you mean " : "", meant ? meant : "",
+		     meant ? "?" : "") < 0)
+		sentence = NULL;
+	reply_with_sentence(request, shown, sentence);
 }
 
 void core_config_get(void *self, pbx_request request)
@@ -107,19 +180,30 @@ void core_config_unset(void *self, pbx_request request)
 void core_config_diff(void *self, pbx_request request)
 {
 	(void)self;
-	core_reply_items(request, core_settings_diff());
+	reply_with_sentence(request, core_settings_diff(), NULL);
 }
 
 void core_config_reload(void *self, pbx_request request)
 {
 	struct pbx_diag diag = { 0 };
+	AUTO(json) struct pbx_json *told = NULL;
 
 	(void)self;
-	int err = core_settings_reload(&diag);
-	if (err == PBX_OK)
-		(void)requests->reply(request, 204, NULL);
-	else
+	int err = core_settings_reload_told(&diag, &told);
+	if (err == PBX_EINVAL) { /* the files are wrong, not the request */
+		(void)requests->fail(request, 409, "files_wrong", diag.field[0] ? diag.field : NULL, "%s", diag.text);
+		return;
+	}
+	if (err != PBX_OK) {
 		core_reply_refusal(request, err, &diag);
+		return;
+	}
+	AUTO(json) struct pbx_json *json = told_json(0, core_json_get(told, "changed"));
+	if (json && core_json_set(json, "warnings", core_json_copy(core_json_get(told, "warnings"))) != PBX_OK) {
+		core_reply_object(request, NULL);
+		return;
+	}
+	core_reply_object(request, TAKE(json));
 }
 
 void core_config_undo(void *self, pbx_request request)

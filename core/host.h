@@ -45,6 +45,14 @@ typedef void (*core_plugin_done_fn)(void *context, int result, const struct pbx_
 void core_plugin_load(const char *name, core_plugin_done_fn done, void *context);
 void core_plugin_unload(const char *name, core_plugin_done_fn done, void *context); /* PBX_EBUSY: diag names the holders */
 void core_plugin_reload(const char *name, core_plugin_done_fn done, void *context);
+#define CORE_KNOWN_NOT 0u
+#define CORE_KNOWN_PART 1u   /* linked in */
+#define CORE_KNOWN_PLUGIN 2u /* one that runs */
+#define CORE_KNOWN_IDLE 3u   /* one that does not: disabled, failed, on its way, or only a file in the search path */
+/* What is behind a name; one of the above. Looks into the folders. */
+uint32_t core_host_knows(const char *name);
+/* The names of all parts and plugins that were found; they live as long as the host. */
+void core_host_each_name(void (*each)(void *context, const char *name), void *context);
 /* [{name, version, summary, state, reason, file, holds, loop_ms, needs, offers, instances}] */
 struct pbx_json *core_plugin_list(void);
 

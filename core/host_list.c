@@ -1,5 +1,6 @@
 /* core/host_list.c - looking at plugins: what `plugin list` says of each */
 #include "host_internal.h"
+#include <string.h>
 
 uint32_t core_plugin_holds(const struct core_plugin *plugin, char *ret_text, size_t size)
 {
@@ -68,4 +69,24 @@ struct pbx_json *core_plugin_list(void)
 			return NULL;
 	}
 	return TAKE(list);
+}
+
+uint32_t core_host_knows(const char *name)
+{
+	const struct core_plugin *plugin = core_plugin_find(name);
+
+	if (plugin && !plugin->file)
+		return CORE_KNOWN_PART;
+	if (plugin && plugin->state == CORE_PLUGIN_RUNNING)
+		return CORE_KNOWN_PLUGIN;
+	if (plugin)
+		return CORE_KNOWN_IDLE;
+	AUTO(text) char *file = strchr(name, '/') ? NULL : core_batch_find_file(name); /* found since the start */
+	return file ? CORE_KNOWN_IDLE : CORE_KNOWN_NOT;
+}
+
+void core_host_each_name(void (*each)(void *context, const char *name), void *context)
+{
+	for (const struct core_plugin *plugin = core_plugins(); plugin; plugin = plugin->next)
+		each(context, plugin->name);
 }

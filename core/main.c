@@ -350,6 +350,7 @@ static void on_bus_attached(void *context, int result)
 			fail(EX_CONFIG, "part_not_started", parts[i]->name);
 			return;
 		}
+	core_settings_begin("plugins"); /* the stored values are known */
 	if (core_host_load_all(plugins->path.items, plugins->path.count, &plugins->disable, on_plugins_loaded, NULL) != PBX_OK)
 		fail(EX_SOFTWARE, "plugins_not_loaded", "no memory");
 }

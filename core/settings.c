@@ -5,8 +5,8 @@
  * value; sections in which nothing differs are left alone; the owners of the others are asked one after the other. Only when the last
  * has agreed do the new blocks become current. When one refuses, those that had agreed are handed their old block again.
  *
- * How a section's block comes about is told in settings_build.c. What a file says about a section nobody has declared yet is kept, since plugins declare later; core_settings_check tells which
- * section nobody ever asked for.
+ * How a section's block comes about is told in settings_build.c. What a file says about a section nobody has declared yet is kept, since plugins declare later;
+ * settings_unknown.c tells which section nobody ever asked for, and settings_waiting.c which change waits for a restart.
  */
 #include "settings.h"
 #include <assert.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include "auto.h"
 #include "host.h"
-#include "json.h"
+#include "json_auto.h"
 #include "log.h"
 #include "settings_internal.h"
 
@@ -34,7 +34,7 @@ static struct pbx_diag files_wrong; /* of the first reading; text "" when it was
 static struct core_stored *stored;
 static struct core_section *sections;
 static struct acceptor *acceptors;
-static void (*on_applied)(const char *actor, int64_t revision, struct pbx_json *taken_paths);
+static void (*on_applied)(const char *actor, int64_t revision, const struct pbx_json *changed);
 
 /* ---- finding ---------------------------------------------------------------------------------- */
 
@@ -82,6 +82,55 @@ static char *near_path(const char *path)
 	return copy;
 }
 
+/* The section that was meant: nearly the same name, or one of its words ("parking" of call_parking). Not the wrong name itself. */
+static const struct core_section *near_section(const char *name)
+{
+	const char *names[512] = { NULL }, *meant;
+	const size_t length = strlen(name);
+	uint32_t count = 0;
+
+	for (const struct core_section *section = sections; section && count < sizeof names / sizeof names[0]; section = section->next)
+		names[count++] = section->name;
+	meant = core_did_you_mean(name, names, count);
+	for (uint32_t i = 0; !meant && length > 1 && i < count; i++) {
+		const char *at = strstr(names[i], name);
+		bool begins = at && (at == names[i] || at[-1] == '_');
+
+		if (begins && (!at[length] || at[length] == '_'))
+			meant = names[i];
+	}
+	return meant ? core_section_find(meant) : NULL;
+}
+
+/* A section's option of this name, as a path. NULL: it has none. */
+static char *option_of(const struct core_section *section, const char *name)
+{
+	char *text = NULL;
+
+	for (uint32_t i = 0; i < section->count; i++)
+		if (strcmp(section->rows[i].name, name) == 0)
+			return asprintf(&text, "%s.%s", section->name, name) > 0 ? text : NULL;
+	return NULL;
+}
+
+char *core_setting_meant(const char *path)
+{
+	const char *option = strchr(path, '.');
+	AUTO(text) char *name = strndup(path, strcspn(path, "."));
+	const struct core_section *section = name && !core_section_find(name) ? near_section(name) : NULL;
+	char *meant = option ? near_path(path) : NULL;
+
+	if (!meant && section && option)
+		meant = option_of(section, option + 1);
+	if (!meant && section)
+		meant = strdup(section->name);
+	for (section = sections; !meant && section && option && option[1]; section = section->next)
+		meant = option_of(section, option + 1);
+	for (section = sections; !meant && section && !option; section = section->next) /* an option without its section */
+		meant = option_of(section, path);
+	return meant;
+}
+
 int core_setting_find(const char *path, const struct core_section **ret_section, const struct pbx_setting **ret_row, struct pbx_diag *diag)
 {
 	const size_t length = strcspn(path, ".");
@@ -94,9 +143,9 @@ int core_setting_find(const char *path, const struct core_section **ret_section,
 			*ret_row = &section->rows[i];
 			return PBX_OK;
 		}
-	meant = near_path(path);
-	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "",
-		     meant ? "?" : "");
+	meant = core_setting_meant(path);
+	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "", meant ? "?" : "",
+		     meant && !strchr(meant, '.') ? " See: pbxctl config show " : "", meant && !strchr(meant, '.') ? meant : "");
 	return PBX_ENOENT;
 }
 
@@ -170,12 +219,19 @@ static void each_difference(void (*each)(void *context, const struct core_sectio
 				each(context, section, &section->rows[i]);
 }
 
-static void add_path(void *context, const struct core_section *section, const struct pbx_setting *row)
+/* Without memory the list is shorter: the change is right all the same. */
+static void add_difference(void *context, const struct core_section *section, const struct pbx_setting *row)
 {
+	struct pbx_json *one = core_json_object();
 	char path[300];
 
 	(void)snprintf(path, sizeof path, "%.150s.%s", section->name, row->name);
-	(void)core_json_append_text(context, path); /* without memory the list of names is shorter: the change is right all the same */
+	(void)core_json_set_text(one, "path", path);
+	(void)core_json_set(one, "from", core_value_json(row, core_block_data(section->current)));
+	(void)core_json_set(one, "to", core_value_json(row, core_block_data(section->proposed)));
+	(void)core_json_set_boolean(one, "restart",
+				    core_value_waits(row, core_block_data(section->in_force), core_block_data(section->proposed)));
+	(void)core_json_append(context, one);
 }
 
 static int offer(const struct core_section *section, struct core_block *block, struct pbx_diag *diag)
@@ -245,7 +301,7 @@ static int change(const struct core_files *said, const struct core_stored *kept,
 		return err;
 	if (ret_changed) {
 		changed = core_json_array();
-		each_difference(add_path, changed);
+		each_difference(add_difference, changed);
 		*ret_changed = changed;
 	}
 	make_current();
@@ -262,54 +318,60 @@ int core_stored_apply(struct core_stored *taken, struct pbx_diag *diag, struct p
 	return err;
 }
 
-int core_settings_reload(struct pbx_diag *diag)
+/* Whoever had the daemon read its files by a signal has nothing but the log. */
+static void log_reload(const struct pbx_json *changed, const struct pbx_json *warnings)
 {
-	struct core_problems problems = { .diag = diag };
+	for (const struct pbx_json *one = core_json_first(warnings); one; one = core_json_next(one))
+		core_log(PBX_LOG_WARN, "core", NULL, "setting_ignored", "%s", core_json_text(one));
+	for (const struct pbx_json *one = core_json_first(changed); one; one = core_json_next(one))
+		if (core_json_boolean(core_json_get(one, "restart"), false))
+			core_log(PBX_LOG_NOTICE, "core", NULL, "setting_waits", "path=%s reason=\"it acts at a restart\"",
+				 core_json_text(core_json_get(one, "path")));
+}
+
+int core_settings_reload_told(struct pbx_diag *diag, struct pbx_json **ret_told)
+{
+	AUTO(json) struct pbx_json *told = core_json_object();
+	struct core_problems problems = { .diag = diag }, warnings = { .list = core_json_array() };
 	struct core_files *said = core_files_read(main_file, &problems);
 	struct pbx_json *changed = NULL;
-	int err;
 
-	if (!said)
-		return core_problems_result(&problems);
-	err = change(said, stored, diag, &changed);
+	if (said)
+		core_sections_unknown(said, &problems, &warnings, &warnings);
+	int err = core_problems_result(&problems);
+	if (err == PBX_OK)
+		err = change(said, stored, diag, &changed);
 	if (err != PBX_OK) {
+		core_json_free(warnings.list);
 		core_files_free(said);
 		return err;
 	}
 	core_files_free(files);
 	files = said;
 	files_wrong = (struct pbx_diag){ 0 };
+	log_reload(changed, warnings.list);
 	if (on_applied && core_json_count(changed))
-		on_applied("reload", 0, TAKE(changed));
-	core_json_free(changed);
+		on_applied("reload", 0, changed);
+
+	bool has_changed = core_json_set(told, "changed", changed) == PBX_OK;
+	bool has_warnings = core_json_set(told, "warnings", warnings.list) == PBX_OK;
+	*ret_told = has_changed && has_warnings ? TAKE(told) : NULL;
 	return PBX_OK;
 }
 
-void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, struct pbx_json *taken_paths))
+int core_settings_reload(struct pbx_diag *diag)
+{
+	AUTO(json) struct pbx_json *told = NULL;
+
+	return core_settings_reload_told(diag, &told);
+}
+
+void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, const struct pbx_json *changed))
 {
 	on_applied = fn;
 }
 
 /* ---- looking at files without using them ------------------------------------------------------------------ */
-
-static void tell_unknown_sections(const struct core_files *said, struct core_problems *problems)
-{
-	const char *names[256];
-	uint32_t count = 0;
-
-	for (const struct core_section *section = sections; section && count < 256; section = section->next)
-		names[count++] = section->name;
-	for (const struct core_node *node = said->root->child; node; node = node->next) {
-		const char *meant = core_did_you_mean(node->key, names, count);
-
-		if (find_section(node->key, strlen(node->key)))
-			continue;
-		if (meant)
-			core_problem(problems, &node->key_place, node->key, "unknown section, did you mean %s?", meant);
-		else
-			core_problem(problems, &node->key_place, node->key, "unknown section: no part and no running plugin has this name");
-	}
-}
 
 int core_settings_check(const char *file, struct pbx_json **ret_problems)
 {
@@ -322,7 +384,7 @@ int core_settings_check(const char *file, struct pbx_json **ret_problems)
 	if (said) {
 		for (const struct core_section *section = sections; section; section = section->next)
 			core_block_unref(core_section_build(section, said, stored, &problems));
-		tell_unknown_sections(said, &problems);
+		core_sections_unknown(said, &problems, &problems, NULL);
 		core_files_free(said);
 	}
 	if (problems.no_memory) {
@@ -331,19 +393,6 @@ int core_settings_check(const char *file, struct pbx_json **ret_problems)
 	}
 	*ret_problems = problems.list;
 	return PBX_OK;
-}
-
-static void add_difference(void *context, const struct core_section *section, const struct pbx_setting *row)
-{
-	struct pbx_json *one = core_json_object();
-	char path[300];
-
-	(void)snprintf(path, sizeof path, "%.150s.%s", section->name, row->name);
-	(void)core_json_set_text(one, "path", path);
-	(void)core_json_set(one, "from", core_value_json(row, core_block_data(section->current)));
-	(void)core_json_set(one, "to", core_value_json(row, core_block_data(section->proposed)));
-	(void)core_json_set_boolean(one, "restart", row->flags & PBX_SETTING_RESTART);
-	(void)core_json_append(context, one);
 }
 
 struct pbx_json *core_settings_diff(void)
@@ -375,6 +424,7 @@ static void section_free(struct core_section *section)
 	core_rows_free(section->rows, section->count);
 	core_block_unref(section->current);
 	core_block_unref(section->previous);
+	core_block_unref(section->in_force);
 	free(section->name);
 	free(section);
 }
@@ -394,8 +444,10 @@ static struct core_section *section_new(const char *name, const struct pbx_table
 		problems->no_memory = true;
 	else if (section->rows)
 		section->current = core_section_build(section, files, stored, problems);
-	if (section && section->current)
+	if (section && section->current) {
+		section->in_force = core_block_ref(section->current);
 		return section;
+	}
 	section_free(section);
 	return NULL;
 }
@@ -471,6 +523,16 @@ void core_settings_undeclare(const char *name)
 
 	if (section)
 		unlink_section(section);
+}
+
+void core_settings_begin(const char *name)
+{
+	struct core_section *section = find_section(name, strlen(name));
+
+	if (!section)
+		return;
+	core_block_unref(section->in_force);
+	section->in_force = core_block_ref(section->current);
 }
 
 const void *core_settings_get(const char *name)

@@ -38,8 +38,16 @@ int core_settings_on_change(const char *section, int (*accept)(void *context, co
  * is the time to say it. One per section, a later one replaces it, NULL takes it away. PBX_OK, PBX_ENOMEM. */
 int core_settings_on_check(const char *section, int (*check)(const void *settings, struct pbx_diag *diag));
 
-/* Reads the files again and applies what changed. All or nothing. */
+/* Reads the files again and applies what changed. All or nothing: a section that looks like a misspelt one is a mistake as any other. What nobody
+ * reads now is a warning, in the log too. PBX_OK, PBX_EINVAL and diag, what an owner refused with, PBX_ENOMEM. */
 int core_settings_reload(struct pbx_diag *diag);
+/* The same; told, owned, NULL without memory: {changed: [{path, from, to, restart}], warnings: [text]}. */
+int core_settings_reload_told(struct pbx_diag *diag, struct pbx_json **ret_told);
+/* The section's owner begins to work by what is current: from now on this is in force of the options that act at a restart. Who declares a section
+ * begins then; this is for who declares it before the stored values are known. */
+void core_settings_begin(const char *section);
+/* Options that have another value than the one in force: [{path, in_force, value, by}], `by` says what it takes. Owned; NULL: no memory. */
+struct pbx_json *core_settings_waiting(void);
 /* Checks a file (NULL: ours) without applying. Every problem is a line in problems (array of texts), best cure first. */
 int core_settings_check(const char *file, struct pbx_json **ret_problems);
 /* Stored values and revisions are loaded once the store is up. */
@@ -47,19 +55,23 @@ void core_settings_attach_store(void (*done)(void *context, int result), void *c
 /* Before or after core_store_fini: changes that wait are cancelled, later ones refused (PBX_ESTATE). */
 void core_settings_detach_store(void);
 /* Sets "section.name" to a text as a person writes it (NULL: back to the default): 30, true, udp:0.0.0.0:5060, "a, b" or [a, b] for a list,
- * [{name: x}] for objects. Changes wait for each other. done(context, result, diag, revision). Pinned by a file: PBX_EPERM and the file's line. */
-void core_settings_set(const char *actor, const char *path, const char *value,
-		       void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context);
+ * [{name: x}] for objects. Changes wait for each other. done(context, result, diag, revision, changed), changed as of a reload. Pinned by a file:
+ * PBX_EPERM and the file's line. */
+typedef void (*core_settings_done_fn)(void *context, int result, const struct pbx_diag *diag, int64_t revision,
+				      const struct pbx_json *changed);
+void core_settings_set(const char *actor, const char *path, const char *value, core_settings_done_fn done, void *context);
 /* Takes a revision back (a new revision with the old values). Both: done may be called before they return. */
-void core_settings_undo(const char *actor, int64_t revision,
-			void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context);
+void core_settings_undo(const char *actor, int64_t revision, core_settings_done_fn done, void *context);
 
 /* The last `most` revisions, newest first: [{revision, time, actor, undoes, path, from, to}], a line for each path; null: the default.
  * json NULL: the store did not answer. taken by the callee. */
 void core_settings_history(uint32_t most, void (*done)(void *context, struct pbx_json *taken), void *context);
 
 struct pbx_json *core_settings_show(
-	const char *prefix); /* [{path, value, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)" */
+	const char *prefix); /* [{path, value, in_force, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)";
+			      * in_force: only where value waits for a restart */
+/* What somebody may have meant who wrote this path, or this section: a path, or a section. Owned, NULL: nothing is near. */
+char *core_setting_meant(const char *path);
 struct pbx_json *core_settings_diff(void);   /* what reload would change: [{path, from, to, restart}], or [{problem}] */
 struct pbx_json *core_settings_schema(void); /* JSON Schema 2020-12 of everything declared */
 char *core_settings_manual(void);            /* reference in Markdown, made from the rows; free() */

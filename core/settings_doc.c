@@ -80,6 +80,8 @@ static struct pbx_json *show_row(const struct core_section *section, const struc
 
 	(void)core_json_set_text(one, "path", path);
 	(void)core_json_set(one, "value", core_value_json(row, core_block_data(section->current)));
+	if (core_value_waits(row, core_block_data(section->in_force), core_block_data(section->current)))
+		(void)core_json_set(one, "in_force", core_value_json(row, core_block_data(section->in_force)));
 	show_origin(one, path);
 	(void)core_json_set_text(one, "type", short_type(row->type));
 	if (row->unit)

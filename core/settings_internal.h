@@ -9,6 +9,8 @@
  * settings_pack.c   what files and store say of one section, for another process
  * settings_judge.c  whether a section's values fit one another
  * settings_build.c  one section's values, from files, store and defaults
+ * settings_unknown.c sections of a file that nobody has declared
+ * settings_waiting.c what was changed and waits for a restart
  * settings.c        sections, what is current, and changes that happen wholly or not at all
  * settings_store.c  values kept in the store, revisions and undo
  * settings_doc.c    what people are shown: show, JSON Schema, the reference manual */
@@ -150,6 +152,7 @@ struct core_section {
 	struct pbx_setting *rows;
 	uint32_t count, size;
 	struct core_block *current, *previous, *proposed;
+	struct core_block *in_force; /* what was current when its owner began: options that act at a restart are read from here */
 	struct core_section *next;
 };
 
@@ -164,11 +167,25 @@ const struct core_stored *core_stored_all(void);
 const char *core_settings_directory(void);
 /* In the place of core_settings_init: what another process had read. Takes both. */
 void core_settings_adopt(struct core_files *taken_files, struct core_stored *taken_stored);
-/* Makes other stored values current; takes them, also when it fails. changed: paths that differ now, may be NULL. */
+/* Makes other stored values current; takes them, also when it fails. changed: [{path, from, to, restart}], may be NULL. */
 int core_stored_apply(struct core_stored *taken, struct pbx_diag *diag, struct pbx_json **ret_changed);
 struct core_stored *core_stored_copy(bool *ret_no_memory); /* of what is current */
-/* Hears of changes by reload, to tell the bus; NULL: nobody. */
-void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, struct pbx_json *taken_paths));
+/* Hears of changes by reload, to tell the bus; NULL: nobody. changed: [{path, …}]. */
+void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, const struct pbx_json *changed));
+
+/* ---- sections nobody has declared (settings_unknown.c) -------------------------------------- */
+
+/* A section of a plugin that does not run is none of these. problems: misspelt ones; strange: those no name is near to (the same place as problems,
+ * for who is as strict with them), and in idle, which may be NULL, the sections of plugins that do not run. */
+void core_sections_unknown(const struct core_files *said, struct core_problems *problems, struct core_problems *strange,
+			   struct core_problems *idle);
+
+/* ---- what waits for a restart (settings_waiting.c) ------------------------------------------ */
+
+/* Whether what differs between the two waits until the owner begins anew: the row's own flag, or that of one of its fields. */
+bool core_value_waits(const struct pbx_setting *row, const void *in_force, const void *wanted);
+/* Adds {path, in_force, value, by} for each of the section's options that waits. */
+void core_section_waiting(const struct core_section *section, struct pbx_json *list);
 
 /* ---- one section's values (settings_build.c) ------------------------------------------------ */
 

@@ -21,8 +21,6 @@
 #define MOST_WAITING 256u
 #define MOST_CHANGES 64u /* in one revision: an undo brings as many as the revision had */
 
-typedef void (*change_done_fn)(void *context, int result, const struct pbx_diag *diag, int64_t revision);
-
 struct one_change {
 	char *path;
 	char *value, *old; /* as typed; NULL: the default */
@@ -36,8 +34,8 @@ struct pending {
 	struct one_change changes[MOST_CHANGES];
 	uint32_t count;
 	struct core_stored *before; /* to go back to */
-	struct pbx_json *paths;     /* that differ now */
-	change_done_fn done;
+	struct pbx_json *changed;   /* [{path, from, to, restart}] */
+	core_settings_done_fn done;
 	void *context;
 };
 
@@ -96,7 +94,7 @@ static void pending_free(struct pending *pending)
 		core_secrets_wipe(pending->changes[i].old);
 	}
 	core_stored_free(pending->before);
-	core_json_free(pending->paths);
+	core_json_free(pending->changed);
 	free(pending->actor);
 	free(pending);
 }
@@ -106,7 +104,7 @@ static void finish(int result, const struct pbx_diag *diag, int64_t revision)
 	struct pending *pending = active;
 
 	active = NULL;
-	pending->done(pending->context, result, diag, revision);
+	pending->done(pending->context, result, diag, revision, result == PBX_OK ? pending->changed : NULL);
 	pending_free(pending);
 	run_next();
 }
@@ -167,7 +165,7 @@ static int try_changes(struct pending *pending, struct pbx_diag *diag)
 		core_stored_free(candidate);
 		return PBX_ENOMEM;
 	}
-	return core_stored_apply(candidate, diag, &pending->paths);
+	return core_stored_apply(candidate, diag, &pending->changed);
 }
 
 static void take_back(struct pending *pending)
@@ -206,13 +204,15 @@ static void read_others_changes(void)
 	load(loading);
 }
 
-static void tell_bus(const char *actor, int64_t revision, struct pbx_json *taken_paths)
+static void tell_bus(const char *actor, int64_t revision, const struct pbx_json *changed)
 {
-	struct pbx_json *data = core_json_object();
+	struct pbx_json *data = core_json_object(), *paths = core_json_array();
 
+	for (const struct pbx_json *one = core_json_first(changed); one; one = core_json_next(one))
+		(void)core_json_append_text(paths, core_json_text(core_json_get(one, "path")));
 	(void)core_json_set_integer(data, "revision", revision);
 	(void)core_json_set_text(data, "actor", actor);
-	(void)core_json_set(data, "paths", taken_paths);
+	(void)core_json_set(data, "paths", paths);
 	/* The change holds whether or not it can be told; the bus says itself what is wrong with an event. */
 	(void)core_bus_publish(core_self(), "settings.changed", "", "", data);
 }
@@ -224,7 +224,7 @@ static void on_written(void *context, const struct pbx_rows *rows)
 
 	if (rows->status == PBX_OK) {
 		last_revision++;
-		tell_bus(pending->actor, last_revision, TAKE(pending->paths));
+		tell_bus(pending->actor, last_revision, pending->changed);
 		finish(PBX_OK, &diag, last_revision);
 		return;
 	}
@@ -399,7 +399,7 @@ static void enqueue(struct pending *taken)
 }
 
 /* NULL: told already. */
-static struct pending *pending_new(const char *actor, change_done_fn done, void *context)
+static struct pending *pending_new(const char *actor, core_settings_done_fn done, void *context)
 {
 	struct pbx_diag diag = { 0 };
 	struct pending *pending = NULL;
@@ -417,12 +417,11 @@ static struct pending *pending_new(const char *actor, change_done_fn done, void 
 		return pending;
 	}
 	free(pending);
-	done(context, err, &diag, 0);
+	done(context, err, &diag, 0, NULL);
 	return NULL;
 }
 
-void core_settings_set(const char *actor, const char *path, const char *value,
-		       void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision), void *context)
+void core_settings_set(const char *actor, const char *path, const char *value, core_settings_done_fn done, void *context)
 {
 	struct pending *pending = pending_new(actor, done, context);
 
@@ -432,17 +431,16 @@ void core_settings_set(const char *actor, const char *path, const char *value,
 		enqueue(pending);
 		return;
 	}
-	done(context, PBX_ENOMEM, &(struct pbx_diag){ .text = "no memory" }, 0);
+	done(context, PBX_ENOMEM, &(struct pbx_diag){ .text = "no memory" }, 0, NULL);
 	pending_free(pending);
 }
 
-void core_settings_undo(const char *actor, int64_t revision,
-			void (*done)(void *context, int result, const struct pbx_diag *diag, int64_t revision_made), void *context)
+void core_settings_undo(const char *actor, int64_t revision, core_settings_done_fn done, void *context)
 {
 	struct pending *pending;
 
 	if (revision < 1) {
-		done(context, PBX_ENOENT, &(struct pbx_diag){ .field = "revision", .text = "revisions are numbered from 1" }, 0);
+		done(context, PBX_ENOENT, &(struct pbx_diag){ .field = "revision", .text = "revisions are numbered from 1" }, 0, NULL);
 		return;
 	}
 	pending = pending_new(actor, done, context);
@@ -620,7 +618,7 @@ void core_settings_detach_store(void)
 
 		queue = pending->next;
 		waiting--;
-		pending->done(pending->context, PBX_ECANCELLED, &diag, 0);
+		pending->done(pending->context, PBX_ECANCELLED, &diag, 0, NULL);
 		pending_free(pending);
 	}
 	last_revision = 0;

@@ -196,28 +196,52 @@ static struct core_place place_of(const struct reader *reader, const yaml_mark_t
 	return (struct core_place){ reader->file, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1 };
 }
 
-/* libyaml's words, and ours for the two mistakes everybody makes. */
+/* What libyaml found, and what to do about it. The problem says what it met, the context what it was reading then. */
+static const struct {
+	const char *problem, *context, *cure;
+} cures[] = {
+	{ "cannot start any token", NULL, "a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs" },
+	{ "mapping values are not allowed", NULL, "a second colon here: put the value in quotes, or mend the indentation" },
+	{ "", "while parsing a flow node", "a list in [ ] or a mapping in { } is not finished here: close it, or put the value in quotes" },
+	{ "", "while parsing a flow sequence", "a list in [ ] is not finished here: put , between its values and ] behind the last" },
+	{ "", "while parsing a flow mapping", "a mapping in { } is not finished here: put , between its pairs and } behind the last" },
+	{ "", "while scanning a quoted scalar", "a quote is open here: close it with the same kind of quote" },
+	{ "could not find expected ':'", NULL, "a name without a colon: write name: value, and put a value of several words in quotes" },
+	{ "did not find expected key", NULL, "this stands neither in its section nor outside: give all lines of a section the same indentation" },
+	{ "did not find expected '-' indicator", NULL, "an item of a list begins with - here, in the same column as the others" },
+	{ "did not find expected <document start>", NULL, "this line does not go with those above: mend the indentation, or remove what is left over" },
+	{ "block sequence entries are not allowed", NULL, "a list cannot begin here: put - on a line of its own, or the value in quotes" },
+	{ "", "while scanning an anchor", "& and * have a meaning of their own at the beginning of a value: put it in quotes" },
+	{ "", "while scanning an alias", "& and * have a meaning of their own at the beginning of a value: put it in quotes" },
+	{ "", "while scanning a directive", "% has a meaning of its own at the beginning of a line: put it in quotes" },
+	{ "", "while scanning a block scalar", "a text behind | or > begins on the next line, indented with spaces" },
+};
+
+static const char *cure_of(const char *problem, const char *context)
+{
+	for (size_t i = 0; i < sizeof cures / sizeof cures[0]; i++)
+		if (strstr(problem, cures[i].problem) && (!cures[i].context || strcmp(context, cures[i].context) == 0))
+			return cures[i].cure;
+	return NULL;
+}
+
 static void tell_syntax(const struct reader *reader)
 {
 	const yaml_parser_t *parser = &reader->parser;
 	const yaml_mark_t *mark = parser->problem_mark.line || parser->problem_mark.column ? &parser->problem_mark : &parser->mark;
 	struct core_place place = place_of(reader, mark);
-	const char *problem = parser->problem ? parser->problem : "not readable as YAML";
+	const char *problem = parser->problem ? parser->problem : "not readable as YAML", *context = parser->context ? parser->context : "";
+	const char *cure = cure_of(problem, context);
 
 	if (parser->error == YAML_MEMORY_ERROR)
 		reader->problems->no_memory = true;
 	else if (parser->error == YAML_READER_ERROR)
 		core_problem(reader->problems, &(struct core_place){ reader->file, 1, 1 }, reader->path, "not UTF-8 text: %s at byte %zu",
 			     problem, parser->problem_offset);
-	else if (strstr(problem, "cannot start any token"))
-		core_problem(reader->problems, &place, reader->path,
-			     "a value cannot begin like this: put it in quotes, and indent with spaces, not with tabs");
-	else if (strstr(problem, "mapping values are not allowed"))
-		core_problem(reader->problems, &place, reader->path,
-			     "a second colon here: put the value in quotes, or mend the indentation");
+	else if (cure)
+		core_problem(reader->problems, &place, reader->path, "%s", cure);
 	else
-		core_problem(reader->problems, &place, reader->path, "%s%s%s", problem, parser->context ? ", " : "",
-			     parser->context ? parser->context : "");
+		core_problem(reader->problems, &place, reader->path, "%s%s%s", problem, *context ? ", " : "", context);
 }
 
 static bool next_event(struct reader *reader, yaml_event_t *event)

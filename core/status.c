@@ -7,6 +7,7 @@
 #include "commands_internal.h"
 #include "host_internal.h"
 #include "loop.h"
+#include "settings.h"
 #include "store.h"
 #include <stdlib.h>
 #include <string.h>
@@ -153,5 +154,6 @@ void core_status_show(void *self, pbx_request request)
 
 		ok = group && core_json_set(json, source->name, group) == PBX_OK;
 	}
+	ok = ok && core_json_set(json, "waiting_for_restart", core_settings_waiting()) == PBX_OK;
 	core_reply_object(request, ok ? TAKE(json) : NULL);
 }

@@ -8,6 +8,7 @@
 #include "json.h"
 #include "log.h"
 #include "settings_fixture.h"
+#include "settings_internal.h"
 
 /* Declares "lot" over a file and tells what was wrong, without the folder's name; "" when it was fine. */
 static const char *wrong_with(const char *text)
@@ -406,6 +407,67 @@ START_TEST(a_bad_file_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_misspelt_section_changes_nothing_and_a_strange_one_is_a_warning)
+{
+	struct pbx_diag diag = { 0 };
+	struct pbx_json *told = NULL;
+
+	setup("lot:\n  range_start: 1\n");
+	declare_lot();
+	write_file("pbx.yml", "lto:\n  range_start: 5\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_EINVAL);
+	ck_assert_ptr_nonnull(strstr(diag.text, "pbx.yml:1:1: lto: unknown section, did you mean lot?"));
+	ck_assert_uint_eq(lot()->range_start, 1);
+	write_file("pbx.yml", "lot:\n  range_start: 5\nstranger: {}\n");
+	ck_assert_int_eq(core_settings_reload_told(&diag, &told), PBX_OK);
+	ck_assert_uint_eq(core_json_count(core_json_get(told, "warnings")), 1);
+	ck_assert_uint_eq(core_json_count(core_json_get(told, "changed")), 1);
+	ck_assert_uint_eq(lot()->range_start, 5);
+	core_json_free(told);
+	teardown();
+}
+END_TEST
+
+START_TEST(what_acts_at_a_restart_waits_for_it_and_is_told)
+{
+	struct pbx_diag diag = { 0 };
+	struct pbx_json *waiting;
+
+	setup("lot:\n  recall_ms: 2000\n");
+	declare_lot();
+	write_file("pbx.yml", "lot:\n  recall_ms: 3000\n  range_start: 5\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_OK);
+	waiting = core_settings_waiting();
+	ck_assert_uint_eq(core_json_count(waiting), 1);
+	ck_assert_str_eq(core_json_text(core_json_get(core_json_at(waiting, 0), "path")), "lot.recall_ms");
+	ck_assert_int_eq(core_json_integer(core_json_get(core_json_at(waiting, 0), "in_force"), 0), 2000);
+	ck_assert_int_eq(core_json_integer(core_json_get(core_json_at(waiting, 0), "value"), 0), 3000);
+	core_json_free(waiting);
+	core_settings_begin("lot");
+	waiting = core_settings_waiting();
+	ck_assert_uint_eq(core_json_count(waiting), 0);
+	core_json_free(waiting);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_bracket_that_is_not_closed_is_told_with_its_cure_and_a_near_section_is_named)
+{
+	const struct core_section *section;
+	const struct pbx_setting *row;
+	struct pbx_diag diag = { 0 };
+
+	setup("lot:\n  range_start: 1\n");
+	ck_assert_int_eq(core_settings_declare("call_lot", &lot_table, sizeof(struct lot), &diag), PBX_OK);
+	ck_assert_int_eq(core_setting_find("lot.offset", &section, &row, &diag), PBX_ENOENT);
+	ck_assert_ptr_nonnull(strstr(diag.text, "did you mean call_lot.offset?"));
+	write_file("pbx.yml", "lot:\n  listen: [a, b\n");
+	ck_assert_int_eq(core_settings_reload(&diag), PBX_EINVAL);
+	ck_assert_msg(strstr(diag.text, "is not finished here") != NULL, "%s", diag.text);
+	teardown();
+}
+END_TEST
+
 START_TEST(values_stay_readable_until_the_second_change)
 {
 	struct pbx_diag diag = { 0 };
@@ -519,5 +581,8 @@ CHECK_MAIN("settings", what_no_file_says_has_its_default, a_file_says_every_type
 	   a_missing_file_is_told_by_the_first_declare, a_row_that_would_write_outside_its_structure_is_refused,
 	   rows_of_an_older_and_a_newer_plugin_are_read, a_reload_asks_those_whose_settings_differ_and_only_those,
 	   when_one_refuses_the_others_get_their_old_settings_back, a_bad_file_changes_nothing,
+	   a_misspelt_section_changes_nothing_and_a_strange_one_is_a_warning, a_successor_takes_the_section_over_and_the_old_instance_reads_on,
+	   what_acts_at_a_restart_waits_for_it_and_is_told, a_successor_takes_the_section_over_and_the_old_instance_reads_on,
+	   a_bracket_that_is_not_closed_is_told_with_its_cure_and_a_near_section_is_named, a_successor_takes_the_section_over_and_the_old_instance_reads_on,
 	   values_stay_readable_until_the_second_change, a_successor_takes_the_section_over_and_the_old_instance_reads_on,
 	   a_successor_that_does_not_fit_leaves_the_section_alone, without_memory_a_change_does_not_happen)

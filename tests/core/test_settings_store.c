@@ -132,11 +132,12 @@ static struct answer {
 	struct pbx_diag diag;
 } last;
 
-static void on_changed(void *context, int result, const struct pbx_diag *diag, int64_t revision)
+static void on_changed(void *context, int result, const struct pbx_diag *diag, int64_t revision, const struct pbx_json *changed)
 {
 	struct answer *answer = context;
 
 	ck_assert(!answer->here);
+	ck_assert_int_eq(changed != NULL, result == PBX_OK);
 	*answer = (struct answer){ true, result, revision, *diag };
 }
 

@@ -93,6 +93,25 @@ def test_a_reload_is_all_or_nothing_and_the_call_goes_on(pbx, talk):
     bob.closed()
 
 
+def test_a_misspelt_section_is_refused_by_a_reload_and_a_restart_that_is_needed_is_told(pbx):
+    good = pbx.config.read_text()
+    pbx.config.write_text(good + "webhoks:\n  allow_http: true\n")
+    with pytest.raises(Refused) as refused:
+        pbx.ctl("config", "reload")
+    assert refused.value.code == 1 and "did you mean webhooks" in refused.value.text
+    pbx.config.write_text(good)
+    told = pbx.ctl("config", "set", "log.ring_lines", "128")
+    (waiting,) = told["waiting"]
+    assert (waiting["path"], waiting["value"], waiting["in_force"]) == ("log.ring_lines", 128, 4096) and told["changed"][0]["restart"] is True
+    shown = pbx.ctl("config", "get", "log.ring_lines")
+    assert (shown["value"], shown["in_force"]) == (128, 4096)
+    assert pbx.ctl("status")["waiting_for_restart"] == [waiting]
+    assert "log.ring_lines (4096 is in force" in pbx.ctl("config", "reload")["sentence"]
+    pbx.ctl("config", "unset", "log.ring_lines")
+    assert pbx.ctl("status")["waiting_for_restart"] == [] and pbx.ctl("config", "reload")["sentence"] == "nothing has changed"
+    assert "is running" in pbx.ctl("plugin", "reload", "cdr")["sentence"]
+
+
 def test_sighup_with_a_bad_file_keeps_what_was(pbx):
     import signal
     good = pbx.config.read_text()
