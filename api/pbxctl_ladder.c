@@ -12,8 +12,8 @@
 #define COLUMN_WIDTH 26
 #define COLUMN_LEAST 14
 
-static const char green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", cyan[] = "\033[36m", bold[] = "\033[1m",
-		  dim[] = "\033[2m", normal[] = "\033[0m";
+static const char green[] = "\033[32m", yellow[] = "\033[33m", red[] = "\033[31m", cyan[] = "\033[36m", dim[] = "\033[2m",
+		  normal[] = "\033[0m";
 
 static const char *text_in_rung(const cJSON *rung, const char *name)
 {
