@@ -10,6 +10,7 @@
 #include "bus.h"
 #include "calls_inner.h"
 #include "json.h"
+#include "owner.h"
 #include "place.h"
 #include <stdlib.h>
 
@@ -396,6 +397,8 @@ static struct pbx_json *leg_json(const struct core_leg *leg)
 	const struct core_leg *peer = core_bridge_peer(leg);
 	(void)json->set_text(object, "peer_leg_id", peer ? peer->id : NULL);
 	(void)json->set_text(object, "room_id", leg->room ? leg->room->id : NULL);
+	if (leg->charge.owner) /* it is parked, in a menu, in a conference: what that is, its name says */
+		(void)json->set_text(object, "controlled_by", core_owner_name(leg->charge.owner));
 	return object;
 }
 

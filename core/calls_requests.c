@@ -531,7 +531,12 @@ const struct pbx_route core_calls_routes[] = {
 _Static_assert(sizeof core_calls_routes / sizeof core_calls_routes[0] == CORE_CALLS_ROUTES, "calls_part.h counts them");
 
 const struct pbx_command core_calls_commands[] = {
-	{ "calls list", list_command, "Calls under way", { NULL, 0, 0 }, "call_id,state,direction,from,to,duration_ms", 0 },
+	{ "calls list",
+	  list_command,
+	  "Calls under way",
+	  { NULL, 0, 0 },
+	  "call_id,state+legs.on_hold+legs.controlled_by,direction,from,to,duration_ms",
+	  0 },
 	{ "calls legs", show, "A call under way with its legs and how they sound", ARGS(ID), NULL, 0 },
 	{ "calls answer", answer, "Let the phone that rings take the call", ARGS(ID, RINGING_LEG), NULL, 0 },
 	{ "calls digits", send_digits, "Press keys: a party gets them the way it understands", KEYS, NULL, 0 },

@@ -127,3 +127,9 @@ def test_pbxctl_follows_until_interrupted(pbx):
 def test_pbxctl_does_not_obey_control_characters(pbx):
     shown = pbxctl(pbx, "evil \x1b[2J\x07 name").stderr  # which the daemon says again
     assert "evil" in shown and "\x1b" not in shown and "\x07" not in shown
+
+
+def test_empty_is_a_dash_everywhere(pbx):
+    for words in (("status",), ("plugin", "show", "cdr")):
+        assert all(len(line.split()) > 1 for line in pbxctl(pbx, *words).stdout.splitlines() if line[:1] == " "), words
+    assert ["reason", "-"] in [line.split() for line in pbxctl(pbx, "plugin", "show", "cdr").stdout.splitlines()]

@@ -44,7 +44,7 @@ def test_explain_tells_each_step_and_the_outcome_in_a_sentence(pbx):
     assert slot["verdict"] == "control" and "call_parking takes the call" in slot["sentence"]
     shown = subprocess.run([str(BUILD / "api" / "pbxctl"), "--socket", str(pbx.control), "route", "explain", "1001", "1002"],
                            capture_output=True, text=True, timeout=30).stdout.splitlines()
-    assert shown[0].split()[:5] == ["order", "owner", "hook", "verdict", "took_ms"] and shown[-1] == said["sentence"]
+    assert shown[0].split()[:5] == ["order", "owner", "hook", "verdict", "took"] and shown[-1] == said["sentence"]
     status, answer = pbx.http("POST", "/route:explain", {"from": "1001", "to": "1002"})
     assert status == 200 and answer["sentence"] == said["sentence"]
 

@@ -118,7 +118,9 @@ struct pbx_command {
 	pbx_request_fn handle;
 	const char *help;      /* one line */
 	struct pbx_table args; /* struct pbx_arg */
-	const char *columns;   /* members shown in a table, in order, "slot,caller,parker"; NULL: all */
+	/* Members shown in a table, in order, "slot,caller,parker"; NULL: all. "legs.number" is that of a member, or of each item of a list, once;
+	 * "state+legs.on_hold" is both in one column: what is empty or no is left out, a yes says its name. */
+	const char *columns;
 	uint32_t flags;
 };
 
