@@ -213,8 +213,8 @@ const struct core_registration_rule core_registration_rules[] = {
 	{ "others_account", CORE_FAILED, others_account,
 	  "{agent} at {address} gave the right password of user {user}, who may not register {aor}: it was refused ({answer})" },
 	{ "locked_out", CORE_FAILED, locked_out,
-	  "{agent} at {address} is locked out ({answer}): too many wrong passwords came from there or for this user; sip.auth_block_s says "
-	  "for how long" },
+	  "{agent} at {address} is locked out ({answer}): too many wrong passwords came from there or for this user; `pbxctl registrations "
+	  "blocked` says until when, `registrations unblock` lifts it" },
 	{ "other_user", CORE_FAILED, other_user,
 	  "{agent} at {address} gives a password for user {user} and not for {aor}, and it is wrong: its user name for authentication must "
 	  "be {aor}" },

@@ -21,5 +21,5 @@ mkdir -p "$folder"
 # Into place by a rename: a file that is being loaded is never half a file. Only the stage's headers, never the tree's: run from /.
 cd /
 # shellcheck disable=SC2086
-${CC:-cc} -std=gnu17 -O2 -Wall -Wextra -Werror $flags "$@" -shared -fPIC "$here/$name.c" -o "$folder/$name.so.new" -lm
+${CC:-cc} -std=gnu17 -O2 -Wall -Wextra -Werror $flags "$@" -shared -fPIC "$here/$name.c" -o "$folder/$name.so.new" $(pkg-config --libs pbx-plugin)
 mv "$folder/$name.so.new" "$folder/$name.so"
