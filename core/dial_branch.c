@@ -3,6 +3,7 @@
  * A branch is one outbound leg from its INVITE to its last word; what that word means for the others is the group's (dial_group.c). */
 #include "dial_inner.h"
 #include "host.h"
+#include <pbx/directory.h>
 #include <pbx/location.h>
 #include <stdlib.h>
 
@@ -83,6 +84,31 @@ static bool is_withheld(const struct core_branch *branch)
 	return !(branch->flags & PBX_TARGET_EMERGENCY) && (branch->flags & PBX_TARGET_WITHHELD || (from && from->withheld));
 }
 
+struct name_search {
+	const char *account;
+	char found[sizeof((struct core_leg *)NULL)->name];
+};
+
+static void look_up_name(void *context, const void *table)
+{
+	struct name_search *search = context;
+	const struct pbx_directory *directory = table;
+	struct pbx_account account = { .size = sizeof account };
+
+	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
+		CORE_TEXT(search->found, account.name);
+}
+
+/* Who is called: as whose number was dialled is known to the routing, else as the account is whose phone rings. */
+static void leg_name(struct core_leg *leg, const struct core_branch *branch)
+{
+	struct name_search search = { .account = branch->account };
+
+	if (!branch->group->owner_name[0] && branch->account[0] && strcmp(leg->number, branch->account) == 0)
+		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_name, &search);
+	CORE_TEXT(leg->name, branch->group->owner_name[0] ? branch->group->owner_name : search.found);
+}
+
 static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 {
 	const struct core_group *group = branch->group;
@@ -93,7 +119,7 @@ static void leg_describe(struct core_leg *leg, const struct core_branch *branch)
 		CORE_TEXT(leg->number, branch->account);
 	else
 		core_uri_user(branch->uri, leg->number);
-	CORE_TEXT(leg->name, group->owner_name);
+	leg_name(leg, branch);
 	core_leg_set_account(leg, branch->account);
 	CORE_TEXT(leg->peer, branch->peer);
 	CORE_TEXT(leg->shown, is_withheld(branch) ? "" : caller_number_of(branch));

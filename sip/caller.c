@@ -2,7 +2,7 @@
  * caller.c - who calls: what a request says of it, and how much of that is believed
  *
  * Whoever belongs to our trust domain (RFC 3325) asserts by P-Asserted-Identity, or Remote-Party-ID where it is older than that, for whom it
- * calls. A phone is its account and nobody else; a system that is not trusted is what its From says. That a caller does not want to
+ * calls. A phone is its account and nobody else, by the name its account has, if that has one; a system that is not trusted is what its From says. That a caller does not want to
  * be shown (RFC 3323) is believed of everybody: by Privacy, by From, by Remote-Party-ID.
  */
 #include "caller.h"
@@ -20,6 +20,7 @@
 struct account_search {
 	const char *user, *also; /* also: a number that may be the account's too, or NULL */
 	bool trusted, has_also;
+	char name[128]; /* "": it has none */
 };
 
 static void look_up(void *context, const void *table)
@@ -31,6 +32,8 @@ static void look_up(void *context, const void *table)
 	if (!directory->find || directory->find(directory->self, search->user, &account) != PBX_OK)
 		return;
 	search->trusted = search->trusted || account.trusted;
+	if (!search->name[0])
+		(void)snprintf(search->name, sizeof search->name, "%s", account.name ? account.name : "");
 	search->has_also =
 		search->has_also || (search->also && account.outbound_caller_id && strcmp(account.outbound_caller_id, search->also) == 0);
 }
@@ -193,6 +196,17 @@ static void read_identity(const struct ua_request *request, bool trusted, char r
 	}
 }
 
+/* Who calls by the number of the account it has proved is called as that is, whatever the phone says. */
+static void name_account(const char *account, const char number[64], char ret_name[128])
+{
+	if (!account[0] || strcmp(number, account) != 0)
+		return;
+	const struct account_search search = search_account(account, NULL);
+
+	if (search.name[0])
+		memcpy(ret_name, search.name, sizeof search.name);
+}
+
 void ua_caller_read(const struct ua_request *request, struct ua_caller *ret_caller)
 {
 	const sip_t *sip = request->sip;
@@ -200,6 +214,7 @@ void ua_caller_read(const struct ua_request *request, struct ua_caller *ret_call
 
 	memset(ret_caller, 0, sizeof *ret_caller);
 	read_identity(request, trusted, ret_caller->number, ret_caller->name);
+	name_account(request->account, ret_caller->number, ret_caller->name);
 	if (trusted && sip->sip_referred_by)
 		ua_identity_user(sip->sip_referred_by->b_url, ret_caller->referred_by, sizeof ret_caller->referred_by);
 	ret_caller->withheld = is_withheld(sip);

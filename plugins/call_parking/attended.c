@@ -79,9 +79,9 @@ void attended_begin(struct parking *parking, pbx_leg asker, const char *number)
 		words_refuse(parking, asker, 486);
 		return;
 	}
-	(void)snprintf(slot->parker, sizeof slot->parker, "%s", number);
 	if (parking->calls->control(parking->host, asker, &asking, parking) != PBX_OK)
 		return; /* it has gone */
+	slot_begin(slot, number);
 	slot->state = SLOT_RESERVED;
 	slot->asker = asker;
 	if (parking->calls->set_timeout(asker, RESERVED_MS) != PBX_OK || parking->calls->answer(asker) != PBX_OK)

@@ -126,8 +126,8 @@ static const struct pbx_field slot_fields[] = {
 	{ "caller_name", PBX_TYPE_TEXT, "Their name" },
 	{ "parker", PBX_TYPE_TEXT, "Who parked" },
 	{ "call_id", PBX_TYPE_TEXT, "Id of the call" },
-	{ "parked_at", PBX_TYPE_TIME, "Since when" },
-	{ "parked_s", PBX_TYPE_INT, "For how long" },
+	{ "parked_at", PBX_TYPE_TIME, "Since when; null while the slot is only reserved" },
+	{ "parked_s", PBX_TYPE_INT, "For how long; null likewise" },
 	{ "comebacks", PBX_TYPE_INT, "How often it came back" },
 };
 

@@ -120,6 +120,7 @@ static inline bool slot_has_call(const struct slot *slot)
 }
 
 /* ---- park.c: who waits ---- */
+void slot_begin(struct slot *slot, const char *parker); /* of whoever had it before nothing is left. parker NULL: nobody */
 /* number 0: any. PBX_OK, PBX_ENOSPC, PBX_EBUSY, PBX_EINVAL, PBX_ENOENT. */
 int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t recall_ms, uint32_t number, struct slot **ret_slot);
 int slot_take(struct parking *parking, const struct parked *parked); /* as parking_slots.take */

@@ -84,19 +84,29 @@ void slot_play_music(const struct slot *slot)
 		pbx_warn(slot->parking->host, "no_music", "slot=%u", slot->number); /* silence is better than no slot */
 }
 
+void slot_begin(struct slot *slot, const char *parker)
+{
+	slot->call = (pbx_call){ 0 };
+	slot->call_id[0] = slot->caller[0] = slot->caller_name[0] = '\0';
+	slot->parked_at_ms = slot->recall_at_ms = 0;
+	slot->parked_wall_us = 0;
+	slot->recall_ms = slot->comebacks = 0;
+	(void)snprintf(slot->parker, sizeof slot->parker, "%s", parker ? parker : "");
+}
+
 /* The leg is ours and waits in the slot from here on. */
 static int occupy(struct slot *slot, pbx_leg leg, const struct pbx_leg_info *info, const char *parker)
 {
 	struct parking *parking = slot->parking;
+	int err = parking->calls->control(parking->host, leg, &waiting, parking);
 
+	if (err != PBX_OK)
+		return err; /* the slot is as it was: free, or still reserved */
+	slot_begin(slot, parker);
 	slot->call = info->call;
 	(void)snprintf(slot->call_id, sizeof slot->call_id, "%s", info->call_id);
 	(void)snprintf(slot->caller, sizeof slot->caller, "%s", info->number);
 	(void)snprintf(slot->caller_name, sizeof slot->caller_name, "%s", info->name);
-	(void)snprintf(slot->parker, sizeof slot->parker, "%s", parker ? parker : "");
-	int err = parking->calls->control(parking->host, leg, &waiting, parking);
-	if (err != PBX_OK)
-		return err;
 	slot->leg = leg;
 	parking_count(parking, 1);
 	slot_play_music(slot);
@@ -120,7 +130,6 @@ int slot_park(struct parking *parking, pbx_leg leg, const char *parker, uint32_t
 	if (err != PBX_OK)
 		return err;
 
-	slot->comebacks = 0;
 	slot->recall_ms = recall_ms ? recall_ms : parking->settings->timeout_s * 1000;
 	slot->parked_at_ms = parking->host->now_ms(parking->host);
 	slot->parked_wall_us = parking->host->wall_us(parking->host);

@@ -25,7 +25,10 @@ static struct pbx_json *describe(const struct slot *slot)
 	(void)json->set_text(object, "parker", slot->parker);
 	(void)json->set_text(object, "call_id", slot->call_id);
 	(void)json->set_time(object, "parked_at", slot->parked_wall_us);
-	(void)json->set_integer(object, "parked_s", (int64_t)((parking->host->now_ms(parking->host) - slot->parked_at_ms) / 1000));
+	if (slot->parked_wall_us) /* else it is reserved: nobody waits yet */
+		(void)json->set_integer(object, "parked_s", (int64_t)((parking->host->now_ms(parking->host) - slot->parked_at_ms) / 1000));
+	else
+		(void)json->set_text(object, "parked_s", NULL);
 	(void)json->set_integer(object, "comebacks", slot->comebacks);
 	return object;
 }

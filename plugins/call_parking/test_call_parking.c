@@ -135,6 +135,29 @@ START_TEST(who_dials_the_code_hears_a_slot_and_transfers_the_call_into_exactly_t
 }
 END_TEST
 
+START_TEST(a_slot_that_is_asked_for_knows_nothing_of_who_waited_there_before)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct parked both = park(pbx);
+
+	fake_pass_ms(pbx, 5000);
+	ck_assert_str_eq(slot(pbx, "items.0.parked_s"), "5");
+	fake_hangup(pbx, both.caller);
+	ck_assert_uint_eq(occupied(pbx), 0);
+	fake_pass_ms(pbx, 66000);
+	pbx_leg asking = fake_dial(pbx, "1002", "*74");
+	ck_assert_str_eq(slot(pbx, "items.0.state"), "reserved");
+	ck_assert_str_eq(slot(pbx, "items.0.parker"), "1002");
+	ck_assert_str_eq(slot(pbx, "items.0.caller"), "");
+	ck_assert_str_eq(slot(pbx, "items.0.caller_name"), "");
+	ck_assert_str_eq(slot(pbx, "items.0.call_id"), "");
+	ck_assert_str_eq(slot(pbx, "items.0.comebacks"), "0");
+	ck_assert_str_eq(slot(pbx, "items.0.parked_at"), "null");
+	ck_assert_str_eq(slot(pbx, "items.0.parked_s"), "null");
+	fake_hangup(pbx, asking);
+}
+END_TEST
+
 START_TEST(a_slot_that_was_asked_for_in_vain_is_free_again)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -574,13 +597,14 @@ END_TEST
 CHECK_MAIN("call_parking", a_call_transferred_to_the_code_waits_in_the_lowest_slot, somebody_else_takes_who_waits_and_the_slot_is_free,
 	   who_dials_the_slot_talks_to_who_waits, the_code_before_a_slot_fetches_too, an_empty_slot_is_said_to_be_empty_and_not_found,
 	   where_nothing_is_announced_codes_and_tones_do, who_dials_the_code_hears_a_slot_and_transfers_the_call_into_exactly_that,
-	   a_slot_that_was_asked_for_in_vain_is_free_again, a_full_lot_is_said_to_be_full, who_parks_hears_where,
-	   who_falls_silent_has_given_up, a_lot_is_for_its_groups, where_no_lot_is_for_all_a_stranger_parks_nowhere,
-	   of_two_who_fetch_one_wins_and_the_other_gets_404, a_call_transferred_to_a_slot_waits_in_that_one,
-	   a_full_lot_leaves_the_call_with_its_parker, keys_typed_in_a_conversation_park_the_other,
-	   next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice, who_hangs_up_during_the_beep_leaves_nothing_behind,
-	   parked_fetched_and_dropped_by_rest, what_cannot_be_parked_is_refused_with_a_reason,
-	   after_a_fetch_only_those_transfer_whom_the_lot_lets, who_is_limited_to_an_account_does_by_rest_what_its_phone_may,
+	   a_slot_that_was_asked_for_in_vain_is_free_again, a_slot_that_is_asked_for_knows_nothing_of_who_waited_there_before,
+	   a_full_lot_is_said_to_be_full, who_parks_hears_where, who_falls_silent_has_given_up, a_lot_is_for_its_groups,
+	   where_no_lot_is_for_all_a_stranger_parks_nowhere, of_two_who_fetch_one_wins_and_the_other_gets_404,
+	   a_call_transferred_to_a_slot_waits_in_that_one, a_full_lot_leaves_the_call_with_its_parker,
+	   keys_typed_in_a_conversation_park_the_other, next_takes_the_slot_after_the_last_taken, a_beep_comes_before_the_voice,
+	   who_hangs_up_during_the_beep_leaves_nothing_behind, parked_fetched_and_dropped_by_rest,
+	   what_cannot_be_parked_is_refused_with_a_reason, after_a_fetch_only_those_transfer_whom_the_lot_lets,
+	   who_is_limited_to_an_account_does_by_rest_what_its_phone_may,
 	   a_parker_that_hangs_up_before_it_has_heard_the_slot_gets_it_in_writing, the_setting_says_who_reads,
 	   a_fresh_copy_takes_over_who_waits, a_call_that_comes_back_during_an_upgrade_is_seen_through,
 	   settings_that_change_while_somebody_waits_harm_nobody, lots_that_overlap_are_refused_and_the_others_go_on)

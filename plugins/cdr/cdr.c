@@ -94,8 +94,8 @@ static const struct pbx_metric metrics[] = {
 		{ "to_number", PBX_TYPE_TEXT, "Who was reached" }, { "dialled", PBX_TYPE_TEXT, "What was dialled" },                       \
 		{ "device", PBX_TYPE_TEXT, "The caller's phone" }, { "started_at", PBX_TYPE_TIME, "When it began" },                       \
 		{ "answered_at", PBX_TYPE_TIME, "When it was answered, or null" },                                                         \
-		{ "ended_at", PBX_TYPE_TIME, "When it ended, or null" },                                                                   \
-		{ "disposition", PBX_TYPE_TEXT, "answered, busy, no_answer, cancelled, declined, failed; null while it lasts" },           \
+		{ "ended_at", PBX_TYPE_TIME, "When it ended, or null" }, { "state", PBX_TYPE_TEXT, "in_progress, ended" },                 \
+		{ "disposition", PBX_TYPE_TEXT, "answered, busy, no_answer, cancelled, declined, failed; null until there is an answer" }, \
 		{ "cause", PBX_TYPE_TEXT, "normal_clearing, not_found, transferred, system_restart…" },                                    \
 		{ "hangup_by", PBX_TYPE_TEXT, "caller, callee, system" }, { "sip_code", PBX_TYPE_INT, "Final SIP response" },              \
 		{ "q850_cause", PBX_TYPE_INT, "ITU-T Q.850 cause" }, { "ring_ms", PBX_TYPE_INT, "From ringing to answer" },                \
@@ -142,6 +142,11 @@ static const struct pbx_event_type events[] = { { "cdr.created", "A record is co
 		  .flags = PBX_ARG_QUERY,                                                                                                  \
 		  .choices = PBX_CHOICES("answered", "busy", "no_answer", "cancelled", "declined", "failed"),                              \
 		  .help = "Result" },                                                                                                      \
+		{ .name = "state",                                                                                                         \
+		  .type = PBX_TYPE_CHOICE,                                                                                                 \
+		  .flags = PBX_ARG_QUERY,                                                                                                  \
+		  .choices = PBX_CHOICES("in_progress", "ended"),                                                                          \
+		  .help = "Goes on, or is over" },                                                                                         \
 		{ .name = "min_duration_s",                                                                                                \
 		  .type = PBX_TYPE_INT,                                                                                                    \
 		  .flags = PBX_ARG_QUERY,                                                                                                  \
@@ -235,7 +240,7 @@ static const struct pbx_route routes[] = {
 	  .reply = PBX_TABLE(output_fields) },
 };
 
-#define COLUMNS "started_at,from_number,to_number,disposition,billsec_ms,hangup_by,id"
+#define COLUMNS "started_at,from_number,to_number,state,disposition,billsec_ms,hangup_by,id"
 static const struct pbx_command commands[] = {
 	{ .words = "cdr list",
 	  .handle = cdr_on_list,

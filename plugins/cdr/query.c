@@ -144,6 +144,8 @@ int filter_make(struct cdr *cdr, pbx_request request, struct filter *ret_filter)
 	for (size_t i = 0; i < sizeof equals / sizeof equals[0]; i++)
 		if ((text = requests->text(request, equals[i].name)) != NULL)
 			add_text(ret_filter, equals[i].condition, "", text, "");
+	if ((text = requests->text(request, "state")) != NULL)
+		filter_add(ret_filter, strcmp(text, "ended") == 0 ? "ended_at > $" : "ended_at = $", PBX_V_INT(0));
 	if ((text = requests->text(request, "number")) != NULL)
 		add_text(ret_filter, "(from_number LIKE $ OR to_number LIKE $ OR dialled LIKE $)", "%", text, "%");
 	if ((text = requests->text(request, "q")) != NULL)

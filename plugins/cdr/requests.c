@@ -27,6 +27,7 @@ struct pbx_json *segment_json(const struct cdr *cdr, const struct segment *segme
 	(void)json->set_time(object, "started_at", segment->started_us);
 	(void)json->set_time(object, "answered_at", segment->answered_us);
 	(void)json->set_time(object, "ended_at", segment->ended_us);
+	(void)json->set_text(object, "state", segment->ended_us ? "ended" : "in_progress");
 	(void)json->set_text(object, "disposition", segment->disposition[0] ? segment->disposition : NULL);
 	(void)json->set_text(object, "cause", segment->cause[0] ? segment->cause : NULL);
 	(void)json->set_text(object, "hangup_by", segment->hangup_by[0] ? segment->hangup_by : NULL);

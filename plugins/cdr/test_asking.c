@@ -46,6 +46,37 @@ START_TEST(filters_pages_and_csv)
 }
 END_TEST
 
+START_TEST(a_call_under_way_is_told_from_one_that_is_over)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	const char *page;
+
+	(void)fake_dial(pbx, "1001", "1002");
+	fake_refuse(pbx, fake_leg(pbx, "1002"), 486);
+	fake_pass_ms(pbx, 1000);
+	pbx_leg alice = fake_dial(pbx, "1001", "1003");
+	page = fake_command(pbx, "cdr list");
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.state"), "in_progress");
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.disposition"), "null");
+	ck_assert_str_eq(fake_json(pbx, page, "items.1.state"), "ended");
+	fake_answer(pbx, fake_leg(pbx, "1003"));
+	page = fake_command(pbx, "cdr list state=in_progress");
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.to_number"), "1003");
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.disposition"), "answered");
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.state"), "in_progress");
+	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	page = fake_http(pbx, "GET", "/cdr?state=ended", NULL);
+	ck_assert_str_eq(fake_json(pbx, page, "items.0.to_number"), "1002");
+	ck_assert_ptr_null(fake_json(pbx, page, "items.1"));
+	fake_hangup(pbx, alice);
+	page = fake_http(pbx, "GET", "/cdr?state=in_progress", NULL);
+	ck_assert_ptr_null(fake_json(pbx, page, "items.0"));
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "cdr.created"), "state"), "ended");
+	(void)fake_http(pbx, "GET", "/cdr?state=open", NULL);
+	ck_assert_msg(fake_status(pbx) >= 400 && fake_status(pbx) < 500, "%u", fake_status(pbx));
+}
+END_TEST
+
 START_TEST(a_user_sees_only_their_own)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
@@ -298,7 +329,8 @@ START_TEST(events_and_legs_of_a_record)
 }
 END_TEST
 
-CHECK_MAIN("cdr, asked", filters_pages_and_csv, a_user_sees_only_their_own, an_account_code_given_during_the_call_goes_along,
-	   fields_noted_during_the_call_end_in_its_records, records_are_found_by_a_field_and_by_what_it_says,
-	   an_account_code_may_be_noted_as_a_field, who_fetches_a_call_brings_their_fields_along,
-	   events_of_others_stand_in_the_history_of_the_call, old_records_lose_who_it_was_unless_they_are_held, events_and_legs_of_a_record)
+CHECK_MAIN("cdr, asked", filters_pages_and_csv, a_call_under_way_is_told_from_one_that_is_over, a_user_sees_only_their_own,
+	   an_account_code_given_during_the_call_goes_along, fields_noted_during_the_call_end_in_its_records,
+	   records_are_found_by_a_field_and_by_what_it_says, an_account_code_may_be_noted_as_a_field,
+	   who_fetches_a_call_brings_their_fields_along, events_of_others_stand_in_the_history_of_the_call,
+	   old_records_lose_who_it_was_unless_they_are_held, events_and_legs_of_a_record)

@@ -56,6 +56,21 @@ START_TEST(a_dial_without_connect_hands_the_winner_to_its_owner)
 }
 END_TEST
 
+START_TEST(who_rings_without_routing_has_the_name_of_its_account)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
+	struct pbx_leg_info info = { .size = sizeof info };
+
+	(void)dial(pbx, (pbx_leg){ 0 }, PBX_DIAL_ALL, 0, 0, "aor:1003", NULL);
+	pbx_leg leg = fake_leg(pbx, "1003");
+	ck_assert_int_eq(calls->info(leg, &info), PBX_OK);
+	ck_assert_str_eq(info.name, "Name of 1003");
+	fake_answer(pbx, leg);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "call.answered"), "answered_by.name"), "Name of 1003");
+	fake_hangup(pbx, leg);
+}
+END_TEST
+
 START_TEST(in_order_the_second_rings_when_the_first_is_over)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("");
@@ -606,15 +621,15 @@ START_TEST(click_to_call_rings_one_phone_and_then_calls_from_it)
 }
 END_TEST
 
-CHECK_MAIN("dials", a_dial_without_connect_hands_the_winner_to_its_owner, in_order_the_second_rings_when_the_first_is_over,
-	   staggered_targets_start_after_their_delay, longer_targets_are_read_as_far_as_they_are_known,
-	   a_cancelled_dial_is_done_once_and_a_second_cancel_finds_nothing, hanging_up_from_cancels_what_is_dialled_on_its_behalf,
-	   connect_bridges_an_answered_leg_and_its_controller_has_lost_it, a_dial_is_refused_when_it_says_nothing_or_there_is_no_room,
-	   beyond_the_limit_nobody_calls_but_in_an_emergency, nobody_has_more_emergencies_than_their_share,
-	   busy_no_answer_and_offline_go_where_the_owner_said, no_answer_without_a_place_to_go_is_the_answer,
-	   forwarding_in_a_circle_ends_after_five, a_phone_that_redirects_is_followed_through_routing,
-	   a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up, a_blind_transfer_that_fails_brings_the_two_together_again,
-	   a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
+CHECK_MAIN("dials", who_rings_without_routing_has_the_name_of_its_account, a_dial_without_connect_hands_the_winner_to_its_owner,
+	   in_order_the_second_rings_when_the_first_is_over, staggered_targets_start_after_their_delay,
+	   longer_targets_are_read_as_far_as_they_are_known, a_cancelled_dial_is_done_once_and_a_second_cancel_finds_nothing,
+	   hanging_up_from_cancels_what_is_dialled_on_its_behalf, connect_bridges_an_answered_leg_and_its_controller_has_lost_it,
+	   a_dial_is_refused_when_it_says_nothing_or_there_is_no_room, beyond_the_limit_nobody_calls_but_in_an_emergency,
+	   nobody_has_more_emergencies_than_their_share, busy_no_answer_and_offline_go_where_the_owner_said,
+	   no_answer_without_a_place_to_go_is_the_answer, forwarding_in_a_circle_ends_after_five,
+	   a_phone_that_redirects_is_followed_through_routing, a_blind_transfer_moves_the_partner_and_hangs_the_transferor_up,
+	   a_blind_transfer_that_fails_brings_the_two_together_again, a_transfer_goes_on_when_the_transferor_hangs_up_at_once,
 	   a_claim_may_take_a_transferred_leg_or_refuse_it_and_the_transferor_keeps_it, an_attended_transfer_joins_the_two_partners,
 	   an_attended_transfer_to_a_controller_is_its_to_take_or_refuse, an_attended_transfer_may_be_asked_for_in_either_call,
 	   a_transfer_is_the_controllers_to_decide_or_refused, draining_lets_calls_end_and_hangs_up_the_rest_at_the_deadline,

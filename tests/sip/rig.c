@@ -118,6 +118,7 @@ static int find(void *self, const char *user, struct pbx_account *ret_account)
 	ret_account->number = user;
 	ret_account->max_contacts = strcmp(user, "1009") == 0 ? 2 : 0;
 	ret_account->trusted = strcmp(user, "1008") == 0;
+	ret_account->name = strcmp(user, "1006") == 0 ? "Phone \"Six\"" : "";
 	ret_account->outbound_caller_id = strcmp(user, "1007") == 0 ? "5551007" : "";
 	return PBX_OK;
 }

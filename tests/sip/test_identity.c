@@ -131,6 +131,32 @@ START_TEST(only_who_is_trusted_says_for_whom_it_calls)
 }
 END_TEST
 
+START_TEST(a_phone_is_called_as_its_account_is_whatever_it_says)
+{
+	begin(NULL);
+	phone_calls("1006", "<sip:1006@pbx.local>", "");
+	ck_assert_str_eq(name, "Phone \"Six\"");
+	let_go();
+	phone_calls("1006", "\"The Director\" <sip:1006@pbx.local>", "");
+	ck_assert_str_eq(name, "Phone \"Six\"");
+	let_go();
+	phone_calls("1006", "\"The Director\" <sip:1006@pbx.local>", "Privacy: id~"); /* who may know it is told truly */
+	ck_assert_str_eq(number, "");
+	ck_assert_str_eq(name, "Anonymous");
+	ck_assert_str_eq(asserted_name, "Phone \"Six\"");
+	let_go();
+	phone_calls("1006", "\"Anonymous\" <sip:anonymous@anonymous.invalid>", "");
+	ck_assert_str_eq(asserted, "1006");
+	ck_assert_str_eq(asserted_name, "Phone \"Six\"");
+	let_go();
+	phone_calls("1005", "\"Ada\" <sip:1005@pbx.local>", ""); /* its account has no name: then as it says */
+	ck_assert_str_eq(name, "Ada");
+	let_go();
+	phone_calls("1008", "<sip:8000@pbx.local>", ASSERTS); /* a trusted one calls for others */
+	ck_assert_str_eq(name, "Grace");
+}
+END_TEST
+
 START_TEST(a_phone_is_its_account_and_nobody_else)
 {
 	begin(NULL);
@@ -507,6 +533,7 @@ int main(void)
 	tcase_add_checked_fixture(cases, NULL, teardown);
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, only_who_is_trusted_says_for_whom_it_calls);
+	tcase_add_test(cases, a_phone_is_called_as_its_account_is_whatever_it_says);
 	tcase_add_test(cases, a_phone_is_its_account_and_nobody_else);
 	tcase_add_test(cases, who_does_not_want_to_be_shown_is_not);
 	tcase_add_test(cases, nobody_knows_who_an_anonymous_stranger_is);
