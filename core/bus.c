@@ -256,7 +256,8 @@ static void deliver(const struct bus_event *event, bool stored)
 
 void bus_tell_stored(struct bus_event *event)
 {
-	deliver(event, true);
+	if (!event->told)
+		deliver(event, true);
 }
 
 /* What had been published when this round began; the rest has its own. */
@@ -273,7 +274,8 @@ static void on_drain(void *context)
 			bus.last = NULL;
 		event->next = NULL;
 		bus.waiting--;
-		deliver(event, false);
+		if (!event->told)
+			deliver(event, false);
 		bus_log_append(event);
 	}
 	bus_log_flush();
@@ -286,6 +288,35 @@ void bus_release(void)
 			event->event.seq = bus_log_next_seq();
 	if (bus.first)
 		core_post_node(core_self(), &bus.drain, on_drain, NULL);
+}
+
+void bus_number_again(void)
+{
+	for (struct bus_event *event = bus.first; event; event = event->next)
+		event->event.seq = bus_log_next_seq();
+}
+
+/* The next in line to be told and written. */
+static void queue(struct bus_event *event)
+{
+	event->ordinal = ++bus.published;
+	if (bus_log_has_numbers()) {
+		event->event.seq = bus_log_next_seq();
+		core_post_node(core_self(), &bus.drain, on_drain, NULL);
+	}
+	event->next = NULL;
+	if (bus.last)
+		bus.last->next = event;
+	else
+		bus.first = event;
+	bus.last = event;
+	bus.waiting++;
+}
+
+void bus_place_again(struct bus_event *event)
+{
+	event->told = true;
+	queue(event);
 }
 
 static int publish(struct pbx_host *owner, const char *type, const char *call_id, const char *linked_id, int64_t wall_us,
@@ -312,19 +343,9 @@ static int publish(struct pbx_host *owner, const char *type, const char *call_id
 	}
 
 	event->type = number;
-	event->ordinal = ++bus.published;
-	if (bus_log_has_numbers()) {
-		event->event.seq = bus_log_next_seq();
-		core_post_node(core_self(), &bus.drain, on_drain, NULL);
-	}
 	event->event.at_ms = core_now_ms();
 	event->event.wall_us = wall_us;
-	if (bus.last)
-		bus.last->next = event;
-	else
-		bus.first = event;
-	bus.last = event;
-	bus.waiting++;
+	queue(event);
 	return PBX_OK;
 }
 

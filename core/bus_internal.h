@@ -13,6 +13,7 @@ struct bus_event {
 	struct pbx_event event;
 	uint32_t refs;
 	uint64_t ordinal; /* of publication in this process: also those have one that wait for a number */
+	bool told;        /* everybody has heard of it: it is only written once more, under another number */
 	uint32_t type;    /* its number; 0: none, as those have that come from the log */
 	struct pbx_json *data;
 	struct bus_event *next;
@@ -58,6 +59,10 @@ void bus_tell_stored(struct bus_event *event); /* it is safe: who waited for tha
 
 /* Numbers have been found: what waited goes out. */
 void bus_release(void);
+/* The numbers given lately are somebody else's: what waits gets its own anew. */
+void bus_number_again(void);
+/* Everybody has heard of it, but its place in the log is lost: it gets a new one, as the latest. Takes a reference. */
+void bus_place_again(struct bus_event *event);
 
 /* ---- the log (bus_log.c) ---- */
 

@@ -531,7 +531,7 @@ static int listen_on(int fd)
 	return 0;
 }
 
-int core_control_start(const char *path, struct pbx_diag *diag)
+static int free_address(const char *path, struct sockaddr_un *ret_address, struct pbx_diag *diag)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -545,7 +545,24 @@ int core_control_start(const char *path, struct pbx_diag *diag)
 			     path);
 		return PBX_EEXIST;
 	}
+	*ret_address = address;
+	return PBX_OK;
+}
 
+int core_control_is_free(const char *path, struct pbx_diag *diag)
+{
+	struct sockaddr_un address;
+
+	return free_address(path, &address, diag);
+}
+
+int core_control_start(const char *path, struct pbx_diag *diag)
+{
+	struct sockaddr_un address;
+	int refused = free_address(path, &address, diag);
+
+	if (refused != PBX_OK)
+		return refused;
 	(void)unlink(path); /* what a dead daemon left behind; if it cannot go, bind says so */
 	int fd = bind_at(&address);
 	if (fd < 0) {

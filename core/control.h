@@ -20,3 +20,5 @@
  * PBX_EIO; diag tells what to do. */
 int core_control_start(const char *path, struct pbx_diag *diag);
 void core_control_stop(void);
+/* Whether core_control_start would find the path free; nothing is changed. PBX_OK, PBX_EINVAL and PBX_EEXIST as there. */
+int core_control_is_free(const char *path, struct pbx_diag *diag);

@@ -18,6 +18,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "notify.h"
+#include "only_one.h"
 #include "parts.h"
 #include "program.h"
 #include "request.h"
@@ -272,6 +273,36 @@ static int make_dir(const char *path, mode_t mode)
 	return PBX_EIO;
 }
 
+static int place_lock = -1, file_lock = -1;
+
+/* Nobody else may be at work here, and that is known before anything is read: recovering calls, replaying the journal and numbering
+ * events all take for granted that who did them before is dead. */
+static int take_places(const struct server_settings *server, const struct store_settings *store)
+{
+	struct pbx_diag diag = { 0 };
+	char path[4096 + 16];
+
+	(void)snprintf(path, sizeof path, "%s/pbxd.lock", server->data_dir);
+	int err = core_only_one(path, server->data_dir, "server.data_dir", &place_lock, &diag);
+	if (err == PBX_OK && store->file[0] && strcmp(store->file, ":memory:") != 0 && strcmp(store->engine, "sqlite") == 0) {
+		(void)snprintf(path, sizeof path, "%s.lock", store->file);
+		err = core_only_one(path, store->file, "store.file", &file_lock, &diag);
+	}
+	if (err == PBX_OK) {
+		(void)snprintf(path, sizeof path, "%s/pbxd.sock", server->run_dir);
+		err = core_control_is_free(path, &diag);
+	}
+	if (err != PBX_OK)
+		core_log(PBX_LOG_ERROR, "core", NULL, "already_running", "%s", diag.text);
+	return err;
+}
+
+static void leave_places(void)
+{
+	core_only_one_end(file_lock);
+	core_only_one_end(place_lock);
+}
+
 static int open_store(void)
 {
 	const struct server_settings *server = core_settings_get("server");
@@ -291,6 +322,8 @@ static int open_store(void)
 	(void)snprintf(journal, sizeof journal, "%s/journal", server->data_dir);
 	(void)snprintf(key, sizeof key, "%s/pbx.key", server->data_dir);
 	if (make_dir(server->data_dir, 0750) != PBX_OK || make_dir(server->run_dir, 0755) != PBX_OK || make_dir(journal, 0750) != PBX_OK)
+		return EX_CANTCREAT;
+	if (take_places(server, store) != PBX_OK)
 		return EX_CANTCREAT;
 	if (core_secrets_init(key) != PBX_OK)
 		return EX_CANTCREAT;
@@ -508,6 +541,7 @@ static int run(const char *file)
 	core_bus_flush();
 	core_store_fini(10000);
 	core_bus_fini();
+	leave_places();
 	core_secrets_fini();
 	core_metrics_fini();
 	core_requests_fini();

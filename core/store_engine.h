@@ -141,6 +141,9 @@ bool store_journal_is_on(void);
 void store_journal_add(struct store_job *job);
 /* The engine is up: what is on disk goes to it, in order. */
 void store_journal_replay(void);
+/* Who hears of a record that came from the journal and was refused by the engine for what it says, after it has been put aside; the statement is
+ * borrowed. One, for as long as the process lives. */
+void store_on_refused(void (*fn)(const struct pbx_statement *statement));
 struct store_journal_stats {
 	uint64_t records, bytes;
 	bool disk_full;

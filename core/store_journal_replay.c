@@ -54,6 +54,13 @@ static struct {
 	uint32_t group_frames, singly; /* singly: so many records go one by one, since their transaction failed */
 } replay;
 
+static void (*on_refused)(const struct pbx_statement *statement);
+
+void store_on_refused(void (*fn)(const struct pbx_statement *statement))
+{
+	on_refused = fn;
+}
+
 static void reading_free(struct reading *reading)
 {
 	if (!reading)
@@ -94,6 +101,17 @@ static void refuse(const char *frame, size_t size, const char *reason)
 	memcpy(refused->frame, frame, size);
 	if (core_work(core_self(), put_aside, on_put_aside, NULL, refused) != PBX_OK)
 		free(refused);
+}
+
+/* Its owner may know what to do about it. */
+static void tell_refused(const char *frame, size_t size)
+{
+	struct pbx_value *params = on_refused ? calloc(FRAME_PARAMS_MOST, sizeof *params) : NULL;
+	struct pbx_statement statement;
+
+	if (params && frame_read(frame, size, &statement, params) == PBX_OK)
+		on_refused(&statement);
+	free(params);
 }
 
 static void save_position(const struct reading *reading)
@@ -217,8 +235,10 @@ static void on_group(void *self, const struct pbx_rows *rows)
 		replay.singly = replay.group_frames;
 		send_group();
 	} else {
-		if (rows->status != PBX_EEXIST) /* it is there already */
+		if (rows->status != PBX_EEXIST) { /* it is there already */
 			refuse(replay.chunk->bytes + replay.sent, replay.group_size, rows->error);
+			tell_refused(replay.chunk->bytes + replay.sent, replay.group_size);
+		}
 		group_done();
 	}
 }

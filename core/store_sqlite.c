@@ -9,9 +9,12 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include "log.h"
 #include "loop.h"
 #include "owner.h"
@@ -550,6 +553,26 @@ static int open_doors(void)
 	return err;
 }
 
+/* It holds accounts, calls and messages of people: readable by us and our group whatever the umask, also where an older pbxd has made it. Its
+ * neighbours are made by SQLite with the same rights. What cannot be done here, opening it will say. */
+static void close_to_strangers(const char *file)
+{
+	static const char *const parts[] = { "", "-wal", "-shm" };
+	struct stat now;
+	char path[4096];
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		(void)snprintf(path, sizeof path, "%s%s", file, parts[i]);
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (i ? 0 : O_CREAT), 0640);
+
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &now) == 0 && S_ISREG(now.st_mode) && (now.st_mode & 0137))
+			(void)fchmod(fd, now.st_mode & 0640);
+		(void)close(fd);
+	}
+}
+
 static int sqlite_open(const struct core_store_config *config, char *reason, size_t reason_size)
 {
 	memset(&sqlite, 0, sizeof sqlite);
@@ -563,6 +586,8 @@ static int sqlite_open(const struct core_store_config *config, char *reason, siz
 
 	/* A database in memory belongs to one connection. */
 	sqlite.readers = strcmp(config->file, ":memory:") == 0 ? 0 : config->readers < READERS_MOST ? config->readers : READERS_MOST;
+	if (strcmp(config->file, ":memory:") != 0)
+		close_to_strangers(config->file);
 	int err = open_doors();
 	if (err != PBX_OK) {
 		free(sqlite.file);

@@ -9,6 +9,7 @@
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,13 +183,18 @@ const char *postgres_url(const struct postgres *postgres)
 	return postgres->url;
 }
 
-void postgres_empty(struct postgres *postgres)
+void postgres_run(struct postgres *postgres, const char *sql)
 {
 	char program[160];
 
 	(void)snprintf(program, sizeof program, "%s/psql", bin_dir());
-	char *words[] = { program, postgres->url, (char *)"-qc", (char *)"DROP SCHEMA public CASCADE; CREATE SCHEMA public", NULL };
+	char *words[] = { program, postgres->url, (char *)"-qc", (char *)(uintptr_t)sql, NULL };
 	run_program(words, "/dev/null");
+}
+
+void postgres_empty(struct postgres *postgres)
+{
+	postgres_run(postgres, "DROP SCHEMA public CASCADE; CREATE SCHEMA public");
 }
 
 static void end_server(struct postgres *postgres, int signal_number)

@@ -10,6 +10,7 @@ void postgres_prepare(void);
 void postgres_unprepare(void);
 struct postgres *postgres_start(void); /* an empty server, answering; fails the test when it cannot. Owned. */
 const char *postgres_url(const struct postgres *postgres);
+void postgres_run(struct postgres *postgres, const char *sql); /* as somebody else would */
 void postgres_empty(struct postgres *postgres);               /* no tables are left */
 void postgres_halt(struct postgres *postgres);                /* like a power cut: the database stays on disk */
 void postgres_freeze(struct postgres *postgres, bool frozen); /* it neither answers nor closes */

@@ -334,6 +334,65 @@ START_TEST(replay_looks_back_from_a_number)
 }
 END_TEST
 
+/* Another daemon writes into our table. */
+static void take_number(int64_t seq)
+{
+	char id[32];
+
+	(void)snprintf(id, sizeof id, "THEIRS%lld", (long long)seq);
+	ck_assert_str_eq(ask("INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES "
+			     "($1, $2, 'theirs', '', 1, '', '', '{}')",
+			     'i', seq, 't', id),
+			 "");
+}
+
+START_TEST(numbers_that_somebody_else_took_cost_no_event)
+{
+	pbx_subscription subscription;
+
+	start(_i);
+	ck_assert_int_eq(core_bus_subscribe_stored(&plugin.host, "*", hear_stored, NULL, &subscription), PBX_OK);
+	publish("call.started");
+	core_loop_settle();
+	take_number(2);
+	take_number(3);
+	publish("call.parked");
+	publish("leg.started");
+	core_loop_settle();
+	publish("call.started");
+	core_loop_settle();
+	ck_assert_str_eq(ask("SELECT seq, type FROM event_log ORDER BY seq"),
+			 "1|call.started;2|theirs;3|theirs;4|call.parked;5|leg.started;6|call.started");
+	ck_assert_str_eq(heard, "1:call.started 4:call.parked 5:leg.started 6:call.started ");
+	stop();
+}
+END_TEST
+
+START_TEST(numbers_that_are_taken_again_and_again_under_load_cost_none_either)
+{
+	struct core_bus_stats stats;
+	char expected[64];
+
+	start(_i);
+	for (int i = 0; i < 1000; i++) {
+		publish("leg.started");
+		if (i % 100 == 0) {
+			core_bus_stats(&stats);
+			take_number(stats.last_seq + 3); /* some that are published meanwhile have lower numbers */
+		}
+		if (i % 7 == 0)
+			core_loop_step();
+	}
+	core_loop_settle();
+	core_bus_stats(&stats);
+	ck_assert_int_eq(stats.stored_seq, stats.last_seq);
+	(void)snprintf(expected, sizeof expected, "1010|1010|%lld", (long long)stats.last_seq);
+	ck_assert_str_eq(ask("SELECT COUNT(*), COUNT(DISTINCT id), MAX(seq) FROM event_log"), expected);
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_log WHERE type = 'leg.started'"), "1000");
+	stop();
+}
+END_TEST
+
 START_TEST(may_end_before_the_store_does)
 {
 	pbx_subscription follower;
@@ -354,4 +413,5 @@ STORE_MAIN("bus", hears_what_matches_in_order_after_the_current_callback, who_te
 	   writes_every_event_down_with_its_data, only_what_is_declared_may_be_published, patterns_are_checked,
 	   subscribers_may_come_and_go_while_they_are_told, a_stopped_owner_hears_nothing_more,
 	   what_is_published_before_the_numbers_are_known_waits_for_them, many_events_have_numbers_without_a_gap_over_restarts,
-	   forgetting_keeps_the_last_so_that_numbers_go_on, replay_looks_back_from_a_number, may_end_before_the_store_does)
+	   forgetting_keeps_the_last_so_that_numbers_go_on, replay_looks_back_from_a_number, numbers_that_somebody_else_took_cost_no_event,
+	   numbers_that_are_taken_again_and_again_under_load_cost_none_either, may_end_before_the_store_does)

@@ -367,6 +367,42 @@ START_TEST(goes_on_while_the_database_is_away)
 }
 END_TEST
 
+/* While the database was away from us it was not so from another: what our journal brings back has lost its numbers, not its place. */
+START_TEST(what_the_journal_brings_back_gets_new_numbers_when_others_took_them)
+{
+	struct ear ear = { .acknowledges = true };
+	struct postgres *postgres;
+
+	if (_i != ENGINE_POSTGRES)
+		return;
+	postgres = postgres_start();
+	store_fixture_start_on(postgres);
+	start_bus();
+	publish(10);
+	core_loop_settle();
+	postgres_halt(postgres);
+	for (bool down = false; !down; down = !core_store_is_up())
+		core_loop_step();
+	publish(100);
+	core_loop_settle();
+	end_bus();
+
+	postgres_resume(postgres);
+	postgres_run(postgres,
+		     "INSERT INTO event_log SELECT n, 'THEIRS' || n, 'theirs', '', 1, '', '', '{}' FROM generate_series(11, 15) n");
+	store_fixture_begin(); /* as pbxd does: the bus is there before the journal comes back */
+	start_bus();
+	core_loop_settle();
+	ck_assert_str_eq(ask("SELECT COUNT(*), COUNT(DISTINCT id), MIN(seq), MAX(seq) FROM event_log"), "115|115|1|174");
+	ck_assert_str_eq(ask("SELECT COUNT(*) FROM event_log WHERE type = 'theirs'"), "5");
+	follow(&ear, "sink", "*");
+	publish(1);
+	core_loop_settle();
+	ck_assert_int_eq(ear.last, 175);
+	stop();
+}
+END_TEST
+
 /* ---- an instance that replaces another ---- */
 
 static struct core_owner successor;
@@ -445,5 +481,6 @@ END_TEST
 STORE_MAIN("bus_follow", a_new_follower_begins_with_now, goes_on_after_the_last_acknowledged_when_it_comes_back, no_more_than_256_are_out,
 	   catches_up_from_the_table_and_stays_live, what_does_not_match_moves_its_place_too, goes_back_when_told,
 	   what_has_been_forgotten_is_passed_over, a_forgotten_follower_is_new_when_it_comes_again, a_kill_loses_nothing_that_was_told,
-	   goes_on_while_the_database_is_away, who_would_replace_it_and_fails_takes_nothing_from_it,
-	   who_replaces_it_goes_on_where_it_let_go, who_replaces_it_may_begin_where_it_likes)
+	   goes_on_while_the_database_is_away, what_the_journal_brings_back_gets_new_numbers_when_others_took_them,
+	   who_would_replace_it_and_fails_takes_nothing_from_it, who_replaces_it_goes_on_where_it_let_go,
+	   who_replaces_it_may_begin_where_it_likes)
