@@ -120,8 +120,25 @@ def test_who_was_sent_here_says_by_whom(house, talkers):
     bob.closed()
 
 
+def test_a_phone_is_shown_by_the_name_of_its_account_whatever_it_says(house):
+    pbx, alice, bob = house
+    for name in ("Phone 1001", "Ada Lovelace"):
+        pbx.ctl("extension", "set", "1001", f"name={name}")
+        for said in ("", "The Director"):
+            thread, _ = calls(alice, "1002", shown=said)
+            invite = invite_at(bob)
+            thread.join()
+            assert all(re.match(f'"{name}" <sip:1001@', invite.get(header)) for header in ("From", "P-Asserted-Identity"))
+            assert pbx.events("call.started")[-1]["data"]["from"]["name"] == name
+    thread, _ = calls(alice, "1002", ["Privacy: id"])
+    invite = invite_at(bob)
+    thread.join()
+    assert "Ada" not in str(invite.headers)
+
+
 def test_a_name_with_quotes_emoji_and_300_letters_arrives_in_one_piece(house):
     pbx, alice, bob = house
+    pbx.ctl("extension", "set", "1001", "name=")
     said = 'Zoë \\"the\\" 🚀 ' + 300 * "x"
     thread, _ = calls(alice, "1002", shown=said)
     invite = invite_at(bob)

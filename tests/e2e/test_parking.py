@@ -150,7 +150,7 @@ def test_who_parks_and_hangs_up_at_once_reads_where(pbx, phones, talkers):
     alice.hangup()
     message = alice.expect("MESSAGE")
     alice.reply(message, 200, "OK")
-    assert message.body == "Slot 70: 1003" and "sip:70@" in message.get("From")
+    assert message.body == "Slot 70: 1003 Phone 1003" and "sip:70@" in message.get("From")
     carol.hangup()
 
 
