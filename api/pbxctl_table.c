@@ -13,7 +13,7 @@
 
 #define COLUMNS_MAX 64
 #define GAP 2
-#define PIPED_MOST 40 /* where no terminal limits us: one long value makes no other line longer */
+#define PIPED_MOST 40  /* where no terminal limits us: one long value makes no other line longer */
 #define COLUMN_LEAST 6 /* a column is not made narrower for the others' sake */
 #define FLOW_LEAST 30  /* nor one that flows */
 #define RECORDS_FEW 12 /* so many are read as records rather than with headings cut */
@@ -329,7 +329,8 @@ static void print_row(const struct look *look, const struct table *table, const 
 		if (is_last && table->flows && row)
 			print_flow(look, table, cJSON_GetObjectItemCaseSensitive(row, column->name));
 		else if (text)
-			print_cell(look, text, row ? colour_of(text) : bold, is_last ? 0 : column->width, look->width > 0 ? column->width : 0);
+			print_cell(look, text, row ? colour_of(text) : bold, is_last ? 0 : column->width,
+				   look->width > 0 ? column->width : 0);
 		(void)fprintf(look->out, "%s", is_last ? "\n" : "  ");
 		free(text);
 	}

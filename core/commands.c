@@ -130,8 +130,7 @@ static struct pbx_json *errand_json(const char *name)
 		(void)snprintf(sentence, sizeof sentence, "%s is unloaded", name);
 	else
 		(void)snprintf(sentence, sizeof sentence, "%s %s is %s%s", name, current->card.version,
-			       core_plugin_state_name(plugin->state),
-			       older ? ", an older copy finishes what it began" : "");
+			       core_plugin_state_name(plugin->state), older ? ", an older copy finishes what it began" : "");
 	if (!json || core_json_set_text(json, "sentence", sentence) != PBX_OK || core_json_set_text(json, "name", name) != PBX_OK ||
 	    core_json_set_text(json, "version", current ? current->card.version : NULL) != PBX_OK ||
 	    core_json_set_text(json, "state", plugin ? core_plugin_state_name(plugin->state) : NULL) != PBX_OK ||
@@ -226,7 +225,7 @@ static const struct pbx_arg name_args[] = {
 	  .flags = PBX_ARG_REQUIRED,
 	  .help = "plugin",
 	  .least = 1,
-	  .most = 63,
+	  .most = 4095,
 	  .completes = "plugin" },
 };
 static const struct pbx_arg file_args[] = {
@@ -421,7 +420,8 @@ static const struct pbx_command commands[] = {
 	{ "plugin unload", on_plugin_unload, "Unload a plugin that nothing uses", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
 	{ "plugin reload", on_plugin_reload, "Replace a plugin by a fresh copy, under traffic", ARGS(name_args),
 	  .flags = PBX_ROUTE_WRITES },
-	{ "plugin upgrade", on_plugin_reload, "Replace a plugin by the file that is there now, as plugin reload does", ARGS(name_args), .flags = PBX_ROUTE_WRITES },
+	{ "plugin upgrade", on_plugin_reload, "Replace a plugin by the file that is there now, as plugin reload does", ARGS(name_args),
+	  .flags = PBX_ROUTE_WRITES },
 	{ "config check", core_config_check, "Tell what is wrong with the settings files", ARGS(file_args) },
 	{ "config show", core_config_show, "Settings, their values and where those come from", ARGS(prefix_args),
 	  .columns = "path,value,origin,pinned,help" },

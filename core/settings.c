@@ -144,8 +144,9 @@ int core_setting_find(const char *path, const struct core_section **ret_section,
 			return PBX_OK;
 		}
 	meant = core_setting_meant(path);
-	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "", meant ? "?" : "",
-		     meant && !strchr(meant, '.') ? " See: pbxctl config show " : "", meant && !strchr(meant, '.') ? meant : "");
+	pbx_diag_set(diag, path, "%.200s: unknown setting%s%s%s%s%s", path, meant ? ", did you mean " : "", meant ? meant : "",
+		     meant ? "?" : "", meant && !strchr(meant, '.') ? " See: pbxctl config show " : "",
+		     meant && !strchr(meant, '.') ? meant : "");
 	return PBX_ENOENT;
 }
 

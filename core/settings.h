@@ -68,7 +68,8 @@ void core_settings_undo(const char *actor, int64_t revision, core_settings_done_
 void core_settings_history(uint32_t most, void (*done)(void *context, struct pbx_json *taken), void *context);
 
 struct pbx_json *core_settings_show(
-	const char *prefix); /* [{path, value, in_force, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)";
+	const char *
+		prefix); /* [{path, value, in_force, origin: default|file|store, pinned: "file:line", type, unit, help, …}], secrets as "(set)";
 			      * in_force: only where value waits for a restart */
 /* What somebody may have meant who wrote this path, or this section: a path, or a section. Owned, NULL: nothing is near. */
 char *core_setting_meant(const char *path);

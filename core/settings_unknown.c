@@ -48,7 +48,8 @@ void core_sections_unknown(const struct core_files *said, struct core_problems *
 		if (core_section_find(node->key))
 			continue;
 		if (known == CORE_KNOWN_IDLE && idle)
-			core_problem(idle, &node->key_place, node->key, "nobody reads this section: the plugin does not run, see `plugin list`");
+			core_problem(idle, &node->key_place, node->key,
+				     "nobody reads this section: the plugin does not run, see `plugin list`");
 		if (known == CORE_KNOWN_IDLE)
 			continue;
 

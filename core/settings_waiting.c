@@ -42,8 +42,8 @@ bool core_value_waits(const struct pbx_setting *row, const void *in_force, const
 {
 	if (row->flags & PBX_SETTING_RESTART)
 		return !core_value_same(row, in_force, wanted);
-	return has_restart(row) && fields_wait(row, (const void *)((const char *)in_force + row->offset),
-					       (const void *)((const char *)wanted + row->offset));
+	return has_restart(row) &&
+	       fields_wait(row, (const void *)((const char *)in_force + row->offset), (const void *)((const char *)wanted + row->offset));
 }
 
 static void say_cure(struct pbx_json *one, const char *section)
@@ -51,8 +51,7 @@ static void say_cure(struct pbx_json *one, const char *section)
 	char text[128];
 
 	(void)snprintf(text, sizeof text, "pbxctl plugin reload %.63s", section);
-	(void)core_json_set_text(one, "by",
-				 core_host_knows && core_host_knows(section) == CORE_KNOWN_PLUGIN ? text : "a restart of pbxd");
+	(void)core_json_set_text(one, "by", core_host_knows && core_host_knows(section) == CORE_KNOWN_PLUGIN ? text : "a restart of pbxd");
 }
 
 void core_section_waiting(const struct core_section *section, struct pbx_json *list)
