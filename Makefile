@@ -11,6 +11,7 @@ help: ## this list
 
 run: ## install what is missing, build, and start a PBX on SQLite in ./run
 	@$(NEEDS) build run
+	@echo "Building in $(BUILD), which takes a few minutes the first time"
 	@meson setup $(BUILD) -Dtests=false --buildtype=debugoptimized >/dev/null
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
 	@packaging/run-here.sh $(BUILD)

@@ -45,6 +45,12 @@ status_list() {
 	$ctl --json status | sed -n "/\"$2\":/,/}/ s/.*\"$1\":[[:space:]]*\[\(.*\)\].*/\1/p" | tr -d '"' | sed 's/, */\n/g'
 }
 
+if $ctl status > /dev/null 2>&1; then
+	printf 'A PBX with these settings is running already: %s status\nStop it with Ctrl-C where it was started, or: kill %s\n' "$ctl" \
+		"$(cat "$home/data/pbxd.lock" 2> /dev/null)" >&2
+	exit 1
+fi
+[ ! -s "$home/pbxd.log" ] || mv "$home/pbxd.log" "$home/pbxd.log.1" # why it stopped the last time may be in there
 "$build/pbxd" --config "$config" > "$home/pbxd.log" 2>&1 &
 pbxd=$!
 trap 'kill $pbxd 2>/dev/null || true; wait $pbxd 2>/dev/null || true; exit 0' INT TERM
@@ -91,6 +97,11 @@ for number in 1001 1002; do
 	else
 		echo "                  user $number, password as before; a new one: $ctl extension secret $number"
 	fi
+done
+failed=$($ctl plugin list | awk '$3 == "failed" { print $1 }')
+for name in $failed; do
+	echo
+	echo "  Without $name: $($ctl --json plugin show "$name" | sed -n 's/.*"reason":[[:space:]]*"\(.*\)".*/\1/p')"
 done
 echo
 echo "  Dial 1002 from 1001. *74 parks, 70-79 fetch. README.md has the tour."

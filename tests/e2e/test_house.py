@@ -194,3 +194,14 @@ def test_a_port_that_is_taken_is_named_with_who_has_it_and_the_cure(make_pbx):
     assert done.returncode == 1 and "pbxd did not start" in done.stderr
     assert f"Port {pbx.http_port} is taken" in done.stderr and f"pid={os.getpid()}" in done.stderr
     assert "api.listen" in done.stderr and str(pbx.config) in done.stderr
+
+
+def test_a_house_that_runs_is_not_started_twice_and_tells_what_it_is_without(make_pbx, front_door):
+    pbx = make_pbx("call_parking:\n  timeout_s: five", start=False)
+    door = front_door(pbx)
+    assert re.search(r"Without call_parking: .*pbx.yml:\d+:\d+: call_parking.timeout_s: .*'five'", door.text), door.text
+    log = pbx.log()
+    again = subprocess.run([str(ROOT / "packaging" / "run-here.sh"), str(BUILD)], env=dict(os.environ, PBX_HOME=str(pbx.directory)),
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert again.returncode == 1 and again.stdout == "" and f"kill {door.pbxd()}" in again.stderr
+    assert pbx.log().startswith(log), "the log of the one that runs was touched"
