@@ -171,7 +171,7 @@ static void book_received(struct rtp_session *from, uint64_t packets, uint64_t o
 {
 	struct rtp_handover *handover = &from->handover;
 	const struct rtp_flow *flow = handover->place;
-	uint64_t jitter = load(&flow->jitter), at_ms = load(&flow->newest_at_ns) / 1000000;
+	uint64_t jitter = load(&flow->jitter), at_ms = load(&flow->newest_at_ns) / 1000000, now_ms = from->worker->now_ms;
 	struct rtp_arrivals arrivals = { .packets = (uint32_t)packets,
 					 .late = (uint32_t)since(&handover->late, &flow->late),
 					 .duplicates = (uint32_t)since(&handover->duplicates, &flow->duplicates),
@@ -185,6 +185,7 @@ static void book_received(struct rtp_session *from, uint64_t packets, uint64_t o
 	rtp_count(&from->counters.packets_in, packets);
 	rtp_count(&from->counters.bytes_in, octets);
 	rtp_count(&from->counters.by_kernel, packets);
+	at_ms = at_ms < now_ms ? at_ms : now_ms; /* its newest may be later than our now: the kernel does not wait for us */
 	rtp_write(&from->counters.last_packet_at_ms, at_ms);
 	from->quiet_since_ms = at_ms > from->quiet_since_ms ? at_ms : from->quiet_since_ms;
 	from->told_silence = false;
