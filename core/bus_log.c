@@ -171,9 +171,8 @@ static int64_t highest(const struct pbx_rows *rows)
 static void tell_taken(int64_t from, uint32_t count)
 {
 	core_log(PBX_LOG_ERROR, "core", NULL, "event_numbers_taken",
-		 "from=%lld count=%u: another pbxd writes into this database; these events get new numbers and come late to followers. "
-		 "Unless "
-		 "both are nodes of one house, give each a database of its own",
+		 "from=%lld count=%u: another pbxd writes into this database; these events get new numbers. Give each its own, "
+		 "unless both are nodes of one house",
 		 (long long)from, count);
 }
 

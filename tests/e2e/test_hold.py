@@ -146,7 +146,7 @@ def test_a_call_held_for_long_rings_the_holder(make_pbx, talk):
     bob.hold()
     held_at = pbx.wait_event("call.hold")
     call = bob.wait("CALL_INCOMING")
-    assert "On hold: 1001" in call["peerdisplayname"]
+    assert "On hold: Phone 1001" in call["peerdisplayname"]
     assert alice.hears(MUSIC)
     bob.command("accept")
     assert alice.hears(bob.hertz, others=(MUSIC,))
