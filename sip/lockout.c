@@ -2,7 +2,8 @@
  * lockout.c - who has given too many wrong passwords
  *
  * One table for all three counts, of sets of four places. Keys are hashed with the guard's secret, so that a set cannot be aimed at; the kind
- * is part of the key, as a guesser may give an address as user name. Names are kept for those who ask whom we refuse.
+ * is part of the key, as a guesser may give an address as user name. Names are kept for those who ask whom we refuse. Keys lie apart: whoever
+ * gives right passwords has none, and looks at nothing else.
  */
 #include "lockout.h"
 #include "guard.h"
@@ -15,22 +16,29 @@
 #define WAYS 4u
 
 struct culprit {
-	uint64_t key, at_ms, until_ms; /* at_ms: of the first failure in the window; until_ms: 0, it is not locked out */
+	uint64_t at_ms, until_ms; /* at_ms: of the first failure in the window; until_ms: 0, it is not locked out */
 	uint32_t kind, failures;
 	char address[80], user[64];
 };
 
-static struct culprit *culprits; /* pages of it are used as culprits come */
+static uint64_t *keys;           /* 0: nobody */
+static struct culprit *culprits; /* of the key with the same number; pages of it are used as culprits come */
 
 int ua_lockouts_init(void)
 {
+	keys = calloc((size_t)SETS * WAYS, sizeof *keys);
 	culprits = calloc((size_t)SETS * WAYS, sizeof *culprits);
-	return culprits ? PBX_OK : PBX_ENOMEM;
+	if (keys && culprits)
+		return PBX_OK;
+	ua_lockouts_fini();
+	return PBX_ENOMEM;
 }
 
 void ua_lockouts_fini(void)
 {
+	free(keys);
 	free(culprits);
+	keys = NULL;
 	culprits = NULL;
 }
 
@@ -41,7 +49,14 @@ static bool is_locked(const struct culprit *culprit, uint64_t now_ms)
 	return culprit && culprit->until_ms > now_ms;
 }
 
-static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked)
+static void forget(struct culprit *culprit)
+{
+	keys[culprit - culprits] = 0;
+	memset(culprit, 0, sizeof *culprit);
+}
+
+/* And its key, which is not 0. */
+static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked, uint64_t *ret_key)
 {
 	struct culprit wanted = { .kind = kind };
 	unsigned char bytes[4 + sizeof wanted.address + sizeof wanted.user] = { (unsigned char)kind };
@@ -53,18 +68,20 @@ static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked)
 		(void)snprintf(wanted.user, sizeof wanted.user, "%s", asked->user);
 	memcpy(bytes + 4, wanted.address, sizeof wanted.address);
 	memcpy(bytes + 4 + sizeof wanted.address, wanted.user, sizeof wanted.user);
-	wanted.key = ua_guard_key(bytes, sizeof bytes);
+	*ret_key = ua_guard_key(bytes, sizeof bytes) | 1;
 	return wanted;
 }
 
 static struct culprit *culprit_find(uint32_t kind, const struct ua_try *asked)
 {
-	const struct culprit wanted = culprit_of(kind, asked);
-	struct culprit *set = &culprits[wanted.key % SETS * WAYS];
+	uint64_t key;
 
-	for (unsigned i = 0; i < WAYS; i++)
-		if (set[i].key == wanted.key)
-			return &set[i];
+	(void)culprit_of(kind, asked, &key);
+	const size_t set = key / 2 % SETS * WAYS;
+
+	for (size_t i = set; i < set + WAYS; i++)
+		if (keys[i] == key)
+			return &culprits[i];
 	return NULL;
 }
 
@@ -82,14 +99,16 @@ static struct culprit *culprit_get(uint32_t kind, const struct ua_try *asked, ui
 
 	if (found)
 		return found;
-	const struct culprit wanted = culprit_of(kind, asked);
-	struct culprit *set = &culprits[wanted.key % SETS * WAYS];
+	uint64_t key;
+	const struct culprit wanted = culprit_of(kind, asked, &key);
+	struct culprit *set = &culprits[key / 2 % SETS * WAYS];
 
 	found = set;
 	for (unsigned i = 1; i < WAYS; i++)
 		if (goes_before(&set[i], found, now_ms))
 			found = &set[i];
 	*found = wanted;
+	keys[found - culprits] = key;
 	found->at_ms = now_ms;
 	return found;
 }
@@ -140,7 +159,7 @@ void ua_lockout_proved(const struct ua_try *asked, uint64_t now_ms)
 	if (here->failures > 0)
 		take_back(culprit_find(UA_LOCKED_ADDRESS, asked), 1);
 	take_back(culprit_find(UA_LOCKED_USER, asked), here->failures);
-	memset(here, 0, sizeof *here);
+	forget(here);
 }
 
 /* ---- judging -------------------------------------------------------------------------- */
@@ -174,7 +193,7 @@ static struct ua_lockout shown(const struct culprit *culprit)
 void ua_lockouts_each(uint64_t now_ms, ua_lockout_fn each, void *context)
 {
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++)
-		if (is_locked(&culprits[i], now_ms)) {
+		if (keys[i] && is_locked(&culprits[i], now_ms)) {
 			const struct ua_lockout lockout = shown(&culprits[i]);
 
 			each(context, &lockout);
@@ -201,15 +220,16 @@ uint32_t ua_lockouts_lift(const char *who, const char *own, uint64_t now_ms, ua_
 
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++) {
 		struct culprit *culprit = &culprits[i];
+
+		if (!keys[i] || !is_about(culprit, who) || (own && strcmp(culprit->user, own) != 0))
+			continue;
 		const struct ua_lockout lockout = shown(culprit);
 
-		if (!culprit->key || !is_about(culprit, who) || (own && strcmp(culprit->user, own) != 0))
-			continue;
 		if (is_locked(culprit, now_ms)) {
 			lifted_count++;
 			lifted(context, &lockout);
 		}
-		memset(culprit, 0, sizeof *culprit);
+		forget(culprit);
 	}
 	return lifted_count;
 }
@@ -221,13 +241,15 @@ uint64_t ua_lockouts_expire(uint64_t now_ms, ua_lockout_fn over, void *context)
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++) {
 		struct culprit *culprit = &culprits[i];
 
+		if (!keys[i])
+			continue;
 		if (is_locked(culprit, now_ms)) {
 			next_ms = next_ms && next_ms < culprit->until_ms ? next_ms : culprit->until_ms;
 		} else if (culprit->until_ms) {
 			const struct ua_lockout lockout = shown(culprit);
 
 			over(context, &lockout);
-			memset(culprit, 0, sizeof *culprit);
+			forget(culprit);
 		}
 	}
 	return next_ms;
