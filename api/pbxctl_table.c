@@ -331,9 +331,11 @@ static void print_row(const struct look *look, const struct table *table, const 
 		else if (text)
 			print_cell(look, text, row ? colour_of(text) : bold, is_last ? 0 : column->width,
 				   look->width > 0 ? column->width : 0);
-		(void)fprintf(look->out, "%s", is_last ? "\n" : "  ");
+		if (!is_last)
+			(void)fprintf(look->out, "%*s", GAP, "");
 		free(text);
 	}
+	(void)fputc('\n', look->out);
 }
 
 /* ---- as records ------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
-#include <pbx/directory.h>
+#include "accounts.h"
 
 #include "api.h"
 #include "host.h"
@@ -36,29 +36,6 @@ struct search {
 	void *context;
 	char key[65]; /* the token's hash, or its id */
 };
-
-struct account_search {
-	const char *account;
-	bool found;
-};
-
-static void look_in(void *context, const void *table)
-{
-	struct account_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	search->found = search->found || (directory->find && directory->find(directory->self, search->account, &account) == PBX_OK);
-}
-
-/* An account that was removed takes its tokens with it. */
-static bool has_account(const char *account)
-{
-	struct account_search search = { .account = account };
-
-	core_host_each_service("pbx.directory/1", sizeof(struct pbx_directory), look_in, &search);
-	return search.found;
-}
 
 static void note_use(const struct api *api, const char *token_id, int64_t last_used_us)
 {
@@ -90,7 +67,8 @@ static void on_found(void *context, const struct pbx_rows *rows)
 	int64_t expires_us = pbx_cell_int(rows, 0, 4);
 	bool expired = expires_us != 0 && expires_us <= wall_us(search->api);
 
-	if (expired || (*bearer.account && !has_account(bearer.account))) {
+	/* An account that was removed takes its tokens with it. */
+	if (expired || (*bearer.account && !core_account_exists(bearer.account))) {
 		search->done(search->context, PBX_ENOENT, NULL);
 		return;
 	}

@@ -9,9 +9,8 @@
  *    both hold        disconnected, silence
  *
  * While somebody attends the two (pbx/rooms.h) they are not connected but mixed, which rooms.c sees to. */
+#include "accounts.h"
 #include "calls_inner.h"
-#include "host.h"
-#include <pbx/directory.h>
 #include <stdlib.h>
 
 static struct core_handles bridge_table;
@@ -43,31 +42,13 @@ static bool is_away(const struct core_leg *leg)
 	return leg->holds_us || leg->held_by_us;
 }
 
-struct class_search {
-	const char *account;
-	char found[64];
-};
-
-static void look_up_class(void *context, const void *table)
-{
-	struct class_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.music_class);
-}
-
 /* What the held party hears: the choice made for the holder, the holder's account's, or the default class (""). */
 static void music_class_of(const struct core_leg *holder, char ret_class[64])
 {
-	struct class_search search = { .account = holder->account };
-
 	if (holder->music_class[0])
-		CORE_TEXT(search.found, holder->music_class);
-	else if (holder->account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_class, &search);
-	core_text_copy(ret_class, 64, search.found);
+		core_text_copy(ret_class, 64, holder->music_class);
+	else
+		core_account_text(holder->account, offsetof(struct pbx_account, music_class), ret_class, 64);
 }
 
 static bool brings_music(const struct core_leg *holder)

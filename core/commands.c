@@ -115,9 +115,14 @@ struct errand {
 	pbx_request request;
 };
 
-/* "cdr 1.2.0 runs", "cdr is unloaded": with what `plugin list` says of it, and how many copies there are. NULL: no memory. */
-static struct pbx_json *errand_json(const char *name)
+/* "hotline 1.2.0 is running", "hotline is unloaded": with what `plugin list` says of it, and how many copies there are. NULL: no memory. */
+static struct pbx_json *errand_json(const char *said)
 {
+	char name[64];
+	int length;
+	const char *begin = core_plugin_name_in(said, &length);
+
+	(void)snprintf(name, sizeof name, "%.*s", length, begin);
 	const struct core_plugin *plugin = core_plugin_find(name);
 	const struct core_instance *current = plugin ? plugin->current : NULL;
 	AUTO(json) struct pbx_json *json = core_json_object();
@@ -347,16 +352,15 @@ static const struct pbx_field event_fields[] = {
 	{ "linked_id", PBX_TYPE_TEXT, "the same through transfers and parking" },
 	{ "data", PBX_TYPE_OBJECT, "as its type declares" },
 };
-static const struct pbx_field revision_fields[] = {
-	{ "revision", PBX_TYPE_INT, "number of the change, for undo" },
-	{ "sentence", PBX_TYPE_TEXT, "what has changed and what waits, in words" },
-	{ "changed", PBX_TYPE_OBJECTS, "each setting with a new value: path, from, to, restart: whether it acts at a restart only" },
-	{ "waiting", PBX_TYPE_OBJECTS, "each setting that waits for a restart, of older changes too: path, in_force, value, by" },
-};
+/* clang-format off */
+#define CHANGE_FIELDS \
+	{ "sentence", PBX_TYPE_TEXT, "what has changed and what waits, in words" }, \
+	{ "changed", PBX_TYPE_OBJECTS, "each setting with a new value: path, from, to, restart: whether it acts at a restart only" }, \
+	{ "waiting", PBX_TYPE_OBJECTS, "each setting that waits for a restart, of older changes too: path, in_force, value, by" }
+/* clang-format on */
+static const struct pbx_field revision_fields[] = { CHANGE_FIELDS, { "revision", PBX_TYPE_INT, "number of the change, for undo" } };
 static const struct pbx_field reload_fields[] = {
-	{ "sentence", PBX_TYPE_TEXT, "what has changed and what waits, in words" },
-	{ "changed", PBX_TYPE_OBJECTS, "each setting with a new value: path, from, to, restart: whether it acts at a restart only" },
-	{ "waiting", PBX_TYPE_OBJECTS, "each setting that waits for a restart, of older changes too: path, in_force, value, by" },
+	CHANGE_FIELDS,
 	{ "warnings", PBX_TYPE_LIST, "sections that nobody reads, with file, line and column" },
 };
 static const struct pbx_field errand_fields[] = {

@@ -1,9 +1,9 @@
 /* dial_branch.c - one device of a dial: who is told to call there and what they are told, and which way is taken where a device has several
  *
  * A branch is one outbound leg from its INVITE to its last word; what that word means for the others is the group's (dial_group.c). */
+#include "accounts.h"
 #include "dial_inner.h"
 #include "host.h"
-#include <pbx/directory.h>
 #include <pbx/location.h>
 #include <stdlib.h>
 
@@ -84,29 +84,13 @@ static bool is_withheld(const struct core_branch *branch)
 	return !(branch->flags & PBX_TARGET_EMERGENCY) && (branch->flags & PBX_TARGET_WITHHELD || (from && from->withheld));
 }
 
-struct name_search {
-	const char *account;
-	char found[sizeof((struct core_leg *)NULL)->name];
-};
-
-static void look_up_name(void *context, const void *table)
-{
-	struct name_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.name);
-}
-
 /* Who is called: as whose number was dialled is known to the routing, else as the account is whose phone rings. */
 static void leg_name(struct core_leg *leg, const struct core_branch *branch)
 {
-	struct name_search search = { .account = branch->account };
-
-	if (!branch->group->owner_name[0] && branch->account[0] && strcmp(leg->number, branch->account) == 0)
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_name, &search);
-	CORE_TEXT(leg->name, branch->group->owner_name[0] ? branch->group->owner_name : search.found);
+	if (branch->group->owner_name[0] || strcmp(leg->number, branch->account) != 0)
+		CORE_TEXT(leg->name, branch->group->owner_name);
+	else
+		CORE_ACCOUNT_TEXT(branch->account, name, leg->name);
 }
 
 static void leg_describe(struct core_leg *leg, const struct core_branch *branch)

@@ -3,11 +3,11 @@
  *
  * The ring may hold many thousands of messages: they are looked at a slice at a time, so that calls do not wait.
  */
+#include "accounts.h"
 #include "explain_part.h"
 #include "explain_registration.h"
 #include "host.h"
 #include "loop.h"
-#include <pbx/directory.h>
 #include <pbx/location.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +22,6 @@ struct searching {
 	uint64_t cursor, end;
 	struct core_registering about;
 };
-
-static void find_account(void *context, const void *table)
-{
-	const struct pbx_directory *directory = table;
-	struct core_registering *about = context;
-	struct pbx_account account = { .size = sizeof account };
-
-	about->exists = about->exists || (directory->find && directory->find(directory->self, about->aor, &account) == PBX_OK);
-}
 
 static void find_contact(void *context, const struct pbx_contact *contact)
 {
@@ -52,7 +43,7 @@ static void tell_registration(struct searching *searching)
 	const struct pbx_location *location = core_host_service("pbx.location/1", (uint32_t)sizeof *location);
 	struct pbx_json *json;
 
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), find_account, &searching->about);
+	searching->about.exists = core_account_exists(searching->about.aor);
 	if (location->each)
 		(void)location->each(searching->about.aor, find_contact, &searching->about);
 	json = core_explain_registration(&searching->about, core_wall_us());

@@ -40,7 +40,10 @@ void core_host_stop_all(void (*done)(void *context), void *context);
 #define CORE_PLUGIN_FAILED 5u
 #define CORE_PLUGIN_DISABLED 6u
 
-/* name: "hotline", or "hotline.so" as its file is called. done(context, result, diag) follows. reload and upgrade are one thing: a fresh copy of the file beside the old one. */
+/* Where in a text a plugin's name is: all of "hotline", and that part of "hotline.so" and "/home/me/hotline.so". */
+const char *core_plugin_name_in(const char *said, int *ret_length);
+/* name: "hotline", or "hotline.so" as its file is called. done(context, result, diag) follows. reload and upgrade are one thing: a fresh copy of
+ * the file beside the old one. */
 typedef void (*core_plugin_done_fn)(void *context, int result, const struct pbx_diag *diag);
 void core_plugin_load(const char *name, core_plugin_done_fn done, void *context);
 void core_plugin_unload(const char *name, core_plugin_done_fn done, void *context); /* PBX_EBUSY: diag names the holders */

@@ -203,15 +203,24 @@ static void run_unload(struct errand *errand)
 	core_life_end(plugin->current, on_unloaded, errand);
 }
 
-/* "hotline" is a name, "hotline.so" its file's, "/home/me/hotline.so" says a folder, too. */
-static void read_name(struct errand *errand, const char *said)
+const char *core_plugin_name_in(const char *said, int *ret_length)
 {
 	const char *slash = strrchr(said, '/'), *name = slash ? slash + 1 : said;
 	size_t length = strlen(name);
 
 	if (length > 3 && strcmp(name + length - 3, ".so") == 0)
 		length -= 3;
-	(void)snprintf(errand->name, sizeof errand->name, "%.*s", (int)length, name);
+	*ret_length = (int)length;
+	return name;
+}
+
+static void read_name(struct errand *errand, const char *said)
+{
+	const char *slash = strrchr(said, '/');
+	int length;
+	const char *name = core_plugin_name_in(said, &length);
+
+	(void)snprintf(errand->name, sizeof errand->name, "%.*s", length, name);
 	if (slash)
 		(void)snprintf(errand->folder, sizeof errand->folder, "%.*s", slash == said ? 1 : (int)(slash - said), said);
 }

@@ -1,11 +1,10 @@
 /* leg_media.c - a leg and its stream: what is offered and answered, and what the media workers tell of it (leg_update.c: another offer amid a call)
  *
  * Here the pure decisions of negotiate.c meet the leg they are for: whose codecs are preferred, which direction the hold flags ask for. */
+#include "accounts.h"
 #include "calls_inner.h"
-#include "host.h"
 #include "random.h"
 #include "srtp_suites.h"
-#include <pbx/directory.h>
 #include <stdlib.h>
 
 #define STREAM_BUCKETS 4096u
@@ -188,43 +187,13 @@ static void list_order(struct core_media_desc *offer, const struct core_media_de
 
 /* ---- SRTP ---- */
 
-#define ABOUT_SRTP 0u
-#define ABOUT_KEYS 1u
-#define ABOUT_T38 2u
-
-struct policy_search {
-	const char *account;
-	uint32_t about; /* ABOUT_… */
-	char found[12];
-};
-
-static const char *text_or_empty(const char *text)
-{
-	return text ? text : "";
-}
-
-static void look_up_policy(void *context, const void *table)
-{
-	struct policy_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, text_or_empty(search->about == ABOUT_KEYS  ? account.dtmf
-						       : search->about == ABOUT_T38 ? account.t38
-										    : account.srtp));
-}
-
 /* The account's word or the peer's; "" when neither has one. */
 static void find_policy(const struct core_leg_driver *driver, const char *account, const char *peer, char ret_policy[12])
 {
-	struct policy_search search = { .account = account };
-
 	if (peer && peer[0] && driver && driver->peer_srtp)
-		CORE_TEXT(search.found, driver->peer_srtp(peer));
-	else if (account && account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
-	core_text_copy(ret_policy, 12, search.found);
+		core_text_copy(ret_policy, 12, driver->peer_srtp(peer));
+	else
+		core_account_text(account, offsetof(struct pbx_account, srtp), ret_policy, 12);
 }
 
 void core_keys_make(const struct core_leg_driver *driver, const char *account, const char *peer, bool is_web, struct core_keys *ret_keys)
@@ -374,13 +343,10 @@ int core_leg_make_offer(struct core_leg *leg, const struct core_leg *other, uint
 /* The account's word or the peer's; "" when neither has one. */
 static void find_key_way(const struct core_leg *leg, char ret_way[12])
 {
-	struct policy_search search = { .account = leg->account, .about = ABOUT_KEYS };
-
 	if (leg->peer[0] && leg->driver->peer_dtmf)
-		CORE_TEXT(search.found, leg->driver->peer_dtmf(leg->peer));
-	else if (leg->account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
-	core_text_copy(ret_way, 12, search.found);
+		core_text_copy(ret_way, 12, leg->driver->peer_dtmf(leg->peer));
+	else
+		core_account_text(leg->account, offsetof(struct pbx_account, dtmf), ret_way, 12);
 }
 
 /* What an account wants where it can be done; else events when they are agreed, else tones where they survive, else INFO. */
@@ -401,13 +367,10 @@ static uint8_t choose_key_way(const struct core_leg *leg, const struct core_stre
 
 void core_leg_fax_policy(const struct core_leg *leg, char ret_says[12])
 {
-	struct policy_search search = { .account = leg->account, .about = ABOUT_T38 };
-
 	if (leg->peer[0] && leg->driver->peer_t38)
-		CORE_TEXT(search.found, leg->driver->peer_t38(leg->peer));
-	else if (leg->account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_policy, &search);
-	core_text_copy(ret_says, 12, search.found);
+		core_text_copy(ret_says, 12, leg->driver->peer_t38(leg->peer));
+	else
+		core_account_text(leg->account, offsetof(struct pbx_account, t38), ret_says, 12);
 }
 
 int core_leg_configure(struct core_leg *leg, struct core_stream_config *config)

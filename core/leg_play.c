@@ -1,10 +1,10 @@
 /* leg_play.c - what a leg is played, in its party's language, and the keys that are sent to it
  *
  * Each play has a tag of its own, so that the end of one that has been replaced is not taken for the end of what is heard now. */
+#include "accounts.h"
 #include "calls_inner.h"
 #include "host.h"
 #include "prompts.h"
-#include <pbx/directory.h>
 #include <pbx/music.h>
 
 #define MOST_KEY_MS 60000u /* longer ones are sent as long as that */
@@ -47,30 +47,12 @@ int core_leg_play(struct core_leg *leg, uint32_t kind, const char *text, pbx_sou
 	return begin_play(leg, &play, play_for);
 }
 
-struct language_search {
-	const char *account;
-	char found[16];
-};
-
-static void look_up_language(void *context, const void *table)
-{
-	struct language_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.language);
-}
-
 void core_leg_language(const struct core_leg *leg, char ret_language[16])
 {
-	struct language_search search = { .account = leg->account };
-
 	if (leg->language[0])
-		CORE_TEXT(search.found, leg->language);
-	else if (leg->account[0])
-		core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_language, &search);
-	core_text_copy(ret_language, 16, search.found);
+		core_text_copy(ret_language, 16, leg->language);
+	else
+		core_account_text(leg->account, offsetof(struct pbx_account, language), ret_language, 16);
 }
 
 int core_leg_play_prompts(struct core_leg *leg, const char *const *prompts, uint32_t count, uint32_t play_for)

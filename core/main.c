@@ -96,9 +96,8 @@ struct plugin_settings {
 
 static const struct pbx_setting plugin_settings[] = {
 	PBX_LIST(struct plugin_settings, path, .initial_text = PBX_PLUGIN_DIR,
-		 .help = "Folders searched for plugins; the later one wins. A new one is searched for what `plugin load` and `reload` "
-			 "name, and "
-			 "after a restart for all that it has"),
+		 .help = "Folders searched for plugins; the later one wins. A new one is searched for what `plugin load` and "
+			 "`reload` name, and after a restart for all that it has"),
 	PBX_LIST(struct plugin_settings, disable, .initial_text = "", .flags = PBX_SETTING_RESTART, .help = "Plugins that are not loaded"),
 };
 

@@ -28,9 +28,8 @@ static void tell_holder(int fd, const char *what, const char *setting, struct pb
 
 	if (holder > 0)
 		pbx_diag_set(diag, setting,
-			     "%s: another pbxd runs on it, process %ld: stop that one first (kill %ld, or systemctl stop pbxd), or give "
-			     "this one "
-			     "its own %s",
+			     "%s: another pbxd runs on it, process %ld: stop that one first (kill %ld, or systemctl stop pbxd), "
+			     "or give this one its own %s",
 			     what, holder, holder, setting);
 	else
 		pbx_diag_set(diag, setting, "%s: another pbxd runs on it: stop that one first, or give this one its own %s", what, setting);

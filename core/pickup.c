@@ -4,42 +4,26 @@
  *                 somebody else has answered
  *    Replaces     INVITE with the name of a dialog (RFC 3891): another device of the same account goes on with a call, one of the same pickup
  *                 group takes a call that rings; nobody takes a stranger's */
+#include "accounts.h"
 #include "calls_inner.h"
 #include "dial_inner.h"
-#include "host.h"
-#include <pbx/directory.h>
 
 /* ---- pickup groups ---- */
 
-struct group_search {
-	const char *account;
-	char found[64];
-};
-
-static void look_up_group(void *context, const void *table)
-{
-	struct group_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	if (!search->found[0] && directory->find && directory->find(directory->self, search->account, &account) == PBX_OK)
-		CORE_TEXT(search->found, account.pickup_group);
-}
-
 static bool is_of_group(const char *account, const char *group)
 {
-	struct group_search search = { .account = account };
+	char own[64];
 
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_group, &search);
-	return search.found[0] && strcmp(search.found, group) == 0;
+	CORE_ACCOUNT_TEXT(account, pickup_group, own);
+	return own[0] && strcmp(own, group) == 0;
 }
 
 bool core_accounts_share_group(const char *one, const char *other)
 {
-	struct group_search search = { .account = one };
+	char group[64];
 
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up_group, &search);
-	return is_of_group(other, search.found);
+	CORE_ACCOUNT_TEXT(one, pickup_group, group);
+	return is_of_group(other, group);
 }
 
 /* ---- calls that ring ---- */

@@ -82,22 +82,20 @@ static char *near_path(const char *path)
 	return copy;
 }
 
-/* The section that was meant: nearly the same name, or one of its words ("parking" of call_parking). Not the wrong name itself. */
+/* The section that was meant: nearly the same name, or one of its words ("second" of first_second). Not the wrong name itself. */
 static const struct core_section *near_section(const char *name)
 {
-	const char *names[512] = { NULL }, *meant;
+	struct core_section_names names;
 	const size_t length = strlen(name);
-	uint32_t count = 0;
 
-	for (const struct core_section *section = sections; section && count < sizeof names / sizeof names[0]; section = section->next)
-		names[count++] = section->name;
-	meant = core_did_you_mean(name, names, count);
-	for (uint32_t i = 0; !meant && length > 1 && i < count; i++) {
-		const char *at = strstr(names[i], name);
-		bool begins = at && (at == names[i] || at[-1] == '_');
+	core_sections_name(&names);
+	const char *meant = core_did_you_mean(name, names.names, names.count);
+	for (uint32_t i = 0; !meant && length > 1 && i < names.count; i++) {
+		const char *at = strstr(names.names[i], name);
+		bool begins = at && (at == names.names[i] || at[-1] == '_');
 
 		if (begins && (!at[length] || at[length] == '_'))
-			meant = names[i];
+			meant = names.names[i];
 	}
 	return meant ? core_section_find(meant) : NULL;
 }

@@ -175,6 +175,13 @@ void core_settings_on_applied(void (*fn)(const char *actor, int64_t revision, co
 
 /* ---- sections nobody has declared (settings_unknown.c) -------------------------------------- */
 
+#define CORE_MOST_SECTION_NAMES 512u
+struct core_section_names {
+	const char *names[CORE_MOST_SECTION_NAMES];
+	uint32_t count;
+};
+/* Those that are declared; borrowed. */
+void core_sections_name(struct core_section_names *ret_names);
 /* A section of a plugin that does not run is none of these. problems: misspelt ones; strange: those no name is near to (the same place as problems,
  * for who is as strict with them), and in idle, which may be NULL, the sections of plugins that do not run. */
 void core_sections_unknown(const struct core_files *said, struct core_problems *problems, struct core_problems *strange,

@@ -12,36 +12,29 @@
 #pragma weak core_host_knows
 #pragma weak core_host_each_name
 
-#define MOST_NAMES 512u
-
-struct names {
-	const char *names[MOST_NAMES];
-	uint32_t count;
-};
-
 static void add_name(void *context, const char *name)
 {
-	struct names *names = context;
+	struct core_section_names *names = context;
 
-	if (names->count < MOST_NAMES)
+	if (names->count < CORE_MOST_SECTION_NAMES)
 		names->names[names->count++] = name;
 }
 
-static void list_names(struct names *names)
+void core_sections_name(struct core_section_names *ret_names)
 {
-	names->count = 0;
+	ret_names->count = 0;
 	for (const struct core_section *section = core_sections(); section; section = section->next)
-		add_name(names, section->name);
-	if (core_host_each_name)
-		core_host_each_name(add_name, names);
+		add_name(ret_names, section->name);
 }
 
 void core_sections_unknown(const struct core_files *said, struct core_problems *problems, struct core_problems *strange,
 			   struct core_problems *idle)
 {
-	struct names names;
+	struct core_section_names names;
 
-	list_names(&names);
+	core_sections_name(&names);
+	if (core_host_each_name)
+		core_host_each_name(add_name, &names); /* those that do not run, too */
 	for (const struct core_node *node = said->root->child; node; node = node->next) {
 		const uint32_t known = core_host_knows ? core_host_knows(node->key) : CORE_KNOWN_NOT;
 

@@ -5,13 +5,12 @@
  * who wants it. Who asks for a number sees the whole of the calls it is in, the other party's messages too. Whoever reads slower than
  * messages come misses some, and is told how many.
  */
-#include "host.h"
+#include "accounts.h"
 #include "json_auto.h"
 #include "loop.h"
 #include "owner.h"
 #include "trace_inner.h"
 #include "trace_rung.h"
-#include <pbx/directory.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,29 +210,12 @@ static void show_recent(struct watcher *watcher, uint32_t count)
 		}
 }
 
-struct account_search {
-	const char *name;
-	bool found;
-};
-
-static void find_account(void *context, const void *table)
-{
-	struct account_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	search->found = search->found || (directory->find && directory->find(directory->self, search->name, &account) == PBX_OK);
-}
-
 /* Whoever types `trace list` waits for a person of that name: a plain word must be an account or a peer. Numbers and addresses have digits or dots. */
 static bool is_somebody(const char *who)
 {
-	struct account_search search = { .name = who };
-
 	if (!who[0] || strpbrk(who, "0123456789.:*#+") || core_trace_knows_system(who))
 		return true;
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), find_account, &search);
-	return search.found;
+	return core_account_exists(who);
 }
 
 void core_trace_stream(void *self, pbx_request request)

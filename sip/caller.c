@@ -2,8 +2,8 @@
  * caller.c - who calls: what a request says of it, and how much of that is believed
  *
  * Whoever belongs to our trust domain (RFC 3325) asserts by P-Asserted-Identity, or Remote-Party-ID where it is older than that, for whom it
- * calls. A phone is its account and nobody else, by the name its account has, if that has one; a system that is not trusted is what its From says. That a caller does not want to
- * be shown (RFC 3323) is believed of everybody: by Privacy, by From, by Remote-Party-ID.
+ * calls. A phone is its account and nobody else, by the name its account has, if that has one; a system that is not trusted is what its
+ * From says. That a caller does not want to be shown (RFC 3323) is believed of everybody: by Privacy, by From, by Remote-Party-ID.
  */
 #include "caller.h"
 #include "address.h"

@@ -1,8 +1,9 @@
 /*
  * guard.c - what one address may do to us
  *
- * Two tables of fixed size, each of sets of four places: one for requests, one for datagrams. A new key takes the place in its set that has been quiet longest, so a
- * flood from a million forged addresses wears out the table and nothing else. Keys are hashed with a secret of this process.
+ * Two tables of fixed size, each of sets of four places: one for requests, one for datagrams. A new key takes the place in its set that has
+ * been quiet longest, so a flood from a million forged addresses wears out the table and nothing else. Keys are hashed with a secret of this
+ * process.
  */
 #include "guard.h"
 #include "place.h"

@@ -2,8 +2,7 @@
  * lockout.c - who has given too many wrong passwords
  *
  * One table for all three counts, of sets of four places. Keys are hashed with the guard's secret, so that a set cannot be aimed at; the kind
- * is part of the key, as a guesser may give an address as user name. Names are kept for those who ask whom we refuse. Keys lie apart: whoever
- * gives right passwords has none, and looks at nothing else.
+ * is part of the key, as a guesser may give an address as user name. Names are kept for those who ask whom we refuse.
  */
 #include "lockout.h"
 #include "guard.h"
@@ -16,30 +15,25 @@
 #define WAYS 4u
 
 struct culprit {
-	uint64_t at_ms, until_ms; /* at_ms: of the first failure in the window; until_ms: 0, it is not locked out */
+	uint64_t key, at_ms, until_ms; /* at_ms: of the first failure in the window; until_ms: 0, it is not locked out */
 	uint32_t kind, failures;
 	char address[80], user[64];
 };
 
-static uint64_t *keys;           /* 0: nobody */
-static struct culprit *culprits; /* of the key with the same number; pages of it are used as culprits come */
+static struct culprit *culprits; /* pages of it are used as culprits come */
+static uint32_t culprit_count;   /* mostly none, and then a right password costs nothing here */
 
 int ua_lockouts_init(void)
 {
-	keys = calloc((size_t)SETS * WAYS, sizeof *keys);
 	culprits = calloc((size_t)SETS * WAYS, sizeof *culprits);
-	if (keys && culprits)
-		return PBX_OK;
-	ua_lockouts_fini();
-	return PBX_ENOMEM;
+	return culprits ? PBX_OK : PBX_ENOMEM;
 }
 
 void ua_lockouts_fini(void)
 {
-	free(keys);
 	free(culprits);
-	keys = NULL;
 	culprits = NULL;
+	culprit_count = 0;
 }
 
 /* ---- the table ------------------------------------------------------------------------ */
@@ -51,12 +45,11 @@ static bool is_locked(const struct culprit *culprit, uint64_t now_ms)
 
 static void forget(struct culprit *culprit)
 {
-	keys[culprit - culprits] = 0;
 	memset(culprit, 0, sizeof *culprit);
+	culprit_count--;
 }
 
-/* And its key, which is not 0. */
-static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked, uint64_t *ret_key)
+static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked)
 {
 	struct culprit wanted = { .kind = kind };
 	unsigned char bytes[4 + sizeof wanted.address + sizeof wanted.user] = { (unsigned char)kind };
@@ -68,20 +61,20 @@ static struct culprit culprit_of(uint32_t kind, const struct ua_try *asked, uint
 		(void)snprintf(wanted.user, sizeof wanted.user, "%s", asked->user);
 	memcpy(bytes + 4, wanted.address, sizeof wanted.address);
 	memcpy(bytes + 4 + sizeof wanted.address, wanted.user, sizeof wanted.user);
-	*ret_key = ua_guard_key(bytes, sizeof bytes) | 1;
+	wanted.key = ua_guard_key(bytes, sizeof bytes);
 	return wanted;
 }
 
 static struct culprit *culprit_find(uint32_t kind, const struct ua_try *asked)
 {
-	uint64_t key;
+	if (culprit_count == 0)
+		return NULL;
+	const struct culprit wanted = culprit_of(kind, asked);
+	struct culprit *set = &culprits[wanted.key % SETS * WAYS];
 
-	(void)culprit_of(kind, asked, &key);
-	const size_t set = key / 2 % SETS * WAYS;
-
-	for (size_t i = set; i < set + WAYS; i++)
-		if (keys[i] == key)
-			return &culprits[i];
+	for (unsigned i = 0; i < WAYS; i++)
+		if (set[i].key == wanted.key)
+			return &set[i];
 	return NULL;
 }
 
@@ -99,16 +92,15 @@ static struct culprit *culprit_get(uint32_t kind, const struct ua_try *asked, ui
 
 	if (found)
 		return found;
-	uint64_t key;
-	const struct culprit wanted = culprit_of(kind, asked, &key);
-	struct culprit *set = &culprits[key / 2 % SETS * WAYS];
+	const struct culprit wanted = culprit_of(kind, asked);
+	struct culprit *set = &culprits[wanted.key % SETS * WAYS];
 
 	found = set;
 	for (unsigned i = 1; i < WAYS; i++)
 		if (goes_before(&set[i], found, now_ms))
 			found = &set[i];
+	culprit_count += found->key == 0;
 	*found = wanted;
-	keys[found - culprits] = key;
 	found->at_ms = now_ms;
 	return found;
 }
@@ -193,7 +185,7 @@ static struct ua_lockout shown(const struct culprit *culprit)
 void ua_lockouts_each(uint64_t now_ms, ua_lockout_fn each, void *context)
 {
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++)
-		if (keys[i] && is_locked(&culprits[i], now_ms)) {
+		if (is_locked(&culprits[i], now_ms)) {
 			const struct ua_lockout lockout = shown(&culprits[i]);
 
 			each(context, &lockout);
@@ -220,11 +212,10 @@ uint32_t ua_lockouts_lift(const char *who, const char *own, uint64_t now_ms, ua_
 
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++) {
 		struct culprit *culprit = &culprits[i];
-
-		if (!keys[i] || !is_about(culprit, who) || (own && strcmp(culprit->user, own) != 0))
-			continue;
 		const struct ua_lockout lockout = shown(culprit);
 
+		if (!culprit->key || !is_about(culprit, who) || (own && strcmp(culprit->user, own) != 0))
+			continue;
 		if (is_locked(culprit, now_ms)) {
 			lifted_count++;
 			lifted(context, &lockout);
@@ -241,8 +232,6 @@ uint64_t ua_lockouts_expire(uint64_t now_ms, ua_lockout_fn over, void *context)
 	for (size_t i = 0; i < (size_t)SETS * WAYS; i++) {
 		struct culprit *culprit = &culprits[i];
 
-		if (!keys[i])
-			continue;
 		if (is_locked(culprit, now_ms)) {
 			next_ms = next_ms && next_ms < culprit->until_ms ? next_ms : culprit->until_ms;
 		} else if (culprit->until_ms) {

@@ -10,7 +10,7 @@
 #include "loop.h"
 #include "overlap.h"
 #include "peer.h"
-#include <pbx/directory.h>
+#include "accounts.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,28 +36,9 @@ static struct receiver *receiver_of(const char *number)
 	return receiver;
 }
 
-struct account_search {
-	const char *number;
-	bool found;
-};
-
-static void look_up(void *context, const void *table)
-{
-	struct account_search *search = context;
-	const struct pbx_directory *directory = table;
-	struct pbx_account account = { .size = sizeof account };
-
-	search->found = search->found || (directory->find && directory->find(directory->self, search->number, &account) == PBX_OK);
-}
-
 static bool has_recipient(const char *number)
 {
-	struct account_search search = { .number = number };
-
-	if (receiver_of(number))
-		return true;
-	core_host_each_service("pbx.directory/1", (uint32_t)sizeof(struct pbx_directory), look_up, &search);
-	return search.found;
+	return receiver_of(number) || core_account_exists(number);
 }
 
 bool ua_message_give_to_receiver(struct ua_message *message)

@@ -330,6 +330,14 @@ START_TEST(a_kill_loses_nothing_that_was_told)
 }
 END_TEST
 
+/* The server stands still, and we have noticed. */
+static void lose(struct postgres *postgres)
+{
+	postgres_halt(postgres);
+	for (bool down = false; !down; down = !core_store_is_up())
+		core_loop_step();
+}
+
 START_TEST(goes_on_while_the_database_is_away)
 {
 	struct ear ear = { .acknowledges = true };
@@ -343,9 +351,7 @@ START_TEST(goes_on_while_the_database_is_away)
 	follow(&ear, "sink", "*");
 	publish(10);
 	core_loop_settle();
-	postgres_halt(postgres);
-	for (bool down = false; !down; down = !core_store_is_up())
-		core_loop_step();
+	lose(postgres);
 	for (int i = 0; i < 20; i++) {
 		publish(100);
 		core_loop_settle();
@@ -380,9 +386,7 @@ START_TEST(what_the_journal_brings_back_gets_new_numbers_when_others_took_them)
 	start_bus();
 	publish(10);
 	core_loop_settle();
-	postgres_halt(postgres);
-	for (bool down = false; !down; down = !core_store_is_up())
-		core_loop_step();
+	lose(postgres);
 	publish(100);
 	core_loop_settle();
 	end_bus();
