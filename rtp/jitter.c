@@ -6,7 +6,8 @@
  * 97 of 100 of the last 500 packets kept, and one frame; a packet is due when that much has passed since its timestamp. While
  * sound goes on, packets follow each other without a look at the clock; how far that has strayed from the target is told with
  * each as its pace, so that the listener stretches or shortens what it hears, and clocks that differ are one more reason to.
- * Whenever nothing is heard (the beginning, silence, a hole that has emptied the buffer), the next packet waits until it is due.
+ * Whenever nothing is heard (the beginning, silence, a hole that has emptied the buffer), the next packet waits until it is due;
+ * amid speech no longer than that is better than the hole.
  *
  * A sender that begins anew (another SSRC, a timestamp elsewhere, a sequence that stays behind) is mapped to where the one before
  * would be now, so that no sound is lost, and what it has learned of the network stays good.
@@ -459,6 +460,12 @@ static int64_t excess_of(const struct rtp_jitter *jitter, int64_t timestamp)
 	return jitter->due - timestamp - jitter->base - jitter->target;
 }
 
+/* By more than is worth a stretched frame or a longer hole. */
+static bool is_early(const struct rtp_jitter *jitter, int64_t timestamp)
+{
+	return excess_of(jitter, timestamp) < -(int64_t)jitter->frame_units / 4;
+}
+
 static void conceal(struct rtp_jitter *jitter, struct rtp_jitter_frame *ret_frame, uint32_t what, uint32_t units)
 {
 	*ret_frame = (struct rtp_jitter_frame){ .what = what, .units = units };
@@ -476,11 +483,11 @@ static void wait(struct rtp_jitter *jitter, struct rtp_jitter_frame *ret_frame)
 		step < jitter->frame_units ? step : jitter->frame_units);
 }
 
-static void set_pace(struct rtp_jitter *jitter, struct rtp_jitter_frame *ret_frame, int64_t excess)
+static void set_pace(struct rtp_jitter *jitter, struct rtp_jitter_frame *ret_frame, int64_t timestamp)
 {
-	int64_t frame = jitter->frame_units;
+	int64_t frame = jitter->frame_units, excess = excess_of(jitter, timestamp);
 
-	if (excess < -frame / 4) {
+	if (is_early(jitter, timestamp)) {
 		ret_frame->pace = RTP_JITTER_LENGTHEN;
 		ret_frame->spare_units = (uint32_t)-excess;
 		return;
@@ -512,7 +519,7 @@ static void play(struct rtp_jitter *jitter, struct slot *slot, struct rtp_jitter
 						.payload = data_of(jitter, slot),
 						.bytes = slot->bytes };
 	if (slot->kind == RTP_JITTER_AUDIO)
-		set_pace(jitter, ret_frame, excess_of(jitter, slot->timestamp));
+		set_pace(jitter, ret_frame, slot->timestamp);
 	note_delay(jitter, slot->timestamp);
 	drop(jitter, slot);
 	jitter->stats.played++;
@@ -528,7 +535,7 @@ static void play(struct rtp_jitter *jitter, struct slot *slot, struct rtp_jitter
  * come. */
 static void miss(struct rtp_jitter *jitter, const struct slot *first, struct rtp_jitter_frame *ret_frame)
 {
-	if (excess_of(jitter, jitter->play_at) < -(int64_t)jitter->frame_units / 4) {
+	if (is_early(jitter, jitter->play_at)) {
 		wait(jitter, ret_frame);
 		return;
 	}
@@ -580,7 +587,8 @@ void rtp_jitter_get(struct rtp_jitter *jitter, uint64_t due_us, struct rtp_jitte
 		jitter->playing = false; /* it did not speak in between, and nobody said so */
 		jitter->quiet = true;
 	}
-	if (!jitter->playing && !jitter->goes_on && excess_of(jitter, first->timestamp) < 0) {
+	if (!jitter->playing && !jitter->goes_on &&
+	    (jitter->quiet ? excess_of(jitter, first->timestamp) < 0 : is_early(jitter, first->timestamp))) {
 		wait(jitter, ret_frame);
 		return;
 	}

@@ -326,6 +326,8 @@ START_TEST(a_new_path_is_searched_from_then_on)
 	ck_assert_int_eq(core_host_use_path(path, 2), PBX_OK);
 	run("plugin load plain.so");
 	ck_assert_uint_eq(answer.status, 200);
+	ck_assert_str_eq(answer_at(&answer, "name"), "plain");
+	ck_assert_str_eq(answer_at(&answer, "state"), "running");
 	check_runs("plain");
 }
 END_TEST

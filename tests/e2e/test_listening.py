@@ -33,7 +33,7 @@ def test_an_uneven_network_is_not_heard(pbx, call):
     chance = random.Random(7)
     steady = power_db(alice.listen(1), bob.hertz)
     bob.way = lambda seq: None if chance.random() < 0.05 else max(0, chance.gauss(0.06, 0.03))
-    alice.listen(3)  # until the network is known
+    alice.listen(8)  # until the network is known: the buffer goes by the last ten seconds
     before, here, watch = leg_of(pbx, bob), alice.ear.mark(), Watch()
     heard = alice.listen(6)
     after = leg_of(pbx, bob)

@@ -633,6 +633,36 @@ START_TEST(who_takes_nothing_for_a_minute_gets_the_newest)
 }
 END_TEST
 
+/* 50 ms are aimed at. The tenth packet is lost, the eleventh comes when its turn is but 3 ms away: a longer hole would be worse. */
+START_TEST(a_hole_ends_with_a_packet_that_is_almost_due)
+{
+	struct rtp_jitter_config config = usual;
+	struct rtp_jitter_frame frame = { 0 };
+	uint8_t payload[8] = { 0 };
+	struct rtp_jitter_packet packet = { .ssrc = 1, .payload = payload, .bytes = sizeof payload, .units = FRAME_UNITS };
+	uint64_t due_us = SECOND_US + 7000;
+
+	config.adaptive = false;
+	AUTO(line) struct line *line = line_with(&config);
+	struct rtp_jitter *jitter = line->jitter;
+
+	for (; packet.sequence < 10; packet.sequence++, packet.timestamp += FRAME_UNITS)
+		rtp_jitter_put(jitter, &packet, SECOND_US + packet.sequence * FRAME_US);
+	for (uint32_t heard = 0; heard < 10; due_us += frame.units * 125u) {
+		rtp_jitter_get(jitter, due_us, &frame);
+		heard += frame.what == RTP_JITTER_PLAY;
+	}
+	ck_assert_uint_eq(due_us, SECOND_US + 257000);
+	rtp_jitter_get(jitter, due_us, &frame);
+	ck_assert_uint_eq(frame.what, RTP_JITTER_WAIT);
+	packet.sequence++;
+	packet.timestamp += FRAME_UNITS;
+	rtp_jitter_put(jitter, &packet, SECOND_US + 262000);
+	rtp_jitter_get(jitter, SECOND_US + 267000, &frame);
+	ck_assert_uint_eq(frame.what, RTP_JITTER_PLAY);
+}
+END_TEST
+
 START_TEST(a_payload_that_is_too_long_is_refused)
 {
 	AUTO(line) struct line *line = line_with(&usual);
@@ -668,4 +698,4 @@ CHECK_MAIN("jitter", an_even_stream_is_played_without_a_hole_and_soon, delays_of
 	   a_phone_whose_timestamps_stand_still_on_hold_is_heard_at_once, a_stall_makes_a_delay_that_goes_away_again,
 	   a_longer_way_is_heard_and_a_shorter_one_too, falls_by_at_most_a_frame_a_second, a_listener_who_cannot_stretch_is_served_as_well,
 	   a_stream_that_was_heard_before_does_not_pause, who_takes_nothing_for_a_minute_gets_the_newest,
-	   a_payload_that_is_too_long_is_refused, another_clock_begins_anew)
+	   a_hole_ends_with_a_packet_that_is_almost_due, a_payload_that_is_too_long_is_refused, another_clock_begins_anew)
