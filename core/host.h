@@ -24,8 +24,10 @@ int core_host_add_part(const struct pbx_plugin *part, void *instance_or_null);
 /* The program that tries plugin files (core/probe.c) and how long it may take. Not said, or NULL: pbx-plugin-probe beside our own program, as
  * in a build folder, else the installed one, and 5 s. */
 void core_host_use_probe(const char *path, uint32_t within_ms);
-/* Every .so of the search path: check, order by needs, load, start. Those that fail are marked; the rest start. done when all have settled.
- * path: directories, later ones win. disable: names to leave out. */
+/* Every .so of the search path gets its place in the list, and nothing is loaded. path: directories, later ones win; kept for load and reload by
+ * name. disable: names to leave out. PBX_OK, PBX_ENOMEM. */
+int core_host_find_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable);
+/* The same, and then: check, order by needs, load, start. Those that fail are marked; the rest start. done when all have settled. */
 int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
 		       void *context);
 /* Where plugins are looked for from now on, when they are loaded or reloaded by name; those that run stay. path: as above, copied. PBX_OK,

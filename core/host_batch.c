@@ -255,14 +255,21 @@ static void try_file(struct batch *batch, struct core_plugin *plugin)
 	batch->pending--;
 }
 
-int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
-		       void *context)
+int core_host_find_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable)
 {
 	int err = core_host_use_path(path, path_count);
 
-	assert(!all.batch);
 	for (uint32_t i = 0; err == PBX_OK && i < path_count; i++)
 		err = scan(path[i], disable);
+	return err;
+}
+
+int core_host_load_all(const char *const *path, uint32_t path_count, const struct pbx_list *disable, void (*done)(void *context),
+		       void *context)
+{
+	int err = core_host_find_all(path, path_count, disable);
+
+	assert(!all.batch);
 	if (err != PBX_OK)
 		return err;
 

@@ -9,6 +9,7 @@
  */
 #include "bus.h"
 #include "calls.h"
+#include "check_sections.h"
 #include "control.h"
 #include "crash.h"
 #include "fetch.h"
@@ -482,18 +483,6 @@ static void print_usage(FILE *out)
 		    out);
 }
 
-static bool section_is_good(const struct pbx_plugin *part)
-{
-	struct pbx_diag diag = { 0 };
-
-	if (part->settings.count == 0 || (core_settings_on_check(part->name, part->settings_check) == PBX_OK &&
-					  core_settings_declare(part->name, &part->settings, part->settings_size, &diag) == PBX_OK))
-		return true;
-	(void)fprintf(stderr, "%s\n", diag.text);
-	return false;
-}
-
-/* The first problem of the file. Sections of plugins are checked by the running daemon, which knows them. */
 static int check_settings(const char *file)
 {
 	static const struct pbx_plugin *const parts[] = { &core_part,  &prompts_part, &trace_part, &calls_part,    &explain_part,
@@ -503,8 +492,11 @@ static int check_settings(const char *file)
 
 	if (!good)
 		(void)fprintf(stderr, "%s\n", diag.text);
-	for (size_t i = 0; good && i < sizeof parts / sizeof parts[0]; i++)
-		good = section_is_good(parts[i]);
+	if (good) {
+		const struct plugin_settings *plugins = core_settings_get("plugins");
+
+		good = core_check_sections(parts, sizeof parts / sizeof parts[0], &plugins->path, &plugins->disable);
+	}
 	if (good)
 		(void)printf("%s: no problem found\n", file);
 	core_settings_fini();

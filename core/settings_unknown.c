@@ -52,6 +52,7 @@ void core_sections_unknown(const struct core_files *said, struct core_problems *
 		else if (meant)
 			core_problem(problems, &node->key_place, node->key, "unknown section, did you mean %s?", meant);
 		else
-			core_problem(strange, &node->key_place, node->key, "unknown section: no part and no running plugin has this name");
+			core_problem(strange, &node->key_place, node->key,
+				     "unknown section: no part and no plugin of plugins.path has this name");
 	}
 }

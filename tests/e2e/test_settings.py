@@ -53,6 +53,40 @@ def test_a_mistake_is_told_with_its_place_and_stops_a_start(make_pbx, text, line
             assert int(place.group(2)) == column, said
 
 
+PLUGIN_MISTAKES = [
+    ("call_parking:\n  timeout_s: soon\n", 2, 14, "call_parking.timeout_s: expected a whole number"),
+    ("webhooks:\n  alow_http: true\n", 2, 3, "did you mean allow_http"),
+    ("call_parkin:\n  timeout_s: 60\n", 1, 1, "did you mean call_parking"),
+    ("hotline:\n  number: 1001\n", 1, 1, "no plugin of plugins.path"),
+]
+
+
+@pytest.mark.parametrize("text, line, column, words", PLUGIN_MISTAKES)
+def test_a_mistake_in_a_section_of_a_plugin_is_told_before_a_start(make_pbx, text, line, column, words):
+    pbx = make_pbx(start=False)
+    pbx.write_settings()
+    before = len(pbx.config.read_text().splitlines())
+    pbx.config.write_text(pbx.config.read_text() + text)
+    code, said = check(pbx)
+    assert code == EX_CONFIG and f"{pbx.config}:{before + line}:{column}:" in said and words in said, said
+
+
+def test_a_broken_plugin_whose_section_is_checked_is_told(make_pbx, tmp_path):
+    """Its file is loaded by a child: a crash is one line, and what else is wrong is told as well."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "cracked.c").write_text("__attribute__((constructor)) static void crash(void) { __builtin_trap(); }\n")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "cracked.so", folder / "cracked.c"], check=True)
+    (folder / "hollow.so").write_text("not a library")
+    pbx = make_pbx(start=False, plugins=[folder])
+    pbx.write_settings()
+    assert check(pbx)[0] == 0, "who has no section is not loaded"
+    pbx.config.write_text(pbx.config.read_text() + "cracked:\n  a: 1\nhollow:\n  a: 1\ncall_parking:\n  timeout_s: soon\n")
+    code, said = check(pbx)
+    assert code == EX_CONFIG
+    assert "cracked.so: it ended with signal" in said and "hollow.so: " in said and "call_parking.timeout_s" in said, said
+
+
 def test_a_missing_file_and_an_unknown_option_are_told(make_pbx):
     pbx = make_pbx(start=False)
     code, said = started(pbx)
