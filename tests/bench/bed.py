@@ -183,9 +183,10 @@ class Callee:
 
 
 def registrations(pbx, directory, users, rate):
+    """users: a range, 0 for the first."""
     path = directory / "inf.csv"
-    path.write_text("SEQUENTIAL\n" + "".join(f"{n};[authentication username={n} password={SECRET}]\n" for n in range(FIRST_USER, FIRST_USER + users)))
-    return Load(pbx, directory, "register", rate, users / rate, "-p", 6050, "-inf", path, "-key", "domain", "pbx.test")
+    path.write_text("SEQUENTIAL\n" + "".join(f"{FIRST_USER + n};[authentication username={FIRST_USER + n} password={SECRET}]\n" for n in users))
+    return Load(pbx, directory, "register", rate, len(users) / rate, "-p", 6050, "-inf", path, "-key", "domain", "pbx.test")
 
 
 def calls(pbx, directory, rate, seconds, hold_ms=500):
