@@ -310,6 +310,7 @@ static int cdr_start(void *self)
 
 	/* In the same callback it ends to follow and we begin: no event is told twice, none is missed, and what it knows is not in all
 	 * rows yet. */
+	cdr->told.before_us = cdr->predecessor && cdr->predecessor->each ? 0 : cdr->host->wall_us(cdr->host);
 	segments_take_over(cdr);
 	int err = cdr->bus->follow(cdr->host, "records", "call.*,bridge.entered,leg.started,leg.ended", segments_on_event, cdr,
 				   &cdr->follower);
@@ -354,6 +355,7 @@ static void cdr_stop(void *self)
 {
 	struct cdr *cdr = self;
 
+	told_end(cdr);
 	tails_end(cdr);
 	outputs_stop(cdr->outputs);
 }
@@ -362,6 +364,7 @@ static void cdr_unload(void *self)
 {
 	struct cdr *cdr = self;
 
+	told_fini(cdr);
 	segments_clear(cdr);
 	outputs_free(cdr->outputs);
 }

@@ -92,6 +92,17 @@ struct place {
 	uint32_t first, count, shown;
 };
 
+struct untold;
+/* Records whose cdr.created may be in the log, since what closed them happened before we began. */
+struct told {
+	int64_t before_us; /* when we began; 0: another version of us goes before */
+	int64_t from_seq;  /* the first event of before then that has come again; 0: none has */
+	bool is_asked, is_known;
+	char (*ids)[48]; /* those that are told */
+	uint32_t count, room;
+	struct untold *waiting; /* until that is known */
+};
+
 struct cdr {
 	PBX_INSTANCE(struct cdr_settings);
 	const struct pbx_store *store;
@@ -106,6 +117,7 @@ struct cdr {
 	struct cdr_handover handover;
 	pbx_subscription follower;
 	struct place place;
+	struct told told;
 	int64_t seen_seq; /* the last event that was made into records */
 	struct open_call *open[CDR_BUCKETS];
 	struct tail *tails; /* who watches */
@@ -121,8 +133,6 @@ void segments_on_event(void *self, const struct pbx_event *event);
 void segments_resume(struct cdr *cdr, const struct segment *segment, int64_t earlier_talk_ms);
 /* Of a record that is open: NULL leaves it as it is. */
 void segments_note(struct cdr *cdr, const char *id, const char *account_code, const char *user_field);
-/* Tells of a closed record; the event seq that closed it is done with when that is safe. */
-void segment_tell(struct cdr *cdr, const struct segment *segment, int64_t seq);
 /* The calls in progress of a version before us, and of us for the one after. */
 void segments_take_over(struct cdr *cdr);
 int64_t segments_each(void *self, void (*take)(void *context, const struct open_call *call), void *context);
@@ -156,6 +166,15 @@ void place_safe(struct cdr *cdr, int64_t seq); /* its row is safe, or it needs n
 void place_await(struct cdr *cdr, int64_t seq, const char *call_id);
 void place_told(struct cdr *cdr, const char *call_id);
 int place_start(struct cdr *cdr);
+
+/* ---- told.c: each closed record is told of once ---- */
+/* Tells of a closed record; the event that closed it is done with when that is safe. */
+void segment_tell(struct cdr *cdr, const struct segment *segment, const struct pbx_event *event);
+/* The same of what happened before our start, unless the log tells of it; place_await() has been called. */
+void told_or_tell(struct cdr *cdr, const struct segment *segment);
+void told_look_at(struct cdr *cdr, const struct pbx_event *event); /* each that comes, in order */
+void told_end(struct cdr *cdr);                                    /* nobody comes back from the log any more: what waits is told */
+void told_fini(struct cdr *cdr);
 
 /* ---- tail.c: records for who watches ---- */
 void cdr_on_tail(void *self, pbx_request request);

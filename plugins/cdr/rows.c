@@ -112,7 +112,7 @@ static void on_last(void *self, const struct pbx_rows *rows)
 
 	if (rows->status == PBX_OK && rows->count > 0) {
 		segment_from_row(&segment, rows, 0);
-		segment_tell(telling->cdr, &segment, 0);
+		told_or_tell(telling->cdr, &segment);
 	} else if (rows->status != PBX_ECANCELLED) {
 		place_told(telling->cdr, telling->call_id); /* there is nothing to tell, or it cannot be read */
 	}
@@ -149,7 +149,7 @@ void row_close_unseen(struct cdr *cdr, const struct segment *closing, int64_t se
 		PBX_V_INT(closing->q850_cause), PBX_V_INT(closing->duration_ms), PBX_V_INT(closing->billsec_ms),
 	};
 
-	/* One that is closed already is told again: the crash may have come before it was. */
+	/* One that is closed already may not be told of: the crash may have come before it was. */
 	place_await(cdr, seq, closing->call_id);
 	record(cdr,
 	       "UPDATE cdr_segments SET ended_at = $2, disposition = $3, cause = $4, hangup_by = $5, sip_code = $6, q850_cause = $7,"

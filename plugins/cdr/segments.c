@@ -282,17 +282,6 @@ static bool on_answered(struct cdr *cdr, const struct pbx_event *event, struct o
 	return true;
 }
 
-void segment_tell(struct cdr *cdr, const struct segment *segment, int64_t seq)
-{
-	int err = cdr->bus->publish(cdr->host, "cdr.created", (pbx_call){ 0 }, segment_json(cdr, segment));
-
-	if (err != PBX_OK)
-		pbx_error(cdr->host, "record_not_told", "id=%s error=%d", segment->id, err);
-	else if (seq)
-		place_await(cdr, seq, segment->call_id);
-	(void)cdr->metrics->add(cdr->host, METRIC_RECORDS, segment->disposition, 1);
-}
-
 /* Whoever was parked waits no more. */
 static bool end_park(struct segment *segment, int64_t now_us)
 {
@@ -317,7 +306,7 @@ static void close_segment(struct cdr *cdr, struct open_call *call, const struct 
 	COPY(segment->cause, end_park(segment, event->wall_us) ? "parked" : "transferred");
 	COPY(segment->hangup_by, "system");
 	row_write(cdr, segment, 0);
-	segment_tell(cdr, segment, event->seq);
+	segment_tell(cdr, segment, event);
 	call->earlier_talk_ms += segment->billsec_ms;
 }
 
@@ -554,7 +543,7 @@ static bool on_ended(struct cdr *cdr, const struct pbx_event *event, struct open
 		segment->ring_ms = int_of(cdr, data, "ring_ms");
 	}
 	row_write(cdr, segment, event->seq);
-	segment_tell(cdr, segment, event->seq);
+	segment_tell(cdr, segment, event);
 	forget(cdr, event->call_id);
 	return true;
 }
@@ -571,6 +560,7 @@ void segments_on_event(void *self, const struct pbx_event *event)
 		return;
 	}
 	cdr->seen_seq = event->seq;
+	told_look_at(cdr, event);
 	if (strcmp(type, "call.started") == 0)
 		written = on_started(cdr, event);
 	else if (strcmp(type, "call.answered") == 0)

@@ -92,6 +92,40 @@ START_TEST(an_end_told_by_half_is_told_to_the_end)
 }
 END_TEST
 
+#define ENDED                                                                                                                              \
+	"'{\"disposition\":\"answered\",\"cause\":\"normal_clearing\",\"hangup_by\":\"caller\",\"sip_code\":200,\"q850_cause\":16,"        \
+	"\"duration_ms\":8000,\"billsec_ms\":6000}'"
+#define CLOSED_ROW(id)                                                                                                                     \
+	"INSERT INTO cdr_segments (id, call_id, linked_id, sequence, direction, from_number, from_name, to_number, dialled, device,"       \
+	" started_at, answered_at, ended_at, disposition, cause, hangup_by, sip_code, q850_cause, ring_ms, duration_ms, billsec_ms,"       \
+	" hold_ms, park_ms, parked_at) VALUES ('" id "-1', '" id "', '" id "', 1, 'internal', '1001', '', '1002', '1002', '',"             \
+	" 1000000, 3000000, 9000000, 'answered', 'normal_clearing', 'caller', 200, 16, 2000, 8000, 6000, 0, 0, 0)"
+
+/* The crash came when records were closed, and before it was known how far we were: A, whose events all come again, and B, whose end does, are in the log as
+ * told; C is not. */
+START_TEST(what_was_told_of_before_the_crash_is_not_told_of_again)
+{
+	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
+	static const char *const rows[] = { CLOSED_ROW("B"), CLOSED_ROW("C") };
+
+	cut_off(pbx, "INSERT INTO event_log (seq, id, type, owner, wall_us, call_id, linked_id, data) VALUES"
+		     " (900010, 'ea', 'call.ended', 'calls', 9000000, 'A', 'A', " ENDED "),"
+		     " (900011, 'eb', 'call.ended', 'calls', 9000000, 'B', 'B', " ENDED "),"
+		     " (900012, 'ec', 'cdr.created', 'cdr', 9000000, '', '', '{\"id\":\"A-1\",\"call_id\":\"A\"}'),"
+		     " (900013, 'ed', 'call.ended', 'calls', 9000000, 'C', 'C', " ENDED "),"
+		     " (900014, 'ee', 'cdr.created', 'cdr', 9000000, '', '', '{\"id\":\"B-1\",\"call_id\":\"B\"}')");
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		ck_assert_int_eq(core_store_service.run(fake_host(pbx), rows[i], NULL, 0, NULL, NULL), PBX_OK);
+	fake_restart(pbx);
+	ck_assert_uint_eq(records(pbx), 3);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1);
+	ck_assert_str_eq(fake_json(pbx, fake_event(pbx, "cdr.created"), "id"), "C-1");
+	fake_restart(pbx);
+	fake_pass_ms(pbx, 10000);
+	ck_assert_uint_eq(fake_event_count(pbx, "cdr.created"), 1); /* and now the place is known */
+}
+END_TEST
+
 START_TEST(what_ended_while_nobody_kept_records_gets_its_true_end)
 {
 	AUTO(fake_pbx) struct fake_pbx *pbx = house("cdr");
@@ -154,5 +188,5 @@ END_TEST
 
 CHECK_MAIN("cdr over restarts", what_was_open_when_the_pbx_died_is_closed_when_it_was_last_seen,
 	   a_call_that_began_after_the_last_look_ends_with_its_last_event, an_end_told_by_half_is_told_to_the_end,
-	   what_ended_while_nobody_kept_records_gets_its_true_end, a_fresh_copy_goes_on_with_the_calls_in_progress,
-	   a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting)
+	   what_was_told_of_before_the_crash_is_not_told_of_again, what_ended_while_nobody_kept_records_gets_its_true_end,
+	   a_fresh_copy_goes_on_with_the_calls_in_progress, a_fresh_copy_while_a_call_is_parked_counts_all_its_waiting)
