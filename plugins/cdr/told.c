@@ -15,7 +15,8 @@ struct untold {
 	struct pbx_json *record;
 };
 
-#define MOST_LOOKED_AT 100000u /* records that were told of behind the first event that came again: some hundred, even after a bad day */
+#define MOST_LOOKED_AT                                                                                                                     \
+	4096u /* records told of behind the first event that came again: at most a few hundred events are out unacknowledged */
 
 static void publish(struct cdr *cdr, const char *id, const char *call_id, const char *disposition, struct pbx_json *taken)
 {
