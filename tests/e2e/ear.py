@@ -149,11 +149,16 @@ class WireEar:
         return len(self.packets)
 
     def gaps(self, since=0, over_ms=40):
-        """The times without a packet since a place that a listener could notice, longer than the machine's own stalls explain."""
+        """The times without a packet since a place that a listener could notice, longer than the machine's own stalls explain, and than it kept who sends from a core."""
         packets = self.packets[max(since - 1, 0):]
-        allowed = over_ms + (stalls().longest_ms(packets[0].at) if packets else 0)
-        return [f"{(b.at - a.at) * 1000:.0f} ms before seq {b.seq}, stamp +{(b.stamp - a.stamp) & 0xffffffff}, allowed {allowed:.0f} ms"
-                for a, b in zip(packets, packets[1:]) if (b.at - a.at) * 1000 > allowed]
+        stalled = stalls().longest_ms(packets[0].at) if packets else 0
+        found = []
+        for before, after in zip(packets, packets[1:]):
+            gap = (after.at - before.at) * 1000
+            allowed = over_ms + (max(stalled, stalls().queued_ms(before.at, after.at)) if gap > over_ms else 0)
+            if gap > allowed:
+                found.append(f"{gap:.0f} ms before seq {after.seq}, stamp +{(after.stamp - before.stamp) & 0xffffffff}, allowed {allowed:.0f} ms")
+        return found
 
     def streams(self, since=0):
         """Whose packets came since a place, for who is told that a sound was not heard: one line a stream, or that nobody takes what comes."""

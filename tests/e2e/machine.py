@@ -1,6 +1,8 @@
 """What this machine keeps from those who run on it, so that nobody blames it on the PBX: a test that measures time takes it off.
 
 A limit in a test is the product's promise. What is only waited for has PATIENCE_S instead: nothing is proved by how soon it comes."""
+import collections
+import contextlib
 import functools
 import itertools
 import math
@@ -36,16 +38,39 @@ def wait_for(look, what, seconds=PATIENCE_S):
 
 
 class Stalls:
-    """How late this busy machine wakes somebody who wants to be woken every 10 ms."""
+    """How late this busy machine wakes somebody who wants to be woken every 10 ms, and how long it lets others wait for a core who are to be on time."""
 
     def __init__(self):
         self.late = [(time.time(), 0.0)]  # (when, by how many ms), the wall's clock
+        self.heeded, self.kept = {}, []   # file: its thread's ms in the queue so far; (when, file, for how many ms)
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self):
         while True:
             time.sleep(0.01)
             self.late.append(self._now())
+            for file, before in list(self.heeded.items()):
+                try:
+                    self.heeded[file] = _queued_ms(file)
+                except OSError:  # it has ended
+                    del self.heeded[file]
+                    continue
+                if self.heeded[file] - before > PUNCTUAL_MS:
+                    self.kept.append((time.time(), file, self.heeded[file] - before))
+
+    def heed(self, process, name):
+        """From now on, the threads of this process whose name begins so."""
+        self.heeded.update((file, _queued_ms(file)) for file in _threads(process, name))
+
+    def queued_ms(self, since, until):
+        """How long one of those heeded stood in the queue for a core, all together: the one that stood longest."""
+        found = collections.Counter()
+        for when, file, ms in reversed(self.kept):
+            if when < since:
+                break
+            if when - ms / 1000 < until:
+                found[file] += ms
+        return max(found.values(), default=0.0)
 
     def _now(self):
         now = time.time()
@@ -94,13 +119,22 @@ class Watch:
         return self.elapsed_s() - stalls().lost_s(self.began_at)
 
 
+def _threads(process, name):
+    """The files in which the kernel counts for the threads whose name begins so."""
+    for task in Path(f"/proc/{process}/task").iterdir():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if (task / "comm").read_text().startswith(name):
+                yield task / "schedstat"
+
+
+def _queued_ms(file):
+    return int(file.read_text().split()[1]) / 1e6
+
+
 def waited_s(process, name):
     """How long threads of this name have stood in the queue for a core so far: the one that stood longest. The kernel counts it."""
     found = [0.0]
-    for task in Path(f"/proc/{process}/task").iterdir():
-        try:
-            if (task / "comm").read_text().startswith(name):
-                found.append(int((task / "schedstat").read_text().split()[1]) / 1e9)
-        except OSError:  # it has ended meanwhile
-            pass
+    for file in _threads(process, name):
+        with contextlib.suppress(OSError):
+            found.append(_queued_ms(file) / 1000)
     return max(found)

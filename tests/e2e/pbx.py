@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import begun
-from machine import PATIENCE_S, wait_for
+from machine import PATIENCE_S, stalls, wait_for
 from ports import free_port, free_range
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +124,7 @@ class Pbx:
         try:
             if wait:
                 self._await_ready(notify)
+                stalls().heed(self.process.pid, "media-")
         except BaseException:
             self.kill()  # nobody has been given it, so nobody would stop it
             raise

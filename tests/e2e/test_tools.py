@@ -1,6 +1,10 @@
 """What tests are made of, on a machine that stands still: what is not there yet is waited for, and what comes twice is seen once."""
+import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,3 +76,16 @@ def test_a_stall_counts_before_it_is_noted():
     noted.late.append((time.time() - 5, 0.0))  # as if nothing had run since
     assert noted.longest_ms(watch.began_at - 6) > 4900
     del noted.late[-1]
+
+
+def test_who_shares_its_core_stood_in_the_queue_for_it_and_only_then():
+    busy = ["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(busy) as one, subprocess.Popen(busy) as other:
+        try:
+            wait_for(lambda: Path(f"/proc/{one.pid}/comm").read_text().startswith("python"), "it to have begun")
+            began = time.time()
+            stalls().heed(one.pid, "python")
+            wait_for(lambda: stalls().queued_ms(began, time.time()) > 50, "the kernel to tell of the queue")
+        finally:
+            one.kill(), other.kill()
+    assert stalls().queued_ms(time.time() + 1, time.time() + 2) == 0
