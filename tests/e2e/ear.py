@@ -74,11 +74,11 @@ class WireEar:
         self._taking = threading.Lock()
         self._wide = None
         self.six, kind = six, ETH_P_IPV6 if six else ETH_P_IP
-        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(kind))  # one protocol: only what arrives is seen
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)  # deaf until bind, lest it hears others before the filter is there
         self._attach(first, last)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        self._socket.bind(("lo", kind))
+        self._socket.bind(("lo", kind))  # one protocol: only what arrives is seen
         self._socket.setblocking(False)
         self._closing = os.eventfd(0)
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -3,11 +3,13 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ear import WireEar
 from machine import Watch, stalls, wait_for
 from sip_client import SipClient
 
@@ -89,3 +91,26 @@ def test_who_shares_its_core_stood_in_the_queue_for_it_and_only_then():
         finally:
             one.kill(), other.kill()
     assert stalls().queued_ms(time.time() + 1, time.time() + 2) == 0
+
+
+def test_an_ear_hears_nobody_else_while_it_is_made(line):
+    """One that was open to all until its filter was there took a packet of another test for the first of its own."""
+    other, _, _ = line
+    done = threading.Event()
+
+    def speak():
+        while not done.is_set():
+            other.sendto(bytes([0x80]) + bytes(171), other.getsockname())
+
+    speaker = threading.Thread(target=speak)
+    speaker.start()
+    try:
+        for _ in range(200):
+            ear = WireEar(9, 9)
+            time.sleep(0.001)
+            ear.catch_up()
+            ear.close()
+            assert ear.packets == []
+    finally:
+        done.set()
+        speaker.join()
