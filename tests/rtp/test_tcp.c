@@ -35,16 +35,21 @@ static struct core_addr door_addr(void)
 				   .transport = CORE_BY_TCP };
 }
 
+/* Another one in each process, below what the kernel hands out by itself: nobody takes it between our look and the engine's bind(). */
 static void choose_port(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof addr;
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	bool is_free = false;
 
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof addr), 0);
-	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &size), 0);
-	(void)close(fd);
-	rig_settings.ice_tcp_port = ntohs(addr.sin_port);
+	for (uint32_t tries = 0; !is_free; tries++) {
+		ck_assert_uint_lt(tries, 100);
+		rig_settings.ice_tcp_port = 7000 + ((uint32_t)getpid() + tries * 97) % 1000;
+		addr.sin_port = htons((uint16_t)rig_settings.ice_tcp_port);
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+		is_free = bind(fd, (struct sockaddr *)&addr, sizeof addr) == 0;
+		(void)close(fd);
+	}
 }
 
 static struct rtp_door_totals door(void)
